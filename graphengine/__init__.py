@@ -1,0 +1,104 @@
+"""graphengine: a state-machine graph engine for agent workflows.
+
+Define a typed state and a graph of nodes, run it, resume it after any crash, branch it from any step, draw it, and
+test its nodes alone. Names load when they are first used, so that importing the package stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graphengine.agents import Agent
+    from graphengine.conditions import (
+        Condition,
+        changed,
+        elapsed_seconds,
+        failed,
+        iterations,
+        plateau,
+        usage,
+        value,
+    )
+    from graphengine.errors import CompileError, GraphEngineError
+    from graphengine.failure import Failure
+    from graphengine.files import TextFile
+    from graphengine.graph import END, FAIL, START, Graph, Limits, Node, Retry, Runnable, choose
+    from graphengine.models import Model, ScriptedModel
+    from graphengine.reducers import Replace
+    from graphengine.runner import Context, Result, Run, RunFailed, Runner, Stop, Usage
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "graphengine.agents": ("Agent",),
+    "graphengine.conditions": (
+        "Condition",
+        "changed",
+        "elapsed_seconds",
+        "failed",
+        "iterations",
+        "plateau",
+        "usage",
+        "value",
+    ),
+    "graphengine.errors": ("CompileError", "GraphEngineError"),
+    "graphengine.failure": ("Failure",),
+    "graphengine.files": ("TextFile",),
+    "graphengine.graph": ("END", "FAIL", "START", "Graph", "Limits", "Node", "Retry", "Runnable", "choose"),
+    "graphengine.models": ("Model", "ScriptedModel"),
+    "graphengine.reducers": ("Replace",),
+    "graphengine.runner": ("Context", "Result", "Run", "RunFailed", "Runner", "Stop", "Usage"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        message = f"module 'graphengine' has no attribute {name!r}"
+        raise AttributeError(message)
+    found: object = getattr(import_module(home), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})
+
+
+__all__ = [
+    "END",
+    "FAIL",
+    "START",
+    "Agent",
+    "CompileError",
+    "Condition",
+    "Context",
+    "Failure",
+    "Graph",
+    "GraphEngineError",
+    "Limits",
+    "Model",
+    "Node",
+    "Replace",
+    "Result",
+    "Retry",
+    "Run",
+    "RunFailed",
+    "Runnable",
+    "Runner",
+    "ScriptedModel",
+    "Stop",
+    "TextFile",
+    "Usage",
+    "changed",
+    "choose",
+    "elapsed_seconds",
+    "failed",
+    "iterations",
+    "plateau",
+    "usage",
+    "value",
+]

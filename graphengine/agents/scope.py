@@ -1,0 +1,24 @@
+"""What an agent needs of the run it is called in. The runner sets it; an agent that finds none runs alone."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from graphengine.models.base import Model, Response
+
+
+class Scope(Protocol):
+    """The run's side of an agent's call."""
+
+    def model_for(self, agent: str) -> Model | None:
+        """The model that the run wants this agent to use, None for the agent's own."""
+        ...
+
+    def paid(self, response: Response) -> None:
+        """Count what a call cost."""
+        ...
+
+
+CURRENT: Final[ContextVar[Scope | None]] = ContextVar("graphengine_scope", default=None)

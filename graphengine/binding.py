@@ -1,0 +1,311 @@
+"""Binding: where each parameter of a runnable comes from, and where its result goes.
+
+Everything is resolved by name at compile, and what cannot be resolved is a problem with its repair.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from graphengine.conditions import Reading
+from graphengine.errors import DefinitionError, Problem
+from graphengine.graph import UNSET, Choose, Declared, FunctionBody, HasBody, Node
+from graphengine.injection import NO_DEFAULT, Injected
+from graphengine.paths import Path, did_you_mean, members, parse, type_at
+from graphengine.plan import Argument, Call, Fallback, Target, Writer
+from graphengine.state import type_name
+
+if TYPE_CHECKING:
+    from graphengine.graph import Body, Options, Runnable, Writes
+    from graphengine.injection import Parameter
+    from graphengine.state import StateType
+
+_NUMBERS = (int, float)
+
+
+@dataclass
+class Binder:
+    """Binds the runnables of one graph and collects what is wrong."""
+
+    state: StateType[Any]
+    resources: frozenset[str]
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
+        """Add a problem."""
+        self.problems.append(Problem(code, where, message, repair, warning))
+
+    def types_at(self, path: Path, where: str) -> tuple[object, ...]:
+        """The types at a path of the state; () with a problem reported where it leads nowhere."""
+        found = self.state.fields.get(path.root)
+        if found is None:
+            near = did_you_mean(path.root, self.state.fields)
+            self.report("unknown_field", where, f"unknown field {path.text!r}", near)
+            return ()
+        types, hint = type_at(found.info.annotation, path)
+        if not types:
+            self.report("unknown_field", where, f"unknown field {path.text!r}", hint)
+        return types
+
+    def reading(self, source: object, where: str) -> Reading | None:
+        """A path or function of fields, checked."""
+        try:
+            reading = Reading.of(source)  # type: ignore[arg-type]
+        except DefinitionError as error:
+            self.report("bad_path", where, error.message, error.repair)
+            return None
+        if reading.path is not None:
+            return reading if self.types_at(reading.path, where) else None
+        if reading.function is not None:
+            self.function(reading.function, where)
+        return reading
+
+    def function(self, injected: Injected, where: str, also: Sequence[str] = ()) -> None:
+        """Check that a pure function reads nothing but fields (and what is given `also`)."""
+        for text in injected.variadic:
+            self.report("bad_parameter", where, f"{injected.name} has {text}, which names no field")
+        for parameter in injected.parameters:
+            known = parameter.name in self.state.fields or parameter.name in (*also, "state")
+            if not known and parameter.default is NO_DEFAULT:
+                near = did_you_mean(parameter.name, self.state.fields)
+                self.report("unknown_parameter", where, f"{injected.name} takes {parameter.name!r}", near)
+
+    def call(self, body: Body, inputs: Mapping[str, object], where: str) -> Call:
+        """Bind a body's parameters."""
+        for code, message, repair in body.problems():
+            self.report(code, where, message, repair)
+        names = {p.name for p in body.parameters}
+        for name in inputs:
+            roots = {n.split(".")[0].split("[")[0] for n in names}
+            if name not in names and name not in roots:
+                self.report("unknown_input", where, f"{body.name} has no parameter {name!r}", did_you_mean(name, names))
+        bound = [self._argument(p, inputs, where) for p in body.parameters]
+        arguments = [a for a in bound if a is not None]
+        fields: list[tuple[str, str]] = []
+        rest: list[Argument] = []
+        for argument in arguments:
+            path = argument.reading.path if argument.reading is not None else None
+            if path is not None and not path.parts and not argument.required:
+                fields.append((argument.name, path.root))
+            else:
+                rest.append(argument)
+        return Call(body, tuple(fields), tuple(rest), self._watched(body, arguments))
+
+    def _watched(self, body: Body, arguments: Sequence[Argument]) -> tuple[str, ...]:
+        if any(a.extra == "state" for a in arguments):
+            names = set(self.state.fields)
+        else:
+            names = {root for a in arguments if a.reading is not None for root in a.reading.roots}
+        if body.kind == "pass":
+            return ()
+        return tuple(sorted(n for n in names if n in self.state.fields and not self.state.fields[n].immutable))
+
+    def _argument(self, parameter: Parameter, inputs: Mapping[str, object], where: str) -> Argument | None:
+        name = parameter.name
+        source = self._source(name, inputs)
+        if source is not None:
+            reading = self.reading(source, f"{where}, parameter {name}")
+            if reading is None:
+                return None
+            self._agrees(parameter, reading, where)
+            return Argument(name, reading, required=not parameter.allows_none and self._may_be_none(reading))
+        if name in ("ctx", "error", "state") or name in self.resources:
+            return Argument(name, None, extra=name, required=False)
+        if parameter.default is not NO_DEFAULT:
+            known = [*self.state.fields, *self.resources]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            if near:
+                self.report(
+                    "unused_default",
+                    where,
+                    f"parameter {name!r} always takes its default",
+                    f"did you mean {near[0]!r}?",
+                    warning=True,
+                )
+            return None
+        known_names = [*self.state.fields, *self.resources, "ctx", "state", "error"]
+        self.report("unknown_parameter", where, f"nothing provides {name!r}", did_you_mean(name, known_names))
+        return None
+
+    def _source(self, name: str, inputs: Mapping[str, object]) -> object:
+        """The source of a parameter: an input of its name, an input of its path's root, or a field."""
+        if name in inputs:
+            return inputs[name]
+        root = name.split(".")[0].split("[")[0]
+        if root != name and isinstance(inputs.get(root), str):
+            return f"{inputs[root]}{name[len(root) :]}"
+        if root in self.state.fields or (root != name and root not in inputs):
+            return name
+        return None
+
+    def _may_be_none(self, reading: Reading) -> bool:
+        if reading.path is None or reading.path.parts:
+            return True
+        info = self.state.fields[reading.path.root].info
+        return info.default is None or any(m in (Any, object, None, type(None)) for m in members(info.annotation))
+
+    def _agrees(self, parameter: Parameter, reading: Reading, where: str) -> None:
+        if reading.path is None:
+            return
+        types, _ = type_at(self.state.fields[reading.path.root].info.annotation, reading.path)
+        if types and not fits(types, parameter.annotation):
+            have = " | ".join(type_name(t) for t in types)
+            self.report(
+                "type_disagrees",
+                where,
+                f"parameter {parameter.name!r} is {type_name(parameter.annotation)}, but {reading.text} is {have}",
+                "make the annotation and the field agree",
+            )
+
+    def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
+        """The body of a runnable that is not a choice."""
+        if runnable is None:
+            return FunctionBody(Injected.of(_nothing), thread=False, kind="pass")
+        if isinstance(runnable, HasBody):
+            return runnable.body()
+        if callable(runnable):
+            return FunctionBody.of(runnable, thread=options.thread)
+        self.report("not_runnable", where, f"{runnable!r} cannot be run", "give a function, an Agent or choose(…)")
+        return None
+
+    def calls(self, declared: Declared, where: str) -> tuple[Call | None, Reading | None, dict[object, Call]]:
+        """What a node runs: one call, or a selector and its choices."""
+        runnable, inputs = declared.runnable, declared.options.inputs or {}
+        if not isinstance(runnable, Choose):
+            body = self.body(runnable, declared.options, where)
+            return (None if body is None else self.call(body, inputs, where)), None, {}
+        selector = self.reading(runnable.source, where)
+        choices: dict[object, Call] = {}
+        for value, case in runnable.cases.items():
+            place = f"{where}, choice {value!r}"
+            if isinstance(case, Node):
+                inputs = {**inputs, **(case.options.inputs or {})}
+                case = case.runnable  # noqa: PLW2901 - what the node carries
+            body = self.body(case, declared.options, place)  # type: ignore[arg-type]
+            if body is not None:
+                wanted = {p.name for p in body.parameters}
+                choices[value] = self.call(body, {k: v for k, v in inputs.items() if k in wanted}, place)
+        return None, selector, choices
+
+    def fallback(self, options: Options, where: str) -> Fallback | None:
+        """A node's fallback, bound."""
+        if options.fallback is UNSET:
+            return None
+        if not callable(options.fallback):
+            return Fallback(options.fallback)
+        body = FunctionBody.of(options.fallback, thread=options.thread)
+        return Fallback(call=self.call(body, {}, f"{where}, fallback"))
+
+    def writer(self, writes: Writes | None, where: str, calls: Sequence[Call]) -> Writer:
+        """Where a node's result goes."""
+        if isinstance(writes, str):
+            target = self.target(writes, where)
+            for call in calls:
+                self._returns(call, target, where)
+            return Writer(whole=target)
+        if writes is None:
+            return Writer(keys=frozenset(self.state.fields))
+        if isinstance(writes, Mapping):
+            parts = [(self.target(t, where), self._result_part(s, where)) for t, s in writes.items()]
+            return Writer(parts=tuple(parts))
+        for name in writes:
+            self.target(name, where)
+        return Writer(keys=frozenset(writes))
+
+    def target(self, text: str, where: str) -> Target:
+        """A field, or one key of a dict field."""
+        try:
+            path = parse(text)
+        except DefinitionError as error:
+            self.report("bad_path", where, f"writes {text!r}", error.repair)
+            return Target(text)
+        found = self.state.fields.get(path.root)
+        if found is None:
+            near = did_you_mean(path.root, self.state.fields)
+            self.report("unknown_field", where, f"writes unknown field {path.root!r}", near)
+        if not path.parts:
+            return Target(path.root)
+        kind, key = path.parts[0]
+        if len(path.parts) > 1 or kind != "item":
+            self.report("bad_write", where, f"writes {text!r}", "write a field, or one key of it: 'field[key]'")
+        elif found is not None and not _is_dict(found.info.annotation):
+            self.report("bad_write", where, f"writes {text!r}, and {path.root} is no dict", "make it dict[str, …]")
+        return Target(path.root, str(key))
+
+    def _result_part(self, source: object, where: str) -> Reading | Injected | None:
+        if source == ".":
+            return None
+        if callable(source):
+            injected = Injected.of(source)
+            self.function(injected, where, also=("result",))
+            return injected
+        try:
+            path = parse(source)  # type: ignore[arg-type]
+        except (DefinitionError, TypeError):
+            self.report("bad_write", where, f"takes {source!r} from the result", "a path, '.' or a function(result)")
+            return None
+        return Reading(path.text, Path(path.text, path.root, (("name", path.root), *path.parts)), None)
+
+    def _returns(self, call: Call, target: Target, where: str) -> None:
+        found = self.state.fields.get(target.field)
+        if found is None or call.body.returns in (Any, object):
+            return
+        if call.body.kind == "pass":
+            self.report("bad_write", where, "a node without a runnable has no result", "leave writes out")
+            return
+        annotation = found.info.annotation
+        if found.operation == "append" or target.key is not None:
+            items = [get_args(m)[-1] if get_args(m) else Any for m in members(annotation)]
+            annotation = items[0] if len(items) == 1 else Any
+        elif found.reducer is not None and found.operation is None:
+            return
+        if not fits(members(call.body.returns), annotation):
+            message = f"{call.body.name} returns {type_name(call.body.returns)}, but {target.field} takes "
+            self.report("type_disagrees", where, message + type_name(annotation), "write it to a field of its type")
+
+
+def _nothing() -> None:
+    """What a node without a runnable does."""
+
+
+def _is_dict(annotation: object) -> bool:
+    kinds = [get_origin(m) or m for m in members(annotation)]
+    return any(k is Any or (isinstance(k, type) and issubclass(k, Mapping)) for k in kinds)
+
+
+def fits(have: Sequence[object], want: object) -> bool:
+    """Whether some value of the types at hand can be passed where `want` is asked for; True where unknown."""
+    wanted = members(want)
+    return any(_fits_one(h, w) for h in have for w in wanted)
+
+
+def _fits_one(have: object, want: object) -> bool:
+    if Any in (have, want) or object in (have, want) or isinstance(have, (TypeVar, str)) or isinstance(want, (TypeVar, str)):
+        return True
+    if get_origin(have) is Annotated or get_origin(want) is Annotated:
+        return True
+    have_kinds, want_kinds = _kinds(have), _kinds(want)
+    return any(_related(h, w) for h in have_kinds for w in want_kinds)
+
+
+def _kinds(annotation: object) -> list[object]:
+    if annotation is None:
+        return [type(None)]
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return [type(v) for v in get_args(annotation)]
+    return [origin or annotation]
+
+
+def _related(have: object, want: object) -> bool:
+    if not isinstance(have, type) or not isinstance(want, type):
+        return True
+    if have in _NUMBERS and want in _NUMBERS:
+        return True
+    try:
+        return issubclass(have, want) or issubclass(want, have)
+    except TypeError:
+        return True

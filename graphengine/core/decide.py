@@ -1,0 +1,465 @@
+"""decide: what an event means for a run. Every rule of movement is here, and nowhere else.
+
+The machine. A frame stands at a node, `ready`. Its attempt ends in one of two events:
+
+    NodeFinished   the result becomes updates; they are reduced, validated and recorded; the first way out whose
+                   condition holds is taken:                       step `node`
+    NodeFailed     another attempt, if the node's retry has one left:    step `attempt`, to be started at `due_at`
+                   else its fallback: a value stands in at once (step `node`), a function is run (step `attempt`,
+                   phase `fallback`)
+                   else the first way out with a `failed(…)` that holds:    step `failed`, with `to`
+                   else the run fails, to be resumed:                       step `failed`
+
+A bad update is a failed attempt. A condition that raises, or none that holds, leaves the node done and the frame
+`leaving`: the run fails there, and a resume chooses the way anew (step `left`). END finishes the run, FAIL fails it.
+
+decide reads the snapshot and does not touch it. It calls the user's pure functions: reducers, validators, conditions,
+writes-functions. Each condition is evaluated once; what it said is kept with the step.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.conditions import as_number, better, digest_of, exception_name
+from graphengine.core.events import (
+    Begun,
+    BranchedOff,
+    Error,
+    NodeFailed,
+    NodeFinished,
+    NodeLeft,
+    Resumed,
+    StopAsked,
+)
+from graphengine.core.evolve import add_usage
+from graphengine.core.snapshot import ROOT, Frame
+from graphengine.core.steps import EMPTY, Step
+from graphengine.errors import ConditionFailed, InvalidUpdate, NodeError, NoWayOut
+from graphengine.failure import Failure
+from graphengine.graph import END, FAIL
+from graphengine.plan import EdgeWay
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from graphengine.conditions import Tracker
+    from graphengine.core.events import Event
+    from graphengine.core.snapshot import Snapshot
+    from graphengine.core.steps import JsonValue, Op
+    from graphengine.plan import NodePlan, Plan, Way
+
+
+class StaleEvent(Exception):  # noqa: N818 - it is no error of the user's
+    """The event belongs to a visit or attempt that is over."""
+
+
+def decide(plan: Plan[Any], snapshot: Snapshot, event: Event) -> Step:
+    """The step that this event means.
+
+    Raises:
+        StaleEvent: The frame is at another visit or attempt.
+        InvalidUpdate, NotRecordable: The update of a branch does not fit (nothing else raises them from here).
+    """
+    return _EVENTS[type(event)](plan, snapshot, event)
+
+
+def _begun(plan: Plan[Any], snapshot: Snapshot, event: Begun) -> Step:
+    frame = Frame(values=dict(event.values), typed=dict(event.typed))
+    view = View(plan.state, frame)
+    changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
+    marks = _default_marks(plan, changes)
+    view.new_marks.update(marks)
+    _sample(plan, view, event.values)
+    data: dict[str, JsonValue] = {
+        "run_id": event.run_id,
+        "graph": plan.graph,
+        "version": plan.version,
+        "fingerprint": plan.fingerprint,
+        "limits": dict(event.limits),
+    }
+    if event.after:
+        data["after"] = event.after
+    if view.new_marks:
+        data["marks"] = view.new_marks
+    data.update(_way_out(plan.start, view, "START"))
+    update = [("set", name, value) for name, value in event.values.items()]
+    return Step(1, "started", event.now, update=update, data=data, typed=[event.typed[op[1]] for op in update])
+
+
+def _default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, JsonValue]:
+    """Digests of the defaults, which `changed` compares with before its node was left for the first time."""
+    if not changes:
+        return {}
+    fields = plan.state.fields.values()
+    defaults = {f.name: None if f.info.is_required() else f.info.get_default(call_default_factory=True) for f in fields}
+    view = View(plan.state, Frame(typed=defaults))
+    return {t.key: digest_of(t.reading.read(view)) for t in changes if t.reading is not None}
+
+
+def _node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> Step:
+    frame = _frame(snapshot, event)
+    node = plan.nodes[event.node]
+    view = View(plan.state, frame)
+    try:
+        updates = node.writer.updates(event.result, view, node.name)
+        if frame.phase == "fallback" and plan.errors is not None:
+            updates = [*updates, (plan.errors, Failure(**_public(frame.cause)))]
+        change = plan.state.apply(view, updates)
+    except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
+        failed = NodeFailed(*event[:6], error_of(error), event.usage, event.choice, event.chance)
+        return _node_failed(plan, snapshot, failed)
+    data = _spent(event)
+    if frame.phase == "fallback":
+        data["fallback"] = True
+        data["error"] = frame.cause
+    _facts(plan, snapshot, view, event)
+    _track(plan, view, event.node, change.ops)
+    return _leave(plan, snapshot, event, view, change.ops, change.typed, data)
+
+
+def _leave(  # noqa: PLR0913 - the parts of one step
+    plan: Plan[Any],
+    snapshot: Snapshot,
+    event: NodeFinished | NodeFailed,
+    view: View,
+    ops: Sequence[Op],
+    typed: Sequence[object],
+    data: dict[str, JsonValue],
+) -> Step:
+    """The step of a visit that is done: with the way out, or, if there is none, without and failed."""
+    node = plan.nodes[event.node]
+    try:
+        data.update(_way_out(node.ways, view, node.name))
+    except NodeError as error:
+        data.update(_stuck(error, _path(event), event.attempt))
+    _changes(plan, view, event.node)
+    if view.new_marks:
+        data["marks"] = view.new_marks
+    return Step(
+        snapshot.seq + 1,
+        "node",
+        event.now,
+        event.frame,
+        event.node,
+        event.visit,
+        event.attempt,
+        event.began,
+        ops,
+        data,
+        typed,
+    )
+
+
+def _node_failed(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed) -> Step:
+    frame = _frame(snapshot, event)
+    node = plan.nodes[event.node]
+    failure = _failure(event.error, _path(event), event.attempt)
+    data = {**_spent(event), "error": failure}
+    if frame.phase == "ready":
+        due = _next_attempt(node, frame, event)
+        if due is not None:
+            return _step(snapshot, event, "attempt", {**data, "due_at": due})
+        if node.fallback is not None and node.fallback.call is not None:
+            return _step(snapshot, event, "attempt", {**data, "then": "fallback"})
+        if node.fallback is not None:
+            return _fallback_value(plan, snapshot, event, node.fallback.value, data)
+    return _gone_wrong(plan, snapshot, event, data)
+
+
+def _fallback_value(
+    plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, value: object, data: dict[str, JsonValue]
+) -> Step:
+    """The step in which a fallback's value stands in for a result."""
+    node = plan.nodes[event.node]
+    view = View(plan.state, snapshot.frames[event.frame])
+    failure = data["error"]
+    try:
+        updates = node.writer.updates(value, view, node.name)
+        if plan.errors is not None:
+            updates = [*updates, (plan.errors, Failure(**_public(failure)))]
+        change = plan.state.apply(view, updates)
+    except Exception as error:  # noqa: BLE001 - user code of any kind
+        text = f"the fallback does not fit: {error}; it stood in for {failure['kind']}: {failure['message']}"
+        return _gone_wrong(plan, snapshot, event, {**data, "error": {**failure, "message": text}})
+    _facts(plan, snapshot, view, event)
+    _track(plan, view, event.node, change.ops)
+    return _leave(plan, snapshot, event, view, change.ops, change.typed, {**data, "fallback": True})
+
+
+def _gone_wrong(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, data: dict[str, JsonValue]) -> Step:
+    """A visit that failed for good: the first `failed(…)` way that holds, else the end of the run."""
+    node = plan.nodes[event.node]
+    view = View(plan.state, snapshot.frames[event.frame])
+    failure = data["error"]
+    _facts(plan, snapshot, view, event)
+    view.failure = event.error.names
+    try:
+        taken = _way_out(node.failure_ways, view, node.name) if node.failure_ways else None
+    except NoWayOut:
+        taken = None
+    except NodeError as error:
+        failure = _failure(error_of(error), _path(event), event.attempt)
+        taken = None
+    if taken is None:
+        return _step(snapshot, event, "failed", {**data, "error": failure, **_failed_run(failure)})
+    ops: Sequence[Op] = ()
+    typed: Sequence[object] | None = None
+    if plan.errors is not None:
+        ops, typed = plan.state.apply(view, [(plan.errors, Failure(**_public(failure)))])
+    _track(plan, view, event.node, ops)
+    _changes(plan, view, event.node)
+    marks = {"marks": view.new_marks} if view.new_marks else {}
+    step = _step(snapshot, event, "failed", {**taken, **data, **marks})
+    return step._replace(update=ops, typed=typed)
+
+
+def _node_left(plan: Plan[Any], snapshot: Snapshot, event: NodeLeft) -> Step:
+    frame = snapshot.frames[event.frame]
+    node = plan.nodes[frame.at]
+    view = View(plan.state, frame)
+    view.node = frame.at
+    view.usage = snapshot.usage
+    view.elapsed_seconds = snapshot.elapsed_seconds
+    try:
+        data = _way_out(node.ways, view, node.name)
+    except NodeError as error:
+        data = _stuck(error, _joined(frame.id, frame.at), frame.attempt)
+    return Step(snapshot.seq + 1, "left", event.now, frame.id, frame.at, frame.visit, frame.attempt, data=data)
+
+
+def _stuck(error: NodeError, path: str, attempt: int) -> dict[str, JsonValue]:
+    failure = _failure(error_of(error), path, attempt)
+    return {"error": failure, **_failed_run(failure)}
+
+
+def _failed_run(failure: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    stop = {"reason": "failed", "label": "", "condition": "", "explanation": failure["message"]}
+    return {"status": "failed", "stop": stop}
+
+
+def _resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
+    data: dict[str, JsonValue] = {"limits": dict(event.limits), "fingerprint": event.fingerprint}
+    if event.crashed:
+        data["crashed"] = True
+    if event.changes:
+        data["changes"] = list(event.changes)
+    return Step(snapshot.seq + 1, "resumed", event.now, update=tuple(event.refit), data=data)
+
+
+def _stop_asked(plan: Plan[Any], snapshot: Snapshot, event: StopAsked) -> Step:
+    stop = {"reason": event.reason, "label": "", "condition": "", "explanation": event.explanation}
+    return Step(snapshot.seq + 1, "stopped", event.now, data={"status": "stopped", "stop": stop})
+
+
+def _branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Step:
+    view = View(plan.state, snapshot.root)
+    ops = plan.state.apply(view, event.updates).ops
+    data: dict[str, JsonValue] = {
+        "run_id": event.run_id,
+        "parent": event.parent,
+        "limits": dict(event.limits),
+        "fingerprint": event.fingerprint,
+    }
+    if event.changes:
+        data["changes"] = list(event.changes)
+    _sample(plan, view, [op[1] for op in ops])
+    if view.new_marks:
+        data["marks"] = view.new_marks
+    return Step(snapshot.seq + 1, "branched", event.now, update=[*event.refit, *ops], data=data)
+
+
+def _way_out(ways: Sequence[Way], view: View, node: str) -> dict[str, JsonValue]:
+    """Where the first way that holds leads, and what every condition looked at said.
+
+    Raises:
+        ConditionFailed: One raised.
+        NoWayOut: None holds.
+    """
+    said: list[str] = []
+    for way in ways:
+        try:
+            found = _tried(way, view, said)
+        except Exception as error:
+            raise ConditionFailed(
+                f"{way.condition if isinstance(way, EdgeWay) else way.reading.text} raised "
+                f"{type(error).__name__}: {error}",
+                where=f"way out of {node}",
+                repair="mend the function and resume; the node's work is recorded and is not done again",
+            ) from error
+        if found is not None:
+            return _arrival(*found, "; ".join(said))
+    raise NoWayOut(
+        f"no way out of {node} holds: {'; '.join(said)}",
+        where=f"node {node}",
+        repair="add a way without a condition, and resume",
+    )
+
+
+def _tried(way: Way, view: View, said: list[str]) -> tuple[str, str, str] | None:
+    """The target, label and condition of a way if it is taken; what it said is added to `said`."""
+    if isinstance(way, EdgeWay):
+        condition = way.condition
+        if condition is None:
+            said.append("otherwise")
+            return way.target, way.label, ""
+        held, why = condition.evaluate(view)
+        said.append(why)
+        return (way.target, way.label, str(condition)) if held else None
+    value = way.reading.read(view)
+    target = way.cases.get(value)
+    value = getattr(value, "value", value)
+    said.append(f"{way.reading.text} is {value!r}")
+    if target is None:
+        return None if way.otherwise is None else (way.otherwise, "", f"{way.reading.text} otherwise")
+    return target, str(value), f"{way.reading.text} == {value!r}"
+
+
+def _arrival(target: str, label: str, condition: str, why: str) -> dict[str, JsonValue]:
+    taken: dict[str, JsonValue] = {"to": [target], "why": why}
+    if label:
+        taken["edge"] = label
+    if target == END:
+        stop = {"reason": "end", "label": label, "condition": condition, "explanation": why}
+        return {**taken, "status": "finished", "stop": stop}
+    if target == FAIL:
+        stop = {"reason": "failed", "label": label, "condition": condition, "explanation": why}
+        error = {"path": "", "kind": "fail", "message": label or why, "attempt": 1}
+        return {**taken, "status": "failed", "stop": stop, "error": error}
+    return taken
+
+
+def _frame(snapshot: Snapshot, event: NodeFinished | NodeFailed) -> Frame:
+    frame = snapshot.frames.get(event.frame)
+    if (
+        frame is None
+        or frame.phase not in ("ready", "fallback")
+        or (frame.at, frame.visit, frame.attempt) != (event.node, event.visit, event.attempt)
+    ):
+        raise StaleEvent(event)
+    return frame
+
+
+def _facts(plan: Plan[Any], snapshot: Snapshot, view: View, event: NodeFinished | NodeFailed) -> None:
+    """Tell the view what conditions may ask beside the state."""
+    view.node = view.completing = event.node
+    view.usage = add_usage(snapshot.usage, event.usage) if event.usage else snapshot.usage
+    past = event.now - snapshot.now
+    view.elapsed_seconds = snapshot.elapsed_seconds + (past if past > 0 else 0.0)
+
+
+def _track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op]) -> None:
+    """Begin anew what this node's completion begins anew, then take the samples of what was written."""
+    for tracker in plan.epochs.get(node, ()):
+        if tracker.kind == "plateau":
+            view.new_marks[tracker.key] = None
+        elif tracker.kind == "count":
+            view.new_marks[tracker.key] = view.count(tracker.node)
+    if plan.samples and ops:
+        _sample(plan, view, [op[1] for op in ops])
+
+
+def _sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in written:
+        for tracker in plan.samples.get(name, ()):
+            if tracker.key in seen or tracker.reading is None:
+                continue
+            seen.add(tracker.key)
+            sample = as_number(tracker.reading.read(view))
+            if sample is None:
+                continue
+            mark = view.mark(tracker.key)
+            if not mark:
+                view.new_marks[tracker.key] = [sample, sample, 0]
+            elif better(sample, mark[0], tracker):
+                view.new_marks[tracker.key] = [sample, sample, 0]
+            else:
+                view.new_marks[tracker.key] = [mark[0], sample, mark[2] + 1]
+
+
+def _changes(plan: Plan[Any], view: View, node: str) -> None:
+    """Note what `changed` will compare with when this node is left again."""
+    for tracker in plan.epochs.get(node, ()):
+        if tracker.kind == "change" and tracker.reading is not None:
+            view.new_marks[tracker.key] = digest_of(tracker.reading.read(view))
+
+
+def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | None:
+    """When the next attempt is due; None if there is none."""
+    retry = node.retry
+    if retry is None or not event.error.retryable or frame.tries + 1 >= retry.attempts:
+        return None
+    if not any(exception_name(kind) in event.error.names for kind in retry.on):
+        return None
+    wait = min(retry.max_seconds, retry.initial_seconds * retry.multiplier**frame.tries)
+    return event.now + wait * (1 + retry.jitter * (2 * event.chance - 1))
+
+
+def error_of(error: BaseException) -> Error:
+    """An exception as the data that events carry."""
+    kind = type(error)
+    names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
+    if isinstance(error, NodeError):
+        text = str(error)
+        return Error(error.code, names, text, "", error.retryable)
+    frames = traceback.format_exception(error)
+    return Error(names[0], names, str(error) or names[0], "".join(frames))
+
+
+def _failure(error: Error, path: str, attempt: int) -> dict[str, JsonValue]:
+    failure: dict[str, JsonValue] = {"path": path, "kind": error.kind, "message": error.message, "attempt": attempt}
+    if error.traceback:
+        failure["traceback"] = error.traceback
+    return failure
+
+
+def _public(failure: JsonValue) -> dict[str, Any]:
+    return {name: failure[name] for name in ("path", "kind", "message", "attempt")}
+
+
+def _spent(event: NodeFinished | NodeFailed) -> dict[str, JsonValue]:
+    data: dict[str, JsonValue] = {}
+    if event.usage:
+        data["usage"] = dict(event.usage)
+    if event.choice:
+        data["choice"] = event.choice
+    return data
+
+
+def _step(snapshot: Snapshot, event: NodeFailed, kind: Any, data: Mapping[str, JsonValue]) -> Step:  # noqa: ANN401
+    return Step(
+        snapshot.seq + 1,
+        kind,
+        event.now,
+        event.frame,
+        event.node,
+        event.visit,
+        event.attempt,
+        event.began,
+        (),
+        data or EMPTY,
+    )
+
+
+def _path(event: NodeFinished | NodeFailed) -> str:
+    return _joined(event.frame, event.node)
+
+
+def _joined(frame: str, node: str) -> str:
+    return f"{frame}/{node}" if frame != ROOT else node
+
+
+_EVENTS: Final[dict[type, Callable[[Any, Any, Any], Step]]] = {
+    Begun: _begun,
+    NodeFinished: _node_finished,
+    NodeFailed: _node_failed,
+    NodeLeft: _node_left,
+    Resumed: _resumed,
+    StopAsked: _stop_asked,
+    BranchedOff: _branched_off,
+}
+
+__all__ = ["InvalidUpdate", "StaleEvent", "decide", "error_of"]

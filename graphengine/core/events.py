@@ -1,0 +1,111 @@
+"""Events: what happened outside, as the core is told of it. Times, results and chance arrive here.
+
+`decide` turns an event into a step. An event of an earlier visit or attempt than the one a frame is at is stale and
+refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.core.steps import JsonValue, Op
+
+
+class Begun(NamedTuple):
+    """A run was begun with this state (records and typed values of every field)."""
+
+    now: float
+    run_id: str
+    values: Mapping[str, JsonValue]
+    typed: Mapping[str, object]
+    limits: Mapping[str, float | None]
+    after: str = ""
+
+
+class Error(NamedTuple):
+    """An exception as plain data: its kind, all names it can be matched by, its text and traceback."""
+
+    kind: str
+    names: Sequence[str]
+    message: str
+    traceback: str = ""
+    retryable: bool = True
+
+
+class NodeFinished(NamedTuple):
+    """An attempt (or a fallback) came to its end with a result."""
+
+    frame: str
+    node: str
+    visit: int
+    attempt: int
+    began: float
+    now: float
+    result: object
+    usage: Mapping[str, float | None] | None = None
+    choice: str = ""
+    chance: float = 0.5
+
+
+class NodeFailed(NamedTuple):
+    """An attempt (or a fallback) failed. `chance` is a random number from 0 to 1 for the jitter of a retry."""
+
+    frame: str
+    node: str
+    visit: int
+    attempt: int
+    began: float
+    now: float
+    error: Error
+    usage: Mapping[str, float | None] | None = None
+    choice: str = ""
+    chance: float = 0.5
+
+
+class NodeLeft(NamedTuple):
+    """The way out of a node that was done before is to be chosen now."""
+
+    frame: str
+    now: float
+
+
+class Resumed(NamedTuple):
+    """A run goes on: after a crash (`crashed`), a stop, a failure or with other limits.
+
+    `fingerprint`, `changes` and `refit` say what differs where the graph was changed since.
+    """
+
+    now: float
+    crashed: bool
+    limits: Mapping[str, float | None]
+    fingerprint: str
+    changes: Sequence[str] = ()
+    refit: Sequence[Op] = ()
+
+
+class StopAsked(NamedTuple):
+    """Somebody asked for a stop, or a limit was reached, and nothing is in flight."""
+
+    now: float
+    reason: str
+    explanation: str
+
+
+class BranchedOff(NamedTuple):
+    """A child run begins behind the parent's step `seq`, with these updates of the state."""
+
+    now: float
+    run_id: str
+    parent: str
+    seq: int
+    updates: Sequence[tuple[str, object]]
+    fingerprint: str
+    limits: Mapping[str, float | None]
+    changes: Sequence[str] = ()
+    refit: Sequence[Op] = ()
+
+
+Event: TypeAlias = "Begun | NodeFinished | NodeFailed | NodeLeft | Resumed | StopAsked | BranchedOff"

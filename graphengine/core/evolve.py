@@ -1,0 +1,276 @@
+"""evolve: what a step does to a snapshot. The fold of a run's steps, live and on load alike.
+
+It reads nothing but the step, calls no user code, and changes the snapshot in place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.core.snapshot import ROOT, Frame, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from graphengine.core.steps import JsonValue, Op, Step
+
+
+def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
+    """The snapshot after this step; the same object, changed.
+
+    Raises:
+        ValueError: The step does not follow the snapshot's last one.
+    """
+    if step.seq != snapshot.seq + 1:
+        message = f"step {step.seq} does not follow step {snapshot.seq}"
+        raise ValueError(message)
+    _KINDS[step.kind](snapshot, step)
+    snapshot.seq = step.seq
+    snapshot.now = step.at
+    return snapshot
+
+
+def fold(steps: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
+    """The snapshot after all these steps."""
+    snapshot = snapshot if snapshot is not None else Snapshot()
+    for step in steps:
+        evolve(snapshot, step)
+    return snapshot
+
+
+def _started(snapshot: Snapshot, step: Step) -> None:
+    data = step.data
+    snapshot.run_id = data["run_id"]
+    snapshot.graph = data["graph"]
+    snapshot.fingerprint = data["fingerprint"]
+    snapshot.limits = dict(data["limits"])
+    frame = snapshot.frames[ROOT] = Frame()
+    _apply(frame, step.update, step.typed)
+    frame.marks.update(data.get("marks", ()))
+    _move(snapshot, frame, data)
+
+
+def _node(snapshot: Snapshot, step: Step) -> None:
+    frame = snapshot.frames[step.frame]
+    data = step.data
+    if step.update:
+        _apply(frame, step.update, step.typed)
+    _spend(snapshot, step)
+    frame.counts[step.node] = step.visit
+    snapshot.steps += 1
+    if "marks" in data:
+        frame.marks.update(data["marks"])
+    frame.cause = None
+    _leave(snapshot, frame, data)
+
+
+def _left(snapshot: Snapshot, step: Step) -> None:
+    frame = snapshot.frames[step.frame]
+    frame.marks.update(step.data.get("marks", ()))
+    _leave(snapshot, frame, step.data)
+
+
+def _leave(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
+    """Go where the way out leads; without one, the node is done and the run failed there."""
+    if "to" in data:
+        _move(snapshot, frame, data)
+    else:
+        frame.phase = "leaving"
+        snapshot.status, snapshot.stop, snapshot.failure = data["status"], data["stop"], data["error"]
+
+
+def _attempt(snapshot: Snapshot, step: Step) -> None:
+    frame = snapshot.frames[step.frame]
+    _spend(snapshot, step)
+    frame.tries += 1
+    frame.attempt += 1
+    frame.crashes = 0
+    frame.due = step.data.get("due_at", 0.0)
+    if step.data.get("then") == "fallback":
+        frame.phase = "fallback"
+        frame.cause = step.data["error"]
+
+
+def _failed(snapshot: Snapshot, step: Step) -> None:
+    frame = snapshot.frames[step.frame]
+    data = step.data
+    _spend(snapshot, step)
+    if step.update:
+        _apply(frame, step.update, step.typed)
+    frame.cause = None
+    if "to" in data:
+        frame.counts[step.node] = step.visit
+        snapshot.steps += 1
+        frame.marks.update(data.get("marks", ()))
+        _move(snapshot, frame, data)
+        frame.error = data["error"]
+    else:
+        frame.phase = "failed"
+        frame.attempt += 1
+        snapshot.status, snapshot.stop, snapshot.failure = data["status"], data["stop"], data["error"]
+
+
+def _resumed(snapshot: Snapshot, step: Step) -> None:
+    data = step.data
+    snapshot.limits = dict(data["limits"])
+    snapshot.fingerprint = data["fingerprint"]
+    snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
+    snapshot.now = step.at
+    _apply(snapshot.root, step.update, step.typed)
+    for frame in snapshot.frames.values():
+        if frame.phase == "failed":
+            frame.phase, frame.tries, frame.crashes, frame.due = "ready", 0, 0, 0.0
+        elif data.get("crashed") and frame.phase in ("ready", "fallback") and frame.due <= step.at:
+            frame.crashes += 1
+
+
+def _branched(snapshot: Snapshot, step: Step) -> None:
+    snapshot.run_id = step.data["run_id"]
+    snapshot.inherited = dict(snapshot.usage)
+    snapshot.root.marks.update(step.data.get("marks", ()))
+    _resumed(snapshot, step)
+
+
+def _stopped(snapshot: Snapshot, step: Step) -> None:
+    _spend(snapshot, step)
+    snapshot.status, snapshot.stop = step.data["status"], step.data["stop"]
+
+
+def _move(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
+    """Put a frame to where a step leads: the next node, or its end."""
+    frame.tries = frame.crashes = 0
+    frame.due = 0.0
+    frame.error = None
+    if "status" in data:
+        finished = data["status"] == "finished"
+        frame.phase = "ended" if finished else "failed"
+        snapshot.status, snapshot.stop = data["status"], data["stop"]
+        snapshot.failure = None if finished else data["error"]
+        return
+    frame.phase = "ready"
+    frame.at = node = data["to"][0]
+    frame.visit = frame.counts.get(node, 0) + 1
+    frame.attempt = 1
+
+
+def _spend(snapshot: Snapshot, step: Step) -> None:
+    """Count the time since the last step, and what models were paid."""
+    if step.at > snapshot.now:
+        snapshot.elapsed_seconds += step.at - snapshot.now
+    spent = step.data.get("usage")
+    if spent:
+        snapshot.usage = add_usage(snapshot.usage, spent)
+
+
+def add_usage(total: Mapping[str, float | None], spent: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Two usages together; a cost that is unknown stays unknown."""
+    joined = dict(total)
+    for name, amount in spent.items():
+        have = joined.get(name, 0)
+        joined[name] = None if amount is None or have is None else have + amount
+    return joined
+
+
+def _apply(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> None:
+    """Fold operations into a frame's records and typed values."""
+    if typed is None:
+        for op in ops:
+            _OPS[op[0]](frame, op)
+            frame.typed.pop(op[1], None)
+            frame.digests.pop(op[1], None)
+        return
+    for op, new in zip(ops, typed, strict=True):
+        _OPS[op[0]](frame, op)
+        _keep_typed(frame, op, new)
+        frame.digests.pop(op[1], None)
+
+
+def _keep_typed(frame: Frame, op: Op, new: Any) -> None:  # noqa: ANN401 - a value of the user's type
+    kind, name = op[0], op[1]
+    cache = frame.typed
+    if kind == "append":
+        if name in cache:
+            _own(cache, name, list).append(new)
+    elif kind == "extend":
+        if name in cache:
+            _own(cache, name, list).extend(new)
+    elif kind in ("merge", "put"):
+        if name in cache:
+            _own(cache, name, dict).update(new)
+    else:
+        cache[name] = new
+
+
+def _own(cache: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
+    if cache[name] is None:
+        cache[name] = kind()
+    return cache[name]
+
+
+def _set(frame: Frame, op: Op) -> None:
+    frame.values[op[1]] = op[2]
+    frame.owned.discard(op[1])
+
+
+def _append(frame: Frame, op: Op) -> None:
+    _list(frame, op[1]).append(op[2])
+
+
+def _extend(frame: Frame, op: Op) -> None:
+    _list(frame, op[1]).extend(op[2])
+
+
+def _merge(frame: Frame, op: Op) -> None:
+    _dict(frame, op[1]).update(op[2])
+
+
+def _put(frame: Frame, op: Op) -> None:
+    _dict(frame, op[1])[op[2]] = op[3]
+
+
+def _add(frame: Frame, op: Op) -> None:
+    old = frame.values.get(op[1])
+    frame.values[op[1]] = op[2] if old is None else old + op[2]
+
+
+def _reduce(frame: Frame, op: Op) -> None:
+    frame.values[op[1]] = op[3]
+    frame.owned.discard(op[1])
+
+
+def _list(frame: Frame, name: str) -> list[JsonValue]:
+    """The field's list, a copy of the frame's own the first time: what a step set belongs to the step."""
+    if name not in frame.owned:
+        frame.values[name] = list(frame.values.get(name) or ())
+        frame.owned.add(name)
+    held: list[JsonValue] = frame.values[name]
+    return held
+
+
+def _dict(frame: Frame, name: str) -> dict[str, JsonValue]:
+    if name not in frame.owned:
+        frame.values[name] = dict(frame.values.get(name) or {})
+        frame.owned.add(name)
+    held: dict[str, JsonValue] = frame.values[name]
+    return held
+
+
+_KINDS: Final[dict[str, Callable[[Snapshot, Step], None]]] = {
+    "started": _started,
+    "node": _node,
+    "attempt": _attempt,
+    "failed": _failed,
+    "left": _left,
+    "resumed": _resumed,
+    "stopped": _stopped,
+    "branched": _branched,
+}
+_OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
+    "set": _set,
+    "append": _append,
+    "extend": _extend,
+    "merge": _merge,
+    "put": _put,
+    "add": _add,
+    "reduce": _reduce,
+}

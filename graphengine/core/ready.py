@@ -1,0 +1,54 @@
+"""ready: what should be running now. Asked while a run moves, and asked to resume one: there is no other way to know.
+
+Limits gate it: when one is reached nothing new is ready, and `limit_reached` says which. What is in flight is still
+recorded, since `decide` knows no limits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphengine.core.snapshot import CRASHES, Task
+
+if TYPE_CHECKING:
+    from graphengine.core.snapshot import Frame, Snapshot
+
+
+def ready(snapshot: Snapshot) -> list[Task]:
+    """The tasks that should be running; empty when the run has ended, waits, or has reached a limit."""
+    if snapshot.status != "running" or (snapshot.limits and limit_reached(snapshot)):
+        return []
+    return [_task(frame) for frame in snapshot.frames.values() if frame.phase in ("ready", "fallback", "leaving")]
+
+
+def _task(frame: Frame) -> Task:
+    if frame.phase == "leaving":
+        return Task(frame.id, frame.at, frame.visit, frame.attempt, "leave", 0.0)
+    if frame.crashes >= CRASHES:
+        return Task(frame.id, frame.at, frame.visit, frame.attempt, "crash_loop", 0.0)
+    mode = "run" if frame.phase == "ready" else "fallback"
+    return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, frame.due)
+
+
+def limit_reached(snapshot: Snapshot) -> str:
+    """The first limit that is reached, in words with the values; "" if none is."""
+    for name, limit in snapshot.limits.items():
+        if limit is None:
+            continue
+        if name == "cost_usd" and snapshot.usage.get("cost_usd", 0.0) is None:
+            return f"cost_usd is unknown under a limit of {limit}: the price of a model is not known"
+        if spent(snapshot, name) >= limit:
+            return f"{name} {spent(snapshot, name):g} >= {limit:g}"
+    return ""
+
+
+def spent(snapshot: Snapshot, name: str) -> float:
+    """How much of a limited thing is used up."""
+    if name == "steps":
+        return snapshot.steps
+    if name == "seconds":
+        return round(snapshot.elapsed_seconds, 3)
+    usage = snapshot.usage
+    if name == "tokens":
+        return (usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0)
+    return usage.get(name) or 0.0

@@ -1,0 +1,102 @@
+"""Steps: the rows of a run's log, and their JSON.
+
+A step says what happened (`kind`, `frame`, `node`, `visit`, `attempt`, times), what it does to the state
+(`update`, a list of operations on fields) and everything else that was decided then (`data`). Folding the steps
+of a run in order of `seq` gives its snapshot; nothing else is needed. The JSON leaves out what is empty.
+
+Operations: `["set", field, value]`, `["append", field, item]`, `["extend", field, items]`,
+`["merge", field, mapping]`, `["add", field, number]`, `["put", field, key, value]` (one key of a dict) and
+`["reduce", field, raw, value]` (any other reducer: the raw update is kept for people, the fold sets the value).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+
+from pydantic_core import from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FORMAT: Final = 1
+"""The version of the log's format, written with every run."""
+
+JsonValue: TypeAlias = Any  # a JSON value as Python objects; recursive aliases cost pydantic users clarity
+Op: TypeAlias = "Sequence[JsonValue]"
+Kind: TypeAlias = Literal["started", "node", "attempt", "failed", "left", "resumed", "stopped", "branched"]
+EMPTY: Final[Mapping[str, JsonValue]] = {}
+
+
+class Step(NamedTuple):
+    """One row of the log.
+
+    Attributes:
+        seq: 1, 2, 3, … without gaps, within a run and the parents it branched from.
+        kind: `started`; `node` (a completed visit); `attempt` (a failed attempt that is tried again or falls
+            back); `failed` (a visit that failed for good); `left` (a way out chosen later, on resume);
+            `resumed`; `stopped`; `branched`.
+        at: When it was decided, epoch seconds.
+        frame: The id of the frame it belongs to; the run's own frame is "".
+        node: The node's name, "" for rows of the run itself.
+        visit: Which visit of the node in its frame, from 1.
+        attempt: Which attempt of the visit, from 1.
+        began: When the attempt's work began, epoch seconds; 0 for rows without work.
+        update: Operations on the frame's state.
+        data: What else was decided: `to`, `edge`, `why`, `marks`, `usage`, `error`, `status`, `stop`, …
+        typed: Beside each operation the typed value that it sets or adds, for the process that decided; never
+            recorded.
+    """
+
+    seq: int
+    kind: Kind
+    at: float
+    frame: str = ""
+    node: str = ""
+    visit: int = 0
+    attempt: int = 0
+    began: float = 0.0
+    update: Sequence[Op] = ()
+    data: Mapping[str, JsonValue] = EMPTY
+    typed: Sequence[object] | None = None
+
+    @property
+    def path(self) -> str:
+        """The node's place in the tree of frames, as `article/review`."""
+        return f"{self.frame}/{self.node}" if self.frame and self.node else self.frame or self.node
+
+
+_PLAIN: Final = ("frame", "node", "visit", "attempt", "began", "update", "data")
+
+
+def encode_step(step: Step) -> bytes:
+    """The step as JSON bytes; `seq` is not among them, since a store keys its rows by it."""
+    row: dict[str, JsonValue] = {"kind": step.kind, "at": step.at}
+    for name in _PLAIN:
+        value = getattr(step, name)
+        if value:
+            row[name] = value
+    return to_json(row)
+
+
+def decode_step(seq: int, body: bytes | str) -> Step:
+    """The step that `encode_step` wrote under this seq.
+
+    Raises:
+        ValueError: The body is not such JSON.
+    """
+    row = from_json(body)
+    if not isinstance(row, dict) or not isinstance(row.get("kind"), str):
+        message = f"step {seq} is no record of a step"
+        raise ValueError(message)
+    return Step(
+        seq,
+        row["kind"],
+        row["at"],
+        row.get("frame", ""),
+        row.get("node", ""),
+        row.get("visit", 0),
+        row.get("attempt", 0),
+        row.get("began", 0.0),
+        row.get("update", ()),
+        row.get("data", EMPTY),
+    )

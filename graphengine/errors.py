@@ -1,0 +1,282 @@
+"""Every error of graphengine: a stable code, where it happened, the values, and what to do about it.
+
+Callers branch on `code`; people read `str(error)`, which is the message followed by the place and the repair.
+Errors of a node's work (`NodeError`) end up in the run's log as a `Failure`; the others reach the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class GraphEngineError(Exception):
+    """Base of every error raised on purpose.
+
+    Args:
+        message: What happened, with the values that matter.
+        where: The place: a graph, node, field, file or run.
+        repair: What the reader can do next.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, where: str = "", repair: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.repair = repair
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        if self.where:
+            lines.append(f"  at: {self.where}")
+        if self.repair:
+            lines.append(f"  repair: {self.repair}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding of compile: `code`, the place, what is wrong, and the repair."""
+
+    code: str
+    where: str
+    message: str
+    repair: str = ""
+    warning: bool = False
+
+    def __str__(self) -> str:
+        kind = "warning" if self.warning else "error"
+        tail = f"\n      repair: {self.repair}" if self.repair else ""
+        return f"{kind} {self.code} at {self.where}: {self.message}{tail}"
+
+
+class CompileError(GraphEngineError):
+    """A graph that cannot run; `problems` lists everything that is wrong with it, warnings included."""
+
+    code = "compile_error"
+
+    def __init__(self, graph: str, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        errors = sum(not p.warning for p in self.problems)
+        listing = "\n".join(f"  {p}" for p in self.problems)
+        noun = "problem" if errors == 1 else "problems"
+        super().__init__(f"graph {graph!r} has {errors} {noun}:\n{listing}", where=f"graph {graph}")
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class DefinitionError(GraphEngineError):
+    """A declaration that makes no sense by itself: a bad path, option or condition."""
+
+    code = "bad_definition"
+
+
+class InputError(GraphEngineError):
+    """The state or update given to a run does not validate, or names a field that does not exist."""
+
+    code = "invalid_input"
+
+
+class GraphNotFound(GraphEngineError):
+    """No graph, or more than one, where one was expected."""
+
+    code = "graph_not_found"
+
+
+class RunExists(GraphEngineError):
+    """A run with this id is already recorded."""
+
+    code = "run_exists"
+
+
+class UnknownRun(GraphEngineError):
+    """No run with this id in this store."""
+
+    code = "unknown_run"
+
+
+class UnknownStep(GraphEngineError):
+    """The run has no step with this seq."""
+
+    code = "unknown_step"
+
+
+class RunNotResumable(GraphEngineError):
+    """Nothing is ready at this point of the run, so there is nothing to go on with."""
+
+    code = "nothing_ready"
+
+
+class RunIsDriven(GraphEngineError):
+    """Another live process drives this run.
+
+    Args:
+        run_id: The run.
+        owner: Who drives it, as host, process and lease id.
+        expires_at: When that lease ends unless it is renewed, in epoch seconds.
+    """
+
+    code = "run_is_driven"
+
+    def __init__(self, run_id: str, owner: str, expires_at: float) -> None:
+        self.run_id, self.owner, self.expires_at = run_id, owner, expires_at
+        super().__init__(
+            f"run {run_id} is driven by {owner}",
+            where=f"run {run_id}",
+            repair="wait until that process is done, stop it, or watch the run with `graphengine show`",
+        )
+
+
+class GraphChanged(GraphEngineError):
+    """The graph was changed since the run was recorded, and the run no longer fits it."""
+
+    code = "graph_changed"
+
+
+class RunnerClosed(GraphEngineError):
+    """The Runner was closed, or is used in a process it was not made in."""
+
+    code = "runner_closed"
+
+
+class StoreError(GraphEngineError):
+    """The store cannot do what was asked; nothing that was recorded is lost."""
+
+    code = "store_error"
+
+
+class StoreMissing(StoreError):
+    """There is no database where one was to be read."""
+
+    code = "store_missing"
+
+
+class StoreNotADatabase(StoreError):
+    """The file exists but is not a database of graphengine."""
+
+    code = "store_not_a_database"
+
+
+class StoreReadOnly(StoreError):
+    """The database or its folder cannot be written."""
+
+    code = "store_read_only"
+
+
+class StoreLocked(StoreError):
+    """Another program held the database's lock for longer than the time to wait."""
+
+    code = "store_locked"
+
+
+class StoreFull(StoreError):
+    """The disk or its quota is full."""
+
+    code = "store_full"
+
+
+class StoreCorrupt(StoreError):
+    """A stored row cannot be read."""
+
+    code = "store_corrupt"
+
+
+class StoreTooNew(StoreError):
+    """The database was written by a newer version of graphengine."""
+
+    code = "store_too_new"
+
+
+class LeaseLost(StoreError):
+    """Another process took this run over; what this one had not recorded is dropped."""
+
+    code = "lease_lost"
+
+
+class NodeError(GraphEngineError):
+    """A node's work failed for a reason the engine names; recorded as the failure's kind.
+
+    `retryable` is false where running the node again cannot help.
+    """
+
+    code = "node_error"
+    retryable: ClassVar[bool] = True
+
+
+class InvalidUpdate(NodeError):
+    """What the node returned does not validate against the state."""
+
+    code = "invalid_update"
+
+
+class NotRecordable(NodeError):
+    """A value that the record would give back differently from what the node returned."""
+
+    code = "not_recordable"
+
+
+class MissingInput(NodeError):
+    """A parameter that does not allow None would have got None."""
+
+    code = "missing_input"
+    retryable = False
+
+
+class MutatedInput(NodeError):
+    """The node changed in place what it was given."""
+
+    code = "mutated_input"
+    retryable = False
+
+
+class NodeTimeout(NodeError, TimeoutError):
+    """The node ran longer than its `timeout_seconds`."""
+
+    code = "timeout"
+
+
+class CrashLoop(NodeError):
+    """The process died three times in a row while this node was running."""
+
+    code = "crash_loop"
+    retryable = False
+
+
+class NoChoice(NodeError):
+    """`choose` met a value that it has no runnable for."""
+
+    code = "no_choice"
+    retryable = False
+
+
+class NoWayOut(NodeError):
+    """No way out of the node holds, and it has no otherwise."""
+
+    code = "no_way_out"
+    retryable = False
+
+
+class ConditionFailed(NodeError):
+    """A condition raised while it was evaluated."""
+
+    code = "condition_failed"
+    retryable = False
+
+
+class ModelUnavailable(NodeError):
+    """The agent's model cannot be had here."""
+
+    code = "model_unavailable"
+    retryable = False
+
+
+class BadAnswer(NodeError):
+    """A model's answer does not fit the agent's output type or check."""
+
+    code = "bad_answer"

@@ -1,0 +1,442 @@
+"""Graphs as a user declares them: nodes, ways out, options.
+
+Nothing is checked here beyond what a single call can know; `Graph.compile` looks at the whole and reports every
+problem at once. Declarations are kept in order, since the ways out of a node are tried in the order they were added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from pydantic import BaseModel
+
+from graphengine.conditions import Condition, as_condition
+from graphengine.errors import DefinitionError
+from graphengine.injection import Injected, Parameter
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from graphengine.errors import Problem
+    from graphengine.plan import Plan
+    from graphengine.runner.result import Result
+
+S = TypeVar("S", bound=BaseModel)
+
+START: Final = "START"
+END: Final = "END"
+FAIL: Final = "FAIL"
+UNSET: Final = object()
+
+
+class Body(Protocol):
+    """What a node does when it is visited, in the form the engine calls.
+
+    Attributes:
+        name: Its own name, kept in usage.
+        kind: `function`, `agent` or `pass`.
+        parameters: What it reads; a name may be a path of the state.
+        returns: The annotation of its result, Any if unknown.
+        thread: Whether it blocks and so runs in a thread of the runner's pool.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Literal["function", "agent", "pass"]: ...
+    @property
+    def parameters(self) -> Sequence[Parameter]: ...
+    @property
+    def returns(self) -> object: ...
+    @property
+    def thread(self) -> bool: ...
+
+    def call(self, **values: object) -> object:
+        """Do it; the result may be awaitable."""
+        ...
+
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        """What is wrong with it by itself, as (code, message, repair)."""
+        ...
+
+
+@runtime_checkable
+class HasBody(Protocol):
+    """Anything but a plain function that can be a node: an Agent."""
+
+    def body(self) -> Body:
+        """The form the engine calls."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a node is tried again, and how long to wait between attempts.
+
+    Args:
+        attempts: Attempts altogether, the first included.
+        initial_seconds: The wait before the second attempt.
+        multiplier: What each further wait is multiplied by.
+        max_seconds: No wait is longer.
+        jitter: The share of a wait that chance may add or take, 0 to 1.
+        on: Only these exceptions are worth another attempt.
+    """
+
+    attempts: int = 3
+    initial_seconds: float = 0.5
+    multiplier: float = 2.0
+    max_seconds: float = 30.0
+    jitter: float = 0.1
+    on: tuple[type[BaseException], ...] = (Exception,)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.on, type):
+            object.__setattr__(self, "on", (self.on,))
+        sane = self.attempts >= 1 and self.initial_seconds >= 0 and self.max_seconds >= 0 and self.multiplier >= 1
+        if not sane or not 0 <= self.jitter <= 1:
+            raise DefinitionError(
+                f"{self} cannot be followed",
+                repair="attempts >= 1, seconds >= 0, multiplier >= 1, jitter between 0 and 1",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a run stops cleanly, to be resumed with higher limits. None is no limit.
+
+    Args:
+        steps: Completed node visits. Attempts and the engine's own rows do not count.
+        tokens: Tokens of all model calls, in and out.
+        cost_usd: US dollars of all model calls.
+        seconds: Driven time; waiting does not count.
+    """
+
+    steps: int | None = 1000
+    tokens: int | None = None
+    cost_usd: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "tokens", "cost_usd", "seconds"):
+            limit = getattr(self, name)
+            if limit is not None and limit < 0:
+                raise DefinitionError(f"Limits({name}={limit})", repair="a limit is 0 or more, or None for no limit")
+
+
+WriteSource: TypeAlias = "str | Callable[..., object]"
+Writes: TypeAlias = "str | Sequence[str] | Mapping[str, WriteSource]"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What can be said of a node beside what it runs; see `Graph.add_node`."""
+
+    title: str | None = None
+    inputs: Mapping[str, str | Callable[..., object]] | None = None
+    writes: Writes | None = None
+    retry: Retry | None = None
+    timeout_seconds: float | None = None
+    fallback: object = UNSET
+    thread: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Node:
+    """A runnable with node options, so that a pattern can take prepared nodes as arguments.
+
+    >>> Node(len, writes="size").options.writes
+    'size'
+    """
+
+    runnable: Runnable
+    options: Options
+
+    def __init__(self, runnable: Runnable, **options: Any) -> None:  # noqa: ANN401 - the fields of Options
+        inner = runnable.options if isinstance(runnable, Node) else Options()
+        object.__setattr__(self, "runnable", runnable.runnable if isinstance(runnable, Node) else runnable)
+        object.__setattr__(self, "options", replace(inner, **options))
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """See `choose`."""
+
+    source: str | Callable[..., object]
+    cases: Mapping[object, Runnable]
+
+
+Runnable: TypeAlias = "Callable[..., Any] | HasBody | Node | Choose"
+
+
+def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -> Choose:
+    """A runnable that routes each visit to one of several.
+
+    Args:
+        source: A path, or a function of fields, whose value picks.
+        cases: What to run for each value. A value that is not among them fails the node with `no_choice`.
+    """
+    return Choose(source, dict(cases))
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A declared edge."""
+
+    source: str
+    target: str
+    condition: Condition | None
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A declared switch."""
+
+    source: str
+    on: str | Callable[..., object]
+    cases: Mapping[object, str]
+    otherwise: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A declared node."""
+
+    name: str
+    runnable: Runnable | None
+    options: Options
+
+
+class Graph(Generic[S]):
+    """A directed graph of nodes over a typed state.
+
+    Args:
+        name: Its name, in runs, messages and pictures.
+        state: The pydantic model of its state.
+        result: The field or path that is its result for a graph around it and for `Result.output`.
+        resources: Factories of what nodes may ask for by name, built once a runner and closed with it.
+        errors: A `list[Failure]` field with the `append` reducer that every survived failure is appended to.
+        keep: The fields that `after=` carries over; all if not given.
+        limits: Where its runs stop unless told otherwise.
+        version: Raise it when old runs need to be told apart.
+
+    Example:
+        >>> class Count(BaseModel):
+        ...     n: int = 0
+        >>> graph = Graph("count", Count)
+        >>> def more(n: int) -> int:
+        ...     return n + 1
+        >>> graph.add_node("more", more, writes="n")
+        >>> graph.add_edge(START, "more")
+        >>> graph.add_edge("more", END, when=lambda n: n >= 3)
+        >>> graph.add_edge("more", "more")
+        >>> graph.run_sync().state.n
+        3
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a fact of the whole graph
+        self,
+        name: str,
+        state: type[S],
+        *,
+        result: str | None = None,
+        resources: Mapping[str, Callable[[], object]] | None = None,
+        errors: str | None = None,
+        keep: Sequence[str] | None = None,
+        limits: Limits | None = None,
+        version: int = 1,
+    ) -> None:
+        self.name = name
+        self.state = state
+        self.result = result
+        self.resources = dict(resources or {})
+        self.errors = errors
+        self.keep = tuple(keep) if keep is not None else None
+        self.limits = limits or Limits()
+        self.version = version
+        self.nodes: list[Declared] = []
+        self.ways: list[Edge | Switch] = []
+        self._plan: Plan | None = None
+
+    def __repr__(self) -> str:
+        return f"Graph({self.name!r}, {self.state.__name__}, {len(self.nodes)} nodes)"
+
+    def add_node(  # noqa: PLR0913 - the options of a node, each named by who uses it
+        self,
+        name: str,
+        runnable: Runnable | None = None,
+        *,
+        title: str | None = None,
+        inputs: Mapping[str, str | Callable[..., object]] | None = None,
+        writes: Writes | None = None,
+        retry: Retry | None = None,
+        timeout_seconds: float | None = None,
+        fallback: object = UNSET,
+        thread: bool | None = None,
+    ) -> None:
+        """Add a node.
+
+        Args:
+            name: An identifier, unique in the graph.
+            runnable: A function whose parameters name the fields it reads, an Agent, `choose(…)`, or a `Node` with
+                options of its own; without one the node passes through.
+            title: Free text for people.
+            inputs: Parameter to path, where a parameter is not named like the field it reads.
+            writes: Where the result goes: `"field"`, `"field[key]"`, a tuple of fields that the result's keys name,
+                or a mapping of field to `"path.in.result"`, `"."` or `function(result, **fields)`. Without it, the
+                result's keys name the fields.
+            retry: How often to try again.
+            timeout_seconds: The longest an attempt may take.
+            fallback: What to take for the result when every attempt failed: a value, or a function injected like a
+                node, which may take `error`.
+            thread: Whether a sync function runs in a thread (the default); False for trivial ones.
+        """
+        given = Options(title, inputs, writes, retry, timeout_seconds, fallback, thread)
+        if isinstance(runnable, Node):
+            given = _merged(runnable.options, given)
+            runnable = runnable.runnable
+        self._plan = None
+        self.nodes.append(Declared(name, runnable, given))
+
+    def add_edge(
+        self,
+        source: str,
+        target: str,
+        *,
+        when: Condition | Callable[..., object] | None = None,
+        label: str | None = None,
+    ) -> None:
+        """Add a way from one node to another (or from START, to END or FAIL).
+
+        Args:
+            source: The node it leaves.
+            target: The node it enters.
+            when: Its condition; without one it is the otherwise of its node.
+            label: What the run is said to have stopped with, or the picture shows.
+        """
+        self._plan = None
+        condition = None if when is None else as_condition(when)
+        self.ways.append(Edge(source, target, condition, label))
+
+    def add_path(self, *nodes: str) -> None:
+        """Add an edge without condition between each two neighbours: `add_path(START, "a", "b", END)`."""
+        if len(nodes) < 2:  # noqa: PLR2004 - a path joins at least two
+            raise DefinitionError(f"add_path{nodes!r} joins nothing", repair="give two nodes or more")
+        for source, target in zip(nodes, nodes[1:], strict=False):
+            self.add_edge(source, target)
+
+    def add_switch(
+        self,
+        source: str,
+        on: str | Callable[..., object],
+        cases: Mapping[Any, str],
+        otherwise: str | None = None,
+    ) -> None:
+        """Add ways that a value picks among.
+
+        Args:
+            source: The node it leaves.
+            on: A path or a function of fields.
+            cases: The target for each value; the value is the label. For a Literal or Enum every value needs one,
+                unless there is an otherwise.
+            otherwise: The target for any other value.
+        """
+        self._plan = None
+        self.ways.append(Switch(source, on, dict(cases), otherwise))
+
+    def compile(self) -> Plan:
+        """Check the whole and make the plan that runs follow; kept until the graph is changed.
+
+        Raises:
+            CompileError: With every problem, warnings included.
+        """
+        if self._plan is None:
+            from graphengine.validation import compile_graph  # noqa: PLC0415 - it reads this module
+
+            self._plan = compile_graph(self)
+        return self._plan
+
+    def check(self) -> Sequence[Problem]:
+        """Every problem and warning, without raising."""
+        from graphengine.validation import problems_of  # noqa: PLC0415
+
+        return problems_of(self)
+
+    async def run(
+        self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None
+    ) -> Result[S]:
+        """Run it once in memory. See `Runner` for runs that outlive the process.
+
+        Raises:
+            CompileError, InputError; RunFailed, with the result as far as it came.
+        """
+        from graphengine.runner import Runner  # noqa: PLC0415 - the one lazy door to the runner
+
+        async with Runner() as runner:
+            return await runner.start(self, state, limits=limits).result()
+
+    def run_sync(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
+        """`run` for scripts without an event loop."""
+        return asyncio.run(self.run(state, limits=limits))
+
+    def render(self, path: str | PathLike[str]) -> None:
+        """Draw it into a file; the ending says how: .svg, .png, .pdf, .dot or .mmd."""
+        from graphengine.render import render_graph  # noqa: PLC0415 - the lazy door to the renderer
+
+        render_graph(self, path)
+
+
+def _merged(inner: Options, outer: Options) -> Options:
+    values: dict[str, Any] = {}
+    for name in Options.__dataclass_fields__:
+        given = getattr(outer, name)
+        unset = given is UNSET if name == "fallback" else given is None
+        if not unset:
+            values[name] = given
+    return replace(inner, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionBody:
+    """A plain function as a node's body."""
+
+    injected: Injected
+    thread: bool
+    kind: Literal["function", "agent", "pass"] = "function"
+
+    @classmethod
+    def of(cls, function: Callable[..., object], *, thread: bool | None) -> FunctionBody:
+        """Wrap a function; sync ones run in a thread unless told otherwise."""
+        return cls(Injected.of(function), thread is not False and not is_async(function))
+
+    @property
+    def name(self) -> str:
+        return self.injected.name
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        return self.injected.parameters
+
+    @property
+    def returns(self) -> object:
+        return self.injected.returns
+
+    def call(self, **values: object) -> object:
+        return self.injected.function(**values)
+
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        return [
+            ("bad_parameter", f"{self.name} has {text}, which names no field", "name each field it reads")
+            for text in self.injected.variadic
+        ]
+
+
+def is_async(function: object) -> bool:
+    """Whether calling it gives a coroutine."""
+    inner = getattr(function, "func", function)  # functools.partial
+    call = getattr(type(inner), "__call__", None)
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(call)

@@ -1,0 +1,68 @@
+"""Reading what was recorded: snapshots at any step, and what differs between two states. Nothing here moves a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphengine.core.evolve import fold
+from graphengine.core.snapshot import Snapshot, from_record
+from graphengine.errors import StoreCorrupt
+
+if TYPE_CHECKING:
+    from graphengine.core.steps import JsonValue
+    from graphengine.stores.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where two states differ: its path, and what lies there in each; None where it is missing."""
+
+    path: str
+    before: JsonValue
+    after: JsonValue
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.before!r} → {self.after!r}"
+
+
+async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:
+    """A run's snapshot after a step, the last one if none is given.
+
+    Raises:
+        UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
+    """
+    loaded = await store.load(run_id, seq)
+    try:
+        start = from_record(loaded.snapshot) if loaded.snapshot is not None else Snapshot()
+        return fold(loaded.steps, start)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise StoreCorrupt(
+            f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
+            where=f"run {run_id}",
+            repair="the other runs are usable; restore this one from a copy of the database",
+        ) from error
+
+
+def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Difference]:
+    """Every place where two JSON values differ, depth first."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        found: list[Difference] = []
+        for key in [*before, *(k for k in after if k not in before)]:
+            below = f"{path}.{key}" if path else str(key)
+            found += differences(before.get(key), after.get(key), below)
+        return found
+    if _is_list(before) and _is_list(after):
+        longest = max(len(before), len(after))
+        pairs = [(_at(before, i), _at(after, i), f"{path}[{i}]") for i in range(longest)]
+        return [found for old, new, below in pairs for found in differences(old, new, below)]
+    return [] if before == after and type(before) is type(after) else [Difference(path, before, after)]
+
+
+def _is_list(value: JsonValue) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _at(values: Sequence[JsonValue], index: int) -> JsonValue:
+    return values[index] if index < len(values) else None

@@ -1,0 +1,204 @@
+"""Paths into the state: `draft`, `review.score`, `history[-1].issues`, `views[editor]`.
+
+A path names a field and then walks by `.name`, `[key]` or `[-1]`. While a run moves, a missing part is None; at
+compile the same path is walked over the annotations, so that a misspelt one is found before anything runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import types
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+from typing_extensions import TypeAliasType, is_typeddict
+
+from graphengine.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Part: TypeAlias = "tuple[str, str | int]"
+"""("name", "score") for `.score`, ("item", -1) for `[-1]`, ("item", "editor") for `[editor]`."""
+
+_TOKEN: Final = re.compile(r"\.([A-Za-z_]\w*)|\[([^\[\]]+)\]")
+_ROOT: Final = re.compile(r"[A-Za-z_]\w*")
+ANY: Final = (Any,)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Path:
+    """A parsed path: the field it starts at and the parts to walk from there."""
+
+    text: str
+    root: str
+    parts: tuple[Part, ...]
+
+    def walk(self, value: object) -> object:
+        """What lies at the parts of this path below the root's value; None where a part is missing."""
+        return walk(value, self.parts) if self.parts else value
+
+
+def walk(value: object, parts: Sequence[Part]) -> object:
+    """What lies at these parts below a value; None where one is missing."""
+    for part in parts:
+        if value is None:
+            return None
+        value = _into(value, part)
+    return value
+
+
+def parse(text: str) -> Path:
+    """Read a path.
+
+    Raises:
+        DefinitionError: The text is no path.
+    """
+    root = _ROOT.match(text)
+    if root is None:
+        raise _bad_path(text)
+    parts: list[Part] = []
+    position = root.end()
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        if token is None:
+            raise _bad_path(text)
+        name, key = token.group(1), token.group(2)
+        parts.append(("name", name) if name else ("item", _key(key)))
+        position = token.end()
+    return Path(text, root.group(), tuple(parts))
+
+
+def _bad_path(text: str) -> DefinitionError:
+    return DefinitionError(
+        f"{text!r} is no path",
+        repair="write a field and then .name, [key] or [-1], as in 'history[-1].score'",
+    )
+
+
+def _key(text: str) -> str | int:
+    text = text.strip()
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    return text.strip("\"'")
+
+
+def _into(value: object, part: Part) -> object:
+    kind, key = part
+    if kind == "name":
+        if isinstance(value, Mapping):
+            return value.get(key)
+        return getattr(value, str(key), None)
+    if isinstance(value, Mapping):
+        return value.get(key, value.get(str(key)))
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and isinstance(key, int):
+        return value[key] if -len(value) <= key < len(value) else None
+    return None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A repair for a misspelt word: the nearest known one, or the list of all that are known."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    if not names:
+        return ""
+    listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"known are: {listed}"
+
+
+def members(annotation: object) -> tuple[object, ...]:
+    """The alternatives of an annotation: Union and Optional taken apart, Annotated and aliases seen through."""
+    if isinstance(annotation, TypeAliasType):
+        return members(annotation.__value__)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return members(get_args(annotation)[0])
+    if origin is Union or origin is types.UnionType:
+        return tuple(m for part in get_args(annotation) for m in members(part))
+    if isinstance(origin, TypeAliasType):
+        return ANY
+    return (annotation,)
+
+
+def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
+    """The types that can lie at a path below an annotation, and what is wrong if there are none.
+
+    Returns:
+        The members of what lies there, and "" or a message and repair for the first part that no member has.
+    """
+    current: tuple[object, ...] = members(annotation)
+    walked = path.root
+    for part in path.parts:
+        found: list[object] = []
+        names: set[str] = set()
+        for member in current:
+            below = _below(member, part, names)
+            if below is not None:
+                found.extend(members(below))
+        text = f".{part[1]}" if part[0] == "name" else f"[{part[1]}]"
+        if not found:
+            nearest = difflib.get_close_matches(str(part[1]), sorted(names), n=1, cutoff=0.6)
+            if nearest:
+                rest = path.text[len(walked) + len(text) :]
+                return (), f"did you mean '{walked}.{nearest[0]}{rest}'?"
+            listed = ", ".join(sorted(names)) or "nothing that can be named"
+            return (), f"{walked} has {listed}"
+        current = tuple(found)
+        walked += text
+    return current, ""
+
+
+def _below(member: object, part: Part, names: set[str]) -> object:
+    """The annotation one part below a type; None where it has no such part, whose names are then collected."""
+    if member is Any or member is object:
+        return Any
+    kind, key = part
+    origin = get_origin(member) or member
+    args = get_args(member)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        if is_typeddict(origin):
+            return _named(get_type_hints(origin), key, names)
+        return args[1] if len(args) == 2 else Any  # noqa: PLR2004 - a mapping's key and value
+    if is_typeddict(origin):
+        return _named(get_type_hints(origin), key, names)
+    if kind == "item":
+        return _item(origin, args, key)
+    if isinstance(origin, type):
+        return _attribute(origin, str(key), names)
+    return None
+
+
+def _named(hints: Mapping[str, object], key: str | int, names: set[str]) -> object:
+    names.update(hints)
+    return hints.get(str(key))
+
+
+def _item(origin: object, args: tuple[object, ...], key: str | int) -> object:
+    if not (isinstance(origin, type) and issubclass(origin, Sequence)) or issubclass(origin, (str, bytes)):
+        return None
+    if not isinstance(key, int):
+        return None
+    if issubclass(origin, tuple) and args and args[-1] is not Ellipsis:
+        return args[key] if -len(args) <= key < len(args) else None
+    return args[0] if args else Any
+
+
+def _attribute(origin: type, name: str, names: set[str]) -> object:
+    if issubclass(origin, BaseModel):
+        names.update(origin.model_fields)
+        field = origin.model_fields.get(name)
+        if field is not None:
+            return field.annotation
+        return Any if name in origin.model_computed_fields else None
+    if dataclasses.is_dataclass(origin):
+        hints = get_type_hints(origin)
+        names.update(hints)
+        return hints.get(name)
+    if isinstance(getattr(origin, name, None), property):
+        return Any
+    return None

@@ -1,0 +1,263 @@
+"""The compiled plan of a graph: immutable, looked up by name, with everything a step needs worked out once.
+
+`graphengine.binding` makes its calls and writes, `graphengine.validation` puts it together from a Graph and reports
+what is wrong; the core reads it. A plan holds no state of any run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
+from graphengine.injection import Injected
+from graphengine.state import Put
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from graphengine.conditions import Condition, Reading, Tracker
+    from graphengine.core.steps import JsonValue
+    from graphengine.errors import Problem
+    from graphengine.graph import Body, Limits, Retry
+    from graphengine.state import StateType
+    from graphengine.view import View
+
+S = TypeVar("S", bound=BaseModel)
+
+Updates: TypeAlias = "list[tuple[str, object]]"
+MISSING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Where a parameter's value comes from: the view, or by name from what the runner gives."""
+
+    name: str
+    reading: Reading | None
+    extra: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A body with its arguments bound.
+
+    Attributes:
+        fields: (parameter, field) pairs that are whole fields and may be None: the quick ones.
+        arguments: The others.
+        watched: Fields read whole whose values could be changed in place.
+    """
+
+    body: Body
+    fields: tuple[tuple[str, str], ...]
+    arguments: tuple[Argument, ...]
+    watched: tuple[str, ...]
+
+    def values(self, view: View, extra: Callable[[str], object]) -> dict[str, object]:
+        """The arguments of this visit.
+
+        Raises:
+            MissingInput: A parameter that does not allow None would get it.
+        """
+        get = view.get
+        values = {name: get(field) for name, field in self.fields}
+        for argument in self.arguments:
+            reading = argument.reading
+            value = reading.read(view) if reading is not None else extra(argument.extra)
+            if value is None and argument.required:
+                place = reading.text if reading is not None else argument.extra
+                raise MissingInput(
+                    f"{argument.name} is None",
+                    where=f"{self.body.name}({argument.name}) from {place}",
+                    repair=f"see that {place} is set before this node, or let the parameter take None",
+                )
+            values[argument.name] = value
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a part of a result is written: a field, or one key of it."""
+
+    field: str
+    key: str | None = None
+
+    def update(self, value: object) -> tuple[str, object]:
+        """The update that writes this value there."""
+        return self.field, (value if self.key is None else Put(self.key, value))
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How a result becomes updates.
+
+    Attributes:
+        whole: The one target of the whole result, if that is how it is written.
+        keys: The fields that the result's keys may name, if that is how it is written.
+        parts: Targets with what is taken from the result: a reading below it, or a function of it.
+    """
+
+    whole: Target | None = None
+    keys: frozenset[str] | None = None
+    parts: tuple[tuple[Target, Reading | Injected | None], ...] = ()
+
+    def updates(self, result: object, view: View, node: str) -> Updates:
+        """The updates that a result stands for.
+
+        Raises:
+            InvalidUpdate: The result does not have the promised shape.
+        """
+        if self.whole is not None:
+            return [self.whole.update(result)]
+        if self.keys is not None:
+            return self._by_keys(result, node)
+        return [target.update(self._part(result, source, view)) for target, source in self.parts]
+
+    def _by_keys(self, result: object, node: str) -> Updates:
+        if result is None:
+            return []
+        if isinstance(result, BaseModel):
+            given = {name: getattr(result, name) for name in sorted(result.model_fields_set)}
+        elif hasattr(result, "keys"):
+            given = dict(result)  # type: ignore[call-overload]
+        else:
+            raise InvalidUpdate(
+                f"{node} returned {type(result).__name__}, and it writes several fields",
+                where=f"node {node}",
+                repair="return a mapping of fields, or say where the result goes: writes='field'",
+            )
+        unknown = [key for key in given if key not in (self.keys or ())]
+        if unknown:
+            raise InvalidUpdate(
+                f"{node} returned {', '.join(map(repr, unknown))}, which it does not declare to write",
+                where=f"node {node}",
+                repair=f"it writes {', '.join(sorted(self.keys or ()))}",
+            )
+        return list(given.items())
+
+    @staticmethod
+    def _part(result: object, source: Reading | Injected | None, view: View) -> object:
+        if source is None:
+            return result
+        if isinstance(source, Injected):
+            return source.call(view, {"result": result})
+        return source.path.walk(result) if source.path is not None else None
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Every field it may write."""
+        if self.whole is not None:
+            return frozenset((self.whole.field,))
+        return self.keys if self.keys is not None else frozenset(t.field for t, _ in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeWay:
+    """An edge as a way out; without a condition it is the otherwise."""
+
+    target: str
+    label: str
+    condition: Condition | None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchWay:
+    """A switch as a way out: taken where it has a case for the value, or an otherwise."""
+
+    reading: Reading
+    cases: Mapping[object, str]
+    otherwise: str | None
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """Every node it may lead to."""
+        return [*self.cases.values(), *((self.otherwise,) if self.otherwise else ())]
+
+
+Way: TypeAlias = "EdgeWay | SwitchWay"
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What stands in for a result: a value, or a function bound like a node."""
+
+    value: object = None
+    call: Call | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """A node as the core and the runner use it.
+
+    Attributes:
+        call: What it runs, unless it chooses.
+        choices: What it runs for each value of `selector`.
+        ways: Ways out after success, in order.
+        failure_ways: Ways out after failure, in order.
+    """
+
+    name: str
+    title: str
+    call: Call | None
+    selector: Reading | None
+    choices: Mapping[object, Call]
+    writer: Writer
+    ways: tuple[Way, ...]
+    failure_ways: tuple[EdgeWay, ...]
+    retry: Retry | None
+    timeout_seconds: float | None
+    fallback: Fallback | None
+
+    def pick(self, view: View) -> tuple[Call, str]:
+        """The call of this visit, and the choice it was, "" where there is none to make.
+
+        Raises:
+            NoChoice: The selector's value has no runnable.
+        """
+        if self.call is not None:
+            return self.call, ""
+        value = self.selector.read(view) if self.selector is not None else None
+        found = self.choices.get(value)
+        if found is None:
+            known = ", ".join(map(repr, self.choices))
+            text = self.selector.text if self.selector is not None else ""
+            raise NoChoice(
+                f"{text} is {value!r}, and there is nothing to run for it",
+                where=f"node {self.name}",
+                repair=f"it is one of {known}, or add a case",
+            )
+        return found, str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[S]):
+    """A graph, checked and worked out.
+
+    Attributes:
+        start: The ways out of START.
+        trackers: All marks that conditions need.
+        samples: Plateau trackers by the field whose writing takes a sample.
+        epochs: Trackers by the node whose completion (or leaving) starts them anew.
+        outline: A description of the graph in JSON, enough to draw it and to tell what changed.
+        fingerprint: The outline's digest.
+        warnings: What compile found worth saying.
+    """
+
+    graph: str
+    version: int
+    state: StateType[S]
+    nodes: Mapping[str, NodePlan]
+    start: tuple[Way, ...]
+    samples: Mapping[str, tuple[Tracker, ...]]
+    epochs: Mapping[str, tuple[Tracker, ...]]
+    limits: Limits
+    errors: str | None
+    keep: tuple[str, ...] | None
+    result: Reading | None
+    resources: Mapping[str, Callable[[], Any]]
+    outline: Mapping[str, JsonValue]
+    fingerprint: str
+    warnings: tuple[Problem, ...]

@@ -1,0 +1,74 @@
+"""Reducers: how an update is joined to what a field already holds.
+
+Put one into the field's annotation: `history: Annotated[list[Review], append] = []`. A field without a reducer
+takes the last write. Any pure function `(old, new) -> joined` can serve; those below are recorded as small
+operations, so that a step costs its update and not the size of the field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+T = TypeVar("T")
+K = TypeVar("K")
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Replace(Generic[T]):
+    """An update that sets the field whatever its reducer: `return {"history": Replace([])}`."""
+
+    value: T
+
+
+def append(old: Iterable[T] | None, new: T) -> list[T]:
+    """The list with one item more.
+
+    >>> append([1, 2], 3)
+    [1, 2, 3]
+    """
+    return [*(old or ()), new]
+
+
+def extend(old: Iterable[T] | None, new: Iterable[T]) -> list[T]:
+    """The list with the new items behind the old ones.
+
+    >>> extend([1], [2, 3])
+    [1, 2, 3]
+    """
+    return [*(old or ()), *new]
+
+
+def merge(old: Mapping[K, T] | None, new: Mapping[K, T]) -> dict[K, T]:
+    """The mapping with the new keys laid over the old ones.
+
+    >>> merge({"a": 1}, {"b": 2})
+    {'a': 1, 'b': 2}
+    """
+    return {**(old or {}), **new}
+
+
+def add(old: N | None, new: N) -> N:
+    """The sum.
+
+    >>> add(2, 3)
+    5
+    """
+    return new if old is None else old + new
+
+
+def maximum(old: N | None, new: N) -> N:
+    """The larger one.
+
+    >>> maximum(2, 3)
+    3
+    """
+    return new if old is None or new > old else old
+
+
+OPERATIONS: Final[dict[Callable[..., Any], str]] = {append: "append", extend: "extend", merge: "merge", add: "add"}
+"""Reducers that the log records as an operation; every other one is recorded with its result."""

@@ -1,0 +1,19 @@
+"""The async shell around the core: it runs tasks, records steps, and hands out results."""
+
+from graphengine.runner.context import Context
+from graphengine.runner.result import Result, RunFailed, Stop, Usage
+from graphengine.runner.run import Emitted, NodeBegan, Run, StepRecorded
+from graphengine.runner.runner import Runner
+
+__all__ = [
+    "Context",
+    "Emitted",
+    "NodeBegan",
+    "Result",
+    "Run",
+    "RunFailed",
+    "Runner",
+    "StepRecorded",
+    "Stop",
+    "Usage",
+]

@@ -1,0 +1,80 @@
+"""The Context: what a node may know and do beside reading fields and returning a result."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from graphengine.core.snapshot import Task
+    from graphengine.models.base import Model, Response
+
+_USAGE = ("calls", "offline_calls", "input_tokens", "output_tokens")
+
+
+class Context:
+    """One attempt of one visit of a node; declare a parameter `ctx: Context` to get it.
+
+    Attributes:
+        run_id: The run.
+        node: The node's name.
+        path: Its place in the run, as `article/review`.
+        visit: Which visit of the node this is, from 1.
+        attempt: Which attempt of the visit, from 1.
+        usage: What models did in this attempt so far.
+    """
+
+    __slots__ = ("_clock", "_emit", "_models", "attempt", "node", "path", "run_id", "usage", "visit")
+
+    def __init__(
+        self,
+        run_id: str,
+        task: Task,
+        models: Mapping[str, Model],
+        clock: Callable[[], float],
+        emit: Callable[[str, object], None],
+    ) -> None:
+        self.run_id = run_id
+        self.node = task.node
+        self.path = f"{task.frame}/{task.node}" if task.frame else task.node
+        self.visit = task.visit
+        self.attempt = task.attempt
+        self.usage: dict[str, float | None] | None = None
+        self._models = models
+        self._clock = clock
+        self._emit = emit
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same over retries and resumes of this visit, another in each visit and branch."""
+        return f"{self.run_id}/{self.path}/{self.visit}"
+
+    @property
+    def random(self) -> random.Random:
+        """A random generator with a seed of this visit's own: an attempt that is run again draws the same numbers."""
+        return random.Random(self.idempotency_key)  # noqa: S311 - for repeatable choices, not for secrets
+
+    def now(self) -> float:
+        """The time, epoch seconds."""
+        return self._clock()
+
+    def emit(self, data: object) -> None:
+        """Show something to whoever watches the run live; it is not recorded."""
+        self._emit(self.path, data)
+
+    def model_for(self, agent: str) -> Model | None:
+        """The model that the run wants this agent to use, None for the agent's own."""
+        return self._models.get(agent)
+
+    def paid(self, response: Response) -> None:
+        """Count what a model's answer cost."""
+        used = self.usage or {**dict.fromkeys(_USAGE, 0), "cost_usd": 0.0}
+        used["calls"] = (used["calls"] or 0) + 1
+        used["offline_calls"] = (used["offline_calls"] or 0) + response.offline
+        used["input_tokens"] = (used["input_tokens"] or 0) + response.input_tokens
+        used["output_tokens"] = (used["output_tokens"] or 0) + response.output_tokens
+        cost = used["cost_usd"]
+        used["cost_usd"] = None if cost is None or response.cost_usd is None else cost + response.cost_usd
+        self.usage = used

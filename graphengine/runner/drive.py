@@ -1,0 +1,134 @@
+"""Driving one run: event → decide → evolve → append → (durable) → what is ready next.
+
+This loop is the whole engine outside the core. It works out nothing itself: what runs next is `ready`'s answer, what
+an outcome means is `decide`'s, and nothing goes on before the step that causes it is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.core.decide import decide
+from graphengine.core.events import StopAsked
+from graphengine.core.evolve import evolve
+from graphengine.core.ready import limit_reached, ready
+from graphengine.core.snapshot import to_record
+from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
+from graphengine.stores.base import Append
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from graphengine.core.events import Event
+    from graphengine.core.snapshot import Snapshot, Task
+    from graphengine.core.steps import JsonValue, Step
+    from graphengine.plan import Plan
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.execute import TaskRunner
+    from graphengine.runner.run import Run
+    from graphengine.stores.base import Store
+
+_TURN_SECONDS: Final = 0.005
+"""A run whose nodes never wait gives way to others after so long."""
+
+
+class Driver:
+    """Drives one run from where its snapshot stands to its end, a stop or a limit."""
+
+    def __init__(self, plan: Plan[Any], snapshot: Snapshot, store: Store, clock: Clock, run: Run[Any]) -> None:
+        self.plan = plan
+        self.snapshot = snapshot
+        self.fence = 0
+        self._store = store
+        self._clock = clock
+        self._run = run
+        self._stop = asyncio.Event()
+        self._stop_reason = ""
+        self._consume: Sequence[int] = ()
+        self._turn = 0.0
+
+    def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
+        """Ask for a stop at the next safe point: when what is in flight is recorded."""
+        self._stop_reason = explanation
+        self._consume = consume
+        self._stop.set()
+
+    def decide(self, event: Event) -> Step:
+        """The step of an event, folded into the snapshot but not recorded yet."""
+        step = decide(self.plan, self.snapshot, event)
+        evolve(self.snapshot, step)
+        return step
+
+    async def drive(self, tasks: TaskRunner) -> None:
+        """Run what is ready until nothing is.
+
+        Raises:
+            StoreError: A step could not be recorded; the run can be resumed from what was.
+        """
+        snapshot, run = self.snapshot, self._run
+        while not self._stop.is_set():
+            waiting = ready(snapshot)
+            if not waiting:
+                break
+            task = waiting[0]
+            if task.due and not await self._due(task):
+                continue
+            if run.watchers:
+                self.show(NodeBegan(task.node, task.node, task.visit, task.attempt, self._clock.now()))
+            event = await tasks.run(task)
+            step = self.decide(event)
+            pending = self._store.append(Append(snapshot.run_id, self.fence, (step,), snapshot.status, (), self._record))
+            if pending is not None:
+                await pending
+            elif step.at - self._turn > _TURN_SECONDS:
+                self._turn = step.at
+                await asyncio.sleep(0)
+            if run.watchers:
+                self.show(StepRecorded(step.seq, step))
+        if snapshot.status == "running":
+            await self.end()
+
+    async def end(self, explanation: str = "") -> None:
+        """Record that the run stops here: asked for, or because a limit was reached."""
+        asked = explanation or self._stop_reason
+        reason, told = ("asked", asked) if asked else ("limit", limit_reached(self.snapshot))
+        step = self.decide(StopAsked(self._clock.now(), reason, told))
+        await self.append([step], consume=self._consume)
+
+    def emitted(self, path: str, data: object) -> None:
+        """Show what a node emits."""
+        self.show(Emitted(path, data))
+
+    async def append(
+        self, steps: Sequence[Step], *, consume: Sequence[int] = (), fingerprint: str | None = None
+    ) -> None:
+        """Record steps that were decided, and show them."""
+        status = self.snapshot.status
+        batch = Append(self.snapshot.run_id, self.fence, steps, status, consume, self._record, fingerprint)
+        pending: Awaitable[None] | None = self._store.append(batch)
+        if pending is not None:
+            await pending
+        for step in steps:
+            self.show(StepRecorded(step.seq, step))
+
+    def show(self, event: Any) -> None:  # noqa: ANN401 - any of run.Event
+        """Give an event to everyone who watches."""
+        for queue in self._run.watchers:
+            queue.put_nowait(event)
+
+    def _record(self) -> dict[str, JsonValue]:
+        return to_record(self.snapshot)
+
+    async def _due(self, task: Task) -> bool:
+        """Wait until a task is due; False if a stop came first."""
+        if task.due <= self._clock.now():
+            return True
+        sleeper = asyncio.ensure_future(self._clock.sleep_until(task.due))
+        stopper = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((sleeper, stopper), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+            stopper.cancel()
+        return not self._stop.is_set()

@@ -1,0 +1,187 @@
+"""Running one task of a node: from a Task to the event that ends it.
+
+Whatever a node raises becomes a `NodeFailed`; only a cancellation from outside goes through. A node that changes in
+place what it was given is caught here: mutable fields are digested before and after, and a changed one is forgotten,
+so that it is built again from the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import random
+from typing import TYPE_CHECKING, Any
+
+from graphengine.agents.scope import CURRENT
+from graphengine.core.decide import error_of
+from graphengine.core.events import NodeFailed, NodeFinished, NodeLeft
+from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
+from graphengine.failure import Failure
+from graphengine.runner.context import Context
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
+
+    from graphengine.core.events import Event
+    from graphengine.core.snapshot import Frame, Snapshot, Task
+    from graphengine.models.base import Model
+    from graphengine.plan import Call, Plan
+
+
+class TaskRunner:
+    """Runs the tasks of one run."""
+
+    __slots__ = ("_check", "_emit", "_models", "_now", "_plan", "_resources", "_snapshot", "_threads")
+
+    def __init__(  # noqa: PLR0913 - all that a node may need
+        self,
+        plan: Plan[Any],
+        snapshot: Snapshot,
+        *,
+        resources: Mapping[str, object],
+        models: Mapping[str, Model],
+        threads: Callable[[], Executor],
+        now: Callable[[], float],
+        emit: Callable[[str, object], None],
+        check: bool,
+    ) -> None:
+        self._plan = plan
+        self._snapshot = snapshot
+        self._resources = resources
+        self._models = models
+        self._threads = threads
+        self._now = now
+        self._emit = emit
+        self._check = check
+
+    async def run(self, task: Task) -> Event:
+        """Do what the task says and tell what came of it."""
+        began = self._now()
+        if task.mode == "leave":
+            return NodeLeft(task.frame, began)
+        frame = self._snapshot.frames[task.frame]
+        context = Context(self._snapshot.run_id, task, self._models, self._now, self._emit)
+        choice = ""
+        token = CURRENT.set(context)
+        try:
+            if task.mode == "crash_loop":
+                raise _crash_loop(task, frame)
+            node = self._plan.nodes[task.node]
+            view = View(self._plan.state, frame)
+            if task.mode == "fallback" and node.fallback is not None and node.fallback.call is not None:
+                call = node.fallback.call
+            else:
+                call, choice = node.pick(view)
+            result = await self._call(call, view, frame, context, node.timeout_seconds)
+        except asyncio.CancelledError as error:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            return self._failed(task, began, error, context, choice)
+        except Exception as error:  # noqa: BLE001 - a node may raise anything
+            return self._failed(task, began, error, context, choice)
+        finally:
+            CURRENT.reset(token)
+        return NodeFinished(
+            task.frame, task.node, task.visit, task.attempt, began, self._now(), result, context.usage, choice, 0.5
+        )
+
+    def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
+        chance = random.random()  # noqa: S311 - jitter
+        ended = self._now()
+        told = error_of(error)
+        return NodeFailed(
+            task.frame, task.node, task.visit, task.attempt, began, ended, told, context.usage, choice, chance
+        )
+
+    async def _call(
+        self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None
+    ) -> object:
+        values = call.values(view, functools.partial(self._extra, frame, context, view))
+        watched = call.watched if self._check else ()
+        for name in watched:
+            if name not in frame.digests:
+                frame.digests[name] = self._plan.state.fields[name].digest(view.get(name))
+        try:
+            if timeout_seconds is not None or call.body.thread:
+                result = await self._bounded(call, values, timeout_seconds)
+            else:
+                result = call.body.call(**values)
+                if inspect.isawaitable(result):
+                    result = await result
+        except BaseException:
+            self._mutated(watched, frame)
+            raise
+        changed = self._mutated(watched, frame)
+        if "state" in values and self._check:
+            changed += _replaced(values["state"], view, self._plan.state.fields)
+        if changed:
+            raise MutatedInput(
+                f"{call.body.name} changed {', '.join(changed)} in place",
+                where=f"node {context.path}",
+                repair="return the new value; what a node is given belongs to the run",
+            )
+        return result
+
+    def _mutated(self, watched: tuple[str, ...], frame: Frame) -> list[str]:
+        found: list[str] = []
+        for name in watched:
+            if name in frame.typed and self._plan.state.fields[name].digest(frame.typed[name]) != frame.digests[name]:
+                frame.typed.pop(name)
+                frame.digests.pop(name)
+                found.append(name)
+        return found
+
+    async def _bounded(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
+        """Call under a timeout, and in a thread if the body blocks. A thread is waited for: it cannot be ended."""
+        loop = asyncio.get_running_loop()
+        thread: asyncio.Future[object] | None = None
+        if call.body.thread:
+            bound = functools.partial(contextvars.copy_context().run, functools.partial(call.body.call, **values))
+            thread = loop.run_in_executor(self._threads(), bound)
+        try:
+            async with asyncio.timeout(timeout_seconds) as limit:
+                result = await asyncio.shield(thread) if thread is not None else call.body.call(**values)
+                if inspect.isawaitable(result):
+                    result = await result
+                return result
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise NodeTimeout(
+                f"{call.body.name} ran longer than {timeout_seconds} s",
+                where=f"node {call.body.name}",
+                repair="raise timeout_seconds, or make it quicker; retry= tries it again",
+            ) from error
+        finally:
+            if thread is not None and not thread.done():
+                await asyncio.wait([thread])
+
+    def _extra(self, frame: Frame, context: Context, view: View, name: str) -> object:
+        if name == "ctx":
+            return context
+        if name == "error":
+            failure = frame.cause or frame.error
+            kept = ("path", "kind", "message", "attempt")
+            return Failure(**{key: failure[key] for key in kept}) if failure else None
+        if name == "state":
+            return view.instance()
+        return self._resources[name]
+
+
+def _replaced(state: object, view: View, fields: Mapping[str, object]) -> list[str]:
+    """The fields that were assigned on the instance a node was given."""
+    held = vars(state)
+    return [name for name in fields if held.get(name) is not view.get(name)]
+
+
+def _crash_loop(task: Task, frame: Frame) -> CrashLoop:
+    return CrashLoop(
+        f"the process died {frame.crashes} times in a row while {task.node} was running",
+        where=f"node {task.node}",
+        repair="find out why it takes the process down, then resume",
+    )

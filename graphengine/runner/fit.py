@@ -1,0 +1,101 @@
+"""Whether a recorded run still fits a graph that was changed since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticUndefined
+
+from graphengine.errors import GraphChanged, InvalidUpdate
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.core.snapshot import Snapshot
+    from graphengine.core.steps import JsonValue, Op
+    from graphengine.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """What a resume must record so that a run goes on under a changed graph."""
+
+    changes: Sequence[str] = ()
+    ops: Sequence[Op] = ()
+
+
+def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] | None) -> Refit:
+    """How the run goes on under this plan: nothing to do where the graph is the same.
+
+    Raises:
+        GraphChanged: A position or the state does not fit any more.
+    """
+    if snapshot.graph != plan.graph:
+        raise GraphChanged(
+            f"run {snapshot.run_id} is of graph {snapshot.graph!r}, not {plan.graph!r}",
+            where=f"run {snapshot.run_id}",
+            repair=f"give the graph named {snapshot.graph!r}",
+        )
+    if snapshot.fingerprint == plan.fingerprint:
+        return Refit()
+    problems: list[str] = []
+    for frame in snapshot.frames.values():
+        if frame.phase != "ended" and frame.at and frame.at not in plan.nodes:
+            problems.append(f"the run stands at node {frame.at!r}, which the graph no longer has")
+    ops, misfits = _state(plan, snapshot)
+    problems.extend(misfits)
+    changes = differences(outline or {}, plan.outline)
+    if problems:
+        raise GraphChanged(
+            f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits: {'; '.join(problems)}"
+            + "".join(f"\n    {line}" for line in changes),
+            where=f"run {snapshot.run_id} at step {snapshot.seq}",
+            repair="put back what the run needs, or branch it from a step where it still fits",
+        )
+    return Refit(changes, ops)
+
+
+def _state(plan: Plan[Any], snapshot: Snapshot) -> tuple[list[Op], list[str]]:
+    """New fields get their defaults; every recorded value must still be one of its field's type."""
+    ops: list[Op] = []
+    problems: list[str] = []
+    frame = snapshot.root
+    view = View(plan.state, frame)
+    for name, field in plan.state.fields.items():
+        if name in frame.values:
+            try:
+                view.get(name)
+            except InvalidUpdate as error:
+                problems.append(error.message)
+            continue
+        default = field.info.get_default(call_default_factory=True)
+        if default is PydanticUndefined:
+            problems.append(f"field {name!r} is new and has no default")
+        else:
+            ops.append(("set", name, field.record(default)[0]))
+    return ops, problems
+
+
+def differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> list[str]:
+    """What differs between two outlines, a line each."""
+    lines: list[str] = []
+    before, after = old.get("state", {}), new.get("state", {})
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            lines.append(f"field {name}: {before.get(name, 'none')} → {after.get(name, 'none')}")
+    for title, key in (("node", "nodes"), ("way", "ways")):
+        olds, news = [_line(x) for x in old.get(key, ())], [_line(x) for x in new.get(key, ())]
+        lines += [f"{title} gone: {line}" for line in olds if line not in news]
+        lines += [f"{title} new: {line}" for line in news if line not in olds]
+    return lines
+
+
+def _line(item: Mapping[str, JsonValue]) -> str:
+    if "name" in item:
+        return f"{item['name']} ({item['kind']})"
+    if "cases" in item:
+        return f"{item['from']} switch on {item['on']}: {item['cases']}"
+    when = f" when {item['when']}" if "when" in item else ""
+    return f"{item['from']} → {item['to']}{when}"

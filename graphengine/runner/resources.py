@@ -1,0 +1,66 @@
+"""Resources: what nodes may ask for by name, built once a runner and closed with it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from graphengine.errors import InputError
+from graphengine.paths import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Resources:
+    """The resources of one Runner.
+
+    A factory may return the resource, an awaitable of it, or a context manager (sync or async), which is entered now
+    and left when the runner closes.
+
+    Args:
+        replaced: Ready-made resources that stand in for the graphs' own, by name; they are not closed here.
+    """
+
+    def __init__(self, replaced: Mapping[str, object]) -> None:
+        self._replaced = dict(replaced)
+        self._built: dict[tuple[str, int], object] = {}
+        self._stack = AsyncExitStack()
+        self._lock = asyncio.Lock()
+
+    async def of(self, factories: Mapping[str, Callable[[], Any]]) -> dict[str, object]:
+        """The resources that a graph declares, building what was not built yet."""
+        async with self._lock:
+            return {name: await self._one(name, factory) for name, factory in factories.items()}
+
+    def check(self, factories: Mapping[str, object]) -> None:
+        """Refuse replacements for names that a graph does not declare, where they look like a slip.
+
+        Raises:
+            InputError: A replaced name is nearly, but not quite, one of the graph's.
+        """
+        for name in self._replaced:
+            near = did_you_mean(name, factories)
+            if name not in factories and near.startswith("did you mean"):
+                raise InputError(f"unknown resource {name!r}", where="Runner(resources=…)", repair=near)
+
+    async def _one(self, name: str, factory: Callable[[], Any]) -> object:
+        if name in self._replaced:
+            return self._replaced[name]
+        key = (name, id(factory))
+        if key not in self._built:
+            made = factory()
+            if inspect.isawaitable(made):
+                made = await made
+            if hasattr(made, "__aenter__"):
+                made = await self._stack.enter_async_context(made)
+            elif hasattr(made, "__enter__"):
+                made = self._stack.enter_context(made)
+            self._built[key] = made
+        return self._built[key]
+
+    async def close(self) -> None:
+        """Leave every context manager, last entered first."""
+        await self._stack.aclose()

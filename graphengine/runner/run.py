@@ -1,0 +1,131 @@
+"""A Run: the handle on something that is being driven, and the events it shows."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from graphengine.runner.result import RunFailed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+
+    from graphengine.core.steps import Step
+    from graphengine.runner.result import Result
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBegan:
+    """An attempt of a node began. Live: it has no seq, and may be missed or repeated."""
+
+    path: str
+    node: str
+    visit: int
+    attempt: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A node showed something with `ctx.emit`. Live."""
+
+    path: str
+    data: object
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecorded:
+    """A step is durable. Each subscriber gets these from the first on, in order of seq."""
+
+    seq: int
+    step: Step
+
+
+Event: TypeAlias = "NodeBegan | Emitted | StepRecorded"
+
+
+class Run(Generic[S]):
+    """A run that is being driven in the background.
+
+    Attributes:
+        id: Its id.
+    """
+
+    def __init__(self, run_id: str, steps: Callable[[int], Awaitable[Sequence[Step]]]) -> None:
+        self.id = run_id
+        self.watchers: list[asyncio.Queue[Event | None]] = []
+        self._steps = steps
+        self._task: asyncio.Task[Result[S]] | None = None
+        self._known = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"Run({self.id!r})"
+
+    def start(self, work: Coroutine[Any, Any, Result[S]]) -> None:
+        """Drive it with this work in the background; called by the runner, once."""
+        self._task = asyncio.create_task(work, name=f"graphengine run {self.id}")
+        self._task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[Result[S]]) -> None:
+        if not task.cancelled():
+            task.exception()  # read it, so that asyncio does not complain where nobody asks for the result
+        self._known.set()
+        for queue in self.watchers:
+            queue.put_nowait(None)
+
+    def recorded(self) -> None:
+        """Its first step is durable; called by the runner."""
+        self._known.set()
+
+    async def cancel(self) -> None:
+        """End its work now; called by the runner when it closes."""
+        if self._task is not None:
+            self._task.cancel()
+            await self.ended()
+
+    async def ended(self) -> None:
+        """Return when it is no longer driven, however that came."""
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+
+    async def result(self) -> Result[S]:
+        """What it came to, once it ended: finished, waiting or stopped.
+
+        Raises:
+            RunFailed: It failed; the error has the result.
+            GraphEngineError: It could not be started, recorded or claimed.
+        """
+        if self._task is None:
+            message = "the run was never started"
+            raise RuntimeError(message)
+        result = await asyncio.shield(self._task)
+        if result.status == "failed":
+            raise RunFailed(result)
+        return result
+
+    async def events(self, after: int = 0) -> AsyncIterator[Event]:
+        """What happens, until it ends: recorded steps behind seq `after`, the past ones first, and live events."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self.watchers.append(queue)
+        last = after
+        try:
+            await self._known.wait()
+            for step in await self._steps(after):
+                last = step.seq
+                yield StepRecorded(step.seq, step)
+            while not (self._task is not None and self._task.done() and queue.empty()):
+                event = await queue.get()
+                if event is None:
+                    break
+                if isinstance(event, StepRecorded):
+                    if event.seq <= last:
+                        continue
+                    last = event.seq
+                yield event
+        finally:
+            self.watchers.remove(queue)

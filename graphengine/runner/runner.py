@@ -1,0 +1,425 @@
+"""The Runner: starts, resumes, branches and stops runs over one store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import BaseModel
+
+from graphengine.core.events import Begun, BranchedOff, Resumed
+from graphengine.core.snapshot import Frame, Snapshot
+from graphengine.errors import InputError, InvalidUpdate, NotRecordable, RunIsDriven, RunnerClosed, RunNotResumable
+from graphengine.graph import Graph, Limits
+from graphengine.history import Difference, differences, load_snapshot
+from graphengine.paths import did_you_mean
+from graphengine.runner.clock import Clock, SystemClock
+from graphengine.runner.drive import Driver
+from graphengine.runner.execute import TaskRunner
+from graphengine.runner.fit import refit
+from graphengine.runner.resources import Resources
+from graphengine.runner.result import Result, result_of
+from graphengine.runner.run import Run, StepRecorded
+from graphengine.stores.base import RunInfo
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+    from types import TracebackType
+    from typing import Self
+
+    from graphengine.core.steps import JsonValue, Step
+    from graphengine.models.base import Model
+    from graphengine.plan import Plan
+    from graphengine.stores.base import Store
+
+S = TypeVar("S", bound=BaseModel)
+
+_INBOX_SECONDS: Final = 0.5
+"""How often the inbox of driven runs is looked at, for stops asked by other processes."""
+
+
+class Runner:
+    """Drives runs and keeps them in a store. Use it as an async context manager.
+
+    Args:
+        store: A path for a SQLite database, a Store, or nothing for memory.
+        resources: Ready-made resources that stand in for the graphs' own, by name.
+        models: The model for an agent, by the agent's name, in place of its own.
+        check: Catch nodes that change in place what they are given.
+        threads: The most sync nodes that run at the same time.
+        clock: Tells the time; a test may turn its own.
+    """
+
+    def __init__(
+        self,
+        store: str | PathLike[str] | Store | None = None,
+        *,
+        resources: Mapping[str, object] | None = None,
+        models: Mapping[str, Model] | None = None,
+        check: bool = True,
+        threads: int = 32,
+        clock: Clock | None = None,
+    ) -> None:
+        self.store: Store = _store(store)
+        self._resources = Resources(resources or {})
+        self._models = dict(models or {})
+        self._check = check
+        self._thread_count = threads
+        self._threads: ThreadPoolExecutor | None = None
+        self._clock = clock or SystemClock()
+        self._drivers: dict[str, Driver] = {}
+        self._runs: dict[str, Run[Any]] = {}
+        self._inbox: asyncio.Task[None] | None = None
+        self._pid = os.getpid()
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        await self.store.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop what is being driven where it stands, to be resumed; close resources and the store."""
+        if self._closed:
+            return
+        self._closed = True
+        for run in list(self._runs.values()):
+            await run.cancel()
+        if self._inbox is not None:
+            self._inbox.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._inbox
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+        await self._resources.close()
+        await self.store.close()
+
+    def start(
+        self,
+        graph: Graph[S],
+        state: S | Mapping[str, object] | None = None,
+        *,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+        after: str | None = None,
+    ) -> Run[S]:
+        """Begin a run; it is driven in the background.
+
+        Args:
+            graph: Its graph.
+            state: The initial state, or a mapping of its fields.
+            run_id: Its id; one is made if none is given.
+            limits: In place of the graph's own.
+            after: Begin with what this earlier run left in the fields that the graph keeps; `state` is then an update.
+
+        Raises:
+            CompileError, InputError: At once. What only the store knows (`RunExists`) is raised by `result()`.
+        """
+        self._usable()
+        plan = graph.compile()
+        self._check_names(plan)
+        given: S | Mapping[str, object] = {} if state is None else state
+        initial = None if after else plan.state.initial(given, f"graph {graph.name}")
+        run = self._new_run(run_id or new_id(self._clock.now()), graph)
+        run.start(self._begin(run, plan, initial, given, limits or graph.limits, after))
+        return run
+
+    def resume(self, graph: Graph[S], run_id: str, *, limits: Limits | None = None) -> Run[S]:
+        """Go on with a run after a crash, a stop, a failure or a reached limit; a finished one gives its result.
+
+        Args:
+            graph: The run's graph, changed or not.
+            run_id: The run.
+            limits: In place of those it had.
+
+        Raises:
+            CompileError: At once. `UnknownRun`, `RunIsDriven`, `GraphChanged` are raised by `result()`.
+        """
+        self._usable()
+        plan = graph.compile()
+        self._check_names(plan)
+        run = self._new_run(run_id, graph)
+        run.start(self._go_on(run, plan, limits))
+        return run
+
+    def branch(
+        self,
+        graph: Graph[S],
+        run_id: str,
+        at: int,
+        *,
+        update: Mapping[str, object] | None = None,
+        branch_id: str | None = None,
+        limits: Limits | None = None,
+    ) -> Run[S]:
+        """Begin a child run behind a step of another run, which stays as it is.
+
+        Args:
+            graph: The run's graph.
+            run_id: The parent.
+            at: The seq of the last step that the child shares with it.
+            update: Fields to write first, through their reducers.
+            branch_id: The child's id; one is made if none is given.
+            limits: In place of those the parent had.
+
+        Raises:
+            CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable`, `InputError` by `result()`.
+        """
+        self._usable()
+        plan = graph.compile()
+        self._check_names(plan)
+        run = self._new_run(branch_id or new_id(self._clock.now()), graph)
+        run.start(self._branch_off(run, plan, run_id, at, update or {}, limits))
+        return run
+
+    async def stop(self, run_id: str) -> None:
+        """Stop a run cleanly at its next safe point, whichever process drives it; returns at once for another's.
+
+        Raises:
+            UnknownRun.
+        """
+        driver = self._drivers.get(run_id)
+        if driver is None:
+            await self.store.open()
+            await self.store.post(run_id, "stop", "asked by another process", key="stop")
+            return
+        driver.stop("asked")
+        await self._runs[run_id].ended()
+
+    async def history(self, run_id: str) -> Sequence[Step]:
+        """Every step of a run, those it shares with its parents included. Raises: UnknownRun."""
+        await self.store.open()
+        return await self.store.steps(run_id)
+
+    async def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, JsonValue]:
+        """The state, as recorded, after a step (the last one if none is given). Raises: UnknownRun, UnknownStep."""
+        await self.store.open()
+        return (await load_snapshot(self.store, run_id, seq)).root.values
+
+    async def diff(
+        self, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+    ) -> Sequence[Difference]:
+        """What differs between the states of two runs, or of one run at two steps. Raises: UnknownRun, UnknownStep."""
+        return differences(await self.state_at(first, first_seq), await self.state_at(second, second_seq))
+
+    def _new_run(self, run_id: str, graph: Graph[S]) -> Run[S]:
+        if not run_id or any(c.isspace() or ord(c) < ord(" ") for c in run_id) or len(run_id) > 200:  # noqa: PLR2004
+            raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
+        del graph  # only for its type
+        run: Run[S] = Run(run_id, lambda after: self.store.steps(run_id, after))
+        return run
+
+    async def _begin(  # noqa: PLR0913 - what a run begins with
+        self,
+        run: Run[S],
+        plan: Plan[S],
+        initial: tuple[dict[str, JsonValue], dict[str, object]] | None,
+        given: object,
+        limits: Limits,
+        after: str | None,
+    ) -> Result[S]:
+        await self.store.open()
+        if initial is None:
+            initial = await self._continued(plan, str(after), given)
+        driver = self._driver(run, plan, Snapshot())
+        now = self._clock.now()
+        step = driver.decide(Begun(now, run.id, *initial, as_limits(limits), after or ""))
+        info = RunInfo(run.id, plan.graph, plan.fingerprint, driver.snapshot.status, 1, now, now)
+        driver.fence = await self.store.create(info, [step], plan.outline)
+        return await self._drive(run, driver, [step])
+
+    async def _continued(
+        self, plan: Plan[S], after: str, given: object
+    ) -> tuple[dict[str, JsonValue], dict[str, object]]:
+        """The state of a run that begins where another one ended."""
+        where = f"after run {after}"
+        earlier = plan.state.rebuild((await load_snapshot(self.store, after, None)).root.values)
+        update = _as_mapping(given)
+        kept = plan.keep if plan.keep is not None else tuple(plan.state.fields)
+        base: dict[str, Any] = {name: getattr(earlier, name) for name in kept if hasattr(earlier, name)}
+        for name, field in plan.state.fields.items():
+            if name not in base and field.info.is_required() and name in update:
+                base[name] = update.pop(name)
+        values, typed = plan.state.initial(base, where)
+        view = View(plan.state, Frame(values=values, typed=typed))
+        self._apply_update(plan, view, update, where)
+        return plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
+
+    async def _go_on(self, run: Run[S], plan: Plan[S], limits: Limits | None) -> Result[S]:
+        await self.store.open()
+        info = await self.store.info(run.id)
+        if info.status == "finished":
+            return result_of(plan, await load_snapshot(self.store, run.id, None))
+        if run.id in self._drivers:
+            raise RunIsDriven(run.id, "this runner", self._clock.now())
+        fence = await self.store.claim(run.id)
+        try:
+            snapshot = await load_snapshot(self.store, run.id, None)
+            outline = None if snapshot.fingerprint == plan.fingerprint else await self.store.outline(snapshot.fingerprint)
+            fitted = refit(plan, snapshot, outline)
+        except BaseException:
+            await self.store.release(run.id, fence)
+            raise
+        driver = self._driver(run, plan, snapshot)
+        driver.fence = fence
+        wanted = as_limits(limits) if limits is not None else snapshot.limits
+        crashed = snapshot.status == "running"
+        step = driver.decide(
+            Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops)
+        )
+        await driver.append([step], fingerprint=plan.fingerprint if fitted.changes else None)
+        return await self._drive(run, driver, [])
+
+    async def _branch_off(  # noqa: PLR0913 - what a branch begins with
+        self,
+        run: Run[S],
+        plan: Plan[S],
+        parent: str,
+        at: int,
+        update: Mapping[str, object],
+        limits: Limits | None,
+    ) -> Result[S]:
+        await self.store.open()
+        snapshot = await load_snapshot(self.store, parent, at)
+        outline = None if snapshot.fingerprint == plan.fingerprint else await self.store.outline(snapshot.fingerprint)
+        fitted = refit(plan, snapshot, outline)
+        if snapshot.status == "finished":
+            raise RunNotResumable(
+                f"run {parent} had finished at step {at}, so nothing is left to run there",
+                where=f"run {parent}, step {at}",
+                repair=f"branch at step {at - 1} or before",
+            )
+        driver = self._driver(run, plan, snapshot)
+        where = f"branch of {parent} at step {at}"
+        self._check_fields(plan, update, where)
+        wanted = as_limits(limits) if limits is not None else snapshot.limits
+        now = self._clock.now()
+        event = BranchedOff(
+            now, run.id, parent, at, list(update.items()), plan.fingerprint, wanted, fitted.changes, fitted.ops
+        )
+        try:
+            step = driver.decide(event)
+        except (InvalidUpdate, NotRecordable) as error:
+            raise InputError(error.message, where=where, repair=error.repair) from error
+        info = RunInfo(run.id, plan.graph, plan.fingerprint, "running", step.seq, now, now, parent, at)
+        driver.fence = await self.store.create(info, [step], plan.outline)
+        return await self._drive(run, driver, [step])
+
+    async def _drive(self, run: Run[S], driver: Driver, shown: Sequence[Step]) -> Result[S]:
+        """Drive a run whose first step of this session is durable."""
+        self._drivers[run.id] = driver
+        self._runs[run.id] = run
+        run.recorded()
+        for step in shown:
+            driver.show(StepRecorded(step.seq, step))
+        try:
+            self._watch_inbox()
+            tasks = TaskRunner(
+                driver.plan,
+                driver.snapshot,
+                resources=await self._resources.of(driver.plan.resources),
+                models=self._models,
+                threads=self._pool,
+                now=self._clock.now,
+                emit=driver.emitted,
+                check=self._check,
+            )
+            await driver.drive(tasks)
+        except asyncio.CancelledError:
+            if self._closed:
+                await driver.end("the runner was closed")
+            raise
+        finally:
+            self._drivers.pop(run.id, None)
+            self._runs.pop(run.id, None)
+            if driver.snapshot.status == "running":
+                await self.store.release(run.id, driver.fence)
+        return result_of(driver.plan, driver.snapshot)
+
+    def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
+        return Driver(plan, snapshot, self.store, self._clock, run)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._thread_count, thread_name_prefix="graphengine-node")
+        return self._threads
+
+    def _usable(self) -> None:
+        if self._closed or self._pid != os.getpid():
+            forked = "" if self._closed else ", in a process that was forked from the one it was made in"
+            raise RunnerClosed(f"this Runner is closed{forked}", repair="make a new one: async with Runner(path)")
+
+    def _check_names(self, plan: Plan[Any]) -> None:
+        self._resources.check(plan.resources)
+        calls = [c for n in plan.nodes.values() for c in (n.call, *n.choices.values()) if c is not None]
+        agents = {call.body.name for call in calls if call.body.kind == "agent"}
+        for name in self._models:
+            near = did_you_mean(name, agents)
+            if name not in agents and near.startswith("did you mean"):
+                raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=near)
+
+    def _check_fields(self, plan: Plan[Any], update: Mapping[str, object], where: str) -> None:
+        for name in update:
+            if name not in plan.state.fields:
+                near = did_you_mean(name, plan.state.fields)
+                raise InputError(f"unknown field {name!r}", where=where, repair=near)
+
+    def _apply_update(self, plan: Plan[Any], view: View, update: Mapping[str, object], where: str) -> None:
+        self._check_fields(plan, update, where)
+        try:
+            plan.state.apply(view, list(update.items()))
+        except (InvalidUpdate, NotRecordable) as error:
+            raise InputError(error.message, where=where, repair=error.repair) from error
+
+    def _watch_inbox(self) -> None:
+        if self._inbox is None and self.store.shared:
+            self._inbox = asyncio.create_task(self._read_inbox(), name="graphengine inbox")
+
+    async def _read_inbox(self) -> None:
+        """Look for messages to driven runs, as long as there are any."""
+        while self._drivers:
+            for message in await self.store.inbox(list(self._drivers)):
+                driver = self._drivers.get(message.run_id)
+                if driver is not None and message.kind == "stop":
+                    driver.stop(str(message.payload), (message.id,))
+            await asyncio.sleep(_INBOX_SECONDS)
+        self._inbox = None
+
+
+def _store(given: str | PathLike[str] | Store | None) -> Store:
+    if given is None:
+        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - each store loads when it is used
+
+        return MemoryStore()
+    if isinstance(given, (str, os.PathLike)):
+        from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
+
+        return SQLiteStore(given)
+    return given
+
+
+def new_id(now: float) -> str:
+    """A new run's id: sorts by time of creation, to the millisecond, and is unlike any other."""
+    return f"{int(now * 1000):011x}-{secrets.token_hex(4)}"
+
+
+def as_limits(limits: Limits) -> dict[str, float | None]:
+    """Limits as the core keeps them: those that are set."""
+    named = {name: getattr(limits, name) for name in Limits.__dataclass_fields__}
+    return {name: limit for name, limit in named.items() if limit is not None}
+
+
+def _as_mapping(given: object) -> dict[str, object]:
+    if isinstance(given, BaseModel):
+        return {name: getattr(given, name) for name in sorted(given.model_fields_set)}
+    return dict(given)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,68 @@
+"""Questions about a graph's shape, asked of plain adjacency lists."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+def reachable_from(start: str, out: Mapping[str, Sequence[str]]) -> set[str]:
+    """Every node that can be reached, the start included."""
+    seen = {start}
+    waiting = [start]
+    while waiting:
+        for target in out.get(waiting.pop(), ()):
+            if target not in seen:
+                seen.add(target)
+                waiting.append(target)
+    return seen
+
+
+def can_reach(goals: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
+    """Every node from which a goal can be reached, the goals included."""
+    back: dict[str, list[str]] = defaultdict(list)
+    for source, targets in out.items():
+        for target in targets:
+            back[target].append(source)
+    return {node for goal in goals for node in reachable_from(goal, back)}
+
+
+def bounded_loops_only(out: Mapping[str, Sequence[str]], forced: Mapping[str, Sequence[str]]) -> list[str]:
+    """The nodes of a loop that nothing forces to end; empty if there is none.
+
+    Args:
+        out: Every way, node to targets.
+        forced: The ways that are bound to be taken in the end. A node with one that leaves its loop ends the loop.
+    """
+    reach = {node: reachable_from(node, out) for node in out}
+
+    def together(a: str, b: str) -> bool:
+        return b in reach.get(a, ()) and a in reach.get(b, ())
+
+    ends = {node for node, targets in forced.items() if any(not together(node, t) for t in targets)}
+    left = {n: [t for t in targets if t not in ends and together(n, t)] for n, targets in out.items() if n not in ends}
+    for node in left:
+        path = _loop_from(node, left)
+        if path:
+            return path
+    return []
+
+
+def _loop_from(node: str, out: Mapping[str, Sequence[str]]) -> list[str]:
+    before: dict[str, str] = {}
+    waiting = [node]
+    while waiting:
+        here = waiting.pop(0)
+        for target in out.get(here, ()):
+            if target == node:
+                path = [here]
+                while path[-1] != node:
+                    path.append(before[path[-1]])
+                return [*reversed(path), node]
+            if target not in before:
+                before[target] = here
+                waiting.append(target)
+    return []

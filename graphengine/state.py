@@ -1,0 +1,440 @@
+"""The typed state: how updates are validated, recorded, and built again from the record.
+
+A state is any pydantic model. Each of its fields is handled by itself, so that an update costs what it writes and
+not what the state holds: a validator and serialiser for one field alone (a model of that field with the state's own
+configuration), or, where the state has validators or serialisers of its own for the field, the state's own.
+A validator on the whole model means the whole model, once an update.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from dataclasses import dataclass, field as dataclass_field
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from graphengine.errors import InputError, InvalidUpdate, NotRecordable
+from graphengine.immutable import is_immutable
+from graphengine.paths import did_you_mean, members
+from graphengine.reducers import OPERATIONS, Replace
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic.fields import FieldInfo
+
+    from graphengine.core.steps import JsonValue, Op
+
+S = TypeVar("S", bound=BaseModel)
+
+_PLAIN: Final = (int, str, bool, float)
+_CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """An update of one key of a dict field: what `writes="results[ann]"` makes of a result."""
+
+    key: str
+    value: object
+
+
+class Change(NamedTuple):
+    """Operations for the log, and beside each the typed value that it adds or sets."""
+
+    ops: list[Op]
+    typed: list[object]
+
+
+@dataclass(slots=True)
+class FieldType:
+    """One field of a state: its type, reducer, validation, record and digest.
+
+    Attributes:
+        plain: `int`, `str`, `bool` or `float` where values of exactly this type need no validation; else None.
+        scalar: Whether all its values are plain (or None), so that they are their own record.
+        own: Whether the state has a validator or serialiser of its own for it.
+        constrained: Whether the field as a whole has rules beyond its items' (a length, a validator).
+        immutable: Whether its values cannot be changed in place.
+    """
+
+    name: str
+    info: FieldInfo
+    model: type[BaseModel]
+    single: type[BaseModel]
+    plain: type | None
+    scalar: bool
+    own: bool
+    reducer: Callable[[Any, Any], object] | None
+    operation: str | None
+    constrained: bool
+    immutable: bool
+
+    def validate(self, value: object, view: View) -> object:
+        """The value as the field's type.
+
+        Raises:
+            InvalidUpdate: It does not fit.
+        """
+        try:
+            if self.own:
+                draft = view.instance()
+                self.model.__pydantic_validator__.validate_assignment(draft, self.name, value)
+                return draft.__dict__[self.name]
+            made = self.single.__pydantic_validator__.validate_python(
+                {self.name: value}, by_name=True, by_alias=False
+            )
+        except ValidationError as error:
+            raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
+        return made.__dict__[self.name]
+
+    def record(self, value: object) -> tuple[JsonValue, object]:
+        """The value as the record keeps it, and the typed value that the record gives back.
+
+        Raises:
+            NotRecordable: They differ, or JSON cannot carry the value.
+        """
+        if self.scalar and is_plain(value):
+            return value, value
+        try:
+            body = self._dump(value)
+            back = self._load(body)
+        except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
+            raise NotRecordable(
+                f"the record of {self.name!r} cannot carry {_short(value)}: {_first_line(error)}",
+                where=f"field {self.name}",
+                repair="return values that JSON can carry and that validate again when read",
+            ) from error
+        if back != value:
+            raise NotRecordable(
+                f"the record would give {_short(back)} back for {_short(value)}",
+                where=f"field {self.name}",
+                repair="use a type whose JSON reads back equal (no NaN, no fields outside the declared type)",
+            )
+        return from_json(body)[self.name], back
+
+    def build(self, record: JsonValue) -> object:
+        """The typed value of a record.
+
+        Raises:
+            InvalidUpdate: The record does not fit the field's present type.
+        """
+        if self.plain is type(record):
+            return record
+        try:
+            return self._load(to_json({self.name: record}))
+        except (ValidationError, ValueError) as error:
+            raise InvalidUpdate(
+                f"the recorded value of {self.name!r} does not fit its type: {_first_line(error)}",
+                where=f"field {self.name}",
+                repair="the state's type was changed since this was recorded; give the field its old type or a default",
+            ) from error
+
+    def digest(self, value: object) -> int:
+        """A number that changes when the value is changed in place."""
+        return hash(self._dump(value))
+
+    def reduce(self, view: View, update: object) -> tuple[Op, object]:
+        """The operation that an update is, and the typed value it adds or sets.
+
+        Raises:
+            InvalidUpdate: The update, or the field after it, does not validate.
+            NotRecordable: See `record`.
+        """
+        if isinstance(update, Put):
+            return self._put(view, update)
+        replaced = isinstance(update, Replace)
+        value = update.value if isinstance(update, Replace) else update
+        if replaced or self.reducer is None:
+            record, typed = self.record(self.validate(value, view))
+            return ("set", self.name, record), typed
+        if self.operation in ("append", "extend", "merge") and not self.constrained:
+            return self._part(view, value)
+        return self._whole(view, value)
+
+    def _part(self, view: View, value: object) -> tuple[Op, object]:
+        part = [value] if self.operation == "append" else value
+        record, typed = self.record(self.validate(part, view))
+        if self.operation == "append":
+            return ("append", self.name, record[0]), typed[0]  # type: ignore[index]
+        return (str(self.operation), self.name, record), typed
+
+    def _whole(self, view: View, value: object) -> tuple[Op, object]:
+        old = view.get(self.name)
+        try:
+            joined = self.reducer(old, value)  # type: ignore[misc]
+        except Exception as error:
+            reducer = getattr(self.reducer, "__name__", "reducer")
+            raise InvalidUpdate(
+                f"the reducer {reducer} of {self.name!r} raised {type(error).__name__}: {error}",
+                where=f"field {self.name}",
+                repair=f"return what {reducer}(old, new) can join, or Replace(value)",
+            ) from error
+        record, typed = self.record(self.validate(joined, view))
+        if self.operation == "add" and type(value) in (int, float) and typed == joined and is_plain(typed):
+            return ("add", self.name, value), typed
+        if self.operation == "append" and typed[:-1] == (old or []):  # type: ignore[index]
+            return ("append", self.name, record[-1]), typed[-1]  # type: ignore[index]
+        raw = to_json(value, fallback=repr, inf_nan_mode="strings")
+        return ("reduce", self.name, from_json(raw), record), typed
+
+    def _put(self, view: View, update: Put) -> tuple[Op, object]:
+        part = {update.key: update.value}
+        if self.constrained:
+            old = view.get(self.name) or {}
+            record, typed = self.record(self.validate({**old, **part}, view))  # type: ignore[dict-item]
+            return ("set", self.name, record), typed
+        record, typed = self.record(self.validate(part, view))
+        ((key, item),) = record.items()
+        return ("put", self.name, key, item), typed
+
+    def _dump(self, value: object) -> bytes:
+        if self.own:
+            draft = self.model.model_construct()
+            draft.__dict__[self.name] = value
+            return self.model.__pydantic_serializer__.to_json(
+                draft, include={self.name}, by_alias=False, round_trip=True
+            )
+        draft = self.single.model_construct()
+        draft.__dict__[self.name] = value
+        return self.single.__pydantic_serializer__.to_json(draft, by_alias=False, round_trip=True, warnings="error")
+
+    def _load(self, body: bytes) -> object:
+        made = self.single.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+        return made.__dict__[self.name]
+
+    def _expected(self) -> str:
+        return f"{self.name} is declared as {type_name(self.info.annotation)}"
+
+
+@dataclass(slots=True)
+class StateType(Generic[S]):
+    """A state model, taken apart into fields."""
+
+    model: type[S]
+    fields: dict[str, FieldType] = dataclass_field(default_factory=dict)
+    whole: bool = False
+
+    @classmethod
+    def of(cls, model: type[S]) -> StateType[S]:
+        """Take a model apart. What is wrong with it is reported by `graphengine.validation`."""
+        made = cls(model)
+        decorators = model.__pydantic_decorators__
+        made.whole = bool(decorators.model_validators or decorators.root_validators)
+        own = _own_fields(model)
+        for name, info in model.model_fields.items():
+            made.fields[name] = _field_type(model, name, info, own=name in own or "*" in own)
+        return made
+
+    def initial(self, given: S | Mapping[str, object], where: str) -> tuple[dict[str, JsonValue], dict[str, object]]:
+        """Records and typed values of every field for a state that a user gave.
+
+        Raises:
+            InputError: It does not validate, names unknown fields, or the record cannot carry it.
+        """
+        instance = given if isinstance(given, self.model) else self._validated(given, where)
+        try:
+            body = self.model.__pydantic_serializer__.to_json(
+                instance, by_alias=False, round_trip=True, warnings="error"
+            )
+            back = self.model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+        except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
+            text = explain(error) if isinstance(error, ValidationError) else _first_line(error)
+            raise InputError(f"the state does not fit {self.model.__name__}: {text}", where=where) from error
+        if back != instance:
+            differing = [n for n in self.fields if getattr(back, n, None) != getattr(instance, n, None)]
+            raise InputError(
+                f"the record would not give the state back as it was given; differing: {', '.join(differing) or '?'}",
+                where=where,
+                repair="give values that JSON can carry and that validate again when read",
+            )
+        return from_json(body), {name: back.__dict__[name] for name in self.fields}
+
+    def _validated(self, given: object, where: str) -> S:
+        if isinstance(given, BaseModel):
+            raise InputError(
+                f"the state is a {type(given).__name__}, not a {self.model.__name__}",
+                where=where,
+                repair=f"pass {self.model.__name__}(…) or a mapping of its fields",
+            )
+        if not hasattr(given, "keys"):
+            raise InputError(
+                f"the state is a {type(given).__name__}, not a {self.model.__name__} or a mapping", where=where
+            )
+        known = {*self.fields, *(f.info.alias for f in self.fields.values() if f.info.alias)}
+        unknown = [key for key in given if key not in known]  # type: ignore[attr-defined]
+        if unknown:
+            hints = "; ".join(f"unknown field {key!r}: {did_you_mean(str(key), self.fields)}" for key in unknown)
+            raise InputError(hints, where=where, repair="use the fields of " + self.model.__name__)
+        try:
+            return self.model.model_validate(given, by_name=True, by_alias=True)
+        except ValidationError as error:
+            raise InputError(
+                f"the state does not fit {self.model.__name__}: {explain(error)}", where=where
+            ) from error
+
+    def apply(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
+        """Validate and record updates, and lay them over the view.
+
+        Raises:
+            InvalidUpdate, NotRecordable: Nothing of the frame was changed.
+        """
+        if self.whole:
+            return self._apply_whole(view, updates)
+        ops: list[Op] = []
+        typed: list[object] = []
+        for name, value in updates:
+            field = self.fields[name]
+            if type(value) is field.plain and field.reducer is None and is_plain(value):
+                op: Op = ("set", name, value)
+                new: object = value
+            else:
+                op, new = field.reduce(view, value)
+            ops.append(op)
+            typed.append(new)
+            lay_over(view, op, new)
+        return Change(ops, typed)
+
+    def _apply_whole(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
+        before = {name: view.get(name) for name in self.fields}
+        for name, value in updates:
+            op, new = self.fields[name].reduce(view, value)
+            lay_over(view, op, new)
+        try:
+            made = self.model.__pydantic_validator__.validate_python(
+                {name: view.get(name) for name in self.fields}, by_name=True, by_alias=False
+            )
+        except ValidationError as error:
+            raise InvalidUpdate(explain(error), where=f"state {self.model.__name__}") from error
+        written = {name for name, _ in updates}
+        ops: list[Op] = []
+        typed: list[object] = []
+        for name, field in self.fields.items():
+            value = made.__dict__[name]
+            if name in written or value != before[name]:
+                record, new = field.record(value)
+                ops.append(_as_append(field, record, new, before[name]) or ("set", name, record))
+                typed.append(new[-1] if ops[-1][0] == "append" else new)  # type: ignore[index]
+                view.set_new(name, new)
+        return Change(ops, typed)
+
+    def rebuild(self, records: Mapping[str, JsonValue]) -> S:
+        """A fresh instance made from records, validated where they still fit, as they are where they do not."""
+        values: dict[str, object] = {}
+        for name, field in self.fields.items():
+            if name not in records:
+                continue
+            try:
+                values[name] = field.build(records[name])
+            except InvalidUpdate:
+                values[name] = records[name]
+        return self.model.model_construct(**values)
+
+
+def _as_append(field: FieldType, record: JsonValue, new: object, before: object) -> Op | None:
+    if field.operation != "append" or not isinstance(new, list) or new[:-1] != before:
+        return None
+    return ("append", field.name, record[-1])
+
+
+def lay_over(view: View, op: Op, typed: object) -> None:
+    """Show a view one operation."""
+    kind, name = op[0], op[1]
+    if kind == "append":
+        view.add_items(name, (typed,))
+    elif kind == "extend":
+        view.add_items(name, typed)  # type: ignore[arg-type]
+    elif kind in ("merge", "put"):
+        view.set_new(name, {**(view.get(name) or {}), **typed})  # type: ignore[dict-item]
+    else:
+        view.set_new(name, typed)
+
+
+def is_plain(value: object) -> bool:
+    """Whether JSON carries this value and gives the same back: int, bool, finite float, UTF-8 text, None."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() or _is_utf8(value)  # type: ignore[attr-defined,arg-type]
+    if kind is float:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    return kind is int or kind is bool or value is None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def explain(error: ValidationError) -> str:
+    """pydantic's findings in one line each: the place, what is wrong, and the value."""
+    lines = []
+    for item in error.errors(include_url=False):
+        place = ".".join(str(part) for part in item["loc"]) or "value"
+        lines.append(f"{place}: {item['msg']} (got {_short(item['input'])})")
+    return "; ".join(lines)
+
+
+def type_name(annotation: object) -> str:
+    """An annotation as a person writes it."""
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "…"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _own_fields(model: type[BaseModel]) -> set[str]:
+    decorators = model.__pydantic_decorators__
+    found: set[str] = set()
+    for group in (decorators.field_validators, decorators.field_serializers, decorators.validators):
+        for decorator in group.values():
+            found.update(decorator.info.fields)
+    return found
+
+
+def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
+    """The reducers in a field's annotation: its plain functions."""
+    return [item for item in info.metadata if inspect.isroutine(item)]
+
+
+def _field_type(model: type[BaseModel], name: str, info: FieldInfo, *, own: bool) -> FieldType:
+    reducers = reducers_of(info)
+    others = [item for item in info.metadata if not inspect.isroutine(item)]
+    config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})  # type: ignore[typeddict-item]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a field may shadow a name of BaseModel; the user's own model warned already
+        single = create_model(f"{model.__name__}.{name}", __config__=config, **{name: (info.annotation, info)})  # type: ignore[call-overload]
+    reducer = reducers[0] if reducers else None
+    annotation = info.annotation
+    transforms = any(key.startswith("str_") for key in model.model_config) or "strict" in model.model_config
+    simple = annotation in _PLAIN and not others and not own and not transforms
+    operation = OPERATIONS.get(reducer) if reducer else None
+    kinds = [getattr(m, "__origin__", m) for m in members(annotation)]
+    if operation and not any(kind in _CONTAINERS[operation] for kind in kinds):
+        operation = None
+    return FieldType(
+        name=name,
+        info=info,
+        model=model,
+        single=single,
+        plain=annotation if simple else None,  # type: ignore[arg-type]
+        scalar=not others and not own and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
+        own=own,
+        reducer=reducer,
+        operation=operation,
+        constrained=own or bool(others),
+        immutable=is_immutable(annotation),
+    )

@@ -1,0 +1,178 @@
+"""The protocol between the runner and whatever keeps runs.
+
+A store keeps, for each run, one row of facts (`RunInfo`) and a dense append-only log of steps. It decides nothing:
+what the steps mean is the core's business. `graphengine.testing.conformance` tests any store against this text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from graphengine.core.steps import JsonValue, Step
+
+Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a store knows of a run without reading its log.
+
+    Attributes:
+        id: The run's id, unique in the store.
+        graph: The name of its graph.
+        fingerprint: The digest of the graph's outline when the run was started or last resumed.
+        status: As of the last step.
+        seq: The seq of the last step.
+        created_at: Epoch seconds.
+        updated_at: Time of the last step, epoch seconds.
+        parent: The run it was branched from, or None.
+        parent_seq: The last step it shares with the parent; its own steps begin at `parent_seq + 1`. 0 if none.
+        driver: Who drives it right now as far as the store knows (owner id), or None.
+    """
+
+    id: str
+    graph: str
+    fingerprint: str
+    status: Status
+    seq: int
+    created_at: float
+    updated_at: float
+    parent: str | None = None
+    parent_seq: int = 0
+    driver: str | None = None
+
+
+class Append(NamedTuple):
+    """Steps to add to one run, atomically.
+
+    Attributes:
+        run_id: The run.
+        fence: The number that `create` or `claim` gave; a store refuses any other than the run's present one.
+        steps: In order, the first one right behind the run's last.
+        status: The run's status after them. Any status but `running` also releases the run.
+        consume: Ids of inbox messages to delete in the same transaction.
+        snapshot: Called by the store, if and when its policy wants one, during the call of `append`; gives the JSON
+            of the run's snapshot after these steps.
+        fingerprint: The graph's new fingerprint, where a resume changed it.
+        outline: What `create` takes: the outline to keep under the new fingerprint.
+    """
+
+    run_id: str
+    fence: int
+    steps: Sequence[Step]
+    status: Status
+    consume: Sequence[int] = ()
+    snapshot: Callable[[], Mapping[str, JsonValue]] | None = None
+    fingerprint: str | None = None
+    outline: Mapping[str, JsonValue] | None = None
+
+
+class Loaded(NamedTuple):
+    """A run as far as it must be read: a snapshot (None: fold from the first step) and the steps behind it."""
+
+    info: RunInfo
+    snapshot: Mapping[str, JsonValue] | None
+    steps: Sequence[Step]
+
+
+class Message(NamedTuple):
+    """One message of a run's inbox."""
+
+    id: int
+    run_id: str
+    kind: str
+    payload: JsonValue
+
+
+class Store(Protocol):
+    """Keeps runs. One instance belongs to one Runner and one event loop.
+
+    Durability: when an awaited write returns, it survives the death of the process. Atomicity: a write happens
+    whole or not at all. Order: writes of one run take effect in the order of the calls. Every method raises
+    `StoreError` or a subclass when the medium fails, and then nothing of that call was written.
+    """
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may use the same runs, so that the inbox must be looked at."""
+        ...
+
+    async def open(self) -> None:
+        """Make ready: create what is missing, migrate what is old, register this owner and take its lease.
+
+        Idempotent and cheap when open. Raises: StoreNotADatabase, StoreTooNew, StoreReadOnly, StoreLocked.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish pending writes, release all runs and the lease, free everything. Idempotent."""
+        ...
+
+    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Mapping[str, JsonValue]) -> int:
+        """Record a new run with its first steps, driven by this owner; returns its fence.
+
+        For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
+        `outline` describes the graph and is kept once per `info.fingerprint`.
+
+        Raises: RunExists; UnknownRun (the parent); UnknownStep (the parent has no such seq).
+        """
+        ...
+
+    async def claim(self, run_id: str) -> int:
+        """Become the run's driver, also over an owner that is dead; returns the new, higher fence.
+
+        Raises: UnknownRun; RunIsDriven (a live owner drives it, this one included).
+        """
+        ...
+
+    async def release(self, run_id: str, fence: int) -> None:
+        """Stop being the driver without writing a step. A stale fence is ignored."""
+        ...
+
+    def append(self, batch: Append) -> Awaitable[None] | None:
+        """Add steps. None: they are durable already; else durable when the awaitable returns.
+
+        The call itself encodes and queues, so that what the caller changes afterwards does not matter.
+        Raises (here or from the awaitable): LeaseLost for a stale fence, StoreError.
+        """
+        ...
+
+    async def info(self, run_id: str) -> RunInfo:
+        """Raises: UnknownRun."""
+        ...
+
+    async def load(self, run_id: str, upto: int | None = None) -> Loaded:
+        """The newest snapshot at or before `upto` (None: the end) and the steps behind it up to there.
+
+        Goes through the parents where the run is a branch. Raises: UnknownRun, UnknownStep, StoreCorrupt.
+        """
+        ...
+
+    async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
+        """The steps with `after < seq <= upto`, in order, the parents' included. Raises: UnknownRun, StoreCorrupt."""
+        ...
+
+    async def runs(
+        self, *, limit: int = 50, status: Status | None = None, graph: str | None = None, before: str | None = None
+    ) -> Sequence[RunInfo]:
+        """Runs, newest first by `created_at` then id; `before` is the id of the last one seen, for paging."""
+        ...
+
+    async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
+        """The outline recorded under this fingerprint, or None."""
+        ...
+
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> None:
+        """Put a message into the run's inbox; the same key again changes nothing. From any process, unfenced.
+
+        Raises: UnknownRun.
+        """
+        ...
+
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+        """The messages waiting for these runs, oldest first."""
+        ...

@@ -1,0 +1,264 @@
+"""`MemoryStore`: runs that end with the process.
+
+Steps are kept as the objects they are, so a step costs a look-up, a check and an append to a list. There are
+no snapshots, no lease and no second process; everything else behaves as in a store on disk.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import (
+    LeaseLost,
+    RunExists,
+    RunIsDriven,
+    RunnerClosed,
+    StoreError,
+    UnknownRun,
+    UnknownStep,
+)
+from graphengine.stores.base import Loaded, Message, RunInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.core.steps import JsonValue, Step
+    from graphengine.stores.base import Append, Status
+
+
+class _Log:
+    """One run: its facts as created, its own steps, and where the rest of its log lies.
+
+    `driver_fence` is `fence` while the run is driven and None while it is not.
+    """
+
+    __slots__ = ("driver_fence", "fence", "fingerprint", "info", "next_seq", "parent", "status", "steps")
+
+    def __init__(self, info: RunInfo, parent: _Log | None, steps: Sequence[Step]) -> None:
+        self.info = info
+        self.parent = parent
+        self.steps = list(steps)
+        self.next_seq = info.parent_seq + len(steps) + 1
+        self.status: Status = info.status
+        self.fingerprint = info.fingerprint
+        self.fence = 1
+        self.driver_fence: int | None = 1
+
+    def read(self, after: int, upto: int) -> list[Step]:
+        """The steps with `after < seq <= upto`, as a store on disk gives them back: without `typed`."""
+        parts: list[list[Step]] = []
+        log: _Log | None = self
+        while log is not None and upto > after:
+            low = log.info.parent_seq
+            if upto > low:
+                parts.append(log.steps[max(after - low, 0) : upto - low])
+                upto = low
+            log = log.parent
+        return [step._replace(typed=None) if step.typed else step for part in reversed(parts) for step in part]
+
+
+class MemoryStore:
+    """Keeps runs in this process's memory."""
+
+    def __init__(self) -> None:
+        self._owner: Final = f"this process (owner {uuid.uuid4().hex})"
+        self._is_open = False
+        self._logs: dict[str, _Log] = {}
+        self._outlines: dict[str, Mapping[str, JsonValue]] = {}
+        self._messages: dict[int, Message] = {}
+        self._posted: set[tuple[str, str]] = set()
+
+    @property
+    def shared(self) -> bool:
+        """No: the runs live in this process alone."""
+        return False
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may use the same runs: never."""
+        return False
+
+    async def open(self) -> None:
+        """Make ready; see `Store.open`."""
+        self._is_open = True
+
+    async def close(self) -> None:
+        """Release all runs; they can be read again once the store is opened again."""
+        self._is_open = False
+        for log in self._logs.values():
+            log.driver_fence = None
+
+    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Mapping[str, JsonValue]) -> int:
+        """Record a new run; see `Store.create`."""
+        self._check_open()
+        if info.id in self._logs:
+            message = f"a run {info.id} is already recorded"
+            raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
+        parent = None if info.parent is None else self._log(info.parent)
+        if parent is None:
+            info = replace(info, parent_seq=0)
+        elif not 1 <= info.parent_seq < parent.next_seq:
+            raise _unknown_step(parent, info.parent_seq)
+        _check_dense(info.id, steps, info.parent_seq + 1)
+        self._logs[info.id] = _Log(info, parent, steps)
+        self._outlines.setdefault(info.fingerprint, outline)
+        return 1
+
+    async def claim(self, run_id: str) -> int:
+        """Become the run's driver; see `Store.claim`."""
+        log = self._log(run_id)
+        if log.driver_fence is not None:
+            raise RunIsDriven(run_id, self._owner, float("inf"))
+        log.fence += 1
+        log.driver_fence = log.fence
+        return log.fence
+
+    async def release(self, run_id: str, fence: int) -> None:
+        """Stop being the driver; see `Store.release`."""
+        self._check_open()
+        log = self._logs.get(run_id)
+        if log is not None and log.fence == fence:
+            log.driver_fence = None
+
+    def append(self, batch: Append) -> None:
+        """Add steps at once; see `Store.append`."""
+        run_id, fence, steps, status, consume, _, fingerprint, _ = batch  # faster than eight look-ups by name
+        log = self._logs.get(run_id)
+        if log is None or log.driver_fence != fence:
+            raise self._refusal(batch)
+        expected = log.next_seq
+        if len(steps) == 1 and steps[0].seq == expected:
+            log.steps.append(steps[0])
+        else:
+            _check_dense(run_id, steps, expected)
+            log.steps.extend(steps)
+        log.next_seq = expected + len(steps)
+        if consume or fingerprint is not None or status != log.status or status != "running":
+            self._change(log, batch)
+
+    async def info(self, run_id: str) -> RunInfo:
+        """What the store knows of a run; see `Store.info`."""
+        return self._info(self._log(run_id))
+
+    async def load(self, run_id: str, upto: int | None = None) -> Loaded:
+        """All steps of a run up to `upto`; see `Store.load`."""
+        log = self._log(run_id)
+        last = log.next_seq - 1
+        if upto is not None:
+            if not 1 <= upto <= last:
+                raise _unknown_step(log, upto)
+            last = upto
+        return Loaded(self._info(log), None, log.read(0, last))
+
+    async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
+        """A stretch of the log; see `Store.steps`."""
+        log = self._log(run_id)
+        last = log.next_seq - 1
+        return log.read(max(after, 0), last if upto is None else min(upto, last))
+
+    async def runs(
+        self,
+        *,
+        limit: int = 50,
+        status: Status | None = None,
+        graph: str | None = None,
+        before: str | None = None,
+    ) -> Sequence[RunInfo]:
+        """A page of the list of runs; see `Store.runs`."""
+        self._check_open()
+        logs = sorted(self._logs.values(), key=_age, reverse=True)
+        if before is not None:
+            last = _age(self._log(before))
+            logs = [log for log in logs if _age(log) < last]
+        wanted = [log for log in logs if status in {None, log.status} and graph in {None, log.info.graph}]
+        return [self._info(log) for log in wanted[: max(limit, 0)]]
+
+    async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
+        """The outline of this fingerprint; see `Store.outline`."""
+        self._check_open()
+        return self._outlines.get(fingerprint)
+
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> None:
+        """Put a message into a run's inbox; see `Store.post`."""
+        self._log(run_id)
+        if (run_id, key) not in self._posted:
+            self._posted.add((run_id, key))
+            message_id = len(self._posted)
+            self._messages[message_id] = Message(message_id, run_id, kind, payload)
+
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+        """The messages waiting for these runs; see `Store.inbox`."""
+        self._check_open()
+        wanted = set(run_ids)
+        return [message for message in self._messages.values() if message.run_id in wanted]
+
+    def _change(self, log: _Log, batch: Append) -> None:
+        """What few batches do beside adding steps."""
+        log.status = batch.status
+        if batch.status != "running":
+            log.driver_fence = None
+        for message_id in batch.consume:
+            message = self._messages.get(message_id)
+            if message is not None and message.run_id == batch.run_id:
+                del self._messages[message_id]
+        if batch.fingerprint is not None:
+            log.fingerprint = batch.fingerprint
+            if batch.outline is not None:
+                self._outlines.setdefault(batch.fingerprint, batch.outline)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            message = "the store is not open"
+            raise RunnerClosed(message, repair="use it inside `async with Runner(...)`")
+
+    def _log(self, run_id: str) -> _Log:
+        self._check_open()
+        log = self._logs.get(run_id)
+        if log is None:
+            message = f"there is no run {run_id!r}"
+            raise UnknownRun(message, where=f"run {run_id!r}", repair="a run in memory ends with its process")
+        return log
+
+    def _refusal(self, batch: Append) -> LeaseLost:
+        self._check_open()
+        return LeaseLost(
+            f"run {batch.run_id} is no longer driven from here (fence {batch.fence} is out of date)",
+            where=f"run {batch.run_id}",
+            repair="it was released or taken over; resume it to go on",
+        )
+
+    def _info(self, log: _Log) -> RunInfo:
+        info = log.info
+        return replace(
+            info,
+            status=log.status,
+            fingerprint=log.fingerprint,
+            seq=log.next_seq - 1,
+            updated_at=log.steps[-1].at if log.steps else info.created_at,
+            driver=self._owner if log.driver_fence is not None else None,
+        )
+
+
+def _check_dense(run_id: str, steps: Sequence[Step], expected: int) -> None:
+    for seq, step in enumerate(steps, expected):
+        if step.seq != seq:
+            raise StoreError(
+                f"step {step.seq} of run {run_id} cannot be recorded: the next one is {seq}",
+                where=f"run {run_id}",
+                repair="resume the run from what is recorded",
+            )
+
+
+def _age(log: _Log) -> tuple[float, str]:
+    return log.info.created_at, log.info.id
+
+
+def _unknown_step(log: _Log, seq: int) -> UnknownStep:
+    run_id, last = log.info.id, log.next_seq - 1
+    return UnknownStep(
+        f"run {run_id} has no step {seq}; its steps are 1 to {last}",
+        where=f"run {run_id}",
+        repair=f"choose a step from 1 to {last}",
+    )

@@ -1,0 +1,147 @@
+"""Group commit: everything that waits to be written is written in one transaction.
+
+While one transaction is being committed, the next one's pieces gather in a queue; the thread takes all of
+them at once. A job is a function of the connection that checks first and writes after. What it raises decides
+who fails:
+
+- a `GraphEngineError` is a refusal, raised before anything was written: that job fails, the others go on;
+- an error of the medium (full, locked, read-only, damaged) fails every job of the transaction with that
+  cause;
+- any other error is about the values of one job: the transaction is undone and done again without that job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from graphengine.errors import GraphEngineError
+from graphengine.stores.sqlite.faults import explain, is_of_the_medium
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from graphengine.stores.sqlite.worker import Worker
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """One thing to write, and where to say that it was written."""
+
+    __slots__ = ("error", "future", "result", "work")
+
+    def __init__(self, work: Callable[[sqlite3.Connection], T], future: asyncio.Future[T]) -> None:
+        self.work = work
+        self.future = future
+        self.result: T | None = None
+        self.error: Exception | None = None
+
+    def settle(self) -> None:
+        """Tell the waiter, unless it was cancelled; on the loop, after the commit."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # a T once there is no error
+
+
+class GroupCommit:
+    """The queue of one writing connection. Jobs are written in the order in which they were submitted."""
+
+    def __init__(self, worker: Worker, path: Path) -> None:
+        self._worker = worker
+        self._path = path
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Job[object]] = deque()
+        self._written: deque[Job[object]] = deque()
+        self._unsettled = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def submit(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Queue a job; its future is done when the transaction that holds it is durable, or failed.
+
+        Cancelling the future does not take the job back.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.append(Job(work, future))  # type: ignore[arg-type]  # jobs of all kinds in one queue
+        self._unsettled += 1
+        if self._task is None or self._task.done():
+            self._task = self._loop.create_task(self.drain())
+        return future
+
+    async def drain(self) -> None:
+        """Write until nothing waits; goes on when cancelled, as every task is when the loop ends."""
+        while self._unsettled:
+            try:
+                await self._worker.run(self._write_queued)
+            except asyncio.CancelledError:
+                continue
+            except Exception as error:  # noqa: BLE001  # whatever it was, the waiters must hear of it
+                self._fail(self._queue, error)
+            self._settle()
+
+    def _settle(self) -> None:
+        while self._written:
+            job = self._written.popleft()
+            self._unsettled -= 1
+            job.settle()
+
+    def _fail(self, jobs: deque[Job[object]], error: Exception) -> None:
+        while jobs:
+            job = jobs.popleft()
+            job.error = error if isinstance(error, GraphEngineError) else explain(error, self._path)
+            self._written.append(job)
+
+    def _write_queued(self, connection: sqlite3.Connection) -> None:
+        jobs: list[Job[object]] = []
+        while self._queue:
+            jobs.append(self._queue.popleft())
+        try:
+            self._transact(connection, jobs)
+        except Exception as error:  # noqa: BLE001  # every waiter gets it, translated
+            _undo(connection)
+            for job in jobs:
+                job.error = job.error or explain(error, self._path)
+        finally:
+            self._written.extend(jobs)
+
+    def _transact(self, connection: sqlite3.Connection, jobs: Iterable[Job[object]]) -> None:
+        waiting = list(jobs)
+        while waiting:
+            connection.execute("BEGIN IMMEDIATE")
+            spoiler = _first_spoiler(connection, waiting)
+            if spoiler is None:
+                connection.execute("COMMIT")
+                return
+            _undo(connection)
+            waiting.remove(spoiler)
+            spoiler.error = explain(spoiler.error, self._path) if spoiler.error else None
+            for job in waiting:
+                job.error = None
+
+
+def _first_spoiler(connection: sqlite3.Connection, jobs: Iterable[Job[object]]) -> Job[object] | None:
+    """Do the jobs up to the first that fails for a reason of its own; the transaction must then be undone."""
+    for job in jobs:
+        try:
+            job.result = job.work(connection)
+        except GraphEngineError as refusal:
+            job.error = refusal
+        except Exception as error:  # the medium's go up, the job's own stay with it
+            if is_of_the_medium(error):
+                raise
+            job.error = error
+            return job
+    return None
+
+
+def _undo(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        with suppress(sqlite3.Error):  # the transaction is gone either way, and its first error is the one to tell
+            connection.execute("ROLLBACK")

@@ -1,0 +1,116 @@
+"""What an error of sqlite3 means here: one `StoreError` for each kind, with the file and the repair."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphengine.errors import (
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreNotADatabase,
+    StoreReadOnly,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _Meaning(NamedTuple):
+    error: type[StoreError]
+    message: str
+    repair: str
+
+
+_FULL: Final = _Meaning(
+    StoreFull,
+    "the disk takes no more: it is full, over its quota, or failing",
+    "free some space, then resume the run; every step recorded so far is safe",
+)
+_READ_ONLY: Final = _Meaning(
+    StoreReadOnly,
+    "the database or its folder cannot be written",
+    "give this user write access to the file and its folder, or use another path",
+)
+_LOCKED: Final = _Meaning(
+    StoreLocked,
+    "another program held the database's lock for longer than the time to wait",
+    "close the program that has the database open, or raise busy_timeout_seconds",
+)
+_CORRUPT: Final = _Meaning(
+    StoreCorrupt,
+    "the database file is damaged",
+    "restore a backup, or save what can be read with `sqlite3 FILE .recover`",
+)
+_NOT_A_DATABASE: Final = _Meaning(
+    StoreNotADatabase, "the file is not a database", "name another file, or move this one away"
+)
+_MOVED: Final = _Meaning(
+    StoreError, "the database file was moved or deleted while it was open", "put it back, then open it again"
+)
+_CANNOT_OPEN: Final = _Meaning(
+    StoreError,
+    "the database file cannot be opened",
+    "check that the path is a file this user may read and write",
+)
+_OTHER: Final = _Meaning(StoreError, "the database cannot do what was asked", "")
+
+_MEANINGS: Final = {
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR_WRITE: _FULL,
+    sqlite3.SQLITE_IOERR_FSYNC: _FULL,
+    sqlite3.SQLITE_IOERR_TRUNCATE: _FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,
+    sqlite3.SQLITE_READONLY_DBMOVED: _MOVED,
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_PERM: _READ_ONLY,
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_PROTOCOL: _LOCKED,
+    sqlite3.SQLITE_CORRUPT: _CORRUPT,
+    sqlite3.SQLITE_IOERR_SHORT_READ: _CORRUPT,
+    sqlite3.SQLITE_NOTADB: _NOT_A_DATABASE,
+    sqlite3.SQLITE_CANTOPEN: _CANNOT_OPEN,
+}
+_PRIMARY: Final = 0xFF  # an extended code holds the code of its kind in the low byte
+
+
+def is_of_the_medium(error: Exception) -> bool:
+    """Whether the error concerns the file as a whole, and not just the statement that met it."""
+    return isinstance(error, sqlite3.OperationalError | sqlite3.InternalError) or type(error) is sqlite3.DatabaseError
+
+
+def explain(error: Exception, path: Path) -> StoreError:
+    """The `StoreError` that tells of this error; the error itself becomes its cause."""
+    if isinstance(error, StoreError):
+        return _copy(error)
+    if isinstance(error, OSError):
+        return explain_os(error, path)
+    code = getattr(error, "sqlite_errorcode", 0)
+    meaning = _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY) or _OTHER
+    found = meaning.error(f"{meaning.message} ({error})", where=str(path), repair=meaning.repair)
+    found.__cause__ = error
+    return found
+
+
+def explain_os(error: OSError, path: Path) -> StoreError:
+    """The `StoreError` for a failed operation on a file or folder beside the database."""
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        meaning = _READ_ONLY
+    elif error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        meaning = _FULL
+    else:
+        meaning = _CANNOT_OPEN
+    found = meaning.error(f"{meaning.message} ({error})", where=str(path), repair=meaning.repair)
+    found.__cause__ = error
+    return found
+
+
+def _copy(error: StoreError) -> StoreError:
+    """One exception for each waiter: raised in several tasks, one would gather all their tracebacks."""
+    found = type(error)(error.message, where=error.where, repair=error.repair)
+    found.__cause__ = error.__cause__ or error
+    return found

@@ -1,0 +1,160 @@
+"""Opening the database's file: is it ours, which version is it, and the settings every connection gets.
+
+A file is ours if SQLite's `application_id` says so; `user_version` is the number of the last migration it
+had. Both are read, and the migrations run, inside one write transaction, so that any number of processes may
+open one new file at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from graphengine.errors import StoreError, StoreMissing, StoreNotADatabase, StoreReadOnly, StoreTooNew
+from graphengine.stores.sqlite.faults import explain_os
+from graphengine.stores.sqlite.queries import MIGRATIONS, migration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
+
+APPLICATION_ID: Final = 0x47726147
+"""What marks a SQLite file as ours: the letters GraG."""
+
+VERSION: Final = len(MIGRATIONS)
+"""The format that this code writes."""
+
+PAGE_BYTES: Final = 8192
+"""A step of a conversation takes some 1.3 KB: pages of 4 KB hold two or three of those, these hold six."""
+
+_OLDEST_SQLITE: Final = (3, 37, 0)
+_WAL_POLL_SECONDS: Final = 0.005
+
+
+def prepare_file(path: Path) -> None:
+    """Make the file and its folder if they are missing, readable by this user alone.
+
+    Raises:
+        StoreError: The path is a folder, or cannot be made.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        message = f"SQLite {sqlite3.sqlite_version} is too old"
+        raise StoreError(message, where="python's sqlite3 module", repair="use a Python with SQLite 3.37 or newer")
+    _refuse_folder(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError as error:
+        if not path.exists():  # a part of the path is a file, or the path is a link to nowhere
+            raise explain_os(error, path) from error
+    except OSError as error:
+        raise explain_os(error, path) from error
+
+
+def require_file(path: Path) -> None:
+    """See that there is a database to read.
+
+    Raises:
+        StoreMissing: There is none.
+        StoreError: The path is a folder.
+    """
+    _refuse_folder(path)
+    if not path.exists():
+        message = f"no database at {path}"
+        raise StoreMissing(message, where=str(path), repair="check the path; a database is made by the first run")
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        message = f"{path} is a folder, not a database"
+        raise StoreError(message, where=str(path), repair=f"name a file in it, such as {path / 'runs.db'}")
+
+
+def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous) -> None:
+    """Prepare the writing connection: check the file, bring it to this version, choose its settings.
+
+    Raises:
+        StoreNotADatabase: Another application's database.
+        StoreTooNew: Written by a newer version.
+        sqlite3.Error: No database, read-only, locked.
+    """
+    version = check_format(connection, path)
+    if version == 0:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    _use_wal(connection)
+    connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'FULL' else 'NORMAL'}")
+    if version < VERSION:
+        migrate(connection, path)
+    _check_writable(connection)
+
+
+def set_up_reader(connection: sqlite3.Connection, path: Path) -> None:
+    """Prepare a connection that only reads.
+
+    Raises:
+        StoreError: As `set_up`; also a database of an older version, which only a writer can bring up to
+        date. sqlite3.Error: As `set_up`.
+    """
+    connection.execute("PRAGMA query_only = ON")
+    version = check_format(connection, path)
+    if version < VERSION:
+        message = f"the database has format {version} and must be brought to format {VERSION} before it is read"
+        raise StoreReadOnly(message, where=str(path), repair="open it once with write access, as by `graphengine run`")
+
+
+def check_format(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the database's format; 0 for a database that is still empty.
+
+    Raises:
+        StoreNotADatabase: It is another application's.
+        StoreTooNew: It was written by a newer version.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application != APPLICATION_ID and (application or version or tables):
+        message = f"{path} is the database of another application"
+        raise StoreNotADatabase(message, where=str(path), repair="name another file for the runs")
+    if version > VERSION:
+        message = f"the database has format {version}; this version of graphengine reads up to {VERSION}"
+        raise StoreTooNew(message, where=str(path), repair="update graphengine, or use another file for the runs")
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection, path: Path, upto: int = VERSION) -> None:
+    """Bring the database to a version, from whichever it has, in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for version in range(check_format(connection, path) + 1, upto + 1):
+            for statement in migration(version):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {upto}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging, once for all. SQLite does not wait for other openers here, so we do."""
+    (timeout_milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    give_up_at = time.monotonic() + timeout_milliseconds / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_WAL_POLL_SECONDS)
+        else:
+            return
+
+
+def _check_writable(connection: sqlite3.Connection) -> None:
+    """Find out now, not at the first step, that the file cannot be written."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")

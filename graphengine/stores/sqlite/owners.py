@@ -1,0 +1,216 @@
+"""Who drives runs here: a row for each open store, a lease that a thread renews, and a lock.
+
+An owner holds an operating system's lock on a file of its own in a folder next to the database for as long as
+it lives. The system frees the lock when the process ends, however it ends, so another process on that host
+sees at once that the owner is dead. From other hosts, and where locks do not work, an owner is dead when its
+lease ran out. A mistake about this costs a run's driver its turn, never the run its log: the fence decides
+what may be written.
+
+All of the database's part happens inside write transactions, so no two processes judge one owner at the same
+time.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import sqlite3
+import threading
+import time
+import uuid
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from graphengine.stores.sqlite.queries import SQL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger("graphengine.stores")
+
+_TICK_SECONDS: Final = 1.0  # how soon the thread sees that the thread of the event loop has ended
+_RENEWALS_PER_LEASE: Final = 3
+_NO_LOCKS: Final = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+class Owner(NamedTuple):
+    """An owner as recorded."""
+
+    id: str
+    host: str
+    pid: int
+    lock_file: str
+    expires_at: float
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} (owner {self.id})"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseOptions:
+    """What an owner's lease needs to know.
+
+    Attributes:
+        path: The database's file.
+        lease_seconds: How long an owner counts as alive without a sign of life.
+        busy_timeout_seconds: How long a renewal waits for the database.
+        clock: Gives epoch seconds.
+    """
+
+    path: Path
+    lease_seconds: float
+    busy_timeout_seconds: float
+    clock: Callable[[], float] = field(default=time.time)
+
+    @property
+    def folder(self) -> Path:
+        """Where the owners' lock files are."""
+        return self.path.with_name(self.path.name + "-owners")
+
+
+class Lease:
+    """This process's ownership: its row, its lock file and the thread that renews it.
+
+    `acquire_lock`, `register`, `retire` and `is_dead` may be called from any one thread at a time.
+    """
+
+    def __init__(self, options: LeaseOptions) -> None:
+        self.id: Final = uuid.uuid4().hex
+        self._options = options
+        self._host = socket.gethostname()
+        self._lock: FileLock | None = None
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def acquire_lock(self) -> None:
+        """Make this owner's lock file and hold it; without locks on this file system only the lease counts.
+
+        Raises:
+            OSError: The folder cannot be made or written.
+        """
+        folder = self._options.folder
+        while self._lock is None:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            lock = _lock_on(folder / f"{self.id}.lock")
+            try:
+                lock.acquire(blocking=False)
+            except FileNotFoundError:
+                continue  # another owner, closing, removed the empty folder between our two calls
+            except OSError as error:
+                if error.errno in _NO_LOCKS:
+                    return
+                raise
+            self._lock = lock
+
+    def register(self, connection: sqlite3.Connection) -> None:
+        """Record this owner, or that it is still alive, inside the caller's transaction."""
+        lock_file = f"{self.id}.lock" if self._lock else ""
+        expires_at = self._options.clock() + self._options.lease_seconds
+        connection.execute(SQL["keep_owner"], (self.id, self._host, os.getpid(), lock_file, expires_at))
+
+    def retire(self, connection: sqlite3.Connection) -> None:
+        """Give up every run and this owner's row, inside the caller's transaction."""
+        connection.execute(SQL["release_all"], (self.id,))
+        connection.execute(SQL["drop_owner"], (self.id,))
+
+    def release_lock(self) -> None:
+        """Free and remove the lock file, and the folder when it was the last one."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            _remove(lock)
+            with suppress(OSError):  # other owners' files are in it
+                self._options.folder.rmdir()
+
+    def other(self, connection: sqlite3.Connection, owner_id: str) -> Owner | None:
+        """The owner of this id if it is alive; the row and the lock file of a dead one are removed.
+
+        Inside the caller's write transaction.
+        """
+        row = connection.execute(SQL["owner"], (owner_id,)).fetchone()
+        if row is None:
+            return None
+        owner = Owner(*row)
+        if self._holds_no_lock(owner):
+            connection.execute(SQL["drop_owner"], (owner_id,))
+            return None
+        return owner if owner.expires_at > self._options.clock() else None
+
+    def _holds_no_lock(self, owner: Owner) -> bool:
+        """Whether the lock shows the owner dead; if so, its file is removed."""
+        if owner.id == self.id or owner.host != self._host or owner.lock_file != f"{owner.id}.lock":
+            return False
+        lock = _lock_on(self._options.folder / owner.lock_file)
+        try:
+            lock.acquire(blocking=False)
+        except FileNotFoundError:
+            return True
+        except (Timeout, OSError):
+            return False
+        _remove(lock)
+        return True
+
+    def keep(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
+        """Start the thread that renews the lease, until `stop`.
+
+        If `loop_thread` ends first, nobody can close the store any more: then `abandon` is called, so that
+        the connections' threads do not keep the process from ending.
+        """
+        self._thread = threading.Thread(
+            target=self._run, args=(loop_thread, abandon), name="graphengine-lease", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; returns when it has ended."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _run(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
+        interval = self._options.lease_seconds / _RENEWALS_PER_LEASE
+        due = time.monotonic() + interval
+        while not self._stopped.wait(min(interval, _TICK_SECONDS)):
+            if not loop_thread.is_alive():
+                abandon()
+                return
+            if time.monotonic() >= due:
+                due = time.monotonic() + interval
+                self.renew()
+
+    def renew(self) -> None:
+        """Record a sign of life; a failure is logged and tried again at the next turn."""
+        options = self._options
+        try:
+            with closing(
+                sqlite3.connect(
+                    f"{options.path.as_uri()}?mode=rw",
+                    uri=True,
+                    timeout=options.busy_timeout_seconds,
+                    isolation_level=None,
+                )
+            ) as connection:
+                # A lease means nothing after a power cut, so it need not reach the disk.
+                connection.execute("PRAGMA synchronous = OFF")
+                self.register(connection)
+        except sqlite3.Error as error:
+            log.warning("the lease on %s could not be renewed: %s", options.path, error)
+
+
+def _lock_on(path: Path) -> FileLock:
+    return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
+
+
+def _remove(lock: FileLock) -> None:
+    """Free a lock and remove its file: while it is held, or right after where the system forbids that."""
+    with suppress(OSError):
+        Path(lock.lock_file).unlink()
+    lock.release()
+    with suppress(OSError):
+        Path(lock.lock_file).unlink()

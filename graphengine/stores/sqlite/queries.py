@@ -1,0 +1,42 @@
+"""The statements of `queries.sql` and the migrations of `schema/`, read once."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+import sqlite3
+from typing import Final
+
+MIGRATIONS: Final = ("0001_runs.sql",)
+"""In order; the number of the last one is the format's version, the database's `user_version`."""
+
+_NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+def _read(name: str) -> str:
+    data = pkgutil.get_data(__name__, name)
+    if data is None:
+        message = f"{name} is missing from the installed package"
+        raise FileNotFoundError(message)
+    return data.decode()
+
+
+def _named(text: str) -> dict[str, str]:
+    _, *parts = _NAME.split(text)
+    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+SQL: Final = _named(_read("queries.sql"))
+"""Each statement by its name."""
+
+
+def migration(version: int) -> list[str]:
+    """The statements that lead from the version before to this one, one string each."""
+    statements: list[str] = []
+    pending = ""
+    for line in _read(f"schema/{MIGRATIONS[version - 1]}").splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            statements.append(pending.strip())
+            pending = ""
+    return statements

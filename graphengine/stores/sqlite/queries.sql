@@ -1,0 +1,114 @@
+-- The statements of the store, by name; `queries.py` reads them. Positions are `?`, read in the order given there.
+
+-- name: run_facts
+SELECT * FROM run_facts WHERE id = ?;
+
+-- name: runs
+SELECT * FROM run_facts WHERE (created_at, id) < (?, ?)
+ORDER BY created_at DESC, id DESC LIMIT ?;
+
+-- name: runs_of_status
+SELECT * FROM run_facts WHERE status = ? AND (created_at, id) < (?, ?)
+ORDER BY created_at DESC, id DESC LIMIT ?;
+
+-- name: runs_of_graph
+SELECT * FROM run_facts WHERE graph = ? AND (created_at, id) < (?, ?)
+ORDER BY created_at DESC, id DESC LIMIT ?;
+
+-- name: runs_of_graph_and_status
+SELECT * FROM run_facts WHERE graph = ? AND status = ? AND (created_at, id) < (?, ?)
+ORDER BY created_at DESC, id DESC LIMIT ?;
+
+-- name: outline
+SELECT body FROM outlines WHERE fingerprint = ?;
+
+-- name: keep_outline
+INSERT INTO outlines (fingerprint, body) VALUES (?, ?) ON CONFLICT (fingerprint) DO NOTHING;
+
+-- name: add_run
+INSERT INTO runs (id, graph, fingerprint, status, created_at, parent, parent_seq, fence, driver)
+VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?);
+
+-- name: driving
+-- What an append must check: who drives the run under which number, and where its log ends.
+SELECT fence, driver, status, parent_seq,
+       (SELECT s.id FROM steps AS s WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32
+        ORDER BY s.id DESC LIMIT 1)
+FROM runs AS r WHERE r.key = ?;
+
+-- name: add_step
+INSERT INTO steps (id, at, body) VALUES (?, ?, ?);
+
+-- name: add_snapshot
+INSERT INTO snapshots (id, body) VALUES (?, ?);
+
+-- name: set_status
+UPDATE runs SET status = ?, driver = ? WHERE key = ?;
+
+-- name: set_fingerprint
+UPDATE runs SET fingerprint = ? WHERE key = ?;
+
+-- name: set_driver
+UPDATE runs SET driver = ?, fence = ? WHERE key = ?;
+
+-- name: release
+UPDATE runs SET driver = NULL WHERE id = ? AND fence = ? AND driver = ?;
+
+-- name: release_all
+UPDATE runs SET driver = NULL WHERE driver = ?;
+
+-- name: owner
+SELECT id, host, pid, lock_file, expires_at FROM owners WHERE id = ?;
+
+-- name: keep_owner
+INSERT INTO owners (id, host, pid, lock_file, expires_at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at;
+
+-- name: drop_owner
+DELETE FROM owners WHERE id = ?;
+
+-- name: lineage
+-- The run and its ancestors, each with the part of the log it holds: the steps with low < seq <= high, and the
+-- newest snapshot among them. Ends at the first snapshot if they are asked for, and where `after` is reached.
+WITH RECURSIVE lineage (key, parent, low, high, shot) AS (
+    SELECT r.key, r.parent, r.parent_seq, :upto,
+           CASE WHEN :snapshots THEN
+               (SELECT s.id & 4294967295 FROM snapshots AS s
+                WHERE s.id > r.key << 32 AND s.id <= (r.key << 32) + :upto ORDER BY s.id DESC LIMIT 1)
+           END
+    FROM runs AS r WHERE r.key = :key
+    UNION ALL
+    SELECT r.key, r.parent, r.parent_seq, min(child.low, child.high),
+           CASE WHEN :snapshots THEN
+               (SELECT s.id & 4294967295 FROM snapshots AS s
+                WHERE s.id > r.key << 32 AND s.id <= (r.key << 32) + min(child.low, child.high)
+                ORDER BY s.id DESC LIMIT 1)
+           END
+    FROM lineage AS child JOIN runs AS r ON r.key = child.parent
+    WHERE child.shot IS NULL AND child.low > :after
+)
+SELECT key, low, high, shot FROM lineage;
+
+-- name: snapshot
+SELECT CAST(body AS BLOB) FROM snapshots WHERE id = ?;
+
+-- name: steps
+SELECT id, CAST(body AS BLOB) FROM steps WHERE id > ? AND id <= ? ORDER BY id;
+
+-- name: snapshot_bytes
+SELECT length(CAST(body AS BLOB)) FROM snapshots WHERE id = ?;
+
+-- name: steps_bytes
+SELECT count(*), coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > ? AND id <= ?;
+
+-- name: post
+INSERT INTO inbox (run, key, kind, payload) VALUES (?, ?, ?, ?) ON CONFLICT (run, key) DO NOTHING;
+
+-- name: inbox
+SELECT inbox.id, runs.id, inbox.kind, CAST(inbox.payload AS BLOB)
+FROM runs JOIN inbox ON inbox.run = runs.key
+WHERE runs.id IN (SELECT value FROM json_each(?)) AND inbox.payload IS NOT NULL
+ORDER BY inbox.id;
+
+-- name: consume
+UPDATE inbox SET payload = NULL WHERE id = ? AND run = ?;

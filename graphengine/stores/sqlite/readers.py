@@ -1,0 +1,109 @@
+"""The connections that read, so that reading never waits behind writing.
+
+Beside a store that writes, one more connection is opened when it is first needed. A store that only reads
+must not leave files behind and must work where none can be made. SQLite's write-ahead log needs two files
+beside the database while it is open, so the way to open depends on what is there: if there is a log, somebody
+writes or died writing, and the files are there; if there is none, the file is at rest and is opened as
+immutable. SQLite then trusts us that it does not change, so we look at the file before and after each read,
+and read again if it changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from graphengine.errors import StoreCorrupt, StoreError
+from graphengine.stores.sqlite.faults import explain
+from graphengine.stores.sqlite.files import require_file, set_up_reader
+from graphengine.stores.sqlite.reads import in_snapshot
+from graphengine.stores.sqlite.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+class _Look(NamedTuple):
+    """What tells whether the file changed since."""
+
+    has_log: bool
+    inode: int
+    size_bytes: int
+    changed_at_ns: int
+
+
+class Reader:
+    """Reads of one file. `at_rest` allows opening it as immutable, for a store that only reads."""
+
+    def __init__(self, path: Path, *, busy_timeout_seconds: float, at_rest: bool) -> None:
+        self._path = path
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._at_rest = at_rest
+        self._worker: Worker | None = None
+        self._opened_at: _Look | None = None
+        self._connecting = asyncio.Lock()
+
+    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `read` in a read transaction on the reading thread.
+
+        Raises:
+            GraphEngineError: What `read` raises.
+            StoreError: The medium failed.
+        """
+        while True:
+            look = self._look()
+            try:
+                async with self._connecting:
+                    worker = await self._connected(look)
+                result = await worker.run(partial(in_snapshot, read=read))
+            except (sqlite3.Error, StoreCorrupt) as error:
+                if self._changed_since(look):
+                    continue
+                if isinstance(error, StoreError):
+                    raise
+                raise explain(error, self._path) from error
+            if not self._changed_since(look):
+                return result
+
+    def _look(self) -> _Look | None:
+        if not self._at_rest:
+            return None
+        require_file(self._path)
+        stat = self._path.stat()
+        log = self._path.with_name(self._path.name + "-wal")
+        has_log = log.exists() and log.stat().st_size > 0
+        return _Look(has_log, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+    def _changed_since(self, look: _Look | None) -> bool:
+        return look is not None and not look.has_log and self._look() != look
+
+    async def _connected(self, look: _Look | None) -> Worker:
+        is_right = self._opened_at is None or self._opened_at.has_log or self._opened_at == look
+        if self._worker is not None and is_right:
+            return self._worker
+        await self.close()
+        mode = "mode=ro" if look is None or look.has_log else "mode=ro&immutable=1"
+        worker = await Worker.connect(f"{self._path.as_uri()}?{mode}", busy_timeout_seconds=self._busy_timeout_seconds)
+        try:
+            await worker.run(partial(set_up_reader, path=self._path))
+        except BaseException:
+            await worker.close()
+            raise
+        self._worker, self._opened_at = worker, look
+        return worker
+
+    async def close(self) -> None:
+        """Free the connection."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.close()
+
+    def abandon(self) -> None:
+        """As `Worker.abandon`."""
+        if self._worker is not None:
+            self._worker.abandon()

@@ -1,0 +1,240 @@
+"""What is read, as functions of the connection inside a read transaction.
+
+A branch holds its own steps only. `lineage` tells which part of its log lies with which ancestor; loading and
+listing go through those parts from the oldest to the newest.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
+
+from pydantic_core import from_json, to_json
+
+from graphengine.core.steps import JsonValue, decode_step
+from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
+from graphengine.stores.base import Loaded, Message, RunInfo
+from graphengine.stores.sqlite.queries import SQL
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+
+    from graphengine.core.steps import Step
+    from graphengine.stores.base import Status
+
+T = TypeVar("T")
+
+KEY_BITS: Final = 32
+"""A row of a run has the key `run << KEY_BITS | seq`."""
+
+SEQ_MASK: Final = (1 << KEY_BITS) - 1
+
+_LARGEST_LIMIT: Final = 1 << 62
+_LISTINGS: Final[dict[tuple[str, ...], str]] = {
+    (): "runs",
+    ("status",): "runs_of_status",
+    ("graph",): "runs_of_graph",
+    ("graph", "status"): "runs_of_graph_and_status",
+}
+
+
+class Found(NamedTuple):
+    """A run's row: `info`, with the driver only while its lease lasts, and what only the store needs."""
+
+    info: RunInfo
+    key: int
+    fence: int
+    driver: str | None
+
+
+class Part(NamedTuple):
+    """What one run of a lineage holds of a log: `low < seq <= high`, and its newest snapshot if asked for."""
+
+    key: int
+    low: int
+    high: int
+    shot: int | None
+
+    def id_of(self, seq: int) -> int:
+        """The key of this run's row of that seq."""
+        return self.key << KEY_BITS | seq
+
+
+class Page(NamedTuple):
+    """Which runs to list."""
+
+    limit: int
+    status: Status | None
+    graph: str | None
+    before: str | None
+
+
+def find(connection: sqlite3.Connection, run_id: str, now: float = 0.0) -> Found:
+    """The run of this id.
+
+    Raises:
+        UnknownRun: There is none.
+    """
+    row = connection.execute(SQL["run_facts"], (run_id,)).fetchone() if _can_be_an_id(run_id) else None
+    if row is None:
+        message = f"there is no run {run_id!r}"
+        raise UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
+    return _found(row, now)
+
+
+def _can_be_an_id(run_id: str) -> bool:
+    """Whether SQLite can carry the text: arguments of a command line may hold bytes that are no UTF-8."""
+    return run_id.isascii() or not any("\ud800" <= char <= "\udfff" for char in run_id)
+
+
+def _found(row: Sequence[JsonValue], now: float) -> Found:
+    key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
+    driver, fence, driven_until = row[10:]
+    known_driver = driver if driven_until is not None and driven_until > now else None
+    info = RunInfo(run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq, known_driver)
+    return Found(info, key, fence, driver)
+
+
+def unknown_step(info: RunInfo, seq: int) -> UnknownStep:
+    """The error for a seq that the run does not have."""
+    return UnknownStep(
+        f"run {info.id} has no step {seq}; its steps are 1 to {info.seq}",
+        where=f"run {info.id}",
+        repair=f"choose a step from 1 to {info.seq}; `graphengine show {info.id}` lists them",
+    )
+
+
+def load(connection: sqlite3.Connection, run_id: str, upto: int | None, now: float) -> Loaded:
+    """The newest snapshot at or before `upto` and the steps behind it.
+
+    Raises:
+        UnknownRun: No such run.
+        UnknownStep: The run has no such step.
+        StoreCorrupt: A row is damaged or missing.
+    """
+    found = find(connection, run_id, now)
+    last = found.info.seq
+    if upto is not None:
+        if not 1 <= upto <= last:
+            raise unknown_step(found.info, upto)
+        last = upto
+    parts = lineage(connection, found.key, last, snapshots=True)
+    oldest = parts[0]
+    snapshot = None
+    start = 0
+    if oldest.shot is not None:
+        start = oldest.shot
+        snapshot = _snapshot(connection, oldest, run_id)
+    return Loaded(found.info, snapshot, _read(connection, run_id, parts, start, last))
+
+
+def steps(connection: sqlite3.Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
+    """The steps with `after < seq <= upto`.
+
+    Raises:
+        UnknownRun: No such run.
+        StoreCorrupt: A row is damaged or missing.
+    """
+    found = find(connection, run_id)
+    last = found.info.seq if upto is None else min(upto, found.info.seq)
+    after = max(after, 0)
+    if last <= after:
+        return []
+    return _read(connection, run_id, lineage(connection, found.key, last, after=after), after, last)
+
+
+def lineage(
+    connection: sqlite3.Connection, key: int, upto: int, *, after: int = 0, snapshots: bool = False
+) -> list[Part]:
+    """The parts of a run's log up to `upto`, oldest first; none empty but perhaps the first.
+
+    They begin with the run that holds the newest snapshot, if `snapshots` are asked for, and otherwise with
+    the one that holds the step behind `after`.
+    """
+    found = connection.execute(
+        SQL["lineage"], {"key": key, "upto": upto, "after": after, "snapshots": snapshots}
+    ).fetchall()
+    parts = [Part(*row) for row in reversed(found)]
+    return parts[:1] + [part for part in parts[1:] if part.low < part.high]
+
+
+def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> dict[str, JsonValue]:
+    seq = part.shot or 0
+    (body,) = connection.execute(SQL["snapshot"], (part.id_of(seq),)).fetchone()
+    try:
+        snapshot = from_json(body)
+    except ValueError as error:
+        raise _damaged(run_id, f"the snapshot after step {seq}", str(error)) from error
+    if not isinstance(snapshot, dict):
+        raise _damaged(run_id, f"the snapshot after step {seq}", "it is no JSON object")
+    return cast("dict[str, JsonValue]", snapshot)
+
+
+def _read(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
+    """The steps with `after < seq <= upto`, and a proof that none is missing."""
+    found: list[Step] = []
+    expected = after + 1
+    for part in parts:
+        low = max(part.low, after)
+        for row_id, body in connection.execute(SQL["steps"], (part.id_of(low), part.id_of(part.high))):
+            seq = row_id & SEQ_MASK
+            if seq != expected:
+                break
+            expected += 1
+            try:
+                found.append(decode_step(seq, body))
+            except (ValueError, KeyError, TypeError) as error:
+                raise _damaged(run_id, f"step {seq}", str(error) or type(error).__name__) from error
+    if expected != upto + 1:
+        raise _damaged(run_id, f"step {expected}", "its row is missing")
+    return found
+
+
+def _damaged(run_id: str, what: str, why: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"{what} of run {run_id} cannot be read: {why}",
+        where=f"run {run_id}, {what}",
+        repair="restore a backup, or branch the run at a step before this one",
+    )
+
+
+def runs(connection: sqlite3.Connection, page: Page, now: float) -> list[RunInfo]:
+    """One page of the list of runs, newest first.
+
+    Raises:
+        UnknownRun: `before` is no run.
+    """
+    if page.limit <= 0:
+        return []
+    created_at, run_id = math.inf, ""
+    if page.before is not None:
+        last = find(connection, page.before).info
+        created_at, run_id = last.created_at, last.id
+    names = {"graph": page.graph, "status": page.status}
+    given = {name: value for name, value in names.items() if value is not None}
+    query = SQL[_LISTINGS[tuple(given)]]
+    values = (*given.values(), created_at, run_id, min(page.limit, _LARGEST_LIMIT))
+    return [_found(row, now).info for row in connection.execute(query, values)]
+
+
+def outline(connection: sqlite3.Connection, fingerprint: str) -> dict[str, JsonValue] | None:
+    """The outline kept under this fingerprint."""
+    row = connection.execute(SQL["outline"], (fingerprint,)).fetchone()
+    return None if row is None else from_json(row[0])
+
+
+def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:
+    """The messages that wait for these runs, oldest first."""
+    rows = connection.execute(SQL["inbox"], (to_json(list(run_ids)).decode(),))
+    return [Message(message_id, run_id, kind, from_json(payload)) for message_id, run_id, kind, payload in rows]
+
+
+def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
+    """Call `read` so that all its queries see one state of the database."""
+    connection.execute("BEGIN")
+    try:
+        return read(connection)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

@@ -1,0 +1,324 @@
+"""`SQLiteStore`: the store of a Runner that was given a path.
+
+Read it in this order: `writes.py` and `reads.py` (what happens, as plain functions of a connection),
+`commits.py` (how writes share a transaction), `owners.py` (who drives), then this file, which only encodes,
+queues and awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from pydantic_core import to_json
+
+from graphengine.core.steps import encode_step
+from graphengine.errors import GraphEngineError, RunnerClosed, StoreReadOnly
+from graphengine.stores.sqlite import files, reads, writes
+from graphengine.stores.sqlite.commits import GroupCommit
+from graphengine.stores.sqlite.faults import explain
+from graphengine.stores.sqlite.owners import Lease, LeaseOptions
+from graphengine.stores.sqlite.readers import Reader
+from graphengine.stores.sqlite.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from graphengine.core.steps import JsonValue, Step
+    from graphengine.stores.base import Append, Loaded, Message, RunInfo, Status
+    from graphengine.stores.sqlite.files import Synchronous
+    from graphengine.stores.sqlite.writes import Addition, Claimed
+
+T = TypeVar("T")
+log = logging.getLogger("graphengine.stores")
+
+LEASE_SECONDS: Final = 30.0
+BUSY_TIMEOUT_SECONDS: Final = 10.0
+
+
+class SQLiteStore:
+    """Keeps runs in one SQLite file.
+
+    Args:
+        path: The file; it and its folder are made if they are missing.
+        synchronous: `FULL`: a returned write survives a power cut. `NORMAL`: it survives the death of the
+        process;
+            a power cut may take the last writes, never the file.
+        busy_timeout_seconds: How long to wait for another program's lock.
+        lease_seconds: How long an owner on another host counts as alive without a sign of life.
+        clock: Gives epoch seconds, for leases.
+        read_only: Only read: takes no lease, creates no file, and works in a folder that cannot be written.
+    """
+
+    def __init__(  # noqa: PLR0913  # options, each by its name, of a call that people write once
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: Synchronous = "FULL",
+        busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
+        lease_seconds: float = LEASE_SECONDS,
+        clock: Callable[[], float] = time.time,
+        read_only: bool = False,
+    ) -> None:
+        self.path: Final = Path(path).absolute()
+        self._synchronous: Synchronous = synchronous
+        self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)
+        self._read_only = read_only
+        self._clock = clock
+        self._pid = 0
+        self._opening: asyncio.Lock | None = None
+        self._reader: Reader | None = None
+        self._writer: Worker | None = None
+        self._commits: GroupCommit | None = None
+        self._lease: Lease | None = None
+        self._driven: dict[str, Claimed] = {}
+
+    @property
+    def shared(self) -> bool:
+        """Yes: any process may open the same file."""
+        return True
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may use the same runs: any that opens the file."""
+        return True
+
+    async def open(self) -> None:
+        """Make ready; see `Store.open`.
+
+        Raises:
+            StoreMissing: Opened to read, and there is no database.
+            StoreNotADatabase: The file is something else, or another application's.
+            StoreTooNew: Written by a newer version.
+            StoreReadOnly: The file or its folder cannot be written.
+            StoreLocked: Another program holds its lock.
+            RunnerClosed: This process is a fork of the one that opened it.
+        """
+        if self._reader is not None:
+            self._check_process()
+            return
+        if self._opening is None:
+            self._opening = asyncio.Lock()
+        async with self._opening:
+            if self._reader is None:
+                self._pid = os.getpid()
+                reader = Reader(
+                    self._options.path,
+                    busy_timeout_seconds=self._options.busy_timeout_seconds,
+                    at_rest=self._read_only,
+                )
+                if self._read_only:
+                    await reader.run(lambda _: None)
+                else:
+                    await self._open_writer(reader)
+                self._reader = reader
+
+    async def _open_writer(self, reader: Reader) -> None:
+        path = self._options.path
+        files.prepare_file(path)
+        lease = Lease(self._options)
+        try:
+            worker = await Worker.connect(
+                f"{path.as_uri()}?mode=rw", busy_timeout_seconds=self._options.busy_timeout_seconds
+            )
+        except sqlite3.Error as error:
+            raise explain(error, path) from error
+        try:
+            await worker.run(partial(files.set_up, path=path, synchronous=self._synchronous))
+            await worker.run(partial(_register, lease=lease))
+        except BaseException as error:
+            await worker.close()
+            lease.release_lock()
+            if isinstance(error, sqlite3.Error | OSError):
+                raise explain(error, path) from error
+            raise
+        self._writer, self._lease = worker, lease
+        self._commits = GroupCommit(worker, path)
+        lease.keep(threading.current_thread(), partial(_abandon, worker, reader))
+
+    async def close(self) -> None:
+        """Finish pending writes, give up runs and lease, and leave one file; see `Store.close`."""
+        reader, self._reader = self._reader, None
+        if reader is None or self._pid != os.getpid():
+            return
+        self._driven.clear()
+        writer, self._writer = self._writer, None
+        commits, self._commits = self._commits, None
+        lease, self._lease = self._lease, None
+        if writer is None or commits is None or lease is None:
+            await reader.close()
+            return
+        retired = commits.submit(lease.retire)
+        await commits.drain()
+        await reader.close()
+        failure = retired.exception()
+        if failure is not None:
+            log.warning("the lease on %s was not given back, its lock shows it free: %s", self.path, failure)
+        await writer.run(partial(_leave, lease=lease))
+        await writer.close()
+        lease.release_lock()
+
+    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Mapping[str, JsonValue]) -> int:
+        """Record a new run, driven by this owner; see `Store.create`."""
+        commits, lease = self._writing()
+        rows = [_row(step) for step in steps]
+        work = partial(writes.create, info=info, rows=rows, outline=_json(outline), owner=lease.id)
+        return await self._drive(info.id, commits, work)
+
+    async def claim(self, run_id: str) -> int:
+        """Become the run's driver; see `Store.claim`."""
+        commits, lease = self._writing()
+        return await self._drive(run_id, commits, partial(writes.claim, run_id=run_id, lease=lease))
+
+    async def _drive(self, run_id: str, commits: GroupCommit, work: Callable[[sqlite3.Connection], Claimed]) -> int:
+        pending = commits.submit(work)
+        try:
+            claimed = await asyncio.shield(pending)
+        except asyncio.CancelledError:
+            # Nobody will learn the fence, so the run would have no driver and yet count as driven.
+            with suppress(GraphEngineError):
+                await commits.submit(self._release(run_id, (await pending).fence))
+            raise
+        self._driven[run_id] = claimed
+        return claimed.fence
+
+    async def release(self, run_id: str, fence: int) -> None:
+        """Stop being the driver; see `Store.release`."""
+        commits, _ = self._writing()
+        driven = self._driven.get(run_id)
+        if driven is not None and driven.fence == fence:
+            del self._driven[run_id]
+        await commits.submit(self._release(run_id, fence))
+
+    def _release(self, run_id: str, fence: int) -> Callable[[sqlite3.Connection], None]:
+        _, lease = self._writing()
+        return partial(writes.release, run_id=run_id, fence=fence, owner=lease.id)
+
+    def append(self, batch: Append) -> asyncio.Future[None]:
+        """Encode and queue steps; done when they are durable; see `Store.append`."""
+        commits, lease = self._writing()
+        driven = self._driven.get(batch.run_id)
+        if driven is None or driven.fence != batch.fence:
+            raise writes.lease_lost(batch.run_id, batch.fence)
+        addition = _encode(batch, driven, lease.id)
+        if batch.status != "running":
+            del self._driven[batch.run_id]
+        return commits.submit(partial(writes.append, addition=addition))
+
+    async def info(self, run_id: str) -> RunInfo:
+        """What the store knows of a run; see `Store.info`."""
+        found = await self._read(partial(reads.find, run_id=run_id, now=self._clock()))
+        return found.info
+
+    async def load(self, run_id: str, upto: int | None = None) -> Loaded:
+        """A snapshot and the steps behind it; see `Store.load`."""
+        return await self._read(partial(reads.load, run_id=run_id, upto=upto, now=self._clock()))
+
+    async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
+        """A stretch of the log; see `Store.steps`."""
+        return await self._read(partial(reads.steps, run_id=run_id, after=after, upto=upto))
+
+    async def runs(
+        self,
+        *,
+        limit: int = 50,
+        status: Status | None = None,
+        graph: str | None = None,
+        before: str | None = None,
+    ) -> Sequence[RunInfo]:
+        """A page of the list of runs; see `Store.runs`."""
+        page = reads.Page(limit, status, graph, before)
+        return await self._read(partial(reads.runs, page=page, now=self._clock()))
+
+    async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
+        """The outline of this fingerprint; see `Store.outline`."""
+        return await self._read(partial(reads.outline, fingerprint=fingerprint))
+
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> None:
+        """Put a message into a run's inbox; see `Store.post`."""
+        commits, _ = self._writing()
+        await commits.submit(partial(writes.post, run_id=run_id, kind=kind, payload=_json(payload), key=key))
+
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+        """The messages waiting for these runs; see `Store.inbox`."""
+        return await self._read(partial(reads.inbox, run_ids=run_ids)) if run_ids else []
+
+    async def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        if self._reader is None:
+            raise _closed()
+        self._check_process()
+        return await self._reader.run(read)
+
+    def _writing(self) -> tuple[GroupCommit, Lease]:
+        if self._reader is None:
+            raise _closed()
+        self._check_process()
+        if self._commits is None or self._lease is None:
+            message = "the database was opened to be read only"
+            raise StoreReadOnly(message, where=str(self.path), repair="open the store without read_only=True")
+        return self._commits, self._lease
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():
+            message = "the store was opened in another process, of which this one is a fork"
+            raise RunnerClosed(message, where=str(self.path), repair="make a Runner in this process")
+
+
+def _closed() -> RunnerClosed:
+    return RunnerClosed("the store is not open", repair="use it inside `async with Runner(...)`")
+
+
+def _register(connection: sqlite3.Connection, lease: Lease) -> None:
+    lease.acquire_lock()
+    lease.register(connection)
+
+
+def _leave(connection: sqlite3.Connection, lease: Lease) -> None:
+    """End the lease's thread, then move the write-ahead log into the file, so that one small file is left."""
+    lease.stop()
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as error:
+        log.info("the write-ahead log stays beside the database: %s", error)
+
+
+def _abandon(writer: Worker, reader: Reader) -> None:
+    writer.abandon()
+    reader.abandon()
+
+
+def _json(value: JsonValue) -> str:
+    return to_json(value).decode()
+
+
+def _row(step: Step) -> writes.Row:
+    return writes.Row(step.seq, step.at, encode_step(step).decode())
+
+
+def _encode(batch: Append, driven: Claimed, owner: str) -> Addition:
+    rows = [_row(step) for step in batch.steps]
+    snapshot: str | None = None
+    due = driven.tail.grow(len(rows), sum(len(row.body) for row in rows))
+    if due and batch.snapshot is not None:
+        made = to_json(batch.snapshot())
+        snapshot = made.decode() if driven.tail.settle(len(made)) else None
+    return writes.Addition(
+        batch.run_id,
+        driven.key,
+        batch.fence,
+        owner,
+        rows,
+        batch.status,
+        batch.consume,
+        snapshot,
+        batch.fingerprint,
+        None if batch.outline is None else _json(batch.outline),
+    )

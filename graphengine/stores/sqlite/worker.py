@@ -1,0 +1,94 @@
+"""One SQLite connection on a thread of its own that runs a whole piece of work in one hop.
+
+aiosqlite sends each statement to its thread and waits for the answer, so a transaction of five statements
+crosses the threads ten times. Here the unit sent is a function of the connection. aiosqlite has no call for
+that, but it passes `factory=` on to `sqlite3.connect`, and `Connection.commit` is the one method it calls
+there without arguments: our connection's `commit` runs the next function in the queue. Nothing else is
+overridden, and no transaction is ever left open between two functions, so a plain commit would have nothing
+to do.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import aiosqlite
+
+from graphengine.errors import RunnerClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class _Connection(sqlite3.Connection):
+    """A connection whose `commit` runs the oldest piece of work that was queued for it."""
+
+    def __init__(self, pieces: deque[Callable[[sqlite3.Connection], None]], *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # what sqlite3.connect was given
+        self._pieces = pieces
+
+    def commit(self) -> None:
+        self._pieces.popleft()(self)
+
+
+class Worker:
+    """A connection that takes functions; they run one after another, in the order of the calls of `run`."""
+
+    def __init__(self, connection: aiosqlite.Connection, pieces: deque[Callable[[sqlite3.Connection], None]]) -> None:
+        self._connection: aiosqlite.Connection | None = connection
+        self._pieces = pieces
+
+    @classmethod
+    async def connect(cls, uri: str, *, busy_timeout_seconds: float) -> Worker:
+        """Open a connection, in autocommit, to a `file:` URI.
+
+        Raises:
+            sqlite3.Error: As `sqlite3.connect` does; the file itself is first read by the first statement.
+        """
+        pieces: deque[Callable[[sqlite3.Connection], None]] = deque()
+        connection = await aiosqlite.connect(
+            uri,
+            uri=True,
+            timeout=busy_timeout_seconds,
+            isolation_level=None,
+            factory=partial(_Connection, pieces),
+        )
+        return cls(connection, pieces)
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `work(connection)` on the connection's thread; it must leave no transaction open.
+
+        Work that was begun or queued is done even if the caller is cancelled.
+
+        Raises:
+            RunnerClosed: The connection was closed.
+        """
+        connection = self._connection
+        if connection is None:
+            message = "the store is closed"
+            raise RunnerClosed(message)
+        results: list[T] = []
+
+        def piece(raw: sqlite3.Connection) -> None:
+            results.append(work(raw))
+
+        self._pieces.append(piece)
+        await connection.commit()
+        return results[0]
+
+    async def close(self) -> None:
+        """Finish what is queued and free the connection and its thread."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    def abandon(self) -> None:
+        """Let the thread end after what is queued, where nobody can close any more; from any thread."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.stop()  # pyright: ignore[reportUnknownMemberType]  # gives a bare Future

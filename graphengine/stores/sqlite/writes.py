@@ -1,0 +1,200 @@
+"""What is written, as functions of a connection in a write transaction; each checks first, then writes.
+
+The key of a step is `key << 32 | seq`, where `key` is the run's small number in this database.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
+from graphengine.stores.snapshots import Tail
+from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from graphengine.stores.base import RunInfo, Status
+    from graphengine.stores.sqlite.owners import Lease
+
+_DRIVING: Final = SQL["driving"]
+_ADD_STEP: Final = SQL["add_step"]
+
+
+class Row(NamedTuple):
+    """One step as it is stored."""
+
+    seq: int
+    at: float
+    body: str
+
+
+class Claimed(NamedTuple):
+    """A run that this store drives from now on."""
+
+    key: int
+    fence: int
+    tail: Tail
+
+
+class Addition(NamedTuple):
+    """One batch of steps, encoded.
+
+    Attributes:
+        run_id: The run, for errors.
+        key: Its key.
+        fence: What the batch's writer believes it to be.
+        owner: Who writes.
+        rows: The steps.
+        status: The run's status after them.
+        consume: Ids of messages.
+        snapshot: The JSON of the snapshot after them, if one is due.
+        fingerprint: The new fingerprint, if it changed.
+        outline: The JSON of its outline.
+    """
+
+    run_id: str
+    key: int
+    fence: int
+    owner: str
+    rows: Sequence[Row]
+    status: Status
+    consume: Sequence[int]
+    snapshot: str | None
+    fingerprint: str | None
+    outline: str | None
+
+
+def lease_lost(run_id: str, fence: int) -> LeaseLost:
+    """The error for a batch that comes from a former driver."""
+    return LeaseLost(
+        f"run {run_id} is no longer driven from here (fence {fence} is out of date)",
+        where=f"run {run_id}",
+        repair="another process took the run over or it was released; resume it to go on",
+    )
+
+
+def check_dense(run_id: str, expected: int, seqs: Sequence[int]) -> None:
+    """See that these steps follow on the log.
+
+    Raises:
+        StoreError: They do not.
+    """
+    for seq in seqs:
+        if seq != expected:
+            message = f"step {seq} of run {run_id} cannot be recorded: the next one is {expected}"
+            raise StoreError(message, where=f"run {run_id}", repair="resume the run from what is recorded")
+        expected += 1
+
+
+def append(connection: sqlite3.Connection, addition: Addition) -> None:
+    """Add steps to a run under its fence.
+
+    Raises:
+        LeaseLost: Another fence or owner holds by now.
+        StoreError: The steps do not follow on the log.
+    """
+    key = addition.key
+    row = connection.execute(_DRIVING, (key,)).fetchone()
+    if row is None or row[0] != addition.fence or row[1] != addition.owner:
+        raise lease_lost(addition.run_id, addition.fence)
+    _, _, status, parent_seq, last = row
+    expected = (parent_seq if last is None else last & SEQ_MASK) + 1
+    check_dense(addition.run_id, expected, [row.seq for row in addition.rows])
+    _add_rows(connection, key, addition.rows)
+    if addition.status != status or addition.status != "running":
+        driver = addition.owner if addition.status == "running" else None
+        connection.execute(SQL["set_status"], (addition.status, driver, key))
+    for message_id in addition.consume:
+        connection.execute(SQL["consume"], (message_id, key))
+    if addition.snapshot is not None:
+        seq = addition.rows[-1].seq if addition.rows else expected - 1
+        connection.execute(SQL["add_snapshot"], (key << KEY_BITS | seq, addition.snapshot))
+    if addition.fingerprint is not None:
+        connection.execute(SQL["set_fingerprint"], (addition.fingerprint, key))
+        if addition.outline is not None:
+            connection.execute(SQL["keep_outline"], (addition.fingerprint, addition.outline))
+
+
+def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], outline: str, owner: str) -> Claimed:
+    """Record a new run and its first steps; for a branch, nothing of the parent is copied.
+
+    Raises:
+        RunExists: The id is taken.
+        UnknownRun: No such parent.
+        UnknownStep: The parent has no such step.
+        StoreError: The steps do not follow on the parent's.
+    """
+    if connection.execute(SQL["run_facts"], (info.id,)).fetchone() is not None:
+        message = f"a run {info.id} is already recorded"
+        raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
+    parent = None if info.parent is None else find(connection, info.parent)
+    parent_seq = 0 if parent is None else info.parent_seq
+    if parent is not None and not 1 <= parent_seq <= parent.info.seq:
+        raise unknown_step(parent.info, parent_seq)
+    check_dense(info.id, parent_seq + 1, [row.seq for row in rows])
+    parent_key = None if parent is None else parent.key
+    added = connection.execute(
+        SQL["add_run"],
+        (info.id, info.graph, info.fingerprint, info.status, info.created_at, parent_key, parent_seq, owner),
+    )
+    key = added.lastrowid or 0
+    connection.execute(SQL["keep_outline"], (info.fingerprint, outline))
+    _add_rows(connection, key, rows)
+    return Claimed(key, 1, tail(connection, key, rows[-1].seq if rows else parent_seq))
+
+
+def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
+    """Make this store the run's driver, unless a live owner drives it.
+
+    Raises:
+        UnknownRun: No such run.
+        RunIsDriven: A live owner drives it, this one included.
+    """
+    found = find(connection, run_id)
+    if found.driver is not None:
+        owner = lease.other(connection, found.driver)
+        if owner is not None:
+            raise RunIsDriven(run_id, str(owner), owner.expires_at)
+    fence = found.fence + 1
+    connection.execute(SQL["set_driver"], (lease.id, fence, found.key))
+    return Claimed(found.key, fence, tail(connection, found.key, found.info.seq))
+
+
+def release(connection: sqlite3.Connection, run_id: str, fence: int, owner: str) -> None:
+    """Stop being the driver, if that fence still holds."""
+    connection.execute(SQL["release"], (run_id, fence, owner))
+
+
+def post(connection: sqlite3.Connection, run_id: str, kind: str, payload: str, key: str) -> None:
+    """Put a message into a run's inbox unless one of that key was ever there.
+
+    Raises:
+        UnknownRun: No such run.
+    """
+    connection.execute(SQL["post"], (find(connection, run_id).key, key, kind, payload))
+
+
+def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
+    """What lies behind the newest snapshot that a load at `seq` finds, the parents' steps included."""
+    found = Tail()
+    for part in lineage(connection, key, seq, snapshots=True):
+        low = part.low
+        if part.shot is not None:
+            low = part.shot
+            (found.state_bytes,) = connection.execute(SQL["snapshot_bytes"], (part.id_of(part.shot),)).fetchone()
+        rows, row_bytes = connection.execute(SQL["steps_bytes"], (part.id_of(low), part.id_of(part.high))).fetchone()
+        found.rows += rows
+        found.row_bytes += row_bytes
+    return found
+
+
+def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> None:
+    first = key << KEY_BITS
+    if len(rows) == 1:
+        seq, at, body = rows[0]
+        connection.execute(_ADD_STEP, (first | seq, at, body))
+    else:
+        connection.executemany(_ADD_STEP, [(first | seq, at, body) for seq, at, body in rows])

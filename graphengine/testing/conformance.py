@@ -1,0 +1,623 @@
+"""What every store must do, as tests that anybody can run on a store of their own.
+
+Subclass `StoreConformance`, say how an empty store is made, and let pytest collect the subclass:
+
+    class TestMyStore(StoreConformance):
+        async def make_store(self) -> Store:
+            return MyStore(...)
+
+Each test is a plain function that runs an event loop of its own, so no plugin is needed. Tests about two
+processes are skipped unless `make_second_store` is given too. The truth each test states is a sentence of
+`stores/base.py`.
+"""
+# ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
+
+from __future__ import annotations
+
+import asyncio
+import unittest
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from graphengine.core.steps import Step
+from graphengine.errors import (
+    GraphEngineError,
+    LeaseLost,
+    RunExists,
+    RunIsDriven,
+    RunnerClosed,
+    StoreError,
+    UnknownRun,
+    UnknownStep,
+)
+from graphengine.stores.base import Append, RunInfo
+from graphengine.testing.store_kit import (
+    SnapshotProbe,
+    append,
+    batch,
+    branch,
+    covers,
+    new_run,
+    refused,
+    run_info,
+    same,
+    scenario,
+    seqs,
+    step,
+    steps,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.core.steps import JsonValue
+    from graphengine.stores.base import Status, Store
+
+MANY_STEPS: Final = 1200
+"""Enough for a store that writes snapshots to write several."""
+
+
+class StoreConformance:
+    """The tests; a subclass says how a store is made."""
+
+    async def make_store(self) -> Store:
+        """A new store with nothing in it, not yet opened."""
+        raise NotImplementedError
+
+    async def make_second_store(self, first: Store) -> Store:
+        """Another store on what `first` writes to, as another process would have it, not yet opened."""
+        del first
+        message = "this store has one process only"
+        raise unittest.SkipTest(message)
+
+    # -- opening and closing
+
+    @scenario
+    async def test_open_and_close_are_idempotent(self, store: Store) -> None:
+        """Opening an open store and closing a closed one change nothing."""
+        await new_run(store, count=1)
+        await store.open()
+        assert (await store.info("r")).seq == 1
+        await store.close()
+        await store.close()
+
+    @scenario
+    async def test_a_closed_store_refuses_work(self, store: Store) -> None:
+        """A store that is closed says so, whatever it is asked."""
+        fence = await new_run(store)
+        await store.close()
+        with refused(RunnerClosed):
+            await append(store, batch("r", fence, [step(1)]))
+        with refused(RunnerClosed):
+            await store.info("r")
+        with refused(RunnerClosed):
+            await new_run(store, "other")
+
+    # -- runs and their facts
+
+    @scenario
+    async def test_a_new_run_has_the_facts_it_was_created_with(self, store: Store) -> None:
+        """What `create` is told comes back, with seq and time of the last step, and a driver."""
+        await new_run(store, count=3, created_at=50.5)
+        info = await store.info("r")
+        assert info.driver is not None
+        expected = RunInfo("r", "g", "f1", "running", 3, 50.5, 103.0, driver=info.driver)
+        assert info == expected
+
+    @scenario
+    async def test_a_run_without_steps_is_as_old_as_its_creation(self, store: Store) -> None:
+        """A run that has no step yet has seq 0 and was updated when it was created."""
+        await new_run(store, created_at=50.5)
+        info = await store.info("r")
+        assert (info.seq, info.updated_at) == (0, 50.5)
+        assert (await store.load("r")).steps == []
+
+    @scenario
+    async def test_facts_follow_what_is_appended(self, store: Store) -> None:
+        """Status, seq, time and fingerprint are those of the last batch; the rest stays."""
+        fence = await new_run(store, count=1)
+        await append(store, Append("r", fence, [step(2, at=7.25)], "waiting", fingerprint="f2"))
+        info = await store.info("r")
+        assert (info.status, info.seq, info.updated_at, info.fingerprint) == ("waiting", 2, 7.25, "f2")
+        assert (info.graph, info.created_at) == ("g", 100.0)
+
+    @scenario
+    async def test_an_id_is_taken_once(self, store: Store) -> None:
+        """A second run of the same id is refused, and the first is as it was."""
+        await new_run(store, count=2)
+        with refused(RunExists):
+            await new_run(store, count=5, graph="other")
+        info = await store.info("r")
+        assert (info.graph, info.seq) == ("g", 2)
+
+    @scenario
+    async def test_an_unknown_run_is_unknown_everywhere(self, store: Store) -> None:
+        """Every method that names a run says that it does not know it, even if the name is no proper text."""
+        for run_id in ("nobody", "", "\udc80", "' OR 1=1 --"):
+            for ask in (store.info, store.load, store.steps, store.claim):
+                with refused(UnknownRun):
+                    await ask(run_id)
+            with refused(UnknownRun):
+                await store.post(run_id, "answer", 1, "key")
+        with refused(UnknownRun):
+            await branch(store, "child", "nobody", 1)
+        with refused(UnknownRun):
+            await store.runs(before="nobody")
+
+    @scenario
+    async def test_an_outline_is_kept_once_for_each_fingerprint(self, store: Store) -> None:
+        """The first outline of a fingerprint stays; a changed graph brings its own; others are unknown."""
+        fence = await store.create(run_info(), [], {"nodes": ["a", "b"]})
+        await store.create(run_info("again"), [], {"nodes": ["ignored"]})
+        await append(store, Append("r", fence, [step(1)], "running", fingerprint="f2", outline={"nodes": ["c"]}))
+        assert await store.outline("f1") == {"nodes": ["a", "b"]}
+        assert await store.outline("f2") == {"nodes": ["c"]}
+        assert await store.outline("f3") is None
+
+    # -- the log
+
+    @scenario
+    async def test_steps_come_back_as_they_were(self, store: Store) -> None:
+        """A step comes back with every value it had, however strange, and without `typed`."""
+        values: list[JsonValue] = [
+            None, True, 0, -1, 2**63, 10**30, 0.1, 1e308, "", "\x00\x1f\u2028\U0001f600", "é" * 5000,
+            [], {}, {"": {"a": [1, [2, {"b": None}]]}}, ["x"] * 1000,
+        ]  # fmt: skip
+        recorded = [step(seq, value=value) for seq, value in enumerate(values, 1)]
+        recorded.append(Step(len(values) + 1, "started", 1.5, frame="article", data={"error": {"kind": "E"}}))
+        fence = await new_run(store)
+        await append(store, batch("r", fence, [each._replace(typed=[object()]) for each in recorded]))
+        found = await store.steps("r")
+        assert same(found, recorded)
+        assert all(each.typed is None for each in found)
+
+    @scenario
+    async def test_the_list_of_steps_stays_the_callers(self, store: Store) -> None:
+        """What the caller does to its list after the call does not matter."""
+        fence = await new_run(store)
+        added = steps(1, 3)
+        pending = store.append(batch("r", fence, added))
+        added.clear()
+        if pending is not None:
+            await pending
+        assert seqs(await store.steps("r")) == [1, 2, 3]
+
+    @scenario
+    async def test_a_log_has_no_gaps_and_no_repeats(self, store: Store) -> None:
+        """A step that does not follow on the last is refused with its batch, and the right one is taken after."""
+        fence = await new_run(store, count=2)
+        for wrong in ([step(4)], [step(2)], [step(1)], [step(3), step(5)], [step(3), step(3)], [step(0)]):
+            with refused(StoreError):
+                await append(store, batch("r", fence, wrong))
+        with refused(StoreError):
+            await store.create(run_info("late"), [step(2)], {})
+        with refused(UnknownRun):
+            await store.info("late")
+        await append(store, batch("r", fence, [step(3), step(4)]))
+        assert same(await store.steps("r"), steps(1, 4))
+
+    @scenario
+    async def test_a_batch_without_steps_may_change_the_status(self, store: Store) -> None:
+        """No steps is a batch too."""
+        fence = await new_run(store, count=1)
+        await append(store, batch("r", fence, [], "stopped"))
+        info = await store.info("r")
+        assert (info.status, info.seq, info.driver) == ("stopped", 1, None)
+
+    @scenario
+    async def test_a_stretch_of_the_log(self, store: Store) -> None:
+        """`steps` gives what lies between its bounds, and nothing where they lie beyond the log."""
+        await new_run(store, count=6)
+        assert seqs(await store.steps("r", after=2, upto=4)) == [3, 4]
+        assert seqs(await store.steps("r", after=4)) == [5, 6]
+        assert seqs(await store.steps("r", upto=2)) == [1, 2]
+        assert seqs(await store.steps("r", after=-5, upto=10**30)) == [1, 2, 3, 4, 5, 6]
+        for after, upto in ((6, None), (10**30, None), (4, 2), (0, 0), (0, -1)):
+            assert seqs(await store.steps("r", after=after, upto=upto)) == []
+
+    @scenario
+    async def test_loading_up_to_a_step(self, store: Store) -> None:
+        """`load` ends at the step asked for; a step that the run does not have is unknown."""
+        await new_run(store, count=5)
+        for upto in range(1, 6):
+            loaded = await store.load("r", upto)
+            assert seqs(loaded.steps) == list(range(1, upto + 1))
+            assert loaded.info.seq == 5
+        for upto in (0, -1, 6, 10**30):
+            with refused(UnknownStep):
+                await store.load("r", upto)
+
+    @scenario
+    async def test_snapshots_and_the_steps_behind_them_cover_the_log(self, store: Store) -> None:
+        """Whatever the store's policy, a snapshot goes with exactly the steps behind it, at any step."""
+        await self._long_run(store)
+        for upto in (1, 255, 256, 257, 300, 600, MANY_STEPS - 1, MANY_STEPS):
+            assert covers(await store.load("r", upto), upto)
+        assert covers(await store.load("r"), MANY_STEPS)
+        assert seqs(await store.steps("r")) == list(range(1, MANY_STEPS + 1))
+
+    @scenario
+    async def test_snapshots_are_asked_for_seldom_and_during_the_call(self, store: Store) -> None:
+        """A snapshot is asked for while `append` runs, and not more often than each 256 steps."""
+        asked = await self._long_run(store)
+        assert asked == sorted(set(asked))
+        assert all(later - earlier >= 256 for earlier, later in zip([0, *asked], asked, strict=False))
+
+    async def _long_run(self, store: Store) -> list[int]:
+        fence = await new_run(store)
+        probe = SnapshotProbe()
+        for seq in range(1, MANY_STEPS + 1):
+            await probe.append(store, fence, seq)
+        return probe.asked
+
+    # -- drivers
+
+    @scenario
+    async def test_a_driven_run_cannot_be_claimed(self, store: Store) -> None:
+        """Who drives a run keeps it, also against itself; the error names the driver and when its lease ends."""
+        fence = await new_run(store)
+        with refused(RunIsDriven) as caught:
+            await store.claim("r")
+        error = caught[0]
+        assert isinstance(error, RunIsDriven)
+        assert error.run_id == "r"
+        assert error.owner
+        assert error.expires_at > 0
+        await append(store, batch("r", fence, [step(1)]))
+
+    @scenario
+    async def test_fences_only_grow(self, store: Store) -> None:
+        """Each driver gets a higher number than the one before."""
+        fences = [await new_run(store)]
+        for _ in range(5):
+            await store.release("r", fences[-1])
+            fences.append(await store.claim("r"))
+        assert fences == sorted(set(fences))
+
+    @scenario
+    async def test_a_stale_fence_writes_nothing(self, store: Store) -> None:
+        """A batch under any fence but the present one is refused whole."""
+        old = await new_run(store, count=1)
+        await store.release("r", old)
+        fence = await store.claim("r")
+        for wrong in (old, fence + 1, 0, -1):
+            with refused(LeaseLost):
+                await append(store, Append("r", wrong, [step(2)], "finished", fingerprint="f9"))
+        with refused(LeaseLost):
+            await append(store, batch("nobody", fence, [step(1)]))
+        info = await store.info("r")
+        assert (info.seq, info.status, info.fingerprint) == (1, "running", "f1")
+        await append(store, batch("r", fence, [step(2)]))
+
+    @scenario
+    async def test_a_released_run_takes_no_steps(self, store: Store) -> None:
+        """After its release a run has no driver, and its last fence is worth nothing."""
+        fence = await new_run(store)
+        await store.release("r", fence)
+        assert (await store.info("r")).driver is None
+        with refused(LeaseLost):
+            await append(store, batch("r", fence, [step(1)]))
+
+    @scenario
+    async def test_a_run_that_ends_or_waits_is_released(self, store: Store) -> None:
+        """Any status but `running` releases the run with the batch that brings it."""
+        statuses: tuple[Status, ...] = ("waiting", "finished", "stopped", "failed")
+        for status in statuses:
+            fence = await new_run(store, status)
+            await append(store, batch(status, fence, [step(1)], status))
+            assert (await store.info(status)).driver is None
+            with refused(LeaseLost):
+                await append(store, batch(status, fence, [step(2)]))
+            fence = await store.claim(status)
+            assert (await store.info(status)).status == status
+            await append(store, batch(status, fence, [step(2)]))
+            assert (await store.info(status)).status == "running"
+
+    @scenario
+    async def test_a_stale_release_is_ignored(self, store: Store) -> None:
+        """Releasing under an old fence does not take the run from its driver."""
+        old = await new_run(store)
+        await store.release("r", old)
+        fence = await store.claim("r")
+        await store.release("r", old)
+        await append(store, batch("r", fence, [step(1)]))
+
+    # -- branches
+
+    @scenario
+    async def test_a_branch_shares_its_parents_log_up_to_its_seq(self, store: Store) -> None:
+        """A branch's log is the parent's up to its seq, then its own; the parent's later steps are not in it."""
+        fence = await new_run(store, "parent", count=4)
+        own = await branch(store, "child", "parent", at=2, count=1)
+        await append(store, batch("parent", fence, [step(5)]))
+        await append(store, batch("child", own, [step(4, field="child")]))
+        expected = steps(1, 2) + steps(3, 4, field="child")
+        assert same(await store.steps("child"), expected)
+        assert same((await store.load("child")).steps, expected)
+        assert same(await store.steps("parent"), steps(1, 5))
+        info = await store.info("child")
+        assert (info.parent, info.parent_seq, info.seq) == ("parent", 2, 4)
+
+    @scenario
+    async def test_a_branch_without_steps_ends_where_it_left(self, store: Store) -> None:
+        """A branch that has no step of its own has the parent's seq, and goes on behind it."""
+        await new_run(store, "parent", count=3)
+        fence = await branch(store, "child", "parent", at=2)
+        assert (await store.info("child")).seq == 2
+        with refused(StoreError):
+            await append(store, batch("child", fence, [step(1)]))
+        await append(store, batch("child", fence, [step(3, field="child")]))
+        assert seqs(await store.steps("child")) == [1, 2, 3]
+
+    @scenario
+    async def test_branches_of_branches(self, store: Store) -> None:
+        """A branch may leave a branch at its own steps, or at steps that it shares with its parents."""
+        await new_run(store, "a", count=4)
+        await branch(store, "b", "a", at=3, count=3)
+        await branch(store, "c", "b", at=5, count=2)
+        await branch(store, "d", "c", at=2, count=1)
+        await branch(store, "e", "d", at=3)
+        logs = {
+            "c": steps(1, 3) + steps(4, 5, field="b") + steps(6, 7, field="c"),
+            "d": [*steps(1, 2), step(3, field="d")],
+            "e": [*steps(1, 2), step(3, field="d")],
+        }
+        for run_id, expected in logs.items():
+            assert same(await store.steps(run_id), expected)
+            for upto in range(1, len(expected) + 1):
+                assert same((await store.load(run_id, upto)).steps, expected[:upto])
+                assert same(await store.steps(run_id, after=upto - 1), expected[upto - 1 :])
+
+    @scenario
+    async def test_a_long_line_of_branches(self, store: Store) -> None:
+        """Hundreds of branches, each of the one before, still load as one log with snapshots in it."""
+        await new_run(store, "b0", count=1)
+        count = 300
+        for n in range(1, count + 1):
+            fence = await branch(store, f"b{n}", f"b{n - 1}", at=n)
+            await SnapshotProbe(f"b{n}").append(store, fence, n + 1, "finished")
+        assert covers(await store.load(f"b{count}"), count + 1)
+        assert seqs(await store.steps(f"b{count}")) == list(range(1, count + 2))
+
+    @scenario
+    async def test_a_branch_uses_its_parents_snapshots(self, store: Store) -> None:
+        """A branch of a long run loads from the parent's snapshots, and takes its own into account."""
+        await self._long_run(store)
+        for at in (100, 700, MANY_STEPS):
+            await branch(store, f"at{at}", "r", at=at, count=3)
+            assert covers(await store.load(f"at{at}"), at + 3)
+            assert covers(await store.load(f"at{at}", at), at)
+
+    @scenario
+    async def test_a_branch_leaves_at_a_step_that_exists(self, store: Store) -> None:
+        """There is no branch from before the first step or behind the last, and none is left half made."""
+        await new_run(store, "parent", count=3)
+        for at in (0, -1, 4, 10**30):
+            with refused(UnknownStep):
+                await store.create(replace(run_info("child"), parent="parent", parent_seq=at), [], {})
+        with refused(StoreError):
+            await store.create(replace(run_info("child"), parent="parent", parent_seq=2), [step(1)], {})
+        with refused(UnknownRun):
+            await store.info("child")
+
+    # -- the list of runs
+
+    @scenario
+    async def test_runs_are_listed_newest_first_page_by_page(self, store: Store) -> None:
+        """Pages follow one another without gap or repeat, by time of creation and then by id."""
+        times = [5.0, 3.0, 5.0, 1.0, 5.0, 4.0, 3.0]
+        for n, created_at in enumerate(times):
+            await new_run(store, f"r{n}", created_at=created_at)
+        expected = [run_id for _, run_id in sorted(((at, f"r{n}") for n, at in enumerate(times)), reverse=True)]
+        for size in (1, 2, 3, 7, 50, 10**30):
+            listed: list[str] = []
+            while page := await store.runs(limit=size, before=listed[-1] if listed else None):
+                assert len(page) <= size
+                listed += [info.id for info in page]
+            assert listed == expected
+        assert list(await store.runs(limit=0)) == []
+        assert list(await store.runs(limit=-1)) == []
+
+    @scenario
+    async def test_runs_are_listed_by_status_and_graph(self, store: Store) -> None:
+        """Filters hold together, with paging too, and each run is listed as `info` gives it."""
+        for n in range(12):
+            fence = await new_run(store, f"r{n:02}", count=1, created_at=float(n), graph=f"g{n % 2}")
+            if n % 3 == 0:
+                await append(store, batch(f"r{n:02}", fence, [step(2)], "finished"))
+        finished = await store.runs(status="finished")
+        assert [info.id for info in finished] == ["r09", "r06", "r03", "r00"]
+        assert [info.id for info in await store.runs(status="finished", graph="g0")] == ["r06", "r00"]
+        assert [info.id for info in await store.runs(graph="g1", before="r05")] == ["r03", "r01"]
+        assert [info.id for info in await store.runs(status="finished", graph="g1", before="r09")] == ["r03"]
+        assert list(await store.runs(status="failed")) == []
+        for info in await store.runs():
+            assert info == await store.info(info.id)
+
+    # -- the inbox
+
+    @scenario
+    async def test_messages_wait_in_order_until_they_are_consumed(self, store: Store) -> None:
+        """Messages are kept in the order of posting and go with the batch that consumes them."""
+        fence = await new_run(store)
+        await new_run(store, "other")
+        await store.post("r", "answer", {"ok": True}, "k1")
+        await store.post("other", "stop", None, "k1")
+        await store.post("r", "message", [1, "é"], "k2")
+        waiting = await store.inbox(["r", "nobody"])
+        assert [(m.run_id, m.kind, m.payload) for m in waiting] == [
+            ("r", "answer", {"ok": True}),
+            ("r", "message", [1, "é"]),
+        ]
+        await append(store, Append("r", fence, [step(1)], "running", [waiting[0].id]))
+        assert [m.kind for m in await store.inbox(["r", "other"])] == ["stop", "message"]
+        assert list(await store.inbox([])) == []
+
+    @scenario
+    async def test_the_same_key_again_changes_nothing(self, store: Store) -> None:
+        """A key counts once for each run, also after its message was consumed."""
+        fence = await new_run(store)
+        await store.post("r", "answer", 1, "k")
+        await store.post("r", "answer", 2, "k")
+        waiting = await store.inbox(["r"])
+        assert [m.payload for m in waiting] == [1]
+        await append(store, Append("r", fence, [step(1)], "running", [waiting[0].id]))
+        await store.post("r", "answer", 3, "k")
+        assert list(await store.inbox(["r"])) == []
+
+    @scenario
+    async def test_a_refused_batch_consumes_nothing(self, store: Store) -> None:
+        """A message stays where its batch is refused, and cannot be consumed for another run."""
+        fence = await new_run(store)
+        other = await new_run(store, "other")
+        await store.post("r", "answer", 1, "k")
+        (message,) = await store.inbox(["r"])
+        with refused(LeaseLost):
+            await append(store, Append("r", fence + 1, [step(1)], "running", [message.id]))
+        with refused(StoreError):
+            await append(store, Append("r", fence, [step(2)], "running", [message.id]))
+        await append(store, Append("other", other, [step(1)], "running", [message.id]))
+        assert list(await store.inbox(["r"])) == [message]
+
+    @scenario
+    async def test_a_message_may_come_to_a_run_that_nobody_drives(self, store: Store) -> None:
+        """Posting needs no fence; a branch does not inherit what waits for its parent."""
+        fence = await new_run(store, count=1)
+        await append(store, batch("r", fence, [], "waiting"))
+        await store.post("r", "answer", 1, "k")
+        await branch(store, "child", "r", at=1)
+        assert len(await store.inbox(["r"])) == 1
+        assert list(await store.inbox(["child"])) == []
+
+    # -- many at once
+
+    @scenario
+    async def test_many_runs_at_once_keep_to_themselves(self, store: Store) -> None:
+        """Runs written at the same time each get their own steps in order."""
+
+        async def drive(run_id: str) -> None:
+            fence = await new_run(store, run_id)
+            for seq in range(1, 11):
+                await append(store, batch(run_id, fence, [step(seq, value=run_id)]))
+
+        names = [f"r{n}" for n in range(40)]
+        await asyncio.gather(*map(drive, names))
+        for name in names:
+            assert same(await store.steps(name), steps(1, 10, value=name))
+
+    @scenario
+    async def test_appends_take_effect_in_the_order_of_the_calls(self, store: Store) -> None:
+        """Batches of one run may be queued without waiting; what is durable is always a prefix."""
+        fence = await new_run(store)
+        pending = [store.append(batch("r", fence, [step(seq)])) for seq in range(1, 31)]
+        for expected, each in enumerate(pending, 1):
+            if each is not None:
+                await each
+            assert (await store.info("r")).seq >= expected
+        assert seqs(await store.steps("r")) == list(range(1, 31))
+
+    @scenario
+    async def test_a_stale_batch_fails_alone(self, store: Store) -> None:
+        """Among batches that are written together, those that must be refused do not hurt the others."""
+        fences = {f"r{n}": await new_run(store, f"r{n}") for n in range(6)}
+        await store.release("r1", fences["r1"])
+
+        async def attempt(run_id: str, added: Sequence[Step]) -> type[GraphEngineError] | None:
+            try:
+                await append(store, batch(run_id, fences[run_id], added))
+            except GraphEngineError as error:
+                return type(error)
+            return None
+
+        wrong = {"r1": LeaseLost, "r3": StoreError}
+        results = await asyncio.gather(*(attempt(run_id, [step(2 if run_id == "r3" else 1)]) for run_id in fences))
+        assert results == [wrong.get(run_id) for run_id in fences]
+        assert [(await store.info(run_id)).seq for run_id in fences] == [0 if n in wrong else 1 for n in fences]
+
+    @scenario
+    async def test_a_cancelled_waiter_tears_nothing(self, store: Store) -> None:
+        """Cancelling who waits does not take back what was queued, nor hurt who waits for the same commit."""
+        fence = await new_run(store)
+        other = await new_run(store, "other")
+
+        async def write(added: Append) -> None:
+            await append(store, added)
+
+        cancelled = asyncio.create_task(write(batch("r", fence, [step(1)])))
+        neighbour = asyncio.create_task(write(batch("other", other, [step(1)])))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        await neighbour
+        await append(store, batch("r", fence, [step(2)]))
+        assert seqs(await store.steps("r")) == [1, 2]
+        assert seqs(await store.steps("other")) == [1]
+
+    @scenario
+    async def test_a_cancelled_claim_leaves_the_run_free(self, store: Store) -> None:
+        """A run whose claim was cancelled before anybody learned its fence can be claimed again."""
+        fence = await new_run(store)
+        await store.release("r", fence)
+        claim = asyncio.create_task(store.claim("r"))
+        await asyncio.sleep(0)
+        claim.cancel()
+        (result,) = await asyncio.gather(claim, return_exceptions=True)
+        if isinstance(result, int):
+            await store.release("r", result)
+        assert await store.claim("r") > fence
+
+    # -- two processes
+
+    @scenario
+    async def test_another_process_sees_what_was_awaited(self, store: Store) -> None:
+        """What a write has returned for, a store opened elsewhere reads."""
+        fence = await new_run(store)
+        await append(store, batch("r", fence, [step(1)]))
+        second = await self._second(store)
+        try:
+            assert same(await second.steps("r"), [step(1)])
+            await append(store, batch("r", fence, [step(2)]))
+            assert same((await second.load("r")).steps, steps(1, 2))
+            await second.post("r", "answer", 1, "k")
+            assert [m.payload for m in await store.inbox(["r"])] == [1]
+        finally:
+            await second.close()
+
+    @scenario
+    async def test_one_process_drives(self, store: Store) -> None:
+        """A live owner keeps its runs; when it closes, they are free, and its fences are worth nothing."""
+        fence = await new_run(store)
+        second = await self._second(store)
+        try:
+            with refused(RunIsDriven):
+                await second.claim("r")
+            with refused(LeaseLost):
+                await append(second, batch("r", fence, [step(1)]))
+            await store.close()
+            higher = await second.claim("r")
+            assert higher > fence
+            await append(second, batch("r", higher, [step(1)]))
+        finally:
+            await second.close()
+
+    @scenario
+    async def test_a_driver_that_was_replaced_is_told(self, store: Store) -> None:
+        """Once another process drives the run, nothing is written under the old fence, also not a release."""
+        fence = await new_run(store)
+        second = await self._second(store)
+        try:
+            await store.release("r", fence)
+            higher = await second.claim("r")
+            with refused(LeaseLost):
+                await append(store, batch("r", fence, [step(1)]))
+            with refused(RunIsDriven):
+                await store.claim("r")
+            await store.release("r", higher)
+            await append(second, batch("r", higher, [step(1)]))
+        finally:
+            await second.close()
+
+    async def _second(self, first: Store) -> Store:
+        second = await self.make_second_store(first)
+        await second.open()
+        return second

@@ -1,0 +1,152 @@
+"""What tests of stores are made of: runs, steps and batches in a word each, and how a test gets its store."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from graphengine.core.steps import Step, encode_step
+from graphengine.stores.base import Append, RunInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Sequence
+
+    from graphengine.core.steps import JsonValue
+    from graphengine.errors import GraphEngineError
+    from graphengine.stores.base import Loaded, Status, Store
+
+
+class MakesStores(Protocol):
+    """What `scenario` needs of the class whose method it makes."""
+
+    async def make_store(self) -> Store:
+        """A new store with nothing in it, not yet opened."""
+        ...
+
+
+C = TypeVar("C", bound=MakesStores)
+
+
+def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C], None]:
+    """Make a test of one open store into a plain method that makes, opens and closes the store itself."""
+
+    def run(self: C) -> None:
+        async def main() -> None:
+            store = await self.make_store()
+            await store.open()
+            try:
+                await test(self, store)
+            finally:
+                await store.close()
+
+        asyncio.run(main())
+
+    # functools.wraps would also hand on the signature, and pytest would look for a fixture named `store`.
+    run.__name__, run.__qualname__, run.__doc__ = test.__name__, test.__qualname__, test.__doc__
+    return run
+
+
+@contextmanager
+def refused(kind: type[GraphEngineError]) -> Generator[list[GraphEngineError]]:
+    """Expect an error of exactly this kind or below; it is the only item of what this gives."""
+    caught: list[GraphEngineError] = []
+    try:
+        yield caught
+    except kind as error:
+        caught.append(error)
+    else:
+        message = f"{kind.__name__} was expected, and nothing was raised"
+        raise AssertionError(message)
+
+
+def run_info(run_id: str = "r", *, created_at: float = 100.0, graph: str = "g") -> RunInfo:
+    """Facts of a new run."""
+    return RunInfo(run_id, graph, "f1", "running", 0, created_at, created_at)
+
+
+def step(seq: int, *, at: float | None = None, field: str = "draft", value: JsonValue = "text") -> Step:
+    """A step that sets one field."""
+    return Step(
+        seq,
+        "node",
+        100.0 + seq if at is None else at,
+        node="write",
+        visit=seq,
+        attempt=1,
+        began=99.0 + seq,
+        update=[["set", field, value]],
+        data={"to": "review", "why": "otherwise"},
+    )
+
+
+def steps(first: int, last: int, *, field: str = "draft", value: JsonValue = "text") -> list[Step]:
+    """The steps from first to last."""
+    return [step(seq, field=field, value=value) for seq in range(first, last + 1)]
+
+
+def batch(run_id: str, fence: int, added: Sequence[Step], status: Status = "running") -> Append:
+    """A batch of steps and nothing else."""
+    return Append(run_id, fence, added, status)
+
+
+async def append(store: Store, added: Append) -> None:
+    """Append, and wait until it is durable."""
+    pending = store.append(added)
+    if pending is not None:
+        await pending
+
+
+async def new_run(
+    store: Store, run_id: str = "r", *, count: int = 0, created_at: float = 100.0, graph: str = "g"
+) -> int:
+    """A run with steps 1 to count; its fence."""
+    info = run_info(run_id, created_at=created_at, graph=graph)
+    return await store.create(info, steps(1, count), {"nodes": ["write"]})
+
+
+async def branch(store: Store, run_id: str, parent: str, at: int, count: int = 0) -> int:
+    """A branch with so many steps of its own, which set the field named after it; its fence."""
+    info = replace(run_info(run_id), parent=parent, parent_seq=at)
+    return await store.create(info, steps(at + 1, at + count, field=run_id), {"nodes": ["write"]})
+
+
+def seqs(found: Sequence[Step]) -> list[int]:
+    """Their numbers."""
+    return [each.seq for each in found]
+
+
+def same(found: Sequence[Step], expected: Sequence[Step]) -> bool:
+    """Whether these steps would be recorded alike."""
+    return seqs(found) == seqs(expected) and list(map(encode_step, found)) == list(map(encode_step, expected))
+
+
+def covers(loaded: Loaded, upto: int) -> bool:
+    """Whether a snapshot, `{"seq": n}`, and the steps behind it go from the first step to `upto`."""
+    start = 0 if loaded.snapshot is None else loaded.snapshot["seq"]
+    return seqs(loaded.steps) == list(range(start + 1, upto + 1))
+
+
+class SnapshotProbe:
+    """Appends steps with the snapshot `{"seq": n}` after step n; `asked` tells when a store wanted it."""
+
+    def __init__(self, run_id: str = "r") -> None:
+        self.asked: list[int] = []
+        self._run_id = run_id
+        self._calling: int | None = None
+
+    async def append(self, store: Store, fence: int, seq: int, status: Status = "running") -> None:
+        """Append one step. Raises AssertionError if the store asks for the snapshot after the call."""
+        self._calling = seq
+        pending = store.append(Append(self._run_id, fence, [step(seq)], status, snapshot=self._snapshot))
+        self._calling = None
+        if pending is not None:
+            await pending
+
+    def _snapshot(self) -> dict[str, JsonValue]:
+        if self._calling is None:
+            message = "the snapshot was asked for after the call of append"
+            raise AssertionError(message)
+        self.asked.append(self._calling)
+        return {"seq": self._calling}

@@ -1,0 +1,510 @@
+"""Compile: a Graph becomes a Plan, or a list of everything that is wrong with it.
+
+Each check adds problems and goes on, so that one reading of the error mends the graph. The checks go from the parts
+(state, nodes, ways, conditions) to the whole (reachability, ends, loops).
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
+
+from graphengine.binding import Binder
+from graphengine.conditions import (
+    Changed,
+    Comparison,
+    Condition,
+    Fact,
+    Function,
+    Plateau,
+    Tracker,
+    Value,
+    is_on_failure,
+    mentions_failure,
+)
+from graphengine.errors import CompileError, DefinitionError, Problem
+from graphengine.failure import Failure
+from graphengine.graph import END, FAIL, START, Edge, Graph, Switch
+from graphengine.paths import did_you_mean, members
+from graphengine.plan import EdgeWay, NodePlan, Plan, SwitchWay, Way, Writer
+from graphengine.reducers import append
+from graphengine.shape import bounded_loops_only, can_reach, reachable_from
+from graphengine.state import StateType, reducers_of, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from graphengine.conditions import Reading
+    from graphengine.core.steps import JsonValue
+    from graphengine.graph import Declared
+
+_NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
+_ORDERED: Final = (">=", "<=", ">", "<")
+_LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
+
+
+def compile_graph(graph: Graph[Any]) -> Plan[Any]:
+    """The graph's plan.
+
+    Raises:
+        CompileError: With all problems, if any of them is more than a warning.
+    """
+    compiler = _Compiler(graph)
+    plan = compiler.plan()
+    if plan is None:
+        raise CompileError(graph.name, compiler.problems)
+    return plan
+
+
+def problems_of(graph: Graph[Any]) -> Sequence[Problem]:
+    """All problems and warnings of a graph."""
+    compiler = _Compiler(graph)
+    compiler.plan()
+    return compiler.problems
+
+
+class _Compiler:
+    """One compilation. Its problems are in the order they were found."""
+
+    def __init__(self, graph: Graph[Any]) -> None:
+        self.graph = graph
+        self.problems: list[Problem] = []
+        self.names = [d.name for d in graph.nodes]
+        self.trackers: dict[str, Tracker] = {}
+
+    def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
+        self.problems.append(Problem(code, where, message, repair, warning))
+
+    def plan(self) -> Plan[Any] | None:
+        graph = self.graph
+        state = self._state()
+        if state is None:
+            return None
+        self.binder = Binder(state, frozenset(graph.resources), self.problems)
+        self._names()
+        ways = self._ways()
+        nodes = {d.name: self._node(d, ways[d.name]) for d in graph.nodes}
+        start = self._only_success(ways[START], "START")
+        self._whole(nodes, start)
+        self._options(state)
+        result = self.binder.reading(graph.result, "result=") if graph.result else None
+        if any(not p.warning for p in self.problems):
+            return None
+        outline = outline_of(graph, nodes)
+        body = json.dumps(outline, sort_keys=True, separators=(",", ":"))
+        samples, epochs = _by_trigger(self.trackers.values())
+        return Plan(
+            graph=graph.name,
+            version=graph.version,
+            state=state,
+            nodes=nodes,
+            start=start,
+            samples=samples,
+            epochs=epochs,
+            limits=graph.limits,
+            errors=graph.errors,
+            keep=graph.keep,
+            result=result,
+            resources=graph.resources,
+            outline=outline,
+            fingerprint=hashlib.sha256(body.encode()).hexdigest()[:16],
+            warnings=tuple(self.problems),
+        )
+
+    def _state(self) -> StateType[Any] | None:
+        model = self.graph.state
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            self.report("bad_state", "state", f"{model!r} is no pydantic model", "declare class State(BaseModel)")
+            return None
+        if model.model_config.get("extra") == "allow":
+            self.report("bad_state", f"state {model.__name__}", "extra='allow' lets misspelt fields in", "remove it")
+        if model.__pydantic_decorators__.model_serializers:
+            self.report(
+                "not_recordable",
+                f"state {model.__name__}",
+                "a model_serializer hides the fields",
+                "serialise single fields with field_serializer",
+            )
+            return None
+        try:
+            state = StateType.of(model)
+        except (PydanticUserError, PydanticSchemaGenerationError) as error:
+            self.report("not_recordable", f"state {model.__name__}", str(error).splitlines()[0], "use types JSON carries")
+            return None
+        for name, field in state.fields.items():
+            self._field(model, name, field.info, field.single)
+        return state
+
+    def _field(self, model: type[BaseModel], name: str, info: Any, single: type[BaseModel]) -> None:  # noqa: ANN401
+        where = f"field {model.__name__}.{name}"
+        reducers = reducers_of(info)
+        if len(reducers) > 1:
+            names = ", ".join(r.__name__ for r in reducers)
+            self.report("two_reducers", where, f"it has the reducers {names}", "keep one")
+        elif reducers:
+            kind = _LIST_REDUCERS.get(getattr(reducers[0], "__name__", ""))
+            kinds = [get_origin(m) or m for m in members(info.annotation)]
+            if kind is not None and reducers[0].__module__ == append.__module__ and kind not in (*kinds, Any):
+                self.report("bad_reducer", where, f"{reducers[0].__name__} needs a {kind.__name__}", "change the type")
+        if info.exclude:
+            self.report("not_recordable", where, "it is excluded from JSON, so a resumed run would lose it", "keep it in")
+        try:
+            single.model_json_schema(mode="serialization")
+        except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
+            self.report("not_recordable", where, str(error).splitlines()[0], "use a type that JSON can carry")
+        if _has_plain_bytes(single.__pydantic_core_schema__):
+            self.report(
+                "not_recordable",
+                where,
+                "bytes have no sure form in JSON",
+                "set ConfigDict(ser_json_bytes='base64', val_json_bytes='base64') on the model that holds them",
+            )
+
+    def _names(self) -> None:
+        seen: set[str] = set()
+        for name in self.names:
+            where = f"node {name}"
+            if name in (START, END, FAIL) or not _NAME.fullmatch(name):
+                self.report("bad_name", where, f"{name!r} cannot be a node's name", "use an identifier; title= for text")
+            if name in seen:
+                self.report("duplicate_node", where, "two nodes have this name", "rename one")
+            seen.add(name)
+
+    def _ways(self) -> dict[str, list[Way]]:
+        found: dict[str, list[Way]] = defaultdict(list)
+        for declared in self.graph.ways:
+            self._ends(declared)
+            where = f"way out of {declared.source}"
+            if isinstance(declared, Edge):
+                if declared.condition is not None:
+                    self._condition(declared.condition, declared.source, where)
+                found[declared.source].append(EdgeWay(declared.target, declared.label or "", declared.condition))
+            else:
+                reading = self.binder.reading(declared.on, where)
+                if reading is not None:
+                    self._cases(declared, reading, where)
+                    found[declared.source].append(SwitchWay(reading, declared.cases, declared.otherwise))
+        return found
+
+    def _ends(self, declared: Edge | Switch) -> None:
+        where = f"way out of {declared.source}"
+        if declared.source in (END, FAIL):
+            self.report("bad_edge", where, f"nothing leaves {declared.source}", "remove it")
+        elif declared.source != START and declared.source not in self.names:
+            self.report("unknown_node", where, f"unknown node {declared.source!r}", did_you_mean(declared.source, self.names))
+        if isinstance(declared, Edge):
+            targets = [declared.target]
+        else:
+            targets = [*declared.cases.values(), *([declared.otherwise] if declared.otherwise else [])]
+        for target in targets:
+            if target == START:
+                self.report("bad_edge", where, "nothing enters START", "name the first node instead")
+            elif target not in (END, FAIL) and target not in self.names:
+                self.report("unknown_node", where, f"unknown node {target!r}", did_you_mean(target, [*self.names, END, FAIL]))
+
+    def _cases(self, declared: Switch, reading: Reading, where: str) -> None:
+        values = _closed_values(self._types(reading, where))
+        if values is None:
+            return
+        unknown = [case for case in declared.cases if case not in values]
+        for case in unknown:
+            near = did_you_mean(str(case), [str(v) for v in values])
+            self.report("unknown_case", where, f"{reading.text} is never {case!r}", near)
+        missing = [v for v in values if v not in declared.cases]
+        if missing and declared.otherwise is None:
+            text = ", ".join(repr(v) for v in missing)
+            self.report("missing_case", where, f"no way for {reading.text} == {text}", "add a case, or otherwise=")
+
+    def _types(self, reading: Reading, where: str) -> Sequence[object]:
+        if reading.path is None:
+            return ()
+        before = len(self.problems)
+        types = self.binder.types_at(reading.path, where)
+        del self.problems[before:]  # the reading itself was checked already
+        return types
+
+    def _condition(self, condition: Condition, source: str, where: str) -> None:
+        if mentions_failure(condition) and not is_on_failure(condition):
+            self.report(
+                "mixed_failure",
+                where,
+                f"'{condition}' mixes failure and success",
+                "use failed(…) alone or with &; write a second edge for the other case",
+            )
+        for leaf in _leaves(condition):
+            self._leaf(leaf, where)
+        for tracker in condition.trackers(source):
+            self.trackers[tracker.key] = tracker
+            for name in (tracker.since, tracker.node):
+                if name and name != START and name not in self.names:
+                    self.report("unknown_node", where, f"unknown node {name!r}", did_you_mean(name, self.names))
+
+    def _leaf(self, leaf: Condition, where: str) -> None:
+        if isinstance(leaf, Function):
+            self.binder.function(leaf.injected, where)
+        elif isinstance(leaf, (Plateau, Changed)):
+            self.binder.reading(_source(leaf.reading), where)
+        elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Fact):
+            for name in leaf.quantity.names:
+                if name not in self.names:
+                    self.report("unknown_node", where, f"unknown node {name!r}", did_you_mean(name, self.names))
+        elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Value):
+            reading = leaf.quantity.reading
+            if self.binder.reading(_source(reading), where) is not None and not leaf.quantity.measure:
+                self._comparable(leaf, self._types(reading, where), where)
+
+    def _comparable(self, leaf: Comparison, types: Sequence[object], where: str) -> None:
+        if not types or any(t in (Any, object) for t in types):
+            return
+        values = _closed_values(types)
+        others = leaf.other if leaf.operator == "is in" else (leaf.other,)
+        if leaf.operator in ("==", "!=", "is in") and values is not None:
+            for other in others:  # type: ignore[union-attr]
+                if other is not None and not any(other == getattr(v, "value", v) or other == v for v in values):
+                    near = did_you_mean(str(other), [str(getattr(v, "value", v)) for v in values])
+                    self.report("wrong_comparison", where, f"'{leaf}' can never hold", near)
+        elif leaf.operator in (*_ORDERED, "==", "!="):
+            kinds = [get_origin(t) or t for t in types]
+            if not any(_comparable(kind, leaf.other, ordered=leaf.operator in _ORDERED) for kind in kinds):
+                have = " | ".join(type_name(t) for t in types)
+                text = f"'{leaf}' compares {have} with {type(leaf.other).__name__}"
+                self.report("wrong_comparison", where, text, "compare with a value of the field's type")
+
+    def _node(self, declared: Declared, ways: list[Way]) -> NodePlan:
+        where = f"node {declared.name}"
+        options = declared.options
+        call, selector, choices = self.binder.calls(declared, where)
+        every = [*([call] if call else []), *choices.values()]
+        passes = declared.runnable is None
+        writer = Writer(keys=frozenset()) if passes else self.binder.writer(options.writes, where, every)
+        if options.timeout_seconds is not None and options.timeout_seconds <= 0:
+            self.report("bad_option", where, f"timeout_seconds={options.timeout_seconds}", "give seconds above 0")
+        success = [w for w in ways if not _on_failure(w)]
+        failure = tuple(w for w in ways if isinstance(w, EdgeWay) and _on_failure(w))
+        return NodePlan(
+            name=declared.name,
+            title=options.title or "",
+            call=call,
+            selector=selector,
+            choices=choices,
+            writer=writer,
+            ways=self._ordered(success, where),
+            failure_ways=failure,
+            retry=options.retry,
+            timeout_seconds=options.timeout_seconds,
+            fallback=self.binder.fallback(options, where),
+        )
+
+    def _ordered(self, ways: list[Way], where: str) -> tuple[Way, ...]:
+        closed = [i for i, way in enumerate(ways) if _always(way)]
+        if len(closed) > 1:
+            targets = ", ".join(_targets(ways[i])[-1] for i in closed)
+            self.report("two_otherwise", where, f"several ways without a condition: to {targets}", "keep one")
+        elif closed and closed[0] < len(ways) - 1:
+            self.report(
+                "otherwise_not_last",
+                where,
+                f"the ways after the one to {_targets(ways[closed[0]])[-1]} are never tried",
+                "put the way without a condition last",
+            )
+        return tuple(ways)
+
+    def _only_success(self, ways: list[Way], where: str) -> tuple[Way, ...]:
+        if not ways:
+            self.report("no_start", where, "nothing follows START", "add_edge(START, 'first node')")
+        for way in ways:
+            if _on_failure(way):
+                self.report("bad_edge", where, "START cannot fail", "remove failed(…)")
+        return self._ordered(ways, where)
+
+    def _whole(self, nodes: Mapping[str, NodePlan], start: tuple[Way, ...]) -> None:
+        out: dict[str, list[str]] = {START: [t for w in start for t in _targets(w)]}
+        for name, node in nodes.items():
+            out[name] = [t for w in (*node.ways, *node.failure_ways) for t in _targets(w)]
+        reached = reachable_from(START, out)
+        ending = can_reach((END, FAIL), out)
+        for name, node in nodes.items():
+            where = f"node {name}"
+            if name not in reached:
+                self.report("unreachable", where, "nothing leads here from START", f"add_edge(…, {name!r}), or remove it")
+            if not node.ways:
+                self.report("dead_end", where, "it has no way out", f"add_edge({name!r}, END)")
+            elif name not in ending:
+                self.report("dead_end", where, "no way from here leads to END", "add a way out of the loop")
+            elif not any(_always(way) or _exhaustive(way, self._types) for way in node.ways):
+                text = "if none of its conditions holds, the run fails with no_way_out"
+                self.report("no_otherwise", where, text, "add a way without a condition", warning=True)
+        loops = bounded_loops_only(out, {n: [t for w in p.ways if _forces(w) for t in _targets(w)] for n, p in nodes.items()})
+        if loops:
+            text = f"nothing forces the loop {' → '.join(loops)} to end"
+            repair = "add a way out with iterations(…) or plateau(…); only the limit of steps ends it now"
+            self.report("unbounded_loop", f"node {loops[0]}", text, repair, warning=True)
+
+    def _options(self, state: StateType[Any]) -> None:
+        graph = self.graph
+        for name in graph.resources:
+            if name in state.fields or name in ("ctx", "state", "error", "result"):
+                self.report("name_clash", f"resource {name}", "a field or a reserved name is called that", "rename it")
+        for name in graph.keep or ():
+            if name not in state.fields:
+                self.report("unknown_field", "keep=", f"unknown field {name!r}", did_you_mean(name, state.fields))
+        if graph.errors is not None:
+            field = state.fields.get(graph.errors)
+            if field is None:
+                near = did_you_mean(graph.errors, state.fields)
+                self.report("unknown_field", "errors=", f"unknown field {graph.errors!r}", near)
+            elif field.operation != "append" or Failure not in get_args(field.info.annotation):
+                text = f"{graph.errors} must be Annotated[list[Failure], append]"
+                self.report("bad_errors", "errors=", text, "change the field's type")
+
+
+def outline_of(graph: Graph[Any], nodes: Mapping[str, NodePlan]) -> dict[str, JsonValue]:
+    """The graph in JSON: what it looks like, and nothing of its code."""
+    return {
+        "graph": graph.name,
+        "version": graph.version,
+        "state": {name: type_name(info.annotation) for name, info in graph.state.model_fields.items()},
+        "nodes": [_node_outline(nodes[d.name]) for d in graph.nodes],
+        "ways": [_way_outline(way) for way in graph.ways],
+    }
+
+
+def _node_outline(node: NodePlan) -> dict[str, JsonValue]:
+    kind = node.call.body.kind if node.call is not None else "choose"
+    facts: dict[str, JsonValue] = {"name": node.name, "kind": kind, "writes": sorted(node.writer.fields)}
+    if node.title:
+        facts["title"] = node.title
+    if node.fallback is not None:
+        facts["fallback"] = True
+    if node.retry is not None:
+        facts["attempts"] = node.retry.attempts
+    if node.choices:
+        facts["choices"] = [str(value) for value in node.choices]
+    return facts
+
+
+def _way_outline(way: Edge | Switch) -> dict[str, JsonValue]:
+    if isinstance(way, Switch):
+        on = way.on if isinstance(way.on, str) else getattr(way.on, "__name__", "function")
+        cases = {str(getattr(k, "value", k)): target for k, target in way.cases.items()}
+        return {"from": way.source, "on": on, "cases": cases, "otherwise": way.otherwise}
+    facts: dict[str, JsonValue] = {"from": way.source, "to": way.target}
+    if way.condition is not None:
+        facts["when"] = str(way.condition)
+    if way.label:
+        facts["label"] = way.label
+    if way.condition is not None and is_on_failure(way.condition):
+        facts["failure"] = True
+    return facts
+
+
+def _by_trigger(
+    trackers: Iterable[Tracker],
+) -> tuple[dict[str, tuple[Tracker, ...]], dict[str, tuple[Tracker, ...]]]:
+    samples: dict[str, tuple[Tracker, ...]] = {}
+    epochs: dict[str, tuple[Tracker, ...]] = {}
+    for tracker in trackers:
+        if tracker.kind == "plateau" and tracker.reading is not None:
+            for root in sorted(tracker.reading.roots):
+                samples[root] = (*samples.get(root, ()), tracker)
+        if tracker.since:
+            epochs[tracker.since] = (*epochs.get(tracker.since, ()), tracker)
+    return samples, epochs
+
+
+def _targets(way: Way) -> Sequence[str]:
+    return [way.target] if isinstance(way, EdgeWay) else way.targets
+
+
+def _on_failure(way: Way) -> bool:
+    return isinstance(way, EdgeWay) and way.condition is not None and is_on_failure(way.condition)
+
+
+def _always(way: Way) -> bool:
+    return way.condition is None if isinstance(way, EdgeWay) else way.otherwise is not None
+
+
+def _exhaustive(way: Way, types: Any) -> bool:  # noqa: ANN401 - a bound method
+    if not isinstance(way, SwitchWay):
+        return False
+    values = _closed_values(types(way.reading, ""))
+    return values is not None and all(v in way.cases for v in values)
+
+
+def _forces(way: Way) -> bool:
+    """Whether this way is bound to be taken in the end: a cap on visits, a plateau, spent time or money."""
+    if not isinstance(way, EdgeWay) or way.condition is None:
+        return False
+    return _forcing(way.condition)
+
+
+def _forcing(condition: Condition) -> bool:
+    if isinstance(condition, Comparison):
+        return isinstance(condition.quantity, Fact) and condition.operator in (">=", ">")
+    if isinstance(condition, Plateau):
+        return True
+    parts = list(condition.parts())
+    word = getattr(condition, "word", "")
+    return bool(parts) and word == "or" and any(_forcing(part) for part in parts)
+
+
+def _leaves(condition: Condition) -> Iterable[Condition]:
+    parts = list(condition.parts())
+    if not parts:
+        yield condition
+    for part in parts:
+        yield from _leaves(part)
+
+
+def _source(reading: Reading) -> Any:  # noqa: ANN401 - a path's text or a function
+    return reading.text if reading.path is not None else reading.function and reading.function.function
+
+
+def _closed_values(types: Sequence[object]) -> list[object] | None:
+    """All values that Literal and Enum types allow; None if the types allow others."""
+    values: list[object] = []
+    for kind in types:
+        if get_origin(kind) is Literal:
+            values.extend(get_args(kind))
+        elif isinstance(kind, type) and issubclass(kind, enum.Enum):
+            values.extend(kind)
+        elif kind not in (type(None), None):
+            return None
+    return values or None
+
+
+def _comparable(kind: object, other: object, *, ordered: bool) -> bool:
+    if not isinstance(kind, type) or other is None:
+        return not ordered or other is not None
+    if kind is type(None):
+        return False
+    numbers = (int, float)
+    if isinstance(other, numbers) and not isinstance(other, bool):
+        return issubclass(kind, numbers) or hasattr(kind, "__float__")
+    if issubclass(kind, enum.Enum):
+        return True
+    return issubclass(type(other), kind) or issubclass(kind, type(other))
+
+
+def _has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
+    """Whether a core schema holds bytes that would be written as text."""
+    if isinstance(schema, dict):
+        config = schema.get("config")
+        if isinstance(config, dict):
+            encoding = config.get("ser_json_bytes", "utf8")
+        if schema.get("type") == "bytes" and encoding == "utf8":
+            return True
+        return any(_has_plain_bytes(v, encoding) for k, v in schema.items() if k not in ("config", "metadata", "cls"))
+    if isinstance(schema, (list, tuple)):
+        return any(_has_plain_bytes(item, encoding) for item in schema)
+    return False
+
+
+__all__ = ["DefinitionError", "compile_graph", "outline_of", "problems_of"]

@@ -1,0 +1,134 @@
+"""The data that flows through the review loop: what was found, what was reviewed.
+
+Everything here is plain JSON-able pydantic, so that a run can be stored, resumed and read by a person.
+`Findings()` is a value of its own: it means that the research found nothing or failed.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Fact(_Frozen):
+    """One sentence of a source, word for word apart from its markup.
+
+    Args:
+        text: the sentence; code keeps its backticks, other markup is gone.
+        file: path of the source, as it was given.
+        line: line of the source on which the sentence starts, from 1.
+        rank: place among all statements of the sources by how central they are; 1 is the most central.
+        position: place among them in reading order, from 0; tells apart two facts on one line.
+    """
+
+    text: str
+    file: str
+    line: int = Field(ge=1)
+    rank: int = Field(default=1, ge=1)
+    position: int = Field(default=0, ge=0)
+
+
+class Findings(_Frozen):
+    """What the research found; the empty value means that it found nothing.
+
+    Args:
+        key_areas: topics in the order in which the sources treat them; each is a key of `facts`.
+        key_terms: words and two-word phrases that matter most, weightiest first.
+        facts: for each area its facts, most central first.
+        caveats: facts that limit or warn, most central first; a fact may also stand under its area.
+        sources: paths of the files that were read, as they were given.
+        notes: what a reader should know about the research itself, such as files that were cut short.
+    """
+
+    key_areas: list[str] = []
+    key_terms: list[str] = []
+    facts: dict[str, list[Fact]] = {}
+    caveats: list[Fact] = []
+    sources: list[str] = []
+    notes: list[str] = []
+
+    def all_facts(self) -> list[Fact]:
+        """Return every fact once, most central first, caveats included."""
+        once = {(fact.file, fact.line, fact.text): fact for area in self.facts.values() for fact in area}
+        for fact in self.caveats:
+            once.setdefault((fact.file, fact.line, fact.text), fact)
+        return sorted(once.values(), key=lambda fact: (fact.rank, fact.file, fact.line, fact.text))
+
+
+class Measures(_Frozen):
+    """The figures a review rests on; shares run from 0 to 1.
+
+    Args:
+        term_coverage: share of the key terms that the draft uses.
+        topic_coverage: share of the topics that are treated; a topic with a single sentence counts half.
+        task_coverage: share of the task's own words that the claims use.
+        supported: share of the claims whose citation exists and supports them.
+        repetition: share of the sentences that repeat an earlier one.
+        long_sentences: share of the sentences that are too long.
+        mean_sentence_words: mean length of a sentence in words.
+        claims: number of sentences that state something.
+        citations: number of citations.
+        sections: number of sections with claims.
+    """
+
+    term_coverage: float = 0.0
+    topic_coverage: float = 0.0
+    task_coverage: float = 0.0
+    supported: float = 0.0
+    repetition: float = 0.0
+    long_sentences: float = 0.0
+    mean_sentence_words: float = 0.0
+    claims: int = 0
+    citations: int = 0
+    sections: int = 0
+
+
+class Remarks(_Frozen):
+    """What exactly is wrong, item by item: the part of a review that a writer acts on.
+
+    Args:
+        missed_terms: key terms that the draft never uses, weightiest first.
+        missed_task_words: words of the task that no claim uses.
+        thin_topics: topics with a single sentence although the findings hold more.
+        long_sentences: sentences that are too long, as the draft has them.
+        repeated_sentences: sentences that repeat an earlier one, as the draft has them.
+        unsupported_sentences: sentences without a citation that exists and supports them.
+        too_few_claims: whether the draft says too little altogether.
+    """
+
+    missed_terms: list[str] = []
+    missed_task_words: list[str] = []
+    thin_topics: list[str] = []
+    long_sentences: list[str] = []
+    repeated_sentences: list[str] = []
+    unsupported_sentences: list[str] = []
+    too_few_claims: bool = False
+
+
+class Review(_Frozen):
+    """One judgement of one draft.
+
+    Args:
+        score: 1 (useless) to 10 (nothing to mend).
+        approved: whether the score reaches the reviewer's threshold.
+        issues: what is wrong, one sentence each, for people.
+        missed_topics: topics of the findings that the draft does not treat.
+        suggestions: what the next draft should do, one sentence each, for people.
+        summary: the judgement in a sentence or two.
+        points: the score before it was cut to a whole number, 0 to 100.
+        remarks: the issues again, item by item.
+        measures: the figures behind the score.
+        mended: remarks of earlier reviews that this draft has settled.
+    """
+
+    score: int = Field(ge=1, le=10)
+    approved: bool
+    issues: list[str] = []
+    missed_topics: list[str] = []
+    suggestions: list[str] = []
+    summary: str = ""
+    points: int = Field(default=0, ge=0, le=100)
+    remarks: Remarks = Remarks()
+    measures: Measures = Measures()
+    mended: list[str] = []

@@ -1,0 +1,65 @@
+"""Write constraints.txt: one exact version for every package that an extra or the build can bring in.
+
+`make pin` runs this file in an environment that holds uv. uv resolves once for every platform and every
+Python that pyproject.toml allows. Asked for the fewest versions, it finds one per package that holds on all
+of them, so the file is names and versions only: no addresses, no markers, no paths.
+"""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "constraints.txt"
+OLDEST_PYTHON = "3.11"
+HEADER = """\
+# Exact versions of everything that `make` installs, the same on every Python from {oldest} on.
+# Written by `make pin` from the ranges in pyproject.toml; do not edit.
+"""
+RESOLVE = ["pip", "compile", "pyproject.toml", "-", "--all-extras", "--no-config", "--quiet"]
+ONE_VERSION_EACH = ["--universal", "--python-version", OLDEST_PYTHON, "--fork-strategy", "fewest"]
+BARE_LINES = ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
+PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[0-9A-Za-z.!+]+)(?: ; .+)?")
+
+
+def main() -> None:
+    """Resolve, check that each package has one version, and replace constraints.txt."""
+    pins = one_version_each(resolve(build_requirements()))
+    lines = "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
+    TARGET.write_text(HEADER.format(oldest=OLDEST_PYTHON) + lines, encoding="utf-8")
+    print(f"{TARGET.name}: {len(pins)} packages")
+
+
+def build_requirements() -> list[str]:
+    """Return what pyproject.toml needs to be built, which no extra names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return [str(requirement) for requirement in project["build-system"]["requires"]]
+
+
+def resolve(also: list[str]) -> list[str]:
+    """Return uv's answer for all extras and the requirements in `also`, a line for each package."""
+    uv = Path(sys.executable).with_name("uv")
+    command = [str(uv), *RESOLVE, *ONE_VERSION_EACH, *BARE_LINES]
+    answer = subprocess.run(
+        command, input="\n".join(also), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return answer.stdout.splitlines()
+
+
+def one_version_each(lines: list[str]) -> dict[str, str]:
+    """Return versions by package name, markers left out: a constraint binds only what is installed anyway."""
+    pins: dict[str, str] = {}
+    for line in lines:
+        found = PIN.fullmatch(line.strip())
+        if found is None:
+            sys.exit(f"Not a plain pin: {line!r}")
+        name, version = found["name"], found["version"]
+        if pins.setdefault(name, version) != version:
+            sys.exit(f"No single version of {name} fits every Python: {pins[name]} and {version}")
+    return pins
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Both stores of the package under the suite that any store can be put under."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphengine.stores.memory import MemoryStore
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing.conformance import StoreConformance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphengine.stores.base import Store
+
+
+class TestMemoryStore(StoreConformance):
+    """Runs that end with the process."""
+
+    async def make_store(self) -> Store:
+        """A new store."""
+        return MemoryStore()
+
+
+class TestSQLiteStore(StoreConformance):
+    """Runs in a file."""
+
+    folder: Path
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    async def make_store(self) -> Store:
+        """A store on a new file."""
+        return SQLiteStore(self.folder / "runs.db", synchronous="NORMAL")
+
+    async def make_second_store(self, first: Store) -> Store:
+        """Another store on the same file."""
+        assert isinstance(first, SQLiteStore)
+        return SQLiteStore(first.path, synchronous="NORMAL")

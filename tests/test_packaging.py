@@ -1,0 +1,43 @@
+"""pyproject.toml and constraints.txt agree, so that `make` installs nothing that is not pinned."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PIN = re.compile(r"[a-z0-9-]+==[0-9A-Za-z.!+]+")
+
+
+def requirements() -> list[Requirement]:
+    """Return every requirement of pyproject.toml: to run, for each extra, and to build."""
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = content["project"]
+    extras = project["optional-dependencies"].values()
+    groups = [project["dependencies"], *extras, content["build-system"]["requires"]]
+    return [Requirement(line) for group in groups for line in group]
+
+
+def pin_lines() -> list[str]:
+    """Return the lines of constraints.txt that are not comments."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def test_constraints_hold_names_and_versions_only() -> None:
+    """No line of constraints.txt carries an address, a path or a marker."""
+    assert [line for line in pin_lines() if not PIN.fullmatch(line)] == []
+
+
+def test_every_declared_requirement_is_pinned_inside_its_range() -> None:
+    """What pyproject.toml asks for stands in constraints.txt at a version that its range admits."""
+    pins = dict(line.split("==") for line in pin_lines())
+
+    def is_held(requirement: Requirement) -> bool:
+        name = canonicalize_name(requirement.name)
+        return name in pins and requirement.specifier.contains(pins[name])
+
+    declared = [each for each in requirements() if each.name != "graphengine"]
+    assert [str(each) for each in declared if not is_held(each)] == []
