@@ -10,16 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
+from graphengine.body import FunctionBody, HasBody
 from graphengine.conditions import Reading
 from graphengine.errors import DefinitionError, Problem
-from graphengine.graph import UNSET, Choose, Declared, FunctionBody, HasBody, Node
+from graphengine.graph import UNSET, Choose, Declared, Node
 from graphengine.injection import NO_DEFAULT, Injected
 from graphengine.paths import Path, did_you_mean, members, parse, type_at
 from graphengine.plan import Argument, Call, Fallback, Target, Writer
 from graphengine.state import type_name
 
 if TYPE_CHECKING:
-    from graphengine.graph import Body, Options, Runnable, Writes
+    from graphengine.body import Body
+    from graphengine.graph import Options, Runnable, Writes
     from graphengine.injection import Parameter
     from graphengine.state import StateType
 

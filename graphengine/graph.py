@@ -6,17 +6,16 @@ problem at once. Declarations are kept in order, since the ways out of a node ar
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
+from graphengine.body import HasBody
 from graphengine.conditions import Condition, as_condition
 from graphengine.errors import DefinitionError
-from graphengine.injection import Injected, Parameter
+from graphengine.options import END, FAIL, START, Limits, Retry
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -27,104 +26,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=BaseModel)
 
-START: Final = "START"
-END: Final = "END"
-FAIL: Final = "FAIL"
 UNSET: Final = object()
-
-
-class Body(Protocol):
-    """What a node does when it is visited, in the form the engine calls.
-
-    Attributes:
-        name: Its own name, kept in usage.
-        kind: `function`, `agent` or `pass`.
-        parameters: What it reads; a name may be a path of the state.
-        returns: The annotation of its result, Any if unknown.
-        thread: Whether it blocks and so runs in a thread of the runner's pool.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> Literal["function", "agent", "pass"]: ...
-    @property
-    def parameters(self) -> Sequence[Parameter]: ...
-    @property
-    def returns(self) -> object: ...
-    @property
-    def thread(self) -> bool: ...
-
-    def call(self, **values: object) -> object:
-        """Do it; the result may be awaitable."""
-        ...
-
-    def problems(self) -> Sequence[tuple[str, str, str]]:
-        """What is wrong with it by itself, as (code, message, repair)."""
-        ...
-
-
-@runtime_checkable
-class HasBody(Protocol):
-    """Anything but a plain function that can be a node: an Agent."""
-
-    def body(self) -> Body:
-        """The form the engine calls."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How often a node is tried again, and how long to wait between attempts.
-
-    Args:
-        attempts: Attempts altogether, the first included.
-        initial_seconds: The wait before the second attempt.
-        multiplier: What each further wait is multiplied by.
-        max_seconds: No wait is longer.
-        jitter: The share of a wait that chance may add or take, 0 to 1.
-        on: Only these exceptions are worth another attempt.
-    """
-
-    attempts: int = 3
-    initial_seconds: float = 0.5
-    multiplier: float = 2.0
-    max_seconds: float = 30.0
-    jitter: float = 0.1
-    on: tuple[type[BaseException], ...] = (Exception,)
-
-    def __post_init__(self) -> None:
-        if isinstance(self.on, type):
-            object.__setattr__(self, "on", (self.on,))
-        sane = self.attempts >= 1 and self.initial_seconds >= 0 and self.max_seconds >= 0 and self.multiplier >= 1
-        if not sane or not 0 <= self.jitter <= 1:
-            raise DefinitionError(
-                f"{self} cannot be followed",
-                repair="attempts >= 1, seconds >= 0, multiplier >= 1, jitter between 0 and 1",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Where a run stops cleanly, to be resumed with higher limits. None is no limit.
-
-    Args:
-        steps: Completed node visits. Attempts and the engine's own rows do not count.
-        tokens: Tokens of all model calls, in and out.
-        cost_usd: US dollars of all model calls.
-        seconds: Driven time; waiting does not count.
-    """
-
-    steps: int | None = 1000
-    tokens: int | None = None
-    cost_usd: float | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "tokens", "cost_usd", "seconds"):
-            limit = getattr(self, name)
-            if limit is not None and limit < 0:
-                raise DefinitionError(f"Limits({name}={limit})", repair="a limit is 0 or more, or None for no limit")
 
 
 WriteSource: TypeAlias = "str | Callable[..., object]"
@@ -381,6 +283,8 @@ class Graph(Generic[S]):
 
     def run_sync(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
         """`run` for scripts without an event loop."""
+        import asyncio  # noqa: PLC0415 - declaring a graph needs no event loop
+
         return asyncio.run(self.run(state, limits=limits))
 
     def render(self, path: str | PathLike[str]) -> None:
@@ -400,43 +304,19 @@ def _merged(inner: Options, outer: Options) -> Options:
     return replace(inner, **values)
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionBody:
-    """A plain function as a node's body."""
-
-    injected: Injected
-    thread: bool
-    kind: Literal["function", "agent", "pass"] = "function"
-
-    @classmethod
-    def of(cls, function: Callable[..., object], *, thread: bool | None) -> FunctionBody:
-        """Wrap a function; sync ones run in a thread unless told otherwise."""
-        return cls(Injected.of(function), thread is not False and not is_async(function))
-
-    @property
-    def name(self) -> str:
-        return self.injected.name
-
-    @property
-    def parameters(self) -> Sequence[Parameter]:
-        return self.injected.parameters
-
-    @property
-    def returns(self) -> object:
-        return self.injected.returns
-
-    def call(self, **values: object) -> object:
-        return self.injected.function(**values)
-
-    def problems(self) -> Sequence[tuple[str, str, str]]:
-        return [
-            ("bad_parameter", f"{self.name} has {text}, which names no field", "name each field it reads")
-            for text in self.injected.variadic
-        ]
-
-
-def is_async(function: object) -> bool:
-    """Whether calling it gives a coroutine."""
-    inner = getattr(function, "func", function)  # functools.partial
-    call = getattr(type(inner), "__call__", None)
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(call)
+__all__ = [
+    "END",
+    "FAIL",
+    "START",
+    "Choose",
+    "Declared",
+    "Edge",
+    "Graph",
+    "Limits",
+    "Node",
+    "Options",
+    "Retry",
+    "Runnable",
+    "Switch",
+    "choose",
+]

@@ -11,7 +11,7 @@ from graphengine.core.snapshot import Snapshot, from_record
 from graphengine.errors import StoreCorrupt
 
 if TYPE_CHECKING:
-    from graphengine.core.steps import JsonValue
+    from graphengine.records import JsonValue
     from graphengine.stores.base import Store
 
 

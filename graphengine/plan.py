@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.conditions import Condition, Reading, Tracker
-    from graphengine.core.steps import JsonValue
+    from graphengine.records import JsonValue
     from graphengine.errors import Problem
-    from graphengine.graph import Body, Limits, Retry
+    from graphengine.body import Body
+    from graphengine.options import Limits, Retry
     from graphengine.state import StateType
     from graphengine.view import View
 

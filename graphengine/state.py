@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-    from graphengine.core.steps import JsonValue, Op
+    from graphengine.records import JsonValue, Op
 
 S = TypeVar("S", bound=BaseModel)
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.conditions import Reading
-    from graphengine.core.steps import JsonValue
+    from graphengine.records import JsonValue
     from graphengine.graph import Declared
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")

@@ -13,7 +13,7 @@ from graphengine.paths import walk
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.steps import JsonValue
+    from graphengine.records import JsonValue
     from graphengine.paths import Path
     from graphengine.state import StateType
 

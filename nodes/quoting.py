@@ -10,8 +10,9 @@ import re
 from nodes.words import count_words, words
 
 MIN_WORDS = 5  # shorter ones are labels and captions more often than statements
-SHORT_WORDS = 7  # a shorter one must show an auxiliary verb: "The file size in bytes." is no statement
+SHORT_WORDS = 6  # a shorter one must show an auxiliary verb: "The file size in bytes." is no statement
 MAX_WORDS = 60  # longer ones are mostly run-together lists that nobody wants quoted
+AUXILIARIES = "is|are|was|were|has|have|had|can|cannot|may|must|should|will|would|does|do|did"
 PROSE_SHARE = 0.85  # of letters and blanks, code aside: less is a formula or a row of options
 SHOUTED_SHARE = 0.34  # of words in capitals: more is a warning notice or a heading
 
@@ -36,9 +37,7 @@ _ELSEWHERE = re.compile(
     r"(?:figure|table|section|chapter|example) \d|do(?:ing)? so\b)|\b(?:here|both|either|neither)\W*$",
     re.IGNORECASE,
 )
-_AUXILIARY = re.compile(
-    r"\b(?:is|are|was|were|has|have|had|can|cannot|may|must|should|will|would|does|do|did)\b", re.IGNORECASE
-)
+_AUXILIARY = re.compile(rf"\b(?:{AUXILIARIES})\b", re.IGNORECASE)
 _OPENER = re.compile(
     r"^(?:however|therefore|thus|hence|moreover|furthermore|additionally|in addition|consequently|"
     r"as a result|finally|nevertheless|nonetheless|"

@@ -38,7 +38,7 @@ from graphengine.core.snapshot import ROOT, Frame
 from graphengine.core.steps import EMPTY, Step
 from graphengine.errors import ConditionFailed, InvalidUpdate, NodeError, NoWayOut
 from graphengine.failure import Failure
-from graphengine.graph import END, FAIL
+from graphengine.options import END, FAIL
 from graphengine.plan import EdgeWay
 from graphengine.view import View
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from graphengine.conditions import Tracker
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Snapshot
-    from graphengine.core.steps import JsonValue, Op
+    from graphengine.records import JsonValue, Op
     from graphengine.plan import NodePlan, Plan, Way
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.steps import JsonValue, Op
+    from graphengine.records import JsonValue, Op
 
 
 class Begun(NamedTuple):

@@ -12,7 +12,8 @@ from graphengine.core.snapshot import ROOT, Frame, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from graphengine.core.steps import JsonValue, Op, Step
+    from graphengine.core.steps import Step
+    from graphengine.records import JsonValue, Op
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:

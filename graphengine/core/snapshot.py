@@ -15,7 +15,7 @@ from graphengine.core.steps import FORMAT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.core.steps import JsonValue
+    from graphengine.records import JsonValue
 
 Phase: TypeAlias = Literal["ready", "fallback", "leaving", "failed", "ended"]
 RunStatus: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]

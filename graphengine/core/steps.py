@@ -11,18 +11,18 @@ Operations: `["set", field, value]`, `["append", field, item]`, `["extend", fiel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic_core import from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.records import JsonValue, Op
+
 FORMAT: Final = 1
 """The version of the log's format, written with every run."""
 
-JsonValue: TypeAlias = Any  # a JSON value as Python objects; recursive aliases cost pydantic users clarity
-Op: TypeAlias = "Sequence[JsonValue]"
 Kind: TypeAlias = Literal["started", "node", "attempt", "failed", "left", "resumed", "stopped", "branched"]
 EMPTY: Final[Mapping[str, JsonValue]] = {}
 

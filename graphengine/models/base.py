@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from graphengine.core.steps import JsonValue
+    from graphengine.records import JsonValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Snapshot, Task
-    from graphengine.core.steps import JsonValue, Step
+    from graphengine.core.steps import Step
+    from graphengine.records import JsonValue
     from graphengine.plan import Plan
     from graphengine.runner.clock import Clock
     from graphengine.runner.execute import TaskRunner

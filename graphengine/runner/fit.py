@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.core.snapshot import Snapshot
-    from graphengine.core.steps import JsonValue, Op
+    from graphengine.records import JsonValue, Op
     from graphengine.plan import Plan
 
 

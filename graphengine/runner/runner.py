@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.core.steps import JsonValue, Step
+    from graphengine.core.steps import Step
+    from graphengine.records import JsonValue
     from graphengine.models.base import Model
     from graphengine.plan import Plan
     from graphengine.stores.base import Store

@@ -24,7 +24,8 @@ from graphengine.stores.base import Loaded, Message, RunInfo
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.steps import JsonValue, Step
+    from graphengine.core.steps import Step
+    from graphengine.records import JsonValue
     from graphengine.stores.base import Append, Status
 
 
@@ -73,11 +74,6 @@ class MemoryStore:
     @property
     def shared(self) -> bool:
         """No: the runs live in this process alone."""
-        return False
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes may use the same runs: never."""
         return False
 
     async def open(self) -> None:

@@ -50,7 +50,7 @@ from graphengine.testing.store_kit import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.core.steps import JsonValue
+    from graphengine.records import JsonValue
     from graphengine.stores.base import Status, Store
 
 MANY_STEPS: Final = 1200

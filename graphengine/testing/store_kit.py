@@ -13,7 +13,7 @@ from graphengine.stores.base import Append, RunInfo
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
-    from graphengine.core.steps import JsonValue
+    from graphengine.records import JsonValue
     from graphengine.errors import GraphEngineError
     from graphengine.stores.base import Loaded, Status, Store
 

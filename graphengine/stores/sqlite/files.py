@@ -30,6 +30,12 @@ VERSION: Final = len(MIGRATIONS)
 PAGE_BYTES: Final = 8192
 """A step of a conversation takes some 1.3 KB: pages of 4 KB hold two or three of those, these hold six."""
 
+# One statement, so that all three are of one moment, also while another process makes the database.
+_IDENTITY: Final = """
+    SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+    FROM pragma_application_id, pragma_user_version
+"""
+_SMALLEST_BYTES: Final = 512
 _OLDEST_SQLITE: Final = (3, 37, 0)
 _WAL_POLL_SECONDS: Final = 0.005
 
@@ -43,7 +49,7 @@ def prepare_file(path: Path) -> None:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         message = f"SQLite {sqlite3.sqlite_version} is too old"
         raise StoreError(message, where="python's sqlite3 module", repair="use a Python with SQLite 3.37 or newer")
-    _refuse_folder(path)
+    _refuse_others(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -61,16 +67,20 @@ def require_file(path: Path) -> None:
         StoreMissing: There is none.
         StoreError: The path is a folder.
     """
-    _refuse_folder(path)
+    _refuse_others(path)
     if not path.exists():
         message = f"no database at {path}"
         raise StoreMissing(message, where=str(path), repair="check the path; a database is made by the first run")
 
 
-def _refuse_folder(path: Path) -> None:
+def _refuse_others(path: Path) -> None:
+    """Refuse a folder, and a file so short that SQLite would take it for empty and write over it."""
     if path.is_dir():
         message = f"{path} is a folder, not a database"
         raise StoreError(message, where=str(path), repair=f"name a file in it, such as {path / 'runs.db'}")
+    if path.exists() and 0 < path.stat().st_size < _SMALLEST_BYTES:
+        message = f"{path} is not a database"
+        raise StoreNotADatabase(message, where=str(path), repair="name another file, or move this one away")
 
 
 def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous) -> None:
@@ -95,8 +105,8 @@ def set_up_reader(connection: sqlite3.Connection, path: Path) -> None:
     """Prepare a connection that only reads.
 
     Raises:
-        StoreError: As `set_up`; also a database of an older version, which only a writer can bring up to
-        date. sqlite3.Error: As `set_up`.
+        StoreError: As `set_up`; also for an older version, which only a writer brings up to date.
+        sqlite3.Error: As `set_up`.
     """
     connection.execute("PRAGMA query_only = ON")
     version = check_format(connection, path)
@@ -112,9 +122,7 @@ def check_format(connection: sqlite3.Connection, path: Path) -> int:
         StoreNotADatabase: It is another application's.
         StoreTooNew: It was written by a newer version.
     """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    application, version, tables = connection.execute(_IDENTITY).fetchone()
     if application != APPLICATION_ID and (application or version or tables):
         message = f"{path} is the database of another application"
         raise StoreNotADatabase(message, where=str(path), repair="name another file for the runs")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.stores")
 
-_TICK_SECONDS: Final = 1.0  # how soon the thread sees that the thread of the event loop has ended
+_TICK_SECONDS: Final = 0.5  # how soon the thread sees that the thread of the event loop has ended
 _RENEWALS_PER_LEASE: Final = 3
 _NO_LOCKS: Final = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 from pydantic_core import from_json, to_json
 
-from graphengine.core.steps import JsonValue, decode_step
+from graphengine.core.steps import decode_step
+from graphengine.records import JsonValue
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
 from graphengine.stores.sqlite.queries import SQL

@@ -32,7 +32,8 @@ from graphengine.stores.sqlite.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.core.steps import JsonValue, Step
+    from graphengine.core.steps import Step
+    from graphengine.records import JsonValue
     from graphengine.stores.base import Append, Loaded, Message, RunInfo, Status
     from graphengine.stores.sqlite.files import Synchronous
     from graphengine.stores.sqlite.writes import Addition, Claimed
@@ -56,6 +57,10 @@ class SQLiteStore:
         lease_seconds: How long an owner on another host counts as alive without a sign of life.
         clock: Gives epoch seconds, for leases.
         read_only: Only read: takes no lease, creates no file, and works in a folder that cannot be written.
+
+    Attributes:
+        path: The file.
+        lease: This owner's lease, while the store is open and not read-only.
     """
 
     def __init__(  # noqa: PLR0913  # options, each by its name, of a call that people write once
@@ -78,17 +83,12 @@ class SQLiteStore:
         self._reader: Reader | None = None
         self._writer: Worker | None = None
         self._commits: GroupCommit | None = None
-        self._lease: Lease | None = None
+        self.lease: Lease | None = None
         self._driven: dict[str, Claimed] = {}
 
     @property
     def shared(self) -> bool:
         """Yes: any process may open the same file."""
-        return True
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes may use the same runs: any that opens the file."""
         return True
 
     async def open(self) -> None:
@@ -140,7 +140,7 @@ class SQLiteStore:
             if isinstance(error, sqlite3.Error | OSError):
                 raise explain(error, path) from error
             raise
-        self._writer, self._lease = worker, lease
+        self._writer, self.lease = worker, lease
         self._commits = GroupCommit(worker, path)
         lease.keep(threading.current_thread(), partial(_abandon, worker, reader))
 
@@ -152,7 +152,7 @@ class SQLiteStore:
         self._driven.clear()
         writer, self._writer = self._writer, None
         commits, self._commits = self._commits, None
-        lease, self._lease = self._lease, None
+        lease, self.lease = self.lease, None
         if writer is None or commits is None or lease is None:
             await reader.close()
             return
@@ -261,10 +261,10 @@ class SQLiteStore:
         if self._reader is None:
             raise _closed()
         self._check_process()
-        if self._commits is None or self._lease is None:
+        if self._commits is None or self.lease is None:
             message = "the database was opened to be read only"
             raise StoreReadOnly(message, where=str(self.path), repair="open the store without read_only=True")
-        return self._commits, self._lease
+        return self._commits, self.lease
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():

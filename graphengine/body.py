@@ -1,0 +1,96 @@
+"""Bodies: what a node does when it is visited, in the form the engine calls."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from graphengine.injection import Injected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphengine.injection import Parameter
+
+
+class Body(Protocol):
+    """What a node does when it is visited, in the form the engine calls.
+
+    Attributes:
+        name: Its own name, kept in usage.
+        kind: `function`, `agent` or `pass`.
+        parameters: What it reads; a name may be a path of the state.
+        returns: The annotation of its result, Any if unknown.
+        thread: Whether it blocks and so runs in a thread of the runner's pool.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Literal["function", "agent", "pass"]: ...
+    @property
+    def parameters(self) -> Sequence[Parameter]: ...
+    @property
+    def returns(self) -> object: ...
+    @property
+    def thread(self) -> bool: ...
+
+    def call(self, **values: object) -> object:
+        """Do it; the result may be awaitable."""
+        ...
+
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        """What is wrong with it by itself, as (code, message, repair)."""
+        ...
+
+
+@runtime_checkable
+class HasBody(Protocol):
+    """Anything but a plain function that can be a node: an Agent."""
+
+    def body(self) -> Body:
+        """The form the engine calls."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionBody:
+    """A plain function as a node's body."""
+
+    injected: Injected
+    thread: bool
+    kind: Literal["function", "agent", "pass"] = "function"
+
+    @classmethod
+    def of(cls, function: Callable[..., object], *, thread: bool | None) -> FunctionBody:
+        """Wrap a function; sync ones run in a thread unless told otherwise."""
+        return cls(Injected.of(function), thread is not False and not is_async(function))
+
+    @property
+    def name(self) -> str:
+        return self.injected.name
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        return self.injected.parameters
+
+    @property
+    def returns(self) -> object:
+        return self.injected.returns
+
+    def call(self, **values: object) -> object:
+        return self.injected.function(**values)
+
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        return [
+            ("bad_parameter", f"{self.name} has {text}, which names no field", "name each field it reads")
+            for text in self.injected.variadic
+        ]
+
+
+def is_async(function: object) -> bool:
+    """Whether calling it gives a coroutine."""
+    inner = getattr(function, "func", function)  # functools.partial
+    call = getattr(type(inner), "__call__", None)
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(call)

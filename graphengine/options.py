@@ -1,0 +1,66 @@
+"""What is said of nodes and runs beside what they do: the ends of a graph, retries, limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from graphengine.errors import DefinitionError
+
+START: Final = "START"
+END: Final = "END"
+FAIL: Final = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a node is tried again, and how long to wait between attempts.
+
+    Args:
+        attempts: Attempts altogether, the first included.
+        initial_seconds: The wait before the second attempt.
+        multiplier: What each further wait is multiplied by.
+        max_seconds: No wait is longer.
+        jitter: The share of a wait that chance may add or take, 0 to 1.
+        on: Only these exceptions are worth another attempt.
+    """
+
+    attempts: int = 3
+    initial_seconds: float = 0.5
+    multiplier: float = 2.0
+    max_seconds: float = 30.0
+    jitter: float = 0.1
+    on: tuple[type[BaseException], ...] = (Exception,)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.on, type):
+            object.__setattr__(self, "on", (self.on,))
+        sane = self.attempts >= 1 and self.initial_seconds >= 0 and self.max_seconds >= 0 and self.multiplier >= 1
+        if not sane or not 0 <= self.jitter <= 1:
+            raise DefinitionError(
+                f"{self} cannot be followed",
+                repair="attempts >= 1, seconds >= 0, multiplier >= 1, jitter between 0 and 1",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a run stops cleanly, to be resumed with higher limits. None is no limit.
+
+    Args:
+        steps: Completed node visits. Attempts and the engine's own rows do not count.
+        tokens: Tokens of all model calls, in and out.
+        cost_usd: US dollars of all model calls.
+        seconds: Driven time; waiting does not count.
+    """
+
+    steps: int | None = 1000
+    tokens: int | None = None
+    cost_usd: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "tokens", "cost_usd", "seconds"):
+            limit = getattr(self, name)
+            if limit is not None and limit < 0:
+                raise DefinitionError(f"Limits({name}={limit})", repair="a limit is 0 or more, or None for no limit")

@@ -1,0 +1,1 @@
+"""Tools for tests: of nodes and graphs, and of stores and models that keep to our protocols."""

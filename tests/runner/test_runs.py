@@ -1,0 +1,477 @@
+"""Starting, failing, resuming, branching and stopping runs, over both stores."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import (
+    END,
+    START,
+    Context,
+    Failure,
+    Graph,
+    Limits,
+    Retry,
+    RunFailed,
+    Runner,
+    failed,
+    iterations,
+    value,
+)
+from graphengine.errors import (
+    InputError,
+    RunExists,
+    RunIsDriven,
+    RunnerClosed,
+    RunNotResumable,
+    UnknownRun,
+    UnknownStep,
+)
+from graphengine.reducers import append
+
+
+class Count(BaseModel):
+    n: int = 0
+    seen: Annotated[list[int], append] = []
+
+
+def counting(until: int = 3, trouble: dict[int, Exception] | None = None) -> Graph[Count]:
+    """A loop that counts up; where `trouble` has the number it raises that, once."""
+    raises = trouble if trouble is not None else {}
+
+    async def more(n: int) -> int:
+        if n + 1 in raises:
+            raise raises.pop(n + 1)
+        return n + 1
+
+    async def note(n: int) -> int:
+        return n
+
+    graph = Graph("counting", Count)
+    graph.add_node("more", more, writes="n")
+    graph.add_node("note", note, writes="seen")
+    graph.add_path(START, "more", "note")
+    graph.add_edge("note", END, when=value("n") >= until, label="enough")
+    graph.add_edge("note", "more")
+    return graph
+
+
+async def test_a_run_goes_to_its_end_and_says_why(runner: Runner) -> None:
+    """The result has the state, the label and condition that ended it, and the count of completed visits."""
+    result = await runner.start(counting(), Count()).result()
+    assert result.state == Count(n=3, seen=[1, 2, 3])
+    assert result.status == "finished"
+    assert result.stop is not None
+    assert (result.stop.reason, result.stop.label, result.stop.condition) == ("end", "enough", "n >= 3")
+    assert result.stop.explanation == "n 3 >= 3: yes"
+    assert (result.steps, result.seq) == (6, 7)
+
+
+async def test_a_failed_run_is_resumed_where_it_failed(runner: Runner) -> None:
+    """What finished before the failure is not run again, and the result has the state so far."""
+    graph = counting(trouble={2: ValueError("no twos")})
+    run = runner.start(graph, Count())
+    with pytest.raises(RunFailed, match="no twos") as caught:
+        await run.result()
+    assert caught.value.result.state == Count(n=1, seen=[1])
+    assert caught.value.result.error == Failure(path="more", kind="ValueError", message="no twos", attempt=1)
+    result = await runner.resume(graph, run.id).result()
+    assert result.state == Count(n=3, seen=[1, 2, 3])
+    nodes = [(s.node, s.visit) for s in await runner.history(run.id) if s.kind == "node"]
+    assert nodes == [("more", 1), ("note", 1), ("more", 2), ("note", 2), ("more", 3), ("note", 3)]
+
+
+async def test_resuming_a_finished_run_gives_its_result_and_records_nothing(runner: Runner) -> None:
+    """A finished run is read, not driven."""
+    graph = counting()
+    first = await runner.start(graph, Count(), run_id="done").result()
+    again = await runner.resume(graph, "done").result()
+    assert again == first
+    assert len(await runner.history("done")) == first.seq
+
+
+async def test_a_branch_starts_behind_a_step_and_leaves_its_parent_alone(runner: Runner) -> None:
+    """The child shares the steps up to `at`, applies its update through the reducers, and goes its own way."""
+    graph = counting()
+    parent = await runner.start(graph, Count(), run_id="parent").result()
+    before = list(await runner.history("parent"))
+    child = await runner.branch(graph, "parent", at=3, update={"n": 10, "seen": 99}).result()
+    assert child.state == Count(n=11, seen=[1, 99, 11])
+    assert list(await runner.history("parent")) == before
+    steps = await runner.history(child.run_id)
+    assert [s.seq for s in steps] == list(range(1, 7))
+    assert steps[:3] == before[:3]
+    assert steps[3].kind == "branched"
+    assert parent.run_id == "parent"
+
+
+async def test_a_branch_of_a_branch_reads_through_both_parents(runner: Runner) -> None:
+    """Logs are shared by pointer at any depth."""
+    graph = counting(until=5)
+    await runner.start(graph, Count(), run_id="a").result()
+    await runner.branch(graph, "a", at=3, update={"n": 2}, branch_id="b").result()
+    third = await runner.branch(graph, "b", at=6, branch_id="c").result()
+    assert third.state.n == 5
+    assert [s.seq for s in await runner.history("c")] == list(range(1, third.seq + 1))
+
+
+async def test_a_branch_at_the_end_names_the_step_before(runner: Runner) -> None:
+    """Nothing is left to run behind the last step of a finished run."""
+    graph = counting()
+    result = await runner.start(graph, Count(), run_id="r").result()
+    with pytest.raises(RunNotResumable, match="branch at step 6"):
+        await runner.branch(graph, "r", at=result.seq).result()
+
+
+async def test_unknown_things_have_their_own_errors(runner: Runner) -> None:
+    """An unknown run, step or field is named."""
+    graph = counting()
+    await runner.start(graph, Count(), run_id="r").result()
+    with pytest.raises(UnknownRun):
+        await runner.resume(graph, "nope").result()
+    with pytest.raises(UnknownStep):
+        await runner.branch(graph, "r", at=99).result()
+    with pytest.raises(InputError, match="unknown field 'm'"):
+        await runner.branch(graph, "r", at=2, update={"m": 1}).result()
+    with pytest.raises(InputError, match="n: Input should be a valid integer"):
+        await runner.branch(graph, "r", at=2, update={"n": "x"}).result()
+    with pytest.raises(UnknownRun):
+        await runner.stop("nope")
+
+
+async def test_an_id_can_be_used_once(runner: Runner) -> None:
+    """A second run of one id is refused and the first is untouched."""
+    await runner.start(counting(), Count(), run_id="r").result()
+    with pytest.raises(RunExists):
+        await runner.start(counting(), Count(), run_id="r").result()
+    assert (await runner.resume(counting(), "r").result()).state.n == 3
+
+
+async def test_a_bad_state_is_refused_before_anything_is_recorded(runner: Runner) -> None:
+    """Wrong types and misspelt fields are found when start is called."""
+    with pytest.raises(InputError, match="did you mean 'seen'"):
+        runner.start(counting(), {"sen": []})
+    with pytest.raises(InputError, match="n: Input should be a valid integer"):
+        runner.start(counting(), {"n": "many"})
+
+
+async def test_a_limit_stops_cleanly_and_a_higher_one_goes_on(runner: Runner) -> None:
+    """The stop names the limit with its values; resume with a higher one runs the rest only."""
+    graph = counting()
+    run = runner.start(graph, Count(), limits=Limits(steps=3))
+    stopped = await run.result()
+    assert stopped.status == "stopped"
+    assert stopped.stop is not None
+    assert (stopped.stop.reason, stopped.stop.explanation) == ("limit", "steps 3 >= 3")
+    result = await runner.resume(graph, run.id, limits=Limits(steps=10)).result()
+    assert result.state.seen == [1, 2, 3]
+    assert result.steps == 6
+
+
+async def test_stop_waits_for_the_node_in_flight_and_resume_goes_on(runner: Runner) -> None:
+    """What was in flight is recorded; nothing new is started."""
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def slow(n: int) -> int:
+        entered.set()
+        await leave.wait()
+        return n + 1
+
+    graph = Graph("slow", Count)
+    graph.add_node("slow", slow, writes="n")
+    graph.add_edge(START, "slow")
+    graph.add_edge("slow", END, when=iterations("slow") >= 2)
+    graph.add_edge("slow", "slow")
+    run = runner.start(graph)
+    await entered.wait()
+    stopping = asyncio.create_task(runner.stop(run.id))
+    await asyncio.sleep(0)
+    leave.set()
+    await stopping
+    result = await run.result()
+    assert (result.status, result.state.n) == ("stopped", 1)
+    assert (await runner.resume(graph, run.id).result()).state.n == 2
+
+
+async def test_a_run_can_begin_where_another_ended(runner: Runner) -> None:
+    """`after=` carries over what the graph keeps; the update goes through the reducers."""
+    graph = counting()
+    await runner.start(graph, Count(), run_id="first").result()
+    result = await runner.start(graph, {"n": 0, "seen": 50}, after="first").result()
+    assert result.state.seen == [1, 2, 3, 50, 1, 2, 3]
+
+
+async def test_only_what_the_graph_keeps_is_carried_over(runner: Runner) -> None:
+    """Fields outside `keep` start from their defaults."""
+    graph = counting()
+    graph.keep = ("seen",)
+    graph.limits = Limits()
+    await runner.start(graph, Count(), run_id="first").result()
+    result = await runner.start(graph, after="first").result()
+    assert result.state == Count(n=3, seen=[1, 2, 3, 1, 2, 3])
+
+
+async def test_each_watcher_gets_every_step_from_the_first(runner: Runner) -> None:
+    """Recorded events carry the seq without gaps, also for one who comes late."""
+    run = runner.start(counting(), Count())
+    early = [e.seq async for e in run.events() if hasattr(e, "seq")]
+    late = [e.seq async for e in run.events() if hasattr(e, "seq")]
+    assert early == late == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_states_can_be_read_and_compared_at_any_step(runner: Runner) -> None:
+    """The log gives the state after each step, and the places where two states differ."""
+    await runner.start(counting(), Count(), run_id="r").result()
+    assert await runner.state_at("r", 3) == {"n": 1, "seen": [1]}
+    assert await runner.state_at("r") == {"n": 3, "seen": [1, 2, 3]}
+    found = await runner.diff("r", "r", first_seq=3, second_seq=5)
+    assert [str(d) for d in found] == ["n: 1 → 2", "seen[1]: None → 2"]
+
+
+async def test_a_runner_that_is_closed_says_so(tmp_path: Path) -> None:
+    """Nothing starts on it any more."""
+    async with Runner(tmp_path / "runs.db") as runner:
+        pass
+    with pytest.raises(RunnerClosed):
+        runner.start(counting())
+
+
+async def test_closing_stops_what_is_driven_to_be_resumed(tmp_path: Path) -> None:
+    """A run in flight when its runner closes is recorded as stopped, and its node runs again."""
+    entered = asyncio.Event()
+    calls: list[int] = []
+
+    async def hang(n: int) -> int:
+        calls.append(n)
+        if len(calls) == 1:
+            entered.set()
+            await asyncio.Event().wait()
+        return n + 1
+
+    graph = Graph("hang", Count)
+    graph.add_node("hang", hang, writes="n")
+    graph.add_path(START, "hang", END)
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(graph, run_id="r")
+        await entered.wait()
+    with pytest.raises(asyncio.CancelledError):
+        await run.result()
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await runner.store.info("r")).status == "stopped"
+        assert (await runner.resume(graph, "r").result()).state.n == 1
+    assert calls == [0, 0]
+
+
+async def test_a_run_is_driven_by_one_runner(tmp_path: Path) -> None:
+    """A second runner on the same database is told who drives it, and can ask for a stop."""
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def wait(n: int) -> int:
+        entered.set()
+        await leave.wait()
+        return n + 1
+
+    graph = Graph("wait", Count)
+    graph.add_node("wait", wait, writes="n")
+    graph.add_edge(START, "wait")
+    graph.add_edge("wait", END, when=iterations("wait") >= 2)
+    graph.add_edge("wait", "wait")
+    async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
+        run = first.start(graph, run_id="r")
+        await entered.wait()
+        with pytest.raises(RunIsDriven):
+            await second.resume(graph, "r").result()
+        with pytest.raises(RunIsDriven):
+            await first.resume(graph, "r").result()
+        leave.set()
+        assert (await run.result()).state.n == 2
+
+
+async def test_a_stop_asked_by_another_process_arrives(tmp_path: Path) -> None:
+    """A message in the inbox stops the run at its next safe point, and is consumed with the step."""
+    entered = asyncio.Event()
+
+    async def turn(n: int) -> int:
+        entered.set()
+        await asyncio.sleep(0.01)
+        return n + 1
+
+    graph = Graph("turn", Count)
+    graph.add_node("turn", turn, writes="n")
+    graph.add_edge(START, "turn")
+    graph.add_edge("turn", END, when=value("n") < 0)
+    graph.add_edge("turn", "turn")
+    async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
+        run = first.start(graph, run_id="r")
+        await entered.wait()
+        await second.stop("r")
+        result = await run.result()
+        assert result.status == "stopped"
+        assert result.stop is not None
+        assert result.stop.reason == "asked"
+        assert await first.store.inbox(["r"]) == []
+
+
+class Work(BaseModel):
+    done: str = ""
+    errors: Annotated[list[Failure], append] = []
+
+
+async def test_retries_keep_their_visit_and_their_key() -> None:
+    """Each attempt is recorded; the idempotency key and the random draws stay the same."""
+    keys: list[tuple[str, int, float]] = []
+
+    async def flaky(ctx: Context) -> str:
+        keys.append((ctx.idempotency_key, ctx.attempt, ctx.random.random()))
+        if len(keys) < 3:
+            message = "not yet"
+            raise OSError(message)
+        return "ok"
+
+    graph = Graph("flaky", Work)
+    graph.add_node("flaky", flaky, writes="done", retry=Retry(attempts=3, initial_seconds=0))
+    graph.add_path(START, "flaky", END)
+    async with Runner() as runner:
+        run = runner.start(graph)
+        assert (await run.result()).state.done == "ok"
+        kinds = [s.kind for s in await runner.history(run.id)]
+    assert kinds == ["started", "attempt", "attempt", "node"]
+    assert [k[1] for k in keys] == [1, 2, 3]
+    assert len({(k[0], k[2]) for k in keys}) == 1
+
+
+async def test_a_failed_edge_leads_on_with_the_error() -> None:
+    """The next node may take `error`, and the errors field has it."""
+
+    async def bad() -> str:
+        message = "broken"
+        raise KeyError(message)
+
+    async def mend(error: Failure) -> str:
+        return f"mended {error.kind} of {error.path}"
+
+    graph = Graph("mend", Work, errors="errors")
+    graph.add_node("bad", bad, writes="done")
+    graph.add_node("mend", mend, writes="done")
+    graph.add_edge(START, "bad")
+    graph.add_edge("bad", "mend", when=failed(LookupError))
+    graph.add_edge("bad", END)
+    graph.add_edge("mend", END)
+    result = await graph.run()
+    assert result.state.done == "mended KeyError of bad"
+    assert [e.kind for e in result.state.errors] == ["KeyError"]
+
+
+async def test_a_sync_node_runs_in_a_thread_and_a_timeout_waits_for_it() -> None:
+    """No retry starts before the thread of the attempt that timed out has ended."""
+    import threading
+
+    running = 0
+    most = 0
+    lock = threading.Lock()
+    release = threading.Event()
+
+    def block() -> str:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        release.wait(0.05)
+        with lock:
+            running -= 1
+        return "late"
+
+    graph = Graph("block", Work)
+    graph.add_node(
+        "block", block, writes="done", timeout_seconds=0.01, retry=Retry(attempts=2, initial_seconds=0), fallback="gave up"
+    )
+    graph.add_path(START, "block", END)
+    result = await graph.run()
+    assert result.state.done == "gave up"
+    assert most == 1
+
+
+async def test_a_node_that_changes_what_it_was_given_fails() -> None:
+    """The mutation is named, not retried, and the value is what the record says."""
+
+    async def spoil(seen: list[int]) -> int:
+        seen.append(1)
+        return 5
+
+    graph = Graph("spoil", Count)
+    graph.add_node("spoil", spoil, writes="n", retry=Retry(attempts=3, initial_seconds=0))
+    graph.add_path(START, "spoil", END)
+    with pytest.raises(RunFailed, match="changed seen in place") as caught:
+        await graph.run(Count(seen=[7]))
+    assert caught.value.result.state == Count(n=0, seen=[7])
+    assert caught.value.result.error is not None
+    assert (caught.value.result.error.kind, caught.value.result.error.attempt) == ("mutated_input", 1)
+
+
+async def test_assigning_to_the_whole_state_is_caught() -> None:
+    """A node that sets a field of the state it was given would lose the write silently."""
+
+    async def spoil(state: Count) -> int:
+        state.n = 9
+        return 5
+
+    graph = Graph("spoil", Count)
+    graph.add_node("spoil", spoil, writes="n")
+    graph.add_path(START, "spoil", END)
+    with pytest.raises(RunFailed, match="changed n in place"):
+        await graph.run()
+
+
+async def test_resources_are_built_once_and_closed_with_the_runner() -> None:
+    """Async context managers are entered for the first run and left when the runner closes."""
+    log: list[str] = []
+
+    class Search:
+        async def __aenter__(self) -> "Search":
+            log.append("open")
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            log.append("close")
+
+        def find(self) -> str:
+            return "found"
+
+    async def look(search: Search) -> str:
+        return search.find()
+
+    graph = Graph("look", Work, resources={"search": Search})
+    graph.add_node("look", look, writes="done")
+    graph.add_path(START, "look", END)
+    async with Runner() as runner:
+        for _ in range(2):
+            assert (await runner.start(graph).result()).state.done == "found"
+    assert log == ["open", "close"]
+
+    class Fake:
+        def find(self) -> str:
+            return "faked"
+
+    async with Runner(resources={"search": Fake()}) as runner:
+        assert (await runner.start(graph).result()).state.done == "faked"
+
+
+async def test_a_changed_graph_goes_on_where_the_run_still_fits(tmp_path: Path) -> None:
+    """A new field with a default and a new edge are recorded as changes; a removed position is refused with a diff."""
+    graph = counting(trouble={2: ValueError("stop here")})
+    async with Runner(tmp_path / "runs.db") as runner:
+        with pytest.raises(RunFailed):
+            await runner.start(graph, Count(), run_id="r").result()
+
+        class More(Count):
+            extra: str = "new"
+
+        changed = counting(until=4)
+        changed.state = More
+        result = await runner.resume(changed, "r").result()
+        assert result.state == More(n=4, seen=[1, 2, 3, 4], extra="new")
+        resumed = next(s for s in await runner.history("r") if s.kind == "resumed")
+        assert "field extra: none → str" in resumed.data["changes"]

@@ -1,0 +1,59 @@
+"""Stores on new files that close themselves, and other processes that end with the test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from graphengine.stores.sqlite import SQLiteStore
+from tests.stores.support import Clock, OpenStore, OtherProcess
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a database may be made."""
+    return tmp_path / "runs.db"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+async def open_store(path: Path) -> AsyncIterator[OpenStore]:
+    """Opens stores, on `path` unless told otherwise, and closes them at the end."""
+    opened: list[SQLiteStore] = []
+
+    async def opening(where: Path = path, /, **options: object) -> SQLiteStore:
+        store = SQLiteStore(where, **{"synchronous": "NORMAL", **options})  # type: ignore[arg-type]  # its options
+        opened.append(store)
+        await store.open()
+        return store
+
+    yield opening
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def store(open_store: OpenStore) -> SQLiteStore:
+    """An open store on a new file."""
+    return await open_store()
+
+
+@pytest.fixture
+def start_process(path: Path) -> Iterator[Callable[[], OtherProcess]]:
+    """Starts processes that drive runs of the database at `path`."""
+    started: list[OtherProcess] = []
+
+    def starting() -> OtherProcess:
+        started.append(OtherProcess(path))
+        return started[-1]
+
+    yield starting
+    for process in started:
+        process.kill()

@@ -1,0 +1,66 @@
+"""A process for tests to talk to: it drives runs of one database as the lines on its stdin say, and answers each.
+
+Lines: `create RUN`, `claim RUN`, `append RUN SEQ`, `steps RUN`, `close`, `limit BYTES` (the largest file it may
+write). Answers: `ok …`, or `error CODE`. It lives until its stdin ends or it is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+from pathlib import Path
+
+from graphengine.errors import GraphEngineError
+from graphengine.stores.base import Append
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing.store_kit import append, new_run, step
+
+
+class Driver:
+    """The runs it drives and their fences."""
+
+    def __init__(self, store: SQLiteStore) -> None:
+        self.store = store
+        self.fences: dict[str, int] = {}
+
+    async def obey(self, words: list[str]) -> str:
+        """Do one line; what it answers."""
+        match words:
+            case ["create", run_id]:
+                self.fences[run_id] = await new_run(self.store, run_id)
+            case ["claim", run_id]:
+                self.fences[run_id] = await self.store.claim(run_id)
+            case ["append", run_id, seq]:
+                added = Append(run_id, self.fences[run_id], [step(int(seq), value="x" * 1000)], "running")
+                await append(self.store, added)
+            case ["release", run_id]:
+                await self.store.release(run_id, self.fences.pop(run_id))
+            case ["steps", run_id]:
+                return f"ok {len(await self.store.steps(run_id))}"
+            case ["limit", max_bytes]:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (int(max_bytes), resource.RLIM_INFINITY))
+            case ["close"]:
+                await self.store.close()
+            case _:
+                return "error unknown_line"
+        return "ok"
+
+
+async def main(path: Path) -> None:
+    """Obey until stdin ends."""
+    store = SQLiteStore(path, synchronous="NORMAL")
+    await store.open()
+    driver = Driver(store)
+    print("ok", flush=True)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        try:
+            answer = await driver.obey(line.split())
+        except GraphEngineError as error:
+            answer = f"error {error.code}"
+        print(answer, flush=True)
+    await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,60 @@
+"""What tests of the SQLite store share: another process, and a clock that tests turn."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from graphengine.stores.sqlite import SQLiteStore
+
+ROOT = Path(__file__).resolve().parents[2]
+
+OpenStore = Callable[..., Awaitable[SQLiteStore]]
+"""Opens a store, on the test's path unless told otherwise, with the options given by name."""
+
+
+class OtherProcess:
+    """A process running `driver.py`."""
+
+    def __init__(self, path: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("driver.py"), path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert self._answer() == "ok"
+
+    def tell(self, line: str) -> str:
+        """Send a line and give the answer."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        stdin.write(line + "\n")
+        stdin.flush()
+        return self._answer()
+
+    def kill(self) -> None:
+        """End it as `kill -9` does, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+class Clock:
+    """Time that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now

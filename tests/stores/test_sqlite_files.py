@@ -1,0 +1,317 @@
+"""The database's file: how it is made, recognised, migrated, read where nothing can be written, and left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from graphengine.errors import (
+    StoreError,
+    StoreMissing,
+    StoreNotADatabase,
+    StoreReadOnly,
+    StoreTooNew,
+)
+from graphengine.stores.base import Append
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, migrate
+from graphengine.stores.sqlite.queries import SQL
+from graphengine.testing.store_kit import append, batch, new_run, refused, same, seqs, step, steps
+from tests.stores.support import OpenStore
+
+FORMATS = Path(__file__).with_name("formats")
+NOBODY = 65534
+
+
+def schema(path: Path) -> list[tuple[str, str, str]]:
+    """Everything that the database declares, and its version."""
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        declared = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_schema").fetchall()
+    return [("version", "", str(version)), *sorted(declared)]
+
+
+def make_database(path: Path, script: str) -> None:
+    """A database made by these statements."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+
+
+async def finished_run(path: Path, count: int = 3) -> None:
+    """A database, closed, with one run."""
+    store = SQLiteStore(path, synchronous="NORMAL")
+    await store.open()
+    await new_run(store, count=count)
+    await store.close()
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder that everybody may read, and a user who may write nothing in it once its mode says so."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    os.seteuid(os.getuid())
+    for each in (folder, *folder.iterdir()):
+        each.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def lock_down(folder: Path) -> None:
+    """Take away the right to write, from this process too."""
+    for each in folder.iterdir():
+        each.chmod(0o444)
+    folder.chmod(0o555)
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+
+
+# -- new files
+
+
+async def test_missing_folders_are_made(tmp_path: Path, open_store: OpenStore) -> None:
+    """A path in a folder that is not there yet is as good as any."""
+    path = tmp_path / "a" / "b" / "runs of % and #?.db"
+    await new_run(await open_store(path))
+    assert path.exists()
+
+
+async def test_a_new_file_is_for_its_user_alone(open_store: OpenStore, path: Path) -> None:
+    """Neither the database nor what lies beside it can be read by others."""
+    await new_run(await open_store())
+    for each in path.parent.iterdir():
+        assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0
+
+
+async def test_many_may_open_a_new_file_at_once(path: Path) -> None:
+    """Stores that find no file at the same time all open one and the same database."""
+    stores = [SQLiteStore(path, synchronous="NORMAL") for _ in range(8)]
+    await asyncio.gather(*(store.open() for store in stores))
+    await asyncio.gather(*(new_run(store, f"r{n}") for n, store in enumerate(stores)))
+    assert len(await stores[0].runs()) == len(stores)
+    await asyncio.gather(*(store.close() for store in stores))
+    assert os.listdir(path.parent) == [path.name]
+
+
+async def test_a_closed_database_is_one_small_file(open_store: OpenStore, path: Path) -> None:
+    """1,000 steps that each append a message of 1 KB to a growing state take at most 2 MB."""
+    store = await open_store()
+    fence = await new_run(store)
+    messages: list[str] = []
+    for seq in range(1, 1001):
+        messages.append("m" * 1024)
+        added = step(seq)._replace(update=[["append", "messages", messages[-1]]])
+        state = {"state": {"messages": messages}}
+        pending = store.append(Append("r", fence, [added], "running", snapshot=lambda state=state: state))
+        if seq % 50 == 0:
+            await pending
+    await store.close()
+    assert os.listdir(path.parent) == [path.name]
+    assert path.stat().st_size <= 2_000_000
+
+
+async def test_an_open_database_that_is_opened_again_keeps_one_version(open_store: OpenStore, path: Path) -> None:
+    """Opening a file a second time changes nothing in it."""
+    await finished_run(path)
+    before = path.read_bytes()
+    store = await open_store()
+    assert (await store.info("r")).seq == 3
+    await store.close()
+    assert schema(path)[0] == ("version", "", str(VERSION))
+    assert len(path.read_bytes()) == len(before)
+
+
+# -- formats
+
+
+@pytest.mark.parametrize("version", range(VERSION + 1))
+async def test_every_version_migrates_to_the_same_schema(
+    open_store: OpenStore, tmp_path: Path, path: Path, version: int
+) -> None:
+    """A database of any version, opened, declares exactly what a new one declares."""
+    old = tmp_path / "old.db"
+    with closing(sqlite3.connect(old, isolation_level=None)) as connection:
+        if version:
+            migrate(connection, old, version)
+    await (await open_store(old)).close()
+    await (await open_store()).close()
+    assert schema(old) == schema(path)
+
+
+@pytest.mark.parametrize("dump", sorted(FORMATS.glob("*.sql")), ids=lambda dump: dump.stem)
+async def test_databases_of_every_version_are_read(open_store: OpenStore, path: Path, dump: Path) -> None:
+    """What was recorded by the code of each version is read by this one."""
+    make_database(path, dump.read_text())
+    store = await open_store()
+    assert [(info.id, info.status, info.seq) for info in await store.runs()] == [
+        ("child", "waiting", 3),
+        ("parent", "finished", 3),
+    ]
+    assert seqs((await store.load("child")).steps) == [1, 2, 3]
+    assert (await store.load("parent")).snapshot == {"seq": 2}
+    assert [message.payload for message in await store.inbox(["child"])] == [{"ok": True}]
+    assert await store.outline("f1") == {"nodes": ["write"]}
+    fence = await store.claim("child")
+    await append(store, batch("child", fence, [step(4)]))
+
+
+def test_there_is_a_recorded_database_of_every_version() -> None:
+    """A new migration comes with a dump of a database of its version."""
+    assert [dump.stem[:4] for dump in sorted(FORMATS.glob("*.sql"))] == [f"{n:04}" for n in range(1, VERSION + 1)]
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ("CREATE TABLE notes (text)", StoreNotADatabase),
+        ("PRAGMA application_id = 77", StoreNotADatabase),
+        (f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION + 1}", StoreTooNew),
+    ],
+)
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_databases_that_are_not_ours_are_left_alone(
+    path: Path, script: str, kind: type[StoreError], read_only: bool
+) -> None:
+    """Another application's database, or one of a newer version, is refused and stays as it is."""
+    make_database(path, script)
+    before = path.read_bytes()
+    with refused(kind) as caught:
+        await SQLiteStore(path, read_only=read_only).open()
+    assert caught[0].repair
+    assert str(path) in str(caught[0])
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("content", [b"x", b"# Notes\n" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_file_that_is_no_database_is_left_alone(path: Path, content: bytes, read_only: bool) -> None:
+    """Any other file is refused and stays as it is."""
+    path.write_bytes(content)
+    with refused(StoreNotADatabase) as caught:
+        await SQLiteStore(path, read_only=read_only).open()
+    assert caught[0].repair
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_folder_is_no_database(tmp_path: Path, read_only: bool) -> None:
+    """The path of a folder, or one through a file, is refused with the repair."""
+    with refused(StoreError) as caught:
+        await SQLiteStore(tmp_path, read_only=read_only).open()
+    assert "folder" in caught[0].message
+    (tmp_path / "file").write_text("text")
+    with refused(StoreError):
+        await SQLiteStore(tmp_path / "file" / "runs.db", read_only=read_only).open()
+
+
+# -- reading only
+
+
+async def test_reading_where_there_is_no_database(path: Path) -> None:
+    """A file that is missing is not made by who only reads."""
+    with refused(StoreMissing) as caught:
+        await SQLiteStore(path.parent / "sub" / "runs.db", read_only=True).open()
+    assert caught[0].message.startswith("no database at")
+    assert caught[0].code == "store_missing"
+    assert list(path.parent.iterdir()) == []
+
+
+async def test_a_reader_leaves_no_trace(path: Path, open_store: OpenStore) -> None:
+    """Reading a closed database makes no file, takes no lease, and refuses to write."""
+    await finished_run(path)
+    reader = await open_store(read_only=True)
+    assert same(await reader.steps("r"), steps(1, 3))
+    assert os.listdir(path.parent) == [path.name]
+    with refused(StoreReadOnly):
+        await reader.claim("r")
+    with refused(StoreReadOnly):
+        await reader.post("r", "answer", 1, "k")
+    await reader.close()
+    assert os.listdir(path.parent) == [path.name]
+
+
+async def test_a_reader_follows_a_writer(path: Path, open_store: OpenStore) -> None:
+    """A reader that was there first sees what is written later, while the writer lives and after."""
+    await finished_run(path)
+    reader = await open_store(read_only=True)
+    assert (await reader.info("r")).seq == 3
+    writer = await open_store()
+    fence = await writer.claim("r")
+    for seq in range(4, 30):
+        await append(writer, batch("r", fence, [step(seq)]))
+        assert (await reader.info("r")).seq == seq
+    await writer.close()
+    assert seqs((await reader.load("r")).steps) == list(range(1, 30))
+    writer = await open_store()
+    await writer.claim("r")
+    await writer.close()
+    assert (await reader.info("r")).fingerprint == "f1"
+
+
+async def test_reading_in_a_folder_that_cannot_be_written(as_nobody: Path) -> None:
+    """A database in a read-only folder can be read, and opening it to write is refused with the repair."""
+    path = as_nobody / "runs.db"
+    await finished_run(path)
+    lock_down(as_nobody)
+    reader = SQLiteStore(path, read_only=True)
+    await reader.open()
+    assert [info.id for info in await reader.runs()] == ["r"]
+    await reader.close()
+    with refused(StoreReadOnly) as caught:
+        await SQLiteStore(path).open()
+    assert caught[0].repair
+    assert os.listdir(as_nobody) == [path.name]
+    with refused(StoreReadOnly):
+        await SQLiteStore(as_nobody / "other.db").open()
+    with refused(StoreReadOnly):
+        await SQLiteStore(as_nobody / "sub" / "other.db").open()
+
+
+async def test_reading_beside_a_live_writer_in_a_folder_that_cannot_be_written(as_nobody: Path) -> None:
+    """A reader that may not write sees what a live writer has recorded so far."""
+    path = as_nobody / "runs.db"
+    writer = SQLiteStore(path, synchronous="NORMAL")
+    await writer.open()
+    await new_run(writer, count=3)
+    lock_down(as_nobody)
+    reader = SQLiteStore(path, read_only=True)
+    await reader.open()
+    assert (await reader.info("r")).seq == 3
+    await reader.close()
+    os.seteuid(os.getuid())
+    as_nobody.chmod(0o755)
+    await writer.close()
+
+
+async def test_a_reader_does_not_bring_a_database_up_to_date(path: Path) -> None:
+    """A database that was never set up holds no runs to read, and stays as it is."""
+    path.touch()
+    with refused(StoreReadOnly) as caught:
+        await SQLiteStore(path, read_only=True).open()
+    assert caught[0].repair
+    assert path.stat().st_size == 0
+
+
+# -- speed that does not depend on how much is stored
+
+
+@pytest.mark.parametrize("name", [name for name in SQL if name not in {"inbox", "lineage"}])
+async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path, name: str) -> None:
+    """Every statement finds its rows by an index and sorts none of them."""
+    del store
+    with closing(sqlite3.connect(path)) as connection:
+        values = [None] * SQL[name].count("?")
+        plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + SQL[name], values)]
+    allowed = ("SCAN run_facts", "SCAN r USING INDEX runs_by_", "SCAN CONSTANT ROW")
+    bad = [line for line in plan if "TEMP B-TREE" in line or ("SCAN" in line and not line.startswith(allowed))]
+    assert not bad, plan

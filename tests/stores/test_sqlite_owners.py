@@ -1,0 +1,210 @@
+"""Who may drive a run, when its driver died, went away, or only seems so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
+from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess
+
+LEASE_SECONDS = 30.0
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    """What a query gives, read beside the store."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def lock_files(path: Path) -> list[str]:
+    """The owners' lock files."""
+    folder = path.with_name(path.name + "-owners")
+    return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+async def test_the_runs_of_a_killed_process_are_free_at_once(
+    store: SQLiteStore, path: Path, start_process: Callable[[], OtherProcess]
+) -> None:
+    """After kill -9 of its driver a run can be claimed without waiting, and its log is what was acknowledged."""
+    other = start_process()
+    assert [other.tell(line) for line in ("create a", "create b", "append a 1", "append a 2")] == ["ok"] * 4
+    with refused(RunIsDriven):
+        await store.claim("a")
+    other.kill()
+    fence = await store.claim("a")
+    await append(store, batch("a", fence, [step(3)]))
+    assert seqs(await store.steps("a")) == [1, 2, 3]
+    await store.claim("b")
+    assert len(rows(path, "SELECT id FROM owners")) == len(lock_files(path)) == 1
+
+
+async def test_a_live_driver_is_named(
+    store: SQLiteStore, path: Path, start_process: Callable[[], OtherProcess]
+) -> None:
+    """The error tells host, process and lease of the driver, and when the lease ends."""
+    other = start_process()
+    other.tell("create a")
+    with refused(RunIsDriven) as caught:
+        await store.claim("a")
+    [(owner, host, pid, expires_at)] = rows(
+        path, "SELECT o.id, host, pid, expires_at FROM owners AS o JOIN runs ON driver = o.id"
+    )
+    error = caught[0]
+    assert isinstance(error, RunIsDriven)
+    assert all(str(part) in error.owner for part in (owner, host, pid))
+    assert error.expires_at == expires_at
+
+
+async def test_a_store_in_the_same_process_is_another_owner(store: SQLiteStore, open_store: OpenStore) -> None:
+    """Two stores of one process do not share their runs, and asking does not hurt the one that drives."""
+    fence = await new_run(store)
+    second = await open_store()
+    for _ in range(3):
+        with refused(RunIsDriven):
+            await second.claim("r")
+    await append(store, batch("r", fence, [step(1)]))
+
+
+async def test_an_owner_without_a_sign_of_life_loses_its_runs(open_store: OpenStore, clock: Clock) -> None:
+    """When its lease ran out, a run may be taken from a process that lives on; that one cannot write any more."""
+    first = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
+    second = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
+    fence = await new_run(first)
+    clock.now += LEASE_SECONDS - 0.001
+    with refused(RunIsDriven):
+        await second.claim("r")
+    clock.now += 0.002
+    assert (await second.info("r")).driver is None
+    higher = await second.claim("r")
+    with refused(LeaseLost):
+        await append(first, batch("r", fence, [step(1)]))
+    await first.release("r", fence)
+    await append(second, batch("r", higher, [step(1)]))
+
+
+async def test_a_renewed_lease_keeps_the_runs(open_store: OpenStore, clock: Clock) -> None:
+    """A sign of life moves the end of the lease, and an owner whose row was removed comes back."""
+    first = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
+    second = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
+    await new_run(first)
+    clock.now += LEASE_SECONDS + 1
+    assert first.lease is not None
+    first.lease.renew()
+    with refused(RunIsDriven):
+        await second.claim("r")
+
+
+async def test_the_lease_is_renewed_while_the_event_loop_is_blocked(open_store: OpenStore, path: Path) -> None:
+    """Signs of life come from a thread, so a loop that is busy for longer than the lease keeps its runs."""
+    await open_store(lease_seconds=0.15)
+    [(first_end,)] = rows(path, "SELECT expires_at FROM owners")
+    connection = sqlite3.connect(path)
+    renewed = "SELECT count(*) FROM owners WHERE expires_at > ?"
+    while connection.execute(renewed, (first_end,)).fetchone() == (0,):
+        pass  # this is the blocked loop; a store without the thread would hang here
+    connection.close()
+
+
+async def test_closing_leaves_nothing_of_the_owner(store: SQLiteStore, open_store: OpenStore, path: Path) -> None:
+    """A closed store has no row, no lock file and no folder, and its runs are free."""
+    await new_run(store)
+    second = await open_store()
+    assert len(lock_files(path)) == 2
+    await store.close()
+    assert len(lock_files(path)) == 1
+    assert rows(path, "SELECT driver FROM runs") == [(None,)]
+    await second.close()
+    assert rows(path, "SELECT * FROM owners") == []
+    assert sorted(os.listdir(path.parent)) == [path.name]
+
+
+async def test_an_owner_of_another_host_is_judged_by_its_lease_alone(store: SQLiteStore, path: Path) -> None:
+    """A lock file that is missing here says nothing about a process that is elsewhere."""
+    fence = await new_run(store)
+    await store.release("r", fence)
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("INSERT INTO owners VALUES ('far', 'elsewhere', 1, 'far.lock', 9e9)")
+        connection.execute("UPDATE runs SET driver = 'far'")
+    with refused(RunIsDriven):
+        await store.claim("r")
+    with connection:
+        connection.execute("UPDATE owners SET expires_at = 1 WHERE id = 'far'")
+    connection.close()
+    assert await store.claim("r") > fence
+
+
+async def test_a_store_of_the_parent_process_refuses_work_after_a_fork(store: SQLiteStore) -> None:
+    """A forked child cannot use its parent's store, and the parent goes on undisturbed."""
+    fence = await new_run(store)
+
+    def use_it() -> int:
+        pending = (store.info("r"), store.claim("r"), store.open())
+        for each in pending:
+            try:
+                each.send(None)
+            except RunnerClosed:
+                each.close()
+            else:
+                return 1
+        try:
+            store.append(batch("r", fence, [step(1)]))
+        except RunnerClosed:
+            return 0
+        return 1
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forks with threads
+        child = os.fork()
+    if child == 0:
+        os._exit(use_it())
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    await append(store, batch("r", fence, [step(1)]))
+
+
+def test_a_process_that_forgets_to_close_ends_all_the_same(path: Path) -> None:
+    """Threads of an open store do not keep a process from ending, and what it recorded is there."""
+    program = Path(__file__).with_name("forgetful.py")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, program, path], check=True, timeout=20, env=environment)
+
+    async def read() -> list[int]:
+        store = SQLiteStore(path)
+        await store.open()
+        await store.claim("r")
+        found = seqs(await store.steps("r"))
+        await store.close()
+        return found
+
+    assert asyncio.run(read()) == [1]
+
+
+@pytest.mark.parametrize("kills", [3])
+async def test_a_run_passes_from_one_killed_process_to_the_next(
+    store: SQLiteStore, start_process: Callable[[], OtherProcess], kills: int
+) -> None:
+    """Each process takes the run over from the one killed before it, and no step is lost or doubled."""
+    await store.release("r", await new_run(store))
+    for n in range(kills):
+        other = start_process()
+        assert other.tell("claim r") == "ok"
+        assert other.tell(f"append r {2 * n + 1}") == "ok"
+        assert other.tell(f"append r {2 * n + 2}") == "ok"
+        other.kill()
+    await store.claim("r")
+    assert seqs(await store.steps("r")) == list(range(1, 2 * kills + 1))
