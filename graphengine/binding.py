@@ -136,7 +136,7 @@ class Binder:
         """The source of a parameter: an input of its name, an input of its path's root, or a field."""
         if name in inputs:
             return inputs[name]
-        root = name.split(".")[0].split("[")[0]
+        root = name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
         if root != name and isinstance(inputs.get(root), str):
             return f"{inputs[root]}{name[len(root) :]}"
         if root in self.state.fields or (root != name and root not in inputs):
@@ -186,7 +186,7 @@ class Binder:
             if isinstance(case, Node):
                 inputs = {**inputs, **(case.options.inputs or {})}
                 case = case.runnable  # noqa: PLW2901 - what the node carries
-            body = self.body(case, declared.options, place)  # type: ignore[arg-type]
+            body = self.body(case, declared.options, place)
             if body is not None:
                 wanted = {p.name for p in body.parameters}
                 choices[value] = self.call(body, {k: v for k, v in inputs.items() if k in wanted}, place)
@@ -285,7 +285,12 @@ def fits(have: Sequence[object], want: object) -> bool:
 
 
 def _fits_one(have: object, want: object) -> bool:
-    if Any in (have, want) or object in (have, want) or isinstance(have, (TypeVar, str)) or isinstance(want, (TypeVar, str)):
+    if (
+        Any in (have, want)
+        or object in (have, want)
+        or isinstance(have, (TypeVar, str))
+        or isinstance(want, (TypeVar, str))
+    ):
         return True
     if get_origin(have) is Annotated or get_origin(want) is Annotated:
         return True

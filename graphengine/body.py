@@ -26,15 +26,29 @@ class Body(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its own name."""
+        ...
+
     @property
-    def kind(self) -> Literal["function", "agent", "pass"]: ...
+    def kind(self) -> Literal["function", "agent", "pass"]:
+        """What it is."""
+        ...
+
     @property
-    def parameters(self) -> Sequence[Parameter]: ...
+    def parameters(self) -> Sequence[Parameter]:
+        """What it reads."""
+        ...
+
     @property
-    def returns(self) -> object: ...
+    def returns(self) -> object:
+        """The annotation of its result."""
+        ...
+
     @property
-    def thread(self) -> bool: ...
+    def thread(self) -> bool:
+        """Whether it blocks."""
+        ...
 
     def call(self, **values: object) -> object:
         """Do it; the result may be awaitable."""
@@ -69,20 +83,25 @@ class FunctionBody:
 
     @property
     def name(self) -> str:
+        """The function's name."""
         return self.injected.name
 
     @property
     def parameters(self) -> Sequence[Parameter]:
+        """What it reads."""
         return self.injected.parameters
 
     @property
     def returns(self) -> object:
+        """The annotation of its result."""
         return self.injected.returns
 
     def call(self, **values: object) -> object:
+        """Call the function."""
         return self.injected.function(**values)
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
+        """Parameters that cannot be injected."""
         return [
             ("bad_parameter", f"{self.name} has {text}, which names no field", "name each field it reads")
             for text in self.injected.variadic
@@ -92,5 +111,4 @@ class FunctionBody:
 def is_async(function: object) -> bool:
     """Whether calling it gives a coroutine."""
     inner = getattr(function, "func", function)  # functools.partial
-    call = getattr(type(inner), "__call__", None)
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(call)
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(type(inner), "__call__", None))  # noqa: B004 - its code is looked at, not whether it has any

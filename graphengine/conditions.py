@@ -1,4 +1,4 @@
-"""Conditions: when a way out is taken. They are values: named, composable with `&`, `|`, `~`, able to explain themselves.
+"""Conditions: when a way out is taken. They are values: named, composable by `&`, `|`, `~`, able to explain themselves.
 
 A condition is evaluated once, when its node has finished, against a `View`; what it said is recorded beside the edge
 and never worked out again. What needs the past (plateaus, counts since a node, changes) is kept as small marks that
@@ -12,10 +12,12 @@ import enum
 import hashlib
 import operator
 from abc import ABC, abstractmethod
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
 
 from pydantic_core import to_json
+from typing_extensions import override
 
 from graphengine.errors import DefinitionError
 from graphengine.injection import Injected
@@ -142,6 +144,7 @@ class Composed(Condition):
     left: Condition
     right: Condition
 
+    @override
     def evaluate(self, view: View) -> tuple[bool, str]:
         held, why = self.left.evaluate(view)
         if held is (self.word == "or"):
@@ -149,9 +152,11 @@ class Composed(Condition):
         second, more = self.right.evaluate(view)
         return second, f"{why} {self.word} {more}"
 
+    @override
     def parts(self) -> Iterable[Condition]:
         return (self.left, self.right)
 
+    @override
     def __str__(self) -> str:
         return " ".join((_inside(self.left, self.word), self.word, _inside(self.right, self.word)))
 
@@ -167,13 +172,16 @@ class Negated(Condition):
 
     of: Condition
 
+    @override
     def evaluate(self, view: View) -> tuple[bool, str]:
         held, why = self.of.evaluate(view)
         return not held, f"not ({why}): {_word(not held)}"
 
+    @override
     def parts(self) -> Iterable[Condition]:
         return (self.of,)
 
+    @override
     def __str__(self) -> str:
         return f"not ({self.of})"
 
@@ -240,6 +248,7 @@ class Fact(Quantity):
         """The nodes it speaks of."""
         return [name for name in (self._node, self._since) if name]
 
+    @override
     def now(self, view: View) -> object:
         if self._name == "iterations":
             if not self._since:
@@ -252,10 +261,12 @@ class Fact(Quantity):
             return (used.get("input_tokens") or 0) + (used.get("output_tokens") or 0)
         return view.usage.get(self._name, 0)
 
-    def needs(self, source: str) -> Iterable[Tracker]:  # noqa: ARG002
+    @override
+    def needs(self, source: str) -> Iterable[Tracker]:
         if self._since:
             yield Tracker(_count_key(self._node, self._since), "count", self._since, self._node)
 
+    @override
     def __str__(self) -> str:
         since = f" since {self._since}" if self._since else ""
         return f"iterations of {self._node}{since}" if self._node else self._name
@@ -270,13 +281,14 @@ class Value(Quantity):
         self.reading = Reading.of(source)
         self.measure = measure
 
+    @override
     def now(self, view: View) -> object:
         if not self.measure:
             return self.reading.read(view)
         if self.reading.path is not None:
             return view.length(self.reading.path)
         made = self.reading.read(view)
-        return len(made) if hasattr(made, "__len__") else None  # type: ignore[arg-type]
+        return len(made) if isinstance(made, Sized) else None
 
     def length(self) -> Value:
         """Its length; None where it has none."""
@@ -302,6 +314,7 @@ class Value(Quantity):
         function = self.reading.function
         return function.function if function is not None else self.reading.text
 
+    @override
     def __str__(self) -> str:
         return f"length of {self.reading.text}" if self.measure else self.reading.text
 
@@ -320,6 +333,7 @@ class Comparison(Condition):
         self._tail = sign if sign in ("is true", "is none") else f"{sign} {_shown(other)}"
         self._compare = _ORDER.get(sign)
 
+    @override
     def evaluate(self, view: View) -> tuple[bool, str]:
         left = self.quantity.now(view)
         note = ""
@@ -331,7 +345,8 @@ class Comparison(Condition):
                 try:
                     held = bool(self._compare(left, self.other))
                 except TypeError:
-                    held, note = False, f" ({type(left).__name__} cannot be compared with {type(self.other).__name__})"
+                    held = False
+                    note = f" ({type(left).__name__} cannot be compared with {type(self.other).__name__})"
         else:
             held = self._special(left)
         kind = type(left)
@@ -345,16 +360,18 @@ class Comparison(Condition):
             return left is None
         if left is None:
             return False
+        item, container = (left, self.other) if self.operator == "is in" else (self.other, left)
         try:
-            if self.operator == "is in":
-                return left in self.other  # type: ignore[operator]
-            return self.other in left  # type: ignore[operator]
+            held = item in container  # type: ignore[operator]
         except TypeError:
-            return False
+            held = False
+        return held
 
+    @override
     def trackers(self, source: str) -> Iterable[Tracker]:
         return self.quantity.needs(source)
 
+    @override
     def __str__(self) -> str:
         return f"{self._text} {self._tail}"
 
@@ -363,6 +380,7 @@ class Plateau(Condition):
     """Holds where the last `patience` samples were no better than the best before them."""
 
     __slots__ = ("_key", "min_delta", "mode", "patience", "reading", "since")
+    mode: Literal["max", "min"]
 
     def __init__(
         self, source: Source, patience: int, min_delta: float, mode: Literal["max", "min"], since: str | None
@@ -376,6 +394,7 @@ class Plateau(Condition):
         self.patience, self.min_delta, self.mode, self.since = patience, min_delta, mode, since
         self._key = f"plateau:{self.reading.text}:{mode}:{min_delta:g}:{since or ''}"
 
+    @override
     def evaluate(self, view: View) -> tuple[bool, str]:
         mark = view.mark(self._key)
         if not mark:
@@ -385,9 +404,11 @@ class Plateau(Condition):
         compared = f"{self.reading.text} {last} after a best of {best}"
         return held, f"{compared}, {stale} of {self.patience} without gain: {_word(held)}"
 
-    def trackers(self, source: str) -> Iterable[Tracker]:  # noqa: ARG002
+    @override
+    def trackers(self, source: str) -> Iterable[Tracker]:
         yield Tracker(self._key, "plateau", self.since or "", "", self.reading, self.mode, self.min_delta)
 
+    @override
     def __str__(self) -> str:
         patience = f" for {self.patience}" if self.patience > 1 else ""
         return f"{self.reading.text} no longer improves{patience}"
@@ -404,13 +425,16 @@ class Changed(Condition):
     def _key(self, source: str) -> str:
         return f"change:{self.reading.text}:{self.since or source}"
 
+    @override
     def evaluate(self, view: View) -> tuple[bool, str]:
         held = digest_of(self.reading.read(view)) != view.mark(self._key(view.node))
         return held, f"{self}: {_word(held)}"
 
+    @override
     def trackers(self, source: str) -> Iterable[Tracker]:
         yield Tracker(self._key(source), "change", self.since or source, "", self.reading)
 
+    @override
     def __str__(self) -> str:
         return f"{self.reading.text} changed" + (f" since {self.since}" if self.since else "")
 
@@ -423,11 +447,13 @@ class Failed(Condition):
     def __init__(self, types: tuple[type[BaseException], ...]) -> None:
         self.types = types
 
+    @override
     def evaluate(self, view: View) -> tuple[bool, str]:
         names = [exception_name(kind) for kind in self.types]
         held = any(name in view.failure for name in names)
         return held, f"failed with {view.failure[0] if view.failure else 'nothing'}, {self}: {_word(held)}"
 
+    @override
     def __str__(self) -> str:
         return "failed with " + " or ".join(kind.__name__ for kind in self.types)
 
@@ -440,10 +466,12 @@ class Function(Condition):
     def __init__(self, function: Callable[..., object]) -> None:
         self.injected = Injected.of(function)
 
+    @override
     def evaluate(self, view: View) -> tuple[bool, str]:
         held = bool(self.injected.call(view))
         return held, f"{self.injected.name}: {_word(held)}"
 
+    @override
     def __str__(self) -> str:
         return self.injected.name
 
@@ -519,8 +547,11 @@ def failed(*types: type[BaseException]) -> Condition:
     >>> str(failed(ValueError, KeyError))
     'failed with ValueError or KeyError'
     """
-    if not types or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in types):
-        raise DefinitionError(f"failed{types!r}", repair="give exception types: failed(TimeoutError), failed(Exception)")
+    given: tuple[object, ...] = types
+    if not given or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in given):
+        raise DefinitionError(
+            f"failed{types!r}", repair="give exception types: failed(TimeoutError), failed(Exception)"
+        )
     return Failed(types)
 
 

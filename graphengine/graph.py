@@ -6,20 +6,21 @@ problem at once. Declarations are kept in order, since the ways out of a node ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from graphengine.body import HasBody
 from graphengine.conditions import Condition, as_condition
 from graphengine.errors import DefinitionError
 from graphengine.options import END, FAIL, START, Limits, Retry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
+    from graphengine.body import HasBody
     from graphengine.errors import Problem
     from graphengine.plan import Plan
     from graphengine.runner.result import Result
@@ -162,7 +163,7 @@ class Graph(Generic[S]):
         self.version = version
         self.nodes: list[Declared] = []
         self.ways: list[Edge | Switch] = []
-        self._plan: Plan | None = None
+        self._plan: Plan[S] | None = None
 
     def __repr__(self) -> str:
         return f"Graph({self.name!r}, {self.state.__name__}, {len(self.nodes)} nodes)"
@@ -228,7 +229,7 @@ class Graph(Generic[S]):
         """Add an edge without condition between each two neighbours: `add_path(START, "a", "b", END)`."""
         if len(nodes) < 2:  # noqa: PLR2004 - a path joins at least two
             raise DefinitionError(f"add_path{nodes!r} joins nothing", repair="give two nodes or more")
-        for source, target in zip(nodes, nodes[1:], strict=False):
+        for source, target in pairwise(nodes):
             self.add_edge(source, target)
 
     def add_switch(
@@ -250,7 +251,7 @@ class Graph(Generic[S]):
         self._plan = None
         self.ways.append(Switch(source, on, dict(cases), otherwise))
 
-    def compile(self) -> Plan:
+    def compile(self) -> Plan[S]:
         """Check the whole and make the plan that runs follow; kept until the graph is changed.
 
         Raises:
@@ -268,9 +269,7 @@ class Graph(Generic[S]):
 
         return problems_of(self)
 
-    async def run(
-        self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None
-    ) -> Result[S]:
+    async def run(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
         """Run it once in memory. See `Runner` for runs that outlive the process.
 
         Raises:

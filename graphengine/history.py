@@ -53,15 +53,11 @@ def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Dif
             below = f"{path}.{key}" if path else str(key)
             found += differences(before.get(key), after.get(key), below)
         return found
-    if _is_list(before) and _is_list(after):
+    if isinstance(before, list) and isinstance(after, list):
         longest = max(len(before), len(after))
         pairs = [(_at(before, i), _at(after, i), f"{path}[{i}]") for i in range(longest)]
         return [found for old, new, below in pairs for found in differences(old, new, below)]
     return [] if before == after and type(before) is type(after) else [Difference(path, before, after)]
-
-
-def _is_list(value: JsonValue) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _at(values: Sequence[JsonValue], index: int) -> JsonValue:

@@ -27,6 +27,7 @@ Part: TypeAlias = "tuple[str, str | int]"
 _TOKEN: Final = re.compile(r"\.([A-Za-z_]\w*)|\[([^\[\]]+)\]")
 _ROOT: Final = re.compile(r"[A-Za-z_]\w*")
 ANY: Final = (Any,)
+_LISTED: Final = 12  # names in a message; more are noise
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return f"did you mean {near[0]!r}?"
     if not names:
         return ""
-    listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
     return f"known are: {listed}"
 
 
@@ -153,7 +154,7 @@ def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
     return current, ""
 
 
-def _below(member: object, part: Part, names: set[str]) -> object:
+def _below(member: object, part: Part, names: set[str]) -> object:  # noqa: PLR0911 - a case a line
     """The annotation one part below a type; None where it has no such part, whose names are then collected."""
     if member is Any or member is object:
         return Any

@@ -7,7 +7,7 @@ what is wrong; the core reads it. A plan holds no state of any run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -18,11 +18,11 @@ from graphengine.state import Put
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.conditions import Condition, Reading, Tracker
-    from graphengine.records import JsonValue
-    from graphengine.errors import Problem
     from graphengine.body import Body
+    from graphengine.conditions import Condition, Reading, Tracker
+    from graphengine.errors import Problem
     from graphengine.options import Limits, Retry
+    from graphengine.records import JsonValue
     from graphengine.state import StateType
     from graphengine.view import View
 
@@ -123,7 +123,7 @@ class Writer:
         if isinstance(result, BaseModel):
             given = {name: getattr(result, name) for name in sorted(result.model_fields_set)}
         elif hasattr(result, "keys"):
-            given = dict(result)  # type: ignore[call-overload]
+            given = dict(cast("Mapping[str, object]", result))
         else:
             raise InvalidUpdate(
                 f"{node} returned {type(result).__name__}, and it writes several fields",

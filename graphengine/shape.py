@@ -30,7 +30,7 @@ def can_reach(goals: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str
     return {node for goal in goals for node in reachable_from(goal, back)}
 
 
-def bounded_loops_only(out: Mapping[str, Sequence[str]], forced: Mapping[str, Sequence[str]]) -> list[str]:
+def unbounded_loop(out: Mapping[str, Sequence[str]], forced: Mapping[str, Sequence[str]]) -> list[str]:
     """The nodes of a loop that nothing forces to end; empty if there is none.
 
     Args:

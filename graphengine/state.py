@@ -11,7 +11,8 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from dataclasses import dataclass, field as dataclass_field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -21,7 +22,7 @@ from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.immutable import is_immutable
 from graphengine.paths import did_you_mean, members
 from graphengine.reducers import OPERATIONS, Replace
-from graphengine.view import View
+from graphengine.view import Held, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=BaseModel)
 
 _PLAIN: Final = (int, str, bool, float)
+_SHOWN: Final = 120  # characters of a value in a message
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
 
 
@@ -83,17 +85,13 @@ class FieldType:
         """
         try:
             if self.own:
-                draft = view.instance()
-                self.model.__pydantic_validator__.validate_assignment(draft, self.name, value)
-                return draft.__dict__[self.name]
-            made = self.single.__pydantic_validator__.validate_python(
-                {self.name: value}, by_name=True, by_alias=False
-            )
+                return self._assigned(value, view)
+            made = self.single.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=False)
         except ValidationError as error:
             raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
         return made.__dict__[self.name]
 
-    def record(self, value: object) -> tuple[JsonValue, object]:
+    def record(self, value: object, view: View) -> tuple[JsonValue, object]:
         """The value as the record keeps it, and the typed value that the record gives back.
 
         Raises:
@@ -103,7 +101,7 @@ class FieldType:
             return value, value
         try:
             body = self._dump(value)
-            back = self._load(body)
+            back = self._load(body, view)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise NotRecordable(
                 f"the record of {self.name!r} cannot carry {_short(value)}: {_first_line(error)}",
@@ -118,7 +116,7 @@ class FieldType:
             )
         return from_json(body)[self.name], back
 
-    def build(self, record: JsonValue) -> object:
+    def build(self, record: JsonValue, view: View) -> object:
         """The typed value of a record.
 
         Raises:
@@ -127,7 +125,7 @@ class FieldType:
         if self.plain is type(record):
             return record
         try:
-            return self._load(to_json({self.name: record}))
+            return self._load(to_json({self.name: record}), view)
         except (ValidationError, ValueError) as error:
             raise InvalidUpdate(
                 f"the recorded value of {self.name!r} does not fit its type: {_first_line(error)}",
@@ -151,7 +149,7 @@ class FieldType:
         replaced = isinstance(update, Replace)
         value = update.value if isinstance(update, Replace) else update
         if replaced or self.reducer is None:
-            record, typed = self.record(self.validate(value, view))
+            record, typed = self.record(self.validate(value, view), view)
             return ("set", self.name, record), typed
         if self.operation in ("append", "extend", "merge") and not self.constrained:
             return self._part(view, value)
@@ -159,7 +157,7 @@ class FieldType:
 
     def _part(self, view: View, value: object) -> tuple[Op, object]:
         part = [value] if self.operation == "append" else value
-        record, typed = self.record(self.validate(part, view))
+        record, typed = self.record(self.validate(part, view), view)
         if self.operation == "append":
             return ("append", self.name, record[0]), typed[0]  # type: ignore[index]
         return (str(self.operation), self.name, record), typed
@@ -175,7 +173,7 @@ class FieldType:
                 where=f"field {self.name}",
                 repair=f"return what {reducer}(old, new) can join, or Replace(value)",
             ) from error
-        record, typed = self.record(self.validate(joined, view))
+        record, typed = self.record(self.validate(joined, view), view)
         if self.operation == "add" and type(value) in (int, float) and typed == joined and is_plain(typed):
             return ("add", self.name, value), typed
         if self.operation == "append" and typed[:-1] == (old or []):  # type: ignore[index]
@@ -187,24 +185,29 @@ class FieldType:
         part = {update.key: update.value}
         if self.constrained:
             old = view.get(self.name) or {}
-            record, typed = self.record(self.validate({**old, **part}, view))  # type: ignore[dict-item]
+            record, typed = self.record(self.validate({**old, **part}, view), view)  # type: ignore[dict-item]
             return ("set", self.name, record), typed
-        record, typed = self.record(self.validate(part, view))
+        record, typed = self.record(self.validate(part, view), view)
         ((key, item),) = record.items()
         return ("put", self.name, key, item), typed
 
     def _dump(self, value: object) -> bytes:
         if self.own:
-            draft = self.model.model_construct()
-            draft.__dict__[self.name] = value
-            return self.model.__pydantic_serializer__.to_json(
-                draft, include={self.name}, by_alias=False, round_trip=True
-            )
-        draft = self.single.model_construct()
-        draft.__dict__[self.name] = value
-        return self.single.__pydantic_serializer__.to_json(draft, by_alias=False, round_trip=True, warnings="error")
+            whole = self.model.model_construct(None, **{self.name: value})
+            only = {self.name}
+            return self.model.__pydantic_serializer__.to_json(whole, include=only, by_alias=False, round_trip=True)
+        alone = self.single.model_construct(None, **{self.name: value})
+        return self.single.__pydantic_serializer__.to_json(alone, by_alias=False, round_trip=True, warnings="error")
 
-    def _load(self, body: bytes) -> object:
+    def _assigned(self, value: object, view: View) -> object:
+        """The value after the state's own validators, which may look at the other fields."""
+        draft = self.model.model_construct(None, **view.beside(self.name))
+        self.model.__pydantic_validator__.validate_assignment(draft, self.name, value)
+        return draft.__dict__[self.name]
+
+    def _load(self, body: bytes, view: View) -> object:
+        if self.own:
+            return self._assigned(from_json(body)[self.name], view)
         made = self.single.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
         return made.__dict__[self.name]
 
@@ -274,9 +277,7 @@ class StateType(Generic[S]):
         try:
             return self.model.model_validate(given, by_name=True, by_alias=True)
         except ValidationError as error:
-            raise InputError(
-                f"the state does not fit {self.model.__name__}: {explain(error)}", where=where
-            ) from error
+            raise InputError(f"the state does not fit {self.model.__name__}: {explain(error)}", where=where) from error
 
     def apply(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
         """Validate and record updates, and lay them over the view.
@@ -317,7 +318,7 @@ class StateType(Generic[S]):
         for name, field in self.fields.items():
             value = made.__dict__[name]
             if name in written or value != before[name]:
-                record, new = field.record(value)
+                record, new = field.record(value, view)
                 ops.append(_as_append(field, record, new, before[name]) or ("set", name, record))
                 typed.append(new[-1] if ops[-1][0] == "append" else new)  # type: ignore[index]
                 view.set_new(name, new)
@@ -325,15 +326,15 @@ class StateType(Generic[S]):
 
     def rebuild(self, records: Mapping[str, JsonValue]) -> S:
         """A fresh instance made from records, validated where they still fit, as they are where they do not."""
-        values: dict[str, object] = {}
-        for name, field in self.fields.items():
-            if name not in records:
-                continue
-            try:
-                values[name] = field.build(records[name])
-            except InvalidUpdate:
-                values[name] = records[name]
-        return self.model.model_construct(**values)
+        values: dict[str, Any] = {}
+        view = View(self, Held(dict(records)))
+        for name in self.fields:
+            if name in records:
+                try:
+                    values[name] = view.get(name)
+                except InvalidUpdate:
+                    values[name] = records[name]
+        return self.model.model_construct(_fields_set=set(values), **values)
 
 
 def _as_append(field: FieldType, record: JsonValue, new: object, before: object) -> Op | None:
@@ -374,7 +375,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def explain(error: ValidationError) -> str:
-    """pydantic's findings in one line each: the place, what is wrong, and the value."""
+    """What pydantic found: the place, what is wrong, and the value of each."""
     lines = []
     for item in error.errors(include_url=False):
         place = ".".join(str(part) for part in item["loc"]) or "value"
@@ -389,7 +390,7 @@ def type_name(annotation: object) -> str:
 
 def _short(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "…"
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _first_line(error: BaseException) -> str:
@@ -413,7 +414,7 @@ def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
 def _field_type(model: type[BaseModel], name: str, info: FieldInfo, *, own: bool) -> FieldType:
     reducers = reducers_of(info)
     others = [item for item in info.metadata if not inspect.isroutine(item)]
-    config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})  # type: ignore[typeddict-item]
+    config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a field may shadow a name of BaseModel; the user's own model warned already
         single = create_model(f"{model.__name__}.{name}", __config__=config, **{name: (info.annotation, info)})  # type: ignore[call-overload]

@@ -35,15 +35,15 @@ from graphengine.graph import END, FAIL, START, Edge, Graph, Switch
 from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, NodePlan, Plan, SwitchWay, Way, Writer
 from graphengine.reducers import append
-from graphengine.shape import bounded_loops_only, can_reach, reachable_from
+from graphengine.shape import can_reach, reachable_from, unbounded_loop
 from graphengine.state import StateType, reducers_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.conditions import Reading
-    from graphengine.records import JsonValue
     from graphengine.graph import Declared
+    from graphengine.records import JsonValue
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _ORDERED: Final = (">=", "<=", ">", "<")
@@ -82,6 +82,9 @@ class _Compiler:
     def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
         self.problems.append(Problem(code, where, message, repair, warning))
 
+    def _unknown_node(self, name: str, where: str, *also: str) -> None:
+        self.report("unknown_node", where, f"unknown node {name!r}", did_you_mean(name, [*self.names, *also]))
+
     def plan(self) -> Plan[Any] | None:
         graph = self.graph
         state = self._state()
@@ -119,7 +122,7 @@ class _Compiler:
         )
 
     def _state(self) -> StateType[Any] | None:
-        model = self.graph.state
+        model: object = self.graph.state
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             self.report("bad_state", "state", f"{model!r} is no pydantic model", "declare class State(BaseModel)")
             return None
@@ -136,7 +139,7 @@ class _Compiler:
         try:
             state = StateType.of(model)
         except (PydanticUserError, PydanticSchemaGenerationError) as error:
-            self.report("not_recordable", f"state {model.__name__}", str(error).splitlines()[0], "use types JSON carries")
+            self.report("not_recordable", f"state {model.__name__}", _first_line(error), "use types JSON carries")
             return None
         for name, field in state.fields.items():
             self._field(model, name, field.info, field.single)
@@ -154,11 +157,13 @@ class _Compiler:
             if kind is not None and reducers[0].__module__ == append.__module__ and kind not in (*kinds, Any):
                 self.report("bad_reducer", where, f"{reducers[0].__name__} needs a {kind.__name__}", "change the type")
         if info.exclude:
-            self.report("not_recordable", where, "it is excluded from JSON, so a resumed run would lose it", "keep it in")
+            self.report(
+                "not_recordable", where, "it is excluded from JSON, so a resumed run would lose it", "keep it in"
+            )
         try:
             single.model_json_schema(mode="serialization")
         except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
-            self.report("not_recordable", where, str(error).splitlines()[0], "use a type that JSON can carry")
+            self.report("not_recordable", where, _first_line(error), "use a type that JSON can carry")
         if _has_plain_bytes(single.__pydantic_core_schema__):
             self.report(
                 "not_recordable",
@@ -172,7 +177,9 @@ class _Compiler:
         for name in self.names:
             where = f"node {name}"
             if name in (START, END, FAIL) or not _NAME.fullmatch(name):
-                self.report("bad_name", where, f"{name!r} cannot be a node's name", "use an identifier; title= for text")
+                self.report(
+                    "bad_name", where, f"{name!r} cannot be a node's name", "use an identifier; title= for text"
+                )
             if name in seen:
                 self.report("duplicate_node", where, "two nodes have this name", "rename one")
             seen.add(name)
@@ -198,7 +205,9 @@ class _Compiler:
         if declared.source in (END, FAIL):
             self.report("bad_edge", where, f"nothing leaves {declared.source}", "remove it")
         elif declared.source != START and declared.source not in self.names:
-            self.report("unknown_node", where, f"unknown node {declared.source!r}", did_you_mean(declared.source, self.names))
+            self.report(
+                "unknown_node", where, f"unknown node {declared.source!r}", did_you_mean(declared.source, self.names)
+            )
         if isinstance(declared, Edge):
             targets = [declared.target]
         else:
@@ -207,7 +216,9 @@ class _Compiler:
             if target == START:
                 self.report("bad_edge", where, "nothing enters START", "name the first node instead")
             elif target not in (END, FAIL) and target not in self.names:
-                self.report("unknown_node", where, f"unknown node {target!r}", did_you_mean(target, [*self.names, END, FAIL]))
+                self.report(
+                    "unknown_node", where, f"unknown node {target!r}", did_you_mean(target, [*self.names, END, FAIL])
+                )
 
     def _cases(self, declared: Switch, reading: Reading, where: str) -> None:
         values = _closed_values(self._types(reading, where))
@@ -244,7 +255,7 @@ class _Compiler:
             self.trackers[tracker.key] = tracker
             for name in (tracker.since, tracker.node):
                 if name and name != START and name not in self.names:
-                    self.report("unknown_node", where, f"unknown node {name!r}", did_you_mean(name, self.names))
+                    self._unknown_node(name, where)
 
     def _leaf(self, leaf: Condition, where: str) -> None:
         if isinstance(leaf, Function):
@@ -254,7 +265,7 @@ class _Compiler:
         elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Fact):
             for name in leaf.quantity.names:
                 if name not in self.names:
-                    self.report("unknown_node", where, f"unknown node {name!r}", did_you_mean(name, self.names))
+                    self._unknown_node(name, where)
         elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Value):
             reading = leaf.quantity.reading
             if self.binder.reading(_source(reading), where) is not None and not leaf.quantity.measure:
@@ -264,9 +275,11 @@ class _Compiler:
         if not types or any(t in (Any, object) for t in types):
             return
         values = _closed_values(types)
-        others = leaf.other if leaf.operator == "is in" else (leaf.other,)
+        others: tuple[object, ...] = (leaf.other,)
+        if leaf.operator == "is in" and isinstance(leaf.other, tuple):
+            others = leaf.other
         if leaf.operator in ("==", "!=", "is in") and values is not None:
-            for other in others:  # type: ignore[union-attr]
+            for other in others:
                 if other is not None and not any(other == getattr(v, "value", v) or other == v for v in values):
                     near = did_you_mean(str(other), [str(getattr(v, "value", v)) for v in values])
                     self.report("wrong_comparison", where, f"'{leaf}' can never hold", near)
@@ -333,7 +346,9 @@ class _Compiler:
         for name, node in nodes.items():
             where = f"node {name}"
             if name not in reached:
-                self.report("unreachable", where, "nothing leads here from START", f"add_edge(…, {name!r}), or remove it")
+                self.report(
+                    "unreachable", where, "nothing leads here from START", f"add_edge(…, {name!r}), or remove it"
+                )
             if not node.ways:
                 self.report("dead_end", where, "it has no way out", f"add_edge({name!r}, END)")
             elif name not in ending:
@@ -341,7 +356,9 @@ class _Compiler:
             elif not any(_always(way) or _exhaustive(way, self._types) for way in node.ways):
                 text = "if none of its conditions holds, the run fails with no_way_out"
                 self.report("no_otherwise", where, text, "add a way without a condition", warning=True)
-        loops = bounded_loops_only(out, {n: [t for w in p.ways if _forces(w) for t in _targets(w)] for n, p in nodes.items()})
+        loops = unbounded_loop(
+            out, {n: [t for w in p.ways if _forces(w) for t in _targets(w)] for n, p in nodes.items()}
+        )
         if loops:
             text = f"nothing forces the loop {' → '.join(loops)} to end"
             repair = "add a way out with iterations(…) or plateau(…); only the limit of steps ends it now"
@@ -351,7 +368,12 @@ class _Compiler:
         graph = self.graph
         for name in graph.resources:
             if name in state.fields or name in ("ctx", "state", "error", "result"):
-                self.report("name_clash", f"resource {name}", "a field or a reserved name is called that", "rename it")
+                self.report(
+                    "name_clash",
+                    f"resource {name}",
+                    f"{name!r} is the name of a field, or reserved",
+                    "rename the resource",
+                )
         for name in graph.keep or ():
             if name not in state.fields:
                 self.report("unknown_field", "keep=", f"unknown field {name!r}", did_you_mean(name, state.fields))
@@ -403,6 +425,10 @@ def _way_outline(way: Edge | Switch) -> dict[str, JsonValue]:
     if way.condition is not None and is_on_failure(way.condition):
         facts["failure"] = True
     return facts
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _by_trigger(

@@ -6,6 +6,8 @@ being decided, its own updates lie over them (`set_new`, `add_items`) and nothin
 
 from __future__ import annotations
 
+from collections.abc import Sized
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphengine.paths import walk
@@ -13,8 +15,8 @@ from graphengine.paths import walk
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.records import JsonValue
     from graphengine.paths import Path
+    from graphengine.records import JsonValue
     from graphengine.state import StateType
 
 MISSING: Final = object()
@@ -28,6 +30,16 @@ class FrameFacts(Protocol):
     typed: dict[str, object]
     counts: dict[str, int]
     marks: dict[str, JsonValue]
+
+
+@dataclass(slots=True)
+class Held:
+    """Records alone, where there is no frame to speak of."""
+
+    values: dict[str, JsonValue]
+    typed: dict[str, object] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    marks: dict[str, JsonValue] = field(default_factory=dict)
 
 
 class View:
@@ -95,7 +107,7 @@ class View:
         typed = self._frame.typed
         value = typed.get(name, MISSING)
         if value is MISSING:
-            value = typed[name] = self._state.fields[name].build(self._frame.values.get(name))
+            value = typed[name] = self._state.fields[name].build(self._frame.values.get(name), self)
         return value
 
     def read(self, path: Path) -> object:
@@ -114,7 +126,7 @@ class View:
         if items is not None and not path.parts and path.root not in self._new:
             return len(self.before(path.root) or ()) + len(items)  # type: ignore[arg-type]
         value = path.walk(self.get(path.root))
-        return len(value) if hasattr(value, "__len__") else None  # type: ignore[arg-type]
+        return len(value) if isinstance(value, Sized) else None
 
     def set_new(self, name: str, value: object) -> None:
         """Lay a new value over a field."""
@@ -127,6 +139,15 @@ class View:
             self._new[name] = [*(self._new[name] or ()), *items]  # type: ignore[misc]
         else:
             self._items[name] = [*self._items.get(name, ()), *items]
+
+    def beside(self, name: str) -> dict[str, Any]:
+        """The other fields, for a validator of this one that looks at them.
+
+        Fields that have validators of their own too are there only if they were read before, since reading one may
+        ask for the others.
+        """
+        fields, typed = self._state.fields, self._frame.typed
+        return {n: self.get(n) for n in fields if n != name and (n in typed or n in self._new or not fields[n].own)}
 
     def instance(self) -> object:
         """The whole state as an instance of its model, sharing the fields' values."""

@@ -59,7 +59,7 @@ def write(task: str, findings: Findings, word_budget: int, history: Sequence[Rev
         entries = work.first_draft()
     if history:
         entries = work.revise(entries, history[-1])
-    return work.markdown(work.fit(entries, word_budget))
+    return work.markdown(entries)
 
 
 def _no_material(findings: Findings) -> str:
@@ -193,9 +193,14 @@ class _Desk:
             kept.append(best if is_area else replace(best, topic=CAVEATS_TITLE))
         return kept
 
-    def _missing(self, entries: Sequence[_Entry]) -> list[str]:
+    def _missing(self, entries: Sequence[_Entry], terms: Sequence[str] | None = None) -> list[str]:
+        """Return which of the terms, by default those of findings and task, no entry mentions."""
         texts = [stem_sequence(entry.text) for entry in entries]
-        return [term for term in self._wanted if not any(mentions(text, term) for text in texts)]
+        return [
+            term
+            for term in (self._wanted if terms is None else terms)
+            if not any(mentions(text, term) for text in texts)
+        ]
 
     def _brings(self, entry: _Entry, missing: Sequence[str]) -> list[str]:
         text = stem_sequence(entry.text)
@@ -204,7 +209,7 @@ class _Desk:
     def _add_terms(self, entries: Sequence[_Entry], terms: Sequence[str]) -> list[_Entry]:
         """Add the facts that bring most of the missing terms, one after the other."""
         kept = list(entries)
-        missing = [term for term in terms if term in self._missing(kept)]
+        missing = self._missing(kept, terms)
         while missing:
             ranked = [
                 (len(self._brings(entry, missing)), -entry.fact.rank, entry)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypeVar
 
 from graphengine.agents.prompts import fill, holes, labelled
 from graphengine.agents.scope import CURRENT
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Model
 
-T = TypeVar("T")
+T = TypeVar("T", default=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,6 @@ def _bad_hole(hole: str) -> bool:
     except DefinitionError:
         return True
     return False
-
 
 
 __all__ = ["Agent", "AgentBody"]

@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     from graphengine.conditions import Tracker
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Snapshot
-    from graphengine.records import JsonValue, Op
     from graphengine.plan import NodePlan, Plan, Way
+    from graphengine.records import JsonValue, Op
 
 
-class StaleEvent(Exception):  # noqa: N818 - it is no error of the user's
+class StaleEvent(Exception):
     """The event belongs to a visit or attempt that is over."""
 
 
@@ -66,7 +66,7 @@ def decide(plan: Plan[Any], snapshot: Snapshot, event: Event) -> Step:
     return _EVENTS[type(event)](plan, snapshot, event)
 
 
-def _begun(plan: Plan[Any], snapshot: Snapshot, event: Begun) -> Step:
+def _begun(plan: Plan[Any], snapshot: Snapshot, event: Begun) -> Step:  # noqa: ARG001 - every event is decided by one signature
     frame = Frame(values=dict(event.values), typed=dict(event.typed))
     view = View(plan.state, frame)
     changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
@@ -93,8 +93,10 @@ def _default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Jso
     """Digests of the defaults, which `changed` compares with before its node was left for the first time."""
     if not changes:
         return {}
-    fields = plan.state.fields.values()
-    defaults = {f.name: None if f.info.is_required() else f.info.get_default(call_default_factory=True) for f in fields}
+    defaults: dict[str, object] = {}
+    for field in plan.state.fields.values():
+        required = field.info.is_required()
+        defaults[field.name] = None if required else field.info.get_default(call_default_factory=True)
     view = View(plan.state, Frame(typed=defaults))
     return {t.key: digest_of(t.reading.read(view)) for t in changes if t.reading is not None}
 
@@ -115,7 +117,7 @@ def _node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> 
     if frame.phase == "fallback":
         data["fallback"] = True
         data["error"] = frame.cause
-    _facts(plan, snapshot, view, event)
+    _facts(snapshot, view, event)
     _track(plan, view, event.node, change.ops)
     return _leave(plan, snapshot, event, view, change.ops, change.typed, data)
 
@@ -184,7 +186,7 @@ def _fallback_value(
     except Exception as error:  # noqa: BLE001 - user code of any kind
         text = f"the fallback does not fit: {error}; it stood in for {failure['kind']}: {failure['message']}"
         return _gone_wrong(plan, snapshot, event, {**data, "error": {**failure, "message": text}})
-    _facts(plan, snapshot, view, event)
+    _facts(snapshot, view, event)
     _track(plan, view, event.node, change.ops)
     return _leave(plan, snapshot, event, view, change.ops, change.typed, {**data, "fallback": True})
 
@@ -194,7 +196,7 @@ def _gone_wrong(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, data: di
     node = plan.nodes[event.node]
     view = View(plan.state, snapshot.frames[event.frame])
     failure = data["error"]
-    _facts(plan, snapshot, view, event)
+    _facts(snapshot, view, event)
     view.failure = event.error.names
     try:
         taken = _way_out(node.failure_ways, view, node.name) if node.failure_ways else None
@@ -240,7 +242,7 @@ def _failed_run(failure: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {"status": "failed", "stop": stop}
 
 
-def _resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
+def _resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:  # noqa: ARG001 - every event is decided by one signature
     data: dict[str, JsonValue] = {"limits": dict(event.limits), "fingerprint": event.fingerprint}
     if event.crashed:
         data["crashed"] = True
@@ -249,7 +251,7 @@ def _resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
     return Step(snapshot.seq + 1, "resumed", event.now, update=tuple(event.refit), data=data)
 
 
-def _stop_asked(plan: Plan[Any], snapshot: Snapshot, event: StopAsked) -> Step:
+def _stop_asked(plan: Plan[Any], snapshot: Snapshot, event: StopAsked) -> Step:  # noqa: ARG001 - every event is decided by one signature
     stop = {"reason": event.reason, "label": "", "condition": "", "explanation": event.explanation}
     return Step(snapshot.seq + 1, "stopped", event.now, data={"status": "stopped", "stop": stop})
 
@@ -342,7 +344,7 @@ def _frame(snapshot: Snapshot, event: NodeFinished | NodeFailed) -> Frame:
     return frame
 
 
-def _facts(plan: Plan[Any], snapshot: Snapshot, view: View, event: NodeFinished | NodeFailed) -> None:
+def _facts(snapshot: Snapshot, view: View, event: NodeFinished | NodeFailed) -> None:
     """Tell the view what conditions may ask beside the state."""
     view.node = view.completing = event.node
     view.usage = add_usage(snapshot.usage, event.usage) if event.usage else snapshot.usage
@@ -372,9 +374,7 @@ def _sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
             if sample is None:
                 continue
             mark = view.mark(tracker.key)
-            if not mark:
-                view.new_marks[tracker.key] = [sample, sample, 0]
-            elif better(sample, mark[0], tracker):
+            if not mark or better(sample, mark[0], tracker):
                 view.new_marks[tracker.key] = [sample, sample, 0]
             else:
                 view.new_marks[tracker.key] = [mark[0], sample, mark[2] + 1]

@@ -26,8 +26,9 @@ def _task(frame: Frame) -> Task:
         return Task(frame.id, frame.at, frame.visit, frame.attempt, "leave", 0.0)
     if frame.crashes >= CRASHES:
         return Task(frame.id, frame.at, frame.visit, frame.attempt, "crash_loop", 0.0)
-    mode = "run" if frame.phase == "ready" else "fallback"
-    return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, frame.due)
+    if frame.phase == "fallback":
+        return Task(frame.id, frame.at, frame.visit, frame.attempt, "fallback", frame.due)
+    return Task(frame.id, frame.at, frame.visit, frame.attempt, "run", frame.due)
 
 
 def limit_reached(snapshot: Snapshot) -> str:

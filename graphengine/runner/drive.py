@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Snapshot, Task
     from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
     from graphengine.plan import Plan
+    from graphengine.records import JsonValue
     from graphengine.runner.clock import Clock
     from graphengine.runner.execute import TaskRunner
     from graphengine.runner.run import Run
@@ -79,7 +79,9 @@ class Driver:
                 self.show(NodeBegan(task.node, task.node, task.visit, task.attempt, self._clock.now()))
             event = await tasks.run(task)
             step = self.decide(event)
-            pending = self._store.append(Append(snapshot.run_id, self.fence, (step,), snapshot.status, (), self._record))
+            pending = self._store.append(
+                Append(snapshot.run_id, self.fence, (step,), snapshot.status, (), self._record)
+            )
             if pending is not None:
                 await pending
             elif step.at - self._turn > _TURN_SECONDS:

@@ -69,7 +69,7 @@ class TaskRunner:
         token = CURRENT.set(context)
         try:
             if task.mode == "crash_loop":
-                raise _crash_loop(task, frame)
+                return self._failed(task, began, _crash_loop(task, frame), context, choice)
             node = self._plan.nodes[task.node]
             view = View(self._plan.state, frame)
             if task.mode == "fallback" and node.fallback is not None and node.fallback.call is not None:
@@ -139,12 +139,13 @@ class TaskRunner:
     async def _bounded(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
         """Call under a timeout, and in a thread if the body blocks. A thread is waited for: it cannot be ended."""
         loop = asyncio.get_running_loop()
+        limit = asyncio.timeout(timeout_seconds)
         thread: asyncio.Future[object] | None = None
         if call.body.thread:
             bound = functools.partial(contextvars.copy_context().run, functools.partial(call.body.call, **values))
             thread = loop.run_in_executor(self._threads(), bound)
         try:
-            async with asyncio.timeout(timeout_seconds) as limit:
+            async with limit:
                 result = await asyncio.shield(thread) if thread is not None else call.body.call(**values)
                 if inspect.isawaitable(result):
                     result = await result

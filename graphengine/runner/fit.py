@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.core.snapshot import Snapshot
-    from graphengine.records import JsonValue, Op
     from graphengine.plan import Plan
+    from graphengine.records import JsonValue, Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,11 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
         )
     if snapshot.fingerprint == plan.fingerprint:
         return Refit()
-    problems: list[str] = []
-    for frame in snapshot.frames.values():
-        if frame.phase != "ended" and frame.at and frame.at not in plan.nodes:
-            problems.append(f"the run stands at node {frame.at!r}, which the graph no longer has")
+    problems = [
+        f"the run stands at node {frame.at!r}, which the graph no longer has"
+        for frame in snapshot.frames.values()
+        if frame.phase != "ended" and frame.at and frame.at not in plan.nodes
+    ]
     ops, misfits = _state(plan, snapshot)
     problems.extend(misfits)
     changes = differences(outline or {}, plan.outline)
@@ -74,17 +75,18 @@ def _state(plan: Plan[Any], snapshot: Snapshot) -> tuple[list[Op], list[str]]:
         if default is PydanticUndefined:
             problems.append(f"field {name!r} is new and has no default")
         else:
-            ops.append(("set", name, field.record(default)[0]))
+            ops.append(("set", name, field.record(default, view)[0]))
     return ops, problems
 
 
 def differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> list[str]:
     """What differs between two outlines, a line each."""
-    lines: list[str] = []
     before, after = old.get("state", {}), new.get("state", {})
-    for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name):
-            lines.append(f"field {name}: {before.get(name, 'none')} → {after.get(name, 'none')}")
+    lines = [
+        f"field {name}: {before.get(name, 'none')} → {after.get(name, 'none')}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
     for title, key in (("node", "nodes"), ("way", "ways")):
         olds, news = [_line(x) for x in old.get(key, ())], [_line(x) for x in new.get(key, ())]
         lines += [f"{title} gone: {line}" for line in olds if line not in news]

@@ -20,7 +20,7 @@ from graphengine.paths import did_you_mean
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.drive import Driver
 from graphengine.runner.execute import TaskRunner
-from graphengine.runner.fit import refit
+from graphengine.runner.fit import Refit, refit
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.run import Run, StepRecorded
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
     from graphengine.models.base import Model
     from graphengine.plan import Plan
+    from graphengine.records import JsonValue
     from graphengine.stores.base import Store
 
 S = TypeVar("S", bound=BaseModel)
@@ -57,7 +57,7 @@ class Runner:
         clock: Tells the time; a test may turn its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a whole program's runs share
         self,
         store: str | PathLike[str] | Store | None = None,
         *,
@@ -153,7 +153,7 @@ class Runner:
         run.start(self._go_on(run, plan, limits))
         return run
 
-    def branch(
+    def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
         graph: Graph[S],
         run_id: str,
@@ -266,7 +266,9 @@ class Runner:
         fence = await self.store.claim(run.id)
         try:
             snapshot = await load_snapshot(self.store, run.id, None)
-            outline = None if snapshot.fingerprint == plan.fingerprint else await self.store.outline(snapshot.fingerprint)
+            outline = (
+                None if snapshot.fingerprint == plan.fingerprint else await self.store.outline(snapshot.fingerprint)
+            )
             fitted = refit(plan, snapshot, outline)
         except BaseException:
             await self.store.release(run.id, fence)
@@ -275,11 +277,13 @@ class Runner:
         driver.fence = fence
         wanted = as_limits(limits) if limits is not None else snapshot.limits
         crashed = snapshot.status == "running"
-        step = driver.decide(
-            Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops)
-        )
+        step = driver.decide(Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops))
         await driver.append([step], fingerprint=plan.fingerprint if fitted.changes else None)
         return await self._drive(run, driver, [])
+
+    async def _refit(self, plan: Plan[Any], snapshot: Snapshot) -> Refit:
+        same = snapshot.fingerprint == plan.fingerprint
+        return refit(plan, snapshot, None if same else await self.store.outline(snapshot.fingerprint))
 
     async def _branch_off(  # noqa: PLR0913 - what a branch begins with
         self,
@@ -292,8 +296,7 @@ class Runner:
     ) -> Result[S]:
         await self.store.open()
         snapshot = await load_snapshot(self.store, parent, at)
-        outline = None if snapshot.fingerprint == plan.fingerprint else await self.store.outline(snapshot.fingerprint)
-        fitted = refit(plan, snapshot, outline)
+        fitted = await self._refit(plan, snapshot)
         if snapshot.status == "finished":
             raise RunNotResumable(
                 f"run {parent} had finished at step {at}, so nothing is left to run there",

@@ -1,10 +1,10 @@
 """When to write a whole snapshot of a run, so that log and snapshots together cost O(1) a step.
 
-A snapshot is worth writing once at least `MIN_ROWS` steps were recorded since the last one and their bytes
-are at least `MIN_RATIO` times those of the snapshot itself: then all snapshots together take at most half of
-what the log takes, and loading a run reads one snapshot and a tail in proportion to it. How large a snapshot
-would be is not known until one was made, so a store asks for one when the last known size says it is time,
-and keeps the new size if it was too early.
+A snapshot is worth writing once at least `MIN_ROWS` steps were recorded since the last one and their bytes are
+at least `MIN_RATIO` times those of the snapshot itself: then all snapshots together take at most half of what
+the log takes, and loading a run reads one snapshot and a tail in proportion to it. How large a snapshot would be
+is not known until one was made. So a store makes one when the last known size says it is time; if it was too
+early, because the state grew, the next one is made once the log grew by half, so that making costs O(1) too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 
 MIN_ROWS: Final = 256
 MIN_RATIO: Final = 2
+_RETRY_GROWTH: Final = 1.5
 
 
 @dataclass(slots=True)
@@ -23,23 +24,24 @@ class Tail:
     Attributes:
         rows: Steps since the last snapshot.
         row_bytes: Bytes of those steps.
-        state_bytes: Size of the last snapshot made, whether it was written or not; 0 if none is known.
+        due_bytes: How many there must be before a snapshot is made.
     """
 
     rows: int = 0
     row_bytes: int = 0
-    state_bytes: int = 0
+    due_bytes: float = 0
 
     def grow(self, rows: int, row_bytes: int) -> bool:
         """Count new steps; true if a snapshot should be made now and its size be given to `settle`."""
         self.rows += rows
         self.row_bytes += row_bytes
-        return self.rows >= MIN_ROWS and self.row_bytes >= MIN_RATIO * self.state_bytes
+        return self.rows >= MIN_ROWS and self.row_bytes >= self.due_bytes
 
-    def settle(self, state_bytes: int) -> bool:
+    def settle(self, snapshot_bytes: int) -> bool:
         """Take the size of a snapshot just made; true if it is worth writing: the tail then starts anew."""
-        self.state_bytes = state_bytes
-        if self.row_bytes < MIN_RATIO * state_bytes:
+        self.due_bytes = MIN_RATIO * snapshot_bytes
+        if self.row_bytes < self.due_bytes:
+            self.due_bytes = max(self.due_bytes, _RETRY_GROWTH * self.row_bytes)
             return False
         self.rows = self.row_bytes = 0
         return True

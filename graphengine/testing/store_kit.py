@@ -13,8 +13,8 @@ from graphengine.stores.base import Append, RunInfo
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
-    from graphengine.records import JsonValue
     from graphengine.errors import GraphEngineError
+    from graphengine.records import JsonValue
     from graphengine.stores.base import Loaded, Status, Store
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from graphengine import TextFile
 from nodes import researcher, reviewer, writer
 from nodes.article import Findings, Review
@@ -76,3 +77,12 @@ def loop_fixture() -> Callable[..., Loop]:
 def text_fixture() -> Callable[[str], TextFile]:
     """Give one of the texts by name."""
     return source
+
+
+@pytest.fixture(name="sample_loop")
+def sample_loop_fixture() -> Loop:
+    """Run the loop on the example that comes with the workflow."""
+    folder = Path(__file__).parents[2] / "graphs" / "samples" / "write_ahead_log"
+    names = ("logging.md", "recovery.md", "what_a_commit_costs.md")
+    sources = [TextFile(path=name, text=(folder / name).read_text("utf-8")) for name in names]
+    return run_loop((folder / "topic.txt").read_text("utf-8"), sources, 350)

@@ -26,7 +26,7 @@ def test_a_text_about_one_thing_is_named_after_its_file() -> None:
 
 
 def test_equal_headings_of_two_files_stay_apart() -> None:
-    """"Overview" of one file is not "Overview" of the other."""
+    """An overview of one file is not the overview of the other."""
     first = _statements(("Ships", "Overview"), ("Ships", "B"), ("Ships", "C"), file="a.md")
     second = _statements(("Lamps", "Overview"), ("Lamps", "D"), ("Lamps", "E"), file="b.md")
     names = name_areas([*first, *second], [])

@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+
 from nodes.article import Fact, Findings
 from nodes.draft import Claim, Draft, Section, labels, parse, render
 

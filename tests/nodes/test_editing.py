@@ -1,4 +1,5 @@
 import pytest
+
 from nodes.editing import shorten
 
 

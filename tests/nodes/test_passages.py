@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from graphengine import TextFile
 from nodes.passages import Statement, read
 
@@ -106,6 +107,13 @@ def test_a_file_without_an_ending_is_judged_by_its_look() -> None:
 def test_text_without_prose_gives_nothing(text: str, path: str) -> None:
     """No prose, no statements, and no error."""
     assert _read(text, path) == []
+
+
+@pytest.mark.parametrize("path", ["a.md", "a.txt"])
+def test_control_characters_are_blanks(path: str) -> None:
+    """No control character gets into a statement, and so none into a brief or a database."""
+    statements = _read("A kettle\x00 boils water\x1b for tea\x0c in three minutes.\n", path)
+    assert [one.text for one in statements] == ["A kettle boils water for tea in three minutes."]
 
 
 @pytest.mark.parametrize("name", ["sourdough.md", "lighthouses.txt", "gears.md"])

@@ -1,4 +1,5 @@
 import pytest
+
 from nodes.quoting import stands_alone, without_opener
 
 

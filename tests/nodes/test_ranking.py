@@ -1,4 +1,5 @@
 import pytest
+
 from nodes.ranking import rank
 
 SENTENCES = [

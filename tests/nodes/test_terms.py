@@ -28,6 +28,11 @@ def test_weights_of_sentences_count() -> None:
     assert terms.index("ship") < terms.index("tower")
 
 
+def test_forms_of_verbs_come_after_nouns() -> None:
+    """Of two words that are equally frequent, the one that looks like a verb weighs less."""
+    assert key_terms([f"The oil that a pump had emitted at {hour}." for hour in range(8)], [1.0] * 8)[-1] == "emitted"
+
+
 def test_a_short_text_has_terms_too() -> None:
     """In a text of a few sentences a word need not come twice."""
     assert "kettle" in key_terms(["A kettle boils water."], [1.0])

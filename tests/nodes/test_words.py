@@ -1,4 +1,5 @@
 import pytest
+
 from nodes.words import (
     count_words,
     likeness,

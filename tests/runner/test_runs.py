@@ -1,8 +1,9 @@
 """Starting, failing, resuming, branching and stopping runs, over both stores."""
 
 import asyncio
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import pytest
 from pydantic import BaseModel
@@ -367,8 +368,6 @@ async def test_a_failed_edge_leads_on_with_the_error() -> None:
 
 async def test_a_sync_node_runs_in_a_thread_and_a_timeout_waits_for_it() -> None:
     """No retry starts before the thread of the attempt that timed out has ended."""
-    import threading
-
     running = 0
     most = 0
     lock = threading.Lock()
@@ -386,7 +385,12 @@ async def test_a_sync_node_runs_in_a_thread_and_a_timeout_waits_for_it() -> None
 
     graph = Graph("block", Work)
     graph.add_node(
-        "block", block, writes="done", timeout_seconds=0.01, retry=Retry(attempts=2, initial_seconds=0), fallback="gave up"
+        "block",
+        block,
+        writes="done",
+        timeout_seconds=0.01,
+        retry=Retry(attempts=2, initial_seconds=0),
+        fallback="gave up",
     )
     graph.add_path(START, "block", END)
     result = await graph.run()
@@ -430,7 +434,7 @@ async def test_resources_are_built_once_and_closed_with_the_runner() -> None:
     log: list[str] = []
 
     class Search:
-        async def __aenter__(self) -> "Search":
+        async def __aenter__(self) -> Self:
             log.append("open")
             return self
 

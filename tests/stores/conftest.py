@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,8 @@ async def open_store(path: Path) -> AsyncIterator[OpenStore]:
     opened: list[SQLiteStore] = []
 
     async def opening(where: Path = path, /, **options: object) -> SQLiteStore:
-        store = SQLiteStore(where, **{"synchronous": "NORMAL", **options})  # type: ignore[arg-type]  # its options
+        given: dict[str, Any] = {"synchronous": "NORMAL", **options}
+        store = SQLiteStore(where, **given)
         opened.append(store)
         await store.open()
         return store

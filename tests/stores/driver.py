@@ -1,7 +1,8 @@
-"""A process for tests to talk to: it drives runs of one database as the lines on its stdin say, and answers each.
+"""A process for tests to talk to: it obeys the lines on its stdin and answers each.
 
-Lines: `create RUN`, `claim RUN`, `append RUN SEQ`, `steps RUN`, `close`, `limit BYTES` (the largest file it may
-write). Answers: `ok …`, or `error CODE`. It lives until its stdin ends or it is killed.
+It drives runs of one database. Lines: `create RUN`, `claim RUN`, `append RUN SEQ`, `release RUN`, `steps RUN`,
+`close`, `limit BYTES` (the largest file it may write). Answers: `ok …`, or `error CODE`. It lives until its stdin
+ends or it is killed.
 """
 
 from __future__ import annotations
@@ -47,18 +48,23 @@ class Driver:
         return "ok"
 
 
+def answer(line: str) -> None:
+    """Say it at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 async def main(path: Path) -> None:
     """Obey until stdin ends."""
     store = SQLiteStore(path, synchronous="NORMAL")
     await store.open()
     driver = Driver(store)
-    print("ok", flush=True)
+    answer("ok")
     while line := await asyncio.to_thread(sys.stdin.readline):
         try:
-            answer = await driver.obey(line.split())
+            answer(await driver.obey(line.split()))
         except GraphEngineError as error:
-            answer = f"error {error.code}"
-        print(answer, flush=True)
+            answer(f"error {error.code}")
     await store.close()
 
 

@@ -57,4 +57,5 @@ class Clock:
         self.now = 1_000_000.0
 
     def __call__(self) -> float:
+        """The time in epoch seconds."""
         return self.now

@@ -33,13 +33,13 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 def lock_files(path: Path) -> list[str]:
     """The owners' lock files."""
     folder = path.with_name(path.name + "-owners")
-    return sorted(os.listdir(folder)) if folder.exists() else []
+    return sorted(each.name for each in folder.iterdir()) if folder.exists() else []
 
 
 async def test_the_runs_of_a_killed_process_are_free_at_once(
     store: SQLiteStore, path: Path, start_process: Callable[[], OtherProcess]
 ) -> None:
-    """After kill -9 of its driver a run can be claimed without waiting, and its log is what was acknowledged."""
+    """After kill -9 of its driver a run can be claimed at once, and its log is what was acknowledged."""
     other = start_process()
     assert [other.tell(line) for line in ("create a", "create b", "append a 1", "append a 2")] == ["ok"] * 4
     with refused(RunIsDriven):
@@ -80,7 +80,7 @@ async def test_a_store_in_the_same_process_is_another_owner(store: SQLiteStore, 
 
 
 async def test_an_owner_without_a_sign_of_life_loses_its_runs(open_store: OpenStore, clock: Clock) -> None:
-    """When its lease ran out, a run may be taken from a process that lives on; that one cannot write any more."""
+    """Its lease over, a run may be taken from a process that lives on; that one writes no more."""
     first = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
     second = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
     fence = await new_run(first)
@@ -129,7 +129,7 @@ async def test_closing_leaves_nothing_of_the_owner(store: SQLiteStore, open_stor
     assert rows(path, "SELECT driver FROM runs") == [(None,)]
     await second.close()
     assert rows(path, "SELECT * FROM owners") == []
-    assert sorted(os.listdir(path.parent)) == [path.name]
+    assert list(path.parent.iterdir()) == [path]
 
 
 async def test_an_owner_of_another_host_is_judged_by_its_lease_alone(store: SQLiteStore, path: Path) -> None:
@@ -172,7 +172,7 @@ async def test_a_store_of_the_parent_process_refuses_work_after_a_fork(store: SQ
         child = os.fork()
     if child == 0:
         os._exit(use_it())
-    _, status = os.waitpid(child, 0)
+    _, status = os.waitpid(child, 0)  # noqa: ASYNC222  # the child ends at once
     assert os.waitstatus_to_exitcode(status) == 0
     await append(store, batch("r", fence, [step(1)]))
 

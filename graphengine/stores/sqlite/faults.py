@@ -75,21 +75,23 @@ _MEANINGS: Final = {
     sqlite3.SQLITE_NOTADB: _NOT_A_DATABASE,
     sqlite3.SQLITE_CANTOPEN: _CANNOT_OPEN,
 }
+MEDIUM_ERRORS: Final = (sqlite3.OperationalError, sqlite3.InternalError, UnicodeDecodeError)
+"""What sqlite3 raises about the file; the last one where its message quotes damaged text."""
+
 _PRIMARY: Final = 0xFF  # an extended code holds the code of its kind in the low byte
 
 
 def is_of_the_medium(error: Exception) -> bool:
     """Whether the error concerns the file as a whole, and not just the statement that met it."""
-    return isinstance(error, sqlite3.OperationalError | sqlite3.InternalError) or type(error) is sqlite3.DatabaseError
+    return isinstance(error, MEDIUM_ERRORS) or type(error) is sqlite3.DatabaseError
 
 
 def explain(error: Exception, path: Path) -> StoreError:
     """The `StoreError` that tells of this error; the error itself becomes its cause."""
-    if isinstance(error, StoreError):
-        return _copy(error)
     if isinstance(error, OSError):
         return explain_os(error, path)
-    code = getattr(error, "sqlite_errorcode", 0)
+    unknown = sqlite3.SQLITE_CORRUPT if isinstance(error, UnicodeDecodeError) else 0
+    code = getattr(error, "sqlite_errorcode", unknown)
     meaning = _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY) or _OTHER
     found = meaning.error(f"{meaning.message} ({error})", where=str(path), repair=meaning.repair)
     found.__cause__ = error
@@ -106,11 +108,4 @@ def explain_os(error: OSError, path: Path) -> StoreError:
         meaning = _CANNOT_OPEN
     found = meaning.error(f"{meaning.message} ({error})", where=str(path), repair=meaning.repair)
     found.__cause__ = error
-    return found
-
-
-def _copy(error: StoreError) -> StoreError:
-    """One exception for each waiter: raised in several tasks, one would gather all their tracebacks."""
-    found = type(error)(error.message, where=error.where, repair=error.repair)
-    found.__cause__ = error.__cause__ or error
     return found

@@ -20,7 +20,7 @@ SELECT * FROM run_facts WHERE graph = ? AND status = ? AND (created_at, id) < (?
 ORDER BY created_at DESC, id DESC LIMIT ?;
 
 -- name: outline
-SELECT body FROM outlines WHERE fingerprint = ?;
+SELECT CAST(body AS BLOB) FROM outlines WHERE fingerprint = ?;
 
 -- name: keep_outline
 INSERT INTO outlines (fingerprint, body) VALUES (?, ?) ON CONFLICT (fingerprint) DO NOTHING;

@@ -61,7 +61,7 @@ class Reader:
                 async with self._connecting:
                     worker = await self._connected(look)
                 result = await worker.run(partial(in_snapshot, read=read))
-            except (sqlite3.Error, StoreCorrupt) as error:
+            except (sqlite3.Error, UnicodeDecodeError, StoreCorrupt) as error:
                 if self._changed_since(look):
                     continue
                 if isinstance(error, StoreError):

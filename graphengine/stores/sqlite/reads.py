@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 from pydantic_core import from_json, to_json
 
 from graphengine.core.steps import decode_step
-from graphengine.records import JsonValue
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
 from graphengine.stores.sqlite.queries import SQL
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from graphengine.core.steps import Step
+    from graphengine.records import JsonValue
     from graphengine.stores.base import Status
 
 T = TypeVar("T")
@@ -163,13 +163,21 @@ def lineage(
 def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> dict[str, JsonValue]:
     seq = part.shot or 0
     (body,) = connection.execute(SQL["snapshot"], (part.id_of(seq),)).fetchone()
+    return _object(body, f"the snapshot of run {run_id} after step {seq}")
+
+
+def _object(body: bytes, what: str) -> dict[str, JsonValue]:
+    found = _json(body, what)
+    if not isinstance(found, dict):
+        raise _damaged(what, "it is no JSON object")
+    return cast("dict[str, JsonValue]", found)
+
+
+def _json(body: bytes, what: str) -> JsonValue:
     try:
-        snapshot = from_json(body)
+        return from_json(body)
     except ValueError as error:
-        raise _damaged(run_id, f"the snapshot after step {seq}", str(error)) from error
-    if not isinstance(snapshot, dict):
-        raise _damaged(run_id, f"the snapshot after step {seq}", "it is no JSON object")
-    return cast("dict[str, JsonValue]", snapshot)
+        raise _damaged(what, str(error)) from error
 
 
 def _read(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
@@ -186,17 +194,17 @@ def _read(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], af
             try:
                 found.append(decode_step(seq, body))
             except (ValueError, KeyError, TypeError) as error:
-                raise _damaged(run_id, f"step {seq}", str(error) or type(error).__name__) from error
+                raise _damaged(f"step {seq} of run {run_id}", f"{type(error).__name__}: {error}") from error
     if expected != upto + 1:
-        raise _damaged(run_id, f"step {expected}", "its row is missing")
+        raise _damaged(f"step {expected} of run {run_id}", "its row is missing")
     return found
 
 
-def _damaged(run_id: str, what: str, why: str) -> StoreCorrupt:
+def _damaged(what: str, why: str) -> StoreCorrupt:
     return StoreCorrupt(
-        f"{what} of run {run_id} cannot be read: {why}",
-        where=f"run {run_id}, {what}",
-        repair="restore a backup, or branch the run at a step before this one",
+        f"{what} cannot be read: {why}",
+        where=what,
+        repair="restore a backup, or branch the run at a step before this one; other runs are not concerned",
     )
 
 
@@ -222,13 +230,16 @@ def runs(connection: sqlite3.Connection, page: Page, now: float) -> list[RunInfo
 def outline(connection: sqlite3.Connection, fingerprint: str) -> dict[str, JsonValue] | None:
     """The outline kept under this fingerprint."""
     row = connection.execute(SQL["outline"], (fingerprint,)).fetchone()
-    return None if row is None else from_json(row[0])
+    return None if row is None else _object(row[0], f"the outline of graph {fingerprint}")
 
 
 def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:
     """The messages that wait for these runs, oldest first."""
     rows = connection.execute(SQL["inbox"], (to_json(list(run_ids)).decode(),))
-    return [Message(message_id, run_id, kind, from_json(payload)) for message_id, run_id, kind, payload in rows]
+    return [
+        Message(message_id, run_id, kind, _json(payload, f"message {message_id} to run {run_id}"))
+        for message_id, run_id, kind, payload in rows
+    ]
 
 
 def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:

@@ -137,7 +137,7 @@ class SQLiteStore:
         except BaseException as error:
             await worker.close()
             lease.release_lock()
-            if isinstance(error, sqlite3.Error | OSError):
+            if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
                 raise explain(error, path) from error
             raise
         self._writer, self.lease = worker, lease

@@ -31,6 +31,8 @@ class _Connection(sqlite3.Connection):
     def __init__(self, pieces: deque[Callable[[sqlite3.Connection], None]], *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # what sqlite3.connect was given
         self._pieces = pieces
+        # A damaged name must not keep the other rows of a list from being read.
+        self.text_factory = partial(str, encoding="utf-8", errors="replace")
 
     def commit(self) -> None:
         self._pieces.popleft()(self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
-from graphengine.stores.snapshots import Tail
+from graphengine.stores.snapshots import MIN_RATIO, Tail
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
 
@@ -184,7 +184,8 @@ def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
         low = part.low
         if part.shot is not None:
             low = part.shot
-            (found.state_bytes,) = connection.execute(SQL["snapshot_bytes"], (part.id_of(part.shot),)).fetchone()
+            (size,) = connection.execute(SQL["snapshot_bytes"], (part.id_of(low),)).fetchone()
+            found.due_bytes = MIN_RATIO * size
         rows, row_bytes = connection.execute(SQL["steps_bytes"], (part.id_of(low), part.id_of(part.high))).fetchone()
         found.rows += rows
         found.row_bytes += row_bytes

@@ -1,0 +1,197 @@
+"""`key=value` on the command line as values of a state, by the types of its fields.
+
+A field whose values are all texts (str, dates, paths, text enums) takes the value as it stands; it is never parsed.
+Any other field takes JSON; where a text is one of several possibilities, what is no JSON is a text. A list takes a
+JSON array whole, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, the file's
+text for a text field, and JSON read from the file for any other; `@@` at the start stands for a literal `@`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+
+from pydantic_core import from_json
+
+from graphengine.errors import InputError
+from graphengine.files import TextFile
+from graphengine.paths import did_you_mean, members
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from graphengine.records import JsonValue
+
+_DEPTH: Final = 20  # how far references of a schema are followed
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the values of a type are written on the command line.
+
+    Attributes:
+        kinds: The JSON types it takes; empty for any.
+        file: The TextFile class that it takes, if it does.
+        item: The form of its items, if it is a list.
+    """
+
+    kinds: frozenset[str]
+    file: type[TextFile] | None = None
+    item: Form | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether every value is a text, so that nothing is parsed."""
+        return self.kinds - {"null"} == {"string"}
+
+
+def forms_of(state: type[BaseModel]) -> dict[str, Form]:
+    """The form of each field of a state that compiled."""
+    schema = state.model_json_schema(by_alias=False)
+    definitions = schema.get("$defs", {})
+    properties = schema.get("properties", {})
+    return {
+        name: _form(properties.get(name, {}), definitions, info.annotation) for name, info in state.model_fields.items()
+    }
+
+
+def parse_pairs(pairs: Sequence[str], forms: Mapping[str, Form], option: str) -> dict[str, object]:
+    """The values of `key=value` pairs.
+
+    Args:
+        pairs: As they were given.
+        forms: The forms of the fields that may be named.
+        option: The option they came with, for errors.
+
+    Raises:
+        InputError: A pair without `=`, an unknown key, a key given twice, a value that is no JSON, an unreadable file.
+    """
+    values: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, raw = pair.partition("=")
+        where = f"{option} {key}={_short(raw)}" if equals else f"{option} {_short(pair)}"
+        if not equals:
+            raise InputError(f"{_short(pair)!r} has no '='", where=where, repair=f"write {option} key=value")
+        form = forms.get(key)
+        if form is None:
+            raise InputError(f"unknown input {key!r}", where=where, repair=did_you_mean(key, forms))
+        known = values.get(key)
+        if form.item is not None and not (raw == "null" and "null" in form.kinds):
+            values[key] = [*(known if isinstance(known, list) else ()), *_items(raw, form.item, where)]
+        elif key in values:
+            raise InputError(f"{key!r} is given twice, and is no list", where=where, repair="give it once")
+        else:
+            values[key] = _value(raw, form, where)
+    return values
+
+
+def _items(raw: str, item: Form, where: str) -> list[object]:
+    """What one occurrence adds to a list."""
+    if raw.startswith("@") and not raw.startswith("@@"):
+        if item.file is not None or item.is_text:
+            return [_value(raw, item, where)]
+        found = _parsed(_read(raw[1:], where), item, where)
+        return found if isinstance(found, list) else [found]
+    try:
+        found = from_json(raw, allow_inf_nan=False)
+    except ValueError:
+        return [_value(raw, item, where)]
+    return found if isinstance(found, list) else [_value(raw, item, where)]
+
+
+def _value(raw: str, form: Form, where: str) -> object:
+    if raw.startswith("@@"):
+        raw = raw[1:]
+    elif raw.startswith("@"):
+        text = _read(raw[1:], where)
+        if form.file is not None:
+            return form.file(path=raw[1:], text=text)
+        return text if "string" in form.kinds else _parsed(text, form, where)
+    return raw if form.is_text else _parsed(raw, form, where)
+
+
+def _parsed(text: str, form: Form, where: str) -> JsonValue:
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        if "string" in form.kinds:
+            return text
+        raise InputError(f"the value is no JSON: {error}", where=where, repair=_repair(form)) from error
+
+
+def _repair(form: Form) -> str:
+    if form.file is not None:
+        return "name a file: key=@file"
+    if form.kinds - {"null"} == {"boolean"}:
+        return "write true or false"
+    if form.kinds and form.kinds <= {"integer", "number", "null"}:
+        return "write a number"
+    if "object" in form.kinds:
+        return """write JSON, in quotes for the shell: 'key={"name": "value"}', or key=@file"""
+    return """write JSON, in quotes for the shell; a text needs quotes of its own: 'key="text"'"""
+
+
+def _read(name: str, where: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"the file {name} is no UTF-8 text: {error.reason} at byte {error.start}",
+            where=where,
+            repair="save it as UTF-8",
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"the file {name!r} cannot be read: {reason}",
+            where=where,
+            repair="name a file that exists; a text that begins with @ is written with @@",
+        ) from error
+
+
+def _form(schema: Mapping[str, Any], definitions: Mapping[str, Any], annotation: object) -> Form:
+    branches = list(_branches(schema, definitions, _DEPTH))
+    kinds = frozenset(kind for branch in branches for kind in _kinds(branch))
+    any_kind = any(not _kinds(branch) for branch in branches)
+    item = None
+    if {m for m in members(annotation) if m is not type(None)} == {Decimal}:
+        kinds = frozenset(("string",))  # as JSON, a number would lose digits
+    if kinds - {"null"} == {"array"}:
+        arrays = [branch for branch in branches if "array" in _kinds(branch)]
+        arguments = [a for m in members(annotation) if get_origin(m) is not dict for a in get_args(m)]
+        item = _form(arrays[0].get("items") or {}, definitions, arguments[0] if arguments else object)
+    return Form(frozenset() if any_kind else kinds, _text_file(annotation), item)
+
+
+def _branches(schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> list[Mapping[str, Any]]:
+    """The alternatives of a schema, references followed."""
+    if depth and "$ref" in schema:
+        name = str(schema["$ref"]).rsplit("/", 1)[-1]
+        return _branches(definitions.get(name, {}), definitions, depth - 1)
+    alternatives = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+    if depth and alternatives:
+        return [found for part in alternatives for found in _branches(part, definitions, depth - 1)]
+    return [schema]
+
+
+def _kinds(schema: Mapping[str, Any]) -> list[str]:
+    given = schema.get("type")
+    if given is not None:
+        return [given] if isinstance(given, str) else list(given)
+    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    return ["string" if isinstance(value, str) else "number" for value in values]
+
+
+def _text_file(annotation: object) -> type[TextFile] | None:
+    for member in members(annotation):
+        if isinstance(member, type) and issubclass(member, TextFile):
+            return member
+    return None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 - what fits a line beside the rest

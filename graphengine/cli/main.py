@@ -1,0 +1,121 @@
+"""The command `graphengine`: its commands by name, and what an exit code means.
+
+Only click loads for `--help`; each command is a module of this package that loads when it is used. `Program.main`
+is the frame around every command: it sets stdout aside under `--json`, and turns whatever is raised into one screen
+of text, or one JSON document, and an exit code.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+
+import click
+
+from graphengine import __version__
+from graphengine.cli.session import Exit, Interrupted, Session, exit_code_of, unexpected
+from graphengine.cli.terminal import Channel, reserved_stdout
+from graphengine.errors import GraphEngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS: Final = {
+    "run": "Run a graph and record every step.",
+    "resume": "Go on with a run after a crash, a stop, a failure or a reached limit.",
+    "branch": "Begin a new run behind a step of another one.",
+    "stop": "Stop a run that another process drives, at its next safe point.",
+    "runs": "List the recorded runs.",
+    "show": "Show a run: its steps, its state, what it cost.",
+    "check": "List everything that is wrong with a graph.",
+    "render": "Draw a graph or a run.",
+}
+
+
+class UsageProblem(GraphEngineError):
+    """The command line itself cannot be followed."""
+
+    code = "usage"
+
+
+class Program(click.Group):
+    """The group of commands, loaded one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of a run's life."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        return cast("click.Command", import_module(f"graphengine.cli.{cmd_name}").command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - click's own
+        """Run the command line and exit with its code."""
+        given = options.pop("args", None) if not args else args[0]
+        options.update(zip(("prog_name", "complete_var"), args[1:], strict=False))
+        words: list[str] = [str(word) for word in (sys.argv[1:] if given is None else given)]
+        options["standalone_mode"] = False
+        flags = set(words[: words.index("--")] if "--" in words else words)
+        with ExitStack() as stack:
+            wants_json = "--json" in flags
+            stdout = stack.enter_context(reserved_stdout()) if wants_json else sys.stdout
+            out, err = Channel(stdout, must_arrive=True), Channel(sys.stderr, must_arrive=False)
+            session = Session(out, err, json=wants_json, debug="--debug" in flags)
+            code = self._guarded(session, words, options)
+        sys.exit(int(code))
+
+    def _guarded(self, session: Session, words: Sequence[str], options: dict[str, Any]) -> int:
+        try:
+            found = super().main(args=words, obj=session, **options)
+        except click.ClickException as error:
+            return _misused(session, error)
+        except (click.Abort, KeyboardInterrupt):
+            session.fail(Interrupted("interrupted"))
+            return Exit.INTERRUPTED
+        except GraphEngineError as error:
+            return _failed(session, error)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without --debug
+            return _failed(session, unexpected(error))
+        return found if isinstance(found, int) else Exit.FINISHED
+
+
+def _failed(session: Session, error: GraphEngineError) -> int:
+    try:
+        session.fail(error)
+    except GraphEngineError as unheard:
+        session.tell(unheard)
+    return exit_code_of(error)
+
+
+def _misused(session: Session, error: click.ClickException) -> int:
+    if not session.json:
+        error.show(file=sys.stderr)
+        return Exit.USAGE
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    where = context.command_path if context is not None else ""
+    repair = f"see `{where} --help`" if where else ""
+    session.fail(UsageProblem(error.format_message(), where=where, repair=repair))
+    return Exit.USAGE
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="graphengine")
+def main() -> None:
+    """Define workflows of agents as graphs; run, resume, branch, look at and draw them.
+
+    \b
+    Exit codes: 0 finished, 1 the run failed, 2 usage, input or compile error, 3 waiting, 4 stopped,
+    5 store error, 6 driven by another process, 130 interrupted.
+    """

@@ -1,0 +1,79 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphengine.options import Limits
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_LIMITS: Final = ("steps", "tokens", "cost_usd", "seconds")
+
+database = click.option(
+    "--db",
+    "database",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="The database of runs; checkpoints/runs.db of the project if not given.",
+)
+output = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the result of a finished run to this file: a text as it is, anything else as JSON.",
+)
+limit = click.option(
+    "--limit",
+    "limits",
+    metavar="NAME=NUMBER",
+    multiple=True,
+    help="Stop at steps=…, tokens=…, cost_usd=… or seconds=…; 'none' lifts a limit.",
+)
+graph = click.option(
+    "--graph", "reference", metavar="FILE[:NAME]", help="The run's graph, where its name alone does not lead to it."
+)
+
+
+def common(function: F) -> F:
+    """Add `--json` and `--debug`, which the session has read already."""
+    for name, text in (("--debug", "Show tracebacks."), ("--json", "Write one JSON document to stdout.")):
+        function = click.option(name, is_flag=True, expose_value=False, help=text)(function)
+    return function
+
+
+def limits_from(given: Sequence[str], base: Limits) -> Limits:
+    """Limits with those that were given in place of the base's.
+
+    Raises:
+        click.BadParameter: One that is not understood.
+    """
+    from dataclasses import replace
+
+    named: dict[str, Any] = {}
+    for pair in given:
+        name, _, text = pair.partition("=")
+        if name not in _LIMITS:
+            raise click.BadParameter(f"{pair!r}: name one of {', '.join(_LIMITS)}, as steps=50", param_hint="--limit")
+        named[name] = _number(name, text)
+    return replace(base, **named)
+
+
+def _number(name: str, text: str) -> float | None:
+    if text.lower() == "none":
+        return None
+    try:
+        number = int(text) if name in ("steps", "tokens") else float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < float("inf"):
+        kind = "whole number" if name in ("steps", "tokens") else "number"
+        raise click.BadParameter(f"{name}={text}: give a {kind} of 0 or more, or none", param_hint="--limit")
+    return number

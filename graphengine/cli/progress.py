@@ -1,0 +1,144 @@
+"""What a person sees while a run moves: a line when a node starts, and a line or two when it ends."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.cli.terminal import one_line
+from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.cli.terminal import Channel, Part
+    from graphengine.core.steps import Step
+    from graphengine.records import JsonValue, Op
+    from graphengine.runner.run import Event
+
+OFFLINE: Final = "offline: rule-based agents, no language model"
+
+_VERBS: Final = {"started": "bold", "done": "green", "retry": "yellow", "fallback": "yellow", "failed": "bold red"}
+
+
+class Progress:
+    """Shows the events of one run on a channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, NodeBegan):
+            attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
+            self._line("started", event.path, f" (visit {event.visit}{attempt})")
+        elif isinstance(event, Emitted):
+            self._line("emit", event.path, f": {one_line(_compact(event.data))}")
+        elif isinstance(event, StepRecorded):
+            self._step(event.step)
+
+    def _step(self, step: Step) -> None:
+        if step.kind == "attempt":
+            self._attempt(step)
+        elif step.kind == "node":
+            fallback = bool(step.data.get("fallback"))
+            self._ended("fallback" if fallback else "done", step)
+        elif step.kind == "failed":
+            self._ended("failed", step)
+        elif step.kind == "left":
+            self._line("left", step.path, *arrow(step))
+            self._why(step)
+        elif step.kind in ("resumed", "branched"):
+            for change in step.data.get("changes", ()):
+                self._line("changed", f"the graph: {change}")
+
+    def _attempt(self, step: Step) -> None:
+        error = step.data["error"]
+        then = step.data.get("then")
+        wait = f"next attempt in {seconds(max(0.0, step.data.get('due_at', step.at) - step.at))}"
+        told = f" (visit {step.visit}, attempt {step.attempt}) failed in {seconds(step.at - step.began)}"
+        following = "its fallback stands in" if then == "fallback" else wait
+        self._line("retry", step.path, told, f"; {following}")
+        self._line("", one_line(f"{error['kind']}: {error['message']}"))
+
+    def _ended(self, verb: str, step: Step) -> None:
+        choice = f", chose {step.data['choice']}" if step.data.get("choice") else ""
+        told = f" (visit {step.visit}{choice}) in {seconds(step.at - step.began)}"
+        self._line(verb, step.path, told, *arrow(step))
+        error = step.data.get("error")
+        if error:
+            stands_in = "it stands in for " if verb == "fallback" else ""
+            self._line("", one_line(f"{stands_in}{error['kind']}: {error['message']}"))
+        self._why(step)
+
+    def _why(self, step: Step) -> None:
+        why = step.data.get("why")
+        if why and why != "otherwise":
+            self._line("", (one_line(why, 1000), "dim"))
+
+    def _line(self, verb: str, first: Part, *rest: Part) -> None:
+        path: Part = (first, "bold") if isinstance(first, str) and verb else first
+        self._channel.line((f"{verb:<9}", _VERBS.get(verb, "dim")), path, *rest)
+
+
+def arrow(step: Step) -> Sequence[Part]:
+    """Where a step leads, and by which edge."""
+    targets = step.data.get("to")
+    if not targets:
+        return ()
+    label = step.data.get("edge")
+    way: list[Part] = [" -> ", (", ".join(targets), "bold")]
+    if label:
+        way += [" ", (f"[{label}]", "cyan")]
+    return way
+
+
+def in_short(update: Sequence[Op], limit: int = 60) -> str:
+    """What a step does to the state, a line for each field."""
+    return "\n".join(_operation(op, limit) for op in update)
+
+
+def _operation(op: Op, limit: int) -> str:
+    kind, field = op[0], op[1]
+    if kind == "put":
+        return f"{field}[{op[2]}] = {one_line(_compact(op[3]), limit)}"
+    sign = "=" if kind in ("set", "reduce") else "+="
+    return f"{field} {sign} {one_line(_compact(op[-1]), limit)}"
+
+
+def _compact(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return value or '""'
+    try:
+        return json.dumps(value, ensure_ascii=False, default=repr)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+
+
+def seconds(duration: float) -> str:
+    """A duration as people read it."""
+    if duration < 0.0995:  # noqa: PLR2004 - from here on two digits of seconds say it as well
+        return f"{max(0.0, duration) * 1000:.0f} ms"
+    if duration < 60:  # noqa: PLR2004
+        return f"{duration:.1f} s" if duration >= 1 else f"{duration:.2f} s"
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes} min {rest} s"
+
+
+def usage_line(usage: Mapping[str, Any]) -> str:
+    """What models did and cost."""
+    calls, offline = usage["calls"], usage["offline_calls"]
+    tokens = (usage["input_tokens"] or 0) + (usage["output_tokens"] or 0)
+    cost = usage["cost_usd"]
+    priced = "cost unknown" if cost is None else f"cost {cost:.4f} USD" if cost else "cost 0 USD"
+    return f"{counted(calls, 'model call')} ({offline} offline), {counted(tokens, 'token')}, {priced}"
+
+
+def counted(number: float, noun: str) -> str:
+    """The number with its noun."""
+    return f"{number:g} {noun}" if number == 1 else f"{number:,g} {noun}s" if number < 1e6 else f"{number:,.0f} {noun}s"  # noqa: PLR2004
+
+
+def is_offline(usage: Mapping[str, Any]) -> bool:
+    """Whether models answered, and none of them was a language model."""
+    return usage["calls"] > 0 and usage["calls"] == usage["offline_calls"]

@@ -1,0 +1,294 @@
+"""Finding graphs: by file, or by name through a project's `[tool.graphengine] graphs`.
+
+A graph's file is run as a module under the name it has below its project's folder, with that folder on `sys.path`;
+no bytecode of it is written. Another file of that name gets a name of its own, so that two never stand for each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import tomllib
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.errors import GraphEngineError, GraphNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import CodeType, ModuleType
+
+    from graphengine.graph import Graph
+
+DATABASE: Final = Path("checkpoints", "runs.db")
+
+
+class GraphFileBroken(GraphEngineError):
+    """A graph's file cannot be read or run."""
+
+    code = "graph_file_broken"
+
+
+class ProjectBroken(GraphEngineError):
+    """A pyproject.toml cannot be understood."""
+
+    code = "project_broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A graph and where it was found.
+
+    Attributes:
+        file: Its file, as it was named or found.
+        module: What running the file gave.
+        reference: How to name it to `--graph`; "" where its name alone is enough to find it from here.
+    """
+
+    graph: Graph[Any]
+    file: Path
+    module: ModuleType
+    reference: str
+
+
+def project_of(start: Path) -> Path | None:
+    """The nearest folder with a pyproject.toml, from a folder up."""
+    start = start.absolute()
+    return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None)
+
+
+def database_of(file: Path | None = None) -> Path:
+    """Where runs are kept if nobody says otherwise: in the project of a graph's file, or in the present one."""
+    root = project_of(file.parent if file is not None else Path.cwd())
+    return (root or Path.cwd()) / DATABASE
+
+
+def graph_files(root: Path) -> list[Path]:
+    """The files of the folders that a project's `[tool.graphengine] graphs` names, in order of name.
+
+    Raises:
+        ProjectBroken: pyproject.toml is no TOML, or says something else there.
+    """
+    place = root / "pyproject.toml"
+    repair = 'write [tool.graphengine] and below it graphs = ["folder"]'
+    try:
+        settings = tomllib.loads(place.read_text(encoding="utf-8")).get("tool", {}).get("graphengine", {})
+        folders = settings.get("graphs", [])
+    except (OSError, ValueError, AttributeError) as error:
+        raise ProjectBroken(f"pyproject.toml cannot be understood: {error}", where=str(place), repair=repair) from error
+    if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
+        raise ProjectBroken(f"graphs is {folders!r}, no list of folders", where=str(place), repair=repair)
+    return [file for folder in folders for file in sorted((root / folder).glob("*.py")) if file.name[0] != "_"]
+
+
+def find(reference: str, name: str = "") -> Found:
+    """The graph of FILE, FILE:NAME or NAME.
+
+    Args:
+        reference: What the user gave.
+        name: The graph's name, if a run tells it: picks one where a file has several.
+
+    Raises:
+        GraphNotFound: No such file or name, no graph in it, or several.
+        GraphFileBroken: The file cannot be run.
+    """
+    file, inner = _parts(reference)
+    if file is None:
+        return find_named(reference)
+    module = load(file)
+    graph = _only_graph(module, file, inner, name)
+    return Found(graph, file, module, "" if _is_found_by_name(graph, file) else reference)
+
+
+def looks_like_file(reference: str) -> bool:
+    """Whether FILE, FILE:NAME was meant, and no name."""
+    return _parts(reference)[0] is not None
+
+
+def find_named(name: str, *, of_run: bool = False) -> Found:
+    """The graph of this name in the present project.
+
+    Args:
+        name: The graph's name; a file's name without its ending will do if that has one graph, and no run asks.
+        of_run: Whether a run asks, which knows the exact name.
+
+    Raises:
+        GraphNotFound: There is none; what kept a file from being looked at is told.
+    """
+    root = project_of(Path.cwd())
+    files = graph_files(root) if root is not None else []
+    unread: list[str] = []
+    known: list[str] = []
+    for file in sorted(files, key=lambda file: file.stem != name):
+        try:
+            module = load(file)
+        except GraphFileBroken as error:
+            if file.stem == name:
+                raise
+            unread.append(f"{_shown(file)} ({error.message})")
+            continue
+        graphs = list(dict(graphs_of(module)).values())
+        wanted = [graph for graph in graphs if graph.name == name]
+        if not wanted and file.stem == name and len(graphs) == 1 and not of_run:
+            wanted = graphs
+        if wanted:
+            return Found(wanted[0], file, module, "")
+        known += [graph.name for graph in graphs]
+    raise _unknown_name(name, root, known, unread, of_run=of_run)
+
+
+def load(file: Path) -> ModuleType:
+    """Run a graph's file as a module.
+
+    Raises:
+        GraphNotFound: There is no such file.
+        GraphFileBroken: It cannot be read, or raises.
+    """
+    path = Path(os.path.abspath(file))  # noqa: PTH100 - links stay: a project is where its user sees it
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise GraphNotFound(f"the file {_shown(file)} {what}", where=str(file), repair="name a graph's Python file")
+    root = project_of(path.parent) or path.parent
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    name = _module_name(path, root)
+    present = sys.modules.get(name)
+    if present is not None and not isinstance(present.__loader__, _Loader):
+        return present  # the same file, imported already by another module
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, str(path)))
+    if spec is None or spec.loader is None:
+        raise GraphFileBroken("the file cannot be loaded", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise _broken(error, path) from error
+    return module
+
+
+def graphs_of(module: ModuleType) -> Iterator[tuple[str, Graph[Any]]]:
+    """The graphs of a module, each once, with the name of the variable that holds it."""
+    from graphengine.graph import Graph
+
+    seen: set[int] = set()
+    for variable, value in list(vars(module).items()):
+        if isinstance(value, Graph) and id(value) not in seen:
+            seen.add(id(value))
+            yield variable, value
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Runs a file from its source, and keeps nothing."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _module_name(path: Path, root: Path) -> str:
+    """The name it would be imported by from its project's folder, unless that is taken by something else."""
+    parts = path.relative_to(root).with_suffix("").parts
+    natural = ".".join(parts)
+    present = sys.modules.get(natural)
+    is_free = present is None or getattr(present, "__file__", None) == str(path)
+    if all(part.isidentifier() for part in parts) and parts[0] not in sys.stdlib_module_names and is_free:
+        return natural
+    return f"{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+
+
+def _parts(reference: str) -> tuple[Path | None, str]:
+    """The file and the name in it; no file where a name alone was given."""
+    before, colon, name = reference.rpartition(":")
+    if colon and (before.endswith(".py") or Path(before).is_file()):
+        return Path(before), name
+    is_file = reference.endswith(".py") or "/" in reference or os.sep in reference or Path(reference).is_file()
+    return (Path(reference), "") if is_file else (None, "")
+
+
+def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[Any]:
+    graphs = dict(graphs_of(module))
+    where = _shown(file)
+    if not graphs:
+        raise GraphNotFound(
+            f"{where} has no graph",
+            where=where,
+            repair='make one at the top level of the file, as graph = Graph("name", State)',
+        )
+    if inner:
+        wanted = [g for v, g in graphs.items() if v == inner] or [g for g in graphs.values() if g.name == inner]
+    else:
+        wanted = [g for g in graphs.values() if g.name == name] if name and len(graphs) > 1 else list(graphs.values())
+    if len(wanted) == 1:
+        return wanted[0]
+    listed = ", ".join(f"{where}:{variable}" for variable in graphs)
+    if inner:
+        raise GraphNotFound(f"{where} has no graph {inner!r}", where=where, repair=f"it has {listed}")
+    raise GraphNotFound(f"{where} has {len(graphs)} graphs", where=where, repair=f"name one of {listed}")
+
+
+def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:
+    """Whether a later command, started in the same folder, finds the graph by its name alone, without doubt."""
+    root = project_of(Path.cwd())
+    if root is None or file.stem != graph.name:
+        return False
+    path = file.resolve()
+    same = [each for each in graph_files(root) if each.stem == graph.name]
+    return len(same) == 1 and same[0].resolve() == path
+
+
+def _unknown_name(
+    name: str, root: Path | None, known: Sequence[str], unread: Sequence[str], *, of_run: bool
+) -> GraphNotFound:
+    from graphengine.paths import did_you_mean
+
+    told = f"the run is of graph {name!r}, and no such graph was found" if of_run else f"there is no graph {name!r}"
+    if unread:
+        told += "; not readable: " + "; ".join(unread)
+    direct = "give its file: --graph FILE[:NAME]" if of_run else "name its file: FILE.py or FILE.py:NAME"
+    if root is None:
+        where = f"{Path.cwd()} and above it, where there is no pyproject.toml"
+        return GraphNotFound(told, where=where, repair=direct)
+    near = did_you_mean(name, known)
+    repair = direct + (f"; {near}" if near else "")
+    return GraphNotFound(told, where=f"[tool.graphengine] graphs of {root / 'pyproject.toml'}", repair=repair)
+
+
+def _broken(error: BaseException, path: Path) -> GraphEngineError:
+    """What is said of a file that cannot be run: the error, and the line of the file it came from."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return GraphFileBroken(
+            f"{type(error).__name__}: {error.msg}",
+            where=f"{error.filename}:{error.lineno}",
+            repair=f"mend this line: {(error.text or '').strip()}" if error.text else "mend the file",
+        )
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    where = f"{path}:{own[-1].lineno}" if own else str(path)
+    if isinstance(error, GraphEngineError):
+        repair = error.repair + (f" ({error.where})" if error.where else "")
+        return GraphFileBroken(error.message, where=where, repair=repair.strip())
+    text = " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        return GraphFileBroken(
+            f"the file ends the program when it is imported: SystemExit: {text}",
+            where=where,
+            repair='put what only a script does below if __name__ == "__main__":',
+        )
+    repair = "install it, or put the file into a project" if isinstance(error, ImportError) else "mend the file"
+    return GraphFileBroken(f"{type(error).__name__}: {text}".rstrip(": "), where=where, repair=repair)
+
+
+def _shown(path: Path) -> str:
+    """The path as short as it is understood from here."""
+    try:
+        return str(path.relative_to(Path.cwd())) if path.is_absolute() else str(path)
+    except ValueError:
+        return str(path)

@@ -1,0 +1,133 @@
+"""One call of the command line: what it was asked for everywhere (`--json`, `--debug`), and what becomes of errors.
+
+Every command gets the `Session`. A command returns its exit code or raises; `outcome_of` says what a raised error
+means.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from graphengine.cli.terminal import OutputFailed
+from graphengine.errors import (
+    GraphEngineError,
+    LeaseLost,
+    NodeError,
+    RunIsDriven,
+    RunnerClosed,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.cli.terminal import Channel
+    from graphengine.records import JsonValue
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    FINISHED = 0
+    FAILED = 1
+    USAGE = 2
+    WAITING = 3
+    STOPPED = 4
+    STORE = 5
+    DRIVEN = 6
+    INTERRUPTED = 130
+
+
+class Unexpected(GraphEngineError):
+    """An exception that nobody raised on purpose."""
+
+    code = "unexpected"
+
+
+class Interrupted(GraphEngineError):
+    """The person at the keyboard ended the command."""
+
+    code = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One call.
+
+    Attributes:
+        out: Where results go: stdout.
+        err: Where everything else goes: stderr.
+        json: Whether one JSON document is wanted on stdout, and nothing else.
+        debug: Whether tracebacks are wanted.
+    """
+
+    out: Channel
+    err: Channel
+    json: bool
+    debug: bool
+
+    def document(self, content: Mapping[str, JsonValue]) -> None:
+        """Write the one JSON document."""
+        self.out.write(as_json(content) + "\n")
+
+    def fail(self, error: GraphEngineError) -> None:
+        """Tell of an error that ended the command."""
+        if self.debug:
+            cause = error.__cause__ if isinstance(error, Unexpected) and error.__cause__ is not None else error
+            self.err.line("".join(traceback.format_exception(cause)).rstrip())
+        if self.json:
+            from graphengine.document import error_document
+
+            self.document(error_document(error))
+        else:
+            self.tell(error)
+
+    def tell(self, error: GraphEngineError) -> None:
+        """Show an error as text: its code, message, place and repair."""
+        self.err.line(("error", "bold red"), " ", (error.code, "red"), ": ", error.message)
+        if error.where:
+            self.err.line(("  at: ", "dim"), error.where)
+        if error.repair:
+            self.err.line(("  repair: ", "bold"), error.repair)
+
+
+def as_json(value: JsonValue) -> str:
+    """The value as indented JSON, fit for any reader: no NaN, no lone halves of characters, no control codes."""
+    import json
+
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\x7f", "\\u007f")
+
+
+def unexpected(error: Exception) -> Unexpected:
+    """What is said of an exception that nobody raised on purpose."""
+    kind = type(error).__name__
+    text = " ".join(str(error).split())[:500]
+    found = Unexpected(
+        f"{kind}: {text}" if text else kind,
+        where=_place(error),
+        repair="this is a bug of graphengine or of the graph's file; run again with --debug",
+    )
+    found.__cause__ = error
+    return found
+
+
+def _place(error: Exception) -> str:
+    frames: Sequence[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def exit_code_of(error: GraphEngineError) -> Exit:
+    """The exit code that an error means."""
+    if isinstance(error, RunIsDriven | LeaseLost):
+        return Exit.DRIVEN
+    if isinstance(error, StoreError):
+        return Exit.STORE
+    if isinstance(error, Interrupted):
+        return Exit.INTERRUPTED
+    if isinstance(error, Unexpected | OutputFailed | NodeError | RunnerClosed) or error.code == "run_failed":
+        return Exit.FAILED
+    return Exit.USAGE

@@ -1,0 +1,165 @@
+"""What reaches a terminal or a pipe: results on stdout, everything else on stderr.
+
+Texts of users and models pass through `clean`, so that nothing in them can move the cursor or change a setting of the
+terminal. A reader that goes away (`| head`) is no error: what is left to say is dropped, and the work goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import contextmanager, redirect_stdout, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, TextIO, TypeAlias, cast
+
+from graphengine.errors import GraphEngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console, RenderableType
+
+Part: TypeAlias = "str | tuple[str, str]"
+"""Text, or text with a rich style."""
+
+_UNSAFE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control codes but tab and newline
+    "\u2028-\u202e\u2066-\u2069"  # what breaks lines or turns the direction of writing
+    "\ud800-\udfff]"  # halves of characters, which no encoding can carry
+)
+_PIPE_COLUMNS: Final = 10_000
+"""Wide enough that no table is broken where a program reads it."""
+
+
+class OutputFailed(GraphEngineError):
+    """What a command found cannot be written."""
+
+    code = "output_failed"
+
+
+def clean(text: str) -> str:
+    r"""The text with every control code but newline and tab shown as an escape.
+
+    >>> clean("\x1b[2Jhello")
+    '\\x1b[2Jhello'
+    """
+    return _UNSAFE.sub(_escaped, text.replace("\r\n", "\n"))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - what two digits can tell
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """The text on one line, cut at so many characters."""
+    joined = " ".join(text.split())
+    return joined if len(joined) <= limit else joined[: limit - 1] + "…"
+
+
+class Channel:
+    """One of the two ways out.
+
+    Args:
+        stream: Where to; None where the process has none.
+        must_arrive: Whether what cannot be written is an error.
+    """
+
+    def __init__(self, stream: TextIO | None, *, must_arrive: bool) -> None:
+        self._stream = stream
+        self._must_arrive = must_arrive
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads it as it comes."""
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except ValueError:  # closed
+            return False
+
+    @cached_property
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(
+            file=self._stream,
+            force_terminal=self.is_terminal,
+            force_jupyter=False,
+            force_interactive=False,
+            width=None if self.is_terminal else _PIPE_COLUMNS,
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
+
+    def line(self, *parts: Part) -> None:
+        """Write a line of parts."""
+        if not self.is_terminal:
+            self.write("".join(clean(p if isinstance(p, str) else p[0]) for p in parts).rstrip() + "\n")
+            return
+        from rich.text import Text
+
+        styled = [clean(p) if isinstance(p, str) else (clean(p[0]), p[1]) for p in parts]
+        with self._console.capture() as captured:
+            self._console.print(Text.assemble(*styled), soft_wrap=True)
+        self.write(captured.get())
+
+    def show(self, renderable: RenderableType) -> None:
+        """Write a table or another thing of rich; its texts are cleaned by who made it."""
+        with self._console.capture() as captured:
+            self._console.print(renderable)
+        self.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+
+    def write(self, text: str) -> None:
+        """Write text as it is, at once.
+
+        Raises:
+            OutputFailed: It cannot be written, and that matters.
+        """
+        if self._stream is None:
+            return
+        try:
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                encoding = self._stream.encoding or "ascii"
+                self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.flush()
+        except BrokenPipeError:
+            self._leave()
+        except (OSError, ValueError) as error:
+            self._leave()
+            if self._must_arrive:
+                raise OutputFailed(f"the output cannot be written: {error}", where="standard output") from error
+
+    def _leave(self) -> None:
+        """Write nothing more, and let Python's own flush at exit go nowhere."""
+        stream, self._stream = self._stream, None
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, cast("TextIO", stream).fileno())
+            os.close(nowhere)
+
+
+@contextmanager
+def reserved_stdout() -> Iterator[TextIO]:
+    """Keep stdout for one document: whatever else writes there, a node's print included, goes to stderr."""
+    real = cast("TextIO | None", sys.stdout)
+    try:
+        number = real.fileno() if real is not None else -1
+    except (OSError, ValueError):  # not a file: a test's
+        number = -1
+    if real is None or number < 0:
+        with redirect_stdout(sys.stderr):
+            yield real if real is not None else sys.stderr
+        return
+    real.flush()
+    kept = os.dup(number)
+    try:
+        os.dup2(sys.stderr.fileno(), number)
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8", errors="backslashreplace") as own, redirect_stdout(sys.stderr):
+            yield own
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)

@@ -1,0 +1,100 @@
+"""Pictures of graphs and of runs on them: SVG, PNG, PDF, DOT and Mermaid.
+
+    outline (and steps) → drawing_of → Drawing → dot_text, mermaid_text → (dot or pygraphviz → accessible_svg)
+
+The drawing decides what a picture says; the writers print it. What paints is loaded when something is painted; DOT and
+Mermaid need nothing but this package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from graphengine.render.dot import dot_text
+from graphengine.render.drawing import drawing_of
+from graphengine.render.errors import RenderError
+from graphengine.render.mermaid import mermaid_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+
+    from graphengine.core.steps import Step
+    from graphengine.graph import Graph
+    from graphengine.records import JsonValue
+    from graphengine.render.drawing import Drawing
+    from graphengine.render.images import ImageFormat
+
+ENDINGS = (".svg", ".png", ".pdf", ".dot", ".mmd")
+
+
+def render_graph(graph: Graph[Any], path: str | PathLike[str]) -> None:
+    """Draw a graph into a file.
+
+    Args:
+        graph: The graph; it has to compile.
+        path: The file; its ending, one of `ENDINGS`, says how.
+
+    Raises:
+        CompileError: The graph has problems.
+        RenderError: The ending is unknown, there is nothing to paint with, or the file cannot be written.
+    """
+    render_outline(graph.compile().outline, path)
+
+
+def render_outline(
+    outline: Mapping[str, JsonValue], path: str | PathLike[str], *, steps: Sequence[Step] | None = None
+) -> None:
+    """Draw a graph into a file without its code, and a run on it.
+
+    Args:
+        outline: The graph's outline, from its plan or as a store kept it.
+        path: The file; its ending, one of `ENDINGS`, says how.
+        steps: All steps of a run from seq 1 on; None draws the graph alone.
+
+    Raises:
+        RenderError: As `render_graph`, or the outline or the steps cannot be read.
+    """
+    target = Path(path)
+    ending = target.suffix.lower()
+    if ending not in ENDINGS:
+        raise RenderError(
+            f"{target.name!r} has no ending that says how to draw",
+            where=str(target),
+            repair=f"end the name with one of {', '.join(ENDINGS)}",
+        )
+    made = _made(drawing_of(outline, steps), ending)
+    try:
+        target.write_bytes(made)
+    except OSError as error:
+        raise RenderError(
+            f"the picture cannot be written: {error.strerror or error}",
+            where=str(target),
+            repair="name a file in a folder that exists and can be written",
+        ) from error
+
+
+def to_dot(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None) -> str:
+    """The picture as DOT text; arguments and errors as for `render_outline`."""
+    return dot_text(drawing_of(outline, steps))
+
+
+def to_mermaid(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None) -> str:
+    """The picture as a Mermaid flowchart; arguments and errors as for `render_outline`."""
+    return mermaid_text(drawing_of(outline, steps))
+
+
+def _made(drawing: Drawing, ending: str) -> bytes:
+    if ending == ".dot":
+        return dot_text(drawing).encode()
+    if ending == ".mmd":
+        return mermaid_text(drawing).encode()
+    from graphengine.render.images import paint  # noqa: PLC0415 - only pictures need it
+    from graphengine.render.svg import accessible_svg  # noqa: PLC0415
+
+    painted = paint(dot_text(drawing), cast("ImageFormat", ending[1:]))
+    return accessible_svg(painted, drawing) if ending == ".svg" else painted
+
+
+__all__ = ["ENDINGS", "RenderError", "render_graph", "render_outline", "to_dot", "to_mermaid"]

@@ -1,0 +1,111 @@
+"""User text made fit to draw: nothing in it that cannot be seen, and lines of a bounded width.
+
+Titles, labels and condition texts come from users. What is done here holds for every format; the writers escape what
+is special in theirs.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")
+"""Categories of characters that have no picture, reorder their line, or cannot be written at all."""
+
+_JOINERS = "\u200c\u200d"
+"""Format characters that belong to words of some scripts and to composed emoji."""
+
+_BREAK_AFTER = "_.,;:/|-)]}"
+
+
+def clean(text: str) -> str:
+    """The text with a visible mark for each character that has no picture, and `\\n` as its only line break.
+
+    >>> clean("a\\tb\\x00c\\r\\nd")
+    'a b�c\\nd'
+    """
+    lines = text.replace("\t", " ").splitlines()
+    return "\n".join("".join(_seen(character) for character in line) for line in lines)
+
+
+def one_line(text: str) -> str:
+    """The cleaned text with each run of blanks and line breaks as one blank.
+
+    >>> one_line(" a \\n b")
+    'a b'
+    """
+    return " ".join(clean(text).split())
+
+
+def width(text: str) -> int:
+    """How many columns the text takes: wide characters count twice, combining ones not at all.
+
+    >>> width("日本"), width("e\\u0301")
+    (4, 1)
+    """
+    return sum(_columns(character) for character in text)
+
+
+def wrap(text: str, columns: int, lines: int) -> tuple[str, ...]:
+    """Break a text into lines of at most so many columns, and clip what is left over.
+
+    Args:
+        text: Any text; it is cleaned first.
+        columns: The most columns of a line.
+        lines: The most lines; the last ends in `…` if something is left over.
+
+    >>> wrap("one two three four", 9, 2)
+    ('one two', 'three fo…')
+    """
+    broken = [line for part in clean(text).split("\n") for line in _broken(part, columns)]
+    if len(broken) <= lines:
+        return tuple(broken)
+    rest = " ".join(broken[lines - 1 :])
+    return (*broken[: lines - 1], _head(rest, columns - 1).rstrip() + "…")
+
+
+def _seen(character: str) -> str:
+    unseen = unicodedata.category(character) in _UNSEEN and character not in _JOINERS
+    return "\ufffd" if unseen else character
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character) or character in _JOINERS:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _broken(text: str, columns: int) -> list[str]:
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        together = f"{line} {word}" if line else word
+        if width(together) <= columns:
+            line = together
+            continue
+        if line:
+            lines.append(line)
+        *full, line = _pieces(word, columns)
+        lines += full
+    return [*lines, line] if line else lines
+
+
+def _pieces(word: str, columns: int) -> list[str]:
+    """A word cut into pieces that fit, after punctuation where there is some in the second half of a piece."""
+    pieces: list[str] = []
+    while width(word) > columns:
+        head = _head(word, columns)
+        cut = max((head.rfind(mark) + 1 for mark in _BREAK_AFTER), default=0)
+        cut = cut if cut > len(head) // 2 else len(head)
+        pieces.append(word[:cut])
+        word = word[cut:]
+    return [*pieces, word]
+
+
+def _head(text: str, columns: int) -> str:
+    """The longest beginning that fits, one character at least, with the marks that combine with its last."""
+    taken = 0
+    for index, character in enumerate(text):
+        taken += _columns(character)
+        if taken > columns and index:
+            return text[:index]
+    return text

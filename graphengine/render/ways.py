@@ -1,0 +1,115 @@
+"""The ways out of an outline's nodes, one entry for each arrow of a picture.
+
+A way is tried after those declared before it, and those for failures apart from the others, so each carries its place
+in its group. A switch is one way with several arrows; its cases that lead to one target share theirs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.records import JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One arrow's worth of a way out.
+
+    Attributes:
+        order: Its place among the ways of its group (success or failure) of its node, from 0.
+        several: Whether its group has more than one way.
+        label: What the user called it, "" if nothing.
+        condition: When it is taken, in words; "" if it is the only one.
+        recorded: The labels a step may name it by.
+        failure: Whether it is tried after a failure.
+    """
+
+    source: str
+    target: str
+    label: str
+    condition: str
+    recorded: frozenset[str]
+    failure: bool
+    order: int = 0
+    several: bool = False
+
+
+def ways_of(outline: Mapping[str, JsonValue]) -> list[Way]:
+    """All ways of an outline in declared order."""
+    tried: Counter[tuple[str, bool]] = Counter()
+    found: list[Way] = []
+    for facts in outline.get("ways", ()):
+        arrows = _switch(facts) if "cases" in facts else [_edge(facts)]
+        for way in arrows:
+            found.append(replace(way, order=tried[way.source, way.failure]))
+        if arrows:
+            tried[arrows[0].source, arrows[0].failure] += 1
+    return [_in_words(replace(way, several=tried[way.source, way.failure] > 1)) for way in found]
+
+
+def closing_ways(ways: Sequence[Way], start: str) -> set[int]:
+    """The places of those ways that close a loop: depth first from the start, they lead back to where one came from."""
+    out: dict[str, list[int]] = {}
+    for index, way in enumerate(ways):
+        out.setdefault(way.source, []).append(index)
+    closing: set[int] = set()
+    seen: set[str] = set()
+    for root in dict.fromkeys([start, *out]):
+        trail = {root: iter(out.get(root, ()))} if root not in seen else {}
+        seen.add(root)
+        while trail:
+            here = next(reversed(trail))
+            index = next(trail[here], None)
+            if index is None:
+                del trail[here]
+                continue
+            target = ways[index].target
+            if target in trail:
+                closing.add(index)
+            elif target not in seen:
+                seen.add(target)
+                trail[target] = iter(out.get(target, ()))
+    return closing
+
+
+def _edge(facts: Mapping[str, JsonValue]) -> Way:
+    label = str(facts.get("label") or "")
+    condition = str(facts.get("when") or "")
+    failure = bool(facts.get("failure"))
+    return Way(str(facts["from"]), str(facts["to"]), label, condition, frozenset((label,)), failure)
+
+
+def _switch(facts: Mapping[str, JsonValue]) -> list[Way]:
+    source, on = str(facts["from"]), str(facts["on"])
+    values: dict[str, list[str]] = {}
+    for value, target in facts["cases"].items():
+        values.setdefault(str(target), []).append(str(value))
+    arrows = {
+        target: Way(source, target, "", f"{on} is {_any_of(cases)}", frozenset(cases), failure=False)
+        for target, cases in values.items()
+    }
+    otherwise = facts.get("otherwise")
+    if otherwise is not None:
+        target = str(otherwise)
+        same = arrows.get(target)
+        condition = f"{same.condition}, or otherwise" if same else f"{on} is anything else"
+        recorded = same.recorded | {""} if same else frozenset(("",))
+        arrows[target] = Way(source, target, "", condition, recorded, failure=False)
+    return list(arrows.values())
+
+
+def _any_of(cases: Sequence[str]) -> str:
+    *others, last = cases
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _in_words(way: Way) -> Way:
+    """Name the way without a condition where there are others."""
+    if way.condition or way.label or not way.several:
+        return way
+    return replace(way, condition="otherwise")

@@ -1,0 +1,1 @@
+"""The bundled workflows: one file each, made of nodes/."""

@@ -1,0 +1,351 @@
+"""Compile reports everything that is wrong with a graph at once, with a code, the place and a repair."""
+
+import datetime
+from collections.abc import Callable
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+from graphengine import (
+    END,
+    FAIL,
+    START,
+    Agent,
+    CompileError,
+    Failure,
+    Graph,
+    choose,
+    elapsed_seconds,
+    failed,
+    iterations,
+    plateau,
+    value,
+)
+from graphengine.errors import Problem
+from graphengine.reducers import append, extend, maximum, merge
+
+
+class Review(BaseModel):
+    score: int
+    issues: list[str] = []
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class State(BaseModel):
+    task: str = ""
+    score: float = 0.0
+    review: Review | None = None
+    history: Annotated[list[Review], append] = []
+    views: dict[str, str] = {}
+    next_agent: Literal["writer", "done"] = "done"
+    colour: Colour = Colour.RED
+    when: datetime.date = datetime.date(2026, 1, 1)
+    errors: Annotated[list[Failure], append] = []
+    anything: Any = None
+
+
+def noop() -> dict[str, str]:
+    """Write nothing."""
+    return {}
+
+
+def base() -> Graph[State]:
+    """A sound graph: START → a → END."""
+    graph = Graph("g", State)
+    graph.add_node("a", noop)
+    graph.add_edge(START, "a")
+    return graph
+
+
+def found(change: Callable[[Graph[State]], object], *, end: bool = True) -> list[Problem]:
+    """The problems of the sound graph with one change."""
+    graph = base()
+    change(graph)
+    if end:
+        graph.add_edge("a", END)
+    return list(graph.check())
+
+
+def codes(problems: list[Problem]) -> list[str]:
+    """Their codes."""
+    return [p.code for p in problems]
+
+
+def test_a_sound_graph_has_no_problems() -> None:
+    """Nothing is reported where nothing is wrong."""
+    assert found(lambda g: None) == []
+
+
+def when(condition: Any) -> Callable[[Graph[State]], None]:
+    """The change that adds this condition."""
+    return lambda g: g.add_edge("a", END, when=condition)
+
+
+def node(name: str, runnable: Any = noop, **options: Any) -> Callable[[Graph[State]], None]:
+    """The change that adds this node."""
+
+    def add(graph: Graph[State]) -> None:
+        graph.add_node(name, runnable, **options)
+        graph.add_edge("a", name, when=value("task") == "x")
+        graph.add_edge(name, END)
+
+    return add
+
+
+def reads(task_: str) -> str:
+    """Read a misspelt field."""
+    return task_
+
+
+def wrong_type(task: int) -> str:
+    """Read a text as a number."""
+    return str(task)
+
+
+def nearly(tsk: str = "") -> str:
+    """Read a misspelt field with a default."""
+    return tsk
+
+
+def many(*args: str) -> None:
+    """Take what cannot be named."""
+    del args
+
+
+def words() -> str:
+    """Give a text."""
+    return ""
+
+
+def alone(graph: Graph[State]) -> None:
+    """Add a node that nothing leads to."""
+    graph.add_node("b", noop)
+    graph.add_edge("b", END)
+
+
+def stray(graph: Graph[State]) -> None:
+    """Lead to a node without a way out."""
+    graph.add_node("b")
+    graph.add_edge("a", "b", when=value("task") == "")
+
+
+def prompted(graph: Graph[State]) -> None:
+    """Add an agent whose prompt names no field."""
+    node("b", Agent("w", prompt="{taks}"), writes="task")(graph)
+
+
+def switched(graph: Graph[State]) -> None:
+    """Add a switch with a case that never comes."""
+    graph.add_switch("a", "next_agent", {"writr": END}, END)
+
+
+CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
+    ("misspelt field", when(value("review.scor") >= 7), "unknown_field", "review.scor", "'review.score'"),
+    ("misspelt root", when(value("scor") >= 7), "unknown_field", "scor", "'score'"),
+    ("misspelt item", when(value("history[-1].isues").contains("x")), "unknown_field", "isues", "history[-1].issues"),
+    ("key of a model", when(value("review[x]") == 1), "unknown_field", "review[x]", ""),
+    ("text with number", when(value("task") >= 7), "wrong_comparison", "task >= 7", "type"),
+    ("number with text", when(value("score") == "7"), "wrong_comparison", "score == '7'", "type"),
+    ("date with text", when(value("when") < "2026"), "wrong_comparison", "when < '2026'", "type"),
+    ("value no literal has", when(value("next_agent") == "writr"), "wrong_comparison", "never", "'writer'"),
+    ("value no enum has", when(value("colour") == "rad"), "wrong_comparison", "never", "'red'"),
+    ("bad plateau path", when(plateau("histroy[-1].score")), "unknown_field", "histroy", "history"),
+    ("iterations of nobody", when(iterations("b") > 1), "unknown_node", "'b'", "a"),
+    ("since nobody", when(iterations("a", since="b") > 1), "unknown_node", "'b'", ""),
+    ("function of no field", when(lambda scoer: scoer > 1), "unknown_parameter", "scoer", "'score'"),
+    ("mixed failure", when(failed(ValueError) | (value("score") > 1)), "mixed_failure", "failed", "second edge"),
+    ("negated failure", when(~failed(ValueError)), "mixed_failure", "failed", ""),
+    ("unknown target", lambda g: g.add_edge("a", "wirte", when=value("task") == ""), "unknown_node", "wirte", ""),
+    ("unknown source", lambda g: g.add_edge("b", END), "unknown_node", "'b'", ""),
+    ("edge to START", lambda g: g.add_edge("a", START, when=value("task") == ""), "bad_edge", "START", ""),
+    ("edge from END", lambda g: g.add_edge(END, "a"), "bad_edge", "END", ""),
+    ("failed START", lambda g: g.add_edge(START, "a", when=failed(ValueError)), "bad_edge", "START", ""),
+    ("two otherwise", lambda g: g.add_edge("a", "a"), "two_otherwise", "several", "keep one"),
+    ("unreachable", alone, "unreachable", "START", "'b'"),
+    (
+        "dead end",
+        stray,
+        "dead_end",
+        "no way out",
+        "END",
+    ),
+    ("duplicate", lambda g: g.add_node("a", noop), "duplicate_node", "two nodes", "rename"),
+    ("reserved name", node("END"), "bad_name", "END", "identifier"),
+    ("name with blank", node("b c"), "bad_name", "b c", "title="),
+    ("nobody provides", node("b", reads), "unknown_parameter", "task_", "'task'"),
+    ("annotation disagrees", node("b", wrong_type, writes="task"), "type_disagrees", "int", "agree"),
+    ("nearly a field", node("b", nearly, writes="task"), "unused_default", "tsk", "'task'"),
+    ("star args", node("b", many), "bad_parameter", "*args", ""),
+    ("writes nowhere", node("b", words, writes="taks"), "unknown_field", "taks", "'task'"),
+    ("writes wrong type", node("b", words, writes="score"), "type_disagrees", "returns str", "score"),
+    ("writes wrong item", node("b", words, writes="history"), "type_disagrees", "returns str", ""),
+    ("key of no dict", node("b", words, writes="task[x]"), "bad_write", "no dict", "dict"),
+    ("writes in a tuple", node("b", noop, writes=("task", "scor")), "unknown_field", "scor", "'score'"),
+    ("writes in a mapping", node("b", noop, writes={"scor": "."}), "unknown_field", "scor", ""),
+    ("writes function", node("b", noop, writes={"task": lambda result, tsk: ""}), "unknown_parameter", "tsk", "'task'"),
+    ("unknown input", node("b", words, writes="task", inputs={"x": "task"}), "unknown_input", "'x'", ""),
+    ("bad input path", node("b", lambda x: x, writes="task", inputs={"x": "tsk"}), "unknown_field", "tsk", "'task'"),
+    ("zero timeout", node("b", words, writes="task", timeout_seconds=0), "bad_option", "timeout_seconds", ""),
+    ("not runnable", node("b", 5, writes="task"), "not_runnable", "5", "function"),
+    ("bad fallback", node("b", words, writes="task", fallback=lambda tsk: tsk), "unknown_parameter", "tsk", "'task'"),
+    (
+        "prompt names no field",
+        node("b", Agent("w", prompt="{taks}"), writes="task"),
+        "unknown_parameter",
+        "taks",
+        "'task'",
+    ),
+    ("prompt hole", node("b", Agent("w", prompt="{a b}"), writes="task"), "bad_path", "a b", "{{"),
+    ("choice on no field", node("b", choose("tsk", {"x": words}), writes="task"), "unknown_field", "tsk", "'task'"),
+    ("missing case", lambda g: g.add_switch("a", "next_agent", {"writer": END}), "missing_case", "'done'", "otherwise"),
+    (
+        "unknown case",
+        switched,
+        "unknown_case",
+        "'writr'",
+        "'writer'",
+    ),
+    ("bad errors field", lambda g: setattr(g, "errors", "views"), "bad_errors", "views", "type"),
+    ("unknown errors field", lambda g: setattr(g, "errors", "erors"), "unknown_field", "erors", "'errors'"),
+    ("unknown kept field", lambda g: setattr(g, "keep", ("tsk",)), "unknown_field", "tsk", "'task'"),
+    ("bad result", lambda g: setattr(g, "result", "tsk"), "unknown_field", "tsk", "'task'"),
+    ("resource like a field", lambda g: g.resources.update(task=dict), "name_clash", "task", "rename"),
+]
+
+
+@pytest.mark.parametrize(("change", "code", "says", "repair"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_each_problem_has_its_code_place_and_repair(
+    change: Callable[[Graph[State]], object], code: str, says: str, repair: str
+) -> None:
+    """The problem is found, names what is wrong, and offers the repair."""
+    hits = [p for p in found(change) if p.code == code]
+    assert hits, codes(found(change))
+    assert any(says in p.message and repair in p.message + p.repair + p.where for p in hits), [str(p) for p in hits]
+
+
+def test_all_problems_come_at_once() -> None:
+    """One error lists every problem and the warnings too."""
+    graph = base()
+    graph.add_node("b", reads, writes="taks")
+    graph.add_edge("a", "b", when=value("scor") > 1)
+    graph.add_edge("a", END, when=value("task") == "x")
+    graph.add_edge("b", "b")
+    with pytest.raises(CompileError) as caught:
+        graph.compile()
+    assert {p.code for p in caught.value.problems} >= {"unknown_parameter", "unknown_field", "dead_end", "no_otherwise"}
+    for problem in caught.value.problems:
+        assert str(problem) in str(caught.value)
+
+
+def test_a_way_behind_the_otherwise_is_never_tried() -> None:
+    """Success ways after the one without a condition are refused; failed edges may stand there."""
+    graph = base()
+    graph.add_edge("a", END)
+    graph.add_edge("a", FAIL, when=failed(Exception))
+    assert list(graph.check()) == []
+    graph.add_edge("a", FAIL, when=value("task") == "x")
+    assert codes(list(graph.check())) == ["otherwise_not_last"]
+
+
+def test_a_graph_without_a_start_is_refused() -> None:
+    """START needs a way."""
+    graph = Graph("g", State)
+    graph.add_node("a", noop)
+    graph.add_edge("a", END)
+    assert "no_start" in codes(list(graph.check()))
+
+
+def test_a_loop_that_nothing_ends_is_a_warning() -> None:
+    """A cap, a plateau or spent time ends a loop; a hope does not."""
+
+    def loop(condition: Any) -> list[str]:
+        graph = base()
+        graph.add_edge("a", END, when=condition)
+        graph.add_edge("a", "a")
+        return codes(list(graph.check()))
+
+    assert loop(value("score") >= 7) == ["unbounded_loop"]
+    assert loop(iterations("a") >= 3) == []
+    assert loop(plateau("score")) == []
+    assert loop((value("score") >= 7) | (iterations("a") >= 3)) == []
+    assert loop(elapsed_seconds() > 60) == []
+    assert loop((value("score") >= 7) & (iterations("a") >= 3)) == ["unbounded_loop"]
+
+
+class Hidden(BaseModel):
+    secret: str = Field(default="", exclude=True)
+
+
+class Bytes(BaseModel):
+    raw: bytes = b""
+
+
+class Base64(BaseModel):
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    raw: bytes = b""
+
+
+class Arbitrary(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    thing: object = None
+    other: Annotated[Any, ...] = None
+    made: "Thing | None" = None
+
+
+class Thing:
+    pass
+
+
+class Loose(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    n: int = 0
+
+
+class TwoReducers(BaseModel):
+    n: Annotated[list[int], append, extend] = []
+
+
+class WrongReducer(BaseModel):
+    n: Annotated[int, append] = 0
+    m: Annotated[list[int], merge] = []
+
+
+class GoodReducers(BaseModel):
+    best: Annotated[float, maximum] = 0.0
+    views: Annotated[dict[str, int], merge] = {}
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (Hidden, {"not_recordable"}),
+        (Bytes, {"not_recordable"}),
+        (Base64, set()),
+        (Arbitrary, {"not_recordable"}),
+        (Loose, {"bad_state"}),
+        (TwoReducers, {"two_reducers"}),
+        (WrongReducer, {"bad_reducer"}),
+        (GoodReducers, set()),
+    ],
+)
+def test_states_that_cannot_be_recorded_are_refused(state: type[BaseModel], expected: set[str]) -> None:
+    """What JSON cannot carry back is found at compile."""
+    graph = Graph("g", state)
+    graph.add_node("a")
+    graph.add_path(START, "a", END)
+    assert {p.code for p in graph.check()} == expected
+
+
+def test_something_else_than_a_model_is_no_state() -> None:
+    """A dict type is refused with what to declare."""
+    graph = Graph("g", dict)  # type: ignore[type-var]
+    assert codes(list(graph.check())) == ["bad_state"]

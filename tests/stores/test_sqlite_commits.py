@@ -1,0 +1,93 @@
+"""Group commit on its own: what a queue of jobs promises to those who wait."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from graphengine.errors import RunnerClosed
+from graphengine.stores.sqlite.commits import GroupCommit
+from graphengine.stores.sqlite.worker import Worker
+from graphengine.testing.store_kit import refused
+
+
+def note(connection: sqlite3.Connection, word: str) -> str:
+    """A job that writes a word."""
+    connection.execute("INSERT INTO words VALUES (?)", (word,))
+    return word
+
+
+def words(connection: sqlite3.Connection) -> list[str]:
+    """What the jobs wrote."""
+    return [word for (word,) in connection.execute("SELECT word FROM words ORDER BY rowid")]
+
+
+def begins(connection: sqlite3.Connection) -> list[str]:
+    """Keep a list of the transactions that are begun."""
+    found: list[str] = []
+    connection.set_trace_callback(lambda statement: found.append(statement) if "BEGIN" in statement else None)
+    return found
+
+
+@pytest.fixture
+async def worker(path: Path) -> AsyncIterator[Worker]:
+    """A connection to a database of words."""
+    worker = await Worker.connect(path.as_uri(), busy_timeout_seconds=1)
+    await worker.run(lambda connection: connection.execute("CREATE TABLE words (word TEXT NOT NULL)"))
+    yield worker
+    await worker.close()
+
+
+async def test_what_waits_together_is_committed_together(worker: Worker, path: Path) -> None:
+    """A hundred jobs take at most two transactions, and keep their order."""
+    commits = GroupCommit(worker, path)
+    transactions = await worker.run(begins)
+    expected = [f"{n}" for n in range(100)]
+    assert await asyncio.gather(*(commits.submit(partial(note, word=word)) for word in expected)) == expected
+    assert len(transactions) <= 2
+    assert await worker.run(words) == expected
+
+
+async def test_draining_goes_on_when_it_is_cancelled(worker: Worker, path: Path) -> None:
+    """Cancelling whoever writes the queue, again and again, loses no job and leaves no waiter behind."""
+    commits = GroupCommit(worker, path)
+    pending = [commits.submit(partial(note, word=f"{n}")) for n in range(20)]
+    draining = asyncio.create_task(commits.drain())
+    while not draining.done():
+        draining.cancel()
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*pending) == [f"{n}" for n in range(20)]
+    assert len(await worker.run(words)) == 20
+
+
+async def test_a_closed_connection_fails_every_waiter(worker: Worker, path: Path) -> None:
+    """When there is nothing left to write with, those who wait are told."""
+    commits = GroupCommit(worker, path)
+    await worker.close()
+    pending = [commits.submit(partial(note, word="late")) for _ in range(3)]
+    for each in pending:
+        with refused(RunnerClosed):
+            await each
+
+
+async def test_a_job_that_spoils_the_transaction_is_done_without(worker: Worker, path: Path) -> None:
+    """What a job wrote before it failed for a reason of its own is undone, and the others are done again."""
+
+    def spoil(connection: sqlite3.Connection) -> None:
+        note(connection, "half")
+        raise OverflowError
+
+    commits = GroupCommit(worker, path)
+    before = commits.submit(partial(note, word="before"))
+    spoiled = commits.submit(spoil)
+    after = commits.submit(partial(note, word="after"))
+    results = await asyncio.gather(before, spoiled, after, return_exceptions=True)
+    assert [str(results[0]), str(results[2])] == ["before", "after"]
+    assert isinstance(results[1], Exception)
+    assert isinstance(results[1].__cause__, OverflowError)
+    assert await worker.run(words) == ["before", "after"]

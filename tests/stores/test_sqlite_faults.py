@@ -1,0 +1,340 @@
+"""What goes wrong with the medium or with one row: one clear error, and everything else goes on."""
+
+# ruff: noqa: ASYNC240  # these tests are alone on their loop
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from graphengine.errors import (
+    GraphEngineError,
+    LeaseLost,
+    RunnerClosed,
+    StoreCorrupt,
+    StoreError,
+    StoreLocked,
+)
+from graphengine.stores.base import Append
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing.store_kit import (
+    SnapshotProbe,
+    append,
+    batch,
+    new_run,
+    refused,
+    run_info,
+    seqs,
+    step,
+)
+from tests.stores.support import OpenStore, OtherProcess
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the database's write lock as another program would."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def change(path: Path, statement: str) -> None:
+    """Change the database behind the store's back."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute(statement).rowcount == 1
+
+
+async def outcomes(*pending: asyncio.Future[None]) -> list[type[BaseException] | None]:
+    """What each of them raised."""
+    results = await asyncio.gather(*pending, return_exceptions=True)
+    return [None if result is None else type(result) for result in results]
+
+
+# -- who fails when a commit fails
+
+
+async def test_a_failed_commit_fails_everybody_in_it(open_store: OpenStore, path: Path) -> None:
+    """When the medium fails, each waiter gets an error of its own with the cause, and nothing was written."""
+    store = await open_store(busy_timeout_seconds=0.01)
+    fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b", "c")}
+    with locked(path):
+        pending = [store.append(batch(run_id, fence, [step(1)])) for run_id, fence in fences.items()]
+        errors = await asyncio.gather(*pending, return_exceptions=True)
+    assert [type(error) for error in errors] == [StoreLocked] * 3
+    assert len({id(error) for error in errors}) == 3
+    for error in errors:
+        assert isinstance(error, StoreLocked)
+        assert isinstance(error.__cause__, sqlite3.OperationalError)
+        assert str(path) in error.where
+        assert error.repair
+    assert [(await store.info(run_id)).seq for run_id in fences] == [0, 0, 0]
+    for run_id, fence in fences.items():
+        await append(store, batch(run_id, fence, [step(1)]))
+
+
+async def test_what_was_queued_behind_a_failed_step_is_refused(open_store: OpenStore, path: Path) -> None:
+    """No step is recorded behind one that was not."""
+    store = await open_store(busy_timeout_seconds=0.01)
+    fence = await new_run(store)
+    with locked(path):
+        first = store.append(batch("r", fence, [step(1)]))
+        assert await outcomes(first) == [StoreLocked]
+    assert await outcomes(store.append(batch("r", fence, [step(2)]))) == [StoreError]
+    assert (await store.info("r")).seq == 0
+
+
+async def test_values_that_cannot_be_stored_fail_alone(store: SQLiteStore) -> None:
+    """A job whose values SQLite refuses fails, and those that share its transaction are written."""
+    fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b", "c")}
+    pending = [store.append(batch("a", fences["a"], [step(1)]))]
+    broken = step(1)._replace(at="soon")  # type: ignore[arg-type]  # what no type checker saw
+    pending.append(store.append(batch("b", fences["b"], [broken])))
+    unnamed = asyncio.ensure_future(store.create(run_info("\udc80"), [], {}))
+    pending.append(store.append(batch("c", fences["c"], [step(1)])))
+    assert await outcomes(*pending) == [None, StoreError, None]
+    with refused(StoreError):
+        await unnamed
+    assert [(await store.info(run_id)).seq for run_id in fences] == [1, 0, 1]
+
+
+async def test_a_stale_batch_does_not_undo_its_neighbours(store: SQLiteStore) -> None:
+    """A fence that another process made stale fails its batch alone, inside one transaction."""
+    fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b", "c")}
+    change(store.path, "UPDATE runs SET fence = fence + 1 WHERE id = 'b'")
+    pending = [store.append(batch(run_id, fence, [step(1)])) for run_id, fence in fences.items()]
+    assert await outcomes(*pending) == [None, LeaseLost, None]
+    assert [(await store.info(run_id)).seq for run_id in fences] == [1, 0, 1]
+
+
+async def test_a_step_that_another_hand_wrote_is_not_doubled(store: SQLiteStore) -> None:
+    """The log's end is looked up in the transaction, not remembered."""
+    fence = await new_run(store, count=1)
+    change(store.path, "INSERT INTO steps (id, at, body) SELECT id + 1, at, body FROM steps")
+    assert await outcomes(store.append(batch("r", fence, [step(2)]))) == [StoreError]
+    await append(store, batch("r", fence, [step(3)]))
+
+
+def test_what_is_queued_is_written_when_the_loop_ends(path: Path) -> None:
+    """When everything is cancelled, as at the end of asyncio.run, closing still writes what was queued."""
+
+    async def main() -> None:
+        store = SQLiteStore(path, synchronous="NORMAL")
+        await store.open()
+        fence = await new_run(store)
+
+        async def work() -> None:
+            try:
+                await asyncio.gather(*(append(store, batch("r", fence, [step(seq)])) for seq in range(1, 6)))
+            finally:
+                await store.close()
+
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for each in asyncio.all_tasks() - {asyncio.current_task()}:
+            each.cancel()
+        await asyncio.wait([task])
+
+    async def read() -> list[int]:
+        store = SQLiteStore(path, read_only=True)
+        await store.open()
+        found = seqs(await store.steps("r"))
+        await store.close()
+        return found
+
+    asyncio.run(main())
+    assert asyncio.run(read()) == [1, 2, 3, 4, 5]
+    assert list(path.parent.iterdir()) == [path]
+
+
+async def test_closing_waits_for_what_is_queued(store: SQLiteStore, open_store: OpenStore) -> None:
+    """What was queued before `close` is durable after it."""
+    fence = await new_run(store)
+    pending = [store.append(batch("r", fence, [step(seq)])) for seq in range(1, 10)]
+    await store.close()
+    assert await outcomes(*pending) == [None] * 9
+    with refused(RunnerClosed):
+        store.append(batch("r", fence, [step(10)]))
+    assert (await (await open_store()).info("r")).seq == 9
+
+
+# -- the medium
+
+
+async def test_a_locked_database_says_so(open_store: OpenStore, path: Path) -> None:
+    """Opening and writing wait as long as they were told, then say what to do; reading does not wait."""
+    store = await open_store(busy_timeout_seconds=0.01)
+    await new_run(store)
+    with locked(path):
+        assert (await store.info("r")).seq == 0
+        with refused(StoreLocked):
+            await new_run(store, "other")
+        with refused(StoreLocked) as caught:
+            await open_store(busy_timeout_seconds=0.01)
+        assert "busy_timeout_seconds" in caught[0].repair
+    await new_run(store, "other")
+
+
+def test_a_full_disk_loses_nothing_that_was_acknowledged(start_process: Callable[[], OtherProcess]) -> None:
+    """On a full disk the step is refused, those before it stay, and the run goes on once there is room."""
+    process = start_process()
+    assert process.tell("create r") == "ok"
+    assert process.tell("limit 1000000") == "ok"
+    seq = 1
+    while (answer := process.tell(f"append r {seq}")) == "ok":
+        seq += 1
+    assert answer == "error store_full"
+    assert seq > 10
+    assert process.tell("append r 1") in {"error store_full", "error store_error"}
+    assert process.tell("steps r") == f"ok {seq - 1}"
+    assert process.tell("limit 100000000") == "ok"
+    assert process.tell(f"append r {seq}") == "ok"
+    assert process.tell("steps r") == f"ok {seq}"
+    assert process.tell("close") == "ok"
+
+
+async def test_a_database_of_which_a_part_was_overwritten(open_store: OpenStore, path: Path) -> None:
+    """Whatever is damaged, opening and reading give an error of the store or the right steps."""
+    store = await open_store()
+    fence = await new_run(store)
+    for seq in range(1, 60):
+        await append(store, batch("r", fence, [step(seq, value="x" * 900)]))
+    await store.close()
+    whole = path.read_bytes()
+    damaged = 0
+    for offset in range(0, len(whole), 2048):
+        path.write_bytes(whole[:offset] + b"\xa5" * 64 + whole[offset + 64 :])
+        found = await read_all(path)
+        if isinstance(found, GraphEngineError):
+            damaged += 1
+            assert found.repair
+        else:
+            assert found == list(range(1, 60))
+    assert damaged > 5
+
+
+async def read_all(path: Path) -> list[int] | GraphEngineError:
+    """The steps of run `r`, or what kept them from being read."""
+    reader = SQLiteStore(path, read_only=True)
+    try:
+        await reader.open()
+        await reader.runs()
+        return seqs(await reader.steps("r"))
+    except GraphEngineError as error:
+        return error
+    finally:
+        await reader.close()
+
+
+@pytest.mark.parametrize("kept", [100, 5000, 9000, 30_000])
+async def test_a_database_that_was_cut_off(open_store: OpenStore, path: Path, kept: int) -> None:
+    """A truncated file ends with an error of the store that names the file or the step."""
+    store = await open_store()
+    await new_run(store, count=200)
+    await store.close()
+    path.write_bytes(path.read_bytes()[:kept])
+    found = await read_all(path)
+    assert isinstance(found, StoreError)
+    assert found.where
+
+
+# -- one row
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        'UPDATE steps SET body = \'{"kind": "node"\' WHERE seq = 2 AND run = 1',
+        "UPDATE steps SET body = '[1]' WHERE seq = 2 AND run = 1",
+        'UPDATE steps SET body = \'{"kind": "node"}\' WHERE seq = 2 AND run = 1',
+        "UPDATE steps SET body = CAST(x'7bff7d' AS TEXT) WHERE seq = 2 AND run = 1",
+        "DELETE FROM steps WHERE seq = 2 AND run = 1",
+    ],
+)
+async def test_a_damaged_step_is_named(store: SQLiteStore, damage: str) -> None:
+    """A step that cannot be read, or is missing, is named with its run; other runs are not touched."""
+    await new_run(store, "bad", count=3)
+    await new_run(store, "good", count=3)
+    change(store.path, damage)
+    for ask in (store.steps, store.load):
+        with refused(StoreCorrupt) as caught:
+            await ask("bad")
+        assert "step 2 of run bad" in caught[0].message
+        assert caught[0].repair
+    assert seqs((await store.load("bad", 1)).steps) == [1]
+    assert seqs(await store.steps("bad", after=2)) == [3]
+    assert seqs((await store.load("good")).steps) == [1, 2, 3]
+    assert {info.id for info in await store.runs()} == {"bad", "good"}
+
+
+async def test_other_damaged_rows_are_named_too(store: SQLiteStore) -> None:
+    """A damaged snapshot, outline or message is a damaged store, and says which it is."""
+    fence = await new_run(store)
+    probe = SnapshotProbe()
+    for seq in range(1, 300):
+        await probe.append(store, fence, seq)
+    await store.post("r", "answer", 1, "k")
+    change(store.path, "UPDATE snapshots SET body = '{'")
+    change(store.path, "UPDATE outlines SET body = '7'")
+    change(store.path, "UPDATE inbox SET payload = 'x'")
+    with refused(StoreCorrupt) as caught:
+        await store.load("r")
+    assert "snapshot of run r" in caught[0].message
+    with refused(StoreCorrupt) as caught:
+        await store.outline("f1")
+    assert "f1" in caught[0].message
+    with refused(StoreCorrupt) as caught:
+        await store.inbox(["r"])
+    assert "message 1 to run r" in caught[0].message
+    assert len(await store.steps("r")) == 299
+
+
+async def test_a_damaged_name_spoils_no_list(store: SQLiteStore) -> None:
+    """Text that is no UTF-8 is shown as well as it can be."""
+    await new_run(store, "a")
+    await new_run(store, "b")
+    change(store.path, "UPDATE runs SET graph = CAST(x'67ff' AS TEXT) WHERE id = 'a'")
+    assert sorted(info.graph for info in await store.runs()) == ["g", "g\ufffd"]
+
+
+# -- snapshots
+
+
+async def test_snapshots_go_on_where_the_last_driver_left(store: SQLiteStore) -> None:
+    """A new driver, or a branch, counts the steps since the last snapshot, not since it took over."""
+    fence = await new_run(store)
+    for seq in range(1, 201):
+        await append(store, batch("r", fence, [step(seq)]))
+    await store.release("r", fence)
+    fence = await store.claim("r")
+    probe = SnapshotProbe()
+    for seq in range(201, 300):
+        await probe.append(store, fence, seq)
+    assert probe.asked == [256]
+    assert (await store.load("r")).snapshot == {"seq": 256}
+    await store.release("r", fence)
+    fence = await store.claim("r")
+    probe = SnapshotProbe()
+    for seq in range(300, 600):
+        await probe.append(store, fence, seq)
+    assert probe.asked == [512]
+
+
+async def test_a_snapshot_is_part_of_its_batch(open_store: OpenStore, path: Path) -> None:
+    """A snapshot is written with the steps it follows, or not at all."""
+    store = await open_store(busy_timeout_seconds=0.01)
+    fence = await new_run(store, count=255)
+    due = Append("r", fence, [step(256)], "running", snapshot=lambda: {"seq": 256})
+    with locked(path), refused(StoreLocked):
+        await append(store, due)
+    assert (await store.load("r")).snapshot is None
+    await store.release("r", fence)
+    fence = await store.claim("r")
+    await append(store, due._replace(fence=fence))
+    assert (await store.load("r")).snapshot == {"seq": 256}

@@ -1,0 +1,274 @@
+"""Golden scenarios: pages of text that say what a run does, checked against what it really does.
+
+A scenario is a title (lines with `#`), the graph as Python under `== graph`, and under `== run` events, each a line
+that begins with `>`, followed by what came of it: the step, and what is ready next. What a run ended with stands
+under `== snapshot`. `play` gives the page as it should read; a test compares the two. How events are written is in
+`tests/scenarios/README.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+import graphengine
+from graphengine import Graph, reducers
+from graphengine.core.decide import StaleEvent, error_of
+from graphengine.core.events import NodeFinished
+from graphengine.core.snapshot import ROOT, Frame, Snapshot, to_record
+from graphengine.core.steps import Step
+from graphengine.errors import GraphEngineError, NoChoice
+from graphengine.failure import Failure
+from tests.support.session import Session
+
+_PARTS = ("== graph", "== run", "== snapshot")
+_OPTIONS = re.compile(r"\s+with\s+(?=(?:usage|chance|limits|graph|update)=)")
+_AT = re.compile(r"at ([\d.]+): ")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A page, taken apart."""
+
+    title: str
+    graph: str
+    events: str
+
+    @classmethod
+    def read(cls, path: Path) -> Scenario:
+        """Take a file apart."""
+        text = path.read_text(encoding="utf-8")
+        title, rest = text.split(f"{_PARTS[0]}\n", 1)
+        graph, rest = rest.split(f"{_PARTS[1]}\n", 1)
+        return cls(title, graph, rest.split(f"{_PARTS[2]}\n", 1)[0])
+
+    def play(self, name: str) -> str:
+        """The page as it should read."""
+        player = _Player(_namespace(self.graph, name))
+        lines: list[str] = []
+        for line in self.events.splitlines():
+            if line.startswith("> "):
+                if lines:
+                    lines.append("")
+                lines += [line, *(f"  {told}" for told in player.play(line[2:]))]
+            elif line.startswith("#"):
+                lines += ["", line] if lines else [line]
+        player.session.check_log()
+        page = [self.title + _PARTS[0], self.graph.strip("\n"), "", _PARTS[1], *lines, "", _PARTS[2]]
+        return "\n".join([*page, *_snapshot(player.session), ""])
+
+
+class _Player:
+    """Plays events one after the other."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names
+        self.session = Session(names["graph"])
+
+    def play(self, line: str) -> list[str]:
+        """What comes of an event, as lines."""
+        timed = _AT.match(line)
+        if timed is not None:
+            self.session.now = float(timed.group(1))
+            line = line[timed.end() :]
+        command, *tail = _OPTIONS.split(line, maxsplit=1)
+        options: dict[str, Any] = self._value(f"dict({tail[0]})") if tail else {}
+        try:
+            step = self._event(command, options)
+        except (StaleEvent, GraphEngineError) as error:
+            message = str(error).splitlines()[0] if isinstance(error, GraphEngineError) else "it is of an earlier attempt"
+            return [f"refused, {type(error).__name__}: {message}", _ready(self.session)]
+        told = [] if step is None else _step(step)
+        return [*told, _ready(self.session)]
+
+    def _event(self, command: str, options: dict[str, Any]) -> Step | None:
+        verb, _, rest = command.partition(" ")
+        plain: dict[str, Callable[[], Step | None]] = {
+            "start": lambda: self.session.start(self._value(rest or "{}"), **options),
+            "stop": lambda: self.session.stop(),
+            "limit": lambda: self.session.limit(),
+            "crash": lambda: self.session.crash(),
+            "resume": lambda: self.session.resume(**options),
+            "branch": lambda: self._branch(int(rest.removeprefix("at ")), options),
+        }
+        if verb in plain:
+            return plain[verb]()
+        return self._late(rest, options) if verb == "late" else self._node(verb, rest, options)
+
+    def _node(self, node: str, rest: str, options: dict[str, Any]) -> Step:
+        task = self.session.task()
+        assert task.node == node, f"{task.node} is ready, not {node}"
+        verb, _, what = rest.partition(" ")
+        if verb == "returns":
+            return self.session.finish(self._value(what), **options)
+        if verb == "raises":
+            return self.session.fail(_raised(self._value(what)), **options)
+        if verb == "runs":
+            return self._run(options)
+        assert rest in ("leaves", "is given up"), f"unknown event: {node} {rest}"
+        return self.session.leave() if rest == "leaves" else self.session.give_up()
+
+    def _run(self, options: dict[str, Any]) -> Step:
+        """Really call what is ready, as the runner would."""
+        session, task, choice = self.session, self.session.task(), ""
+        node, view = session.plan.nodes[task.node], session.view()
+        try:
+            if task.mode == "fallback":
+                assert node.fallback is not None
+                call = node.fallback.call
+                assert call is not None
+            else:
+                call, choice = node.pick(view)
+            result = call.body.call(**call.values(view, lambda name: self._extra(name)))
+        except NoChoice as error:
+            return session.fail(error, **options)
+        return session.finish(result, choice=choice, **options)
+
+    def _extra(self, name: str) -> object:
+        frame = self.session.snapshot.root
+        failure = frame.cause or frame.error
+        assert name == "error"
+        return Failure(**{key: failure[key] for key in Failure.model_fields}) if failure else None
+
+    def _late(self, rest: str, options: dict[str, Any]) -> Step:
+        """The result of a visit and attempt that are named: `late NODE VISIT.ATTEMPT returns VALUE`."""
+        node, which, _, what = rest.split(" ", 3)
+        visit, attempt = map(int, which.split("."))
+        now = self.session.now
+        return self.session.send(NodeFinished(ROOT, node, visit, attempt, now, now, self._value(what), **options))
+
+    def _branch(self, seq: int, options: dict[str, Any]) -> Step:
+        before = to_record(self.session.snapshot)
+        child = self.session.branch(seq, **options)
+        assert to_record(self.session.snapshot) == before
+        self.session.check_log()
+        self.session = child
+        return child.log[-1]
+
+    def _value(self, text: str) -> Any:  # noqa: ANN401 - a value written in Python
+        return eval(text, self.names)  # noqa: S307 - our own pages
+
+
+def _namespace(graph: str, name: str) -> dict[str, Any]:
+    """The names that the Python of a page defines, on top of the public API."""
+
+    def work() -> Any:  # noqa: ANN401 - stands for whatever a scenario says comes of it
+        raise AssertionError
+
+    names: dict[str, Any] = {"__name__": "scenario", "work": work, "Annotated": Annotated, "Literal": Literal}
+    names |= {public: getattr(graphengine, public) for public in graphengine.__all__}
+    names |= {public: getattr(reducers, public) for public in ("append", "extend", "merge", "add", "maximum")}
+    names |= {public: getattr(pydantic, public) for public in ("BaseModel", "Field", "field_validator", "model_validator")}
+    exec(compile(graph, name, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
+    return names
+
+
+def _raised(error: BaseException) -> BaseException:
+    """An exception with a traceback, as if it had been raised."""
+    try:
+        raise error
+    except BaseException as caught:  # noqa: BLE001 - whatever the page raises
+        assert error_of(caught).names
+        return caught
+
+
+def _step(step: Step) -> list[str]:
+    """A step as a person reads it: nothing recorded is left out but the traceback's text and the fingerprint."""
+    data = dict(step.data)
+    place = f" {step.node} {step.visit}.{step.attempt}" if step.node else ""
+    target = f" → {', '.join(data.pop('to'))}" if "to" in data else ""
+    worked = f", began {step.began:g}" if step.began != step.at and step.node else ""
+    lines = [f"{step.seq} {step.kind}{place}{target}  [at {step.at:g}{worked}]"]
+    lines += [f"  {_op(op)}" for op in step.update]
+    lines += _said("why", data.pop("why", None))
+    for name in ("fingerprint", "graph", "version"):
+        data.pop(name, None)
+    lines += _failure(data.pop("error", None))
+    marks = data.pop("marks", {})
+    if "stop" in data and data["stop"]["explanation"] == step.data.get("why"):
+        data["stop"] = {**data["stop"], "explanation": ""}  # it was said already
+    if data.get("run_id") == "run":
+        del data["run_id"]
+    lines += [line for name, what in data.items() for line in _said(name, what)]
+    return lines + [f"  mark {_mark(key, mark)}" for key, mark in marks.items()]
+
+
+def _op(op: Any) -> str:  # noqa: ANN401 - an operation
+    kind, name, *rest = op
+    return f"{kind} {name}: {', '.join(_json(part) for part in rest)}"
+
+
+def _said(name: str, what: object) -> list[str]:
+    if what is None or what in ({}, ""):
+        return []
+    if name == "why":
+        return [f"  because {clause}" for clause in str(what).split("; ")]
+    if name == "stop" and isinstance(what, Mapping):
+        return _stop(what)
+    return [f"  {name}: {what if isinstance(what, str) else _json(what)}"]
+
+
+def _stop(stop: Mapping[str, str]) -> list[str]:
+    told = [f"  stop {stop['reason']}"]
+    if stop["label"] or stop["condition"]:
+        told[0] += f", label {stop['label'] or 'none'}, condition {stop['condition'] or 'none'}"
+    return [*told, *(f"    {line}" for line in stop["explanation"].splitlines())]
+
+
+def _failure(failure: Mapping[str, Any] | None) -> list[str]:
+    if not failure:
+        return []
+    trace = " with traceback" if failure.get("traceback") else ""
+    first, *more = failure["message"].splitlines() or [""]
+    where = failure["path"] or "no node"
+    return [f"  error {failure['kind']} in {where}, attempt {failure['attempt']}{trace}: {first}", *(f"    {m.strip()}" for m in more)]
+
+
+def _mark(key: str, mark: object) -> str:
+    return f"{key} = {'digest' if key.startswith('change:') else _json(mark)}"
+
+
+def _ready(session: Session) -> str:
+    tasks = [
+        f"{t.node} {t.visit}.{t.attempt}, {t.mode}" + (f", due {t.due:g}" if t.due else "") for t in session.tasks()
+    ]
+    return f"ready: {'; '.join(tasks) or 'nothing'}"
+
+
+def _snapshot(session: Session) -> list[str]:
+    """A snapshot as a person reads it: everything that its record holds, the empty left out."""
+    snapshot = session.snapshot
+    lines = [f"{snapshot.run_id} of {snapshot.graph}: {snapshot.status} at {snapshot.now:g}, seq {snapshot.seq}"]
+    lines += [line.strip() if i == 0 else line for i, line in enumerate(_stop(snapshot.stop) if snapshot.stop else [])]
+    lines += [line.removeprefix("  ") for line in _failure(snapshot.failure)]
+    lines.append(f"steps {snapshot.steps}, driven {snapshot.elapsed_seconds:g} s")
+    for name in ("usage", "inherited", "limits"):
+        if getattr(snapshot, name):
+            lines.append(f"{name} {_json(getattr(snapshot, name))}")
+    return lines + _frame(snapshot, snapshot.root)
+
+
+def _frame(snapshot: Snapshot, frame: Frame) -> list[str]:
+    record = dict(to_record(snapshot)["frames"][frame.id])
+    values, marks = record.pop("values"), record.pop("marks")
+    facts = ", ".join(f"{name} {_plain(record.pop(name))}" for name in ("phase", "at", "visit", "attempt"))
+    lines = [f"frame {facts}"]
+    for name in ("error", "cause"):
+        lines += [line.replace("error", name, 1) for line in _failure(record.pop(name))]
+    lines += [f"  {name} {_json(value)}" for name, value in record.items() if value]
+    lines += [f"  mark {_mark(key, mark)}" for key, mark in sorted(marks.items())]
+    return [*lines, *(f"  {name} = {_json(value)}" for name, value in values.items())]
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) and value else _json(value)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
