@@ -94,13 +94,17 @@ class Binder:
                 fields.append((argument.name, path.root))
             else:
                 rest.append(argument)
-        return Call(body, tuple(fields), tuple(rest), self._watched(body, arguments))
+        parts = tuple(a.name for a in arguments if a.reading is not None and a.reading.is_part)
+        return Call(body, tuple(fields), tuple(rest), self._watched(body, arguments), parts)
 
     def _watched(self, body: Body, arguments: Sequence[Argument]) -> tuple[str, ...]:
         if any(a.extra == "state" for a in arguments):
             names = set(self.state.fields)
         else:
-            names = {root for a in arguments if a.reading is not None for root in a.reading.roots}
+            whole = [
+                a.reading for a in arguments if a.reading is not None and not (a.reading.path and a.reading.path.parts)
+            ]
+            names = {root for reading in whole for root in reading.roots}
         if body.kind == "pass":
             return ()
         return tuple(sorted(n for n in names if n in self.state.fields and not self.state.fields[n].immutable))

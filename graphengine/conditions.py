@@ -65,6 +65,11 @@ class Reading:
             return frozenset((self.path.root,))
         return self.function.names if self.function is not None else frozenset()
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it reads only a part of a field."""
+        return self.path is not None and bool(self.path.parts)
+
     def read(self, view: View) -> object:
         """The value now."""
         if self.path is not None:

@@ -50,12 +50,14 @@ class Call:
         fields: (parameter, field) pairs that are whole fields and may be None: the quick ones.
         arguments: The others.
         watched: Fields read whole whose values could be changed in place.
+        parts: Parameters that get a part of a field, which could be changed in place too.
     """
 
     body: Body
     fields: tuple[tuple[str, str], ...]
     arguments: tuple[Argument, ...]
     watched: tuple[str, ...]
+    parts: tuple[str, ...] = ()
 
     def values(self, view: View, extra: Callable[[str], object]) -> dict[str, object]:
         """The arguments of this visit.

@@ -59,7 +59,7 @@ def write(task: str, findings: Findings, word_budget: int, history: Sequence[Rev
         entries = work.first_draft()
     if history:
         entries = work.revise(entries, history[-1])
-    return work.markdown(entries)
+    return work.markdown(work.fit(entries, word_budget))
 
 
 def _no_material(findings: Findings) -> str:

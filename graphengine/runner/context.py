@@ -26,7 +26,7 @@ class Context:
         usage: What models did in this attempt so far.
     """
 
-    __slots__ = ("_clock", "_emit", "_models", "attempt", "node", "path", "run_id", "usage", "visit")
+    __slots__ = ("_clock", "_emit", "_models", "_random", "attempt", "node", "path", "run_id", "usage", "visit")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Context:
         self._models = models
         self._clock = clock
         self._emit = emit
+        self._random: random.Random | None = None
 
     @property
     def idempotency_key(self) -> str:
@@ -54,7 +55,9 @@ class Context:
     @property
     def random(self) -> random.Random:
         """A random generator with a seed of this visit's own: an attempt that is run again draws the same numbers."""
-        return random.Random(self.idempotency_key)  # noqa: S311 - for repeatable choices, not for secrets
+        if self._random is None:
+            self._random = random.Random(self.idempotency_key)  # noqa: S311 - for repeatable choices, not for secrets
+        return self._random
 
     def now(self) -> float:
         """The time, epoch seconds."""

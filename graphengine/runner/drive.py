@@ -112,6 +112,10 @@ class Driver:
         pending: Awaitable[None] | None = self._store.append(batch)
         if pending is not None:
             await pending
+        self.show_steps(steps)
+
+    def show_steps(self, steps: Sequence[Step]) -> None:
+        """Give durable steps to everyone who watches."""
         for step in steps:
             self.show(StepRecorded(step.seq, step))
 

@@ -15,6 +15,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.scope import CURRENT
+from graphengine.conditions import digest_of
 from graphengine.core.decide import error_of
 from graphengine.core.events import NodeFailed, NodeFinished, NodeLeft
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
@@ -106,6 +107,7 @@ class TaskRunner:
         for name in watched:
             if name not in frame.digests:
                 frame.digests[name] = self._plan.state.fields[name].digest(view.get(name))
+        parts = {name: digest_of(values[name]) for name in call.parts} if self._check and call.parts else {}
         try:
             if timeout_seconds is not None or call.body.thread:
                 result = await self._bounded(call, values, timeout_seconds)
@@ -117,6 +119,10 @@ class TaskRunner:
             self._mutated(watched, frame)
             raise
         changed = self._mutated(watched, frame)
+        changed += [name for name, digest in parts.items() if digest_of(values[name]) != digest]
+        if parts and changed:
+            frame.typed.clear()
+            frame.digests.clear()
         if "state" in values and self._check:
             changed += _replaced(values["state"], view, self._plan.state.fields)
         if changed:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from graphengine.errors import GraphEngineError
 from graphengine.failure import Failure
-from graphengine.view import View
+from graphengine.view import Held, View
 
 if TYPE_CHECKING:
     from graphengine.core.snapshot import RunStatus, Snapshot
@@ -104,7 +104,8 @@ class RunFailed(GraphEngineError):
 def result_of(plan: Plan[S], snapshot: Snapshot) -> Result[S]:
     """The result that a snapshot stands for."""
     state = plan.state.rebuild(snapshot.root.values)
-    output = plan.result.read(View(plan.state, snapshot.root)) if plan.result is not None else state
+    view = View(plan.state, Held(snapshot.root.values, dict(vars(state))))
+    output = plan.result.read(view) if plan.result is not None else state
     failure = snapshot.failure
     kept = ("path", "kind", "message", "attempt")
     return Result(

@@ -13,7 +13,15 @@ from pydantic import BaseModel
 
 from graphengine.core.events import Begun, BranchedOff, Resumed
 from graphengine.core.snapshot import Frame, Snapshot
-from graphengine.errors import InputError, InvalidUpdate, NotRecordable, RunIsDriven, RunnerClosed, RunNotResumable
+from graphengine.errors import (
+    InputError,
+    InvalidUpdate,
+    NotRecordable,
+    RunIsDriven,
+    RunnerClosed,
+    RunNotResumable,
+    StoreError,
+)
 from graphengine.graph import Graph, Limits
 from graphengine.history import Difference, differences, load_snapshot
 from graphengine.paths import did_you_mean
@@ -23,7 +31,7 @@ from graphengine.runner.execute import TaskRunner
 from graphengine.runner.fit import Refit, refit
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, result_of
-from graphengine.runner.run import Run, StepRecorded
+from graphengine.runner.run import Run
 from graphengine.stores.base import RunInfo
 from graphengine.view import View
 
@@ -192,7 +200,8 @@ class Runner:
         driver = self._drivers.get(run_id)
         if driver is None:
             await self.store.open()
-            await self.store.post(run_id, "stop", "asked by another process", key="stop")
+            if (await self.store.info(run_id)).status == "running":
+                await self.store.post(run_id, "stop", "asked by another process", key=f"stop {secrets.token_hex(8)}")
             return
         driver.stop("asked")
         await self._runs[run_id].ended()
@@ -237,7 +246,8 @@ class Runner:
         step = driver.decide(Begun(now, run.id, *initial, as_limits(limits), after or ""))
         info = RunInfo(run.id, plan.graph, plan.fingerprint, driver.snapshot.status, 1, now, now)
         driver.fence = await self.store.create(info, [step], plan.outline)
-        return await self._drive(run, driver, [step])
+        driver.show_steps([step])
+        return await self._drive(run, driver)
 
     async def _continued(
         self, plan: Plan[S], after: str, given: object
@@ -265,21 +275,29 @@ class Runner:
             raise RunIsDriven(run.id, "this runner", self._clock.now())
         fence = await self.store.claim(run.id)
         try:
-            snapshot = await load_snapshot(self.store, run.id, None)
-            outline = (
-                None if snapshot.fingerprint == plan.fingerprint else await self.store.outline(snapshot.fingerprint)
-            )
-            fitted = refit(plan, snapshot, outline)
+            driver = await self._resumed(run, plan, fence, limits)
         except BaseException:
-            await self.store.release(run.id, fence)
+            await self._release(run.id, fence)
             raise
+        return await self._drive(run, driver)
+
+    async def _resumed(self, run: Run[S], plan: Plan[S], fence: int, limits: Limits | None) -> Driver:
+        """A driver for a claimed run, its resume recorded. Stops that were asked for before are over with it."""
+        snapshot = await load_snapshot(self.store, run.id, None)
+        fitted = await self._refit(plan, snapshot)
         driver = self._driver(run, plan, snapshot)
         driver.fence = fence
         wanted = as_limits(limits) if limits is not None else snapshot.limits
         crashed = snapshot.status == "running"
         step = driver.decide(Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops))
-        await driver.append([step], fingerprint=plan.fingerprint if fitted.changes else None)
-        return await self._drive(run, driver, [])
+        stale = [message.id for message in await self.store.inbox([run.id]) if message.kind == "stop"]
+        await driver.append([step], consume=stale, fingerprint=plan.fingerprint if fitted.changes else None)
+        return driver
+
+    async def _release(self, run_id: str, fence: int) -> None:
+        """Let others drive a run; where even that fails, the lease's end does it."""
+        with contextlib.suppress(StoreError):
+            await self.store.release(run_id, fence)
 
     async def _refit(self, plan: Plan[Any], snapshot: Snapshot) -> Refit:
         same = snapshot.fingerprint == plan.fingerprint
@@ -317,15 +335,15 @@ class Runner:
             raise InputError(error.message, where=where, repair=error.repair) from error
         info = RunInfo(run.id, plan.graph, plan.fingerprint, "running", step.seq, now, now, parent, at)
         driver.fence = await self.store.create(info, [step], plan.outline)
-        return await self._drive(run, driver, [step])
+        driver.show_steps([step])
+        return await self._drive(run, driver)
 
-    async def _drive(self, run: Run[S], driver: Driver, shown: Sequence[Step]) -> Result[S]:
+    async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
         """Drive a run whose first step of this session is durable."""
         self._drivers[run.id] = driver
         self._runs[run.id] = run
         run.recorded()
-        for step in shown:
-            driver.show(StepRecorded(step.seq, step))
+        ended = False
         try:
             self._watch_inbox()
             tasks = TaskRunner(
@@ -339,15 +357,17 @@ class Runner:
                 check=self._check,
             )
             await driver.drive(tasks)
+            ended = True
         except asyncio.CancelledError:
             if self._closed:
                 await driver.end("the runner was closed")
+                ended = True
             raise
         finally:
             self._drivers.pop(run.id, None)
             self._runs.pop(run.id, None)
-            if driver.snapshot.status == "running":
-                await self.store.release(run.id, driver.fence)
+            if not ended:
+                await self._release(run.id, driver.fence)
         return result_of(driver.plan, driver.snapshot)
 
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
@@ -392,10 +412,11 @@ class Runner:
     async def _read_inbox(self) -> None:
         """Look for messages to driven runs, as long as there are any."""
         while self._drivers:
-            for message in await self.store.inbox(list(self._drivers)):
-                driver = self._drivers.get(message.run_id)
-                if driver is not None and message.kind == "stop":
-                    driver.stop(str(message.payload), (message.id,))
+            with contextlib.suppress(StoreError):  # the next look may succeed; the runs themselves meet lasting trouble
+                for message in await self.store.inbox(list(self._drivers)):
+                    driver = self._drivers.get(message.run_id)
+                    if driver is not None and message.kind == "stop":
+                        driver.stop(str(message.payload), (message.id,))
             await asyncio.sleep(_INBOX_SECONDS)
         self._inbox = None
 

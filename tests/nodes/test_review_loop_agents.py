@@ -16,7 +16,7 @@ from nodes.reviewer import review
 from nodes.writer import write
 
 if TYPE_CHECKING:
-    from conftest import Loop
+    from tests.nodes.conftest import Loop
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ["sourdough.md", "lighthouses.txt", "gears.md", "thin.md", "repetitive.md", "hefeteig.md"]
@@ -84,7 +84,7 @@ def test_equal_input_gives_equal_bytes_in_every_process() -> None:
     digests = set()
     for seed in ("0", "4711"):
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(ROOT), str(Path(__file__).parent)],
+            [sys.executable, "-c", PROGRAM, str(Path(__file__).parent), str(ROOT)],
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
             capture_output=True,
             check=True,

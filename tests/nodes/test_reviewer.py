@@ -11,7 +11,7 @@ from nodes.reviewer import review
 from nodes.words import count_words
 
 if TYPE_CHECKING:
-    from conftest import Loop
+    from tests.nodes.conftest import Loop
 
 FACTS = [
     "A kettle boils water for tea in three minutes.",

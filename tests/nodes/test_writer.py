@@ -9,7 +9,7 @@ from nodes.words import count_words, mentions, stem_sequence
 from nodes.writer import MIN_BUDGET_WORDS, write
 
 if TYPE_CHECKING:
-    from conftest import Loop
+    from tests.nodes.conftest import Loop
 
 TEXTS = ["sourdough.md", "lighthouses.txt", "gears.md"]
 

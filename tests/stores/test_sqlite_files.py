@@ -25,8 +25,9 @@ from graphengine.errors import (
 )
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore
-from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, migrate
+from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, check_format, migrate
 from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.readers import Reader
 from graphengine.testing.store_kit import append, batch, new_run, refused, same, seqs, step, steps
 from tests.stores.support import OpenStore
 
@@ -120,6 +121,17 @@ async def test_a_closed_database_is_one_small_file(open_store: OpenStore, path: 
     assert path.stat().st_size <= 2_000_000
 
 
+async def test_closing_leaves_no_log_to_others(open_store: OpenStore, path: Path) -> None:
+    """What a closed store wrote lies in the database itself, also while another store has it open."""
+    store = await open_store()
+    await open_store()
+    await new_run(store, count=100)
+    log = path.with_name(path.name + "-wal")
+    assert log.stat().st_size > 0
+    await store.close()
+    assert log.stat().st_size == 0
+
+
 async def test_an_open_database_that_is_opened_again_keeps_one_version(open_store: OpenStore, path: Path) -> None:
     """Opening a file a second time changes nothing in it."""
     await finished_run(path)
@@ -146,6 +158,15 @@ async def test_every_version_migrates_to_the_same_schema(
     await (await open_store(old)).close()
     await (await open_store()).close()
     assert schema(old) == schema(path)
+
+
+async def test_what_a_file_is_is_read_in_one_statement(path: Path) -> None:
+    """Mark, version and tables are of one moment, so that a database in the making is never taken for another's."""
+    statements: list[str] = []
+    with closing(sqlite3.connect(path)) as connection:
+        connection.set_trace_callback(statements.append)
+        assert check_format(connection, path) == 0
+    assert len([each for each in statements if not each.startswith("--")]) == 1
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) -> None:
@@ -267,6 +288,24 @@ async def test_a_reader_follows_a_writer(path: Path, open_store: OpenStore) -> N
     await writer.claim("r")
     await writer.close()
     assert (await reader.info("r")).fingerprint == "f1"
+
+
+async def test_a_read_is_done_again_if_the_file_changed_under_it(path: Path) -> None:
+    """A read of a file at rest that a writer came to meanwhile is not believed."""
+    await finished_run(path)
+    os.utime(path, (1, 1))
+    reader = Reader(path, busy_timeout_seconds=1, at_rest=True)
+    found: list[int] = []
+
+    def read(connection: sqlite3.Connection) -> None:
+        found.extend(connection.execute("SELECT count(*) FROM steps").fetchone())
+        if len(found) == 1:
+            with closing(sqlite3.connect(path)) as writer, writer:
+                writer.execute("DELETE FROM steps WHERE seq = 3")
+
+    await reader.run(read)
+    await reader.close()
+    assert found == [3, 2]
 
 
 async def test_reading_in_a_folder_that_cannot_be_written(as_nobody: Path) -> None:

@@ -132,6 +132,17 @@ async def test_closing_leaves_nothing_of_the_owner(store: SQLiteStore, open_stor
     assert list(path.parent.iterdir()) == [path]
 
 
+async def test_a_run_that_was_freed_by_hand_takes_no_steps(store: SQLiteStore, path: Path) -> None:
+    """Who drives is looked up with every batch; the fence alone does not do."""
+    fence = await new_run(store)
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE runs SET driver = NULL")
+    connection.close()
+    with refused(LeaseLost):
+        await append(store, batch("r", fence, [step(1)]))
+
+
 async def test_an_owner_of_another_host_is_judged_by_its_lease_alone(store: SQLiteStore, path: Path) -> None:
     """A lock file that is missing here says nothing about a process that is elsewhere."""
     fence = await new_run(store)
