@@ -41,9 +41,14 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> di
         "error": snapshot.failure,
         "waits": [],
         "state": snapshot.root.values,
-        "usage": {**_USAGE, **snapshot.usage},
+        "usage": usage_document(snapshot.usage),
         "steps": [step_document(step) for step in steps],
     }
+
+
+def usage_document(usage: Mapping[str, float | None]) -> dict[str, JsonValue]:
+    """A usage with every figure; a cost that is unknown is None."""
+    return {**_USAGE, **usage}
 
 
 def step_document(step: Step) -> dict[str, JsonValue]:

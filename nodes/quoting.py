@@ -11,6 +11,7 @@ from nodes.words import count_words, words
 
 MIN_WORDS = 5  # shorter ones are labels and captions more often than statements
 SHORT_WORDS = 6  # a shorter one must show an auxiliary verb: "The file size in bytes." is no statement
+POINTING_WORDS = 9  # a shorter one that ends in "it" has no room to say what "it" is
 MAX_WORDS = 60  # longer ones are mostly run-together lists that nobody wants quoted
 AUXILIARIES = "is|are|was|were|has|have|had|can|cannot|may|must|should|will|would|does|do|did"
 PROSE_SHARE = 0.85  # of letters and blanks, code aside: less is a formula or a row of options
@@ -37,6 +38,7 @@ _ELSEWHERE = re.compile(
     r"(?:figure|table|section|chapter|example) \d|do(?:ing)? so\b)|\b(?:here|both|either|neither)\W*$",
     re.IGNORECASE,
 )
+_POINTS_BACK = re.compile(r"\b(?:it|them|this|that|these|those)\W*$", re.IGNORECASE)
 _AUXILIARY = re.compile(rf"\b(?:{AUXILIARIES})\b", re.IGNORECASE)
 _OPENER = re.compile(
     r"^(?:however|therefore|thus|hence|moreover|furthermore|additionally|in addition|consequently|"
@@ -94,6 +96,8 @@ def _starts_well(sentence: str) -> bool:
 def _ends_well(sentence: str, *, closed: bool) -> bool:
     end = sentence.rstrip("\"'\u201d\u2019)")[-1:]
     if end in ":?,;\uff1f" or sentence.endswith((" and", " or")):
+        return False
+    if count_words(sentence) < POINTING_WORDS and _POINTS_BACK.search(sentence):
         return False
     return not closed or end in ".!\u3002\uff01\u2026"
 

@@ -3,7 +3,7 @@
 The first draft is laid out simply: the most central facts, each under its topic, with room left in the
 budget. A revision starts from the draft it is given and acts on the remarks of the last review: it removes,
 shortens, cites and adds. Every sentence is a fact or a shortened fact; the writer never states anything of
-its own.
+its own. It keeps to the limits of the rubric, as a writer who knows the house rules does.
 """
 
 from collections.abc import Sequence

@@ -11,20 +11,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
 
-from pydantic_core import from_json
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError
 from graphengine.files import TextFile
 from graphengine.paths import did_you_mean, members
+from graphengine.state import explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pydantic import BaseModel
-
     from graphengine.records import JsonValue
+
+S = TypeVar("S", bound=BaseModel)
 
 _DEPTH: Final = 20  # how far references of a schema are followed
 
@@ -87,6 +89,23 @@ def parse_pairs(pairs: Sequence[str], forms: Mapping[str, Form], option: str) ->
         else:
             values[key] = _value(raw, form, where)
     return values
+
+
+def state_from(state: type[S], values: Mapping[str, object]) -> S:
+    """The state that these values make.
+
+    Raises:
+        InputError: They do not validate.
+    """
+    where = f"--input for {state.__name__}"
+    try:
+        return state.model_validate_json(to_json(values), by_name=True, by_alias=False)
+    except ValidationError as error:
+        missing = [str(found["loc"][0]) for found in error.errors() if found["type"] == "missing" and found["loc"]]
+        repair = " ".join(f"--input {name}=…" for name in missing) if missing else "give values that fit the fields"
+        raise InputError(f"the state does not fit: {explain(error)}", where=where, repair=repair) from error
+    except PydanticSerializationError as error:
+        raise InputError(f"the state does not fit: {error}", where=where, repair="give text in UTF-8") from error
 
 
 def _items(raw: str, item: Form, where: str) -> list[object]:

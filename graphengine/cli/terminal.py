@@ -78,6 +78,14 @@ class Channel:
         except ValueError:  # closed
             return False
 
+    @property
+    def number(self) -> int | None:
+        """Its file descriptor, None where it has none."""
+        try:
+            return self._stream.fileno() if self._stream is not None else None
+        except (OSError, ValueError):
+            return None
+
     @cached_property
     def _console(self) -> Console:
         from rich.console import Console

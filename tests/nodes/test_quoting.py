@@ -12,6 +12,7 @@ from nodes.quoting import stands_alone, without_opener
         "`fsync` asks the operating system to send all data to the device.",
         "Der Bäcker knetet den Teig zehn Minuten lang.",
         "The default is ten minutes.",
+        "The baker takes the dough from the bowl and shapes it.",
     ],
 )
 def test_statements_stand_alone(sentence: str) -> None:
@@ -33,6 +34,7 @@ def test_statements_stand_alone(sentence: str) -> None:
         "Run the tool with the following options of the shell:",
         "The file size in bytes.",
         "Only four words here.",
+        "A second rule belongs to it.",
         "Accepting Warranty or Additional Liability.",
         "`size` - the number of bytes in the buffer of the tool.",
         "run the tool on the file and wait for the result.",

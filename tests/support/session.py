@@ -161,11 +161,11 @@ class Session:
         crashed = self.snapshot.status == "running"
         return self.send(Resumed(self.now, crashed, dict(wanted), self.plan.fingerprint))
 
-    def at(self, seq: int, run_id: str = "branch") -> Session:
+    def at(self, seq: int) -> Session:
         """A child of this run behind a step, not yet begun."""
         return Session(
             self.graph,
-            run_id,
+            f"{self.run_id}/{seq}",
             self.now,
             self._fold(seq),
             self.log[:seq],

@@ -76,15 +76,15 @@ def lease_lost(run_id: str, fence: int) -> LeaseLost:
     )
 
 
-def check_dense(run_id: str, expected: int, seqs: Sequence[int]) -> None:
+def check_dense(run_id: str, expected: int, rows: Sequence[Row]) -> None:
     """See that these steps follow on the log.
 
     Raises:
         StoreError: They do not.
     """
-    for seq in seqs:
-        if seq != expected:
-            message = f"step {seq} of run {run_id} cannot be recorded: the next one is {expected}"
+    for row in rows:
+        if row.seq != expected:
+            message = f"step {row.seq} of run {run_id} cannot be recorded: the next one is {expected}"
             raise StoreError(message, where=f"run {run_id}", repair="resume the run from what is recorded")
         expected += 1
 
@@ -102,7 +102,7 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
         raise lease_lost(addition.run_id, addition.fence)
     _, _, status, parent_seq, last = row
     expected = (parent_seq if last is None else last & SEQ_MASK) + 1
-    check_dense(addition.run_id, expected, [row.seq for row in addition.rows])
+    check_dense(addition.run_id, expected, addition.rows)
     _add_rows(connection, key, addition.rows)
     if addition.status != status or addition.status != "running":
         driver = addition.owner if addition.status == "running" else None
@@ -134,7 +134,7 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], o
     parent_seq = 0 if parent is None else info.parent_seq
     if parent is not None and not 1 <= parent_seq <= parent.info.seq:
         raise unknown_step(parent.info, parent_seq)
-    check_dense(info.id, parent_seq + 1, [row.seq for row in rows])
+    check_dense(info.id, parent_seq + 1, rows)
     parent_key = None if parent is None else parent.key
     added = connection.execute(
         SQL["add_run"],

@@ -1,0 +1,84 @@
+"""Where runs are kept, and the commands that go on with them: words that work when they are pasted into a shell."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphengine.cli.project import database_of
+from graphengine.errors import StoreMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.stores.sqlite import SQLiteStore
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database, and how to name it to a later command."""
+
+    database: Path
+    option: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """The option that names it, where that is needed."""
+        return ["--db", self.option] if self.option else []
+
+    def reader(self) -> SQLiteStore:
+        """The store, to read only.
+
+        Raises:
+            StoreMissing: There is no database yet.
+        """
+        from graphengine.stores.sqlite import SQLiteStore
+
+        if not self.database.exists():
+            raise StoreMissing(
+                f"there is no database of runs at {shown(self.database)}",
+                where=str(self.database),
+                repair="name one with --db PATH; `graphengine run` makes it",
+            )
+        return SQLiteStore(self.database, read_only=True)
+
+
+def place_of(given: Path | None, file: Path | None = None) -> Place:
+    """The database that was given, or else the one of a graph's file, or else of the present project."""
+    here = database_of()
+    if given is not None:
+        return Place(given, "" if given.absolute() == here else str(given))
+    found = database_of(file)
+    return Place(found, "" if found == here else shown(found))
+
+
+def shown(path: Path) -> str:
+    """The path as short as it is understood from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def command(name: str, run_id: str, *words: str, place: Place) -> str:
+    """A command about a run, in a form that works when it is pasted into a shell."""
+    named = ["--", run_id] if run_id.startswith("-") else []
+    first = [] if named else [run_id]
+    return shlex.join([*program(), name, *first, *words, *place.words, *named])
+
+
+def program() -> Sequence[str]:
+    """How this program was called."""
+    called = sys.argv[0]
+    if Path(called).name == "__main__.py":
+        return [sys.orig_argv[0] if sys.orig_argv else "python", "-m", "graphengine"]
+    name = Path(called).name
+    if name != "graphengine":
+        return ["graphengine"]  # called from another program
+    found = shutil.which(name)
+    return [name] if found is not None and os.path.realpath(found) == os.path.realpath(called) else [called]

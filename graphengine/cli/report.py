@@ -1,0 +1,255 @@
+"""What a run came to, in words: the result, why it ended, what it cost, and the commands that go on from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.cli.places import command, shown
+from graphengine.cli.progress import OFFLINE, counted, is_offline, seconds, usage_line
+from graphengine.cli.session import Exit
+from graphengine.cli.terminal import OutputFailed, clean, one_line
+from graphengine.core.ready import limit_reached, spent
+from graphengine.document import run_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.cli.places import Place
+    from graphengine.cli.project import Found
+    from graphengine.cli.session import Session
+    from graphengine.cli.terminal import Channel
+    from graphengine.core.snapshot import Snapshot
+    from graphengine.core.steps import Step
+    from graphengine.plan import Plan
+    from graphengine.records import JsonValue
+    from graphengine.runner import Result
+    from graphengine.stores.base import RunInfo
+
+CODES: Final = {
+    "finished": Exit.FINISHED,
+    "failed": Exit.FAILED,
+    "waiting": Exit.WAITING,
+    "stopped": Exit.STOPPED,
+    "running": Exit.DRIVEN,
+}
+_STYLES: Final = {"finished": "bold green", "failed": "bold red", "stopped": "bold yellow", "waiting": "bold yellow"}
+_LAST_LINES: Final = 8
+
+
+@dataclass(slots=True)
+class Job:
+    """One command that drives a run.
+
+    Attributes:
+        found: The run's graph.
+        place: Where it is kept.
+        output: The file for its result.
+        notes: What is said about it before it begins.
+    """
+
+    session: Session
+    found: Found
+    place: Place
+    output: Path | None = None
+    notes: list[str] = field(default_factory=list)
+    is_known_offline: bool = False
+
+    def announce(self, run_id: str) -> None:
+        """Say what is about to run."""
+        err = self.session.err
+        plan = self.found.graph.compile()
+        err.line("run ", (run_id, "bold"), f" of {plan.graph}, kept in {shown(self.place.database)}")
+        self.is_known_offline = _has_offline_agents_only(plan)
+        if self.is_known_offline:
+            err.line((OFFLINE, "yellow"))
+        for note in self.notes:
+            err.line(note)
+        for problem in plan.warnings:
+            err.line(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that is not driven any more, as the store has it."""
+
+    result: Result[Any]
+    info: RunInfo
+    snapshot: Snapshot
+    steps: Sequence[Step]
+
+
+def report(job: Job, ended: Ended) -> int:
+    """Write the result and tell what the run came to; gives the exit code.
+
+    Raises:
+        OutputFailed: The result cannot be written.
+    """
+    session = job.session
+    result = ended.result
+    is_finished = result.status == "finished"
+    if session.json:
+        session.document(run_document(ended.info, ended.snapshot, ended.steps))
+    elif is_finished:
+        _print_output(session.out, result.output, is_kept=job.output is not None)
+    try:
+        if job.output is not None and is_finished:
+            _write_output(job.output, result.output)
+    finally:
+        tell_end(session.err, ended.snapshot)
+        tell_cost(session.err, ended.snapshot)
+        if not job.is_known_offline and is_offline(run_usage(ended.snapshot)):
+            session.err.line((OFFLINE, "yellow"))
+        tell_next(job, ended)
+    if job.output is not None:
+        told = f"the result is in {job.output}" if is_finished else f"{job.output} is not written: the run has no result"
+        session.err.line(told)
+    return CODES[result.status]
+
+
+def tell_end(err: Channel, snapshot: Snapshot) -> None:
+    """Say why a run ended."""
+    stop = snapshot.stop or {}
+    label = stop.get("label")
+    why = one_line(stop.get("explanation") or "", 1000)
+    said = [f" [{label}]"] if label else []
+    if snapshot.failure is not None:
+        said += [f" at {snapshot.failure['path']}"] if snapshot.failure.get("path") else []
+    else:
+        said += [f": {why}"] if why and why != "otherwise" else []
+    err.line((snapshot.status, _STYLES.get(snapshot.status, "bold")), *said)
+    if snapshot.failure is not None:
+        tell_failure(err, snapshot.failure)
+
+
+def tell_failure(err: Channel, failure: Mapping[str, JsonValue]) -> None:
+    """Show a failure: its last lines, and where in the user's code it happened."""
+    lines = f"{failure['kind']}: {failure['message']}".splitlines()
+    left_out = len(lines) - _LAST_LINES
+    shown_lines = lines if left_out <= 0 else [lines[0], f"… {left_out} lines left out", *lines[1 - _LAST_LINES :]]
+    for line in shown_lines:
+        err.line("  ", (line[:500], "red"))
+    place = place_in_user_code(failure.get("traceback") or "")
+    if place:
+        err.line(("  at: ", "dim"), place)
+
+
+def place_in_user_code(traceback_text: str) -> str:
+    """The last line of a traceback that is neither ours nor a library's, as `file:line in function`; "" if none is."""
+    import re
+    import sysconfig
+
+    import graphengine
+
+    foreign = [Path(graphengine.__file__).parent, *(Path(p) for p in set(sysconfig.get_paths().values()))]
+    prefixes = tuple(f"{folder}/" for folder in foreign if folder.name not in ("bin", "Scripts", "include"))
+    own_data = f"{sysconfig.get_paths()['data']}/"
+    found = ""
+    for file, line, function in re.findall(r'^ *[|+ ]* {2}File "(.+)", line (\d+), in (.+)$', traceback_text, re.M):
+        is_library = "site-packages" in file or file.startswith(("<frozen", tuple(p for p in prefixes if p != own_data)))
+        if not is_library:
+            found = f"{file}:{line} in {function}"
+    return found
+
+
+def tell_cost(err: Channel, snapshot: Snapshot) -> None:
+    """Say how many steps, how long, and what models did."""
+    took = f"{counted(snapshot.steps, 'step')} in {seconds(snapshot.elapsed_seconds)}"
+    err.line(f"{took}, {usage_line(run_usage(snapshot))}")
+    if snapshot.inherited and any(snapshot.inherited.values()):
+        err.line(f"of that inherited from the parent: {usage_line(run_usage(snapshot, inherited=True))}")
+
+
+def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> dict[str, Any]:
+    """The usage of a run with every figure."""
+    from graphengine.document import usage_document
+
+    return usage_document(snapshot.inherited if inherited else snapshot.usage)
+
+
+def tell_next(job: Job, ended: Ended) -> None:
+    """Give the commands that resume, branch and draw this run."""
+    info, place = ended.info, job.place
+    graph = ["--graph", job.found.reference] if job.found.reference else []
+    err = job.session.err
+    if info.status not in ("finished", "running"):
+        output = ["-o", str(job.output)] if job.output is not None else []
+        higher = raised_limit(ended.snapshot)
+        err.line(("resume: ", "dim"), command("resume", info.id, *higher, *output, *graph, place=place))
+    at = info.seq - 1 if info.status == "finished" else info.seq
+    if at > 0:
+        err.line(("branch: ", "dim"), command("branch", info.id, "--at", str(at), *graph, place=place))
+    picture = f"{info.id.lstrip('-') or 'run'}.svg".replace("/", "_")
+    err.line(("draw:   ", "dim"), command("render", info.id, "-o", picture, place=place))
+
+
+def raised_limit(snapshot: Snapshot) -> list[str]:
+    """The option with which a run that reached a limit can be resumed; nothing if it reached none."""
+    if (snapshot.stop or {}).get("reason") != "limit":
+        return []
+    name = limit_reached(snapshot).partition(" ")[0]
+    if name not in snapshot.limits:
+        return []
+    higher = 2 * max(spent(snapshot, name), snapshot.limits[name] or 0)
+    return ["--limit", f"{name}={higher or 1:g}"] if snapshot.usage.get(name, 0) is not None else [
+        "--limit",
+        f"{name}=none",
+    ]
+
+
+def _print_output(out: Channel, output: object, *, is_kept: bool) -> None:
+    """Print a text; anything else only where it is not written to a file."""
+    if isinstance(output, str):
+        out.write(clean(output).rstrip("\n") + "\n")
+    elif not is_kept:
+        out.write(clean(_as_text(output)))
+
+
+def check_output(path: Path) -> None:
+    """See, before any work is done, that the result can be written there.
+
+    Raises:
+        OutputFailed: It cannot.
+    """
+    import os
+
+    folder = path.parent
+    if path.is_dir():
+        raise NoPlaceForOutput(f"{path} is a folder", where=f"--output {path}", repair="name a file in it")
+    if not folder.is_dir():
+        raise NoPlaceForOutput(f"there is no folder {folder}", where=f"--output {path}", repair=f"mkdir -p {folder}")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise NoPlaceForOutput(f"{path} cannot be written", where=f"--output {path}", repair="name another file")
+
+
+class NoPlaceForOutput(OutputFailed):
+    """The file for the result cannot be written; found out before the run began."""
+
+    code = "bad_output"
+
+
+def _write_output(path: Path, output: object) -> None:
+    text = output if isinstance(output, str) else _as_text(output)
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        raise OutputFailed(
+            f"the result cannot be written: {error.strerror}",
+            where=str(path),
+            repair="the run is finished and recorded; `graphengine resume RUN_ID -o FILE` writes its result again",
+        ) from error
+
+
+def _as_text(output: object) -> str:
+    from pydantic_core import to_json
+
+    return to_json(output, indent=2, by_alias=False, fallback=str).decode() + "\n"
+
+
+def _has_offline_agents_only(plan: Plan[Any]) -> bool:
+    """Whether the graph's nodes are agents that no language model answers, as far as can be seen beforehand."""
+    calls = [c for n in plan.nodes.values() for c in (n.call, *n.choices.values(), n.fallback and n.fallback.call) if c]
+    agents = [agent for call in calls if (agent := getattr(call.body, "agent", None)) is not None]
+    return bool(agents) and all("offline" in (a.model, getattr(a.model, "name", None)) for a in agents)

@@ -1,0 +1,85 @@
+"""Ctrl-C while a run is driven: once stops it cleanly, twice ends the process at once. SIGTERM is like the first.
+
+The handlers are Python's own and not the event loop's, so that the second Ctrl-C is heard while a node blocks the loop.
+They write with `os.write` alone, since they may interrupt any other writing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.cli.session import Exit
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+    from typing import Self
+
+    from graphengine.runner import Run, Runner
+
+_STOPPING: Final = "stopping after the node in flight; Ctrl-C again ends at once\n"
+
+
+class Stopper:
+    """Asks for a stop of the driven run when a signal comes.
+
+    Args:
+        last_words: What goes to which file descriptor before the process ends at once.
+    """
+
+    def __init__(self, *last_words: tuple[int, str]) -> None:
+        self._last_words = last_words
+        self._before: dict[int, Any] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._driven: tuple[Runner, Run[Any]] | None = None
+        self._asked = False
+        self._stopping: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._signalled)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def drives(self, runner: Runner, run: Run[Any]) -> None:
+        """From now on this run is driven; called once its first step is durable."""
+        self._loop = asyncio.get_running_loop()
+        self._driven = (runner, run)
+        if self._asked:
+            self._stop()
+
+    def over(self) -> None:
+        """From now on there is nothing left to stop."""
+        self._driven = None
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if not self._asked:
+            self._asked = True
+            _say(2, _STOPPING)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._stop)
+        elif number == signal.SIGINT:
+            for descriptor, text in self._last_words:
+                _say(descriptor, text)
+            os._exit(Exit.INTERRUPTED)
+
+    def _stop(self) -> None:
+        if self._driven is not None and self._stopping is None:
+            runner, run = self._driven
+            self._stopping = asyncio.get_running_loop().create_task(runner.stop(run.id), name="graphengine stop")
+
+
+def _say(descriptor: int, text: str) -> None:
+    with suppress(OSError):
+        os.write(descriptor, text.encode())
