@@ -10,13 +10,15 @@ from __future__ import annotations
 import decimal
 import enum
 import hashlib
+import json
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
 
-from pydantic_core import to_json
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from typing_extensions import override
 
 from graphengine.errors import DefinitionError
@@ -397,14 +399,16 @@ class Plateau(Condition):
             )
         self.reading = Reading.of(source)
         self.patience, self.min_delta, self.mode, self.since = patience, min_delta, mode, since
-        self._key = f"plateau:{self.reading.text}:{mode}:{min_delta:g}:{since or ''}"
+        self._key = f"plateau:{self.reading.text}:{mode}:{min_delta!r}:{since or ''}"
 
     @override
     def evaluate(self, view: View) -> tuple[bool, str]:
         mark = view.mark(self._key)
         if not mark:
             return False, f"{self.reading.text} has no sample yet: no"
-        best, last, stale = mark
+        best, last, stale, *raised = mark
+        if raised:
+            raise RuntimeError(raised[0])
         held = stale >= self.patience
         compared = f"{self.reading.text} {last} after a best of {best}"
         return held, f"{compared}, {stale} of {self.patience} without gain: {_word(held)}"
@@ -611,9 +615,21 @@ def as_number(sample: object) -> float | int | None:
 
 
 def digest_of(content: object) -> str:
-    """A short digest of any value."""
-    body = to_json(content, fallback=repr, inf_nan_mode="strings")
+    """A short digest of any value; equal sets and dicts have the same, whatever the order of their members."""
+    body = json.dumps(_canonical(content), sort_keys=True).encode()
     return hashlib.blake2b(body, digest_size=12).hexdigest()
+
+
+def _canonical(content: object) -> object:
+    if isinstance(content, BaseModel):
+        return {name: _canonical(getattr(content, name)) for name in type(content).model_fields}
+    if isinstance(content, Mapping):
+        return {str(_canonical(key)): _canonical(item) for key, item in content.items()}
+    if isinstance(content, (set, frozenset)):
+        return sorted(json.dumps(_canonical(item), sort_keys=True) for item in content)
+    if isinstance(content, (list, tuple)):
+        return [_canonical(item) for item in content]
+    return to_jsonable_python(content, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
 
 
 def _count_key(node: str, since: str | None) -> str:

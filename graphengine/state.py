@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=BaseModel)
 
 _PLAIN: Final = (int, str, bool, float)
+_MOST_BITS: Final = 10_000  # of an int; JSON readers refuse numbers of more than some 4,300 digits
 _SHOWN: Final = 120  # characters of a value in a message
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
 
@@ -49,8 +50,11 @@ class Put:
 class Change(NamedTuple):
     """Operations for the log, and beside each the typed value that it adds or sets."""
 
-    ops: list[Op]
-    typed: list[object]
+    ops: Sequence[Op]
+    typed: Sequence[object]
+
+
+NO_CHANGE: Final = Change((), ())
 
 
 @dataclass(slots=True)
@@ -104,7 +108,7 @@ class FieldType:
             back = self._load(body, view)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise NotRecordable(
-                f"the record of {self.name!r} cannot carry {_short(value)}: {_first_line(error)}",
+                f"the record of {self.name!r} cannot carry {_short(value)}: {_why(error)}",
                 where=f"field {self.name}",
                 repair="return values that JSON can carry and that validate again when read",
             ) from error
@@ -128,7 +132,7 @@ class FieldType:
             return self._load(to_json({self.name: record}), view)
         except (ValidationError, ValueError) as error:
             raise InvalidUpdate(
-                f"the recorded value of {self.name!r} does not fit its type: {_first_line(error)}",
+                f"the recorded value of {self.name!r} does not fit its type: {_why(error)}",
                 where=f"field {self.name}",
                 repair="the state's type was changed since this was recorded; give the field its old type or a default",
             ) from error
@@ -156,6 +160,10 @@ class FieldType:
         return self._whole(view, value)
 
     def _part(self, view: View, value: object) -> tuple[Op, object]:
+        if value is None and self.operation != "append":
+            raise InvalidUpdate(
+                f"{self.operation} of {self.name!r} got None", where=f"field {self.name}", repair=self._expected()
+            )
         part = [value] if self.operation == "append" else value
         record, typed = self.record(self.validate(part, view), view)
         if self.operation == "append":
@@ -174,11 +182,12 @@ class FieldType:
                 repair=f"return what {reducer}(old, new) can join, or Replace(value)",
             ) from error
         record, typed = self.record(self.validate(joined, view), view)
-        if self.operation == "add" and type(value) in (int, float) and typed == joined and is_plain(typed):
+        summed = self.operation == "add" and type(value) in (int, float) and typed == joined
+        if summed and type(typed) in (type(value), float) and is_plain(typed):
             return ("add", self.name, value), typed
-        if self.operation == "append" and typed[:-1] == (old or []):  # type: ignore[index]
+        if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
             return ("append", self.name, record[-1]), typed[-1]  # type: ignore[index]
-        raw = to_json(value, fallback=repr, inf_nan_mode="strings")
+        raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
         return ("reduce", self.name, from_json(raw), record), typed
 
     def _put(self, view: View, update: Put) -> tuple[Op, object]:
@@ -247,8 +256,7 @@ class StateType(Generic[S]):
             )
             back = self.model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            text = explain(error) if isinstance(error, ValidationError) else _first_line(error)
-            raise InputError(f"the state does not fit {self.model.__name__}: {text}", where=where) from error
+            raise InputError(f"the state does not fit {self.model.__name__}: {_why(error)}", where=where) from error
         if back != instance:
             differing = [n for n in self.fields if getattr(back, n, None) != getattr(instance, n, None)]
             raise InputError(
@@ -306,13 +314,12 @@ class StateType(Generic[S]):
         for name, value in updates:
             op, new = self.fields[name].reduce(view, value)
             lay_over(view, op, new)
+        written = {name for name, _ in updates}
+        values = {name: view.get(name) if name in written else view.fresh(name) for name in self.fields}
         try:
-            made = self.model.__pydantic_validator__.validate_python(
-                {name: view.get(name) for name in self.fields}, by_name=True, by_alias=False
-            )
+            made = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
         except ValidationError as error:
             raise InvalidUpdate(explain(error), where=f"state {self.model.__name__}") from error
-        written = {name for name, _ in updates}
         ops: list[Op] = []
         typed: list[object] = []
         for name, field in self.fields.items():
@@ -338,9 +345,15 @@ class StateType(Generic[S]):
 
 
 def _as_append(field: FieldType, record: JsonValue, new: object, before: object) -> Op | None:
-    if field.operation != "append" or not isinstance(new, list) or new[:-1] != before:
+    if field.operation != "append" or not isinstance(new, list) or not _is_longer(new, before):
         return None
     return ("append", field.name, record[-1])
+
+
+def _is_longer(new: list[object], old: object) -> bool:
+    """Whether a list is another one with one item more."""
+    before = old if isinstance(old, list) else []
+    return len(new) == len(before) + 1 and new[:-1] == before
 
 
 def lay_over(view: View, op: Op, typed: object) -> None:
@@ -363,7 +376,9 @@ def is_plain(value: object) -> bool:
         return value.isascii() or _is_utf8(value)  # type: ignore[attr-defined,arg-type]
     if kind is float:
         return math.isfinite(value)  # type: ignore[arg-type]
-    return kind is int or kind is bool or value is None
+    if kind is int:
+        return value.bit_length() <= _MOST_BITS  # type: ignore[attr-defined,no-any-return]
+    return kind is bool or value is None
 
 
 def _is_utf8(text: str) -> bool:
@@ -393,7 +408,9 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def _first_line(error: BaseException) -> str:
+def _why(error: BaseException) -> str:
+    if isinstance(error, ValidationError):
+        return explain(error)
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -424,8 +441,8 @@ def _field_type(model: type[BaseModel], name: str, info: FieldInfo, *, own: bool
     simple = annotation in _PLAIN and not others and not own and not transforms
     operation = OPERATIONS.get(reducer) if reducer else None
     kinds = [getattr(m, "__origin__", m) for m in members(annotation)]
-    if operation and not any(kind in _CONTAINERS[operation] for kind in kinds):
-        operation = None
+    if operation and sum(kind in _CONTAINERS[operation] for kind in kinds) != 1:
+        operation = None  # an item alone would not tell which of several lists it belongs to
     return FieldType(
         name=name,
         info=info,

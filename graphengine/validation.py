@@ -252,7 +252,12 @@ class _Compiler:
         for leaf in _leaves(condition):
             self._leaf(leaf, where)
         for tracker in condition.trackers(source):
-            self.trackers[tracker.key] = tracker
+            known = self.trackers.setdefault(tracker.key, tracker)
+            if known.reading is not None and tracker.reading is not None and known.reading != tracker.reading:
+                text = (
+                    f"two functions are called {tracker.reading.text!r}, and what was seen of one would count for both"
+                )
+                self.report("same_name", where, text, "write them with def, under different names")
             for name in (tracker.since, tracker.node):
                 if name and name != START and name not in self.names:
                     self._unknown_node(name, where)

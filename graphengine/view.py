@@ -110,6 +110,11 @@ class View:
             value = typed[name] = self._state.fields[name].build(self._frame.values.get(name), self)
         return value
 
+    def fresh(self, name: str) -> object:
+        """A field's value as nobody else holds it."""
+        kind = self._state.fields[name]
+        return self.before(name) if kind.immutable else kind.build(self._frame.values.get(name), self)
+
     def read(self, path: Path) -> object:
         """What lies at a path, None where a part is missing.
 

@@ -24,7 +24,7 @@ class Article(BaseModel):
 
     task: str
     sources: list[TextFile] = []
-    word_budget: int = Field(default=420, ge=100)
+    word_budget: int = Field(default=350, ge=100)
     findings: Findings = Findings()
     draft: str = ""
     history: Annotated[list[Review], append] = []

@@ -105,9 +105,22 @@ def find(reference: str, name: str = "") -> Found:
     return Found(graph, file, module, "" if _is_found_by_name(graph, file) else reference)
 
 
-def looks_like_file(reference: str) -> bool:
-    """Whether FILE, FILE:NAME was meant, and no name."""
-    return _parts(reference)[0] is not None
+def file_of(reference: str | None) -> Path | None:
+    """The file that FILE or FILE:NAME names; None where it is a name alone, or nothing."""
+    return _parts(reference)[0] if reference else None
+
+
+def graph_of(name: str, reference: str | None) -> Found:
+    """The graph of a recorded run.
+
+    Args:
+        name: What the run says its graph is called.
+        reference: Where the user says it is.
+
+    Raises:
+        GraphNotFound, GraphFileBroken: As for `find`.
+    """
+    return find(reference, name) if reference else find_named(name, of_run=True)
 
 
 def find_named(name: str, *, of_run: bool = False) -> Found:

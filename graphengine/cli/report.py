@@ -103,7 +103,9 @@ def report(job: Job, ended: Ended) -> int:
             session.err.line((OFFLINE, "yellow"))
         tell_next(job, ended)
     if job.output is not None:
-        told = f"the result is in {job.output}" if is_finished else f"{job.output} is not written: the run has no result"
+        told = (
+            f"the result is in {job.output}" if is_finished else f"{job.output} is not written: the run has no result"
+        )
         session.err.line(told)
     return CODES[result.status]
 
@@ -147,7 +149,9 @@ def place_in_user_code(traceback_text: str) -> str:
     own_data = f"{sysconfig.get_paths()['data']}/"
     found = ""
     for file, line, function in re.findall(r'^ *[|+ ]* {2}File "(.+)", line (\d+), in (.+)$', traceback_text, re.M):
-        is_library = "site-packages" in file or file.startswith(("<frozen", tuple(p for p in prefixes if p != own_data)))
+        is_library = "site-packages" in file or file.startswith(
+            ("<frozen", tuple(p for p in prefixes if p != own_data))
+        )
         if not is_library:
             found = f"{file}:{line} in {function}"
     return found
@@ -192,10 +196,14 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
     if name not in snapshot.limits:
         return []
     higher = 2 * max(spent(snapshot, name), snapshot.limits[name] or 0)
-    return ["--limit", f"{name}={higher or 1:g}"] if snapshot.usage.get(name, 0) is not None else [
-        "--limit",
-        f"{name}=none",
-    ]
+    return (
+        ["--limit", f"{name}={higher or 1:g}"]
+        if snapshot.usage.get(name, 0) is not None
+        else [
+            "--limit",
+            f"{name}=none",
+        ]
+    )
 
 
 def _print_output(out: Channel, output: object, *, is_kept: bool) -> None:

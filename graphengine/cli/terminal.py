@@ -166,7 +166,10 @@ def reserved_stdout() -> Iterator[TextIO]:
     kept = os.dup(number)
     try:
         os.dup2(sys.stderr.fileno(), number)
-        with os.fdopen(os.dup(kept), "w", encoding="utf-8", errors="backslashreplace") as own, redirect_stdout(sys.stderr):
+        with (
+            os.fdopen(os.dup(kept), "w", encoding="utf-8", errors="backslashreplace") as own,
+            redirect_stdout(sys.stderr),
+        ):
             yield own
     finally:
         os.dup2(kept, number)

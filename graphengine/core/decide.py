@@ -38,8 +38,9 @@ from graphengine.core.snapshot import ROOT, Frame
 from graphengine.core.steps import EMPTY, Step
 from graphengine.errors import ConditionFailed, InvalidUpdate, NodeError, NoWayOut
 from graphengine.failure import Failure
-from graphengine.options import END, FAIL
+from graphengine.options import END, FAIL, START
 from graphengine.plan import EdgeWay
+from graphengine.state import NO_CHANGE
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ def decide(plan: Plan[Any], snapshot: Snapshot, event: Event) -> Step:
 def _begun(plan: Plan[Any], snapshot: Snapshot, event: Begun) -> Step:  # noqa: ARG001 - every event is decided by one signature
     frame = Frame(values=dict(event.values), typed=dict(event.typed))
     view = View(plan.state, frame)
+    view.node = START
     changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
     marks = _default_marks(plan, changes)
     view.new_marks.update(marks)
-    _sample(plan, view, event.values)
+    _sample(plan, view, event.given)
     data: dict[str, JsonValue] = {
         "run_id": event.run_id,
         "graph": plan.graph,
@@ -82,9 +84,7 @@ def _begun(plan: Plan[Any], snapshot: Snapshot, event: Begun) -> Step:  # noqa: 
     }
     if event.after:
         data["after"] = event.after
-    if view.new_marks:
-        data["marks"] = view.new_marks
-    data.update(_way_out(plan.start, view, "START"))
+    data.update(_taken(plan, view, plan.start, START))
     update = [("set", name, value) for name, value in event.values.items()]
     return Step(1, "started", event.now, update=update, data=data, typed=[event.typed[op[1]] for op in update])
 
@@ -98,7 +98,16 @@ def _default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Jso
         required = field.info.is_required()
         defaults[field.name] = None if required else field.info.get_default(call_default_factory=True)
     view = View(plan.state, Frame(typed=defaults))
-    return {t.key: digest_of(t.reading.read(view)) for t in changes if t.reading is not None}
+    marks = {tracker.key: _digest(tracker, view) for tracker in changes}
+    return {key: digest for key, digest in marks.items() if digest}
+
+
+def _digest(tracker: Tracker, view: View) -> str:
+    """The digest of what a tracker reads now, "" where its function raises."""
+    try:
+        return digest_of(tracker.reading.read(view)) if tracker.reading is not None else ""
+    except Exception:  # noqa: BLE001 - a function of the user's; its condition will say so where it is evaluated
+        return ""
 
 
 def _node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> Step:
@@ -132,14 +141,7 @@ def _leave(  # noqa: PLR0913 - the parts of one step
     data: dict[str, JsonValue],
 ) -> Step:
     """The step of a visit that is done: with the way out, or, if there is none, without and failed."""
-    node = plan.nodes[event.node]
-    try:
-        data.update(_way_out(node.ways, view, node.name))
-    except NodeError as error:
-        data.update(_stuck(error, _path(event), event.attempt))
-    _changes(plan, view, event.node)
-    if view.new_marks:
-        data["marks"] = view.new_marks
+    data.update(_taken(plan, view, plan.nodes[event.node].ways, _path(event), event.attempt))
     return Step(
         snapshot.seq + 1,
         "node",
@@ -153,6 +155,20 @@ def _leave(  # noqa: PLR0913 - the parts of one step
         data,
         typed,
     )
+
+
+def _taken(plan: Plan[Any], view: View, ways: Sequence[Way], path: str, attempt: int = 1) -> dict[str, JsonValue]:
+    """The way out with the marks that go with it; or, if there is none to take, why the run failed there."""
+    try:
+        taken = _way_out(ways, view)
+        if taken.get("status") != "failed":
+            _changes(plan, view)
+    except NodeError as error:
+        failure = _failure(error_of(error), path, attempt)
+        taken = {"error": failure, **_failed_run(failure)}
+    if view.new_marks:
+        taken["marks"] = view.new_marks
+    return taken
 
 
 def _node_failed(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed) -> Step:
@@ -199,42 +215,33 @@ def _gone_wrong(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, data: di
     _facts(snapshot, view, event)
     view.failure = event.error.names
     try:
-        taken = _way_out(node.failure_ways, view, node.name) if node.failure_ways else None
-    except NoWayOut:
-        taken = None
-    except NodeError as error:
-        failure = _failure(error_of(error), _path(event), event.attempt)
-        taken = None
-    if taken is None:
+        change = plan.state.apply(view, [(plan.errors, Failure(**_public(failure)))]) if plan.errors else NO_CHANGE
+        _track(plan, view, event.node, change.ops)
+        taken = _way_out(node.failure_ways, view)
+    except Exception as error:  # noqa: BLE001 - user code of any kind: validators, conditions
+        if not isinstance(error, NoWayOut):
+            failure = _failure(error_of(error), _path(event), event.attempt)
         return _step(snapshot, event, "failed", {**data, "error": failure, **_failed_run(failure)})
-    ops: Sequence[Op] = ()
-    typed: Sequence[object] | None = None
-    if plan.errors is not None:
-        ops, typed = plan.state.apply(view, [(plan.errors, Failure(**_public(failure)))])
-    _track(plan, view, event.node, ops)
-    _changes(plan, view, event.node)
+    if taken.get("status") == "failed":
+        return _step(snapshot, event, "failed", {**taken, **data})
+    _changes(plan, view)
     marks = {"marks": view.new_marks} if view.new_marks else {}
     step = _step(snapshot, event, "failed", {**taken, **data, **marks})
-    return step._replace(update=ops, typed=typed)
+    return step._replace(update=change.ops, typed=change.typed)
 
 
 def _node_left(plan: Plan[Any], snapshot: Snapshot, event: NodeLeft) -> Step:
-    frame = snapshot.frames[event.frame]
-    node = plan.nodes[frame.at]
+    frame = snapshot.frames.get(event.frame)
+    if frame is None or frame.phase != "leaving":
+        raise StaleEvent(event)
     view = View(plan.state, frame)
     view.node = frame.at
     view.usage = snapshot.usage
     view.elapsed_seconds = snapshot.elapsed_seconds
-    try:
-        data = _way_out(node.ways, view, node.name)
-    except NodeError as error:
-        data = _stuck(error, _joined(frame.id, frame.at), frame.attempt)
+    _sample_again(plan, view, frame)
+    ways = plan.start if frame.at == START else plan.nodes[frame.at].ways
+    data = _taken(plan, view, ways, _joined(frame.id, frame.at), frame.attempt)
     return Step(snapshot.seq + 1, "left", event.now, frame.id, frame.at, frame.visit, frame.attempt, data=data)
-
-
-def _stuck(error: NodeError, path: str, attempt: int) -> dict[str, JsonValue]:
-    failure = _failure(error_of(error), path, attempt)
-    return {"error": failure, **_failed_run(failure)}
 
 
 def _failed_run(failure: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -257,7 +264,10 @@ def _stop_asked(plan: Plan[Any], snapshot: Snapshot, event: StopAsked) -> Step: 
 
 
 def _branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Step:
-    view = View(plan.state, snapshot.root)
+    root = snapshot.root
+    refitted = {op[1]: op[2] for op in event.refit}
+    typed = {name: value for name, value in root.typed.items() if name not in refitted}
+    view = View(plan.state, Frame(values={**root.values, **refitted}, typed=typed, marks=root.marks))
     ops = plan.state.apply(view, event.updates).ops
     data: dict[str, JsonValue] = {
         "run_id": event.run_id,
@@ -273,7 +283,7 @@ def _branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> St
     return Step(snapshot.seq + 1, "branched", event.now, update=[*event.refit, *ops], data=data)
 
 
-def _way_out(ways: Sequence[Way], view: View, node: str) -> dict[str, JsonValue]:
+def _way_out(ways: Sequence[Way], view: View) -> dict[str, JsonValue]:
     """Where the first way that holds leads, and what every condition looked at said.
 
     Raises:
@@ -288,14 +298,14 @@ def _way_out(ways: Sequence[Way], view: View, node: str) -> dict[str, JsonValue]
             raise ConditionFailed(
                 f"{way.condition if isinstance(way, EdgeWay) else way.reading.text} raised "
                 f"{type(error).__name__}: {error}",
-                where=f"way out of {node}",
+                where=f"way out of {view.node}",
                 repair="mend the function and resume; the node's work is recorded and is not done again",
             ) from error
         if found is not None:
             return _arrival(*found, "; ".join(said))
     raise NoWayOut(
-        f"no way out of {node} holds: {'; '.join(said)}",
-        where=f"node {node}",
+        f"no way out of {view.node} holds: {'; '.join(said)}",
+        where=f"node {view.node}",
         repair="add a way without a condition, and resume",
     )
 
@@ -364,27 +374,45 @@ def _track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op]) -> None:
 
 
 def _sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
+    """Take the samples of the plateaus whose fields were written."""
     seen: set[str] = set()
     for name in written:
         for tracker in plan.samples.get(name, ()):
-            if tracker.key in seen or tracker.reading is None:
-                continue
-            seen.add(tracker.key)
-            sample = as_number(tracker.reading.read(view))
-            if sample is None:
-                continue
-            mark = view.mark(tracker.key)
-            if not mark or better(sample, mark[0], tracker):
-                view.new_marks[tracker.key] = [sample, sample, 0]
-            else:
-                view.new_marks[tracker.key] = [mark[0], sample, mark[2] + 1]
+            if tracker.key not in seen:
+                seen.add(tracker.key)
+                _take_sample(tracker, view)
 
 
-def _changes(plan: Plan[Any], view: View, node: str) -> None:
+def _take_sample(tracker: Tracker, view: View) -> None:
+    """Compare a sample with the best so far. A function that raises leaves a note, for its condition to raise."""
+    best, last, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
+    try:
+        sample = as_number(tracker.reading.read(view)) if tracker.reading is not None else None
+    except Exception as error:  # noqa: BLE001 - a function of the user's
+        view.new_marks[tracker.key] = [best, last, stale, f"{type(error).__name__}: {_text(error)}"]
+        return
+    if sample is None:
+        return
+    if best is None or better(sample, best, tracker):
+        view.new_marks[tracker.key] = [sample, sample, 0]
+    else:
+        view.new_marks[tracker.key] = [best, sample, stale + 1]
+
+
+def _sample_again(plan: Plan[Any], view: View, frame: Frame) -> None:
+    """Take the samples that could not be taken when the node was done."""
+    for group in plan.samples.values():
+        for tracker in group:
+            mark = frame.marks.get(tracker.key)
+            if mark and len(mark) > 3 and tracker.key not in view.new_marks:  # noqa: PLR2004 - the note of a failure
+                _take_sample(tracker, view)
+
+
+def _changes(plan: Plan[Any], view: View) -> None:
     """Note what `changed` will compare with when this node is left again."""
-    for tracker in plan.epochs.get(node, ()):
-        if tracker.kind == "change" and tracker.reading is not None:
-            view.new_marks[tracker.key] = digest_of(tracker.reading.read(view))
+    for tracker in plan.epochs.get(view.node, ()):
+        if tracker.kind == "change":
+            view.new_marks[tracker.key] = _digest(tracker, view)
 
 
 def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | None:
@@ -394,8 +422,12 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
         return None
     if not any(exception_name(kind) in event.error.names for kind in retry.on):
         return None
-    wait = min(retry.max_seconds, retry.initial_seconds * retry.multiplier**frame.tries)
-    return event.now + wait * (1 + retry.jitter * (2 * event.chance - 1))
+    try:
+        wait = retry.initial_seconds * retry.multiplier**frame.tries
+    except OverflowError:
+        wait = retry.max_seconds
+    wait *= 1 + retry.jitter * (2 * event.chance - 1)
+    return event.now + min(wait, retry.max_seconds)
 
 
 def error_of(error: BaseException) -> Error:
@@ -403,10 +435,21 @@ def error_of(error: BaseException) -> Error:
     kind = type(error)
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
     if isinstance(error, NodeError):
+        return Error(error.code, names, _text(error), "", error.retryable)
+    return Error(names[0], names, _text(error) or names[0], _utf8("".join(traceback.format_exception(error))))
+
+
+def _text(error: BaseException) -> str:
+    """An exception's text, whatever its __str__ does, in characters that can be recorded."""
+    try:
         text = str(error)
-        return Error(error.code, names, text, "", error.retryable)
-    frames = traceback.format_exception(error)
-    return Error(names[0], names, str(error) or names[0], "".join(frames))
+    except Exception:  # noqa: BLE001 - a __str__ of the user's
+        text = f"{type(error).__name__} without a text that can be read"
+    return _utf8(text)
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _failure(error: Error, path: str, attempt: int) -> dict[str, JsonValue]:

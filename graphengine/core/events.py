@@ -9,19 +9,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.records import JsonValue, Op
 
 
 class Begun(NamedTuple):
-    """A run was begun with this state (records and typed values of every field)."""
+    """A run was begun with this state (records and typed values of every field).
+
+    `given` names the fields that somebody set: a default is no sample for a plateau.
+    """
 
     now: float
     run_id: str
     values: Mapping[str, JsonValue]
     typed: Mapping[str, object]
     limits: Mapping[str, float | None]
+    given: Collection[str] = ()
     after: str = ""
 
 

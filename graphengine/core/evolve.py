@@ -5,9 +5,11 @@ It reads nothing but the step, calls no user code, and changes the snapshot in p
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.core.snapshot import ROOT, Frame, Snapshot
+from graphengine.options import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,10 +47,10 @@ def _started(snapshot: Snapshot, step: Step) -> None:
     snapshot.graph = data["graph"]
     snapshot.fingerprint = data["fingerprint"]
     snapshot.limits = dict(data["limits"])
-    frame = snapshot.frames[ROOT] = Frame()
+    frame = snapshot.frames[ROOT] = Frame(at=START)
     _apply(frame, step.update, step.typed)
     frame.marks.update(data.get("marks", ()))
-    _move(snapshot, frame, data)
+    _leave(snapshot, frame, data)
 
 
 def _node(snapshot: Snapshot, step: Step) -> None:
@@ -72,12 +74,12 @@ def _left(snapshot: Snapshot, step: Step) -> None:
 
 
 def _leave(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
-    """Go where the way out leads; without one, the node is done and the run failed there."""
-    if "to" in data:
-        _move(snapshot, frame, data)
-    else:
+    """Go where the way out leads; without one, or at FAIL, the node is done and the run failed there."""
+    if data.get("status") == "failed":
         frame.phase = "leaving"
-        snapshot.status, snapshot.stop, snapshot.failure = data["status"], data["stop"], data["error"]
+        snapshot.status, snapshot.stop, snapshot.failure = "failed", data["stop"], data["error"]
+    else:
+        _move(snapshot, frame, data)
 
 
 def _attempt(snapshot: Snapshot, step: Step) -> None:
@@ -99,7 +101,7 @@ def _failed(snapshot: Snapshot, step: Step) -> None:
     if step.update:
         _apply(frame, step.update, step.typed)
     frame.cause = None
-    if "to" in data:
+    if "status" not in data or data["status"] == "finished":
         frame.counts[step.node] = step.visit
         snapshot.steps += 1
         frame.marks.update(data.get("marks", ()))
@@ -143,10 +145,8 @@ def _move(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> No
     frame.due = 0.0
     frame.error = None
     if "status" in data:
-        finished = data["status"] == "finished"
-        frame.phase = "ended" if finished else "failed"
+        frame.phase = "ended"
         snapshot.status, snapshot.stop = data["status"], data["stop"]
-        snapshot.failure = None if finished else data["error"]
         return
     frame.phase = "ready"
     frame.at = node = data["to"][0]
@@ -189,6 +189,10 @@ def _apply(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> N
 def _keep_typed(frame: Frame, op: Op, new: Any) -> None:  # noqa: ANN401 - a value of the user's type
     kind, name = op[0], op[1]
     cache = frame.typed
+    if name in frame.lent:
+        frame.lent.discard(name)
+        if name in cache:
+            cache[name] = copy(cache[name])
     if kind == "append":
         if name in cache:
             _own(cache, name, list).append(new)

@@ -37,6 +37,7 @@ class Frame:
         values: The state as records.
         typed: Typed values of fields that were read or written, built from `values`.
         owned: Fields whose record may be changed in place, because nothing else holds it.
+        lent: Fields whose typed value a node was given, and may still hold: a list is copied before it grows.
         digests: Digests of typed values, to catch nodes that change them.
         at: The node it stands at.
         phase: `ready` (run the node), `fallback` (run its fallback), `leaving` (the node is done, its way out is still
@@ -56,6 +57,7 @@ class Frame:
     values: dict[str, JsonValue] = field(default_factory=dict)
     typed: dict[str, object] = field(default_factory=dict)
     owned: set[str] = field(default_factory=set)
+    lent: set[str] = field(default_factory=set)
     digests: dict[str, int] = field(default_factory=dict)
     at: str = ""
     phase: Phase = "ready"

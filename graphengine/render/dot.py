@@ -7,13 +7,14 @@ pygraphviz drops the implied ones.
 
 from __future__ import annotations
 
+from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
 from graphengine.render.looks import INK, PAPER, SOFT_INK, look_of_arrow, look_of_box
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from graphengine.render.drawing import Arrow, Box, Drawing, Line
     from graphengine.render.looks import Look
@@ -26,22 +27,22 @@ _SHAPES = {
     "fail": 'shape="octagon" style="filled"',
     "function": 'shape="box" style="filled"',
     "agent": 'shape="box" style="filled,rounded"',
-    "choose": 'shape="hexagon" style="filled"',
-    "pass": 'shape="ellipse" style="filled"',
+    "choose": 'shape="hexagon" style="filled" margin="0.02,0.04"',
+    "pass": 'shape="ellipse" style="filled" margin="0.04,0.04"',
 }
 
 
 def dot_text(drawing: Drawing) -> str:
     """The drawing in DOT."""
-    pairs = {(arrow.source, arrow.target) for arrow in drawing.arrows}
+    around = _around(drawing.arrows)
     lines = [
         "digraph {",
         f'  graph [id="drawing" rankdir="TB" bgcolor="{PAPER}" pad="0.2" nodesep="0.35" ranksep="0.4"',
-        f'    fontname="{_FONT}" labelloc="t" labeljust="l" label=<{_rows(drawing.caption, INK, SOFT_INK)}>]',
+        f'    fontname="{_FONT}" labelloc="t" labeljust="l" label=<{_caption(drawing.caption)}>]',
         f'  node [fontname="{_FONT}" margin="0.16,0.09" width="0.5" height="0.4"]',
         f'  edge [fontname="{_FONT}" arrowsize="0.8"]',
         *(_box(box) for box in drawing.boxes),
-        *(_arrow(arrow, beside=arrow.back and (arrow.target, arrow.source) in pairs) for arrow in drawing.arrows),
+        *(_arrow(arrow, around=arrow.id in around) for arrow in drawing.arrows),
         "}",
     ]
     return "\n".join(lines) + "\n"
@@ -54,12 +55,21 @@ def _box(box: Box) -> str:
     return f'  {box.id} [id="{box.id}" {_SHAPES[box.shape]} {colours}\n    label=<{label}>]'
 
 
-def _arrow(arrow: Arrow, *, beside: bool) -> str:
-    """An arrow; `beside` leads it around the right of the arrow that it would lie on otherwise."""
+def _around(arrows: Sequence[Arrow]) -> set[str]:
+    """The arrows to be led around the right of an opposite one, on which they would lie otherwise.
+
+    Where several arrows lead back to one box, Graphviz does better alone.
+    """
+    pairs = {(arrow.source, arrow.target) for arrow in arrows if arrow.source != arrow.target}
+    backs = Counter(arrow.target for arrow in arrows if arrow.back)
+    return {a.id for a in arrows if a.back and backs[a.target] == 1 and (a.target, a.source) in pairs}
+
+
+def _arrow(arrow: Arrow, *, around: bool) -> str:
     look = look_of_arrow(arrow)
     style = "dashed" if arrow.failure else "solid"
     facts = f'id="{arrow.id}" style="{style}" color="{look.line}" penwidth="{look.line_points:g}"'
-    if beside and arrow.source != arrow.target:
+    if around:
         facts += ' tailport="ne" headport="se"'
     if arrow.lines:
         facts += f"\n    label=<{_beside(arrow.lines, look)}>"
@@ -68,6 +78,12 @@ def _arrow(arrow: Arrow, *, beside: bool) -> str:
 
 def _rows(lines: Iterable[Line], colour: str, soft: str) -> str:
     return "<BR/>".join(_row(line, soft if line.weight == "small" else colour) for line in lines)
+
+
+def _caption(lines: Iterable[Line]) -> str:
+    colours = {"small": SOFT_INK}
+    rows = (f'<TR><TD ALIGN="LEFT">{_row(line, colours.get(line.weight, INK))}</TD></TR>' for line in lines)
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>'
 
 
 def _beside(lines: Iterable[Line], look: Look) -> str:

@@ -8,7 +8,7 @@ too; no text of a user's ever serves as one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from graphengine.graph import END, FAIL, START
 from graphengine.render.errors import RenderError
@@ -29,13 +29,15 @@ Tone: TypeAlias = Literal["plain", "done", "here", "failed", "unused"]
 Weight: TypeAlias = Literal["strong", "normal", "small"]
 
 TITLE_COLUMNS = 26
-NOTE_COLUMNS = 32
+NOTE_COLUMNS = 28
 LABEL_COLUMNS = 30
 CAPTION_COLUMNS = 70
 TITLE_LINES = 3
 NOTE_LINES = 3
 CONDITION_LINES = 5
 SHOWN_FIELDS = 3
+SHARED_SOURCES = 4
+"""An end that more nodes lead to gets a box for each, so that no arrows run across the whole picture."""
 
 _ENDS: dict[str, Shape] = {START: "start", END: "end", FAIL: "fail"}
 _TONES: dict[str, Tone] = {"ended": "done", "here": "here", "failed": "failed"}
@@ -117,11 +119,9 @@ def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = 
     """
     ways, nodes = _read(outline)
     trace = trace_of(ways, steps) if steps is not None else None
-    used = {name for way in ways for name in (way.source, way.target)}
-    names = [*(n for n in (START,) if n in used), *nodes, *(n for n in (END, FAIL) if n in used)]
-    ids = {name: f"n{index}" for index, name in enumerate(dict.fromkeys([*names, *sorted(used)]))}
+    ids = _ids(ways, nodes)
     fields = frozenset(outline.get("state") or ())
-    boxes = tuple(_box(ids[name], name, nodes.get(name, {}), fields, trace) for name in ids)
+    boxes = tuple(_box(box_id, place, nodes.get(place.name, {}), fields, trace) for place, box_id in ids.items())
     closing = closing_ways(ways, START)
     arrows = tuple(
         replace(_arrow(f"w{index}", ids, way, trace, index), back=index in closing) for index, way in enumerate(ways)
@@ -136,6 +136,26 @@ def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = 
     return Drawing(title, tuple(caption), spoken, boxes, arrows)
 
 
+class _Place(NamedTuple):
+    """What a box stands for: a node, or an end; an end that many nodes lead to has a box for each `source`."""
+
+    name: str
+    source: str = ""
+
+
+def _ids(ways: Sequence[Way], nodes: Mapping[str, object]) -> dict[_Place, str]:
+    """The boxes with their ids: START, the nodes as declared, what only the ways name, the ends."""
+    ends = {way.target for way in ways} & {END, FAIL}
+    many = {end for end in ends if len({way.source for way in ways if way.target == end}) > SHARED_SOURCES}
+    named = [name for way in ways for name in (way.source, way.target) if name not in ends]
+    inner = dict.fromkeys([START, *nodes, *named])
+    places = [_Place(name) for name in inner if name != START or START in named]
+    for end in sorted(ends):
+        alone = dict.fromkeys(way.source if end in many else "" for way in ways if way.target == end)
+        places += [_Place(end, source) for source in alone]
+    return {place: f"n{index}" for index, place in enumerate(places)}
+
+
 def _read(outline: Mapping[str, JsonValue]) -> tuple[list[Way], dict[str, Mapping[str, JsonValue]]]:
     try:
         return ways_of(outline), {str(facts["name"]): facts for facts in outline["nodes"]}
@@ -148,9 +168,10 @@ def _read(outline: Mapping[str, JsonValue]) -> tuple[list[Way], dict[str, Mappin
 
 
 def _box(
-    box_id: str, name: str, facts: Mapping[str, JsonValue], fields: frozenset[str], trace: Trace | None
+    box_id: str, place: _Place, facts: Mapping[str, JsonValue], fields: frozenset[str], trace: Trace | None
 ) -> Box:
-    tone, happened = _at(name, trace)
+    name = place.name
+    tone, happened = _at(place, trace)
     if name in _ENDS:
         said = [name, *happened]
         return Box(box_id, _ENDS[name], _lines(name, happened), "; ".join(said), tone)
@@ -196,19 +217,22 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _at(name: str, trace: Trace | None) -> tuple[Tone, list[str]]:
+def _at(place: _Place, trace: Trace | None) -> tuple[Tone, list[str]]:
     """What a run did at a node: the tone and the words."""
     if trace is None:
         return "plain", []
+    name = place.name
     visits = trace.visits.get(name, 0)
     said = [f"{visits} {'visit' if visits == 1 else 'visits'}"] if visits and name not in _ENDS else []
     said += trace.facts.get(name, ())
-    if name == trace.at:
+    if name == trace.at and place.source in ("", trace.came_from):
         return _TONES[trace.standing], [*said, trace.note]
     return ("done" if visits else "unused"), said
 
 
-def _arrow(arrow_id: str, ids: Mapping[str, str], way: Way, trace: Trace | None, index: int) -> Arrow:
+def _arrow(arrow_id: str, ids: Mapping[_Place, str], way: Way, trace: Trace | None, index: int) -> Arrow:
+    source = ids[_Place(way.source)]
+    target = ids.get(_Place(way.target)) or ids[_Place(way.target, way.source)]
     number = f"{way.order + 1}. " if way.several else ""
     lines: list[Line] = []
     if way.label:
@@ -226,4 +250,4 @@ def _arrow(arrow_id: str, ids: Mapping[str, str], way: Way, trace: Trace | None,
     said = one_line("; ".join(part for part in (way.label, way.condition, times) if part))
     order = f" ({way.order + 1})" if way.several else ""
     spoken = f"{one_line(way.source)} to {one_line(way.target)}{order}" + (f": {said}" if said else "")
-    return Arrow(arrow_id, ids[way.source], ids[way.target], tuple(lines), spoken, way.failure, tone=tone)
+    return Arrow(arrow_id, source, target, tuple(lines), spoken, way.failure, tone=tone)

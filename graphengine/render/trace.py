@@ -36,6 +36,7 @@ class Trace:
         visits: Completed visits by node.
         facts: What else happened at a node, in words.
         at: Where it stands: a node, END or FAIL; "" before its first step.
+        came_from: The node that led there.
         standing: How it stands there.
         note: That in words.
         taken: How often each way was taken, in the order of the ways.
@@ -46,6 +47,7 @@ class Trace:
     visits: Mapping[str, int]
     facts: Mapping[str, Sequence[str]]
     at: str
+    came_from: str
     standing: Standing
     note: str
     taken: Sequence[int]
@@ -70,7 +72,8 @@ def trace_of(ways: Sequence[Way], steps: Sequence[Step]) -> Trace:
             repair="give every step from seq 1 on; a branch begins with its parent's",
         ) from error
     own = [step for step in steps if step.frame == ROOT]
-    at, standing, note = _standing(snapshot, own)
+    came_from, target = _last_move(own)
+    at, standing, note = _standing(snapshot, target)
     frame = snapshot.frames.get(ROOT)
     return Trace(
         snapshot.run_id,
@@ -78,6 +81,7 @@ def trace_of(ways: Sequence[Way], steps: Sequence[Step]) -> Trace:
         {START: 1, **frame.counts} if frame is not None else {},
         _facts(own),
         at,
+        came_from,
         standing,
         note,
         _taken(ways, own),
@@ -93,7 +97,7 @@ def _summary(snapshot: Snapshot) -> str:
     return f"{snapshot.status} after {visits}" + (f": {why}" if why else "")
 
 
-def _standing(snapshot: Snapshot, steps: Sequence[Step]) -> tuple[str, Standing, str]:
+def _standing(snapshot: Snapshot, target: str) -> tuple[str, Standing, str]:
     frame = snapshot.frames.get(ROOT)
     if frame is None:
         return "", "here", ""
@@ -101,32 +105,31 @@ def _standing(snapshot: Snapshot, steps: Sequence[Step]) -> tuple[str, Standing,
         return END, "ended", "ended here"
     if snapshot.status == "failed":
         failure = snapshot.failure or {}
-        why = f"{failure.get('kind', '')}: {failure.get('message', '')}"
-        if _last_target(steps) == FAIL:
+        if target == FAIL:
             return FAIL, "failed", "ended here"
+        why = f"{failure.get('kind', '')}: {failure.get('message', '')}"
         return frame.at, "failed", f"failed {'on leaving' if frame.phase == 'leaving' else 'here'}: {why}"
     words = {"running": "stands here", "waiting": "waits here", "stopped": "stopped before this visit"}
     return frame.at, "here", words[snapshot.status]
 
 
-def _last_target(steps: Sequence[Step]) -> str:
+def _last_move(steps: Sequence[Step]) -> tuple[str, str]:
+    """Whence and whither the last step that could move the run did; whither is "" if it moved nowhere."""
     for step in reversed(steps):
-        if "to" in step.data:
-            return str(step.data["to"][0])
-        if step.kind in ("node", "failed"):
-            break
-    return ""
+        if step.kind in ("started", "node", "failed", "left"):
+            return step.node or START, step.data["to"][0] if "to" in step.data else ""
+    return "", ""
 
 
-def _facts(steps: Iterable[Step]) -> dict[str, list[str]]:
-    """Retries, fallbacks and failed visits by node, in words."""
+def _facts(steps: Sequence[Step]) -> dict[str, list[str]]:
+    """Retries, fallbacks and failed visits by node, in words; the failure that a run stands at is told elsewhere."""
     counts: Counter[tuple[str, str]] = Counter()
     for step in steps:
         if step.kind == "attempt" and "due_at" in step.data:
             counts[step.node, "tried again"] += 1
         elif step.kind == "node" and step.data.get("fallback"):
             counts[step.node, "fell back"] += 1
-        elif step.kind == "failed":
+        elif step.kind == "failed" and ("to" in step.data or step is not steps[-1]):
             counts[step.node, "failed"] += 1
     facts: dict[str, list[str]] = {}
     for (node, what), times in counts.items():

@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from graphengine.render.text import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -79,18 +81,18 @@ def closing_ways(ways: Sequence[Way], start: str) -> set[int]:
 
 def _edge(facts: Mapping[str, JsonValue]) -> Way:
     label = str(facts.get("label") or "")
-    condition = str(facts.get("when") or "")
+    condition = one_line(str(facts.get("when") or ""))
     failure = bool(facts.get("failure"))
     return Way(str(facts["from"]), str(facts["to"]), label, condition, frozenset((label,)), failure)
 
 
 def _switch(facts: Mapping[str, JsonValue]) -> list[Way]:
-    source, on = str(facts["from"]), str(facts["on"])
+    source, on = str(facts["from"]), one_line(str(facts["on"]))
     values: dict[str, list[str]] = {}
     for value, target in facts["cases"].items():
         values.setdefault(str(target), []).append(str(value))
     arrows = {
-        target: Way(source, target, "", f"{on} is {_any_of(cases)}", frozenset(cases), failure=False)
+        target: Way(source, target, "", f"{on} is {one_line(_any_of(cases))}", frozenset(cases), failure=False)
         for target, cases in values.items()
     }
     otherwise = facts.get("otherwise")

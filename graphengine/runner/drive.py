@@ -103,12 +103,11 @@ class Driver:
         """Show what a node emits."""
         self.show(Emitted(path, data))
 
-    async def append(
-        self, steps: Sequence[Step], *, consume: Sequence[int] = (), fingerprint: str | None = None
-    ) -> None:
-        """Record steps that were decided, and show them."""
-        status = self.snapshot.status
-        batch = Append(self.snapshot.run_id, self.fence, steps, status, consume, self._record, fingerprint)
+    async def append(self, steps: Sequence[Step], *, consume: Sequence[int] = (), changed: bool = False) -> None:
+        """Record steps that were decided, and show them; `changed` says that the graph is another than before."""
+        snapshot, plan = self.snapshot, self.plan
+        new = (plan.fingerprint, plan.outline) if changed else (None, None)
+        batch = Append(snapshot.run_id, self.fence, steps, snapshot.status, consume, self._record, *new)
         pending: Awaitable[None] | None = self._store.append(batch)
         if pending is not None:
             await pending

@@ -103,6 +103,7 @@ class TaskRunner:
         self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None
     ) -> object:
         values = call.values(view, functools.partial(self._extra, frame, context, view))
+        frame.lent.update(call.watched)
         watched = call.watched if self._check else ()
         for name in watched:
             if name not in frame.digests:

@@ -243,7 +243,7 @@ class Runner:
             initial = await self._continued(plan, str(after), given)
         driver = self._driver(run, plan, Snapshot())
         now = self._clock.now()
-        step = driver.decide(Begun(now, run.id, *initial, as_limits(limits), after or ""))
+        step = driver.decide(Begun(now, run.id, *initial, as_limits(limits), _set_fields(given), after or ""))
         info = RunInfo(run.id, plan.graph, plan.fingerprint, driver.snapshot.status, 1, now, now)
         driver.fence = await self.store.create(info, [step], plan.outline)
         driver.show_steps([step])
@@ -291,7 +291,7 @@ class Runner:
         crashed = snapshot.status == "running"
         step = driver.decide(Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops))
         stale = [message.id for message in await self.store.inbox([run.id]) if message.kind == "stop"]
-        await driver.append([step], consume=stale, fingerprint=plan.fingerprint if fitted.changes else None)
+        await driver.append([step], consume=stale, changed=bool(fitted.changes))
         return driver
 
     async def _release(self, run_id: str, fence: int) -> None:
@@ -442,6 +442,11 @@ def as_limits(limits: Limits) -> dict[str, float | None]:
     """Limits as the core keeps them: those that are set."""
     named = {name: getattr(limits, name) for name in Limits.__dataclass_fields__}
     return {name: limit for name, limit in named.items() if limit is not None}
+
+
+def _set_fields(given: object) -> list[str]:
+    """The fields that somebody set, in order of their names."""
+    return sorted(given.model_fields_set if isinstance(given, BaseModel) else dict(_as_mapping(given)))
 
 
 def _as_mapping(given: object) -> dict[str, object]:

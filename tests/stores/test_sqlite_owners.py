@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -114,8 +115,9 @@ async def test_the_lease_is_renewed_while_the_event_loop_is_blocked(open_store: 
     [(first_end,)] = rows(path, "SELECT expires_at FROM owners")
     connection = sqlite3.connect(path)
     renewed = "SELECT count(*) FROM owners WHERE expires_at > ?"
-    while connection.execute(renewed, (first_end,)).fetchone() == (0,):
-        pass  # this is the blocked loop; a store without the thread would hang here
+    give_up_at = time.monotonic() + 10
+    while connection.execute(renewed, (first_end,)).fetchone() == (0,):  # the loop is blocked here
+        assert time.monotonic() < give_up_at
     connection.close()
 
 

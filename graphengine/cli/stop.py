@@ -1,0 +1,58 @@
+"""`graphengine stop`: ask the process that drives a run to stop it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from graphengine.cli import options
+from graphengine.errors import GraphEngineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphengine.cli.session import Session
+
+
+class NotRunning(GraphEngineError):
+    """There is nothing to stop."""
+
+    code = "not_running"
+
+
+@click.command("stop")
+@click.argument("run_id", metavar="RUN_ID")
+@options.database
+@options.common
+@click.pass_obj
+def command(session: Session, run_id: str, database: Path | None) -> int:
+    """Stop a run that another process drives, at its next safe point."""
+    from graphengine.cli.places import command as to_paste, place_of
+    from graphengine.cli.recorded import read_info
+    from graphengine.document import SCHEMA
+    from graphengine.runner import Runner
+
+    place = place_of(database)
+    info = read_info(place, run_id)
+    resume = to_paste("resume", run_id, place=place)
+    if info.status != "running":
+        raise NotRunning(
+            f"run {run_id} is {info.status} already", where=f"run {run_id}", repair="nothing is to be done"
+        )
+    if info.driver is None:
+        told = f"no process drives run {run_id}: the one that did has ended without finishing it"
+        raise NotRunning(told, where=f"run {run_id}", repair=resume)
+
+    async def ask() -> None:
+        async with Runner(place.database) as runner:
+            await runner.stop(run_id)
+
+    asyncio.run(ask())
+    if session.json:
+        session.document({"schema": SCHEMA, "run_id": run_id, "stop": "asked"})
+    else:
+        session.out.line(f"asked the process that drives run {run_id} to stop it after the node in flight")
+        session.err.line(("resume: ", "dim"), resume)
+    return 0

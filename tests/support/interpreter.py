@@ -1,0 +1,404 @@
+"""What a run should do, told a second time and another way: plain Python, deep copies, no log, nothing of the core.
+
+It keeps the whole past (`visits`: every completed visit with a copy of the state it left) and works out counts,
+plateaus and changes by looking back through it, where the engine keeps marks. Whatever the two disagree on is a
+defect of one of them.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphengine.errors import ConditionFailed, CrashLoop, InvalidUpdate
+from tests.support.spec import EXCEPTIONS, Boom, Cond, NodeSpec, Outcome, Slow, Spec, SwitchSpec, Write, union, writes_of
+
+DEFAULTS: Mapping[str, Any] = {
+    "n": 0, "score": None, "kind": "a", "log": [], "many": [], "table": {}, "total": 0, "best": 0, "seen": [],
+    "capped": [], "slots": {}, "double": 0, "errors": [],
+}  # fmt: skip
+_SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne}
+_NO_WAY = object()
+
+
+class Misfit(Exception):
+    """An update does not fit the state."""
+
+
+@dataclass
+class Visit:
+    """A completed visit: what it wrote, and the state behind it."""
+
+    node: str
+    wrote: set[str]
+    state: dict[str, Any]
+
+
+@dataclass
+class Story:
+    """What a run did and where it stands."""
+
+    state: dict[str, Any]
+    trace: list[tuple[Any, ...]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    usage: dict[str, float | None] = field(default_factory=dict)
+    status: str = "running"
+    reason: str = ""
+    now: float = 0.0
+    elapsed: float = 0.0
+
+
+class Interpreter:
+    """Runs a spec by a script of outcomes; `resumes` are the limits of each resume that follows a stop or failure."""
+
+    def __init__(self, spec: Spec, script: Iterator[Outcome], limits: Mapping[str, float]) -> None:
+        self.spec, self.script, self.limits = spec, script, limits
+        self.nodes = {node.name: node for node in spec.nodes}
+        self.story = Story({**deepcopy(dict(DEFAULTS))})
+        self.recorded = 0.0
+        self.failure: type[Exception] | None = None
+        self.leaving = False
+
+    def run(self, resumes: Sequence[Mapping[str, float]]) -> Story:
+        """The whole story."""
+        story = self.story
+        story.visits.append(Visit("START", set(DEFAULTS), deepcopy(story.state)))
+        self.enter("started", "START", 0, 0, self.way("START"))
+        waiting = list(resumes)
+        while True:
+            while story.status == "running":
+                self.turn()
+            if story.status == "finished" or not waiting:
+                return story
+            self.resume(waiting.pop(0))
+
+    def turn(self) -> None:
+        """Whatever comes next: a limit, a way out that is still to be found, or an attempt."""
+        if self.limited():
+            self.halt("limit")
+        elif self.leaving:
+            self.leave("left", None)
+        elif self.crashes >= 3:
+            self.wrong(CrashLoop, Outcome(), retryable=False)
+        else:
+            outcome = next(self.script)
+            if outcome.kind == "stop":
+                self.halt("asked")
+                self.story.now += 10
+                self.resume(self.limits)
+                return
+            self.story.now = max(self.story.now, self.due) + outcome.seconds
+            if outcome.kind == "crash":
+                self.story.now += 5
+                self.resume(self.limits)
+                self.crashes += 1
+            else:
+                self.attempt_ends(outcome)
+
+    def attempt_ends(self, outcome: Outcome) -> None:
+        """An attempt, or a fallback that is a function, came to its end."""
+        raised = {"boom": Boom, "slow": Slow}.get(outcome.kind)
+        if raised is None:
+            node = self.nodes[self.at]
+            extra = [self.excuse(self.cause)] if self.in_fallback else []
+            try:
+                state = self.updated([*writes_of(node, outcome.seed, bad=outcome.kind == "bad"), *extra], node)
+            except Misfit:
+                self.wrong(InvalidUpdate, Outcome(tokens=outcome.tokens, chance=0.5))
+                return
+            self.spend(outcome)
+            self.done(state, node, [*writes_of(node, outcome.seed), *extra])
+        else:
+            self.wrong(raised, outcome)
+
+    def wrong(self, error: type[Exception], outcome: Outcome, *, retryable: bool = True) -> None:
+        """An attempt failed: again, or the fallback, or a way for failures, or the end."""
+        node = self.nodes[self.at]
+        self.spend(outcome)
+        told = (error, self.attempt)
+        if not self.in_fallback:
+            if retryable and self.tries + 1 < node.attempts and issubclass(error, EXCEPTIONS[node.on]):
+                wait = min(4.0, node.initial_seconds * 2.0**self.tries)
+                self.due = self.story.now + wait * (1 + node.jitter * (2 * outcome.chance - 1))
+                self.again(("due", self.due))
+                return
+            if node.fallback == "function":
+                self.due = 0.0
+                self.in_fallback, self.cause = True, told
+                self.again(("fallback",))
+                return
+            if node.fallback:
+                writes = [*writes_of(node, node.fallback_seed, bad=node.fallback == "bad value"), self.excuse(told)]
+                try:
+                    state = self.updated(writes, node)
+                except Misfit:
+                    pass  # the fallback does not fit: as if there were none
+                else:
+                    self.done(state, node, writes)
+                    return
+        self.failed(error, told)
+
+    def again(self, what: tuple[Any, ...]) -> None:
+        self.note("attempt", what)
+        self.tries, self.attempt, self.crashes = self.tries + 1, self.attempt + 1, 0
+
+    def failed(self, error: type[Exception], told: tuple[Any, ...]) -> None:
+        """Take the first way for this error, or end the run, to be resumed here."""
+        story = self.story
+        before = deepcopy(story.state), list(story.visits)
+        self.failure = error
+        excuse = self.excuse(told)
+        story.state = self.updated([excuse], self.nodes[self.at])
+        story.visits.append(Visit(self.at, {excuse.field}, deepcopy(story.state)))
+        found = self.way(self.at)
+        self.failure = None
+        if found is _NO_WAY:
+            story.state, story.visits = before
+            self.note("failed", None)
+            self.end("failed")
+            self.attempt, self.tries, self.crashes, self.due, self.in_fallback = self.attempt + 1, 0, 0, 0.0, False
+        else:
+            self.enter("failed", self.at, self.visit, self.attempt, found)
+
+    def done(self, state: dict[str, Any], node: NodeSpec, writes: Sequence[Write]) -> None:
+        """A visit is complete: the way out."""
+        wrote = {w.field for w in writes}
+        if self.spec.whole and writes is not None:
+            wrote |= {name for name in state if state[name] != self.story.state[name]}
+        self.story.state = state
+        self.story.visits.append(Visit(node.name, wrote, deepcopy(state)))
+        self.leave("node", None)
+
+    def leave(self, kind: str, found: object) -> None:
+        """Choose the way out, once; without one the run fails here and only this is left to do."""
+        found = self.way(self.at)
+        self.leaving = found is _NO_WAY
+        if self.leaving:
+            self.note(kind, None)
+            self.end("failed")
+        else:
+            self.enter(kind, self.at, self.visit, self.attempt, found)
+
+    def enter(self, kind: str, node: str, visit: int, attempt: int, found: Any) -> None:  # noqa: ANN401
+        """Go to the next node, or end."""
+        assert found is not _NO_WAY
+        target, label = found
+        self.story.trace.append((kind, node, visit, attempt, (target, label)))
+        self.recorded = self.story.now
+        if target in ("END", "FAIL"):
+            self.story.status = "finished" if target == "END" else "failed"
+            self.story.reason = {"END": "end", "FAIL": "failed"}[target]
+            self.at = target
+            return
+        self.at, self.attempt, self.tries, self.crashes, self.due, self.in_fallback = target, 1, 0, 0, 0.0, False
+        self.visit = 1 + sum(v.node == target for v in self.story.visits)
+
+    def way(self, node: str) -> Any:  # noqa: ANN401 - a target and label, or _NO_WAY
+        """The first way that holds, or _NO_WAY; a condition that raises is none."""
+        try:
+            for way in self.spec.ways:
+                if way.source != node:
+                    continue
+                if isinstance(way, SwitchSpec):
+                    value = self.story.state[way.on]
+                    found = dict(way.cases).get(value)
+                    if self.failure is None and (found or way.otherwise):
+                        return (found, str(value)) if found else (way.otherwise, "")
+                elif _on_failure(way.when) == (self.failure is not None) and (way.when is None or self.holds(way.when)):
+                    return way.target, way.label
+        except ConditionFailed:
+            pass
+        return _NO_WAY
+
+    def holds(self, cond: Cond) -> bool:
+        """Whether a condition holds now."""
+        kind, *rest = cond
+        if kind == "and":
+            return self.holds(rest[0]) and self.holds(rest[1])
+        if kind == "or":
+            return self.holds(rest[0]) or self.holds(rest[1])
+        if kind == "not":
+            return not self.holds(rest[0])
+        if kind == "failed":
+            return self.failure is not None and issubclass(self.failure, tuple(EXCEPTIONS[name] for name in rest))
+        if kind == "function":
+            self.story.calls.append(rest[0])
+            left = self.story.state["n"] % rest[1]
+            if left == 0:
+                raise ConditionFailed("zero")
+            return 6 // left > 2
+        if kind == "plateau":
+            return self.plateau(*rest)
+        if kind == "changed":
+            return self.changed(*rest, None) if len(rest) == 1 else self.changed(*rest)
+        return self.compares(kind, rest)
+
+    def compares(self, kind: str, rest: Sequence[Any]) -> bool:
+        if kind == "iterations":
+            left: Any = self.count(rest[0], rest[1])
+        elif kind in ("usage", "elapsed"):
+            used = self.story.usage
+            tokens = used.get("input_tokens", 0)
+            left = self.story.elapsed if kind == "elapsed" else tokens if rest[0] == "tokens" else used.get(rest[0], 0)
+        else:
+            left = at(self.story.state, rest[0])
+        if kind in ("true", "none"):
+            return bool(left) if kind == "true" else left is None
+        if kind == "in":
+            return left is not None and left in rest[1]
+        if kind == "contains":
+            return left is not None and rest[1] in left
+        if kind == "length":
+            left = len(left)
+        sign, other = rest[-2], rest[-1]
+        return sign == "!=" if left is None else bool(_SIGNS[sign](left, other))
+
+    def count(self, node: str, since: str | None) -> int:
+        """Visits of a node behind the last one of another."""
+        counted = 0
+        for visit in self.story.visits:
+            counted += visit.node == node
+            counted = 0 if visit.node == since else counted
+        return counted
+
+    def plateau(self, path: str, patience: int, min_delta: float, mode: str, since: str | None) -> bool:
+        """Whether the last samples were no better than the best before them."""
+        samples: list[float] = []
+        for visit in self.story.visits:
+            if visit.node == since:
+                samples = []
+            sample = at(visit.state, path)
+            if path.split("[", maxsplit=1)[0] in visit.wrote and sample is not None:
+                samples.append(sample if mode == "max" else -sample)
+        best, stale = None, 0
+        for sample in samples:
+            if best is None or sample - best > min_delta:
+                best, stale = sample, 0
+            else:
+                stale += 1
+        return stale >= patience
+
+    def changed(self, path: str, since: str | None) -> bool:
+        """Whether a value differs from when a node (the one being left, if none is named) was left before."""
+        node = since or self.story.visits[-1].node
+        past = self.story.visits[:-1] if node == self.story.visits[-1].node else self.story.visits
+        states = [visit.state for visit in past if visit.node == node]
+        return bool(at(self.story.state, path) != at(states[-1] if states else DEFAULTS, path))
+
+    def updated(self, writes: Sequence[Write], node: NodeSpec) -> dict[str, Any]:
+        """A copy of the state with these writes."""
+        state = deepcopy(self.story.state)
+        for write in writes:
+            if write.field == "nowhere":
+                raise Misfit
+            if write.field == "errors" and not self.spec.errors:
+                continue
+            state[write.field] = _reduced(state[write.field], write)
+        if self.spec.whole and (writes or node):
+            if state["total"] > 6:
+                raise Misfit
+            state["double"] = 2 * state["n"]
+        return state
+
+    def excuse(self, told: tuple[Any, ...]) -> Write:
+        error, attempt = told
+        engine = {InvalidUpdate: "invalid_update", CrashLoop: "crash_loop"}
+        kind = engine.get(error) or f"{error.__module__}.{error.__qualname__}"
+        return Write("errors", {"path": self.at, "kind": kind, "attempt": attempt})
+
+    def limited(self) -> bool:
+        """Whether a limit is reached."""
+        used = self.story.usage
+        cost = used.get("cost_usd", 0.0)
+        completed = len(self.story.visits) - 1
+        spent = {
+            "steps": completed,
+            "seconds": self.story.elapsed,
+            "tokens": used.get("input_tokens", 0) or 0,
+            "cost_usd": float("inf") if cost is None else cost,
+        }
+        return any(spent[name] >= limit for name, limit in self.limits.items())
+
+    def spend(self, outcome: Outcome) -> None:
+        """Count what an attempt cost, and the time since the last thing recorded."""
+        self.pass_time()
+        for name, amount in (outcome.usage or {}).items():
+            have = self.story.usage.get(name, 0)
+            self.story.usage[name] = None if amount is None or have is None else have + amount
+
+    def pass_time(self) -> None:
+        self.story.elapsed += self.story.now - self.recorded
+        self.recorded = self.story.now
+
+    def halt(self, reason: str) -> None:
+        self.pass_time()
+        self.story.trace.append(("stopped", "", 0, 0, None))
+        self.story.status, self.story.reason = "stopped", reason
+
+    def resume(self, limits: Mapping[str, float]) -> None:
+        self.limits = limits
+        self.story.status, self.story.reason = "running", ""
+        self.story.trace.append(("resumed", "", 0, 0, None))
+        self.recorded = self.story.now
+
+    def end(self, status: str) -> None:
+        self.story.status = self.story.reason = status
+
+    def note(self, kind: str, what: object) -> None:
+        self.story.trace.append((kind, self.at, self.visit, self.attempt, what))
+        self.recorded = self.story.now
+
+
+def _on_failure(cond: Cond | None) -> bool:
+    if cond is None:
+        return False
+    kind, *rest = cond
+    if kind in ("and", "or"):
+        sides = _on_failure(rest[0]), _on_failure(rest[1])
+        return any(sides) if kind == "and" else all(sides)
+    return kind == "failed"
+
+
+def _reduced(old: Any, write: Write) -> Any:  # noqa: ANN401, C901, PLR0911 - a value of any field, by its rule
+    name, new = write.field, write.value
+    if name in ("log", "many", "seen", "capped") and write.replace:
+        return new
+    if write.replace or name in ("n", "score", "kind"):
+        if (name == "n" and type(new) is not int) or new == "x":
+            raise Misfit
+        return new
+    if name == "slots":
+        if new == "x":
+            raise Misfit
+        return {**old, write.key: new}
+    if name == "errors":
+        return [*old, new]
+    if new in ("x", ["x"], {"a": "x"}, [1]) and not (name == "many" and new == [1]):
+        raise Misfit
+    if name == "capped" and len(old) >= 3:
+        raise Misfit
+    joined = {
+        "log": lambda: [*old, new],
+        "capped": lambda: [*old, new],
+        "many": lambda: [*old, *new],
+        "table": lambda: {**old, **new},
+        "total": lambda: old + new,
+        "best": lambda: max(old, new),
+        "seen": lambda: union(old, new),
+    }
+    return joined[name]()
+
+
+def at(state: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - whatever lies there
+    """What lies at `field`, `field[-1]` or `field[key]`; None where it is missing."""
+    name, _, key = path.removesuffix("]").partition("[")
+    value = state[name]
+    if not key:
+        return value
+    if isinstance(value, dict):
+        return value.get(key)
+    return value[int(key)] if value else None
