@@ -186,7 +186,7 @@ class FieldType:
         if summed and type(typed) in (type(value), float) and is_plain(typed):
             return ("add", self.name, value), typed
         if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
-            return ("append", self.name, record[-1]), typed[-1]  # type: ignore[index]
+            return ("append", self.name, record[-1]), typed[-1]
         raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
         return ("reduce", self.name, from_json(raw), record), typed
 

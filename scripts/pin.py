@@ -42,9 +42,7 @@ def resolve(also: list[str]) -> list[str]:
     """Return uv's answer for all extras and the requirements in `also`, a line for each package."""
     uv = Path(sys.executable).with_name("uv")
     command = [str(uv), *RESOLVE, *ONE_VERSION_EACH, *BARE_LINES]
-    answer = subprocess.run(
-        command, input="\n".join(also), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
-    )
+    answer = subprocess.run(command, input="\n".join(also), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return answer.stdout.splitlines()
 
 

@@ -53,7 +53,7 @@ class Agent(Generic[T]):
     model: str | Model = "offline"
     system: str = ""
     prompt: str = ""
-    output: type[T] = cast("type[Any]", str)  # noqa: RUF009 - a type, not a shared value
+    output: type[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     offline: Callable[..., object] | None = None
     _adapter: TypeAdapter[Any] = field(init=False, repr=False, compare=False)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graphengine.cli.places import command
 from graphengine.cli.progress import Progress
 from graphengine.cli.report import Ended, report
 from graphengine.cli.session import Interrupted, as_json
 from graphengine.cli.signals import Stopper
 from graphengine.document import error_document
 from graphengine.history import load_snapshot
-from graphengine.runner import Runner, RunFailed
+from graphengine.runner import RunFailed, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,23 +41,26 @@ def drive(job: Job, beginning: Beginning) -> int:
     Raises:
         GraphEngineError: It could not be begun or recorded.
     """
-    with Stopper(*_last_words(job)) as stopper:
+    with Stopper() as stopper:
         ended = asyncio.run(_drive(job, beginning, stopper))
     return report(job, ended)
 
 
-def _last_words(job: Job) -> list[tuple[int, str]]:
-    """What is said when Ctrl-C ends the process at once."""
-    error = Interrupted("interrupted at once", repair="resume the run: what was recorded is safe")
+def _last_words(job: Job, run_id: str) -> list[tuple[int, str]]:
+    """What is said, and where, when Ctrl-C ends the process at once."""
+    graph = ["--graph", job.found.reference] if job.found.reference else []
+    resume = command("resume", run_id, *graph, place=job.place)
     if not job.session.json:
-        return [(2, f"{error.message}; what was recorded is safe, and `graphengine resume` goes on from there\n")]
+        return [(2, f"interrupted; what was recorded is safe\nresume: {resume}\n")]
+    error = Interrupted("interrupted", where=f"run {run_id}", repair=resume)
     number = job.session.out.number
-    return [] if number is None else [(number, as_json(error_document(error)) + os.linesep)]
+    return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
 
 
 async def _drive(job: Job, beginning: Beginning, stopper: Stopper) -> Ended:
     async with Runner(job.place.database) as runner:
         run = beginning.begin(runner)
+        stopper.last_words = _last_words(job, run.id)
         job.announce(run.id)
         result = asyncio.ensure_future(run.result())
         watching = asyncio.create_task(_watch(job, beginning.after, runner, run, result, stopper))

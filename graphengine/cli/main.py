@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
@@ -54,6 +55,17 @@ class Program(click.Group):
         if cmd_name not in COMMANDS:
             return None
         return cast("click.Command", import_module(f"graphengine.cli.{cmd_name}").command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one may have been meant."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
+            ctx.fail(f"No such command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading them."""
@@ -113,7 +125,7 @@ def _misused(session: Session, error: click.ClickException) -> int:
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="graphengine")
 def main() -> None:
-    """Define workflows of agents as graphs; run, resume, branch, look at and draw them.
+    r"""Define workflows of agents as graphs; run, resume, branch, look at and draw them.
 
     \b
     Exit codes: 0 finished, 1 the run failed, 2 usage, input or compile error, 3 waiting, 4 stopped,

@@ -22,22 +22,34 @@ _VERBS: Final = {"started": "bold", "done": "green", "retry": "yellow", "fallbac
 
 
 class Progress:
-    """Shows the events of one run on a channel."""
+    """Shows the events of one run on a channel.
+
+    That a node began is told live and may come late, or twice: each is shown once, before the node's end.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._begun: dict[str, tuple[int, int]] = {}
 
     def show(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, NodeBegan):
-            attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
-            self._line("started", event.path, f" (visit {event.visit}{attempt})")
+            self._began(event.path, event.visit, event.attempt)
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(_compact(event.data))}")
         elif isinstance(event, StepRecorded):
             self._step(event.step)
 
+    def _began(self, path: str, visit: int, attempt: int) -> None:
+        if self._begun.get(path, (0, 0)) >= (visit, attempt):
+            return
+        self._begun[path] = (visit, attempt)
+        again = f", attempt {attempt}" if attempt > 1 else ""
+        self._line("started", path, f" (visit {visit}{again})")
+
     def _step(self, step: Step) -> None:
+        if step.kind in ("attempt", "node", "failed"):
+            self._began(step.path, step.visit, step.attempt)
         if step.kind == "attempt":
             self._attempt(step)
         elif step.kind == "node":
@@ -134,11 +146,11 @@ def usage_line(usage: Mapping[str, Any]) -> str:
     return f"{counted(calls, 'model call')} ({offline} offline), {counted(tokens, 'token')}, {priced}"
 
 
-def counted(number: float, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
     """The number with its noun."""
-    return f"{number:g} {noun}" if number == 1 else f"{number:,g} {noun}s" if number < 1e6 else f"{number:,.0f} {noun}s"  # noqa: PLR2004
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def is_offline(usage: Mapping[str, Any]) -> bool:
     """Whether models answered, and none of them was a language model."""
-    return usage["calls"] > 0 and usage["calls"] == usage["offline_calls"]
+    return bool(0 < usage["calls"] == usage["offline_calls"])

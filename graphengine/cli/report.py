@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -139,20 +141,15 @@ def tell_failure(err: Channel, failure: Mapping[str, JsonValue]) -> None:
 
 def place_in_user_code(traceback_text: str) -> str:
     """The last line of a traceback that is neither ours nor a library's, as `file:line in function`; "" if none is."""
-    import re
     import sysconfig
 
     import graphengine
 
-    foreign = [Path(graphengine.__file__).parent, *(Path(p) for p in set(sysconfig.get_paths().values()))]
-    prefixes = tuple(f"{folder}/" for folder in foreign if folder.name not in ("bin", "Scripts", "include"))
-    own_data = f"{sysconfig.get_paths()['data']}/"
+    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    foreign = ("<frozen", f"{Path(graphengine.__file__).parent}{os.sep}", *(f"{path}{os.sep}" for path in libraries))
     found = ""
-    for file, line, function in re.findall(r'^ *[|+ ]* {2}File "(.+)", line (\d+), in (.+)$', traceback_text, re.M):
-        is_library = "site-packages" in file or file.startswith(
-            ("<frozen", tuple(p for p in prefixes if p != own_data))
-        )
-        if not is_library:
+    for file, line, function in re.findall(r'^[ |+]*File "(.+)", line (\d+), in (.+)$', traceback_text, re.MULTILINE):
+        if not file.startswith(foreign) and "site-packages" not in file:
             found = f"{file}:{line} in {function}"
     return found
 
@@ -220,8 +217,6 @@ def check_output(path: Path) -> None:
     Raises:
         OutputFailed: It cannot.
     """
-    import os
-
     folder = path.parent
     if path.is_dir():
         raise NoPlaceForOutput(f"{path} is a folder", where=f"--output {path}", repair="name a file in it")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.cli.session import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType, TracebackType
     from typing import Self
 
@@ -27,12 +28,12 @@ _STOPPING: Final = "stopping after the node in flight; Ctrl-C again ends at once
 class Stopper:
     """Asks for a stop of the driven run when a signal comes.
 
-    Args:
+    Attributes:
         last_words: What goes to which file descriptor before the process ends at once.
     """
 
-    def __init__(self, *last_words: tuple[int, str]) -> None:
-        self._last_words = last_words
+    def __init__(self) -> None:
+        self.last_words: Sequence[tuple[int, str]] = ()
         self._before: dict[int, Any] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._driven: tuple[Runner, Run[Any]] | None = None
@@ -70,7 +71,7 @@ class Stopper:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._stop)
         elif number == signal.SIGINT:
-            for descriptor, text in self._last_words:
+            for descriptor, text in self.last_words:
                 _say(descriptor, text)
             os._exit(Exit.INTERRUPTED)
 

@@ -29,7 +29,8 @@ class NotRunning(GraphEngineError):
 @click.pass_obj
 def command(session: Session, run_id: str, database: Path | None) -> int:
     """Stop a run that another process drives, at its next safe point."""
-    from graphengine.cli.places import command as to_paste, place_of
+    from graphengine.cli.places import command as to_paste
+    from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read_info
     from graphengine.document import SCHEMA
     from graphengine.runner import Runner

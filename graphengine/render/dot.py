@@ -1,6 +1,6 @@
-"""A drawing as DOT, the language of Graphviz.
+r"""A drawing as DOT, the language of Graphviz.
 
-Labels are HTML-like, so that a line can be bold or small. In these Graphviz still replaces `\\N`, `\\G` and the like,
+Labels are HTML-like, so that a line can be bold or small. In these Graphviz still replaces `\N`, `\G` and the like,
 so backslashes are doubled; characters special in HTML become entities. Every node has a label of its own, because
 pygraphviz drops the implied ones.
 """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast, get_args
 from graphengine.graph import END, FAIL, START
 from graphengine.render.errors import RenderError
 from graphengine.render.text import one_line, wrap
-from graphengine.render.trace import trace_of
+from graphengine.render.trace import times_in_words, trace_of
 from graphengine.render.ways import closing_ways, ways_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ TITLE_LINES = 3
 NOTE_LINES = 3
 CONDITION_LINES = 5
 SHOWN_FIELDS = 3
+TIMES = "\N{MULTIPLICATION SIGN}"
 SHARED_SOURCES = 4
 """An end that more nodes lead to gets a box for each, so that no arrows run across the whole picture."""
 
@@ -245,8 +246,8 @@ def _arrow(arrow_id: str, ids: Mapping[_Place, str], way: Way, trace: Trace | No
     if trace is not None:
         count = trace.taken[index]
         tone = "done" if count else "unused"
-        times = f"taken {count} {'time' if count == 1 else 'times'}"
-        lines += [Line(f"×{count}", "strong")] if count else []
+        times = f"taken {times_in_words(count)}" if count else "never taken"
+        lines += [Line(f"{TIMES}{count}", "strong")] if count else []
     said = one_line("; ".join(part for part in (way.label, way.condition, times) if part))
     order = f" ({way.order + 1})" if way.several else ""
     spoken = f"{one_line(way.source)} to {one_line(way.target)}{order}" + (f": {said}" if said else "")

@@ -1,8 +1,9 @@
 """A drawing as a Mermaid flowchart.
 
-All text stands in double quotes, where Mermaid still reads entities, Markdown, icons and mathematics. So every
-character but letters, digits and some harmless punctuation is written as an entity (`#35;` is `#`), which Mermaid
-puts back after all that reading.
+All text stands in double quotes, where Mermaid still reads entities, HTML, Markdown, icons, line breaks and
+mathematics. So every character but letters, digits and some harmless punctuation is written as an entity (`#35;` is
+`#`). Since some versions put these back before they look for the rest, an invisible word joiner breaks what else they
+would find: `$$`, `fa:fa-…`, a backslash before `n`, and the bullets and numbers of lists.
 """
 
 from __future__ import annotations
@@ -28,8 +29,12 @@ _OPEN_CLOSE = {
     "pass": ("((", "))"),
 }
 _NAMED = {'"': "quot", "&": "amp", "<": "lt", ">": "gt"}
-_HARMLESS = frozenset(" .,-='/?×·…")
-_BULLET = re.compile(r"\d+(?=[.)])")
+_LAST_WESTERN = 0x2FF
+"""Beyond lie other scripts, symbols and emoji, which mean nothing to Mermaid."""
+_HARMLESS = frozenset(" .,-='/?·…\N{MULTIPLICATION SIGN}")
+_JOINER = "\u2060"
+_SYNTAX = re.compile(r"\$(?=\$)|fa[a-z]?:(?=fa-)|\\(?=n)")
+_BULLET = re.compile(r"\d+[.)]|[^\w\s]")
 
 
 def mermaid_text(drawing: Drawing) -> str:
@@ -67,7 +72,9 @@ def _styles(drawing: Drawing) -> list[str]:
     lines: list[str] = []
     for index, (look, ids) in enumerate(boxes.items()):
         width = f"{look.line_points:g}px"
-        lines.append(f"  classDef look{index} fill:{look.fill},stroke:{look.line},color:{look.text},stroke-width:{width}")
+        lines.append(
+            f"  classDef look{index} fill:{look.fill},stroke:{look.line},color:{look.text},stroke-width:{width}"
+        )
         lines.append(f"  class {','.join(ids)} look{index}")
     for look, indices in arrows.items():
         lines.append(f"  linkStyle {','.join(indices)} stroke:{look.line},stroke-width:{look.line_points:g}px")
@@ -75,24 +82,23 @@ def _styles(drawing: Drawing) -> list[str]:
 
 
 def _text(lines: Iterable[Line]) -> str:
-    return "<br/>".join(f"<b>{_escaped(line.text)}</b>" if line.weight == "strong" else _escaped(line.text) for line in lines)
+    return "<br/>".join(
+        f"<b>{_escaped(line.text)}</b>" if line.weight == "strong" else _escaped(line.text) for line in lines
+    )
 
 
 def _escaped(text: str) -> str:
-    bullet = _BULLET.match(text)
-    start = bullet.end() if bullet else 0
-    return "".join(_entity(c) if _special(text, i, start) else c for i, c in enumerate(text))
+    broken = _SYNTAX.sub(lambda found: found[0] + _JOINER, text)
+    safe = "".join(_entity(c) if _special(broken, i) else c for i, c in enumerate(broken))
+    return _JOINER + safe if _BULLET.match(text) else safe
 
 
-def _special(text: str, index: int, start: int) -> bool:
-    """Whether a character is to be written as an entity: at the start of a line all punctuation is."""
+def _special(text: str, index: int) -> bool:
+    """Whether a character is to be written as an entity; an underscore inside a word is not."""
     character = text[index]
     if character == "_":
-        around = text[index - 1 : index] + text[index + 1 : index + 2]
-        return len(around) < 2 or not around.isalnum()  # noqa: PLR2004 - one on each side
-    if index == start:
-        return not character.isalnum()
-    return not (character.isalnum() or character in _HARMLESS or ord(character) > 0x2FF)  # noqa: PLR2004
+        return index == 0 or not (text[index - 1].isalnum() and text[index + 1 : index + 2].isalnum())
+    return not (character.isalnum() or character in _HARMLESS or ord(character) > _LAST_WESTERN)
 
 
 def _entity(character: str) -> str:

@@ -1,11 +1,13 @@
 """Graphviz's SVG made fit for people who listen to it, and the same bytes each time.
 
 Graphviz titles its elements with ids. Here each gets what it says in words, the picture gets a title and a
-description, and comments with versions go.
+description, and comments with versions go. Graphviz places the lines of a box by the widths they have in its own
+font; here they are centred on the box, since a browser may use another.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from graphengine.render.drawing import Drawing
 
 _SVG = "http://www.w3.org/2000/svg"
+_ABSCISSA = re.compile(r"(-?[\d.]+),-?[\d.]+")
 
 
 def accessible_svg(svg: bytes, drawing: Drawing) -> bytes:
@@ -20,13 +23,15 @@ def accessible_svg(svg: bytes, drawing: Drawing) -> bytes:
     ET.register_namespace("", _SVG)
     ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     root = ET.fromstring(svg)  # noqa: S314 - Graphviz wrote it a moment ago
-    spoken = {element.id: element.spoken for element in (*drawing.boxes, *drawing.arrows)}
+    spoken = {box.id: box.spoken for box in drawing.boxes} | {arrow.id: arrow.spoken for arrow in drawing.arrows}
     spoken["drawing"] = drawing.title
     for group in root.iter(f"{{{_SVG}}}g"):
         title = group.find(f"{{{_SVG}}}title")
         words = spoken.get(group.get("id", ""))
         if title is not None and words is not None:
             title.text = words
+        if group.get("class") == "node":
+            _centre(group)
     root.set("role", "img")
     root.set("aria-labelledby", "title desc")
     for index, (name, words) in enumerate((("title", drawing.title), ("desc", drawing.spoken))):
@@ -36,3 +41,12 @@ def accessible_svg(svg: bytes, drawing: Drawing) -> bytes:
         root.insert(index, element)
     made: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return made + b"\n"
+
+
+def _centre(box: ET.Element) -> None:
+    texts = box.findall(f"{{{_SVG}}}text")
+    xs = [float(x) for shape in box for x in _ABSCISSA.findall(shape.get("points") or shape.get("d") or "")]
+    xs += [float(shape.get("cx", 0)) for shape in box.findall(f"{{{_SVG}}}ellipse")]
+    for text in texts if xs else ():
+        text.set("x", f"{(min(xs) + max(xs)) / 2:.2f}")
+        text.set("text-anchor", "middle")

@@ -18,28 +18,28 @@ _BREAK_AFTER = "_.,;:/|-)]}"
 
 
 def clean(text: str) -> str:
-    """The text with a visible mark for each character that has no picture, and `\\n` as its only line break.
+    r"""The text with a visible mark for each character that has no picture, and `\n` as its only line break.
 
-    >>> clean("a\\tb\\x00c\\r\\nd")
-    'a b�c\\nd'
+    >>> clean("a\tb\x00c\r\nd")
+    'a b�c\nd'
     """
     lines = text.replace("\t", " ").splitlines()
     return "\n".join("".join(_seen(character) for character in line) for line in lines)
 
 
 def one_line(text: str) -> str:
-    """The cleaned text with each run of blanks and line breaks as one blank.
+    r"""The cleaned text with each run of blanks and line breaks as one blank.
 
-    >>> one_line(" a \\n b")
+    >>> one_line(" a \n b")
     'a b'
     """
     return " ".join(clean(text).split())
 
 
 def width(text: str) -> int:
-    """How many columns the text takes: wide characters count twice, combining ones not at all.
+    r"""How many columns the text takes: wide characters count twice, combining ones not at all.
 
-    >>> width("日本"), width("e\\u0301")
+    >>> width("日本"), width("e\u0301")
     (4, 1)
     """
     return sum(_columns(character) for character in text)

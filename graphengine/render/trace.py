@@ -88,6 +88,11 @@ def trace_of(ways: Sequence[Way], steps: Sequence[Step]) -> Trace:
     )
 
 
+def times_in_words(count: int) -> str:
+    """`never`, `once`, `twice`, `3 times`."""
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
 def _summary(snapshot: Snapshot) -> str:
     if not snapshot.frames:
         return "not begun"
@@ -133,12 +138,8 @@ def _facts(steps: Sequence[Step]) -> dict[str, list[str]]:
             counts[step.node, "failed"] += 1
     facts: dict[str, list[str]] = {}
     for (node, what), times in counts.items():
-        facts.setdefault(node, []).append(f"{what} {_times(times)}")
+        facts.setdefault(node, []).append(f"{what} {times_in_words(times)}")
     return facts
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _taken(ways: Sequence[Way], steps: Iterable[Step]) -> list[int]:

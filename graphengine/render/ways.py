@@ -47,18 +47,16 @@ def ways_of(outline: Mapping[str, JsonValue]) -> list[Way]:
     found: list[Way] = []
     for facts in outline.get("ways", ()):
         arrows = _switch(facts) if "cases" in facts else [_edge(facts)]
-        for way in arrows:
-            found.append(replace(way, order=tried[way.source, way.failure]))
-        if arrows:
-            tried[arrows[0].source, arrows[0].failure] += 1
+        found += [replace(way, order=tried[way.source, way.failure]) for way in arrows]
+        tried.update({(way.source, way.failure) for way in arrows})
     return [_in_words(replace(way, several=tried[way.source, way.failure] > 1)) for way in found]
 
 
 def closing_ways(ways: Sequence[Way], start: str) -> set[int]:
     """The places of those ways that close a loop: depth first from the start, they lead back to where one came from."""
     out: dict[str, list[int]] = {}
-    for index, way in enumerate(ways):
-        out.setdefault(way.source, []).append(index)
+    for place, way in enumerate(ways):
+        out.setdefault(way.source, []).append(place)
     closing: set[int] = set()
     seen: set[str] = set()
     for root in dict.fromkeys([start, *out]):
@@ -66,16 +64,16 @@ def closing_ways(ways: Sequence[Way], start: str) -> set[int]:
         seen.add(root)
         while trail:
             here = next(reversed(trail))
-            index = next(trail[here], None)
-            if index is None:
+            for index in trail[here]:
+                target = ways[index].target
+                if target in trail:
+                    closing.add(index)
+                elif target not in seen:
+                    seen.add(target)
+                    trail[target] = iter(out.get(target, ()))
+                    break
+            else:
                 del trail[here]
-                continue
-            target = ways[index].target
-            if target in trail:
-                closing.add(index)
-            elif target not in seen:
-                seen.add(target)
-                trail[target] = iter(out.get(target, ()))
     return closing
 
 

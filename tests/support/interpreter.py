@@ -72,7 +72,7 @@ class Interpreter:
         while True:
             while story.status == "running":
                 self.turn()
-            if story.status == "finished" or not waiting:
+            if story.status == "finished" or self.at == "FAIL" or not waiting:
                 return story
             self.resume(waiting.pop(0))
 
@@ -81,7 +81,7 @@ class Interpreter:
         if self.limited():
             self.halt("limit")
         elif self.leaving:
-            self.leave("left", None)
+            self.leave("left")
         elif self.crashes >= 3:
             self.wrong(CrashLoop, Outcome(), retryable=False)
         else:
@@ -171,9 +171,9 @@ class Interpreter:
             wrote |= {name for name in state if state[name] != self.story.state[name]}
         self.story.state = state
         self.story.visits.append(Visit(node.name, wrote, deepcopy(state)))
-        self.leave("node", None)
+        self.leave("node")
 
-    def leave(self, kind: str, found: object) -> None:
+    def leave(self, kind: str) -> None:
         """Choose the way out, once; without one the run fails here and only this is left to do."""
         found = self.way(self.at)
         self.leaving = found is _NO_WAY
@@ -234,7 +234,7 @@ class Interpreter:
         if kind == "plateau":
             return self.plateau(*rest)
         if kind == "changed":
-            return self.changed(*rest, None) if len(rest) == 1 else self.changed(*rest)
+            return self.changed(*rest)
         return self.compares(kind, rest)
 
     def compares(self, kind: str, rest: Sequence[Any]) -> bool:

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from graphengine import (
-    START,
     Condition,
     Failure,
     Graph,
@@ -27,7 +26,7 @@ from graphengine import (
     usage,
     value,
 )
-from graphengine.conditions import Comparison, Quantity
+from graphengine.conditions import Comparison, Quantity, as_condition
 from graphengine.reducers import add, append, extend, maximum, merge
 
 
@@ -294,15 +293,4 @@ def _function(name: str, modulus: int, calls: list[str]) -> Condition:
         calls.append(name)
         return 6 // (n % modulus) > 2  # raises where n is a multiple
 
-    return condition_of(odd)
-
-
-def condition_of(function: Any) -> Condition:  # noqa: ANN401 - any function of fields
-    """A function as a condition, as `when=` makes it."""
-    graph = Graph("one", State)
-    graph.add_edge(START, "x", when=function)
-    made = graph.ways[0]
-    assert not hasattr(made, "cases")
-    found: Condition | None = getattr(made, "condition", None)
-    assert found is not None
-    return found
+    return as_condition(odd)

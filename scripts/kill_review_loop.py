@@ -1,0 +1,125 @@
+"""Kill the main job with SIGKILL at random moments, resume it, and compare with a run that nobody disturbed.
+
+    .venv/bin/python scripts/kill_review_loop.py [--kills 20] [--seed 1]
+
+Prints a line for each kill: after how many seconds, at which seq of the log, and what the resumed run came to. Exits
+with 1 if any resumed run differs from the undisturbed one in its state or in the visits it recorded, or if fewer than
+three quarters of the kills fell between the first and the last recorded step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+GRAPH = ROOT / "scripts" / "slow_review_loop.py"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: its state, and its completed visits in order."""
+
+    status: str
+    state: Any
+    visits: list[tuple[str, int]]
+    last_seq: int
+    resumes: int
+
+
+def command(*words: str, database: Path) -> list[str]:
+    """A command line of graphengine on this database."""
+    return [sys.executable, "-m", "graphengine", *words, "--db", str(database)]
+
+
+def start(run_id: str, database: Path) -> subprocess.Popen[str]:
+    """Start the main job and return once its first step is durable and its first node has begun."""
+    process = subprocess.Popen(
+        command("run", str(GRAPH), "--run-id", run_id, database=database),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    for line in process.stderr or ():
+        if "research" in line:
+            break
+    return process
+
+
+def recorded(run_id: str, database: Path) -> Outcome:
+    """What the log says of a run."""
+    shown = subprocess.run(
+        command("show", run_id, "--json", database=database), capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    document = json.loads(shown.stdout)
+    steps = document["steps"]
+    visits = [(step["path"], step["visit"]) for step in steps if step["kind"] == "node"]
+    resumes = sum(step["kind"] == "resumed" for step in steps)
+    return Outcome(document["status"], document["state"], visits, steps[-1]["seq"], resumes)
+
+
+def resume(run_id: str, database: Path) -> None:
+    """Go on with a killed run, at once."""
+    words = command("resume", run_id, "--graph", str(GRAPH), database=database)
+    subprocess.run(words, capture_output=True, cwd=ROOT, check=True)
+
+
+def undisturbed(database: Path) -> tuple[Outcome, float]:
+    """A run that nobody kills, and the seconds from its first step to its end."""
+    process = start("undisturbed", database)
+    began = time.monotonic()
+    seconds = 0.0
+    for line in process.stderr or ():
+        if line.startswith("finished"):
+            seconds = time.monotonic() - began
+    process.wait()
+    return recorded("undisturbed", database), seconds
+
+
+def killed(run_id: str, after_seconds: float, database: Path) -> tuple[int, bool, Outcome]:
+    """Kill a run after so long, and resume it: the seq at the kill, whether it was still running, the outcome."""
+    process = start(run_id, database)
+    time.sleep(after_seconds)
+    process.kill()
+    process.communicate()
+    before = recorded(run_id, database)
+    if before.status == "running":
+        resume(run_id, database)
+    return before.last_seq, before.status == "running", recorded(run_id, database)
+
+
+def main() -> int:
+    """Kill, resume, compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
+    given = parser.parse_args()
+    chance = random.Random(given.seed)  # noqa: S311
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "runs.db"
+        wanted, seconds = undisturbed(database)
+        print(f"undisturbed: {wanted.last_seq} steps in {seconds:.1f} s, visits {wanted.visits}; seed {given.seed}")
+        wrong = between = 0
+        for number in range(1, given.kills + 1):
+            after = chance.uniform(0, seconds)
+            seq, running, outcome = killed(f"kill-{number}", after, database)
+            same = (outcome.status, outcome.state, outcome.visits) == (wanted.status, wanted.state, wanted.visits)
+            wrong += not same
+            between += running
+            told = "resumed to the same end" if same and running else "had ended" if same else "DIFFERS"
+            print(f"kill {number:2}: after {after:4.2f} s, at seq {seq} of {wanted.last_seq}: {told}")
+        print(f"{between} of {given.kills} kills between the first and the last step; {wrong} outcomes differ")
+        return int(wrong > 0 or between < 0.75 * given.kills)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

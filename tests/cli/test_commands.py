@@ -1,0 +1,294 @@
+import json
+import shlex
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import COUNTER, Invoke, call, document
+
+KEYS = "schema run_id graph status parent stop error waits state usage steps".split()
+STEP_KEYS = "seq path kind node visit attempt update edge targets explanation error started_at finished_at".split()
+
+FAILING = COUNTER.replace("return n + 1", 'raise ValueError("first line\\nlast \\x1b[31mline\\x1b[0m [bold]x[/bold]")')
+
+
+def test_run_writes_the_result_to_stdout_and_the_rest_to_stderr(project: Path, invoke: Invoke) -> None:
+    """The result alone is on stdout; nodes, edges, totals and the next commands are on stderr."""
+    found = invoke("run", "counter", "--input", "text=hello", "--run-id", "r")
+    assert found.exit_code == 0
+    assert found.stdout == "hello\n"
+    for text in (
+        "started  more (visit 2)",
+        "done     more (visit 3) in ",
+        " -> END [enough]",
+        "n 3 >= 3: yes",
+        "3 steps in ",
+        "0 model calls (0 offline), 0 tokens, cost 0 USD",
+        "branch: graphengine branch r --at 3",
+        "draw:   graphengine render r -o r.svg",
+    ):
+        assert text in found.stderr
+    assert "resume:" not in found.stderr
+    assert (project / "checkpoints" / "runs.db").is_file()
+
+
+def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None:
+    """--json of run, resume, branch and show is one document with exactly these keys."""
+    made = document(invoke("run", "counter", "--run-id", "r", "--json").stdout)
+    assert list(made) == KEYS
+    assert all(list(step) == STEP_KEYS for step in made["steps"])
+    assert (made["schema"], made["status"], made["state"]["n"], made["error"]) == (1, "finished", 3, None)
+    assert made["stop"] == {"reason": "end", "label": "enough", "condition": "n >= 3", "explanation": "n 3 >= 3: yes"}
+    assert [step["seq"] for step in made["steps"]] == [1, 2, 3, 4]
+    assert made["steps"][-1] | {"started_at": 0, "finished_at": 0} == {
+        "seq": 4,
+        "path": "more",
+        "kind": "node",
+        "node": "more",
+        "visit": 3,
+        "attempt": 1,
+        "update": [["set", "n", 3]],
+        "edge": "enough",
+        "targets": ["END"],
+        "explanation": "n 3 >= 3: yes",
+        "error": None,
+        "started_at": 0,
+        "finished_at": 0,
+    }
+    assert document(invoke("show", "r", "--json").stdout) == made
+    assert document(invoke("resume", "r", "--json").stdout) == made
+    child = document(invoke("branch", "r", "--at", "2", "--json").stdout)
+    assert list(child) == KEYS
+    assert child["parent"] == {"run_id": "r", "seq": 2}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "exit_code"),
+    [
+        (["run", "counter", "--input", "txt=1"], "invalid_input", 2),
+        (["run", "counter", "--input", "n=[]"], "invalid_input", 2),
+        (["run", "counter", "--limit", "stepz=1"], "usage", 2),
+        (["run", "counter", "--limit", "steps=-1"], "usage", 2),
+        (["run", "counter", "--run-id", "r"], "run_exists", 2),
+        (["run", "counter", "--run-id", "a b"], "invalid_input", 2),
+        (["run", "counter", "-o", "missing/file.txt"], "bad_output", 2),
+        (["run", "counter", "--after", "nope"], "unknown_run", 2),
+        (["run", "wrong"], "compile_error", 2),
+        (["run", "--nonsense"], "usage", 2),
+        (["rnu"], "usage", 2),
+        (["resume", "nope"], "unknown_run", 2),
+        (["branch", "r", "--at", "99"], "unknown_step", 2),
+        (["branch", "r", "--at", "0"], "unknown_step", 2),
+        (["branch", "r", "--at", "4"], "nothing_ready", 2),
+        (["branch", "r", "--at", "2", "--set", "m=1"], "invalid_input", 2),
+        (["branch", "r", "--at", "two"], "usage", 2),
+        (["show", "nope"], "unknown_run", 2),
+        (["show", "r", "--at", "5"], "unknown_step", 2),
+        (["stop", "r"], "not_running", 2),
+        (["check", "wrong"], "compile_error", 2),
+        (["render", "nope", "-o", "x.svg"], "graph_not_found", 2),
+        (["render", "r", "-o", "x.exe"], "render_error", 2),
+        (["runs", "--db", "nowhere.db"], "store_missing", 5),
+        (["runs", "--db", "pyproject.toml"], "store_not_a_database", 5),
+        (["run", "counter", "--db", "pyproject.toml"], "store_not_a_database", 5),
+        (["runs", "--db", "newer.db"], "store_too_new", 5),
+        (["run", "counter", "--db", "newer.db"], "store_too_new", 5),
+        (["run", "counter", "--db", "flows"], "store_error", 5),
+    ],
+)
+def test_bad_input_is_one_error_with_its_exit_code(
+    project: Path, invoke: Invoke, words: list[str], code: str, exit_code: int
+) -> None:
+    """Each mistake gives one document under --json, one screen of text without it, and never a traceback."""
+    (project / "flows" / "wrong.py").write_text(COUNTER.replace('"counter"', '"wrong"').replace('value("n")', 'value("m")'))
+    invoke("run", "counter", "--run-id", "r")
+    invoke("run", "counter", "--db", "newer.db")
+    with sqlite3.connect("newer.db") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    told = invoke(*words, "--json")
+    error = document(told.stdout)["error"]
+    assert (error["code"], told.exit_code) == (code, exit_code)
+    assert set(error) == {"code", "message", "where", "repair"}
+    shown = invoke(*words)
+    assert shown.exit_code == exit_code
+    assert "Traceback" not in shown.output
+    assert len(shown.output.splitlines()) <= 24
+
+
+def test_a_failed_run_shows_the_last_lines_and_the_users_line(project: Path, invoke: Invoke) -> None:
+    """Exit code 1; the exception's lines, the line of the user's code, and how to resume."""
+    (project / "bad.py").write_text(FAILING)
+    found = invoke("run", "bad.py", "--run-id", "r")
+    line = FAILING.splitlines().index(next(each for each in FAILING.splitlines() if "raise" in each)) + 1
+    assert found.exit_code == 1
+    assert found.stdout == ""
+    assert "ValueError: first line" in found.stderr
+    assert "last \\x1b[31mline\\x1b[0m [bold]x[/bold]" in found.stderr
+    assert f"bad.py:{line} in more" in found.stderr
+    assert "resume: graphengine resume r --graph bad.py" in found.stderr
+    assert "Traceback" not in found.output
+
+
+def test_a_failed_runs_document_has_its_error(project: Path, invoke: Invoke) -> None:
+    """Under --json a failed run is a run's document, with exit code 1."""
+    (project / "bad.py").write_text(FAILING)
+    found = invoke("run", "bad.py", "--json")
+    made = document(found.stdout)
+    assert (found.exit_code, made["status"], made["error"]["kind"]) == (1, "failed", "ValueError")
+
+
+def test_an_unexpected_exception_is_one_line_without_debug(project: Path, invoke: Invoke) -> None:
+    """What nobody raised on purpose is named, with the advice to use --debug, which shows the traceback."""
+    (project / "bad.py").write_text(COUNTER + "\nGraph.compile = lambda self: 1 / 0\n")
+    from graphengine import Graph
+
+    original = Graph.compile
+    try:
+        quiet, loud = invoke("run", "bad.py"), invoke("run", "bad.py", "--debug")
+    finally:
+        Graph.compile = original  # type: ignore[method-assign]
+    assert (quiet.exit_code, loud.exit_code) == (1, 1)
+    assert "unexpected: ZeroDivisionError: division by zero" in quiet.stderr
+    assert "run again with --debug" in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    assert "Traceback" in loud.stderr
+
+
+def test_a_limit_stops_a_run_and_the_resume_command_raises_it(invoke: Invoke) -> None:
+    """Exit code 4; the command that is shown goes on behind the limit."""
+    found = invoke("run", "counter", "--limit", "steps=2", "--run-id", "r")
+    assert found.exit_code == 4
+    assert "stopped: steps 2 >= 2" in found.stderr
+    assert "resume: graphengine resume r --limit steps=4" in found.stderr
+    assert invoke("resume", "r").exit_code == 4
+    assert invoke("resume", "r", "--limit", "steps=4").exit_code == 0
+
+
+def test_the_example_is_run_without_input_and_said_so(project: Path, invoke: Invoke) -> None:
+    """Without --input the file's `example` is used, be it a state or a function; with --input it is not."""
+    for definition in ("example = Count(text='sample')", "def example():\n    return Count(text='sample')"):
+        (project / "flows" / "counter.py").write_text(f"{COUNTER}\n{definition}\n")
+        found = invoke("run", "counter")
+        assert found.stdout == "sample\n"
+        assert "input: the example of counter.py" in found.stderr
+    assert invoke("run", "counter", "--input", "text=own").stdout == "own\n"
+
+
+def test_after_goes_on_with_the_state_of_another_run(invoke: Invoke) -> None:
+    """--after begins with what the earlier run left; inputs are updates of it."""
+    invoke("run", "counter", "--input", "text=kept", "--run-id", "r")
+    found = document(invoke("run", "counter", "--after", "r", "--input", "notes=one", "--json").stdout)
+    assert (found["state"]["text"], found["state"]["n"]) == ("kept", 4)
+
+
+def test_output_goes_to_a_file_as_text_or_json(project: Path, invoke: Invoke) -> None:
+    """A text is written as it is and printed as well; anything else is written as JSON."""
+    assert invoke("run", "counter", "--input", "text=a\x1bb", "-o", "text.txt").stdout == "a\\x1bb\n"
+    assert (project / "text.txt").read_text() == "a\x1bb"
+    (project / "flows" / "counter.py").write_text(COUNTER.replace('result="text"', 'result="notes"'))
+    assert invoke("run", "counter", "--input", 'notes=["x"]', "-o", "notes.json").stdout == ""
+    assert json.loads((project / "notes.json").read_text()) == ["x"]
+    assert json.loads(invoke("run", "counter", "--input", 'notes=["x"]').stdout) == ["x"]
+
+
+def test_branch_writes_fields_through_their_reducers(invoke: Invoke) -> None:
+    """--set replaces a field, or appends one item where that is the field's reducer; the parent stays as it was."""
+    invoke("run", "counter", "--input", 'notes=["a"]', "--run-id", "r")
+    words = ("branch", "r", "--at", "2", "--set", "n=0", "--set", "notes=b", "--branch-id", "child", "--json")
+    state = document(invoke(*words).stdout)["state"]
+    assert (state["n"], state["notes"]) == (3, ["a", "b"])
+    assert document(invoke("show", "r", "--json").stdout)["state"]["notes"] == ["a"]
+
+
+def test_runs_lists_what_is_recorded(invoke: Invoke) -> None:
+    """The newest first, by status if asked, as text and as JSON."""
+    invoke("run", "counter", "--run-id", "first")
+    invoke("run", "counter", "--run-id", "second", "--limit", "steps=1")
+    assert [line.split()[:3] for line in invoke("runs").stdout.splitlines()[1:]] == [
+        ["second", "counter", "stopped"],
+        ["first", "counter", "finished"],
+    ]
+    found = document(invoke("runs", "--status", "finished", "--json").stdout)
+    assert [run["run_id"] for run in found["runs"]] == ["first"]
+    assert len(document(invoke("runs", "--limit", "1", "--json").stdout)["runs"]) == 1
+
+
+def test_show_tells_steps_state_and_parent(invoke: Invoke) -> None:
+    """The table of steps with updates and reasons, the state at a step, and where the run comes from."""
+    invoke("run", "counter", "--input", "text=hello", "--run-id", "r")
+    invoke("branch", "r", "--at", "3", "--branch-id", "child")
+    found = invoke("show", "child")
+    assert "branched from r behind its step 3" in found.stdout
+    assert "n = 2" in found.stdout
+    assert "END [enough]" in found.stdout
+    assert "text: hello" in found.stdout
+    assert document(invoke("show", "r", "--at", "2", "--json").stdout)["state"]["n"] == 1
+
+
+def test_check_lists_problems_and_shouts_warnings(project: Path, invoke: Invoke) -> None:
+    """Errors give exit code 2, warnings alone 0; --json lists both."""
+    found = invoke("check", "counter")
+    assert (found.exit_code, "counter (1 node, 3 ways out): 0 errors" in found.stdout) == (0, True)
+    assert "WARNING unbounded_loop" in found.stdout
+    (project / "flows" / "counter.py").write_text(COUNTER.replace('value("n")', 'value("nn")'))
+    found = invoke("check", "counter")
+    assert found.exit_code == 2
+    assert "error unknown_field" in found.stdout
+    made = document(invoke("check", "counter", "--json").stdout)
+    assert (made["graph"], made["error"]["code"]) == ("counter", "compile_error")
+    assert {"code", "where", "message", "repair", "warning"} == set(made["problems"][0])
+
+
+def test_a_graph_and_a_run_are_drawn(project: Path, invoke: Invoke) -> None:
+    """render draws a graph by file or name, and a recorded run without its code."""
+    invoke("run", "counter", "--run-id", "r")
+    assert invoke("render", "counter", "-o", "graph.mmd").exit_code == 0
+    (project / "flows" / "counter.py").unlink()
+    assert invoke("render", "r", "-o", "run.dot").exit_code == 0
+    assert "more" in (project / "graph.mmd").read_text()
+    assert "more" in (project / "run.dot").read_text()
+
+
+def test_agents_without_a_language_model_say_so(project: Path, invoke: Invoke) -> None:
+    """A run whose answers all came from rules says it: at the start if that is known, else at the end."""
+    agent = "ann = Agent('ann', prompt='{n}', output=int, offline=lambda n: n + 1)\n"
+    text = COUNTER.replace("import END", "import Agent, END").replace("graph =", agent + "graph =")
+    known = text.replace('"more", more', '"more", ann')
+    hidden = text.replace("def more", "async def more").replace("return n + 1", "return await ann.run(n=n)")
+    for body, is_first in ((known, True), (hidden, False)):
+        (project / "flows" / "counter.py").write_text(body)
+        lines = invoke("run", "counter").stderr.splitlines()
+        place = lines.index("offline: rule-based agents, no language model")
+        assert (place < lines.index("started  more (visit 1)")) is is_first
+
+
+def test_the_commands_that_are_shown_work_when_pasted(project: Path) -> None:
+    """A run of a file elsewhere, in a database of a strange name, is branched and drawn by the words that it prints."""
+    elsewhere = project.parent / "else where"
+    elsewhere.mkdir()
+    (elsewhere / "flow.py").write_text(COUNTER)
+    ran = call(project, "run", "../else where/flow.py", "--db", "it's.db", "--limit", "steps=2")
+    assert ran.returncode == 4
+    shown = [line.split(":", 1) for line in ran.stderr.splitlines() if line.startswith(("resume:", "branch:", "draw:"))]
+    assert [name for name, _ in shown] == ["resume", "branch", "draw"]
+    for name, command in shown:
+        words = shlex.split(command.replace(".svg", ".mmd"))
+        assert words[1:3] == ["-m", "graphengine"]
+        assert (name, call(project, *words[3:]).returncode) == (name, 4 if name == "branch" else 0)
+
+
+def test_help_loads_click_alone() -> None:
+    """`--help` is quick, because nothing of the engine is loaded for it."""
+    script = (
+        "import sys\nfrom graphengine.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit: pass\n"
+        "print([m for m in ('pydantic', 'rich', 'asyncio', 'sqlite3', 'networkx') if m in sys.modules], file=sys.stderr)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "resume" in done.stdout

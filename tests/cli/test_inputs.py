@@ -1,0 +1,144 @@
+import datetime
+import enum
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import TextFile
+from graphengine.cli.inputs import forms_of, parse_pairs, state_from
+from graphengine.errors import InputError
+
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+class Item(BaseModel):
+    x: int = 1
+
+
+class State(BaseModel):
+    text: str = ""
+    maybe: str | None = None
+    number: int = 0
+    yes: bool = False
+    price: Decimal = Decimal(0)
+    day: datetime.date | None = None
+    color: Color = Color.RED
+    size: Literal["s", "m"] = "s"
+    either: str | int = 0
+    anything: Any = None
+    item: Item = Item()
+    items: list[Item] = []
+    words: list[str] = []
+    numbers: set[int] = set()
+    nothing: list[int] | None = []
+    file: TextFile | None = None
+    files: list[TextFile] = []
+
+
+def parsed(*pairs: str) -> dict[str, object]:
+    return parse_pairs(pairs, forms_of(State), "--input")
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "5", '"quoted"', "a=b", "", " x "])
+def test_a_text_is_never_parsed(text: str) -> None:
+    """Whatever is given to a text field arrives as it was written."""
+    assert parsed(f"text={text}", f"maybe={text}") == {"text": text, "maybe": text}
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [
+        ("number=3", 3),
+        ("yes=true", True),
+        ("item={\"x\": 2}", {"x": 2}),
+        ("day=2024-02-29", "2024-02-29"),
+        ("color=red", "red"),
+        ("size=m", "m"),
+        ("price=0.1234567890123456789", "0.1234567890123456789"),
+        ("either=12", 12),
+        ("either=twelve", "twelve"),
+        ("anything=[1, null]", [1, None]),
+        ("nothing=null", None),
+    ],
+)
+def test_other_values_are_read_by_the_type_of_their_field(pair: str, value: object) -> None:
+    """JSON for numbers, objects and lists; the bare text where every value is a text, as dates and enums are."""
+    assert list(parsed(pair).values()) == [value]
+
+
+def test_a_repeated_key_appends_to_a_list() -> None:
+    """A list takes an item for each time its key is given, or a whole JSON array."""
+    found = parsed("words=a", "words=[b", "words=c d", "numbers=1", "numbers=[2, 3]", 'items={"x": 7}')
+    assert found == {"words": ["a", "[b", "c d"], "numbers": [1, 2, 3], "items": [{"x": 7}]}
+
+
+def test_a_file_gives_what_its_field_takes(tmp_path: Path) -> None:
+    """`@file` is a TextFile, a text, or JSON, by the field; a list gets one item of it."""
+    note, data = tmp_path / "note.md", tmp_path / "data.json"
+    note.write_text("hello\n")
+    data.write_text("[1, 2]")
+    whole = TextFile(path=str(note), text="hello\n")
+    found = parsed(f"text=@{note}", f"file=@{note}", f"files=@{note}", f"words=@{note}", f"numbers=@{data}")
+    assert found == {"text": "hello\n", "file": whole, "files": [whole], "words": ["hello\n"], "numbers": [1, 2]}
+
+
+def test_a_literal_at_is_written_twice() -> None:
+    """`@@ann` is the text `@ann`, also as an item of a list."""
+    assert parsed("text=@@ann", "words=@@bob") == {"text": "@ann", "words": ["@bob"]}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message", "repair"),
+    [
+        (["numbr=1"], "unknown input 'numbr'", "did you mean 'number'?"),
+        (["number=three"], "no JSON", "write a number"),
+        (["number=NaN"], "no JSON", "write a number"),
+        (["yes=True"], "no JSON", "true or false"),
+        (["item={x: 1}"], "no JSON", "key=@file"),
+        (["anything=word"], "no JSON", "quotes"),
+        (["file=notes.md"], "no JSON", "key=@file"),
+        (["text"], "no '='", "key=value"),
+        (["text=@missing.md"], "cannot be read", "@@"),
+        (["number=1", "number=2"], "given twice", "once"),
+    ],
+)
+def test_an_input_that_cannot_be_read_says_how_to_write_it(pairs: list[str], message: str, repair: str) -> None:
+    """Each mistake has a message and a repair."""
+    with pytest.raises(InputError) as caught:
+        parsed(*pairs)
+    assert message in caught.value.message
+    assert repair in caught.value.repair
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """A file must be UTF-8."""
+    (tmp_path / "picture").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="no UTF-8 text"):
+        parsed(f"text=@{tmp_path / 'picture'}")
+
+
+def test_values_are_validated_as_json() -> None:
+    """A strict state takes from the command line what it takes from JSON."""
+
+    class Strict(BaseModel, strict=True):
+        pair: tuple[int, str] = (0, "")
+        day: datetime.date | None = None
+
+    values = parse_pairs(['pair=[1, "a"]', "day=2024-02-29"], forms_of(Strict), "--input")
+    assert state_from(Strict, values) == Strict(pair=(1, "a"), day=datetime.date(2024, 2, 29))
+
+
+def test_a_missing_field_is_named_in_the_repair() -> None:
+    """What is required and was not given is told as the option to add."""
+
+    class Needy(BaseModel):
+        task: str
+
+    with pytest.raises(InputError) as caught:
+        state_from(Needy, {})
+    assert caught.value.repair == "--input task=…"

@@ -1,0 +1,115 @@
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import COUNTER, Invoke, document
+
+from graphengine.cli.project import find, find_named, load
+
+
+def failure(invoke: Invoke, *words: str) -> dict[str, str]:
+    """The error that a command ends with, which must be one of usage."""
+    found = invoke(*words, "--json")
+    assert found.exit_code == 2
+    error: dict[str, str] = document(found.stdout)["error"]
+    return error
+
+
+def test_a_graph_is_found_by_name_through_pyproject(project: Path) -> None:
+    """NAME is looked up in the folders of [tool.graphengine] graphs, from a folder below as well."""
+    assert find("counter").graph.name == "counter"
+    assert find("flows/counter.py:graph").reference == ""
+    assert find(str(project / "flows" / "counter.py")).reference == ""
+
+
+def test_a_name_leads_to_a_file_that_is_called_otherwise(project: Path) -> None:
+    """A graph is found by its own name in any file of the folders."""
+    (project / "flows" / "other.py").write_text(COUNTER.replace('"counter"', '"tally"'))
+    assert find_named("tally", of_run=True).file.name == "other.py"
+
+
+def test_two_files_of_one_name_do_not_collide(tmp_path: Path, project: Path) -> None:
+    """Each file is a module of its own, whatever it is called."""
+    for folder, name in (("a", "one"), ("b", "two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "flow.py").write_text(COUNTER.replace('"counter"', f'"{name}"'))
+    first, second = (find(str(tmp_path / folder / "flow.py")) for folder in ("a", "b"))
+    assert [first.graph.name, second.graph.name] == ["one", "two"]
+    assert first.graph.state is not second.graph.state
+    assert sys.modules[first.graph.state.__module__] is first.module
+    assert sys.modules[second.graph.state.__module__] is second.module
+
+
+def test_a_file_named_like_a_module_of_python_does_not_replace_it(tmp_path: Path, project: Path) -> None:
+    """`queue.py` is run under another name."""
+    (tmp_path / "queue.py").write_text(COUNTER)
+    assert load(tmp_path / "queue.py").__name__ != "queue"
+
+
+def test_a_graphs_file_leaves_no_bytecode(project: Path) -> None:
+    """Running a file writes nothing beside it."""
+    find("counter")
+    assert list(project.rglob("__pycache__")) == []
+
+
+def test_a_graph_imports_from_its_project(project: Path) -> None:
+    """The folder of the nearest pyproject.toml is on the path, so that graphs can import nodes."""
+    (project / "parts_of_test").mkdir()
+    (project / "parts_of_test" / "work.py").write_text("NAME = 'from parts'\n")
+    (project / "flows" / "user.py").write_text(
+        COUNTER.replace('Graph("counter"', "Graph(NAME").replace("\nfrom typing", "\nfrom parts_of_test.work import NAME\nfrom typing", 1)
+    )
+    assert find("flows/user.py").graph.name == "from parts"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message", "where"),
+    [
+        ("x = 1\n", "graph_not_found", "has no graph", "broken.py"),
+        (COUNTER + "\nanother = Graph('another', Count)\n", "graph_not_found", "2 graphs", "broken.py"),
+        ("x = 1\nif x = 2:\n    pass\n", "graph_file_broken", "SyntaxError", "broken.py:2"),
+        ("\nimport no_such_module_anywhere\n", "graph_file_broken", "no_such_module_anywhere", "broken.py:2"),
+        ("\n\nraise SystemExit(3)\n", "graph_file_broken", "ends the program", "broken.py:3"),
+        ("1 / 0\n", "graph_file_broken", "ZeroDivisionError", "broken.py:1"),
+        (COUNTER + "graph.add_path('more')\n", "graph_file_broken", "joins nothing", "broken.py"),
+    ],
+)
+def test_a_file_that_gives_no_graph_is_one_clear_error(
+    project: Path, invoke: Invoke, text: str, code: str, message: str, where: str
+) -> None:
+    """Whatever is wrong with a file is told in one error, with the line where it can be told."""
+    (project / "broken.py").write_text(text)
+    error = failure(invoke, "run", "broken.py")
+    assert error["code"] == code
+    assert message in error["message"]
+    assert error["where"].endswith(where)
+    assert error["repair"]
+
+
+def test_a_graph_of_several_is_named_behind_the_file(project: Path, invoke: Invoke) -> None:
+    """FILE:NAME picks one, by variable or by the graph's name, and lists them where there is none such."""
+    (project / "two.py").write_text(COUNTER + "\nspare = Graph('another', Count)\n")
+    assert find("two.py:spare").graph.name == "another"
+    assert find("two.py:another").graph.name == "another"
+    assert "two.py:spare" in failure(invoke, "check", "two.py:nope")["repair"]
+
+
+def test_what_is_missing_is_told_with_the_nearest_name(project: Path, invoke: Invoke) -> None:
+    """A missing file, and a name that no graph has."""
+    assert "does not exist" in failure(invoke, "run", "nowhere.py")["message"]
+    assert "is a folder" in failure(invoke, "run", "./flows")["message"]
+    assert "did you mean 'counter'?" in failure(invoke, "run", "countr")["repair"]
+
+
+def test_a_file_that_breaks_does_not_hide_the_others(project: Path, invoke: Invoke) -> None:
+    """The search for a name goes on behind a broken file, and tells of it only where nothing is found."""
+    (project / "flows" / "aaa.py").write_text("1 / 0\n")
+    (project / "flows" / "zzz.py").write_text(COUNTER.replace('"counter"', '"tally"'))
+    assert find_named("tally").graph.name == "tally"
+    assert "aaa.py (ZeroDivisionError" in failure(invoke, "run", "nope")["message"]
+
+
+def test_a_pyproject_that_is_no_toml_is_told(project: Path, invoke: Invoke) -> None:
+    """A broken pyproject.toml is an error of its own."""
+    (project / "pyproject.toml").write_text("[tool.graphengine\n")
+    assert failure(invoke, "run", "counter")["code"] == "project_broken"

@@ -1,0 +1,60 @@
+"""Processes that are killed for real: what was recorded stands, what was not is done again, and nothing else."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+def victim(database: Path, log: Path, kill_at: int, *resume: str) -> subprocess.CompletedProcess[str]:
+    """Run the victim to its end, or to its death."""
+    words = [sys.executable, str(HERE / "victim.py"), str(database), str(log), str(kill_at), *resume]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(words, capture_output=True, text=True, env=environment, check=False, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
+    """What the victim prints when nothing happens to it, and the work it does."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = victim(folder / "runs.db", folder / "log", 0)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, (folder / "log").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("kill_at", range(1, 10))
+def test_a_kill_during_any_work_costs_that_work_alone(
+    kill_at: int, tmp_path: Path, undisturbed: tuple[str, list[str]]
+) -> None:
+    """The resumed run ends as the undisturbed one; the work in flight is done twice and all else once."""
+    expected, work = undisturbed
+    assert len(work) == 9
+    database, log = tmp_path / "runs.db", tmp_path / "log"
+    dead = victim(database, log, kill_at)
+    assert dead.returncode == -9
+    resumed = victim(database, log, 0, "resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout == expected
+    done = Counter(log.read_text(encoding="utf-8").splitlines())
+    again = done - Counter(work)
+    missing = Counter(work) - done
+    # The victim raises on the first sight of "write 1": killed there, the second sight is the resumed attempt itself.
+    if work[kill_at - 1] == "write 1":
+        assert sum(again.values()) + sum(missing.values()) <= 1
+    else:
+        assert again == Counter([work[kill_at - 1]])
+        assert not missing
+
+
+def test_the_main_job_survives_kills_at_random_moments() -> None:
+    """The script that anyone can run, with quick agents and few kills."""
+    words = [sys.executable, "scripts/kill_review_loop.py", "--kills", "3", "--seed", "11"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SLOW_SECONDS": "0.2"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=ROOT, check=False, timeout=120)
+    assert "0 outcomes differ" in done.stdout, done.stdout + done.stderr
