@@ -13,7 +13,7 @@ export GRAPHENGINE_SOURCES := $(value SOURCES)
 unexport TASK SOURCES
 
 # More arguments, in shell syntax, for the main job and for pytest.
-RUN_ARGS ?=
+RUN_ARGS ?= --output brief.md
 ARGS ?=
 
 # The first interpreter that is new enough (or the one in PYTHON), and a name for "this version, in this folder".

@@ -281,9 +281,16 @@ class Graph(Generic[S]):
             return await runner.start(self, state, limits=limits).result()
 
     def run_sync(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
-        """`run` for scripts without an event loop."""
+        """`run` for scripts without an event loop.
+
+        Raises:
+            DefinitionError: An event loop is running here, as in a notebook; besides what `run` raises.
+        """
         import asyncio  # noqa: PLC0415 - declaring a graph needs no event loop
 
+        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the documented call raises instead
+            message = "run_sync was called where an event loop is running"
+            raise DefinitionError(message, where=f"graph {self.name}", repair="write: result = await graph.run(…)")
         return asyncio.run(self.run(state, limits=limits))
 
     def render(self, path: str | PathLike[str]) -> None:

@@ -75,7 +75,7 @@ def command(name: str, run_id: str, *words: str, place: Place) -> str:
 def program() -> Sequence[str]:
     """How this program was called."""
     called = sys.argv[0]
-    if Path(called).name == "__main__.py":
+    if Path(called).parts[-2:] == ("graphengine", "__main__.py"):
         return [sys.orig_argv[0] if sys.orig_argv else "python", "-m", "graphengine"]
     name = Path(called).name
     if name != "graphengine":

@@ -1,77 +1,12 @@
-import json
-import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import pytest
 from click.testing import CliRunner, Result
 
 from graphengine.cli.main import main
-
-ROOT = Path(__file__).resolve().parents[2]
-
-COUNTER = """
-from typing import Annotated
-from pydantic import BaseModel
-from graphengine import END, START, Graph, TextFile, value
-from graphengine.reducers import append
-
-class Count(BaseModel):
-    n: int = 0
-    goal: int = 3
-    text: str = ""
-    words: list[str] = []
-    files: list[TextFile] = []
-    notes: Annotated[list[str], append] = []
-
-def more(n: int) -> int:
-    return n + 1
-
-graph = Graph("counter", Count, result="text")
-graph.add_node("more", more, writes="n", thread=False)
-graph.add_edge(START, "more")
-graph.add_edge("more", END, when=value("n") >= 3, label="enough")
-graph.add_edge("more", "more")
-"""
-
-GATED = """
-import asyncio
-import os
-import time
-from pathlib import Path
-from pydantic import BaseModel
-from graphengine import END, START, Graph
-
-HERE = Path(__file__).parent
-
-class Work(BaseModel):
-    first: str = ""
-    second: str = ""
-
-def note(name: str) -> None:
-    with (HERE / "log.txt").open("a") as file:
-        file.write(name + "\\n")
-
-async def first() -> str:
-    note("first")
-    return "one"
-
-async def second(first: str) -> str:
-    note("second")
-    while not (HERE / "gate").exists():
-        time.sleep(0.01) if (HERE / "blocking").exists() else await asyncio.sleep(0.01)
-    return first + " two"
-
-graph = Graph("gated", Work, result="second")
-graph.add_node("first", first, writes="first")
-graph.add_node("second", second, writes="second")
-graph.add_path(START, "first", "second", END)
-"""
-
-Invoke: TypeAlias = Callable[..., Result]
+from tests.cli.programs import COUNTER, Invoke
 
 
 @pytest.fixture
@@ -83,6 +18,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "flows" / "counter.py").write_text(COUNTER)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", ["graphengine"])
     before = set(sys.modules)
     yield folder
     for name in set(sys.modules) - before:
@@ -99,37 +35,3 @@ def invoke(project: Path) -> Invoke:
         return CliRunner().invoke(main, list(words))
 
     return call
-
-
-def start(folder: Path, *words: str, **options: Any) -> "subprocess.Popen[str]":
-    """Start the command line as a process of its own."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    environment = {**os.environ, "PYTHONPATH": path, "FORCE_COLOR": "1"}
-    command = [sys.executable, "-m", "graphengine", *words]
-    return subprocess.Popen(command, cwd=folder, env=environment, text=True, **settings)
-
-
-def call(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command line as a process of its own, to its end."""
-    process = start(folder, *words)
-    out, err = process.communicate(timeout=60)
-    return subprocess.CompletedProcess(words, process.returncode, out, err)
-
-
-def read_until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Read a process's stderr up to the line that holds the text."""
-    assert process.stderr is not None
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if text in line:
-            return "".join(lines)
-    pytest.fail(f"{text!r} never came: {''.join(lines)}")
-
-
-def document(text: str) -> dict[str, Any]:
-    """The one JSON document that the text is."""
-    found = json.loads(text)
-    assert isinstance(found, dict)
-    return found

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import COUNTER, Invoke, call, document
+from tests.cli.programs import COUNTER, Invoke, call, document
 
 KEYS = "schema run_id graph status parent stop error waits state usage steps".split()
 STEP_KEYS = "seq path kind node visit attempt update edge targets explanation error started_at finished_at".split()

@@ -2,7 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import COUNTER, Invoke, document
+from tests.cli.programs import COUNTER, Invoke, document
 
 from graphengine.cli.project import find, find_named, load
 

@@ -23,6 +23,7 @@ from graphengine import (
     value,
 )
 from graphengine.errors import (
+    DefinitionError,
     InputError,
     RunExists,
     RunIsDriven,
@@ -479,3 +480,9 @@ async def test_a_changed_graph_goes_on_where_the_run_still_fits(tmp_path: Path) 
         assert result.state == More(n=4, seen=[1, 2, 3, 4], extra="new")
         resumed = next(s for s in await runner.history("r") if s.kind == "resumed")
         assert "field extra: none → str" in resumed.data["changes"]
+
+
+async def test_run_sync_inside_an_event_loop_names_the_way_out() -> None:
+    """A notebook has a loop already: there one awaits."""
+    with pytest.raises(DefinitionError, match="await graph.run"):
+        counting().run_sync()

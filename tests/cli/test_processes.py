@@ -1,0 +1,226 @@
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli.programs import COUNTER, GATED, call, document, read_until, start
+
+ENDLESS = COUNTER.replace("def more", "async def more").replace("    return n + 1", "    await asyncio.sleep(0.005)\n    return n + 1")
+ENDLESS = "import asyncio\n" + ENDLESS.replace(">= 3", ">= 100_000").replace('"more", more, writes="n", thread=False', '"more", more, writes="n"')
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the graph `gated`, whose second node waits for a file named gate."""
+    (tmp_path / "gated.py").write_text(GATED)
+    return tmp_path
+
+
+def open_gate(folder: Path) -> None:
+    (folder / "gate").touch()
+
+
+def test_ctrl_c_once_stops_after_the_node_in_flight(folder: Path) -> None:
+    """The node in flight is finished and recorded; exit code 4, and the words that resume are shown and work."""
+    process = start(folder, "run", "gated.py", "--run-id", "r")
+    read_until(process, "started  first")
+    read_until(process, "started  second")
+    process.send_signal(signal.SIGINT)
+    read_until(process, "stopping after the node in flight; Ctrl-C again ends at once")
+    open_gate(folder)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode in (0, 4)  # the node in flight was the last one: the run is finished with it
+    assert "done     second" in rest
+    assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_long_run_to_be_resumed(folder: Path, number: signal.Signals) -> None:
+    """SIGTERM is like the first Ctrl-C: a clean stop with exit code 4, and a resume goes on from there."""
+    (folder / "endless.py").write_text(ENDLESS)
+    process = start(folder, "run", "endless.py", "--run-id", "r")
+    read_until(process, "started  more (visit 3)")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert "resume: " in err
+    recorded = document(call(folder, "show", "r", "--json").stdout)
+    assert recorded["status"] == "stopped"
+    assert recorded["stop"]["reason"] == "asked"
+    (folder / "endless.py").write_text(ENDLESS.replace("100_000", "3"))
+    assert call(folder, "resume", "r", "--graph", "endless.py").returncode == 0
+
+
+@pytest.mark.parametrize("is_blocking", [False, True])
+def test_ctrl_c_twice_ends_at_once(folder: Path, *, is_blocking: bool) -> None:
+    """Exit code 130 with no wait for the node, even one that blocks the event loop; the run can be resumed."""
+    if is_blocking:
+        (folder / "blocking").touch()
+    process = start(folder, "run", "gated.py", "--run-id", "r")
+    read_until(process, "started  second")
+    process.send_signal(signal.SIGINT)
+    read_until(process, "stopping after the node in flight")
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "resume: " in rest
+    open_gate(folder)
+    again = call(folder, "resume", "r", "--graph", "gated.py")
+    assert (again.returncode, again.stdout) == (0, "one two\n")
+
+
+def test_ctrl_c_twice_under_json_is_a_document(folder: Path) -> None:
+    """Even then stdout holds one JSON document."""
+    process = start(folder, "run", "gated.py", "--json")
+    read_until(process, "started  second")
+    process.send_signal(signal.SIGINT)
+    read_until(process, "stopping")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, document(out)["error"]["code"]) == (130, "interrupted")
+
+
+def test_a_killed_run_is_resumed_without_running_again_what_finished(folder: Path) -> None:
+    """After kill -9 a resume goes on at once; the first node ran once, the one in flight runs again."""
+    process = start(folder, "run", "gated.py", "--run-id", "r")
+    read_until(process, "started  second")
+    process.kill()
+    process.communicate(timeout=60)
+    open_gate(folder)
+    again = call(folder, "resume", "r", "--graph", "gated.py")
+    assert (again.returncode, again.stdout) == (0, "one two\n")
+    assert (folder / "log.txt").read_text().split() == ["first", "second", "second"]
+
+
+def test_a_run_that_another_process_drives_is_left_to_it(folder: Path) -> None:
+    """Resuming it gives exit code 6 and run_is_driven; the driver goes on."""
+    process = start(folder, "run", "gated.py", "--run-id", "r")
+    read_until(process, "started  second")
+    other = call(folder, "resume", "r", "--graph", "gated.py", "--json")
+    assert (other.returncode, document(other.stdout)["error"]["code"]) == (6, "run_is_driven")
+    assert "done" not in other.stderr
+    open_gate(folder)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "one two\n")
+
+
+def test_another_process_stops_a_run_and_stops_it_again(folder: Path) -> None:
+    """`stop` reaches the process that drives the run, after a resume as well."""
+    (folder / "endless.py").write_text(ENDLESS)
+    for words in (["run", "endless.py", "--run-id", "r"], ["resume", "r", "--graph", "endless.py"]):
+        process = start(folder, *words, stderr=subprocess.DEVNULL)
+        while call(folder, "stop", "r").returncode != 0:
+            assert process.poll() is None
+        process.communicate(timeout=60)
+        assert process.returncode == 4
+
+
+def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
+    """With stdout and stderr closed by their readers, the run is finished and recorded all the same."""
+    process = start(folder, "run", "gated.py", "--run-id", "r")
+    read_until(process, "started  second")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    open_gate(folder)
+    assert process.wait(timeout=60) == 0
+    assert document(call(folder, "show", "r", "--json").stdout)["status"] == "finished"
+
+
+def test_a_listing_into_head_is_no_traceback(folder: Path) -> None:
+    """`show | head -1` ends quietly."""
+    open_gate(folder)
+    call(folder, "run", "gated.py", "--run-id", "r")
+    process = start(folder, "show", "r", "--json")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_result_that_cannot_be_written_is_an_error(folder: Path) -> None:
+    """A full disk behind stdout is told in one error."""
+    open_gate(folder)
+    with Path("/dev/full").open("w") as full:
+        process = start(folder, "run", "gated.py", stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "error output_failed" in err
+    assert "Traceback" not in err
+
+
+NOISY = COUNTER.replace("    return n + 1", "    print('noise')\n    os.write(1, b'more')\n    os.system('echo third')\n    return n + 1")
+
+
+def test_under_json_stdout_holds_one_document_whatever_nodes_print(folder: Path) -> None:
+    """Prints of the graph's file, of a node and of its children go to stderr."""
+    (folder / "noisy.py").write_text("import os\nprint('import')\n" + NOISY)
+    done = call(folder, "run", "noisy.py", "--json")
+    assert document(done.stdout)["status"] == "finished"
+    for text in ("import", "noise", "more", "third"):
+        assert text in done.stderr
+
+
+ESCAPES = COUNTER.replace("text: str = ", "text: str = 'red \\x1b[31m \\x07 [bold]x[/bold] \\u202e end' or ").replace("return n + 1", "raise ValueError('\\x1b]0;title\\x07 [red]y[/red]')")
+
+
+def test_on_a_pipe_there_are_no_control_codes(folder: Path) -> None:
+    """Neither ours nor those of texts, though the environment asks for colors."""
+    (folder / "codes.py").write_text(ESCAPES)
+    for words in (["run", "codes.py", "--run-id", "r"], ["show", "r"], ["runs"], ["check", "codes.py"]):
+        done = call(folder, *words)
+        assert [char for char in done.stdout + done.stderr if ord(char) < 32 and char != "\n"] == []
+    assert "[bold]x[/bold]" in call(folder, "show", "r").stdout
+
+
+def test_on_a_terminal_texts_bring_no_control_codes(folder: Path) -> None:
+    """Our own colors are there; escapes and markup in texts are shown as they were written."""
+    (folder / "codes.py").write_text(ESCAPES)
+    shown = on_terminal(folder, "run", "codes.py", "--run-id", "r") + on_terminal(folder, "show", "r")
+    assert "\x1b[" in shown
+    assert "\x1b]0;" not in shown
+    assert "\x07" not in shown
+    assert "\\x1b]0;title\\x07 [red]y[/red]" in shown
+    assert "[bold]x[/bold]" in shown
+
+
+def on_terminal(folder: Path, *words: str) -> str:
+    """What a terminal gets to see."""
+    ours, theirs = pty.openpty()
+    process = start(folder, *words, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            seen += os.read(ours, 65536)
+        except OSError:  # the other side is closed
+            break
+    os.close(ours)
+    process.wait(timeout=60)
+    return seen.decode()
+
+
+def test_a_locale_without_our_characters_is_no_error(folder: Path) -> None:
+    """Texts that the encoding of stdout cannot carry are escaped."""
+    (folder / "codes.py").write_text(COUNTER.replace('text: str = ""', 'text: str = "→ ü"'))
+    process = start(folder, "run", "codes.py", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)})
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "\\u2192 \\xfc\n")
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_module_is_the_command() -> None:
+    """`python -m graphengine --version` answers."""
+    done = subprocess.run(
+        [sys.executable, "-m", "graphengine", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("graphengine, version ")
