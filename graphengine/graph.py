@@ -288,10 +288,12 @@ class Graph(Generic[S]):
         """
         import asyncio  # noqa: PLC0415 - declaring a graph needs no event loop
 
-        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the documented call raises instead
-            message = "run_sync was called where an event loop is running"
-            raise DefinitionError(message, where=f"graph {self.name}", repair="write: result = await graph.run(…)")
-        return asyncio.run(self.run(state, limits=limits))
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.run(state, limits=limits))
+        message = "run_sync was called where an event loop is running"
+        raise DefinitionError(message, where=f"graph {self.name}", repair="write: result = await graph.run(…)")
 
     def render(self, path: str | PathLike[str]) -> None:
         """Draw it into a file; the ending says how: .svg, .png, .pdf, .dot or .mmd."""

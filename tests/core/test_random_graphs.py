@@ -1,75 +1,96 @@
 """Random graphs with random results and failures: the engine and the interpreter tell the same story.
 
-HYPOTHESIS_EXAMPLES=20000 makes it a long night's run.
+Thousands of cases from seeds, the small graphs first; some more that hypothesis searches, watches step by step and
+shrinks. SCENES=100000 makes it a night's run.
 """
 
 import itertools
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from random import Random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphengine.core.snapshot import to_record
-from tests.support import graphs
 from tests.support.drive import Drive, trace
+from tests.support.graphs import Case, case, cases, limits, script
 from tests.support.interpreter import Interpreter
-from tests.support.spec import Outcome, Spec, build
+from tests.support.spec import Outcome, build
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "400"))
-thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def endless(script: Sequence[Outcome]) -> Iterator[Outcome]:
-    """A script, and success for ever after."""
-    return itertools.chain(script, (Outcome(seed=i) for i in itertools.count(len(script) + 1)))
+SCENES = int(os.environ.get("SCENES", "3000"))
+SCRIPTS = 6  # a graph is compiled once for so many
+searched = settings(max_examples=max(60, SCENES // 50), deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@thorough
-@given(graphs.specs(), graphs.scripts(), graphs.limits())
-def test_the_engine_agrees_with_the_interpreter(spec: Spec, script: list[Outcome], limits: list[dict[str, float]]) -> None:
-    """Both take the same path, call the same conditions as often, and end in the same state for the same reason."""
+@pytest.mark.parametrize("size", range(1, 9))
+def test_the_engine_agrees_with_the_interpreter(size: int) -> None:
+    """Over thousands of cases both take the same path and end in the same state for the same reason."""
+    for seed in range(SCENES // SCRIPTS // 8):
+        random = Random(f"{size} {seed}")
+        first, calls = case(random, size), list[str]()
+        graph = build(first.spec, calls)
+        for n in range(SCRIPTS):
+            scene = replace(first, script=script(random), limits=limits(random))
+            drive = Drive.begin(scene, graph, careful=False)
+            drive.to_the_end()
+            agree(drive, scene, calls, f"size {size}, seed {seed}, script {n}: {scene}")
+            calls.clear()
+
+
+@searched
+@given(cases())
+def test_they_agree_on_what_hypothesis_finds(scene: Case) -> None:
+    """So they do over cases that are searched for, with every step of the engine watched."""
     calls: list[str] = []
-    drive = Drive.begin(spec, build(spec, calls), script, limits)
+    drive = Drive.begin(scene, build(scene.spec, calls))
     drive.to_the_end()
-    story = Interpreter(spec, endless(script), limits[0]).run(limits[1:])
-    snapshot = drive.session.snapshot
-    assert trace(drive.session.log) == story.trace
-    values = {**snapshot.root.values, "errors": [{**e, "message": ""} for e in snapshot.root.values["errors"]]}
-    assert values == {**story.state, "errors": [{**e, "message": ""} for e in story.state["errors"]]}
-    assert snapshot.status == story.status
-    assert (snapshot.stop or {}).get("reason", "") == story.reason
-    assert snapshot.steps == len(story.visits) - 1
-    counted = {node.name: sum(v.node == node.name for v in story.visits) for node in spec.nodes}
-    assert snapshot.root.counts == {name: count for name, count in counted.items() if count}
-    assert snapshot.usage == story.usage
-    assert snapshot.elapsed_seconds == story.elapsed
-    assert calls == story.calls, "conditions were called otherwise"
-    drive.session.check_log()
+    agree(drive, scene, calls, "")
 
 
-@thorough
-@given(graphs.specs(), graphs.scripts(crashes=False), graphs.limits(), st.data())
-def test_a_run_cut_off_anywhere_comes_to_the_same_end(
-    spec: Spec, script: list[Outcome], limits: list[dict[str, float]], data: st.DataObject
-) -> None:
-    """Resumed after a crash behind any step, or branched there, a run ends as it would have; the parent stays as it was."""
-    whole = Drive.begin(spec, build(spec, []), script, limits)
+@searched
+@given(cases(crashes=False), st.data())
+def test_a_run_cut_off_anywhere_comes_to_the_same_end(scene: Case, data: st.DataObject) -> None:
+    """Resumed after a crash behind any step, or branched there, a run ends as it would have; the parent stays."""
+    whole = Drive.begin(scene, build(scene.spec, []))
     whole.to_the_end()
-    session = whole.session
-    seq = data.draw(st.integers(1, len(session.log)), "seq")
-    before = to_record(session.snapshot)
-    resumed = whole.fork(session.at(seq))
-    if resumed.session.snapshot.status == "running":
-        resumed.session.resume()
-        resumed.to_the_end()
-        _same_end(resumed, whole)
-        branched = whole.fork(session.branch(seq)) if False else None
-    assert to_record(session.snapshot) == before
-    session.check_log()
+    parent = whole.session
+    before = to_record(parent.snapshot)
+    seq = data.draw(st.integers(1, len(parent.log)), "seq")
+    for cut in (whole.fork(parent.at(seq)), whole.fork(parent.at(seq))):
+        if cut.session.snapshot.status == "running":
+            cut.session.resume()
+        cut.to_the_end()
+        same_end(cut, whole)
+    assert to_record(parent.snapshot) == before
+    parent.check_log()
 
 
-def _same_end(cut: Drive, whole: Drive) -> None:
+def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:
+    """Assert that the interpreter tells the same story."""
+    story = Interpreter(scene.spec, endless(scene.script), scene.limits[0]).run(scene.limits[1:])
+    snapshot = drive.session.snapshot
+    assert trace(drive.session.log) == story.trace, where
+    values = dict(snapshot.root.values)
+    values["errors"] = [{name: e[name] for name in ("path", "kind", "attempt")} for e in values["errors"]]
+    assert values == story.state, where
+    assert (snapshot.status, (snapshot.stop or {}).get("reason", "")) == (story.status, story.reason), where
+    assert snapshot.steps == len(story.visits) - 1, where
+    counted = {node.name: sum(v.node == node.name for v in story.visits) for node in scene.spec.nodes}
+    assert snapshot.root.counts == {name: count for name, count in counted.items() if count}, where
+    assert (snapshot.usage, snapshot.elapsed_seconds) == (story.usage, story.elapsed), where
+    assert calls == story.calls, f"conditions were called otherwise; {where}"
+
+
+def endless(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
+    """A script, and success for ever after."""
+    return itertools.chain(outcomes, (Outcome(seed=i) for i in itertools.count(len(outcomes) + 1)))
+
+
+def same_end(cut: Drive, whole: Drive) -> None:
+    """Assert that two runs came to the same end."""
     here, there = cut.session.snapshot, whole.session.snapshot
     assert here.root.values == there.root.values
     assert (here.status, here.stop, here.failure) == (there.status, there.stop, there.failure)

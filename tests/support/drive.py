@@ -8,6 +8,7 @@ from typing import Any
 
 from graphengine import Graph
 from graphengine.core.steps import Step
+from tests.support.graphs import Case
 from tests.support.session import Session
 from tests.support.spec import Boom, Outcome, Slow, Spec, result_of
 
@@ -35,10 +36,10 @@ class Drive:
     places: dict[int, tuple[int, int, float]] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, spec: Spec, graph: Graph[Any], script: Sequence[Outcome], limits: Sequence[Limits]) -> Drive:
-        """Start a run under the first limits; the others are those of its resumes."""
-        drive = cls(spec, Session(graph), script, limits[1:])
-        drive.keep(drive.session.start({}, limits[0]))
+    def begin(cls, case: Case, graph: Graph[Any], *, careful: bool = True) -> Drive:
+        """Start a run of a case."""
+        drive = cls(case.spec, Session(graph, careful=careful), case.script, case.limits[1:])
+        drive.keep(drive.session.start({}, case.limits[0]))
         return drive
 
     def fork(self, session: Session) -> Drive:

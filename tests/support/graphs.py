@@ -1,7 +1,14 @@
-"""Strategies: random graphs as specs, and random scripts of what comes of their nodes."""
+"""Random graphs as specs, and random scripts of what comes of their nodes.
+
+Everything is drawn from a `random.Random`: a seed makes thousands of cases in seconds, and `cases` hands hypothesis
+the same draws to search and shrink.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,144 +18,155 @@ from tests.support.spec import FIELDS, Cond, NodeSpec, Outcome, Spec, SwitchSpec
 NUMBERS = ("n", "score", "log[-1]", "many[-1]", "total", "best", "table[a]", "slots[k]")
 LISTS = ("log", "many", "seen", "capped", "table")
 SIGNS = (">=", "<=", ">", "<", "==", "!=")
+PRESENT = ("value", "value", "kind", "length", "true", "in", "contains")
+PAST = ("iterations", "iterations", "plateau", "plateau", "plateau", "changed", "changed", "elapsed", "usage", "function")
 
 
-def conditions(names: tuple[str, ...], *, past: bool = True, functions: bool = True) -> st.SearchStrategy[Cond]:
-    """Conditions of success; `past` allows those that look back, `functions` those that may raise."""
-    small = st.integers(0, 6)
-    signs = st.sampled_from(SIGNS)
-    node = st.sampled_from(names)
-    since = st.none() | node
-    leaves: list[st.SearchStrategy[Any]] = [
-        st.tuples(st.just("value"), st.sampled_from(NUMBERS), signs, small),
-        st.tuples(st.just("value"), st.just("kind"), st.sampled_from(("==", "!=")), st.sampled_from("abc")),
-        st.tuples(st.just("length"), st.sampled_from(LISTS), signs, small),
-        st.tuples(st.sampled_from(("true", "none")), st.sampled_from(NUMBERS)),
-        st.tuples(st.just("in"), st.just("n"), st.just((1, 2, 3))),
-        st.tuples(st.just("contains"), st.just("log"), small),
-    ]
-    if past:
-        leaves += [
-            st.tuples(st.just("iterations"), node, since, signs, small),
-            plateaus(since),
-            plateaus(since),
-            st.tuples(st.just("changed"), st.sampled_from((*NUMBERS, *LISTS)), since),
-            st.tuples(st.just("elapsed"), signs, small),
-            st.tuples(st.just("usage"), st.sampled_from(("tokens", "cost_usd")), signs, small),
-        ]
-    if functions:
-        leaves.append(st.tuples(st.just("function"), st.sampled_from("fgh"), st.integers(2, 5)))
-    return st.recursive(
-        st.one_of(leaves),
-        lambda part: st.tuples(st.sampled_from(("and", "or")), part, part) | st.tuples(st.just("not"), part),
-        max_leaves=3,
+@dataclass(frozen=True)
+class Case:
+    """A graph, a script, and the limits of the start and of each resume."""
+
+    spec: Spec
+    script: Sequence[Outcome]
+    limits: Sequence[dict[str, float]]
+
+
+def cases(*, crashes: bool = True) -> st.SearchStrategy[Case]:
+    """Cases that hypothesis can shrink."""
+    return st.builds(
+        lambda random, size: case(random, size, crashes=crashes),
+        st.randoms(use_true_random=False),
+        st.integers(1, 8),
     )
 
 
-def plateaus(since: st.SearchStrategy[str | None]) -> st.SearchStrategy[Cond]:
-    """Plateaus of a number."""
-    return st.tuples(
-        st.just("plateau"),
-        st.sampled_from(("score", "n", "log[-1]", "total", "best")),
-        st.integers(1, 2),
-        st.sampled_from((0.0, 0.5, 1.0)),
-        st.sampled_from(("max", "min")),
-        since,
-    )
+def case(random: Random, size: int, *, crashes: bool = True) -> Case:
+    """A graph of so many nodes with what comes of it."""
+    return Case(spec(random, size), script(random, crashes=crashes), limits(random))
 
 
-@st.composite
-def nodes(draw: st.DrawFn, name: str) -> NodeSpec:
+def spec(random: Random, size: int) -> Spec:
+    """A graph that compiles: each node can be reached and can reach END."""
+    names = tuple(f"n{i}" for i in range(size))
+    made = tuple(node(random, name) for name in names)
+    ways: list[WaySpec | SwitchSpec] = []
+    if random.random() < 0.3:
+        begin = condition(random, names, PRESENT)
+        ways.append(WaySpec("START", random.choice((*names, "END")), begin, "begin"))
+    ways.append(WaySpec("START", names[0]))
+    for name, following in zip(names, (*names[1:], "END"), strict=True):
+        ways += ways_out(random, name, names, following)
+    return Spec(made, tuple(ways), random.random() < 0.5, random.random() < 0.3)
+
+
+def node(random: Random, name: str) -> NodeSpec:
     """A node with its ways to write and to fail."""
-    form = draw(st.sampled_from(("field", "field", "some", "parts", "key", "pass")))
+    form = random.choice(("field", "field", "some", "parts", "key", "pass"))
     if form == "pass":
         return NodeSpec(name, form)
-    if form == "key":
-        fields: tuple[str, ...] = (draw(st.sampled_from("kl")),)
-    elif form == "field":
-        fields = (draw(st.sampled_from(FIELDS)),)
-    else:
-        fields = tuple(draw(st.lists(st.sampled_from(FIELDS), min_size=1, max_size=4, unique=True)))
+    fields: tuple[str, ...] = (random.choice("kl"),) if form == "key" else (random.choice(FIELDS),)
+    if form in ("some", "parts"):
+        fields = tuple(random.sample(FIELDS, random.randint(1, 4)))
     return NodeSpec(
         name,
         form,
         fields,
-        draw(st.integers(1, 3)),
-        draw(st.sampled_from((0.0, 1.0, 2.0))),
-        draw(st.sampled_from((0.0, 0.5))),
-        draw(st.sampled_from(("any", "boom", "slow"))),
-        draw(st.sampled_from(("", "", "value", "bad value", "function"))),
-        draw(st.integers(0, 12)),
+        random.choice((1, 2, 3)),
+        random.choice((0.0, 1.0, 2.0)),
+        random.choice((0.0, 0.5)),
+        random.choice(("any", "any", "boom", "slow")),
+        random.choice(("", "", "value", "bad value", "function")),
+        random.randint(0, 12),
     )
 
 
-@st.composite
-def specs(draw: st.DrawFn) -> Spec:
-    """Graphs of 1 to 8 nodes that compile: each node can be reached and can reach END."""
-    count = draw(st.integers(1, 8))
-    names = tuple(f"n{i}" for i in range(count))
-    made = [draw(nodes(name)) for name in names]
-    ways: list[WaySpec | SwitchSpec] = []
-    if draw(st.booleans()):
-        target = draw(st.sampled_from((*names, "END")))
-        ways.append(WaySpec("START", target, draw(conditions(names, past=False, functions=False)), "begin"))
-    ways.append(WaySpec("START", names[0]))
-    for i, name in enumerate(names):
-        following = names[i + 1] if i + 1 < count else "END"
-        ways += draw(ways_out(name, names, following))
-    return Spec(tuple(made), tuple(ways), draw(st.booleans()), draw(st.booleans()))
-
-
-@st.composite
-def ways_out(draw: st.DrawFn, name: str, names: tuple[str, ...], following: str) -> list[WaySpec | SwitchSpec]:
+def ways_out(random: Random, name: str, names: Sequence[str], following: str) -> list[WaySpec | SwitchSpec]:
     """The ways out of a node: conditions, a switch, ways for failures, and how it goes on otherwise."""
-    targets = st.sampled_from((*names, *names, "END", "FAIL"))
+
+    def target() -> str:
+        return random.choice((*names, *names, *names, "END", "FAIL"))
+
     found: list[WaySpec | SwitchSpec] = [
-        WaySpec(name, draw(targets), draw(conditions(names)), f"way {i}") for i in range(draw(st.integers(0, 3)))
+        WaySpec(name, target(), condition(random, names), f"way {i}") for i in range(random.choice((0, 1, 1, 2, 3)))
     ]
-    if draw(st.integers(0, 3)) == 0:
-        cases = tuple((case, draw(targets)) for case in draw(st.sampled_from(((1, 2), (0, 3, 4)))))
-        found.append(SwitchSpec(name, "n", cases))
-    for i in range(draw(st.integers(0, 2))):
-        when: Cond = ("failed", *draw(st.lists(st.sampled_from(("boom", "slow", "any", "os")), min_size=1, max_size=2)))
-        if draw(st.booleans()):
-            when = ("and", when, draw(conditions(names, past=False)))
-        found.insert(draw(st.integers(0, len(found))), WaySpec(name, draw(targets), when, f"failure {i}"))
-    last = draw(st.integers(0, 5))
-    if last == 0:
-        found.append(WaySpec(name, following, ("value", "n", "<", 8), "maybe"))
-    elif last == 1:
-        found += [WaySpec(name, following, draw(conditions(names)), "on"), WaySpec(name, draw(targets))]
+    if random.random() < 0.3:
+        found.append(SwitchSpec(name, "n", tuple((n, target()) for n in random.choice(((1, 2), (0, 3, 4))))))
+    for i in range(random.choice((0, 1, 2))):
+        when: Cond = ("failed", *random.sample(("boom", "slow", "any", "os"), random.randint(1, 2)))
+        if random.random() < 0.4:
+            when = ("and", when, condition(random, names, PRESENT))
+        found.insert(random.randint(0, len(found)), WaySpec(name, target(), when, f"failure {i}"))
+    last = random.random()
+    if last < 0.1:
+        found.append(WaySpec(name, following, ("value", "n", "<", 10), "maybe"))
+    elif last < 0.4:
+        found += [WaySpec(name, following, condition(random, names), "on"), WaySpec(name, target())]
     else:
         found.append(WaySpec(name, following))
     return found
 
 
-def outcomes(*, crashes: bool = True) -> st.SearchStrategy[Outcome]:
-    """What comes of an attempt; mostly good."""
-    kinds = ["ok"] * 8 + ["bad", "boom", "boom", "slow"] + (["crash", "crash", "stop"] if crashes else [])
-    return st.builds(
-        Outcome,
-        st.sampled_from(kinds),
-        st.integers(0, 12),
-        st.integers(0, 3),
-        st.sampled_from((0.0, 0.5, 1.0)),
-        st.sampled_from((0, 0, 0, 1, 3, 7)),
-    )
+def condition(random: Random, names: Sequence[str], kinds: Sequence[str] = PRESENT + PAST, depth: int = 2) -> Cond:
+    """A condition of success of any kind."""
+    if depth and random.random() < 0.35:
+        word = random.choice(("and", "or", "not"))
+        parts = [condition(random, names, kinds, depth - 1) for _ in range(1 if word == "not" else 2)]
+        return (word, *parts)
+    return _leaf(random, names, random.choice(kinds))
 
 
-def scripts(*, crashes: bool = True) -> st.SearchStrategy[list[Outcome]]:
-    """Scripts of many attempts."""
-    return st.lists(outcomes(crashes=crashes), max_size=25)
+def _leaf(random: Random, names: Sequence[str], kind: str) -> Cond:
+    number, sign, small = random.choice(NUMBERS), random.choice(SIGNS), random.randint(0, 6)
+    since = random.choice((None, None, *names))
+    leaves: dict[str, tuple[Any, ...]] = {
+        "value": (number, sign, small),
+        "length": (random.choice(LISTS), sign, small // 2),
+        "true": (number,),
+        "in": ("n", (1, 2, 3)),
+        "contains": ("log", small),
+        "iterations": (random.choice(names), since, sign, small // 2),
+        "plateau": (
+            random.choice(("score", "n", "log[-1]", "total", "best")),
+            random.choice((1, 1, 2)),
+            random.choice((0.0, 0.5, 1.0)),
+            random.choice(("max", "min")),
+            since,
+        ),
+        "changed": (random.choice((*NUMBERS, *LISTS)), since),
+        "elapsed": (sign, small),
+        "usage": (random.choice(("tokens", "cost_usd")), sign, small),
+        "function": (random.choice("fgh"), random.randint(2, 5)),
+    }
+    if kind == "kind":
+        return ("value", "kind", random.choice(("==", "!=")), random.choice("abc"))
+    if kind == "true" and random.random() < 0.5:
+        return ("none", number)
+    return (kind, *leaves[kind])
 
 
-@st.composite
-def limits(draw: st.DrawFn) -> list[dict[str, float]]:
+def script(random: Random, *, crashes: bool = True) -> list[Outcome]:
+    """What comes of many attempts; mostly good."""
+    kinds = ["ok"] * 14 + ["bad", "boom", "boom", "slow"] + (["crash", "crash", "stop"] if crashes else [])
+    if crashes and random.random() < 0.1:
+        kinds += ["crash"] * 20
+    return [
+        Outcome(
+            random.choice(kinds),
+            random.randint(0, 12),
+            random.randint(0, 3),
+            random.choice((0.0, 0.5, 1.0)),
+            random.choice((0, 0, 0, 1, 3, 7)),
+        )
+        for _ in range(random.randint(0, 25))
+    ]
+
+
+def limits(random: Random) -> list[dict[str, float]]:
     """The limits of a start and of up to three resumes, which always end a run."""
     found: list[dict[str, float]] = []
-    for i in range(draw(st.integers(1, 4))):
-        limit: dict[str, float] = {"steps": 4 + 8 * i}
-        if draw(st.integers(0, 3)) == 0:
-            limit[draw(st.sampled_from(("seconds", "tokens", "cost_usd")))] = draw(st.integers(2, 20))
+    for i in range(random.randint(1, 4)):
+        limit: dict[str, float] = {"steps": 6 + 8 * i}
+        if random.random() < 0.25:
+            limit[random.choice(("seconds", "tokens", "cost_usd"))] = random.randint(2, 20)
         found.append(limit)
     return found

@@ -227,10 +227,10 @@ class Interpreter:
             return self.failure is not None and issubclass(self.failure, tuple(EXCEPTIONS[name] for name in rest))
         if kind == "function":
             self.story.calls.append(rest[0])
-            left = self.story.state["n"] % rest[1]
-            if left == 0:
-                raise ConditionFailed("zero")
-            return 6 // left > 2
+            n = self.story.state["n"]
+            if n == 10:
+                raise ConditionFailed("it raises at 10")
+            return bool(n < 10 and n % rest[1] == 1)
         if kind == "plateau":
             return self.plateau(*rest)
         if kind == "changed":

@@ -291,6 +291,6 @@ def _comparison(kind: str, rest: Sequence[Any]) -> Condition:
 def _function(name: str, modulus: int, calls: list[str]) -> Condition:
     def odd(n: int) -> bool:
         calls.append(name)
-        return 6 // (n % modulus) > 2  # raises where n is a multiple
+        return 6 // (n - 10) < 0 and n % modulus == 1  # raises at 10
 
     return as_condition(odd)
