@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ImageFormat: TypeAlias = Literal["svg", "png", "pdf"]
 
 PNG_DPI = 144
-"""Twice the dots of a plain screen, so that text stays sharp on fine ones."""
+"""Two dots a point, so that text stays sharp on fine screens."""
 
 _TEXT_WORKS = "a .dot or .mmd file needs neither"
 _PYGRAPHVIZ = """\

@@ -11,6 +11,8 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from graphengine.render.errors import RenderError
+
 if TYPE_CHECKING:
     from graphengine.render.drawing import Drawing
 
@@ -19,23 +21,31 @@ _ABSCISSA = re.compile(r"(-?[\d.]+),-?[\d.]+")
 
 
 def accessible_svg(svg: bytes, drawing: Drawing) -> bytes:
-    """Put a drawing's words into the SVG that Graphviz made of it."""
+    """Put a drawing's words into the SVG that Graphviz made of it.
+
+    Raises:
+        RenderError: What was painted is no SVG.
+    """
     ET.register_namespace("", _SVG)
     ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    root = ET.fromstring(svg)  # noqa: S314 - Graphviz wrote it a moment ago
+    try:
+        root = ET.fromstring(svg)  # noqa: S314 - Graphviz wrote it a moment ago
+    except ET.ParseError as error:
+        raise RenderError(f"Graphviz painted no SVG: {error}", repair="mend the installation of Graphviz") from error
     spoken = {box.id: box.spoken for box in drawing.boxes} | {arrow.id: arrow.spoken for arrow in drawing.arrows}
-    spoken["drawing"] = drawing.title
     for group in root.iter(f"{{{_SVG}}}g"):
         title = group.find(f"{{{_SVG}}}title")
         words = spoken.get(group.get("id", ""))
         if title is not None and words is not None:
             title.text = words
+        elif title is not None:
+            group.remove(title)
         if group.get("class") == "node":
             _centre(group)
     root.set("role", "img")
-    root.set("aria-labelledby", "title desc")
+    root.set("aria-labelledby", "drawing-title drawing-desc")
     for index, (name, words) in enumerate((("title", drawing.title), ("desc", drawing.spoken))):
-        element = ET.Element(f"{{{_SVG}}}{name}", {"id": name})
+        element = ET.Element(f"{{{_SVG}}}{name}", {"id": f"drawing-{name}"})
         element.text = words
         element.tail = "\n"
         root.insert(index, element)

@@ -50,7 +50,7 @@ def wrap(text: str, columns: int, lines: int) -> tuple[str, ...]:
 
     Args:
         text: Any text; it is cleaned first.
-        columns: The most columns of a line.
+        columns: The most columns of a line, 3 at least.
         lines: The most lines; the last ends in `…` if something is left over.
 
     >>> wrap("one two three four", 9, 2)

@@ -65,26 +65,25 @@ def trace_of(ways: Sequence[Way], steps: Sequence[Step]) -> Trace:
     """
     try:
         snapshot = fold(steps)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise RenderError(
             f"the steps do not make a run: {error}",
             where="steps=",
             repair="give every step from seq 1 on; a branch begins with its parent's",
         ) from error
-    own = [step for step in steps if step.frame == ROOT]
-    came_from, target = _last_move(own)
+    came_from, target = _last_move(steps)
     at, standing, note = _standing(snapshot, target)
     frame = snapshot.frames.get(ROOT)
     return Trace(
         snapshot.run_id,
         _summary(snapshot),
         {START: 1, **frame.counts} if frame is not None else {},
-        _facts(own),
+        _facts(steps),
         at,
         came_from,
         standing,
         note,
-        _taken(ways, own),
+        _taken(ways, steps),
     )
 
 

@@ -4,9 +4,8 @@ Thousands of cases from seeds, the small graphs first; some more that hypothesis
 shrinks. SCENES=100000 makes it a night's run.
 """
 
-import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
@@ -16,9 +15,9 @@ from hypothesis import strategies as st
 
 from graphengine.core.snapshot import to_record
 from tests.support.drive import Drive, trace
-from tests.support.graphs import Case, case, cases, limits, script
+from tests.support.graphs import case, cases, limits, script, state
 from tests.support.interpreter import Interpreter
-from tests.support.spec import Outcome, build
+from tests.support.spec import Case, build
 
 SCENES = int(os.environ.get("SCENES", "3000"))
 SCRIPTS = 6  # a graph is compiled once for so many
@@ -33,7 +32,7 @@ def test_the_engine_agrees_with_the_interpreter(size: int) -> None:
         first, calls = case(random, size), list[str]()
         graph = build(first.spec, calls)
         for n in range(SCRIPTS):
-            scene = replace(first, script=script(random), limits=limits(random))
+            scene = replace(first, script=script(random), limits=limits(random), state=state(random))
             drive = Drive.begin(scene, graph, careful=False)
             drive.to_the_end()
             agree(drive, scene, calls, f"size {size}, seed {seed}, script {n}: {scene}")
@@ -70,7 +69,7 @@ def test_a_run_cut_off_anywhere_comes_to_the_same_end(scene: Case, data: st.Data
 
 def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:
     """Assert that the interpreter tells the same story."""
-    story = Interpreter(scene.spec, endless(scene.script), scene.limits[0]).run(scene.limits[1:])
+    story = Interpreter(scene).run()
     snapshot = drive.session.snapshot
     assert trace(drive.session.log) == story.trace, where
     values = dict(snapshot.root.values)
@@ -82,11 +81,6 @@ def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:
     assert snapshot.root.counts == {name: count for name, count in counted.items() if count}, where
     assert (snapshot.usage, snapshot.elapsed_seconds) == (story.usage, story.elapsed), where
     assert calls == story.calls, f"conditions were called otherwise; {where}"
-
-
-def endless(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
-    """A script, and success for ever after."""
-    return itertools.chain(outcomes, (Outcome(seed=i) for i in itertools.count(len(outcomes) + 1)))
 
 
 def same_end(cut: Drive, whole: Drive) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 from graphengine import Graph
 from graphengine.core.steps import Step
-from tests.support.graphs import Case
 from tests.support.session import Session
-from tests.support.spec import Boom, Outcome, Slow, Spec, result_of
+from tests.support.spec import Boom, Case, Outcome, Slow, Spec, result_of
 
 Limits = Mapping[str, float]
 
@@ -39,7 +38,7 @@ class Drive:
     def begin(cls, case: Case, graph: Graph[Any], *, careful: bool = True) -> Drive:
         """Start a run of a case."""
         drive = cls(case.spec, Session(graph, careful=careful), case.script, case.limits[1:])
-        drive.keep(drive.session.start({}, case.limits[0]))
+        drive.keep(drive.session.start(dict(case.state), case.limits[0]))
         return drive
 
     def fork(self, session: Session) -> Drive:
@@ -53,8 +52,7 @@ class Drive:
         while True:
             while self.session.snapshot.status == "running":
                 self.turn()
-            ended = self.session.snapshot.status == "finished" or self.session.log[-1].data.get("to") == ["FAIL"]
-            if ended or self.resumed >= len(self.resumes):
+            if self.session.snapshot.status == "finished" or self.resumed >= len(self.resumes):
                 return
             self.resumed += 1
             self.keep(self.session.resume(self.resumes[self.resumed - 1]))

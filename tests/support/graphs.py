@@ -7,28 +7,18 @@ the same draws to search and shrink.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.support.spec import FIELDS, Cond, NodeSpec, Outcome, Spec, SwitchSpec, WaySpec
+from tests.support.spec import FIELDS, Case, Cond, NodeSpec, Outcome, Spec, SwitchSpec, WaySpec
 
 NUMBERS = ("n", "score", "log[-1]", "many[-1]", "total", "best", "table[a]", "slots[k]")
 LISTS = ("log", "many", "seen", "capped", "table")
 SIGNS = (">=", "<=", ">", "<", "==", "!=")
 PRESENT = ("value", "value", "kind", "length", "true", "in", "contains")
 PAST = ("iterations", "iterations", "plateau", "plateau", "plateau", "changed", "changed", "elapsed", "usage", "function")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A graph, a script, and the limits of the start and of each resume."""
-
-    spec: Spec
-    script: Sequence[Outcome]
-    limits: Sequence[dict[str, float]]
 
 
 def cases(*, crashes: bool = True) -> st.SearchStrategy[Case]:
@@ -42,7 +32,7 @@ def cases(*, crashes: bool = True) -> st.SearchStrategy[Case]:
 
 def case(random: Random, size: int, *, crashes: bool = True) -> Case:
     """A graph of so many nodes with what comes of it."""
-    return Case(spec(random, size), script(random, crashes=crashes), limits(random))
+    return Case(spec(random, size), script(random, crashes=crashes), limits(random), state(random))
 
 
 def spec(random: Random, size: int) -> Spec:
@@ -51,9 +41,9 @@ def spec(random: Random, size: int) -> Spec:
     made = tuple(node(random, name) for name in names)
     ways: list[WaySpec | SwitchSpec] = []
     if random.random() < 0.3:
-        begin = condition(random, names, PRESENT)
-        ways.append(WaySpec("START", random.choice((*names, "END")), begin, "begin"))
-    ways.append(WaySpec("START", names[0]))
+        ways.append(WaySpec("START", random.choice((*names, "END", "FAIL")), condition(random, names), "begin"))
+    start = None if random.random() < 0.9 else condition(random, names)
+    ways.append(WaySpec("START", names[0], start))
     for name, following in zip(names, (*names[1:], "END"), strict=True):
         ways += ways_out(random, name, names, following)
     return Spec(made, tuple(ways), random.random() < 0.5, random.random() < 0.3)
@@ -94,7 +84,7 @@ def ways_out(random: Random, name: str, names: Sequence[str], following: str) ->
     for i in range(random.choice((0, 1, 2))):
         when: Cond = ("failed", *random.sample(("boom", "slow", "any", "os"), random.randint(1, 2)))
         if random.random() < 0.4:
-            when = ("and", when, condition(random, names, PRESENT))
+            when = ("and", when, condition(random, names))
         found.insert(random.randint(0, len(found)), WaySpec(name, target(), when, f"failure {i}"))
     last = random.random()
     if last < 0.1:
@@ -159,6 +149,12 @@ def script(random: Random, *, crashes: bool = True) -> list[Outcome]:
         )
         for _ in range(random.randint(0, 25))
     ]
+
+
+def state(random: Random) -> dict[str, Any]:
+    """Some of the state to begin with."""
+    values: dict[str, Any] = {"n": 4, "score": 2.0, "kind": "b", "log": [3], "table": {"a": 2}, "best": 3, "total": 2}
+    return {name: values[name] for name in values if random.random() < 0.15}
 
 
 def limits(random: Random) -> list[dict[str, float]]:

@@ -7,6 +7,7 @@ defect of one of them.
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphengine.errors import ConditionFailed, CrashLoop, InvalidUpdate
-from tests.support.spec import EXCEPTIONS, Boom, Cond, NodeSpec, Outcome, Slow, Spec, SwitchSpec, Write, union, writes_of
+from tests.support.spec import EXCEPTIONS, Boom, Case, Cond, NodeSpec, Outcome, Slow, SwitchSpec, Write, union, writes_of
 
 DEFAULTS: Mapping[str, Any] = {
     "n": 0, "score": None, "kind": "a", "log": [], "many": [], "table": {}, "total": 0, "best": 0, "seen": [],
@@ -22,6 +23,11 @@ DEFAULTS: Mapping[str, Any] = {
 }  # fmt: skip
 _SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne}
 _NO_WAY = object()
+
+
+def endless(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
+    """A script, and success for ever after."""
+    return itertools.chain(outcomes, (Outcome(seed=i) for i in itertools.count(len(outcomes) + 1)))
 
 
 class Misfit(Exception):
@@ -53,28 +59,33 @@ class Story:
 
 
 class Interpreter:
-    """Runs a spec by a script of outcomes; `resumes` are the limits of each resume that follows a stop or failure."""
+    """Runs a case."""
 
-    def __init__(self, spec: Spec, script: Iterator[Outcome], limits: Mapping[str, float]) -> None:
-        self.spec, self.script, self.limits = spec, script, limits
-        self.nodes = {node.name: node for node in spec.nodes}
-        self.story = Story({**deepcopy(dict(DEFAULTS))})
-        self.recorded = 0.0
+    def __init__(self, case: Case) -> None:
+        self.spec, self.script = case.spec, endless(case.script)
+        self.limits, *self.resumes = case.limits
+        self.nodes = {node.name: node for node in case.spec.nodes}
+        self.given = set(case.state)
+        self.story = Story({**deepcopy(dict(DEFAULTS)), **deepcopy(dict(case.state))})
+        if self.spec.whole:
+            self.story.state["double"] = 2 * self.story.state["n"]
+        self.recorded = self.due = 0.0
         self.failure: type[Exception] | None = None
-        self.leaving = False
+        self.cause: tuple[Any, ...] = ()
+        self.leaving = self.in_fallback = False
+        self.at, self.visit, self.attempt, self.tries, self.crashes = "START", 1, 1, 0, 0
 
-    def run(self, resumes: Sequence[Mapping[str, float]]) -> Story:
+    def run(self) -> Story:
         """The whole story."""
         story = self.story
-        story.visits.append(Visit("START", set(DEFAULTS), deepcopy(story.state)))
-        self.enter("started", "START", 0, 0, self.way("START"))
-        waiting = list(resumes)
+        story.visits.append(Visit("START", self.given, deepcopy(story.state)))
+        self.leave("started")
         while True:
             while story.status == "running":
                 self.turn()
-            if story.status == "finished" or self.at == "FAIL" or not waiting:
+            if story.status == "finished" or not self.resumes:
                 return story
-            self.resume(waiting.pop(0))
+            self.resume(self.resumes.pop(0))
 
     def turn(self) -> None:
         """Whatever comes next: a limit, a way out that is still to be found, or an attempt."""
@@ -122,8 +133,8 @@ class Interpreter:
         told = (error, self.attempt)
         if not self.in_fallback:
             if retryable and self.tries + 1 < node.attempts and issubclass(error, EXCEPTIONS[node.on]):
-                wait = min(4.0, node.initial_seconds * 2.0**self.tries)
-                self.due = self.story.now + wait * (1 + node.jitter * (2 * outcome.chance - 1))
+                wait = node.initial_seconds * 2.0**self.tries * (1 + node.jitter * (2 * outcome.chance - 1))
+                self.due = self.story.now + min(4.0, wait)
                 self.again(("due", self.due))
                 return
             if node.fallback == "function":
@@ -156,13 +167,13 @@ class Interpreter:
         story.visits.append(Visit(self.at, {excuse.field}, deepcopy(story.state)))
         found = self.way(self.at)
         self.failure = None
-        if found is _NO_WAY:
+        if found is _NO_WAY or found[0] == "FAIL":
             story.state, story.visits = before
-            self.note("failed", None)
-            self.end("failed")
+            self.note("failed", None if found is _NO_WAY else found)
             self.attempt, self.tries, self.crashes, self.due, self.in_fallback = self.attempt + 1, 0, 0, 0.0, False
+            story.status = story.reason = "failed"
         else:
-            self.enter("failed", self.at, self.visit, self.attempt, found)
+            self.enter("failed", found)
 
     def done(self, state: dict[str, Any], node: NodeSpec, writes: Sequence[Write]) -> None:
         """A visit is complete: the way out."""
@@ -174,25 +185,21 @@ class Interpreter:
         self.leave("node")
 
     def leave(self, kind: str) -> None:
-        """Choose the way out, once; without one the run fails here and only this is left to do."""
+        """Choose the way out, once; without one, or at FAIL, the run fails here and only this is left to do."""
         found = self.way(self.at)
-        self.leaving = found is _NO_WAY
+        self.leaving = found is _NO_WAY or found[0] == "FAIL"
         if self.leaving:
-            self.note(kind, None)
-            self.end("failed")
+            self.note(kind, None if found is _NO_WAY else found)
+            self.story.status = self.story.reason = "failed"
         else:
-            self.enter(kind, self.at, self.visit, self.attempt, found)
+            self.enter(kind, found)
 
-    def enter(self, kind: str, node: str, visit: int, attempt: int, found: Any) -> None:  # noqa: ANN401
+    def enter(self, kind: str, found: Any) -> None:  # noqa: ANN401 - a target and label
         """Go to the next node, or end."""
-        assert found is not _NO_WAY
-        target, label = found
-        self.story.trace.append((kind, node, visit, attempt, (target, label)))
-        self.recorded = self.story.now
-        if target in ("END", "FAIL"):
-            self.story.status = "finished" if target == "END" else "failed"
-            self.story.reason = {"END": "end", "FAIL": "failed"}[target]
-            self.at = target
+        self.note(kind, found)
+        target = found[0]
+        if target == "END":
+            self.story.status, self.story.reason = "finished", "end"
             return
         self.at, self.attempt, self.tries, self.crashes, self.due, self.in_fallback = target, 1, 0, 0, 0.0, False
         self.visit = 1 + sum(v.node == target for v in self.story.visits)
@@ -228,9 +235,9 @@ class Interpreter:
         if kind == "function":
             self.story.calls.append(rest[0])
             n = self.story.state["n"]
-            if n == 10:
-                raise ConditionFailed("it raises at 10")
-            return bool(n < 10 and n % rest[1] == 1)
+            if n in (3, 10):
+                raise ConditionFailed("it raises there")
+            return bool(n % rest[1] == 1)
         if kind == "plateau":
             return self.plateau(*rest)
         if kind == "changed":
@@ -345,11 +352,9 @@ class Interpreter:
         self.story.trace.append(("resumed", "", 0, 0, None))
         self.recorded = self.story.now
 
-    def end(self, status: str) -> None:
-        self.story.status = self.story.reason = status
-
     def note(self, kind: str, what: object) -> None:
-        self.story.trace.append((kind, self.at, self.visit, self.attempt, what))
+        visit, attempt = (0, 0) if kind == "started" else (self.visit, self.attempt)
+        self.story.trace.append((kind, self.at, visit, attempt, what))
         self.recorded = self.story.now
 
 

@@ -13,6 +13,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
+
 from graphengine import Graph
 from graphengine.core.decide import decide, error_of
 from graphengine.core.events import Begun, BranchedOff, Event, NodeFailed, NodeFinished, NodeLeft, Resumed, StopAsked
@@ -111,7 +113,8 @@ class Session:
     def start(self, state: object = None, limits: Mapping[str, float | None] | None = None) -> Step:
         """Begin with a state."""
         values, typed = self.plan.state.initial({} if state is None else state, "the test")  # type: ignore[arg-type]
-        return self.send(Begun(self.now, self.run_id, values, typed, dict(limits or {})))
+        given = state.model_fields_set if isinstance(state, BaseModel) else dict(state or {})  # type: ignore[call-overload]
+        return self.send(Begun(self.now, self.run_id, values, typed, dict(limits or {}), sorted(given)))
 
     def finish(
         self, result: object, usage: Mapping[str, float | None] | None = None, *, choice: str = "", seconds: float = 0.0
@@ -121,6 +124,12 @@ class Session:
         return self.send(
             NodeFinished(task.frame, task.node, task.visit, task.attempt, began, self.now, result, usage, choice)
         )
+
+    def at_once(self, result: object) -> Sequence[object]:
+        """What a result would write, decided and not recorded."""
+        task = self.task()
+        finished = NodeFinished(task.frame, task.node, task.visit, task.attempt, self.now, self.now, result)
+        return decide(self.plan, self.snapshot, finished).update
 
     def fail(
         self,

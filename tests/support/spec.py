@@ -154,6 +154,22 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Case:
+    """A graph and all that comes of it.
+
+    Attributes:
+        script: What comes of each attempt; when it runs out every attempt succeeds.
+        limits: Those of the start, then those of each resume that follows a stop or a failure.
+        state: What the run begins with.
+    """
+
+    spec: Spec
+    script: Sequence[Outcome]
+    limits: Sequence[Mapping[str, float]]
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Write:
     """One part of a result: a field, or a key of one, and the update."""
 
@@ -291,6 +307,8 @@ def _comparison(kind: str, rest: Sequence[Any]) -> Condition:
 def _function(name: str, modulus: int, calls: list[str]) -> Condition:
     def odd(n: int) -> bool:
         calls.append(name)
-        return 6 // (n - 10) < 0 and n % modulus == 1  # raises at 10
+        if n in (3, 10):
+            raise Boom
+        return n % modulus == 1
 
     return as_condition(odd)

@@ -1,0 +1,187 @@
+"""Outlines and steps that the drawing tests share.
+
+`python -m tests.render.samples` makes golden files and the docs' pictures anew; look at what changed.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from xml.etree import ElementTree as ET
+
+from pydantic import BaseModel
+
+from graphengine import END, FAIL, START, Agent, Graph, Retry, choose, failed, iterations, plateau, value
+from graphengine.core.steps import Step
+from graphengine.reducers import append
+from graphengine.render import render_outline, to_dot, to_mermaid
+
+GOLDEN = Path(__file__).parent / "golden"
+PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "review_loop.svg"
+
+Outline = dict[str, Any]
+
+HOSTILE = [
+    '"]; evil',
+    "<script>alert(1)</script>",
+    "two\nlines",
+    'it\'s "quoted"',
+    "back\\slash \\N \\G \\new \\",
+    "|{}|[]()<>",
+    '%%{init: {"theme":"dark"}}%%',
+    "end",
+    "#35; &amp; &lt;",
+    "`code` **bold** _it_ $$x^2$$",
+    "1. one\n- two\n# three",
+    "日本語の題、é и 🎉",
+    "bidi \u202eevil\u202c nul\x00 lone\ud800",
+    "x" * 90,
+    " \n ",
+    "fa:fa-ban style: #fff;",
+    "-->|x| n0",
+    "<!-- c --> ]]> <![CDATA[",
+]
+
+
+class Review(BaseModel):
+    """What a reviewer says."""
+
+    score: int = 1
+
+
+class Article(BaseModel):
+    """A text under review."""
+
+    task: str = ""
+    findings: dict[str, str] = {}
+    draft: str = ""
+    history: Annotated[list[Review], append] = []
+
+
+class Ticket(BaseModel):
+    """A request that is routed."""
+
+    kind: Literal["question", "bug", "praise", "spam"] = "question"
+    answer: str = ""
+
+
+def review_loop() -> Outline:
+    """The loop of DESIGN section 2."""
+    graph = Graph("review_loop", Article)
+    writer = Agent("writer", prompt="{task}\n{findings}\n{history[-1]}")
+    critic = Agent("critic", prompt="{task}\n{draft}\n{history}", output=Review)
+    graph.add_node("research", _research, writes="findings", retry=Retry(attempts=3), fallback={})
+    graph.add_node("write", writer, writes="draft")
+    graph.add_node("review", critic, writes="history")
+    graph.add_path(START, "research", "write", "review")
+    graph.add_edge("review", END, when=failed(Exception), label="accepted unreviewed")
+    graph.add_edge("review", END, when=value("history[-1].score") >= 7, label="approved")
+    graph.add_edge("review", END, when=plateau("history[-1].score"), label="no longer improving")
+    graph.add_edge("review", END, when=iterations("review") >= 3, label="out of iterations")
+    graph.add_edge("review", "write")
+    return dict(graph.compile().outline)
+
+
+def help_desk() -> Outline:
+    """A switch with a case that fails, a node that chooses, and one that passes through."""
+    graph = Graph("help_desk", Ticket)
+    graph.add_node("sort", _sort, writes="kind", title="Sort the request")
+    graph.add_node("reply", choose("kind", {"question": _answer, "bug": _answer}), writes="answer")
+    graph.add_node("thank")
+    graph.add_edge(START, "sort")
+    graph.add_switch("sort", "kind", {"question": "reply", "bug": "reply", "spam": FAIL}, otherwise="thank")
+    graph.add_path("reply", "thank", END)
+    return dict(graph.compile().outline)
+
+
+def hostile() -> Outline:
+    """Every text that a user gives, at its worst."""
+    kinds = ["function", "agent", "choose", "pass"]
+    nodes = [node(f"h{i}", kinds[i % 4], title=text) for i, text in enumerate(HOSTILE)]
+    edges = [edge(f"h{i}", f"h{i + 1}", when=text, label=text) for i, text in enumerate(HOSTILE[:-1])]
+    last = {
+        "from": f"h{len(HOSTILE) - 1}",
+        "on": 'a"b<c>\\N',
+        "cases": dict.fromkeys(HOSTILE[:3], "h0"),
+        "otherwise": END,
+    }
+    return outline(nodes, [edge(START, "h0"), *edges, last], name='"]; <evil>\\N\n%%')
+
+
+def outline(nodes: list[Outline], ways: list[Outline], name: str = "sample") -> Outline:
+    """An outline as the engine records it."""
+    return {"graph": name, "version": 1, "state": {"a": "int", "b": "int"}, "nodes": nodes, "ways": ways}
+
+
+def read_xml(text: bytes | str) -> ET.Element:
+    """The root of what we wrote ourselves."""
+    return ET.fromstring(text)  # noqa: S314 - no stranger wrote it
+
+
+def node(name: str, kind: str = "function", **facts: Any) -> Outline:
+    """A node of an outline."""
+    return {"name": name, "kind": kind, "writes": [], **facts}
+
+
+def edge(source: str, target: str, when: str = "", label: str = "", *, failure: bool = False) -> Outline:
+    """An edge of an outline."""
+    facts: Outline = {"from": source, "to": target}
+    facts |= {"when": when} if when else {}
+    facts |= {"label": label} if label else {}
+    return facts | ({"failure": True} if failure else {})
+
+
+def chain(length: int) -> Outline:
+    """A long graph with loops, ways ahead, and many ways to END."""
+    nodes = [node(f"s{i}", ("function", "agent", "choose")[i % 3]) for i in range(length)]
+    ways = [edge(START, "s0")]
+    for i in range(length):
+        here, following = f"s{i}", f"s{i + 1}" if i + 1 < length else END
+        if i % 5 == 4:
+            ways.append(edge(here, f"s{i - 3}", f"value_{i}.score < 7 and iterations of s{i} < 3"))
+        if i % 10 == 3:
+            ways.append(edge(here, END, "failed with Exception", "gave up", failure=True))
+        ways.append(edge(here, following))
+    return outline(nodes, ways, f"chain_{length}")
+
+
+def started(to: str) -> Step:
+    """The first step of a run."""
+    return Step(1, "started", 1.0, data={**_IDENTITY, "to": [to], "why": "otherwise"})
+
+
+def done(seq: int, name: str, to: str, visit: int = 1, **data: Any) -> Step:
+    """A completed visit."""
+    ended = {END: {"status": "finished", "stop": {"reason": "end", "label": data.get("edge", "")}}}
+    return Step(seq, "node", float(seq), "", name, visit, 1, data={"to": [to], **ended.get(to, {}), **data})
+
+
+_IDENTITY = {"run_id": "r1", "graph": "sample", "fingerprint": "f", "limits": {}}
+
+
+def _research(task: str) -> dict[str, str]:
+    return {"task": task}
+
+
+def _sort(answer: str) -> Literal["question", "bug", "praise", "spam"]:
+    return "praise" if answer else "question"
+
+
+def _answer(kind: str) -> str:
+    return kind
+
+
+GRAPHS = {"review_loop": review_loop, "help_desk": help_desk, "hostile": hostile}
+
+
+def renew() -> None:
+    """Write the golden files and the picture of the docs."""
+    from graphs.review_loop import graph  # noqa: PLC0415 - only this needs it
+
+    for name, make in GRAPHS.items():
+        (GOLDEN / f"{name}.dot").write_text(to_dot(make()), encoding="utf-8")
+        (GOLDEN / f"{name}.mmd").write_text(to_mermaid(make()), encoding="utf-8")
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    render_outline(graph.compile().outline, PICTURE)
+
+
+if __name__ == "__main__":
+    renew()

@@ -1,0 +1,128 @@
+"""What a picture of a graph says, whatever the format."""
+
+from typing import Any
+
+import pytest
+
+from graphengine.render.drawing import Arrow, Box, Drawing, drawing_of
+from graphengine.render.errors import RenderError
+from tests.render.samples import chain, edge, help_desk, node, outline, review_loop
+
+
+def words(element: Box | Arrow) -> list[str]:
+    """The lines of a box or an arrow."""
+    return [line.text for line in element.lines]
+
+
+def beside(drawing: Drawing) -> list[str]:
+    """What stands beside each arrow, in declared order."""
+    return [" / ".join(words(arrow)) for arrow in drawing.arrows]
+
+
+def test_ways_are_numbered_in_the_order_they_are_tried() -> None:
+    """Ways after success count from 1; the one after failure stands outside that order."""
+    assert beside(drawing_of(review_loop()))[3:] == [
+        "accepted unreviewed / failed with Exception",
+        "1. approved / history[-1].score >= 7",
+        "2. no longer improving / history[-1].score no longer / improves",
+        "3. out of iterations / iterations of review >= 3",
+        "4. otherwise",
+    ]
+
+
+def test_a_single_way_needs_no_words() -> None:
+    """Where there is no choice, there is no number and no otherwise."""
+    assert beside(drawing_of(review_loop()))[:3] == ["", "", ""]
+
+
+def test_failure_ways_have_an_order_of_their_own() -> None:
+    """Several ways after failure are numbered among themselves."""
+    ways = [
+        edge("START", "a"),
+        edge("a", "END", "failed with KeyError", failure=True),
+        edge("a", "END"),
+        edge("a", "FAIL", "failed with Exception", failure=True),
+    ]
+    drawing = drawing_of(outline([node("a")], ways))
+    assert beside(drawing)[1:] == ["1. failed with KeyError", "", "2. failed with Exception"]
+    assert [arrow.failure for arrow in drawing.arrows] == [False, True, False, True]
+
+
+def test_the_cases_of_a_switch_that_lead_to_one_node_share_an_arrow() -> None:
+    """Each target of a switch has one arrow, which names its values."""
+    drawing = drawing_of(help_desk())
+    switch = [" ".join(words(arrow)) for arrow in drawing.arrows if arrow.lines]
+    assert switch == ["kind is question or bug", "kind is spam", "kind is anything else"]
+
+
+def test_a_switch_among_other_ways_is_one_way() -> None:
+    """All arrows of a switch have its number, and the next way the next number."""
+    switch = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": None}
+    drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "a", "x < 1"), switch, edge("a", "END")]))
+    assert beside(drawing)[1:] == ["1. x < 1", "2. x is 1", "2. x is 2", "3. otherwise"]
+
+
+def test_an_otherwise_that_leads_where_a_case_leads_is_told() -> None:
+    """An arrow that stands for a case and the otherwise says both."""
+    switch = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": "END"}
+    assert beside(drawing_of(outline([node("a")], [edge("START", "a"), switch])))[1:] == [
+        "x is 1, or otherwise",
+        "x is 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, ["n", "function"]),
+        ({"kind": "agent", "title": "Ask"}, ["Ask", "n · agent"]),
+        ({"title": "  \n"}, ["n", "function"]),
+        ({"writes": ["a"]}, ["n", "function", "writes a"]),
+        ({"writes": ["a", "b"]}, ["n", "function", "may write every field"]),
+        ({"writes": ["c", "d", "e", "f", "g"]}, ["n", "function", "writes c, d, e and 2 more"]),
+        ({"attempts": 3}, ["n", "function", "3 attempts"]),
+        ({"attempts": 1}, ["n", "function"]),
+        ({"fallback": True}, ["n", "function", "a fallback if it fails"]),
+        ({"attempts": 3, "fallback": True}, ["n", "function", "3 attempts, then a fallback"]),
+        ({"kind": "choose", "choices": ["x", "y"]}, ["n", "choose", "one of x, y"]),
+        ({"kind": "ask"}, ["n", "ask"]),
+    ],
+)
+def test_a_box_says_what_a_node_is(facts: dict[str, Any], said: list[str]) -> None:
+    """Title, kind, what it writes, and what happens when it fails; the name where the title differs."""
+    box = drawing_of(outline([node("n", **facts)], [])).boxes[0]
+    assert words(box) == said
+
+
+def test_an_end_that_many_nodes_lead_to_has_a_box_for_each() -> None:
+    """Up to four nodes share END; with more, each has its own, so that no arrow crosses the picture."""
+    few = [edge("START", "a"), *(edge(name, "END") for name in "abcd")]
+    shared = drawing_of(outline([node(name) for name in "abcd"], few))
+    assert [box.shape for box in shared.boxes].count("end") == 1
+    many = drawing_of(outline([node(name) for name in "abcde"], [*few, edge("e", "END"), edge("e", "END", "x")]))
+    assert [box.shape for box in many.boxes].count("end") == 5
+    assert len({arrow.target for arrow in many.arrows if arrow.target != many.arrows[0].target}) == 5
+
+
+def test_arrows_that_close_a_loop_are_known() -> None:
+    """A way back to a node one came through, or to itself, closes a loop; a way to one seen before does not."""
+    ways = [edge("START", "a"), edge("a", "b"), edge("a", "c"), edge("b", "c"), edge("c", "a"), edge("b", "b")]
+    drawing = drawing_of(outline([node(name) for name in "abc"], ways))
+    assert [arrow.back for arrow in drawing.arrows] == [False, False, False, False, True, True]
+
+
+def test_a_graph_of_any_depth_is_drawn() -> None:
+    """A chain longer than Python's stack is no problem."""
+    assert len(drawing_of(chain(1500)).boxes) > 1500
+
+
+def test_a_node_that_only_ways_name_is_drawn() -> None:
+    """An outline from a newer version loses nothing."""
+    assert words(drawing_of(outline([], [edge("START", "ghost")])).boxes[1]) == ["ghost", "unknown node"]
+
+
+@pytest.mark.parametrize("broken", [{}, {"nodes": 3}, {"nodes": [{}]}, {"nodes": [], "ways": [{"from": "a"}]}])
+def test_what_is_no_outline_is_refused(broken: dict[str, object]) -> None:
+    """A mapping that describes no graph gets an error of ours."""
+    with pytest.raises(RenderError, match="no outline"):
+        drawing_of(broken)

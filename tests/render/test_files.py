@@ -1,0 +1,205 @@
+"""Pictures in files: formats, what paints them, and what can go wrong."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from graphengine import CompileError, Graph, GraphEngineError
+from graphengine.render import ENDINGS, RenderError, render_graph, render_outline, to_dot, to_mermaid
+from graphengine.render.drawing import drawing_of
+from graphengine.render.images import paint
+from graphengine.render.svg import accessible_svg
+from tests.render.samples import Article, chain, hostile, read_xml, review_loop
+
+SVG = {"s": "http://www.w3.org/2000/svg"}
+FAKE = """#!/bin/sh
+cat > "{folder}/input"
+echo "$@" > "{folder}/arguments"
+{does}
+"""
+
+
+@pytest.fixture
+def no_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without the dot program."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def fake_dot(folder: Path, does: str) -> None:
+    """Put a program called dot there."""
+    program = folder / "dot"
+    program.write_text(FAKE.format(folder=folder, does=does), encoding="utf-8")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.mark.usefixtures("no_dot")
+@pytest.mark.parametrize(
+    ("ending", "begins"),
+    [
+        (".svg", b"<?xml"),
+        (".png", b"\x89PNG"),
+        (".pdf", b"%PDF"),
+        (".dot", b"digraph"),
+        (".mmd", b"flowchart"),
+        (".SVG", b"<?xml"),
+    ],
+)
+def test_the_ending_says_how(ending: str, begins: bytes, tmp_path: Path) -> None:
+    """Each ending has its format, without a dot program, and nothing else is left in the folder."""
+    target = tmp_path / f"picture{ending}"
+    render_outline(review_loop(), target)
+    assert target.read_bytes().startswith(begins)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("name", ["picture", "picture.gif", "picture.html", ".svg"])
+def test_another_ending_is_refused(name: str, tmp_path: Path) -> None:
+    """An ending that says nothing gets the list of those that do, and no file."""
+    with pytest.raises(RenderError) as caught:
+        render_outline(review_loop(), tmp_path / name)
+    assert isinstance(caught.value, GraphEngineError)
+    assert caught.value.code == "render_error"
+    assert all(ending in caught.value.repair for ending in ENDINGS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    """What the system says of a path becomes an error of ours."""
+    with pytest.raises(RenderError, match="cannot be written"):
+        render_outline(review_loop(), tmp_path / "missing" / "picture.dot")
+
+
+def test_a_graph_is_drawn_from_its_declaration(tmp_path: Path) -> None:
+    """`Graph.render` and the outline give one picture."""
+    graph = Graph("tiny", Article)
+    graph.add_node("write", lambda task: task, writes="draft")
+    graph.add_path("START", "write", "END")
+    graph.render(tmp_path / "a.mmd")
+    assert (tmp_path / "a.mmd").read_text(encoding="utf-8") == to_mermaid(graph.compile().outline)
+
+
+def test_a_graph_with_problems_tells_them(tmp_path: Path) -> None:
+    """What does not compile is not drawn."""
+    with pytest.raises(CompileError):
+        render_graph(Graph("empty", Article), tmp_path / "a.dot")
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_nothing_to_paint_with_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without dot and pygraphviz the error names both, the extra, and the formats that always work."""
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    with pytest.raises(RenderError, match=r"graphengine\[render\].*Graphviz.*\.dot or \.mmd"):
+        render_outline(review_loop(), tmp_path / "a.svg")
+    render_outline(review_loop(), tmp_path / "a.dot")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the fake dot is a shell script")
+def test_dot_paints_where_there_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The program gets the graph on its standard input and leaves no file behind."""
+    fake_dot(tmp_path, "printf painted")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert paint(to_dot(review_loop()), "pdf") == b"painted"
+    assert (tmp_path / "input").read_text(encoding="utf-8") == to_dot(review_loop())
+    assert (tmp_path / "arguments").read_text(encoding="utf-8").split() == ["-Kdot", "-Tpdf"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the fake dot is a shell script")
+def test_a_dot_that_fails_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What the program complained of is in the error, and not on the user's terminal."""
+    fake_dot(tmp_path, "echo 'Format: svg not recognized' >&2; exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(RenderError, match="dot could not paint this: Format: svg not recognized"):
+        render_outline(review_loop(), tmp_path / "a.svg")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the fake dot is a shell script")
+def test_a_dot_that_paints_nonsense_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is no SVG is not taken for one, and no file is written."""
+    fake_dot(tmp_path, "printf nonsense")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(RenderError, match="painted no SVG"):
+        render_outline(review_loop(), tmp_path / "a.svg")
+    assert not (tmp_path / "a.svg").exists()
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_a_graphviz_that_fails_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    """What troubles pygraphviz is an error of ours, and its chatter stays off the terminal."""
+    with pytest.raises(RenderError, match="pygraphviz could not paint this"):
+        paint("digraph { a -> ", "svg")
+    paint("digraph { a }", "svg")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_svg_is_told_to_those_who_do_not_see_it(tmp_path: Path) -> None:
+    """The picture has a title and a description, and each part says in words what it is."""
+    render_outline(review_loop(), tmp_path / "a.svg")
+    root = read_xml((tmp_path / "a.svg").read_bytes())
+    assert root.get("role") == "img"
+    assert [root[0].text, root.get("aria-labelledby")] == ["review_loop", "drawing-title drawing-desc"]
+    drawing = drawing_of(review_loop())
+    titles = {group.get("id"): group.findtext("s:title", "", SVG) for group in root.iterfind(".//s:g", SVG)}
+    spoken = {part.id: part.spoken for part in drawing.boxes} | {part.id: part.spoken for part in drawing.arrows}
+    assert titles == {"drawing": "", **spoken}
+    assert "review to END (1): approved; history[-1].score >= 7." in (root[1].text or "")
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_svg_is_the_same_each_time() -> None:
+    """One input, one file: no version of Graphviz, no date; and on white, to be read by day and by night."""
+    drawing = drawing_of(hostile())
+    first, second = (accessible_svg(paint(to_dot(hostile()), "svg"), drawing) for _ in range(2))
+    assert first == second
+    assert b"graphviz" not in first.lower()
+    assert b'fill="#ffffff" stroke="none"' in first
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_words_are_centred_on_their_box() -> None:
+    """Whatever font a browser has, the lines of a box share its middle."""
+    root = read_xml(accessible_svg(paint(to_dot(review_loop()), "svg"), drawing_of(review_loop())))
+    for group in root.iterfind(".//s:g[@class='node']", SVG):
+        texts = group.findall("s:text", SVG)
+        assert texts
+        assert {(text.get("text-anchor"), text.get("x")) for text in texts} == {("middle", texts[0].get("x"))}
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_png_has_dots_enough_for_fine_screens() -> None:
+    """A PNG has two dots for each point of the SVG."""
+    dot = to_dot(review_loop())
+    width_points = float((read_xml(paint(dot, "svg")).get("width") or "").removesuffix("pt"))
+    width_dots = int.from_bytes(paint(dot, "png")[16:20])
+    assert width_dots == pytest.approx(2 * width_points, rel=0.02)
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_what_lies_in_the_working_directory_is_not_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file there that is called pygraphviz.py does not paint."""
+    (tmp_path / "pygraphviz.py").write_text("raise SystemExit(7)", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert paint("digraph { a }", "svg").startswith(b"<?xml")
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_two_hundred_nodes_can_be_painted(tmp_path: Path) -> None:
+    """A large graph comes out whole."""
+    render_outline(chain(200), tmp_path / "big.svg")
+    root = read_xml((tmp_path / "big.svg").read_bytes())
+    assert len(root.findall(".//s:g[@class='node']", SVG)) == len(drawing_of(chain(200)).boxes)
+
+
+def test_graphviz_loads_only_for_pictures() -> None:
+    """DOT and Mermaid import neither graphviz nor pygraphviz."""
+    code = (
+        "import sys; from graphengine.render import to_dot, to_mermaid; o = {'nodes': []}; to_dot(o); to_mermaid(o); "
+        "sys.exit(bool({'graphviz', 'pygraphviz', 'xml.etree.ElementTree'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

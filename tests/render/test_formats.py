@@ -1,0 +1,149 @@
+"""DOT and Mermaid: the same each time, well formed, and safe whatever users write."""
+
+import html
+import re
+
+import pygraphviz
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphengine.render import to_dot, to_mermaid
+from graphengine.render.drawing import Line, drawing_of
+from graphengine.render.images import paint
+from tests.render.samples import GOLDEN, GRAPHS, Outline, edge, hostile, node, outline, read_xml
+
+TITLES = st.text(st.characters() | st.sampled_from(list('"\\<>&#;%`|$_*-.[](){}:\n1Nn')), max_size=30)
+JOINER = "\u2060"
+LABEL = r'"(?P<label>[^"]*)"'
+BOX = re.compile(rf"  (n\d+)([(\[{{]+){LABEL}([)\]}}]+)")
+ARROW = re.compile(rf"  (n\d+) (-->|-\.->|==>)(?:\|{LABEL}\|)? (n\d+)")
+REST = re.compile(
+    r"flowchart TD|  accTitle: [\w .,-]*|  accDescr: \d+ boxes and \d+ arrows|  class (n\d+,?)+ look\d+"
+    r"|  classDef look\d+ fill:#\w{6},stroke:#\w{6},color:#\w{6},stroke-width:[\d.]+px"
+    r"|  linkStyle [\d,]+ stroke:#\w{6},stroke-width:[\d.]+px"
+)
+BRACKETS = {("([", "])"), ("{{", "}}"), ("[", "]"), ("(", ")"), ("((", "))")}
+
+
+def read_mermaid(text: str) -> tuple[list[str], list[str]]:
+    """The labels of boxes and of arrows in a Mermaid flowchart, every line of which has to be one we know."""
+    boxes: list[str] = []
+    arrows: list[str] = []
+    for line in text.splitlines():
+        if found := BOX.fullmatch(line):
+            assert (found[2], found[4]) in BRACKETS
+            boxes.append(shown(found["label"]))
+        elif found := ARROW.fullmatch(line):
+            arrows.append(shown(found["label"] or ""))
+        else:
+            assert REST.fullmatch(line), line
+    return boxes, arrows
+
+
+def shown(label: str) -> str:
+    """What Mermaid shows of a label: markup is ours alone, entities are read once, joiners are not seen."""
+    lines = re.sub(r"</?b>", "", label).split("<br/>")
+    assert not [line for line in lines if set('<>"`|\\') & set(line)]
+    assert all(re.fullmatch(r"(\w+|\d+)", name) for line in lines for name in re.findall(r"#([^;]*);", line))
+    entities = [re.sub(r"#(\d+);", r"&#\1;", re.sub(r"#([a-z]+);", r"&\1;", line)) for line in lines]
+    return "\n".join(html.unescape(line).replace(JOINER, "") for line in entities)
+
+
+def titled(title: str) -> Outline:
+    """A graph whose every text is this one."""
+    return outline([node("a", title=title)], [edge("START", "a"), edge("a", "END", title, title)], title)
+
+
+def texts(title: str) -> tuple[list[str], list[str]]:
+    """What should be read in boxes and beside arrows."""
+    drawing = drawing_of(titled(title))
+    boxes = ["\n".join(line.text for line in box.lines) for box in drawing.boxes]
+    return boxes, ["\n".join(line.text for line in arrow.lines) for arrow in drawing.arrows]
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("ending", ["dot", "mmd"])
+def test_a_picture_is_byte_for_byte_what_it_was(name: str, ending: str) -> None:
+    """The text of a picture changes only on purpose: `python -m tests.render.samples` writes it anew."""
+    write = {"dot": to_dot, "mmd": to_mermaid}[ending]
+    golden = (GOLDEN / f"{name}.{ending}").read_bytes()
+    assert write(GRAPHS[name]()).encode() == golden
+    assert write(GRAPHS[name]()).encode() == golden
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_graphviz_reads_what_we_wrote(name: str) -> None:
+    """Every box and arrow is there, with its id and a label of its own."""
+    drawing = drawing_of(GRAPHS[name]())
+    read = pygraphviz.AGraph(string=to_dot(GRAPHS[name]()))
+    assert sorted(read.nodes()) == sorted(box.id for box in drawing.boxes)
+    assert all(read.get_node(box.id).attr["label"].startswith("<") for box in drawing.boxes)
+    arrows = [(arrow.source, arrow.target, arrow.id) for arrow in drawing.arrows]
+    assert sorted((*edge, edge.attr["id"]) for edge in read.edges()) == sorted(arrows)
+
+
+@given(TITLES)
+def test_dot_keeps_every_text_a_text(title: str) -> None:
+    """Whatever a text holds, Graphviz reads two ends, one node and two arrows, and in the labels just our markup."""
+    read = pygraphviz.AGraph(string=to_dot(titled(title)))
+    assert sorted(read.nodes()) == ["n0", "n1", "n2"]
+    assert len(read.edges()) == 2
+    label = read_xml(f"<l>{read.get_node('n1').attr['label']}</l>")
+    assert {part.tag for part in label.iter()} <= {"l", "FONT", "B", "BR"}
+    plain = "\n".join(part.text or "" for font in label.findall("FONT") for part in font.iter() if part.text)
+    assert plain.replace("\\\\", "\\") == texts(title)[0][1]
+
+
+@given(TITLES)
+def test_mermaid_keeps_every_text_a_text(title: str) -> None:
+    """Whatever a text holds, each line is one of ours and each label reads as the text."""
+    assert read_mermaid(to_mermaid(titled(title))) == texts(title)
+
+
+def test_the_worst_texts_are_painted_as_they_are() -> None:
+    """Through Graphviz and into SVG, each line of each box is there and nothing else."""
+    svg = read_xml(paint(to_dot(hostile()), "svg"))
+    spaces = {"s": "http://www.w3.org/2000/svg"}
+    groups = svg.findall(".//s:g[@class='node']", spaces)
+    painted = {group.get("id"): [text.text for text in group.findall("s:text", spaces)] for group in groups}
+    assert painted == {box.id: [line.text for line in box.lines] for box in drawing_of(hostile()).boxes}
+    assert not svg.findall(".//s:script", spaces)
+
+
+@pytest.mark.parametrize("text", ["$$x$$", "fa:fa-ban", "back\\new"])
+def test_what_mermaid_might_read_after_entities_is_broken_up(text: str) -> None:
+    """Mathematics, icons and line breaks are only text, whichever order a version reads in."""
+    made = entities_read(to_mermaid(titled(text)))
+    assert text not in made
+    assert text in made.replace(JOINER, "")
+
+
+@pytest.mark.parametrize("text", ["1. one", "2) two", "- three", "# four", "===", "> five"])
+def test_no_line_begins_like_a_list_or_a_heading(text: str) -> None:
+    """Some versions read Markdown in every label, so its signs never begin a line."""
+    labels = re.findall(r'"([^"]*)"', to_mermaid(titled(text)))
+    lines = [entities_read(re.sub("</?b>", "", line)) for label in labels for line in label.split("<br/>")]
+    assert f"{JOINER}{text}" in lines
+    assert not [line for line in lines if line.startswith(text)]
+
+
+def entities_read(text: str) -> str:
+    """The text with Mermaid's entities put back."""
+    return html.unescape(re.sub(r"#(\w+);", r"&#\1;", re.sub(r"#([a-z]+);", r"&\1;", text)))
+
+
+def test_lines_of_a_label_differ_in_weight() -> None:
+    """A title is bold in both formats, and what stands below it is not."""
+    drawing = drawing_of(titled("Title"))
+    assert drawing.boxes[1].lines == (Line("Title", "strong"), Line("a · function", "small"))
+    assert "<B>Title</B>" in to_dot(titled("Title"))
+    assert "<b>Title</b><br/>a · function" in to_mermaid(titled("Title"))
+
+
+def test_a_loop_of_two_goes_around_the_right() -> None:
+    """A way back is kept off the way there; where several lead back to one node, Graphviz places them."""
+    there_and_back = [edge("START", "a"), edge("a", "b"), edge("b", "a", "again"), edge("b", "END")]
+    assert to_dot(outline([node("a"), node("b")], there_and_back)).count('tailport="ne" headport="se"') == 1
+    several = [*there_and_back, edge("a", "c", "other"), edge("c", "a")]
+    assert "tailport" not in to_dot(outline([node(name) for name in "abc"], several))

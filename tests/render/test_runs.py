@@ -1,0 +1,151 @@
+"""Runs drawn on their graphs."""
+
+from typing import Any
+
+import pytest
+
+from graphengine import END, FAIL, START, Graph, Runner
+from graphengine.core.steps import Step
+from graphengine.render.drawing import Box, Drawing, drawing_of
+from graphengine.render.errors import RenderError
+from tests.render.samples import Article, done, edge, help_desk, node, outline, review_loop, started
+
+
+def boxes(drawing: Drawing) -> dict[str, Box]:
+    """The boxes by what stands in their first line."""
+    return {box.lines[0].text: box for box in drawing.boxes}
+
+
+def counts(drawing: Drawing) -> list[int]:
+    """How often each arrow was taken."""
+    last = [arrow.lines[-1].text if arrow.lines else "" for arrow in drawing.arrows]
+    return [int(text[1:]) if text.startswith("\N{MULTIPLICATION SIGN}") else 0 for text in last]
+
+
+LOOP = [
+    started("research"),
+    done(2, "research", "write"),
+    done(3, "write", "review"),
+    done(4, "review", "write", why="history[-1].score 3 >= 7: no; no gain: no; iterations of review 1: no; otherwise"),
+    done(5, "write", "review", 2),
+    done(6, "review", END, 2, edge="approved", why="history[-1].score 8 >= 7: yes"),
+]
+
+
+def test_a_finished_run_shows_its_way() -> None:
+    """Each arrow tells how often it was taken, each node its visits, and the caption how the run ended."""
+    drawing = drawing_of(review_loop(), LOOP)
+    assert counts(drawing) == [1, 1, 2, 0, 1, 0, 0, 1]
+    assert [arrow.tone for arrow in drawing.arrows][3:6] == ["unused", "done", "unused"]
+    assert boxes(drawing)["write"].lines[-1].text == "2 visits"
+    assert {box.tone for box in drawing.boxes} == {"done"}
+    assert drawing.caption[1].text == "run r1: finished after 5 visits: approved"
+
+
+def test_a_run_under_way_shows_where_it_stands() -> None:
+    """The node that comes next is marked; what was never reached is paler."""
+    tones = {name: box.tone for name, box in boxes(drawing_of(review_loop(), LOOP[:2])).items()}
+    assert tones == {"START": "done", "research": "done", "write": "here", "review": "unused", "END": "unused"}
+    assert boxes(drawing_of(review_loop(), LOOP[:2]))["write"].lines[-1].text == "stands here"
+
+
+def test_a_stopped_run_says_that_it_stopped() -> None:
+    """A limit or a person leaves the mark on the node that did not run."""
+    stop = {"status": "stopped", "stop": {"reason": "limit", "label": "", "explanation": "steps 1 of 1"}}
+    drawing = drawing_of(review_loop(), [*LOOP[:2], Step(3, "stopped", 3.0, data=stop)])
+    assert boxes(drawing)["write"].lines[-1].text == "stopped before this visit"
+    assert drawing.caption[1].text.endswith("stopped after 1 visit: steps 1 of 1")
+
+
+def failure(message: str) -> dict[str, Any]:
+    """What a step says of a failure that ends a run."""
+    error = {"path": "a", "kind": "ValueError", "message": message, "attempt": 1}
+    stop = {"reason": "failed", "label": "", "condition": "", "explanation": message}
+    return {"error": error, "status": "failed", "stop": stop}
+
+
+def test_a_failed_run_shows_where_and_why() -> None:
+    """The node that failed is marked and tells its error, once."""
+    steps = [*LOOP[:2], Step(3, "failed", 3.0, "", "write", 1, 1, data=failure("no <model>"))]
+    box = boxes(drawing_of(review_loop(), steps))["write"]
+    assert box.tone == "failed"
+    assert [line.text for line in box.lines[1:]] == ["agent", "writes draft", "failed here: ValueError: no", "<model>"]
+
+
+def test_retries_fallbacks_and_survived_failures_are_told() -> None:
+    """Each counts at its node, and a failure that an edge took on is an arrow that was taken."""
+    error = {"kind": "E", "message": "m"}
+    retried = Step(2, "attempt", 2.0, "", "research", 1, 1, data={"error": error, "due_at": 3.0})
+    fell = done(3, "research", "write", fallback=True, error=error)
+    survived = {
+        "to": [END],
+        "edge": "accepted unreviewed",
+        "error": error,
+        "status": "finished",
+        "stop": {"label": "x"},
+    }
+    last = Step(5, "failed", 5.0, "", "review", 1, 1, data=survived)
+    drawing = drawing_of(review_loop(), [started("research"), retried, fell, done(4, "write", "review"), last])
+    assert [line.text for line in boxes(drawing)["research"].lines[-2:]] == ["tried again once", "fell back once"]
+    assert boxes(drawing)["review"].lines[-1].text == "failed once"
+    assert counts(drawing)[3] == 1
+
+
+def test_the_value_of_a_switch_tells_its_arrow() -> None:
+    """Values that share an arrow count together; FAIL is where the run ended."""
+    spam = done(2, "sort", FAIL, edge="spam", why="kind is 'spam'", **failure("spam"))
+    drawing = drawing_of(help_desk(), [started("sort"), spam])
+    assert counts(drawing) == [1, 0, 1, 0, 0, 0]
+    assert boxes(drawing)["FAIL"].tone == "failed"
+    assert boxes(drawing)["Sort the request"].tone == "done"
+
+
+def test_equal_ways_are_told_apart_by_what_was_tried_before() -> None:
+    """Two edges with one source, target and label differ in how many conditions were looked at."""
+    ways = [edge("START", "a"), edge("a", "a", "x > 1"), edge("a", "a", "y > 1"), edge("a", "END")]
+    steps = [started("a"), done(2, "a", "a", why="x 0 > 1: no; y 2 > 1: yes"), done(3, "a", "a", 2, why="x 2 > 1: yes")]
+    assert counts(drawing_of(outline([node("a")], ways), [*steps, done(4, "a", "a", 3, why="a; b")])) == [1, 1, 2, 0]
+
+
+def test_of_many_ends_the_one_that_was_reached_is_marked() -> None:
+    """Where each node has an END of its own, only one tells that the run ended."""
+    ways = [edge("START", "a"), *(edge(name, "END") for name in "abcde"), *(edge("a", name, name) for name in "bcde")]
+    drawing = drawing_of(outline([node(name) for name in "abcde"], ways), [started("a"), done(2, "a", END)])
+    assert [box.tone for box in drawing.boxes if box.shape == "end"] == ["done", "unused", "unused", "unused", "unused"]
+
+
+def test_a_step_that_the_graph_no_longer_has_is_left_out() -> None:
+    """A run of an older form of the graph is drawn as far as it fits."""
+    drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "END")]), [started("gone")])
+    assert counts(drawing) == [0, 0]
+
+
+def test_a_run_without_steps_has_not_begun() -> None:
+    """No step at all is a picture of nothing done."""
+    drawing = drawing_of(review_loop(), [])
+    assert {box.tone for box in drawing.boxes} == {"unused"}
+    assert drawing.caption[1].text == "run: not begun"
+
+
+@pytest.mark.parametrize("steps", [LOOP[2:], [LOOP[0]._replace(data={})]])
+def test_what_is_no_run_is_refused(steps: list[Step]) -> None:
+    """Steps that do not begin at 1, or do not fold, get an error with the repair."""
+    with pytest.raises(RenderError, match="every step from seq 1"):
+        drawing_of(review_loop(), steps)
+
+
+async def test_what_the_engine_records_is_what_is_drawn() -> None:
+    """The arrows of a real run are taken as often as the engine took them."""
+    graph = Graph("drafts", Article)
+    graph.add_node("write", lambda draft: draft + "x", writes="draft", thread=False)
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END, when=lambda draft: len(draft) > 3, label="long enough")
+    graph.add_edge("write", "write", when=lambda draft: len(draft) > 2)
+    graph.add_edge("write", "write")
+    async with Runner() as runner:
+        run = runner.start(graph, Article())
+        await run.result()
+        steps = await runner.history(run.id)
+    drawing = drawing_of(graph.compile().outline, steps)
+    assert counts(drawing) == [1, 1, 1, 2]
+    assert f"run {run.id}: finished after 4 visits: long enough" in drawing.caption[1].text

@@ -1,0 +1,58 @@
+"""User text made fit to draw."""
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphengine.render.text import clean, one_line, width, wrap
+
+ANY_TEXT = st.text(st.characters(), max_size=80)
+
+
+@given(ANY_TEXT, st.integers(3, 20), st.integers(1, 5))
+def test_lines_keep_within_their_bounds(text: str, columns: int, lines: int) -> None:
+    """No line is wider than asked for, and there are no more of them."""
+    wrapped = wrap(text, columns, lines)
+    assert len(wrapped) <= lines
+    assert all(width(line) <= columns for line in wrapped)
+
+
+@given(ANY_TEXT, st.integers(3, 20))
+def test_wrapping_loses_nothing_but_blanks(text: str, columns: int) -> None:
+    """Put together again, the lines are the text without its blanks."""
+    together = "".join(wrap(text, columns, 1000))
+    assert "".join(together.split()) == "".join(clean(text).split())
+
+
+@given(ANY_TEXT)
+def test_what_has_no_picture_becomes_visible(text: str) -> None:
+    """No control character, half surrogate or reordering mark is left, and the text can be written as UTF-8."""
+    cleaned = clean(text).replace("\n", "").replace("\u200c", "").replace("\u200d", "")
+    assert not [c for c in cleaned if unicodedata.category(c) in ("Cc", "Cf", "Cs")]
+    cleaned.encode()
+
+
+def test_a_clipped_text_says_so() -> None:
+    """What does not fit ends in an ellipsis."""
+    assert wrap("one two three four five", 9, 2) == ("one two", "three fo…")
+
+
+def test_long_words_break_after_punctuation() -> None:
+    """A path too long for a line is cut between its parts."""
+    assert wrap("history[-1].review.comments[0].text", 20, 3) == ("history[-1].review.", "comments[0].text")
+
+
+def test_combining_marks_stay_with_their_letter() -> None:
+    """A cut never parts a letter and its accent."""
+    assert wrap("e\u0301" * 4, 2, 4) == ("e\u0301e\u0301", "e\u0301e\u0301")
+
+
+def test_one_line_is_one_line() -> None:
+    """Line breaks of every kind become blanks."""
+    assert one_line("a\r\nb\u2028c\x0bd") == "a b c d"
+
+
+def test_wide_characters_take_two_columns() -> None:
+    """A line of Chinese or Japanese has half as many characters."""
+    assert wrap("日本語です", 4, 5) == ("日本", "語で", "す")
