@@ -11,7 +11,6 @@ from graphengine.cli import options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphengine.cli.project import Found
     from graphengine.cli.session import Session
     from graphengine.runner import Run, Runner
 
@@ -46,6 +45,7 @@ def command(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Begin a new run behind a step of another one, which stays as it is."""
     from graphengine.cli.driving import Beginning, drive
+    from graphengine.cli.inputs import parse_pairs, update_forms_of
     from graphengine.cli.places import place_of
     from graphengine.cli.project import file_of, graph_of
     from graphengine.cli.recorded import read_run
@@ -57,8 +57,7 @@ def command(  # noqa: PLR0913 - one for each option
     place = place_of(database, file_of(reference))
     recorded = read_run(place, run_id, at)
     found = graph_of(recorded.info.graph, reference)
-    found.graph.compile()
-    update = _update(found, pairs)
+    update = parse_pairs(pairs, update_forms_of(found.graph.compile().state), "--set")
     known: dict[str, Any] = {**dict.fromkeys(Limits.__dataclass_fields__), **recorded.snapshot.limits}
     wanted = options.limits_from(limits, Limits(**known)) if limits else None
 
@@ -66,15 +65,3 @@ def command(  # noqa: PLR0913 - one for each option
         return runner.branch(found.graph, run_id, at, update=update, branch_id=branch_id, limits=wanted)
 
     return drive(Job(session, found, place, output), Beginning(begin, at))
-
-
-def _update(found: Found, pairs: tuple[str, ...]) -> dict[str, object]:
-    """The fields to write; where a reducer appends one item, the value is such an item."""
-    from graphengine.cli.inputs import forms_of, parse_pairs
-
-    fields = found.graph.compile().state.fields
-    forms = forms_of(found.graph.state)
-    for name, form in forms.items():
-        if fields[name].operation == "append" and form.item is not None:
-            forms[name] = form.item
-    return parse_pairs(pairs, forms, "--set")

@@ -66,9 +66,12 @@ async def _drive(job: Job, beginning: Beginning, stopper: Stopper) -> Ended:
         watching = asyncio.create_task(_watch(job, beginning.after, runner, run, result, stopper))
         try:
             ended = await _outcome(result)
+        except BaseException:
+            await asyncio.wait((watching,))  # it has nothing to add: the run was not begun, or not recorded
+            raise
         finally:
             stopper.over()
-            await watching
+        await watching
         store = runner.store
         info = await store.info(run.id)
         return Ended(ended, info, await load_snapshot(store, run.id, None), await store.steps(run.id))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.records import JsonValue
+    from graphengine.state import StateType
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -59,6 +60,15 @@ def forms_of(state: type[BaseModel]) -> dict[str, Form]:
     return {
         name: _form(properties.get(name, {}), definitions, info.annotation) for name, info in state.model_fields.items()
     }
+
+
+def update_forms_of(state: StateType[Any]) -> dict[str, Form]:
+    """The form of an update of each field: where a reducer appends one item, that of an item."""
+    forms = forms_of(state.model)
+    for name, form in forms.items():
+        if state.fields[name].operation == "append" and form.item is not None:
+            forms[name] = form.item
+    return forms
 
 
 def parse_pairs(pairs: Sequence[str], forms: Mapping[str, Form], option: str) -> dict[str, object]:

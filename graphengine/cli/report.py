@@ -13,7 +13,8 @@ from graphengine.cli.progress import OFFLINE, counted, is_offline, seconds, usag
 from graphengine.cli.session import Exit
 from graphengine.cli.terminal import OutputFailed, clean, one_line
 from graphengine.core.ready import limit_reached, spent
-from graphengine.document import run_document
+from graphengine.document import run_document, usage_document
+from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,8 +165,6 @@ def tell_cost(err: Channel, snapshot: Snapshot) -> None:
 
 def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> dict[str, Any]:
     """The usage of a run with every figure."""
-    from graphengine.document import usage_document
-
     return usage_document(snapshot.inherited if inherited else snapshot.usage)
 
 
@@ -215,7 +214,7 @@ def check_output(path: Path) -> None:
     """See, before any work is done, that the result can be written there.
 
     Raises:
-        OutputFailed: It cannot.
+        NoPlaceForOutput: It cannot.
     """
     folder = path.parent
     if path.is_dir():
@@ -226,7 +225,7 @@ def check_output(path: Path) -> None:
         raise NoPlaceForOutput(f"{path} cannot be written", where=f"--output {path}", repair="name another file")
 
 
-class NoPlaceForOutput(OutputFailed):
+class NoPlaceForOutput(GraphEngineError):
     """The file for the result cannot be written; found out before the run began."""
 
     code = "bad_output"

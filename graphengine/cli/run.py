@@ -68,7 +68,7 @@ def command(  # noqa: PLR0913 - one for each option
 
 def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continued: bool) -> Any:  # noqa: ANN401
     """The state, or the update of a continued one, that the inputs or the example make."""
-    from graphengine.cli.inputs import forms_of, parse_pairs, state_from
+    from graphengine.cli.inputs import forms_of, parse_pairs, state_from, update_forms_of
 
     state = found.graph.state
     if not pairs and not is_continued:
@@ -76,8 +76,9 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
         if example is not None:
             notes.append(f"input: the example of {found.file.name}; give your own with --input key=value")
             return example
-    values = parse_pairs(pairs, forms_of(state), "--input")
-    return values if is_continued else state_from(state, values)
+    if is_continued:
+        return parse_pairs(pairs, update_forms_of(found.graph.compile().state), "--input")
+    return state_from(state, parse_pairs(pairs, forms_of(state), "--input"))
 
 
 def _example(found: Found) -> object | None:

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from graphengine.cli.main import main
-from tests.cli.programs import COUNTER, Invoke
+from tests.cli.programs import COUNTER, STARTED, Invoke
 
 
 @pytest.fixture
@@ -35,3 +35,17 @@ def invoke(project: Path) -> Invoke:
         return CliRunner().invoke(main, list(words))
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    """A test that fails leaves no process behind."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()

@@ -39,7 +39,7 @@ graph.add_edge("more", "more")
 
 GATED = """
 import asyncio
-import os
+import sys
 import time
 from pathlib import Path
 from pydantic import BaseModel
@@ -54,6 +54,7 @@ class Work(BaseModel):
 def note(name: str) -> None:
     with (HERE / "log.txt").open("a") as file:
         file.write(name + "\\n")
+    print("in", name, file=sys.stderr, flush=True)
 
 async def first() -> str:
     note("first")
@@ -71,6 +72,9 @@ graph.add_node("second", second, writes="second")
 graph.add_path(START, "first", "second", END)
 """
 
+STARTED: "list[subprocess.Popen[str]]" = []
+"""What the present test has started; `conftest` ends what is left of it."""
+
 Invoke: TypeAlias = Callable[..., Result]
 
 
@@ -80,7 +84,9 @@ def start(folder: Path, *words: str, **options: Any) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PYTHONPATH": path, "FORCE_COLOR": "1", "TERM": "xterm-256color"}
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment, **options}
     command = [sys.executable, "-m", "graphengine", *words]
-    return subprocess.Popen(command, cwd=folder, text=True, **settings)
+    process = subprocess.Popen(command, cwd=folder, text=True, **settings)
+    STARTED.append(process)
+    return process
 
 
 def call(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -5,10 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.cli.programs import COUNTER, Invoke, call, document
 
-KEYS = "schema run_id graph status parent stop error waits state usage steps".split()
-STEP_KEYS = "seq path kind node visit attempt update edge targets explanation error started_at finished_at".split()
+KEYS = ["schema", "run_id", "graph", "status", "parent", "stop", "error", "waits", "state", "usage", "steps"]
+STEP_KEYS = ["seq", "path", "kind", "node", "visit", "attempt", "update", "edge", "targets", "explanation", "error", "started_at", "finished_at"]
 
 FAILING = COUNTER.replace("return n + 1", 'raise ValueError("first line\\nlast \\x1b[31mline\\x1b[0m [bold]x[/bold]")')
 
@@ -101,7 +102,9 @@ def test_bad_input_is_one_error_with_its_exit_code(
     project: Path, invoke: Invoke, words: list[str], code: str, exit_code: int
 ) -> None:
     """Each mistake gives one document under --json, one screen of text without it, and never a traceback."""
-    (project / "flows" / "wrong.py").write_text(COUNTER.replace('"counter"', '"wrong"').replace('value("n")', 'value("m")'))
+    (project / "flows" / "wrong.py").write_text(
+        COUNTER.replace('"counter"', '"wrong"').replace('value("n")', 'value("m")')
+    )
     invoke("run", "counter", "--run-id", "r")
     invoke("run", "counter", "--db", "newer.db")
     with sqlite3.connect("newer.db") as connection:
@@ -242,7 +245,7 @@ def test_check_lists_problems_and_shouts_warnings(project: Path, invoke: Invoke)
 
 
 def test_a_graph_and_a_run_are_drawn(project: Path, invoke: Invoke) -> None:
-    """render draws a graph by file or name, and a recorded run without its code."""
+    """Render draws a graph by file or name, and a recorded run without its code."""
     invoke("run", "counter", "--run-id", "r")
     assert invoke("render", "counter", "-o", "graph.mmd").exit_code == 0
     (project / "flows" / "counter.py").unlink()

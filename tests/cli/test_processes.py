@@ -6,10 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.cli.programs import COUNTER, GATED, call, document, read_until, start
 
-ENDLESS = COUNTER.replace("def more", "async def more").replace("    return n + 1", "    await asyncio.sleep(0.005)\n    return n + 1")
-ENDLESS = "import asyncio\n" + ENDLESS.replace(">= 3", ">= 100_000").replace('"more", more, writes="n", thread=False', '"more", more, writes="n"')
+ENDLESS = COUNTER.replace("def more", "async def more").replace(
+    "    return n + 1", "    await asyncio.sleep(0.005)\n    return n + 1"
+)
+ENDLESS = "import asyncio\n" + ENDLESS.replace(">= 3", ">= 100_000").replace(
+    '"more", more, writes="n", thread=False', '"more", more, writes="n"'
+)
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def test_ctrl_c_once_stops_after_the_node_in_flight(folder: Path) -> None:
     """The node in flight is finished and recorded; exit code 4, and the words that resume are shown and work."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "started  first")
-    read_until(process, "started  second")
+    read_until(process, "in second")
     process.send_signal(signal.SIGINT)
     read_until(process, "stopping after the node in flight; Ctrl-C again ends at once")
     open_gate(folder)
@@ -60,7 +65,7 @@ def test_ctrl_c_twice_ends_at_once(folder: Path, *, is_blocking: bool) -> None:
     if is_blocking:
         (folder / "blocking").touch()
     process = start(folder, "run", "gated.py", "--run-id", "r")
-    read_until(process, "started  second")
+    read_until(process, "in second")
     process.send_signal(signal.SIGINT)
     read_until(process, "stopping after the node in flight")
     process.send_signal(signal.SIGINT)
@@ -75,7 +80,7 @@ def test_ctrl_c_twice_ends_at_once(folder: Path, *, is_blocking: bool) -> None:
 def test_ctrl_c_twice_under_json_is_a_document(folder: Path) -> None:
     """Even then stdout holds one JSON document."""
     process = start(folder, "run", "gated.py", "--json")
-    read_until(process, "started  second")
+    read_until(process, "in second")
     process.send_signal(signal.SIGINT)
     read_until(process, "stopping")
     process.send_signal(signal.SIGINT)
@@ -86,7 +91,7 @@ def test_ctrl_c_twice_under_json_is_a_document(folder: Path) -> None:
 def test_a_killed_run_is_resumed_without_running_again_what_finished(folder: Path) -> None:
     """After kill -9 a resume goes on at once; the first node ran once, the one in flight runs again."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
-    read_until(process, "started  second")
+    read_until(process, "in second")
     process.kill()
     process.communicate(timeout=60)
     open_gate(folder)
@@ -98,7 +103,7 @@ def test_a_killed_run_is_resumed_without_running_again_what_finished(folder: Pat
 def test_a_run_that_another_process_drives_is_left_to_it(folder: Path) -> None:
     """Resuming it gives exit code 6 and run_is_driven; the driver goes on."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
-    read_until(process, "started  second")
+    read_until(process, "in second")
     other = call(folder, "resume", "r", "--graph", "gated.py", "--json")
     assert (other.returncode, document(other.stdout)["error"]["code"]) == (6, "run_is_driven")
     assert "done" not in other.stderr
@@ -121,7 +126,7 @@ def test_another_process_stops_a_run_and_stops_it_again(folder: Path) -> None:
 def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
     """With stdout and stderr closed by their readers, the run is finished and recorded all the same."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
-    read_until(process, "started  second")
+    read_until(process, "in second")
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
@@ -156,7 +161,9 @@ def test_a_result_that_cannot_be_written_is_an_error(folder: Path) -> None:
     assert "Traceback" not in err
 
 
-NOISY = COUNTER.replace("    return n + 1", "    print('noise')\n    os.write(1, b'more')\n    os.system('echo third')\n    return n + 1")
+NOISY = COUNTER.replace(
+    "    return n + 1", "    print('noise')\n    os.write(1, b'more')\n    os.system('echo third')\n    return n + 1"
+)
 
 
 def test_under_json_stdout_holds_one_document_whatever_nodes_print(folder: Path) -> None:
@@ -168,7 +175,9 @@ def test_under_json_stdout_holds_one_document_whatever_nodes_print(folder: Path)
         assert text in done.stderr
 
 
-ESCAPES = COUNTER.replace("text: str = ", "text: str = 'red \\x1b[31m \\x07 [bold]x[/bold] \\u202e end' or ").replace("return n + 1", "raise ValueError('\\x1b]0;title\\x07 [red]y[/red]')")
+ESCAPES = COUNTER.replace("text: str = ", "text: str = 'red \\x1b[31m \\x07 [bold]x[/bold] \\u202e end' or ").replace(
+    "return n + 1", "raise ValueError('\\x1b]0;title\\x07 [red]y[/red]')"
+)
 
 
 def test_on_a_pipe_there_are_no_control_codes(folder: Path) -> None:

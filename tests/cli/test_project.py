@@ -2,9 +2,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.programs import COUNTER, Invoke, document
 
 from graphengine.cli.project import find, find_named, load
+from tests.cli.programs import COUNTER, Invoke, document
 
 
 def failure(invoke: Invoke, *words: str) -> dict[str, str]:
@@ -57,7 +57,9 @@ def test_a_graph_imports_from_its_project(project: Path) -> None:
     (project / "parts_of_test").mkdir()
     (project / "parts_of_test" / "work.py").write_text("NAME = 'from parts'\n")
     (project / "flows" / "user.py").write_text(
-        COUNTER.replace('Graph("counter"', "Graph(NAME").replace("\nfrom typing", "\nfrom parts_of_test.work import NAME\nfrom typing", 1)
+        COUNTER.replace('Graph("counter"', "Graph(NAME").replace(
+            "\nfrom typing", "\nfrom parts_of_test.work import NAME\nfrom typing", 1
+        )
     )
     assert find("flows/user.py").graph.name == "from parts"
 
@@ -71,7 +73,7 @@ def test_a_graph_imports_from_its_project(project: Path) -> None:
         ("\nimport no_such_module_anywhere\n", "graph_file_broken", "no_such_module_anywhere", "broken.py:2"),
         ("\n\nraise SystemExit(3)\n", "graph_file_broken", "ends the program", "broken.py:3"),
         ("1 / 0\n", "graph_file_broken", "ZeroDivisionError", "broken.py:1"),
-        (COUNTER + "graph.add_path('more')\n", "graph_file_broken", "joins nothing", "broken.py"),
+        (COUNTER + "graph.add_path('more')\n", "graph_file_broken", "joins nothing", "broken.py:23"),
     ],
 )
 def test_a_file_that_gives_no_graph_is_one_clear_error(

@@ -58,13 +58,34 @@ def test_a_run_cut_off_anywhere_comes_to_the_same_end(scene: Case, data: st.Data
     parent = whole.session
     before = to_record(parent.snapshot)
     seq = data.draw(st.integers(1, len(parent.log)), "seq")
-    for cut in (whole.fork(parent.at(seq)), whole.fork(parent.at(seq))):
-        if cut.session.snapshot.status == "running":
-            cut.session.resume()
+    for cut in (resumed_at(whole, seq), branched_at(whole, seq)):
         cut.to_the_end()
         same_end(cut, whole)
     assert to_record(parent.snapshot) == before
     parent.check_log()
+
+
+def resumed_at(whole: Drive, seq: int) -> Drive:
+    """The same run, cut off behind a step and gone on with."""
+    cut = whole.fork(whole.session.at(seq), seq)
+    if cut.session.snapshot.status == "running":
+        cut.session.resume()
+    return cut
+
+
+def branched_at(whole: Drive, seq: int) -> Drive:
+    """A branch of it behind that step, or before its end if it ended there for good."""
+    at = whole.session.at(seq)
+    if at.snapshot.status == "finished":
+        return branched_at(whole, seq - 1) if seq > 1 else whole
+    cut = whole.fork(at, seq)
+    if at.snapshot.status != "running" and cut.resumed == len(cut.resumes):
+        return cut  # it ended there, and nobody goes on
+    again = at.snapshot.status != "running"
+    limits = cut.resumes[cut.resumed] if again else None
+    cut.session = whole.session.branch(seq, limits=limits, now=cut.session.now)
+    cut.resumed += limits is not None
+    return cut
 
 
 def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from copy import deepcopy
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Replace
 from graphengine.core.snapshot import from_record, to_record
 from graphengine.errors import InputError
-from tests.support.kinds import VALUES, Everything, Spot, either, tidy
+from tests.support.kinds import VALUES, Everything, Spot, joined, neat
 from tests.support.session import Session
 from tests.support.spec import work
 
@@ -26,10 +27,10 @@ REDUCED = {
     "total": lambda old, new: old + new,
     "money": lambda old, new: old + new,
     "latest": max,
-    "union": either,
+    "union": joined,
     "maybe_log": lambda old, new: [*(old or []), new],
     "strict_log": lambda old, new: [*old, new],
-    "tidy": lambda _, new: tidy(new),
+    "tidy": lambda _, new: neat(new),
     "even": lambda _, new: [item for item in new if item % 2 == 0],
 }
 
@@ -54,7 +55,7 @@ def test_a_value_of_every_kind_comes_back_equal(updates: list[dict[str, Any]], d
     """What is written is seen again, equal and of the same type: at once, after a crash, and read from JSON."""
     session = Session(GRAPH, mirror=True)
     session.start()
-    expected = {name: session.view().get(name) for name in VALUES}
+    expected = {name: deepcopy(session.view().get(name)) for name in VALUES}
     for update in updates:
         step = session.finish(update)
         if step.data.get("error"):
@@ -133,11 +134,22 @@ def test_a_snapshot_that_was_stored_goes_on_alone(updates: list[dict[str, Any]])
         ("choice", "b"),
         ("capped", [1, 2, 3, 4, 5]),
         ("fixed", (1, "")),
-        ("spot", {"y": 1, "xPosition": "left"}),
+        pytest.param(
+            "spot",
+            {"xPosition": "left"},
+            id="a nested alias",
+            marks=pytest.mark.xfail(strict=True, reason="D31: what is said under a nested alias is dropped"),
+        ),
+        ("spot", {"x": "left"}),
         ("table", None),
         ("days", None),
         ("log", None),
-        ("number", 10**5000),
+        pytest.param(
+            "number",
+            10**5000,
+            id="a number too long for JSON",
+            marks=pytest.mark.xfail(strict=True, reason="D32: the message's repr raises, so the kind is ValueError"),
+        ),
     ],
 )
 def test_what_cannot_be_recorded_fails_its_node(name: str, value: object) -> None:

@@ -41,9 +41,9 @@ class Drive:
         drive.keep(drive.session.start(dict(case.state), case.limits[0]))
         return drive
 
-    def fork(self, session: Session) -> Drive:
-        """Go on from where another session of the same run stands."""
-        used, resumed, now = self.places[session.snapshot.seq]
+    def fork(self, session: Session, seq: int) -> Drive:
+        """Go on with a session of the same run that stands behind a step."""
+        used, resumed, now = self.places[seq]
         session.now = now
         return Drive(self.spec, session, self.script, self.resumes, used, resumed)
 

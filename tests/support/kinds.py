@@ -84,12 +84,12 @@ class Point(NamedTuple):
     y: float
 
 
-def tidy(text: str) -> str:
+def neat(text: str) -> str:
     """A validator in an annotation."""
     return text.strip().lower()
 
 
-def either(old: frozenset[int], new: frozenset[int]) -> frozenset[int]:
+def joined(old: frozenset[int], new: frozenset[int]) -> frozenset[int]:
     """A reducer of our own."""
     return old | new
 
@@ -131,7 +131,7 @@ class Everything(BaseModel):
     by_key: dict[uuid.UUID, set[int]] = {}
     anything: JsonValue = None
     capped: Annotated[list[int], Field(max_length=4)] = []
-    tidy: Annotated[str, AfterValidator(tidy)] = ""
+    tidy: Annotated[str, AfterValidator(neat)] = ""
     even: list[int] = []
     stamp: dt.datetime = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     aliased: list[Spot] = Field([], alias="withAnAlias")
@@ -141,7 +141,7 @@ class Everything(BaseModel):
     total: Annotated[float, add] = 0.0
     money: Annotated[Decimal, add] = Decimal(0)
     latest: Annotated[dt.datetime, maximum] = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    union: Annotated[frozenset[int], either] = frozenset()
+    union: Annotated[frozenset[int], joined] = frozenset()
     maybe_log: Annotated[list[bytes] | None, append] = None
     strict_log: Annotated[list[int], append, Field(max_length=6)] = []
 

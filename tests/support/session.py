@@ -194,14 +194,19 @@ class Session:
         )
 
     def branch(
-        self, seq: int, update: Mapping[str, object] | None = None, limits: Mapping[str, float | None] | None = None
+        self,
+        seq: int,
+        update: Mapping[str, object] | None = None,
+        limits: Mapping[str, float | None] | None = None,
+        now: float | None = None,
     ) -> Session:
         """A child of this run behind a step, begun with an update."""
         child = self.at(seq)
+        child.now = self.now if now is None else now
         wanted = child.snapshot.limits if limits is None else limits
         updates: Sequence[tuple[str, object]] = list((update or {}).items())
         fingerprint = self.plan.fingerprint
-        child.send(BranchedOff(self.now, child.run_id, self.run_id, seq, updates, fingerprint, dict(wanted)))
+        child.send(BranchedOff(child.now, child.run_id, self.run_id, seq, updates, fingerprint, dict(wanted)))
         return child
 
     def _fold(self, seq: int) -> Snapshot:
