@@ -85,31 +85,25 @@ class Binder:
             if name not in names and name not in roots:
                 self.report("unknown_input", where, f"{body.name} has no parameter {name!r}", did_you_mean(name, names))
         bound = [self._argument(p, inputs, where) for p in body.parameters]
-        arguments = [a for a in bound if a is not None]
-        fields: list[tuple[str, str]] = []
-        rest: list[Argument] = []
-        for argument in arguments:
-            path = argument.reading.path if argument.reading is not None else None
-            if path is not None and not path.parts and not argument.required:
-                fields.append((argument.name, path.root))
-            else:
-                rest.append(argument)
-        parts = tuple(a.name for a in arguments if a.reading is not None and a.reading.is_part)
-        return Call(body, tuple(fields), tuple(rest), self._watched(body, arguments), parts)
+        arguments = [a for a in bound if isinstance(a, Argument)]
+        extras = tuple(name for name in bound if isinstance(name, str))
+        fields = [(a.name, a.reading.path.root) for a in arguments if _is_quick(a) and a.reading.path is not None]
+        rest = [a for a in arguments if not _is_quick(a)]
+        parts = tuple(a.name for a in arguments if a.reading.is_part)
+        watched = self._watched(body, arguments, extras)
+        return Call(body, body.call, body.thread, tuple(fields), tuple(rest), extras, watched, parts)
 
-    def _watched(self, body: Body, arguments: Sequence[Argument]) -> tuple[str, ...]:
-        if any(a.extra == "state" for a in arguments):
+    def _watched(self, body: Body, arguments: Sequence[Argument], extras: Sequence[str]) -> tuple[str, ...]:
+        if "state" in extras:
             names = set(self.state.fields)
         else:
-            whole = [
-                a.reading for a in arguments if a.reading is not None and not (a.reading.path and a.reading.path.parts)
-            ]
-            names = {root for reading in whole for root in reading.roots}
+            names = {root for a in arguments if not a.reading.is_part for root in a.reading.roots}
         if body.kind == "pass":
             return ()
         return tuple(sorted(n for n in names if n in self.state.fields and not self.state.fields[n].immutable))
 
-    def _argument(self, parameter: Parameter, inputs: Mapping[str, object], where: str) -> Argument | None:
+    def _argument(self, parameter: Parameter, inputs: Mapping[str, object], where: str) -> Argument | str | None:
+        """Where a parameter's value comes from; its own name if the runner gives it, None if nothing does."""
         name = parameter.name
         source = self._source(name, inputs)
         if source is not None:
@@ -117,9 +111,9 @@ class Binder:
             if reading is None:
                 return None
             self._agrees(parameter, reading, where)
-            return Argument(name, reading, required=not parameter.allows_none and self._may_be_none(reading))
+            return Argument(name, reading, not parameter.allows_none and self._may_be_none(reading))
         if name in ("ctx", "error", "state") or name in self.resources:
-            return Argument(name, None, extra=name, required=False)
+            return name
         if parameter.default is not NO_DEFAULT:
             known = [*self.state.fields, *self.resources]
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
@@ -271,6 +265,12 @@ class Binder:
         if not fits(members(call.body.returns), annotation):
             message = f"{call.body.name} returns {type_name(call.body.returns)}, but {target.field} takes "
             self.report("type_disagrees", where, message + type_name(annotation), "write it to a field of its type")
+
+
+def _is_quick(argument: Argument) -> bool:
+    """Whether it is a whole field, and None is as good as any value."""
+    path = argument.reading.path
+    return path is not None and not path.parts and not argument.required
 
 
 def _nothing() -> None:

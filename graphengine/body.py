@@ -50,8 +50,9 @@ class Body(Protocol):
         """Whether it blocks."""
         ...
 
-    def call(self, **values: object) -> object:
-        """Do it; the result may be awaitable."""
+    @property
+    def call(self) -> Callable[..., object]:
+        """What does it, given the parameters by name; the result may be awaitable."""
         ...
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
@@ -96,9 +97,10 @@ class FunctionBody:
         """The annotation of its result."""
         return self.injected.returns
 
-    def call(self, **values: object) -> object:
-        """Call the function."""
-        return self.injected.function(**values)
+    @property
+    def call(self) -> Callable[..., object]:
+        """The function."""
+        return self.injected.function
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Parameters that cannot be injected."""

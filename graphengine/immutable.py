@@ -1,4 +1,4 @@
-"""Which types have values that cannot be changed in place, so that nobody needs to watch them."""
+"""What a type tells of its values: whether they can be changed in place, and whether JSON gives them back."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import decimal
 import enum
 import types
 import uuid
+from collections.abc import Mapping
 from typing import Final, Literal, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretBytes, SecretStr
 
 from graphengine.paths import members
 
@@ -51,3 +52,20 @@ def _immutable(member: object, seen: tuple[object, ...]) -> bool:
         fields = [field.annotation for field in origin.model_fields.values()]
         return frozen and all(_immutable(m, (*seen, member)) for f in fields for m in members(f))
     return issubclass(origin, _ATOMS) and not dataclasses.is_dataclass(origin)
+
+
+def unrecordable(annotation: object) -> str:
+    """The first type in an annotation that JSON writes but cannot give back; "" if there is none."""
+    for member in members(annotation):
+        origin = get_origin(member) or member
+        inner = [arg for arg in get_args(member) if arg is not Ellipsis and get_origin(member) is not Literal]
+        if isinstance(origin, type) and issubclass(origin, (SecretStr, SecretBytes)):
+            return origin.__name__
+        if isinstance(origin, type) and issubclass(origin, Mapping) and inner:
+            keys = [get_origin(key) or key for key in members(inner[0])]
+            if any(isinstance(key, type) and issubclass(key, (tuple, frozenset, BaseModel)) for key in keys):
+                return f"a dict with keys of type {inner[0]}"
+        found = next((text for text in map(unrecordable, inner) if text), "")
+        if found:
+            return found
+    return ""

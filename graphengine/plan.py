@@ -34,12 +34,11 @@ MISSING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """Where a parameter's value comes from: the view, or by name from what the runner gives."""
+    """A parameter that the state gives a value, and where that lies; `required` if it does not allow None."""
 
     name: str
-    reading: Reading | None
-    extra: str = ""
-    required: bool = False
+    reading: Reading
+    required: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +46,37 @@ class Call:
     """A body with its arguments bound.
 
     Attributes:
+        function: The body's call.
+        thread: Whether the body blocks.
         fields: (parameter, field) pairs that are whole fields and may be None: the quick ones.
-        arguments: The others.
+        arguments: The others that the state gives.
+        extras: Those that the runner gives: `ctx`, `error`, `state`, resources.
         watched: Fields read whole whose values could be changed in place.
         parts: Parameters that get a part of a field, which could be changed in place too.
     """
 
     body: Body
+    function: Callable[..., object]
+    thread: bool
     fields: tuple[tuple[str, str], ...]
     arguments: tuple[Argument, ...]
+    extras: tuple[str, ...]
     watched: tuple[str, ...]
     parts: tuple[str, ...] = ()
 
-    def values(self, view: View, extra: Callable[[str], object]) -> dict[str, object]:
-        """The arguments of this visit.
+    def values(self, view: View) -> dict[str, object]:
+        """The arguments of this visit that the state gives.
 
         Raises:
             MissingInput: A parameter that does not allow None would get it.
         """
-        get = view.get
-        values = {name: get(field) for name, field in self.fields}
+        values: dict[str, object] = {}
+        for name, field in self.fields:
+            values[name] = view.before(field)
         for argument in self.arguments:
-            reading = argument.reading
-            value = reading.read(view) if reading is not None else extra(argument.extra)
+            value = argument.reading.read(view)
             if value is None and argument.required:
-                place = reading.text if reading is not None else argument.extra
+                place = argument.reading.text
                 raise MissingInput(
                     f"{argument.name} is None",
                     where=f"{self.body.name}({argument.name}) from {place}",
@@ -113,8 +118,9 @@ class Writer:
         Raises:
             InvalidUpdate: The result does not have the promised shape.
         """
-        if self.whole is not None:
-            return [self.whole.update(result)]
+        whole = self.whole
+        if whole is not None:
+            return [(whole.field, result) if whole.key is None else whole.update(result)]
         if self.keys is not None:
             return self._by_keys(result, node)
         return [target.update(self._part(result, source, view)) for target, source in self.parts]

@@ -13,9 +13,18 @@ import math
 import warnings
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    ValidationError,
+    WrapValidator,
+    create_model,
+)
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
@@ -35,6 +44,12 @@ S = TypeVar("S", bound=BaseModel)
 
 _PLAIN: Final = (int, str, bool, float)
 _MOST_BITS: Final = 10_000  # of an int; JSON readers refuse numbers of more than some 4,300 digits
+_VALIDATORS: Final[dict[str, Callable[..., object]]] = {
+    "before": BeforeValidator,
+    "after": AfterValidator,
+    "wrap": WrapValidator,
+    "plain": PlainValidator,
+}
 _SHOWN: Final = 120  # characters of a value in a message
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
 
@@ -57,6 +72,14 @@ class Change(NamedTuple):
 NO_CHANGE: Final = Change((), ())
 
 
+class Initial(NamedTuple):
+    """What a run begins with: records and typed values of every field, and the names of those that somebody set."""
+
+    values: dict[str, JsonValue]
+    typed: dict[str, object]
+    given: Sequence[str]
+
+
 @dataclass(slots=True)
 class FieldType:
     """One field of a state: its type, reducer, validation, record and digest.
@@ -64,7 +87,10 @@ class FieldType:
     Attributes:
         plain: `int`, `str`, `bool` or `float` where values of exactly this type need no validation; else None.
         scalar: Whether all its values are plain (or None), so that they are their own record.
-        own: Whether the state has a validator or serialiser of its own for it.
+        single: A model of this field alone, without the state's validators for it.
+        checked: The same with the state's validators for it.
+        own: Whether the state has a validator of its own for it.
+        dumped: Whether the state has a serialiser of its own for it.
         constrained: Whether the field as a whole has rules beyond its items' (a length, a validator).
         immutable: Whether its values cannot be changed in place.
     """
@@ -75,7 +101,9 @@ class FieldType:
     single: type[BaseModel]
     plain: type | None
     scalar: bool
+    checked: type[BaseModel]
     own: bool
+    dumped: bool
     reducer: Callable[[Any, Any], object] | None
     operation: str | None
     constrained: bool
@@ -90,7 +118,7 @@ class FieldType:
         try:
             if self.own:
                 return self._assigned(value, view)
-            made = self.single.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=False)
+            made = self.single.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
         except ValidationError as error:
             raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
         return made.__dict__[self.name]
@@ -201,7 +229,7 @@ class FieldType:
         return ("put", self.name, key, item), typed
 
     def _dump(self, value: object) -> bytes:
-        if self.own:
+        if self.dumped:
             whole = self.model.model_construct(None, **{self.name: value})
             only = {self.name}
             return self.model.__pydantic_serializer__.to_json(whole, include=only, by_alias=False, round_trip=True)
@@ -210,14 +238,24 @@ class FieldType:
 
     def _assigned(self, value: object, view: View) -> object:
         """The value after the state's own validators, which may look at the other fields."""
-        draft = self.model.model_construct(None, **view.beside(self.name))
-        self.model.__pydantic_validator__.validate_assignment(draft, self.name, value)
-        return draft.__dict__[self.name]
+        draft = self.checked.model_construct()
+        vars(draft).update(view.beside(self.name))
+        self.checked.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
+        return vars(draft)[self.name]
 
     def _load(self, body: bytes, view: View) -> object:
-        if self.own:
+        """The value that a record holds.
+
+        The state's own validators have their say on updates, not on what was recorded: one that was tightened since
+        must not make history unreadable. Only a value that cannot be read without them (a validator that makes the
+        type from what a serialiser wrote) goes through them.
+        """
+        try:
+            made = self.single.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+        except ValidationError:
+            if not self.own:
+                raise
             return self._assigned(from_json(body)[self.name], view)
-        made = self.single.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
         return made.__dict__[self.name]
 
     def _expected(self) -> str:
@@ -238,12 +276,11 @@ class StateType(Generic[S]):
         made = cls(model)
         decorators = model.__pydantic_decorators__
         made.whole = bool(decorators.model_validators or decorators.root_validators)
-        own = _own_fields(model)
         for name, info in model.model_fields.items():
-            made.fields[name] = _field_type(model, name, info, own=name in own or "*" in own)
+            made.fields[name] = _field_type(model, name, info)
         return made
 
-    def initial(self, given: S | Mapping[str, object], where: str) -> tuple[dict[str, JsonValue], dict[str, object]]:
+    def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
         """Records and typed values of every field for a state that a user gave.
 
         Raises:
@@ -264,7 +301,8 @@ class StateType(Generic[S]):
                 where=where,
                 repair="give values that JSON can carry and that validate again when read",
             )
-        return from_json(body), {name: back.__dict__[name] for name in self.fields}
+        typed = {name: back.__dict__[name] for name in self.fields}
+        return Initial(from_json(body), typed, sorted(instance.model_fields_set & set(self.fields)))
 
     def _validated(self, given: object, where: str) -> S:
         if isinstance(given, BaseModel):
@@ -300,14 +338,15 @@ class StateType(Generic[S]):
         for name, value in updates:
             field = self.fields[name]
             if type(value) is field.plain and field.reducer is None and is_plain(value):
-                op: Op = ("set", name, value)
-                new: object = value
+                ops.append(("set", name, value))
+                typed.append(value)
+                view.set_new(name, value)
             else:
                 op, new = field.reduce(view, value)
-            ops.append(op)
-            typed.append(new)
-            lay_over(view, op, new)
-        return Change(ops, typed)
+                ops.append(op)
+                typed.append(new)
+                lay_over(view, op, new)
+        return Change(tuple(ops), tuple(typed))
 
     def _apply_whole(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
         before = {name: view.get(name) for name in self.fields}
@@ -329,7 +368,7 @@ class StateType(Generic[S]):
                 ops.append(_as_append(field, record, new, before[name]) or ("set", name, record))
                 typed.append(new[-1] if ops[-1][0] == "append" else new)  # type: ignore[index]
                 view.set_new(name, new)
-        return Change(ops, typed)
+        return Change(tuple(ops), tuple(typed))
 
     def rebuild(self, records: Mapping[str, JsonValue]) -> S:
         """A fresh instance made from records, validated where they still fit, as they are where they do not."""
@@ -404,7 +443,10 @@ def type_name(annotation: object) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a __repr__ of the user's, or a number of too many digits
+        text = f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
@@ -414,31 +456,37 @@ def _why(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _own_fields(model: type[BaseModel]) -> set[str]:
-    decorators = model.__pydantic_decorators__
-    found: set[str] = set()
-    for group in (decorators.field_validators, decorators.field_serializers, decorators.validators):
-        for decorator in group.values():
-            found.update(decorator.info.fields)
-    return found
-
-
 def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
     """The reducers in a field's annotation: its plain functions."""
     return [item for item in info.metadata if inspect.isroutine(item)]
 
 
-def _field_type(model: type[BaseModel], name: str, info: FieldInfo, *, own: bool) -> FieldType:
-    reducers = reducers_of(info)
-    others = [item for item in info.metadata if not inspect.isroutine(item)]
+def _single(model: type[BaseModel], name: str, info: FieldInfo, annotation: object) -> type[BaseModel]:
+    """A model of one field alone, with the state's configuration."""
     config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a field may shadow a name of BaseModel; the user's own model warned already
-        single = create_model(f"{model.__name__}.{name}", __config__=config, **{name: (info.annotation, info)})  # type: ignore[call-overload]
+        return create_model(f"{model.__name__}.{name}", __config__=config, **{name: (annotation, info)})  # type: ignore[call-overload,no-any-return]
+
+
+def _field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
+    reducers = reducers_of(info)
+    others = [item for item in info.metadata if not inspect.isroutine(item)]
+    decorators = model.__pydantic_decorators__
+    validators = [v for v in decorators.field_validators.values() if name in v.info.fields or "*" in v.info.fields]
+    serializers = [v for v in decorators.field_serializers.values() if name in v.info.fields or "*" in v.info.fields]
+    own, dumped = bool(validators), bool(serializers)
+    annotation: Any = info.annotation
+    single = checked = _single(model, name, info, annotation)
+    if own:
+        for validator in validators:
+            annotation = Annotated[annotation, _VALIDATORS[validator.info.mode](validator.func)]
+        checked = _single(model, name, info, annotation)
     reducer = reducers[0] if reducers else None
     annotation = info.annotation
+    plain = not others and not own and not dumped
     transforms = any(key.startswith("str_") for key in model.model_config) or "strict" in model.model_config
-    simple = annotation in _PLAIN and not others and not own and not transforms
+    simple = annotation in _PLAIN and plain and not transforms
     operation = OPERATIONS.get(reducer) if reducer else None
     kinds = [getattr(m, "__origin__", m) for m in members(annotation)]
     if operation and sum(kind in _CONTAINERS[operation] for kind in kinds) != 1:
@@ -448,11 +496,13 @@ def _field_type(model: type[BaseModel], name: str, info: FieldInfo, *, own: bool
         info=info,
         model=model,
         single=single,
-        plain=annotation if simple else None,  # type: ignore[arg-type]
-        scalar=not others and not own and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
+        plain=annotation if simple else None,
+        scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
+        checked=checked,
         own=own,
+        dumped=dumped,
         reducer=reducer,
         operation=operation,
-        constrained=own or bool(others),
+        constrained=own or dumped or bool(others),
         immutable=is_immutable(annotation),
     )

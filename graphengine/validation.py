@@ -32,6 +32,7 @@ from graphengine.conditions import (
 from graphengine.errors import CompileError, DefinitionError, Problem
 from graphengine.failure import Failure
 from graphengine.graph import END, FAIL, START, Edge, Graph, Switch
+from graphengine.immutable import unrecordable
 from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, NodePlan, Plan, SwitchWay, Way, Writer
 from graphengine.reducers import append
@@ -160,6 +161,9 @@ class _Compiler:
             self.report(
                 "not_recordable", where, "it is excluded from JSON, so a resumed run would lose it", "keep it in"
             )
+        lost = unrecordable(info.annotation)
+        if lost:
+            self.report("not_recordable", where, f"{lost} does not come back from JSON", "use another type")
         try:
             single.model_json_schema(mode="serialization")
         except (PydanticInvalidForJsonSchema, PydanticUserError) as error:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphengine.state import StateType
 
 MISSING: Final = object()
+_NO_ITEMS: Final[Mapping[str, Sequence[object]]] = {}
 _NO_USAGE: Final[Mapping[str, float | None]] = {}
 
 
@@ -71,7 +72,7 @@ class View:
         self._state = state
         self._frame = frame
         self._new: dict[str, object] = {}
-        self._items: dict[str, Sequence[object]] = {}
+        self._items: Mapping[str, Sequence[object]] = _NO_ITEMS
         self.node = self.completing = ""
         self.new_marks: dict[str, JsonValue] = {}
         self.usage: Mapping[str, float | None] = _NO_USAGE
@@ -120,10 +121,12 @@ class View:
 
         The last item of a list that this step appends to is found without joining the list.
         """
+        if not path.parts:
+            return self.get(path.root)
         items = self._items.get(path.root)
-        if items and path.parts and path.parts[0] == ("item", -1) and path.root not in self._new:
+        if items and path.parts[0] == ("item", -1) and path.root not in self._new:
             return walk(items[-1], path.parts[1:])
-        return path.walk(self.get(path.root))
+        return walk(self.get(path.root), path.parts)
 
     def length(self, path: Path) -> int | None:
         """The length of what lies at a path, None where it has none."""
@@ -135,7 +138,8 @@ class View:
 
     def set_new(self, name: str, value: object) -> None:
         """Lay a new value over a field."""
-        self._items.pop(name, None)
+        if name in self._items:
+            self._items = {other: items for other, items in self._items.items() if other != name}
         self._new[name] = value
 
     def add_items(self, name: str, items: Sequence[object]) -> None:
@@ -143,7 +147,7 @@ class View:
         if name in self._new:
             self._new[name] = [*(self._new[name] or ()), *items]  # type: ignore[misc]
         else:
-            self._items[name] = [*self._items.get(name, ()), *items]
+            self._items = {**self._items, name: [*self._items.get(name, ()), *items]}
 
     def beside(self, name: str) -> dict[str, Any]:
         """The other fields, for a validator of this one that looks at them.

@@ -191,15 +191,10 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
     name = limit_reached(snapshot).partition(" ")[0]
     if name not in snapshot.limits:
         return []
-    higher = 2 * max(spent(snapshot, name), snapshot.limits[name] or 0)
-    return (
-        ["--limit", f"{name}={higher or 1:g}"]
-        if snapshot.usage.get(name, 0) is not None
-        else [
-            "--limit",
-            f"{name}=none",
-        ]
-    )
+    if snapshot.usage.get(name, 0) is None:  # a price is not known, so no other number helps
+        return ["--limit", f"{name}=none"]
+    higher = 2 * max(spent(snapshot, name), snapshot.limits[name] or 0) or 1
+    return ["--limit", f"{name}={higher:.0f}" if name in ("steps", "tokens") else f"{name}={higher:g}"]
 
 
 def _print_output(out: Channel, output: object, *, is_kept: bool) -> None:

@@ -46,11 +46,14 @@ from graphengine.view import View
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from graphengine.conditions import Tracker
+    from graphengine.conditions import Condition, Tracker
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Snapshot
-    from graphengine.plan import NodePlan, Plan, Way
+    from graphengine.plan import NodePlan, Plan, SwitchWay, Way
     from graphengine.records import JsonValue, Op
+    from graphengine.state import Change
+
+_OTHERWISE: Final = (True, "otherwise")
 
 
 class StaleEvent(Exception):
@@ -84,7 +87,7 @@ def _begun(plan: Plan[Any], snapshot: Snapshot, event: Begun) -> Step:  # noqa: 
     }
     if event.after:
         data["after"] = event.after
-    data.update(_taken(plan, view, plan.start, START))
+    data.update(_taken(plan, view, plan.start, ROOT))
     update = [("set", name, value) for name, value in event.values.items()]
     return Step(1, "started", event.now, update=update, data=data, typed=[event.typed[op[1]] for op in update])
 
@@ -96,7 +99,8 @@ def _default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Jso
     defaults: dict[str, object] = {}
     for field in plan.state.fields.values():
         required = field.info.is_required()
-        defaults[field.name] = None if required else field.info.get_default(call_default_factory=True)
+        made = None if required else field.info.get_default(call_default_factory=True, validated_data=dict(defaults))
+        defaults[field.name] = made
     view = View(plan.state, Frame(typed=defaults))
     marks = {tracker.key: _digest(tracker, view) for tracker in changes}
     return {key: digest for key, digest in marks.items() if digest}
@@ -122,13 +126,13 @@ def _node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> 
     except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         failed = NodeFailed(*event[:6], error_of(error), event.usage, event.choice, event.chance)
         return _node_failed(plan, snapshot, failed)
-    data = _spent(event)
+    more = _spent(event)
     if frame.phase == "fallback":
-        data["fallback"] = True
-        data["error"] = frame.cause
+        more = {**more, "fallback": True, "error": frame.cause}
     _facts(snapshot, view, event)
-    _track(plan, view, event.node, change.ops)
-    return _leave(plan, snapshot, event, view, change.ops, change.typed, data)
+    if plan.epochs or plan.samples:
+        _track(plan, view, event.node, change.ops)
+    return _leave(plan, snapshot, event, view, change, more)
 
 
 def _leave(  # noqa: PLR0913 - the parts of one step
@@ -136,12 +140,13 @@ def _leave(  # noqa: PLR0913 - the parts of one step
     snapshot: Snapshot,
     event: NodeFinished | NodeFailed,
     view: View,
-    ops: Sequence[Op],
-    typed: Sequence[object],
-    data: dict[str, JsonValue],
+    change: Change,
+    more: Mapping[str, JsonValue],
 ) -> Step:
     """The step of a visit that is done: with the way out, or, if there is none, without and failed."""
-    data.update(_taken(plan, view, plan.nodes[event.node].ways, _path(event), event.attempt))
+    data = _taken(plan, view, plan.nodes[event.node].ways, event.frame, event.attempt)
+    if more:
+        data = {**more, **data}
     return Step(
         snapshot.seq + 1,
         "node",
@@ -151,20 +156,20 @@ def _leave(  # noqa: PLR0913 - the parts of one step
         event.visit,
         event.attempt,
         event.began,
-        ops,
+        change.ops,
         data,
-        typed,
+        change.typed,
     )
 
 
-def _taken(plan: Plan[Any], view: View, ways: Sequence[Way], path: str, attempt: int = 1) -> dict[str, JsonValue]:
+def _taken(plan: Plan[Any], view: View, ways: Sequence[Way], frame: str, attempt: int = 1) -> dict[str, JsonValue]:
     """The way out with the marks that go with it; or, if there is none to take, why the run failed there."""
     try:
         taken = _way_out(ways, view)
-        if taken.get("status") != "failed":
+        if plan.epochs and taken.get("status") != "failed":
             _changes(plan, view)
     except NodeError as error:
-        failure = _failure(error_of(error), path, attempt)
+        failure = _failure(error_of(error), _joined(frame, view.node), attempt)
         taken = {"error": failure, **_failed_run(failure)}
     if view.new_marks:
         taken["marks"] = view.new_marks
@@ -203,8 +208,9 @@ def _fallback_value(
         text = f"the fallback does not fit: {error}; it stood in for {failure['kind']}: {failure['message']}"
         return _gone_wrong(plan, snapshot, event, {**data, "error": {**failure, "message": text}})
     _facts(snapshot, view, event)
-    _track(plan, view, event.node, change.ops)
-    return _leave(plan, snapshot, event, view, change.ops, change.typed, {**data, "fallback": True})
+    if plan.epochs or plan.samples:
+        _track(plan, view, event.node, change.ops)
+    return _leave(plan, snapshot, event, view, change, {**data, "fallback": True})
 
 
 def _gone_wrong(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, data: dict[str, JsonValue]) -> Step:
@@ -220,7 +226,8 @@ def _gone_wrong(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, data: di
         taken = _way_out(node.failure_ways, view)
     except Exception as error:  # noqa: BLE001 - user code of any kind: validators, conditions
         if not isinstance(error, NoWayOut):
-            failure = _failure(error_of(error), _path(event), event.attempt)
+            text = f"{_text(error)}; it came with {failure['kind']}: {failure['message']}"
+            failure = {**_failure(error_of(error), _path(event), event.attempt), "message": text}
         return _step(snapshot, event, "failed", {**data, "error": failure, **_failed_run(failure)})
     if taken.get("status") == "failed":
         return _step(snapshot, event, "failed", {**taken, **data})
@@ -240,7 +247,7 @@ def _node_left(plan: Plan[Any], snapshot: Snapshot, event: NodeLeft) -> Step:
     view.elapsed_seconds = snapshot.elapsed_seconds
     _sample_again(plan, view, frame)
     ways = plan.start if frame.at == START else plan.nodes[frame.at].ways
-    data = _taken(plan, view, ways, _joined(frame.id, frame.at), frame.attempt)
+    data = _taken(plan, view, ways, frame.id, frame.attempt)
     return Step(snapshot.seq + 1, "left", event.now, frame.id, frame.at, frame.visit, frame.attempt, data=data)
 
 
@@ -291,9 +298,14 @@ def _way_out(ways: Sequence[Way], view: View) -> dict[str, JsonValue]:
         NoWayOut: None holds.
     """
     said: list[str] = []
+    condition: Condition | str | None
     for way in ways:
         try:
-            found = _tried(way, view, said)
+            if isinstance(way, EdgeWay):
+                target, label, condition = way.target, way.label, way.condition
+                held, why = condition.evaluate(view) if condition is not None else _OTHERWISE
+            else:
+                held, target, label, condition, why = _case(way, view)
         except Exception as error:
             raise ConditionFailed(
                 f"{way.condition if isinstance(way, EdgeWay) else way.reading.text} raised "
@@ -301,8 +313,9 @@ def _way_out(ways: Sequence[Way], view: View) -> dict[str, JsonValue]:
                 where=f"way out of {view.node}",
                 repair="mend the function and resume; the node's work is recorded and is not done again",
             ) from error
-        if found is not None:
-            return _arrival(*found, "; ".join(said))
+        said.append(why)
+        if held:
+            return _arrival(target, label, condition, "; ".join(said))
     raise NoWayOut(
         f"no way out of {view.node} holds: {'; '.join(said)}",
         where=f"node {view.node}",
@@ -310,37 +323,30 @@ def _way_out(ways: Sequence[Way], view: View) -> dict[str, JsonValue]:
     )
 
 
-def _tried(way: Way, view: View, said: list[str]) -> tuple[str, str, str] | None:
-    """The target, label and condition of a way if it is taken; what it said is added to `said`."""
-    if isinstance(way, EdgeWay):
-        condition = way.condition
-        if condition is None:
-            said.append("otherwise")
-            return way.target, way.label, ""
-        held, why = condition.evaluate(view)
-        said.append(why)
-        return (way.target, way.label, str(condition)) if held else None
+def _case(way: SwitchWay, view: View) -> tuple[bool, str, str, str, str]:
+    """Whether a switch is taken, its target, label and condition, and what was found."""
     value = way.reading.read(view)
     target = way.cases.get(value)
     value = getattr(value, "value", value)
-    said.append(f"{way.reading.text} is {value!r}")
-    if target is None:
-        return None if way.otherwise is None else (way.otherwise, "", f"{way.reading.text} otherwise")
-    return target, str(value), f"{way.reading.text} == {value!r}"
+    why = f"{way.reading.text} is {value!r}"
+    if target is not None:
+        return True, target, str(value), f"{way.reading.text} == {value!r}", why
+    if way.otherwise is not None:
+        return True, way.otherwise, "", f"{way.reading.text} otherwise", why
+    return False, "", "", "", why
 
 
-def _arrival(target: str, label: str, condition: str, why: str) -> dict[str, JsonValue]:
-    taken: dict[str, JsonValue] = {"to": [target], "why": why}
+def _arrival(target: str, label: str, condition: Condition | str | None, why: str) -> dict[str, JsonValue]:
+    taken: dict[str, JsonValue] = {"to": (target,), "why": why}
     if label:
         taken["edge"] = label
+    if target not in (END, FAIL):
+        return taken
+    stop = {"label": label, "condition": "" if condition is None else str(condition), "explanation": why}
     if target == END:
-        stop = {"reason": "end", "label": label, "condition": condition, "explanation": why}
-        return {**taken, "status": "finished", "stop": stop}
-    if target == FAIL:
-        stop = {"reason": "failed", "label": label, "condition": condition, "explanation": why}
-        error = {"path": "", "kind": "fail", "message": label or why, "attempt": 1}
-        return {**taken, "status": "failed", "stop": stop, "error": error}
-    return taken
+        return {**taken, "status": "finished", "stop": {"reason": "end", **stop}}
+    error = {"path": "", "kind": "fail", "message": label or why, "attempt": 1}
+    return {**taken, "status": "failed", "stop": {"reason": "failed", **stop}, "error": error}
 
 
 def _frame(snapshot: Snapshot, event: NodeFinished | NodeFailed) -> Frame:
@@ -348,7 +354,9 @@ def _frame(snapshot: Snapshot, event: NodeFinished | NodeFailed) -> Frame:
     if (
         frame is None
         or frame.phase not in ("ready", "fallback")
-        or (frame.at, frame.visit, frame.attempt) != (event.node, event.visit, event.attempt)
+        or frame.at != event.node
+        or frame.visit != event.visit
+        or frame.attempt != event.attempt
     ):
         raise StaleEvent(event)
     return frame
@@ -392,6 +400,8 @@ def _take_sample(tracker: Tracker, view: View) -> None:
         view.new_marks[tracker.key] = [best, last, stale, f"{type(error).__name__}: {_text(error)}"]
         return
     if sample is None:
+        if len(view.mark(tracker.key) or ()) > 3:  # noqa: PLR2004 - the note of a failure is over
+            view.new_marks[tracker.key] = [best, last, stale] if best is not None else None
         return
     if best is None or better(sample, best, tracker):
         view.new_marks[tracker.key] = [sample, sample, 0]
@@ -463,7 +473,10 @@ def _public(failure: JsonValue) -> dict[str, Any]:
     return {name: failure[name] for name in ("path", "kind", "message", "attempt")}
 
 
-def _spent(event: NodeFinished | NodeFailed) -> dict[str, JsonValue]:
+def _spent(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
+    """What the attempt cost, and the choice it was."""
+    if not event.usage and not event.choice:
+        return EMPTY
     data: dict[str, JsonValue] = {}
     if event.usage:
         data["usage"] = dict(event.usage)

@@ -174,36 +174,29 @@ def add_usage(total: Mapping[str, float | None], spent: Mapping[str, float | Non
 
 def _apply(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> None:
     """Fold operations into a frame's records and typed values."""
-    if typed is None:
-        for op in ops:
-            _OPS[op[0]](frame, op)
-            frame.typed.pop(op[1], None)
-            frame.digests.pop(op[1], None)
-        return
-    for op, new in zip(ops, typed, strict=True):
-        _OPS[op[0]](frame, op)
-        _keep_typed(frame, op, new)
-        frame.digests.pop(op[1], None)
+    for index, op in enumerate(ops):
+        kind, name = op[0], op[1]
+        _OPS[kind](frame, op)
+        if typed is None:
+            frame.typed.pop(name, None)
+        elif kind not in _GROWING:
+            frame.typed[name] = typed[index]
+        elif name in frame.typed:
+            _grow_typed(frame, kind, name, typed[index])
+        frame.lent.discard(name)
+        frame.digests.pop(name, None)
 
 
-def _keep_typed(frame: Frame, op: Op, new: Any) -> None:  # noqa: ANN401 - a value of the user's type
-    kind, name = op[0], op[1]
+def _grow_typed(frame: Frame, kind: str, name: str, new: Any) -> None:  # noqa: ANN401 - a value of the user's type
     cache = frame.typed
     if name in frame.lent:
-        frame.lent.discard(name)
-        if name in cache:
-            cache[name] = copy(cache[name])
+        cache[name] = copy(cache[name])
     if kind == "append":
-        if name in cache:
-            _own(cache, name, list).append(new)
+        _own(cache, name, list).append(new)
     elif kind == "extend":
-        if name in cache:
-            _own(cache, name, list).extend(new)
-    elif kind in ("merge", "put"):
-        if name in cache:
-            _own(cache, name, dict).update(new)
+        _own(cache, name, list).extend(new)
     else:
-        cache[name] = new
+        _own(cache, name, dict).update(new)
 
 
 def _own(cache: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
@@ -270,6 +263,9 @@ _KINDS: Final[dict[str, Callable[[Snapshot, Step], None]]] = {
     "stopped": _stopped,
     "branched": _branched,
 }
+_GROWING: Final = frozenset(("append", "extend", "merge", "put"))
+"""Operations that add to what a field holds; the others put another value in its place."""
+
 _OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
     "set": _set,
     "append": _append,

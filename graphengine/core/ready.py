@@ -6,29 +6,32 @@ recorded, since `decide` knows no limits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graphengine.core.snapshot import CRASHES, Task
 
 if TYPE_CHECKING:
-    from graphengine.core.snapshot import Frame, Snapshot
+    from collections.abc import Mapping
+
+    from graphengine.core.snapshot import Mode, Phase, Snapshot
+
+_MODES: Final[Mapping[Phase, Mode]] = {"ready": "run", "fallback": "fallback", "leaving": "leave"}
 
 
 def ready(snapshot: Snapshot) -> list[Task]:
     """The tasks that should be running; empty when the run has ended, waits, or has reached a limit."""
     if snapshot.status != "running" or (snapshot.limits and limit_reached(snapshot)):
         return []
-    return [_task(frame) for frame in snapshot.frames.values() if frame.phase in ("ready", "fallback", "leaving")]
-
-
-def _task(frame: Frame) -> Task:
-    if frame.phase == "leaving":
-        return Task(frame.id, frame.at, frame.visit, frame.attempt, "leave", 0.0)
-    if frame.crashes >= CRASHES:
-        return Task(frame.id, frame.at, frame.visit, frame.attempt, "crash_loop", 0.0)
-    if frame.phase == "fallback":
-        return Task(frame.id, frame.at, frame.visit, frame.attempt, "fallback", frame.due)
-    return Task(frame.id, frame.at, frame.visit, frame.attempt, "run", frame.due)
+    tasks: list[Task] = []
+    for frame in snapshot.frames.values():
+        mode = _MODES.get(frame.phase)
+        if mode is None:
+            continue
+        if mode != "leave" and frame.crashes >= CRASHES:
+            mode = "crash_loop"
+        due = frame.due if mode in ("run", "fallback") else 0.0
+        tasks.append(Task(frame.id, frame.at, frame.visit, frame.attempt, mode, due))
+    return tasks
 
 
 def limit_reached(snapshot: Snapshot) -> str:

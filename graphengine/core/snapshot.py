@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
 
 Phase: TypeAlias = Literal["ready", "fallback", "leaving", "failed", "ended"]
+Mode: TypeAlias = Literal["run", "fallback", "leave", "crash_loop"]
 RunStatus: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
 
 ROOT: Final = ""
@@ -121,7 +122,7 @@ class Task(NamedTuple):
     node: str
     visit: int
     attempt: int
-    mode: Literal["run", "fallback", "leave", "crash_loop"]
+    mode: Mode
     due: float
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,38 +15,56 @@ if TYPE_CHECKING:
 _USAGE = ("calls", "offline_calls", "input_tokens", "output_tokens")
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the contexts of a run have in common."""
+
+    run_id: str
+    models: Mapping[str, Model]
+    now: Callable[[], float]
+    emit: Callable[[str, object], None]
+
+
 class Context:
     """One attempt of one visit of a node; declare a parameter `ctx: Context` to get it.
 
     Attributes:
-        run_id: The run.
-        node: The node's name.
-        path: Its place in the run, as `article/review`.
-        visit: Which visit of the node this is, from 1.
-        attempt: Which attempt of the visit, from 1.
         usage: What models did in this attempt so far.
     """
 
-    __slots__ = ("_clock", "_emit", "_models", "_random", "attempt", "node", "path", "run_id", "usage", "visit")
+    __slots__ = ("_random", "_surroundings", "_task", "usage")
 
-    def __init__(
-        self,
-        run_id: str,
-        task: Task,
-        models: Mapping[str, Model],
-        clock: Callable[[], float],
-        emit: Callable[[str, object], None],
-    ) -> None:
-        self.run_id = run_id
-        self.node = task.node
-        self.path = f"{task.frame}/{task.node}" if task.frame else task.node
-        self.visit = task.visit
-        self.attempt = task.attempt
+    def __init__(self, task: Task, surroundings: Surroundings) -> None:
         self.usage: dict[str, float | None] | None = None
-        self._models = models
-        self._clock = clock
-        self._emit = emit
+        self._task = task
+        self._surroundings = surroundings
         self._random: random.Random | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        return self._surroundings.run_id
+
+    @property
+    def node(self) -> str:
+        """The node's name."""
+        return self._task.node
+
+    @property
+    def path(self) -> str:
+        """The node's place in the run, as `article/review`."""
+        task = self._task
+        return f"{task.frame}/{task.node}" if task.frame else task.node
+
+    @property
+    def visit(self) -> int:
+        """Which visit of the node this is, from 1."""
+        return self._task.visit
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt of the visit this is, from 1."""
+        return self._task.attempt
 
     @property
     def idempotency_key(self) -> str:
@@ -61,15 +80,15 @@ class Context:
 
     def now(self) -> float:
         """The time, epoch seconds."""
-        return self._clock()
+        return self._surroundings.now()
 
     def emit(self, data: object) -> None:
         """Show something to whoever watches the run live; it is not recorded."""
-        self._emit(self.path, data)
+        self._surroundings.emit(self.path, data)
 
     def model_for(self, agent: str) -> Model | None:
         """The model that the run wants this agent to use, None for the agent's own."""
-        return self._models.get(agent)
+        return self._surroundings.models.get(agent)
 
     def paid(self, response: Response) -> None:
         """Count what a model's answer cost."""

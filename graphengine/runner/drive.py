@@ -67,7 +67,7 @@ class Driver:
         Raises:
             StoreError: A step could not be recorded; the run can be resumed from what was.
         """
-        snapshot, run = self.snapshot, self._run
+        plan, snapshot, run, record = self.plan, self.snapshot, self._run, self._record
         while not self._stop.is_set():
             waiting = ready(snapshot)
             if not waiting:
@@ -78,10 +78,9 @@ class Driver:
             if run.watchers:
                 self.show(NodeBegan(task.node, task.node, task.visit, task.attempt, self._clock.now()))
             event = await tasks.run(task)
-            step = self.decide(event)
-            pending = self._store.append(
-                Append(snapshot.run_id, self.fence, (step,), snapshot.status, (), self._record)
-            )
+            step = decide(plan, snapshot, event)
+            evolve(snapshot, step)
+            pending = self._store.append(Append(snapshot.run_id, self.fence, (step,), snapshot.status, (), record))
             if pending is not None:
                 await pending
             elif step.at - self._turn > _TURN_SECONDS:

@@ -12,6 +12,7 @@ import contextvars
 import functools
 import inspect
 import random
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.scope import CURRENT
@@ -20,7 +21,7 @@ from graphengine.core.decide import error_of
 from graphengine.core.events import NodeFailed, NodeFinished, NodeLeft
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.failure import Failure
-from graphengine.runner.context import Context
+from graphengine.runner.context import Context, Surroundings
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 class TaskRunner:
     """Runs the tasks of one run."""
 
-    __slots__ = ("_check", "_emit", "_models", "_now", "_plan", "_resources", "_snapshot", "_threads")
+    __slots__ = ("_check", "_now", "_plan", "_resources", "_snapshot", "_surroundings", "_threads")
 
     def __init__(  # noqa: PLR0913 - all that a node may need
         self,
@@ -53,10 +54,9 @@ class TaskRunner:
         self._plan = plan
         self._snapshot = snapshot
         self._resources = resources
-        self._models = models
         self._threads = threads
         self._now = now
-        self._emit = emit
+        self._surroundings = Surroundings(snapshot.run_id, models, now, emit)
         self._check = check
 
     async def run(self, task: Task) -> Event:
@@ -65,9 +65,9 @@ class TaskRunner:
         if task.mode == "leave":
             return NodeLeft(task.frame, began)
         frame = self._snapshot.frames[task.frame]
-        context = Context(self._snapshot.run_id, task, self._models, self._now, self._emit)
+        context = Context(task, self._surroundings)
         choice = ""
-        token = CURRENT.set(context)
+        CURRENT.set(context)  # never reset: the next task sets its own, and the run's asyncio task takes it along
         try:
             if task.mode == "crash_loop":
                 return self._failed(task, began, _crash_loop(task, frame), context, choice)
@@ -77,7 +77,9 @@ class TaskRunner:
                 call = node.fallback.call
             else:
                 call, choice = node.pick(view)
-            result = await self._call(call, view, frame, context, node.timeout_seconds)
+            result = self._begin(call, view, frame, context, node.timeout_seconds)
+            if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the quick look first
+                result = await result
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
@@ -85,8 +87,6 @@ class TaskRunner:
             return self._failed(task, began, error, context, choice)
         except Exception as error:  # noqa: BLE001 - a node may raise anything
             return self._failed(task, began, error, context, choice)
-        finally:
-            CURRENT.reset(token)
         return NodeFinished(
             task.frame, task.node, task.visit, task.attempt, began, self._now(), result, context.usage, choice, 0.5
         )
@@ -99,33 +99,43 @@ class TaskRunner:
             task.frame, task.node, task.visit, task.attempt, began, ended, told, context.usage, choice, chance
         )
 
-    async def _call(
-        self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None
-    ) -> object:
-        values = call.values(view, functools.partial(self._extra, frame, context, view))
+    def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
+        """Call the body; gives its result, or an awaitable of it."""
+        values = call.values(view)
+        for name in call.extras:
+            values[name] = self._extra(frame, context, view, name)
         frame.lent.update(call.watched)
-        watched = call.watched if self._check else ()
-        for name in watched:
+        if self._check and (call.watched or call.parts or "state" in call.extras):
+            return self._watched(call, values, frame, context, timeout_seconds)
+        return self._work(call, values, timeout_seconds)
+
+    def _work(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
+        if call.thread or timeout_seconds is not None:
+            return self._bounded(call, values, timeout_seconds)
+        return call.function(**values)
+
+    async def _watched(
+        self, call: Call, values: dict[str, object], frame: Frame, context: Context, timeout_seconds: float | None
+    ) -> object:
+        """Call the body; fails where it changes in place what it was given."""
+        view = View(self._plan.state, frame)
+        fields = self._plan.state.fields
+        for name in call.watched:
             if name not in frame.digests:
-                frame.digests[name] = self._plan.state.fields[name].digest(view.get(name))
-        parts = {name: digest_of(values[name]) for name in call.parts} if self._check and call.parts else {}
+                frame.digests[name] = fields[name].digest(view.get(name))
+        parts = {name: digest_of(values[name]) for name in call.parts}
         try:
-            if timeout_seconds is not None or call.body.thread:
-                result = await self._bounded(call, values, timeout_seconds)
-            else:
-                result = call.body.call(**values)
-                if inspect.isawaitable(result):
-                    result = await result
-        except BaseException:
-            self._mutated(watched, frame)
-            raise
-        changed = self._mutated(watched, frame)
+            result = self._work(call, values, timeout_seconds)
+            if inspect.isawaitable(result):
+                result = await result
+        finally:
+            changed = self._mutated(call.watched, frame)
         changed += [name for name, digest in parts.items() if digest_of(values[name]) != digest]
         if parts and changed:
             frame.typed.clear()
             frame.digests.clear()
-        if "state" in values and self._check:
-            changed += _replaced(values["state"], view, self._plan.state.fields)
+        if "state" in values:
+            changed += _replaced(values["state"], view, fields)
         if changed:
             raise MutatedInput(
                 f"{call.body.name} changed {', '.join(changed)} in place",
@@ -148,12 +158,12 @@ class TaskRunner:
         loop = asyncio.get_running_loop()
         limit = asyncio.timeout(timeout_seconds)
         thread: asyncio.Future[object] | None = None
-        if call.body.thread:
-            bound = functools.partial(contextvars.copy_context().run, functools.partial(call.body.call, **values))
+        if call.thread:
+            bound = functools.partial(contextvars.copy_context().run, functools.partial(call.function, **values))
             thread = loop.run_in_executor(self._threads(), bound)
         try:
             async with limit:
-                result = await asyncio.shield(thread) if thread is not None else call.body.call(**values)
+                result = await asyncio.shield(thread) if thread is not None else call.function(**values)
                 if inspect.isawaitable(result):
                     result = await result
                 return result

@@ -71,7 +71,7 @@ def _state(plan: Plan[Any], snapshot: Snapshot) -> tuple[list[Op], list[str]]:
             except InvalidUpdate as error:
                 problems.append(error.message)
             continue
-        default = field.info.get_default(call_default_factory=True)
+        default = field.info.get_default(call_default_factory=True, validated_data=dict(frame.typed))
         if default is PydanticUndefined:
             problems.append(f"field {name!r} is new and has no default")
         else:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
+    from graphengine.state import Initial
     from graphengine.stores.base import Store
 
 S = TypeVar("S", bound=BaseModel)
@@ -233,7 +234,7 @@ class Runner:
         self,
         run: Run[S],
         plan: Plan[S],
-        initial: tuple[dict[str, JsonValue], dict[str, object]] | None,
+        initial: Initial | None,
         given: object,
         limits: Limits,
         after: str | None,
@@ -243,15 +244,14 @@ class Runner:
             initial = await self._continued(plan, str(after), given)
         driver = self._driver(run, plan, Snapshot())
         now = self._clock.now()
-        step = driver.decide(Begun(now, run.id, *initial, as_limits(limits), _set_fields(given), after or ""))
+        event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "")
+        step = driver.decide(event)
         info = RunInfo(run.id, plan.graph, plan.fingerprint, driver.snapshot.status, 1, now, now)
         driver.fence = await self.store.create(info, [step], plan.outline)
         driver.show_steps([step])
         return await self._drive(run, driver)
 
-    async def _continued(
-        self, plan: Plan[S], after: str, given: object
-    ) -> tuple[dict[str, JsonValue], dict[str, object]]:
+    async def _continued(self, plan: Plan[S], after: str, given: object) -> Initial:
         """The state of a run that begins where another one ended."""
         where = f"after run {after}"
         earlier = plan.state.rebuild((await load_snapshot(self.store, after, None)).root.values)
@@ -261,7 +261,7 @@ class Runner:
         for name, field in plan.state.fields.items():
             if name not in base and field.info.is_required() and name in update:
                 base[name] = update.pop(name)
-        values, typed = plan.state.initial(base, where)
+        values, typed, _ = plan.state.initial(base, where)
         view = View(plan.state, Frame(values=values, typed=typed))
         self._apply_update(plan, view, update, where)
         return plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
@@ -442,11 +442,6 @@ def as_limits(limits: Limits) -> dict[str, float | None]:
     """Limits as the core keeps them: those that are set."""
     named = {name: getattr(limits, name) for name in Limits.__dataclass_fields__}
     return {name: limit for name, limit in named.items() if limit is not None}
-
-
-def _set_fields(given: object) -> list[str]:
-    """The fields that somebody set, in order of their names."""
-    return sorted(given.model_fields_set if isinstance(given, BaseModel) else dict(_as_mapping(given)))
 
 
 def _as_mapping(given: object) -> dict[str, object]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from typing import Any, TypeAlias
 
 import pytest
@@ -50,6 +51,7 @@ HERE = Path(__file__).parent
 class Work(BaseModel):
     first: str = ""
     second: str = ""
+    third: str = ""
 
 def note(name: str) -> None:
     with (HERE / "log.txt").open("a") as file:
@@ -66,10 +68,15 @@ async def second(first: str) -> str:
         time.sleep(0.01) if (HERE / "blocking").exists() else await asyncio.sleep(0.01)
     return first + " two"
 
-graph = Graph("gated", Work, result="second")
+async def third(second: str) -> str:
+    note("third")
+    return second + " three"
+
+graph = Graph("gated", Work, result="third")
 graph.add_node("first", first, writes="first")
 graph.add_node("second", second, writes="second")
-graph.add_path(START, "first", "second", END)
+graph.add_node("third", third, writes="third")
+graph.add_path(START, "first", "second", "third", END)
 """
 
 STARTED: "list[subprocess.Popen[str]]" = []
@@ -97,13 +104,18 @@ def call(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Read a process's stderr up to the line that holds the text."""
+    """Read a process's stderr up to the line that holds the text; a process that never writes it is ended."""
     assert process.stderr is not None
     lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if text in line:
-            return "".join(lines)
+    watchdog = Timer(30, process.kill)
+    watchdog.start()
+    try:
+        for line in process.stderr:
+            lines.append(line)
+            if text in line:
+                return "".join(lines)
+    finally:
+        watchdog.cancel()
     pytest.fail(f"{text!r} never came: {''.join(lines)}")
 
 

@@ -41,6 +41,7 @@ class State(BaseModel):
 
 
 def parsed(*pairs: str) -> dict[str, object]:
+    """The values of these pairs for the state above."""
     return parse_pairs(pairs, forms_of(State), "--input")
 
 

@@ -76,7 +76,7 @@ def test_a_graph_imports_from_its_project(project: Path) -> None:
         (COUNTER + "graph.add_path('more')\n", "graph_file_broken", "joins nothing", "broken.py:23"),
     ],
 )
-def test_a_file_that_gives_no_graph_is_one_clear_error(
+def test_a_file_that_gives_no_graph_is_one_clear_error(  # noqa: PLR0913 - a table's columns
     project: Path, invoke: Invoke, text: str, code: str, message: str, where: str
 ) -> None:
     """Whatever is wrong with a file is told in one error, with the line where it can be told."""

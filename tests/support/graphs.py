@@ -18,7 +18,18 @@ NUMBERS = ("n", "score", "log[-1]", "many[-1]", "total", "best", "table[a]", "sl
 LISTS = ("log", "many", "seen", "capped", "table")
 SIGNS = (">=", "<=", ">", "<", "==", "!=")
 PRESENT = ("value", "value", "kind", "length", "true", "in", "contains")
-PAST = ("iterations", "iterations", "plateau", "plateau", "plateau", "changed", "changed", "elapsed", "usage", "function")
+PAST = (
+    "iterations",
+    "plateau",
+    "plateau",
+    "changed",
+    "iterations",
+    "plateau",
+    "changed",
+    "elapsed",
+    "usage",
+    "function",
+)
 
 
 def cases(*, crashes: bool = True) -> st.SearchStrategy[Case]:

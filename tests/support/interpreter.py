@@ -9,19 +9,33 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphengine.errors import ConditionFailed, CrashLoop, InvalidUpdate
-from tests.support.spec import EXCEPTIONS, Boom, Case, Cond, NodeSpec, Outcome, Slow, SwitchSpec, Write, union, writes_of
+from tests.support.spec import (
+    EXCEPTIONS,
+    Boom,
+    Case,
+    Cond,
+    NodeSpec,
+    Outcome,
+    Slow,
+    SwitchSpec,
+    Write,
+    union,
+    writes_of,
+)
 
 DEFAULTS: Mapping[str, Any] = {
     "n": 0, "score": None, "kind": "a", "log": [], "many": [], "table": {}, "total": 0, "best": 0, "seen": [],
     "capped": [], "slots": {}, "double": 0, "errors": [],
 }  # fmt: skip
-_SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne}
+_SIGNS: Mapping[str, Callable[[Any, Any], object]] = {
+    ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
 _NO_WAY = object()
 
 
@@ -117,7 +131,7 @@ class Interpreter:
             node = self.nodes[self.at]
             extra = [self.excuse(self.cause)] if self.in_fallback else []
             try:
-                state = self.updated([*writes_of(node, outcome.seed, bad=outcome.kind == "bad"), *extra], node)
+                state = self.updated([*writes_of(node, outcome.seed, bad=outcome.kind == "bad"), *extra])
             except Misfit:
                 self.wrong(InvalidUpdate, Outcome(tokens=outcome.tokens, chance=0.5))
                 return
@@ -145,7 +159,7 @@ class Interpreter:
             if node.fallback:
                 writes = [*writes_of(node, node.fallback_seed, bad=node.fallback == "bad value"), self.excuse(told)]
                 try:
-                    state = self.updated(writes, node)
+                    state = self.updated(writes)
                 except Misfit:
                     pass  # the fallback does not fit: as if there were none
                 else:
@@ -163,7 +177,7 @@ class Interpreter:
         before = deepcopy(story.state), list(story.visits)
         self.failure = error
         excuse = self.excuse(told)
-        story.state = self.updated([excuse], self.nodes[self.at])
+        story.state = self.updated([excuse])
         story.visits.append(Visit(self.at, {excuse.field}, deepcopy(story.state)))
         found = self.way(self.at)
         self.failure = None
@@ -178,7 +192,7 @@ class Interpreter:
     def done(self, state: dict[str, Any], node: NodeSpec, writes: Sequence[Write]) -> None:
         """A visit is complete: the way out."""
         wrote = {w.field for w in writes}
-        if self.spec.whole and writes is not None:
+        if self.spec.whole:
             wrote |= {name for name in state if state[name] != self.story.state[name]}
         self.story.state = state
         self.story.visits.append(Visit(node.name, wrote, deepcopy(state)))
@@ -194,7 +208,7 @@ class Interpreter:
         else:
             self.enter(kind, found)
 
-    def enter(self, kind: str, found: Any) -> None:  # noqa: ANN401 - a target and label
+    def enter(self, kind: str, found: Any) -> None:
         """Go to the next node, or end."""
         self.note(kind, found)
         target = found[0]
@@ -204,7 +218,7 @@ class Interpreter:
         self.at, self.attempt, self.tries, self.crashes, self.due, self.in_fallback = target, 1, 0, 0, 0.0, False
         self.visit = 1 + sum(v.node == target for v in self.story.visits)
 
-    def way(self, node: str) -> Any:  # noqa: ANN401 - a target and label, or _NO_WAY
+    def way(self, node: str) -> Any:
         """The first way that holds, or _NO_WAY; a condition that raises is none."""
         try:
             for way in self.spec.ways:
@@ -224,45 +238,49 @@ class Interpreter:
     def holds(self, cond: Cond) -> bool:
         """Whether a condition holds now."""
         kind, *rest = cond
-        if kind == "and":
-            return self.holds(rest[0]) and self.holds(rest[1])
-        if kind == "or":
-            return self.holds(rest[0]) or self.holds(rest[1])
-        if kind == "not":
-            return not self.holds(rest[0])
-        if kind == "failed":
-            return self.failure is not None and issubclass(self.failure, tuple(EXCEPTIONS[name] for name in rest))
-        if kind == "function":
-            self.story.calls.append(rest[0])
-            n = self.story.state["n"]
-            if n in (3, 10):
-                raise ConditionFailed("it raises there")
-            return bool(n % rest[1] == 1)
-        if kind == "plateau":
-            return self.plateau(*rest)
-        if kind == "changed":
-            return self.changed(*rest)
-        return self.compares(kind, rest)
+        looks: Mapping[str, Callable[..., bool]] = {
+            "and": lambda left, right: self.holds(left) and self.holds(right),
+            "or": lambda left, right: self.holds(left) or self.holds(right),
+            "not": lambda of: not self.holds(of),
+            "failed": self.failed_with,
+            "function": self.function,
+            "plateau": self.plateau,
+            "changed": self.changed,
+        }
+        return looks[kind](*rest) if kind in looks else self.compares(kind, rest)
+
+    def failed_with(self, *names: str) -> bool:
+        """Whether the node failed with one of these."""
+        return self.failure is not None and issubclass(self.failure, tuple(EXCEPTIONS[name] for name in names))
+
+    def function(self, name: str, modulus: int) -> bool:
+        """What a function of the user's says; its call is noted."""
+        self.story.calls.append(name)
+        n: int = self.story.state["n"]
+        if n in (3, 10):
+            raise ConditionFailed("it raises there")
+        return n % modulus == 1
 
     def compares(self, kind: str, rest: Sequence[Any]) -> bool:
-        if kind == "iterations":
-            left: Any = self.count(rest[0], rest[1])
-        elif kind in ("usage", "elapsed"):
-            used = self.story.usage
-            tokens = used.get("input_tokens", 0)
-            left = self.story.elapsed if kind == "elapsed" else tokens if rest[0] == "tokens" else used.get(rest[0], 0)
-        else:
-            left = at(self.story.state, rest[0])
+        """Whether a quantity is what it is compared with."""
+        left = self.quantity(kind, rest)
         if kind in ("true", "none"):
             return bool(left) if kind == "true" else left is None
-        if kind == "in":
-            return left is not None and left in rest[1]
-        if kind == "contains":
-            return left is not None and rest[1] in left
-        if kind == "length":
-            left = len(left)
+        if kind in ("in", "contains"):
+            return left is not None and bool(left in rest[1] if kind == "in" else rest[1] in left)
         sign, other = rest[-2], rest[-1]
         return sign == "!=" if left is None else bool(_SIGNS[sign](left, other))
+
+    def quantity(self, kind: str, rest: Sequence[Any]) -> Any:
+        """What is compared: a count, what was spent, the time, or what lies in the state."""
+        if kind == "iterations":
+            return self.count(rest[0], rest[1])
+        if kind == "elapsed":
+            return self.story.elapsed
+        if kind == "usage":
+            return self.story.usage.get("input_tokens" if rest[0] == "tokens" else rest[0], 0)
+        found = at(self.story.state, rest[0])
+        return len(found) if kind == "length" else found
 
     def count(self, node: str, since: str | None) -> int:
         """Visits of a node behind the last one of another."""
@@ -296,7 +314,7 @@ class Interpreter:
         states = [visit.state for visit in past if visit.node == node]
         return bool(at(self.story.state, path) != at(states[-1] if states else DEFAULTS, path))
 
-    def updated(self, writes: Sequence[Write], node: NodeSpec) -> dict[str, Any]:
+    def updated(self, writes: Sequence[Write]) -> dict[str, Any]:
         """A copy of the state with these writes."""
         state = deepcopy(self.story.state)
         for write in writes:
@@ -305,7 +323,7 @@ class Interpreter:
             if write.field == "errors" and not self.spec.errors:
                 continue
             state[write.field] = _reduced(state[write.field], write)
-        if self.spec.whole and (writes or node):
+        if self.spec.whole:
             if state["total"] > 6:
                 raise Misfit
             state["double"] = 2 * state["n"]
@@ -365,30 +383,23 @@ def _on_failure(cond: Cond | None) -> bool:
     if kind in ("and", "or"):
         sides = _on_failure(rest[0]), _on_failure(rest[1])
         return any(sides) if kind == "and" else all(sides)
-    return kind == "failed"
+    return bool(kind == "failed")
 
 
-def _reduced(old: Any, write: Write) -> Any:  # noqa: ANN401, C901, PLR0911 - a value of any field, by its rule
+def _reduced(old: Any, write: Write) -> Any:
+    """A field after an update, by its rule."""
     name, new = write.field, write.value
-    if name in ("log", "many", "seen", "capped") and write.replace:
-        return new
+    full = name == "capped" and len(old) >= 3
+    if not write.replace and (full or new in ("x", ["x"], {"a": "x"}) or (name, new) == ("seen", [1])):
+        raise Misfit
     if write.replace or name in ("n", "score", "kind"):
-        if (name == "n" and type(new) is not int) or new == "x":
-            raise Misfit
         return new
     if name == "slots":
-        if new == "x":
-            raise Misfit
         return {**old, write.key: new}
-    if name == "errors":
-        return [*old, new]
-    if new in ("x", ["x"], {"a": "x"}, [1]) and not (name == "many" and new == [1]):
-        raise Misfit
-    if name == "capped" and len(old) >= 3:
-        raise Misfit
-    joined = {
+    joined: Mapping[str, Callable[[], Any]] = {
         "log": lambda: [*old, new],
         "capped": lambda: [*old, new],
+        "errors": lambda: [*old, new],
         "many": lambda: [*old, *new],
         "table": lambda: {**old, **new},
         "total": lambda: old + new,
@@ -398,7 +409,7 @@ def _reduced(old: Any, write: Write) -> Any:  # noqa: ANN401, C901, PLR0911 - a 
     return joined[name]()
 
 
-def at(state: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - whatever lies there
+def at(state: Mapping[str, Any], path: str) -> Any:
     """What lies at `field`, `field[-1]` or `field[key]`; None where it is missing."""
     name, _, key = path.removesuffix("]").partition("[")
     value = state[name]

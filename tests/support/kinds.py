@@ -115,7 +115,7 @@ class Everything(BaseModel):
     blob: bytes = b""
     path: PurePosixPath = PurePosixPath("/")
     address: ipaddress.IPv4Address = ipaddress.IPv4Address(0)
-    spot: Spot = Spot()
+    spot: Spot = Spot(xPosition=0)
     tree: Tree = Tree()
     pet: Annotated[Cat | Dog, Field(discriminator="kind")] = Cat()
     pair: Pair = Pair(1)
@@ -166,7 +166,9 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=8)
 SPOTS = st.builds(lambda x, when: Spot(xPosition=x, when=when), st.integers(), st.none() | DAYS)
 TREES = st.recursive(
-    st.builds(Tree, name=TEXT), lambda below: st.builds(Tree, name=TEXT, below=st.lists(below, max_size=2)), max_leaves=4
+    st.builds(Tree, name=TEXT),
+    lambda below: st.builds(Tree, name=TEXT, below=st.lists(below, max_size=2)),
+    max_leaves=4,
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | FLOATS | TEXT,

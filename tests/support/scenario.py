@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,12 +19,12 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 import graphengine
-from graphengine import Graph, reducers
-from graphengine.core.decide import StaleEvent, error_of
+from graphengine import reducers
+from graphengine.core.decide import StaleEvent
 from graphengine.core.events import NodeFinished
 from graphengine.core.snapshot import ROOT, Frame, Snapshot, to_record
 from graphengine.core.steps import Step
-from graphengine.errors import GraphEngineError, NoChoice
+from graphengine.errors import GraphEngineError, NodeError
 from graphengine.failure import Failure
 from tests.support.session import Session
 
@@ -82,8 +83,8 @@ class _Player:
         try:
             step = self._event(command, options)
         except (StaleEvent, GraphEngineError) as error:
-            message = str(error).splitlines()[0] if isinstance(error, GraphEngineError) else "it is of an earlier attempt"
-            return [f"refused, {type(error).__name__}: {message}", _ready(self.session)]
+            why = str(error).splitlines()[0] if isinstance(error, GraphEngineError) else "it is of an earlier attempt"
+            return [f"refused, {type(error).__name__}: {why}", _ready(self.session)]
         told = [] if step is None else _step(step)
         return [*told, _ready(self.session)]
 
@@ -91,9 +92,9 @@ class _Player:
         verb, _, rest = command.partition(" ")
         plain: dict[str, Callable[[], Step | None]] = {
             "start": lambda: self.session.start(self._value(rest or "{}"), **options),
-            "stop": lambda: self.session.stop(),
-            "limit": lambda: self.session.limit(),
-            "crash": lambda: self.session.crash(),
+            "stop": self.session.stop,
+            "limit": self.session.limit,
+            "crash": self.session.crash,
             "resume": lambda: self.session.resume(**options),
             "branch": lambda: self._branch(int(rest.removeprefix("at ")), options),
         }
@@ -125,8 +126,8 @@ class _Player:
                 assert call is not None
             else:
                 call, choice = node.pick(view)
-            result = call.body.call(**call.values(view, lambda name: self._extra(name)))
-        except NoChoice as error:
+            result = call.function(**call.values(view), **{name: self._extra(name) for name in call.extras})
+        except NodeError as error:
             return session.fail(error, **options)
         return session.finish(result, choice=choice, **options)
 
@@ -151,31 +152,30 @@ class _Player:
         self.session = child
         return child.log[-1]
 
-    def _value(self, text: str) -> Any:  # noqa: ANN401 - a value written in Python
+    def _value(self, text: str) -> Any:
         return eval(text, self.names)  # noqa: S307 - our own pages
 
 
 def _namespace(graph: str, name: str) -> dict[str, Any]:
     """The names that the Python of a page defines, on top of the public API."""
 
-    def work() -> Any:  # noqa: ANN401 - stands for whatever a scenario says comes of it
+    def work() -> Any:
         raise AssertionError
 
     names: dict[str, Any] = {"__name__": "scenario", "work": work, "Annotated": Annotated, "Literal": Literal}
     names |= {public: getattr(graphengine, public) for public in graphengine.__all__}
     names |= {public: getattr(reducers, public) for public in ("append", "extend", "merge", "add", "maximum")}
-    names |= {public: getattr(pydantic, public) for public in ("BaseModel", "Field", "field_validator", "model_validator")}
+    of_pydantic = ("BaseModel", "Field", "field_validator", "model_validator")
+    names |= {public: getattr(pydantic, public) for public in of_pydantic}
     exec(compile(graph, name, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
     return names
 
 
 def _raised(error: BaseException) -> BaseException:
     """An exception with a traceback, as if it had been raised."""
-    try:
+    with suppress(type(error)):
         raise error
-    except BaseException as caught:  # noqa: BLE001 - whatever the page raises
-        assert error_of(caught).names
-        return caught
+    return error
 
 
 def _step(step: Step) -> list[str]:
@@ -199,7 +199,7 @@ def _step(step: Step) -> list[str]:
     return lines + [f"  mark {_mark(key, mark)}" for key, mark in marks.items()]
 
 
-def _op(op: Any) -> str:  # noqa: ANN401 - an operation
+def _op(op: Any) -> str:
     kind, name, *rest = op
     return f"{kind} {name}: {', '.join(_json(part) for part in rest)}"
 
@@ -227,7 +227,8 @@ def _failure(failure: Mapping[str, Any] | None) -> list[str]:
     trace = " with traceback" if failure.get("traceback") else ""
     first, *more = failure["message"].splitlines() or [""]
     where = failure["path"] or "no node"
-    return [f"  error {failure['kind']} in {where}, attempt {failure['attempt']}{trace}: {first}", *(f"    {m.strip()}" for m in more)]
+    told = f"  error {failure['kind']} in {where}, attempt {failure['attempt']}{trace}: {first}"
+    return [told, *(f"    {line.strip()}" for line in more)]
 
 
 def _mark(key: str, mark: object) -> str:

@@ -110,11 +110,12 @@ class Session:
         """What a node sees."""
         return View(self.plan.state, self.snapshot.root)
 
-    def start(self, state: object = None, limits: Mapping[str, float | None] | None = None) -> Step:
+    def start(
+        self, state: BaseModel | Mapping[str, object] | None = None, limits: Mapping[str, float | None] | None = None
+    ) -> Step:
         """Begin with a state."""
-        values, typed = self.plan.state.initial({} if state is None else state, "the test")  # type: ignore[arg-type]
-        given = state.model_fields_set if isinstance(state, BaseModel) else dict(state or {})  # type: ignore[call-overload]
-        return self.send(Begun(self.now, self.run_id, values, typed, dict(limits or {}), sorted(given)))
+        begun = self.plan.state.initial({} if state is None else state, "the test")
+        return self.send(Begun(self.now, self.run_id, begun.values, begun.typed, dict(limits or {}), begun.given))
 
     def finish(
         self, result: object, usage: Mapping[str, float | None] | None = None, *, choice: str = "", seconds: float = 0.0

@@ -6,7 +6,7 @@ attempt, in order. Conditions are tuples, the first item says which; see `condit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -208,13 +208,14 @@ def _write(name: str, seed: int) -> Write:
         "seen": [f"s{seed % 3}"],
         "capped": seed,
     }
-    replaced: dict[str, Any] = {"log": [seed, seed], "many": [], "table": {"r": 1}, "total": 1, "seen": [], "capped": []}
+    replaced: dict[str, Any] = {"log": [seed, seed], "many": [], "table": {"r": 1}}
+    replaced |= {"total": 1, "seen": [], "capped": []}
     if seed % 6 == 5 and name in replaced:
         return Write(name, replaced[name], replace=True)
     return Write(name, values[name])
 
 
-def _misfit(name: str) -> Any:  # noqa: ANN401 - a value of the wrong type
+def _misfit(name: str) -> Any:
     return {"many": ["x"], "table": {"a": "x"}, "seen": [1]}.get(name, "x")
 
 
@@ -227,7 +228,7 @@ def result_of(node: NodeSpec, seed: int, *, bad: bool = False) -> object:
     return given[writes[0].field] if node.form in ("field", "key") else given
 
 
-def work() -> Any:  # noqa: ANN401 - stands for a node; its results are told
+def work() -> Any:
     """Never called."""
     raise AssertionError
 
@@ -263,33 +264,29 @@ def _add_node(graph: Graph[Any], node: NodeSpec) -> None:
     graph.add_node(node.name, work, writes=writes, **options)
 
 
-def _part(name: str) -> Any:  # noqa: ANN401 - a source of a write: a path in the result or a function of it
+def _part(name: str) -> Any:
     return name if name in ("n", "log") else lambda result: result[name]
 
 
 def condition(cond: Cond, calls: list[str]) -> Condition:
     """The engine's condition of a tuple."""
     kind, *rest = cond
-    if kind in ("and", "or"):
-        left, right = condition(rest[0], calls), condition(rest[1], calls)
-        return left & right if kind == "and" else left | right
-    if kind == "not":
-        return ~condition(rest[0], calls)
-    if kind in ("value", "length", "iterations", "usage", "elapsed"):
-        return _comparison(kind, rest)
-    if kind == "plateau":
-        path, patience, min_delta, mode, since = rest
-        return plateau(path, patience=patience, min_delta=min_delta, mode=mode, since=since)
-    if kind == "failed":
-        return failed(*(EXCEPTIONS[name] for name in rest))
-    if kind == "function":
-        return _function(*rest, calls)
-    made = {"true": value(rest[0]).is_true, "none": value(rest[0]).is_none}
-    if kind in made:
-        return made[kind]()
-    if kind == "changed":
-        return changed(*rest)
-    return value(rest[0]).is_in(rest[1]) if kind == "in" else value(rest[0]).contains(rest[1])
+    makes: Mapping[str, Callable[..., Condition]] = {
+        "and": lambda left, right: condition(left, calls) & condition(right, calls),
+        "or": lambda left, right: condition(left, calls) | condition(right, calls),
+        "not": lambda of: ~condition(of, calls),
+        "plateau": lambda path, patience, min_delta, mode, since: plateau(
+            path, patience=patience, min_delta=min_delta, mode=mode, since=since
+        ),
+        "changed": changed,
+        "failed": lambda *names: failed(*(EXCEPTIONS[name] for name in names)),
+        "function": lambda name, modulus: _function(name, modulus, calls),
+        "true": lambda path: value(path).is_true(),
+        "none": lambda path: value(path).is_none(),
+        "in": lambda path, allowed: value(path).is_in(allowed),
+        "contains": lambda path, item: value(path).contains(item),
+    }
+    return makes[kind](*rest) if kind in makes else _comparison(kind, rest)
 
 
 def _comparison(kind: str, rest: Sequence[Any]) -> Condition:

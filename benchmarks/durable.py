@@ -1,0 +1,132 @@
+"""Steps of runs that are kept in SQLite: alone, and many runs at once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import aiosqlite
+
+from benchmarks.measure import MICRO, Outcome, Settings, Target, alternate
+from benchmarks.ours import Counter, Visits, counting, counting_noted
+from graphengine import Runner
+from graphengine.core.steps import encode_step
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite.files import PAGE_BYTES
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Side
+
+Synchronous = Literal["FULL", "NORMAL"]
+OURS, RAW, PEER = "graphengine", "raw aiosqlite: one insert, one commit", 'LangGraph, durability="sync"'
+
+
+async def full(settings: Settings) -> Outcome:
+    """The time between a node's first visit and its last, divided by the steps between, at `synchronous = FULL`.
+
+    Each step is durable before the next node starts. Beside it an insert of a row as long as a step's and a commit,
+    awaited through aiosqlite in a database with the same page size, journal mode and `synchronous`.
+    """
+    return await _durable(settings, "FULL", 1.5)
+
+
+async def normal(settings: Settings) -> Outcome:
+    """The same at `synchronous = NORMAL`, and LangGraph's SQLite saver at NORMAL with `durability="sync"`.
+
+    LangGraph's figure is the time from the call to the result, divided by the steps; its state is the same pydantic
+    model.
+    """
+    return await _durable(settings, "NORMAL", 2.0)
+
+
+async def _durable(settings: Settings, synchronous: Synchronous, limit: float) -> Outcome:
+    steps = settings.count(400, 10)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        store = SQLiteStore(folder / "ours.db", synchronous=synchronous)
+        runner = await stack.enter_async_context(Runner(store))
+        raw = await stack.enter_async_context(aiosqlite.connect(folder / "raw.db"))
+        sides = {OURS: _ours(runner, steps), RAW: await _raw(raw, steps, synchronous, await _row_bytes(runner))}
+        if settings.peers and synchronous == "NORMAL":
+            from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
+
+            few = settings.count(60, 5)
+            saver = await stack.enter_async_context(peer.saving(folder / "peer.db"))
+            app, state = peer.counting(few, saver), Counter().model_dump()
+
+            async def langgraph() -> float:
+                return await peer.run(app, state, few, durability="sync") * MICRO
+
+            sides[PEER] = langgraph
+        found = await alternate(sides, "µs", settings.count(11, 2))
+    ours = found[OURS].median
+    targets = [Target(f"a durable step at {synchronous}, against a raw commit", ours / found[RAW].median, "≤", limit)]
+    if PEER in found:
+        targets.append(Target("LangGraph's durable step at NORMAL, against ours", found[PEER].median / ours, "≥", 8.0))
+    return Outcome(f"Durable step in SQLite, synchronous = {synchronous}", found, targets)
+
+
+def _ours(runner: Runner, steps: int) -> Side:
+    visits = Visits()
+    graph = counting_noted(steps, visits)
+
+    async def run() -> float:
+        await runner.start(graph, Counter()).result()
+        return visits.seconds_a_step() * MICRO
+
+    return run
+
+
+async def _row_bytes(runner: Runner) -> int:
+    """How long the record of a step is."""
+    run = runner.start(counting(3), Counter())
+    await run.result()
+    return len(encode_step((await runner.history(run.id))[1]))
+
+
+async def _raw(connection: aiosqlite.Connection, steps: int, synchronous: Synchronous, row_bytes: int) -> Side:
+    await connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    await connection.execute("PRAGMA journal_mode = WAL")
+    await connection.execute(f"PRAGMA synchronous = {synchronous}")
+    await connection.execute("CREATE TABLE steps (id INTEGER PRIMARY KEY, at REAL, body TEXT)")
+    numbers, body = itertools.count(1), "x" * row_bytes
+
+    async def commit() -> float:
+        began = time.perf_counter()
+        for _ in range(steps):
+            await connection.execute("INSERT INTO steps VALUES (?, ?, ?)", (next(numbers), time.time(), body))
+            await connection.commit()
+        return (time.perf_counter() - began) / steps * MICRO
+
+    return commit
+
+
+async def many(settings: Settings) -> Outcome:
+    """Steps a second of 2,000 runs of 10 steps, all started at once in one Runner over one SQLite file.
+
+    From the first `start` to the last `result()`. Only node visits count, not the row with which each run begins.
+    `synchronous` is FULL, as it is unless told otherwise, and NORMAL. Each round has a new database.
+    """
+    runs, steps = settings.count(2000, 20), 10
+
+    def at_once(synchronous: Synchronous) -> Side:
+        async def side() -> float:
+            with tempfile.TemporaryDirectory() as folder:
+                async with Runner(SQLiteStore(Path(folder) / "runs.db", synchronous=synchronous)) as runner:
+                    graph = counting(steps)
+                    graph.compile()
+                    began = time.perf_counter()
+                    started = [runner.start(graph, Counter()) for _ in range(runs)]
+                    await asyncio.gather(*(run.result() for run in started))
+                    return runs * steps / (time.perf_counter() - began)
+
+        return side
+
+    found = await alternate({"FULL": at_once("FULL"), "NORMAL": at_once("NORMAL")}, "steps/s", settings.count(5, 2))
+    targets = [Target("durable steps a second", found["FULL"].median, "≥", 20_000, "steps/s")]
+    return Outcome("2,000 runs of 10 durable steps at once", found, targets)

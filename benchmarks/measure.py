@@ -1,0 +1,120 @@
+"""How things are measured here: rounds that alternate between the sides, medians with their range, and targets.
+
+The machine is never quiet. So the sides of a comparison take turns in one process (A B A B …), each side's figure is
+the median of its rounds, and the range is printed beside it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+MICRO = 1_000_000
+MILLI = 1_000
+
+Side: TypeAlias = "Callable[[], Awaitable[float]]"
+"""One side of a comparison: does one round and gives its figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much to run.
+
+    Attributes:
+        quick: A few steps and rounds, to see that everything works; the figures mean little.
+        peers: Whether LangGraph is measured too.
+    """
+
+    quick: bool = False
+    peers: bool = True
+
+    def count(self, full: int, quick: int) -> int:
+        """How many of something to do."""
+        return quick if self.quick else full
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one side of a program needed: the median of its rounds, and their range."""
+
+    side: str
+    unit: str
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle of the rounds."""
+        return statistics.median(self.rounds)
+
+    @property
+    def text(self) -> str:
+        """The median with its unit."""
+        return f"{number(self.median)} {self.unit}"
+
+    @property
+    def spread(self) -> str:
+        """The smallest and the largest round; "" if there was one only."""
+        if len(self.rounds) == 1:
+            return ""
+        return f"{number(min(self.rounds))} to {number(max(self.rounds))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A number to be reached.
+
+    Attributes:
+        claim: What is compared, in words.
+        bound: Whether `limit` is the most or the least it may be.
+        unit: "×" for a ratio.
+    """
+
+    claim: str
+    measured: float
+    bound: Literal["≤", "≥"]
+    limit: float
+    unit: str = "×"
+
+    @property
+    def reached(self) -> bool:
+        """Whether the number is on the right side of the limit."""
+        return self.measured <= self.limit if self.bound == "≤" else self.measured >= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a program found."""
+
+    title: str
+    figures: Mapping[str, Figure]
+    targets: Sequence[Target] = ()
+
+
+async def alternate(
+    sides: Mapping[str, Side], unit: str, rounds: int
+) -> dict[str, Figure]:
+    """Let the sides take turns.
+
+    Args:
+        sides: By name. Each does one round beforehand that does not count.
+        unit: The unit of the figures.
+        rounds: How many rounds count.
+    """
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for one_round in range(rounds + 1):
+        for name, side in sides.items():
+            figure = await side()
+            if one_round > 0:
+                found[name].append(figure)
+    return {name: Figure(name, unit, tuple(figures)) for name, figures in found.items()}
+
+
+def number(value: float) -> str:
+    """A number with three digits that matter, thousands set apart."""
+    if value >= 100:  # noqa: PLR2004 - no decimals are left to show
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"  # noqa: PLR2004

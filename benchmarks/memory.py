@@ -1,0 +1,101 @@
+"""Steps of runs that are kept in memory."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import MICRO, Outcome, Settings, Target, alternate
+from benchmarks.ours import ENTRY, Counter, Diary, Visits, counting, counting_noted, writing
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Side
+
+OURS, VALIDATED, UNVALIDATED = "graphengine", "LangGraph, pydantic state", "LangGraph, TypedDict, nothing validated"
+
+
+async def step(settings: Settings) -> Outcome:
+    """A run of 2,000 visits (LangGraph: 300), from the call to its result, divided by its steps.
+
+    A visit reads one field of a pydantic state of three, writes it back validated, and looks at one condition. Ours
+    records every step in its store in memory and watches for nodes that change what they are given; LangGraph runs
+    without a checkpointer.
+    """
+    steps = settings.count(2000, 20)
+    graph = counting(steps)
+
+    async def ours() -> float:
+        began = time.perf_counter()
+        await graph.run(Counter())
+        return (time.perf_counter() - began) / steps * MICRO
+
+    sides: dict[str, Side] = {OURS: ours}
+    if settings.peers:
+        sides.update(_langgraph(settings.count(300, 5)))
+    found = await alternate(sides, "µs", settings.count(15, 2))
+    targets = [Target("a step in memory", found[OURS].median, "≤", 8.0, "µs")]
+    if settings.peers:
+        ratio = found[VALIDATED].median / found[OURS].median
+        targets.append(Target("LangGraph's step against ours", ratio, "≥", 30.0))
+    return Outcome("In-memory step: pydantic state of 3 fields, validated update, one condition", found, targets)
+
+
+def _langgraph(steps: int) -> dict[str, Side]:
+    from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
+
+    validated, unvalidated = peer.counting(steps), peer.counting_unvalidated(steps)
+    state = Counter().model_dump()
+
+    async def with_pydantic() -> float:
+        return await peer.run(validated, state, steps) * MICRO
+
+    async def with_typed_dict() -> float:
+        return await peer.run(unvalidated, state, steps) * MICRO
+
+    return {VALIDATED: with_pydantic, UNVALIDATED: with_typed_dict}
+
+
+async def long_list(settings: Settings) -> Outcome:
+    """The time between a node's first visit and its last, divided by the steps between.
+
+    The node appends to a list of 10,000 items and does not read it. Beside it the same graph with an empty list, and
+    the plain in-memory step, measured in the same way.
+    """
+    steps, items = settings.count(1000, 20), settings.count(10_000, 100)
+    long = Diary(entries=[f"entry {at}" for at in range(items)])
+    visits = Visits()
+    plain, appending = counting_noted(steps, visits), writing(steps, ENTRY, visits)
+
+    async def plain_step() -> float:
+        await plain.run(Counter())
+        return visits.seconds_a_step() * MICRO
+
+    async def empty_list() -> float:
+        await appending.run(Diary())
+        return visits.seconds_a_step() * MICRO
+
+    async def full_list() -> float:
+        await appending.run(long)
+        return visits.seconds_a_step() * MICRO
+
+    full = f"appending to {items:,} items"
+    sides: dict[str, Side] = {"plain step": plain_step, "appending to an empty list": empty_list, full: full_list}
+    if settings.peers:
+        sides[f"LangGraph, {full}"] = _langgraph_list(long, settings.count(100, 5))
+    found = await alternate(sides, "µs", settings.count(9, 2))
+    against = f"a step {full}, against a plain one"
+    targets = [Target(against, found[full].median / found["plain step"].median, "≤", 1.2)]
+    return Outcome("The same with a list field of 10,000 items that the node appends to and does not read", found, targets)
+
+
+def _langgraph_list(long: Diary, steps: int) -> Side:
+    from benchmarks import langgraph_side as peer  # noqa: PLC0415
+
+    visits = Visits()
+    app, state = peer.writing(steps, ENTRY, visits), {"entries": long.entries}
+
+    async def append() -> float:
+        await peer.run(app, state, steps)
+        return visits.seconds_a_step() * MICRO
+
+    return append

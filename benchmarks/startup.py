@@ -1,0 +1,40 @@
+"""Whole processes: what it costs to import the package, and to ask the command line for help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import MILLI, Outcome, Settings, Target, alternate
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Side
+
+BASE, IMPORT, HELP = "import pydantic, asyncio", "import graphengine", "graphengine --help"
+
+
+async def startup(settings: Settings) -> Outcome:
+    """From starting a Python process to its end. Compiled files exist; one round beforehand does not count."""
+    sides = {
+        BASE: _process("-c", "import pydantic, asyncio"),
+        IMPORT: _process("-c", "import graphengine"),
+        HELP: _process("-m", "graphengine", "--help"),
+    }
+    found = await alternate(sides, "ms", settings.count(15, 2))
+    base = found[BASE].median
+    targets = [
+        Target(f"`{IMPORT}`, against importing pydantic and asyncio", found[IMPORT].median / base, "≤", 1.3),
+        Target(f"`{HELP}`, against the same", found[HELP].median / base, "≤", 2.0),
+    ]
+    return Outcome("`import graphengine` and `graphengine --help`", found, targets)
+
+
+def _process(*arguments: str) -> Side:
+    async def run() -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: ASYNC221, S603 - waiting for it is what is measured
+        return (time.perf_counter() - began) * MILLI
+
+    return run

@@ -1,0 +1,157 @@
+"""What a run leaves on disk, and what it takes to go on from there."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel
+
+from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target, alternate
+from benchmarks.ours import Visits, writing
+from graphengine import START, Graph, Limits, Runner
+from graphengine.reducers import append
+from graphengine.stores.sqlite import SQLiteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEGA = 1_000_000
+MESSAGE = "m" * 1_000
+_WAL_HEADER_BYTES, _WAL_FRAME_BYTES = 32, 24
+
+
+async def size(settings: Settings) -> Outcome:
+    """Bytes of the database file, and of any that SQLite leaves beside it, when the Runner is closed.
+
+    A run of 1,000 steps, each of which appends a message of 1 KB to a list. LangGraph's saver keeps the same steps
+    (`durability="async"`, its default; "sync" stores the same).
+    """
+    steps = settings.count(1000, 20)
+    figures: dict[str, Figure] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with Runner(SQLiteStore(folder / "ours.db", synchronous="NORMAL")) as runner:
+            await runner.start(writing(steps, MESSAGE, Visits())).result()
+        figures["graphengine"] = Figure("graphengine", "MB", (_megabytes(folder, "ours.db"),))
+        if settings.peers:
+            from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
+
+            async with peer.saving(folder / "peer.db") as saver:
+                await peer.run(peer.writing(steps, MESSAGE, Visits(), saver), {"entries": []}, steps)
+            figures["LangGraph"] = Figure("LangGraph", "MB", (_megabytes(folder, "peer.db"),))
+    targets = [Target("the database", figures["graphengine"].median, "≤", 2.5, "MB")]
+    return Outcome("Database, closed, after 1,000 steps that each append a 1 KB message", figures, targets)
+
+
+def _megabytes(folder: Path, name: str) -> float:
+    return sum(path.stat().st_size for path in folder.glob(f"{name}*")) / MEGA
+
+
+async def resume(settings: Settings) -> Outcome:
+    """From just before `Runner(path)` until the next node starts, in a process that has run others before.
+
+    That is: open the database, take the lease, load the run, fold it, record the row that says it was resumed (one
+    commit at FULL), start the node. The run had stopped at its limit of 10,000 steps and is resumed with one more.
+    Nothing is subtracted; each round has a fresh copy of the closed file, which the system holds in memory.
+    """
+    steps = settings.count(10_000, 300)
+    begun: list[float] = []
+    graph = _ticking(lambda: begun.append(time.perf_counter()))
+    with tempfile.TemporaryDirectory() as name:
+        original, copied = Path(name) / "original.db", Path(name) / "copied.db"
+        async with Runner(SQLiteStore(original, synchronous="NORMAL")) as runner:
+            await runner.start(graph, run_id="long", limits=Limits(steps=steps)).result()
+
+        async def side() -> float:
+            shutil.copyfile(original, copied)
+            begun.clear()
+            began = time.perf_counter()
+            async with Runner(copied) as runner:
+                await runner.resume(graph, "long", limits=Limits(steps=steps + 1)).result()
+            return (begun[0] - began) * MILLI
+
+        found = await alternate({"graphengine": side}, "ms", settings.count(15, 2))
+    targets = [Target("until the next node starts", found["graphengine"].median, "≤", 20.0, "ms")]
+    return Outcome("Load and resume of a run of 10,000 small steps", found, targets)
+
+
+class Ticks(BaseModel):
+    """A small state."""
+
+    count: int = 0
+    name: str = ""
+
+
+def _ticking(visited: Callable[[], object]) -> Graph[Ticks]:
+    """A node that counts without end."""
+
+    async def tick(count: int) -> int:
+        visited()
+        return count + 1
+
+    graph = Graph("ticking", Ticks)
+    graph.add_node("tick", tick, writes="count")
+    graph.add_path(START, "tick", "tick")
+    return graph
+
+
+class Talk(BaseModel):
+    """A state that grows to a megabyte."""
+
+    messages: Annotated[list[str], append] = []
+
+
+async def branch(settings: Settings) -> Outcome:
+    """Commits and bytes in SQLite's write-ahead log between the call of `branch` and the start of its first node.
+
+    The parent has 1,000 steps and a state of 1 MB; the child begins in the middle. A commit is a frame of the log
+    that carries the size of the database. The pages written do not depend on the state or the history.
+    """
+    steps = settings.count(1000, 40)
+    seen: list[tuple[int, int]] = []
+    began: list[float] = []
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "runs.db"
+        log = path.with_name("runs.db-wal")
+
+        async def say() -> str:
+            if began:
+                seen.append(_frames(log))
+                began.append(time.perf_counter())
+            return MESSAGE
+
+        graph = Graph("talk", Talk)
+        graph.add_node("say", say, writes="messages")
+        graph.add_path(START, "say", "say")
+        async with Runner(SQLiteStore(path)) as runner:
+            parent = await runner.start(graph, limits=Limits(steps=steps)).result()
+        async with Runner(SQLiteStore(path)) as runner:
+            await runner.history(parent.run_id)
+            before = _frames(log)
+            began.append(time.perf_counter())
+            middle = steps // 2
+            await runner.branch(graph, parent.run_id, middle, limits=Limits(steps=middle)).result()
+    pages, commits = (after - earlier for after, earlier in zip(seen[0], before, strict=True))
+    figures = {
+        "commits": Figure("commits", "", (commits,)),
+        "pages written": Figure("pages written", "of 8 KiB", (pages,)),
+        "time": Figure("time until the first node starts", "ms", ((began[1] - began[0]) * MILLI,)),
+    }
+    return Outcome("Branch of a run at a step in its middle", figures, [Target("commits", commits, "≤", 1, "")])
+
+
+def _frames(log: Path) -> tuple[int, int]:
+    """The frames of a write-ahead log, and how many of them end a commit.
+
+    Source: "WAL-Frame Header Format", https://sqlite.org/fileformat2.html#walformat.
+    """
+    body = log.read_bytes()
+    page_bytes = int.from_bytes(body[8:12])
+    starts = range(_WAL_HEADER_BYTES, len(body), _WAL_FRAME_BYTES + page_bytes)
+    salt = body[16:24]
+    live = [at for at in starts if body[at + 8 : at + 16] == salt]
+    return len(live), sum(1 for at in live if any(body[at + 4 : at + 8]))
