@@ -106,6 +106,18 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """A declared fork."""
+
+    source: str
+    targets: tuple[tuple[str, Condition | None], ...]
+    join: str
+    condition: Condition | None
+    label: str | None
+    need: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Declared:
     """A declared node."""
 
@@ -162,7 +174,7 @@ class Graph(Generic[S]):
         self.limits = limits or Limits()
         self.version = version
         self.nodes: list[Declared] = []
-        self.ways: list[Edge | Switch] = []
+        self.ways: list[Edge | Switch | Fork] = []
         self._plan: Plan[S] | None = None
 
     def __repr__(self) -> str:
@@ -251,6 +263,32 @@ class Graph(Generic[S]):
         self._plan = None
         self.ways.append(Switch(source, on, dict(cases), otherwise))
 
+    def add_fork(  # noqa: PLR0913 - an edge with several targets
+        self,
+        source: str,
+        targets: Sequence[str | tuple[str, Condition | Callable[..., object]]],
+        *,
+        join: str,
+        when: Condition | Callable[..., object] | None = None,
+        label: str | None = None,
+        need: int | None = None,
+    ) -> None:
+        """Add a way that runs several arms side by side and goes on at one node once all have arrived there.
+
+        Args:
+            source: The node it leaves, or START.
+            targets: The first node of each arm; with a condition, `("counter", condition)`, the arm is run only where
+                that holds. If no arm's does, the run goes straight to the join. A target may be the join itself.
+            join: The node where the arms become one again, or END. It is visited once.
+            when: The condition of the fork as a whole; without one it is the otherwise of its node.
+            label: What the picture shows, and what a run is said to have stopped with where the join is END.
+            need: Go on after so many arrivals and cancel the rest; all arms if not given.
+        """
+        self._plan = None
+        arms = [(t, None) if isinstance(t, str) else (t[0], as_condition(t[1])) for t in targets]
+        condition = None if when is None else as_condition(when)
+        self.ways.append(Fork(source, tuple(arms), join, condition, label, need))
+
     def compile(self) -> Plan[S]:
         """Check the whole and make the plan that runs follow; kept until the graph is changed.
 
@@ -319,6 +357,7 @@ __all__ = [
     "Choose",
     "Declared",
     "Edge",
+    "Fork",
     "Graph",
     "Limits",
     "Node",

@@ -156,6 +156,14 @@ class Writer:
         return source.path.walk(result) if source.path is not None else None
 
     @property
+    def places(self) -> Sequence[str]:
+        """Every field or key of one that it may write, as `field` or `field[key]`."""
+        if self.keys is not None:
+            return sorted(self.keys)
+        targets = [self.whole] if self.whole is not None else [target for target, _ in self.parts]
+        return [t.field if t.key is None else f"{t.field}[{t.key}]" for t in targets]
+
+    @property
     def fields(self) -> frozenset[str]:
         """Every field it may write."""
         if self.whole is not None:
@@ -186,7 +194,24 @@ class SwitchWay:
         return [*self.cases.values(), *((self.otherwise,) if self.otherwise else ())]
 
 
-Way: TypeAlias = "EdgeWay | SwitchWay"
+@dataclass(frozen=True, slots=True)
+class ForkWay:
+    """A fork as a way out: its arms as (target, condition), and where they become one again."""
+
+    arms: tuple[tuple[str, Condition | None], ...]
+    join: str
+    label: str
+    condition: Condition | None
+    need: int | None
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """Every node it may lead to at once; the join is one where no arm may have to be run."""
+        straight = [self.join] if all(condition is not None for _, condition in self.arms) else []
+        return [*(target for target, _ in self.arms), *straight]
+
+
+Way: TypeAlias = "EdgeWay | SwitchWay | ForkWay"
 
 
 @dataclass(frozen=True, slots=True)

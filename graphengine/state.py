@@ -187,6 +187,20 @@ class FieldType:
             return self._part(view, value)
         return self._whole(view, value)
 
+    def again(self, op: Op, view: View) -> object:
+        """The update that an operation came from, to be reduced a second time at a join."""
+        kind, value = op[0], op[-1]
+        if kind == "set":
+            made = self.build(value, view)
+            return made if self.reducer is None else Replace(made)
+        if kind in ("append", "extend", "merge", "put"):
+            part = {"append": [value], "put": {op[2]: value}}.get(kind, value)
+            made = self.build(part, view)
+            if kind == "append":
+                return made[0]  # type: ignore[index]
+            return Put(op[2], next(iter(made.values()))) if kind == "put" else made  # type: ignore[attr-defined]
+        return op[2]
+
     def _part(self, view: View, value: object) -> tuple[Op, object]:
         if value is None and self.operation != "append":
             raise InvalidUpdate(

@@ -31,11 +31,13 @@ from graphengine.conditions import (
 )
 from graphengine.errors import CompileError, DefinitionError, Problem
 from graphengine.failure import Failure
-from graphengine.graph import END, FAIL, START, Edge, Graph, Switch
+from graphengine.graph import END, FAIL, START, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
 from graphengine.paths import did_you_mean, members
-from graphengine.plan import EdgeWay, NodePlan, Plan, SwitchWay, Way, Writer
+from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer
 from graphengine.reducers import append
+from graphengine.regions import Fork as ForkShape
+from graphengine.regions import breaches, region
 from graphengine.shape import can_reach, reachable_from, unbounded_loop
 from graphengine.state import StateType, reducers_of, type_name
 
@@ -197,6 +199,8 @@ class _Compiler:
                 if declared.condition is not None:
                     self._condition(declared.condition, declared.source, where)
                 found[declared.source].append(EdgeWay(declared.target, declared.label or "", declared.condition))
+            elif isinstance(declared, Fork):
+                found[declared.source].append(self._fork(declared, where))
             else:
                 reading = self.binder.reading(declared.on, where)
                 if reading is not None:
@@ -204,7 +208,22 @@ class _Compiler:
                     found[declared.source].append(SwitchWay(reading, declared.cases, declared.otherwise))
         return found
 
-    def _ends(self, declared: Edge | Switch) -> None:
+    def _fork(self, declared: Fork, where: str) -> ForkWay:
+        conditions = [declared.condition, *(condition for _, condition in declared.targets)]
+        for condition in conditions:
+            if condition is None:
+                continue
+            self._condition(condition, declared.source, where)
+            if mentions_failure(condition):
+                self.report("mixed_failure", where, f"'{condition}' starts a fork after a failure", "use an edge")
+        arms = len(declared.targets)
+        if not arms:
+            self.report("bad_fork", where, "the fork has no arms", "name at least one target")
+        if declared.need is not None and not 1 <= declared.need <= arms:
+            self.report("bad_fork", where, f"need={declared.need} of {arms} arms", f"a number from 1 to {arms}")
+        return ForkWay(declared.targets, declared.join, declared.label or "", declared.condition, declared.need)
+
+    def _ends(self, declared: Edge | Switch | Fork) -> None:
         where = f"way out of {declared.source}"
         if declared.source in (END, FAIL):
             self.report("bad_edge", where, f"nothing leaves {declared.source}", "remove it")
@@ -214,6 +233,10 @@ class _Compiler:
             )
         if isinstance(declared, Edge):
             targets = [declared.target]
+        elif isinstance(declared, Fork):
+            targets = [*(target for target, _ in declared.targets), declared.join]
+            if declared.join == FAIL or FAIL in targets:
+                self.report("bad_fork", where, "an arm cannot begin or join at FAIL", "lead a node to FAIL instead")
         else:
             targets = [*declared.cases.values(), *([declared.otherwise] if declared.otherwise else [])]
         for target in targets:
@@ -350,6 +373,7 @@ class _Compiler:
         out: dict[str, list[str]] = {START: [t for w in start for t in _targets(w)]}
         for name, node in nodes.items():
             out[name] = [t for w in (*node.ways, *node.failure_ways) for t in _targets(w)]
+        self._forks(nodes, out)
         reached = reachable_from(START, out)
         ending = can_reach((END, FAIL), out)
         for name, node in nodes.items():
@@ -372,6 +396,40 @@ class _Compiler:
             text = f"nothing forces the loop {' → '.join(loops)} to end"
             repair = "add a way out with iterations(…) or plateau(…); only the limit of steps ends it now"
             self.report("unbounded_loop", f"node {loops[0]}", text, repair, warning=True)
+
+    def _forks(self, nodes: Mapping[str, NodePlan], out: Mapping[str, Sequence[str]]) -> None:
+        forks = [
+            ForkShape(d.source, tuple(target for target, _ in d.targets), d.join)
+            for d in self.graph.ways
+            if isinstance(d, Fork)
+        ]
+        for breach in breaches(forks, out):
+            self.report(breach.code, f"fork at {breach.source}", breach.message, breach.repair)
+        for fork in forks:
+            self._conflicts(fork, nodes, out)
+
+    def _conflicts(self, fork: ForkShape, nodes: Mapping[str, NodePlan], out: Mapping[str, Sequence[str]]) -> None:
+        """Report fields that two arms would write over each other."""
+        where = f"fork at {fork.source}"
+        writers: dict[str, tuple[str, str]] = {}
+        for arm in dict.fromkeys(fork.targets):
+            for name in sorted(region(arm, fork.join, out) & set(nodes)):
+                if self._writes_anything(name):
+                    text = f"{name}, in the arm to {arm}, does not say what it writes"
+                    self.report("unknown_writes", where, text, "give the node writes=, so that arms can be joined")
+                    continue
+                for place in nodes[name].writer.places:
+                    field = self.binder.state.fields.get(place.split("[")[0])
+                    other, first = writers.setdefault(place, (arm, name))
+                    if field is not None and field.reducer is None and other != arm:
+                        text = f"{first} and {name}, in different arms, both write {place}"
+                        self.report(
+                            "write_conflict", where, text, "give the field a reducer, or each a field of its own"
+                        )
+
+    def _writes_anything(self, name: str) -> bool:
+        declared = next(d for d in self.graph.nodes if d.name == name)
+        return declared.options.writes is None and declared.runnable is not None
 
     def _options(self, state: StateType[Any]) -> None:
         graph = self.graph
@@ -421,12 +479,22 @@ def _node_outline(node: NodePlan) -> dict[str, JsonValue]:
     return facts
 
 
-def _way_outline(way: Edge | Switch) -> dict[str, JsonValue]:
+def _way_outline(way: Edge | Switch | Fork) -> dict[str, JsonValue]:
+    if isinstance(way, Fork):
+        arms = [{"to": target, **({"when": str(c)} if c is not None else {})} for target, c in way.targets]
+        facts: dict[str, JsonValue] = {"from": way.source, "arms": arms, "join": way.join}
+        if way.condition is not None:
+            facts["when"] = str(way.condition)
+        if way.label:
+            facts["label"] = way.label
+        if way.need is not None:
+            facts["need"] = way.need
+        return facts
     if isinstance(way, Switch):
         on = way.on if isinstance(way.on, str) else getattr(way.on, "__name__", "function")
         cases = {str(getattr(k, "value", k)): target for k, target in way.cases.items()}
         return {"from": way.source, "on": on, "cases": cases, "otherwise": way.otherwise}
-    facts: dict[str, JsonValue] = {"from": way.source, "to": way.target}
+    facts = {"from": way.source, "to": way.target}
     if way.condition is not None:
         facts["when"] = str(way.condition)
     if way.label:
@@ -463,7 +531,7 @@ def _on_failure(way: Way) -> bool:
 
 
 def _always(way: Way) -> bool:
-    return way.condition is None if isinstance(way, EdgeWay) else way.otherwise is not None
+    return way.otherwise is not None if isinstance(way, SwitchWay) else way.condition is None
 
 
 def _exhaustive(way: Way, types: Any) -> bool:  # noqa: ANN401 - a bound method

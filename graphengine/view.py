@@ -29,8 +29,18 @@ class FrameFacts(Protocol):
 
     values: dict[str, JsonValue]
     typed: dict[str, object]
-    counts: dict[str, int]
+    digests: dict[str, int]
+    lent: set[str]
     marks: dict[str, JsonValue]
+
+    @property
+    def base(self) -> FrameFacts | None:
+        """The frame it has its state from, where it holds only what it wrote."""
+        ...
+
+    def count(self, node: str) -> int:
+        """Completed visits of a node."""
+        ...
 
 
 @dataclass(slots=True)
@@ -39,8 +49,14 @@ class Held:
 
     values: dict[str, JsonValue]
     typed: dict[str, object] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    digests: dict[str, int] = field(default_factory=dict)
+    lent: set[str] = field(default_factory=set)
     marks: dict[str, JsonValue] = field(default_factory=dict)
+    base: None = None
+
+    def count(self, node: str) -> int:  # noqa: ARG002 - nothing was visited
+        """None were."""
+        return 0
 
 
 class View:
@@ -48,6 +64,7 @@ class View:
 
     Attributes:
         node: The node that is being left, "" for none.
+        until: The join that the frame is an arm of, "" for none.
         completing: The node whose present visit counts as completed though the frame does not count it yet.
         new_marks: Marks that the step being decided sets.
         usage: Tokens and cost so far, the present step included.
@@ -65,6 +82,7 @@ class View:
         "failure",
         "new_marks",
         "node",
+        "until",
         "usage",
     )
 
@@ -73,7 +91,7 @@ class View:
         self._frame = frame
         self._new: dict[str, object] = {}
         self._items: Mapping[str, Sequence[object]] = _NO_ITEMS
-        self.node = self.completing = ""
+        self.node = self.completing = self.until = ""
         self.new_marks: dict[str, JsonValue] = {}
         self.usage: Mapping[str, float | None] = _NO_USAGE
         self.elapsed_seconds = 0.0
@@ -81,13 +99,18 @@ class View:
 
     def count(self, node: str) -> int:
         """Completed visits of a node, the present one included."""
-        return self._frame.counts.get(node, 0) + (node == self.completing)
+        return self._frame.count(node) + (node == self.completing)
 
     def mark(self, key: str, default: JsonValue = None) -> JsonValue:
         """What is kept under a tracker's key."""
         if key in self.new_marks:
             return self.new_marks[key]
-        return self._frame.marks.get(key, default)
+        frame: FrameFacts | None = self._frame
+        while frame is not None:
+            if key in frame.marks:
+                return frame.marks[key]
+            frame = frame.base
+        return default
 
     def has(self, name: str) -> bool:
         """Whether the state has this field."""
@@ -105,16 +128,23 @@ class View:
 
     def before(self, name: str) -> object:
         """The typed value of a field as the frame has it, without this step's updates."""
-        typed = self._frame.typed
-        value = typed.get(name, MISSING)
+        frame = self.holder(name)
+        value = frame.typed.get(name, MISSING)
         if value is MISSING:
-            value = typed[name] = self._state.fields[name].build(self._frame.values.get(name), self)
+            value = frame.typed[name] = self._state.fields[name].build(frame.values.get(name), self)
         return value
+
+    def holder(self, name: str) -> FrameFacts:
+        """The frame that a field is read from: this one, or the nearest it has its state from."""
+        frame = self._frame
+        while frame.base is not None and name not in frame.values and name not in frame.typed:
+            frame = frame.base
+        return frame
 
     def fresh(self, name: str) -> object:
         """A field's value as nobody else holds it."""
         kind = self._state.fields[name]
-        return self.before(name) if kind.immutable else kind.build(self._frame.values.get(name), self)
+        return self.before(name) if kind.immutable else kind.build(self.holder(name).values.get(name), self)
 
     def read(self, path: Path) -> object:
         """What lies at a path, None where a part is missing.
@@ -155,8 +185,9 @@ class View:
         Fields that have validators of their own too are there only if they were read before, since reading one may
         ask for the others.
         """
-        fields, typed = self._state.fields, self._frame.typed
-        return {n: self.get(n) for n in fields if n != name and (n in typed or n in self._new or not fields[n].own)}
+        fields, new = self._state.fields, self._new
+        known = {n for n in fields if not fields[n].own or n in new or n in self.holder(n).typed}
+        return {n: self.get(n) for n in fields if n != name and n in known}
 
     def instance(self) -> object:
         """The whole state as an instance of its model, sharing the fields' values."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.conditions import as_number, better, digest_of, exception_name
 from graphengine.core.events import (
+    ArmsArrived,
     Begun,
     BranchedOff,
     Error,
@@ -34,12 +35,14 @@ from graphengine.core.events import (
     StopAsked,
 )
 from graphengine.core.evolve import add_usage
+from graphengine.core.ready import arms_settled
 from graphengine.core.snapshot import ROOT, Frame
-from graphengine.core.steps import EMPTY, Step
+from graphengine.core.steps import EMPTY, Step, path_of
 from graphengine.errors import ConditionFailed, InvalidUpdate, NodeError, NoWayOut
 from graphengine.failure import Failure
 from graphengine.options import END, FAIL, START
-from graphengine.plan import EdgeWay
+from graphengine.plan import EdgeWay, SwitchWay
+from graphengine.reducers import Replace
 from graphengine.state import NO_CHANGE
 from graphengine.view import View
 
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
     from graphengine.conditions import Condition, Tracker
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Snapshot
-    from graphengine.plan import NodePlan, Plan, SwitchWay, Way
+    from graphengine.plan import ForkWay, NodePlan, Plan, Way
     from graphengine.records import JsonValue, Op
     from graphengine.state import Change
 
@@ -169,7 +172,7 @@ def _taken(plan: Plan[Any], view: View, ways: Sequence[Way], frame: str, attempt
         if plan.epochs and taken.get("status") != "failed":
             _changes(plan, view)
     except NodeError as error:
-        failure = _failure(error_of(error), _joined(frame, view.node), attempt)
+        failure = _failure(error_of(error), path_of(frame, view.node), attempt)
         taken = {"error": failure, **_failed_run(failure)}
     if view.new_marks:
         taken["marks"] = view.new_marks
@@ -243,12 +246,79 @@ def _node_left(plan: Plan[Any], snapshot: Snapshot, event: NodeLeft) -> Step:
         raise StaleEvent(event)
     view = View(plan.state, frame)
     view.node = frame.at
-    view.usage = snapshot.usage
+    view.until = frame.until
+    view.usage = _usage_of(frame)
     view.elapsed_seconds = snapshot.elapsed_seconds
-    _sample_again(plan, view, frame)
+    _sample_again(plan, view)
     ways = plan.start if frame.at == START else plan.nodes[frame.at].ways
     data = _taken(plan, view, ways, frame.id, frame.attempt)
     return Step(snapshot.seq + 1, "left", event.now, frame.id, frame.at, frame.visit, frame.attempt, data=data)
+
+
+def _arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: ArmsArrived) -> Step:
+    """The arms become one: their updates are reduced again in declared order, on what the fork began with."""
+    frame = snapshot.frames.get(event.frame)
+    if frame is None or frame.phase != "forked" or not arms_settled(snapshot, frame):
+        raise StaleEvent(event)
+    fork = frame.fork
+    arms = [snapshot.frames[key] for key in fork["arms"]]
+    arrived = [arm for arm in arms if arm.phase == "ended"]
+    common = (snapshot.seq + 1, "joined", event.now, frame.id, fork["join"])
+    if len(arrived) < fork.get("need", len(arms)):
+        failure = next(arm.failure for arm in arms if arm.failure is not None)
+        return Step(*common, data={"error": failure, **_failed_run(failure)})  # type: ignore[arg-type]
+    view = View(plan.state, frame)
+    view.until = frame.until
+    try:
+        change = plan.state.apply(view, _joined_updates(plan, view, arrived))
+    except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators
+        failure = _failure(error_of(error), path_of(frame.id, fork["join"]), 1)
+        return Step(*common, data={"error": failure, **_failed_run(failure)})  # type: ignore[arg-type]
+    for arm in arrived:
+        _sample_arm(plan, view, arm)
+    why = f"{len(arrived)} of {len(arms)} arms arrived"
+    data = _arrival(fork["join"], fork.get("label", ""), fork.get("condition"), why, frame.until)
+    if view.new_marks:
+        data["marks"] = view.new_marks
+    cancelled = [arm.id for arm in arms if arm.phase != "ended"]
+    if cancelled:
+        data["cancelled"] = cancelled
+    return Step(*common, update=change.ops, data=data, typed=change.typed)  # type: ignore[arg-type]
+
+
+def _joined_updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[str, object]]:
+    """The raw updates of all arms, in declared order.
+
+    Raises:
+        InvalidUpdate: An arm replaced a field that another one wrote.
+    """
+    writers: dict[str, set[str]] = {}
+    for arm in arms:
+        for op in arm.journal:
+            writers.setdefault(op[1], set()).add(arm.id)
+    updates: list[tuple[str, object]] = []
+    for arm in arms:
+        for op in arm.journal:
+            update = plan.state.fields[op[1]].again(op, view)
+            if isinstance(update, Replace) and len(writers[op[1]]) > 1:
+                raise InvalidUpdate(
+                    f"the arm to {arm.id.rsplit('~', 1)[-1]} replaced {op[1]!r}, which another arm wrote",
+                    where=f"fork at {view.node}",
+                    repair="replace it before the fork or behind the join",
+                )
+            updates.append((op[1], update))
+    return updates
+
+
+def _sample_arm(plan: Plan[Any], view: View, arm: Frame) -> None:
+    """Take an arm's samples again, and what else it marked."""
+    plateaus = {tracker.key: tracker for group in plan.samples.values() for tracker in group}
+    for key, mark in arm.samples:
+        tracker = plateaus.get(key)
+        if tracker is None or mark is None or len(mark) > 3:  # noqa: PLR2004 - the note of a failure
+            view.new_marks[key] = mark
+        else:
+            _compare(tracker, view, mark[1])
 
 
 def _failed_run(failure: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -304,18 +374,23 @@ def _way_out(ways: Sequence[Way], view: View) -> dict[str, JsonValue]:
             if isinstance(way, EdgeWay):
                 target, label, condition = way.target, way.label, way.condition
                 held, why = condition.evaluate(view) if condition is not None else _OTHERWISE
-            else:
+            elif isinstance(way, SwitchWay):
                 held, target, label, condition, why = _case(way, view)
+            else:
+                held, why, targets = _arms(way, view)
+                if held and targets:
+                    return _forked(way, targets, "; ".join([*said, why]))
+                target, label, condition = way.join, way.label, way.condition
         except Exception as error:
             raise ConditionFailed(
-                f"{way.condition if isinstance(way, EdgeWay) else way.reading.text} raised "
+                f"{way.reading.text if isinstance(way, SwitchWay) else way.condition} raised "
                 f"{type(error).__name__}: {error}",
                 where=f"way out of {view.node}",
                 repair="mend the function and resume; the node's work is recorded and is not done again",
             ) from error
         said.append(why)
         if held:
-            return _arrival(target, label, condition, "; ".join(said))
+            return _arrival(target, label, condition, "; ".join(said), view.until)
     raise NoWayOut(
         f"no way out of {view.node} holds: {'; '.join(said)}",
         where=f"node {view.node}",
@@ -336,11 +411,39 @@ def _case(way: SwitchWay, view: View) -> tuple[bool, str, str, str, str]:
     return False, "", "", "", why
 
 
-def _arrival(target: str, label: str, condition: Condition | str | None, why: str) -> dict[str, JsonValue]:
+def _arms(way: ForkWay, view: View) -> tuple[bool, str, list[str]]:
+    """Whether a fork is taken, what was found, and the targets of the arms that are to be run."""
+    held, why = way.condition.evaluate(view) if way.condition is not None else _OTHERWISE
+    targets: list[str] = []
+    said = [why]
+    for target, condition in way.arms if held else ():
+        runs, told = condition.evaluate(view) if condition is not None else (True, "")
+        if runs:
+            targets.append(target)
+        if told:
+            said.append(f"{target}: {told}")
+    return held, "; ".join(said), targets
+
+
+def _forked(way: ForkWay, targets: Sequence[str], why: str) -> dict[str, JsonValue]:
+    fork: dict[str, JsonValue] = {"join": way.join}
+    if way.need is not None:
+        fork["need"] = way.need
+    if way.condition is not None:
+        fork["condition"] = str(way.condition)
+    taken: dict[str, JsonValue] = {"to": list(targets), "why": why, "fork": fork}
+    if way.label:
+        taken["edge"] = fork["label"] = way.label
+    return taken
+
+
+def _arrival(
+    target: str, label: str, condition: Condition | str | None, why: str, until: str = ""
+) -> dict[str, JsonValue]:
     taken: dict[str, JsonValue] = {"to": (target,), "why": why}
     if label:
         taken["edge"] = label
-    if target not in (END, FAIL):
+    if target not in (END, FAIL) or target == until:
         return taken
     stop = {"label": label, "condition": "" if condition is None else str(condition), "explanation": why}
     if target == END:
@@ -364,10 +467,19 @@ def _frame(snapshot: Snapshot, event: NodeFinished | NodeFailed) -> Frame:
 
 def _facts(snapshot: Snapshot, view: View, event: NodeFinished | NodeFailed) -> None:
     """Tell the view what conditions may ask beside the state."""
+    frame = snapshot.frames[event.frame]
     view.node = view.completing = event.node
-    view.usage = add_usage(snapshot.usage, event.usage) if event.usage else snapshot.usage
+    view.until = frame.until
+    view.usage = _usage_of(frame)
+    if event.usage:
+        view.usage = add_usage(view.usage, event.usage)
     past = event.now - snapshot.now
     view.elapsed_seconds = snapshot.elapsed_seconds + (past if past > 0 else 0.0)
+
+
+def _usage_of(frame: Frame) -> Mapping[str, float | None]:
+    """What was spent in a frame and in those it has its state from: other arms are another matter."""
+    return frame.usage if frame.base is None else add_usage(_usage_of(frame.base), frame.usage)
 
 
 def _track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op]) -> None:
@@ -403,17 +515,22 @@ def _take_sample(tracker: Tracker, view: View) -> None:
         if len(view.mark(tracker.key) or ()) > 3:  # noqa: PLR2004 - the note of a failure is over
             view.new_marks[tracker.key] = [best, last, stale] if best is not None else None
         return
+    _compare(tracker, view, sample)
+
+
+def _compare(tracker: Tracker, view: View, sample: float) -> None:
+    best, _, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
     if best is None or better(sample, best, tracker):
         view.new_marks[tracker.key] = [sample, sample, 0]
     else:
         view.new_marks[tracker.key] = [best, sample, stale + 1]
 
 
-def _sample_again(plan: Plan[Any], view: View, frame: Frame) -> None:
+def _sample_again(plan: Plan[Any], view: View) -> None:
     """Take the samples that could not be taken when the node was done."""
     for group in plan.samples.values():
         for tracker in group:
-            mark = frame.marks.get(tracker.key)
+            mark = view.mark(tracker.key)
             if mark and len(mark) > 3 and tracker.key not in view.new_marks:  # noqa: PLR2004 - the note of a failure
                 _take_sample(tracker, view)
 
@@ -501,11 +618,7 @@ def _step(snapshot: Snapshot, event: NodeFailed, kind: Any, data: Mapping[str, J
 
 
 def _path(event: NodeFinished | NodeFailed) -> str:
-    return _joined(event.frame, event.node)
-
-
-def _joined(frame: str, node: str) -> str:
-    return f"{frame}/{node}" if frame != ROOT else node
+    return path_of(event.frame, event.node)
 
 
 _EVENTS: Final[dict[type, Callable[[Any, Any, Any], Step]]] = {
@@ -513,6 +626,7 @@ _EVENTS: Final[dict[type, Callable[[Any, Any, Any], Step]]] = {
     NodeFinished: _node_finished,
     NodeFailed: _node_failed,
     NodeLeft: _node_left,
+    ArmsArrived: _arms_arrived,
     Resumed: _resumed,
     StopAsked: _stop_asked,
     BranchedOff: _branched_off,

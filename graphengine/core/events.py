@@ -76,6 +76,13 @@ class NodeLeft(NamedTuple):
     now: float
 
 
+class ArmsArrived(NamedTuple):
+    """Every arm of a fork has arrived at the join or failed, or enough of them have."""
+
+    frame: str
+    now: float
+
+
 class Resumed(NamedTuple):
     """A run goes on: after a crash (`crashed`), a stop, a failure or with other limits.
 
@@ -112,4 +119,4 @@ class BranchedOff(NamedTuple):
     refit: Sequence[Op] = ()
 
 
-Event: TypeAlias = "Begun | NodeFinished | NodeFailed | NodeLeft | Resumed | StopAsked | BranchedOff"
+Event: TypeAlias = "Begun | NodeFinished | NodeFailed | NodeLeft | ArmsArrived | Resumed | StopAsked | BranchedOff"

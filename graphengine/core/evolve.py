@@ -14,6 +14,7 @@ from graphengine.options import START
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from graphengine.core.snapshot import Phase
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue, Op
 
@@ -59,25 +60,23 @@ def _node(snapshot: Snapshot, step: Step) -> None:
     if step.update:
         _apply(frame, step.update, step.typed)
     _spend(snapshot, step)
-    frame.counts[step.node] = step.visit
-    snapshot.steps += 1
+    _count(snapshot, frame, step.node)
     if "marks" in data:
-        frame.marks.update(data["marks"])
+        _mark(frame, data["marks"])
     frame.cause = None
     _leave(snapshot, frame, data)
 
 
 def _left(snapshot: Snapshot, step: Step) -> None:
     frame = snapshot.frames[step.frame]
-    frame.marks.update(step.data.get("marks", ()))
+    _mark(frame, step.data.get("marks", {}))
     _leave(snapshot, frame, step.data)
 
 
 def _leave(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
     """Go where the way out leads; without one, or at FAIL, the node is done and the run failed there."""
     if data.get("status") == "failed":
-        frame.phase = "leaving"
-        snapshot.status, snapshot.stop, snapshot.failure = "failed", data["stop"], data["error"]
+        _fail(snapshot, frame, "leaving", data)
     else:
         _move(snapshot, frame, data)
 
@@ -102,15 +101,42 @@ def _failed(snapshot: Snapshot, step: Step) -> None:
         _apply(frame, step.update, step.typed)
     frame.cause = None
     if "status" not in data or data["status"] == "finished":
-        frame.counts[step.node] = step.visit
-        snapshot.steps += 1
-        frame.marks.update(data.get("marks", ()))
+        _count(snapshot, frame, step.node)
+        _mark(frame, data.get("marks", {}))
         _move(snapshot, frame, data)
         frame.error = data["error"]
     else:
-        frame.phase = "failed"
         frame.attempt += 1
-        snapshot.status, snapshot.stop, snapshot.failure = data["status"], data["stop"], data["error"]
+        _fail(snapshot, frame, "failed", data)
+
+
+def _joined(snapshot: Snapshot, step: Step) -> None:
+    """The arms are gone; what they counted, spent and sampled is their parent's."""
+    frame = snapshot.frames[step.frame]
+    data = step.data
+    if data.get("status") == "failed":
+        _fail(snapshot, frame, "forked", data)
+        return
+    arms = [snapshot.frames[key] for key in frame.fork["arms"]]
+    if step.update:
+        _apply(frame, step.update, step.typed)
+    _mark(frame, data.get("marks", {}))
+    for arm in arms:
+        for node, visits in arm.counts.items():
+            frame.counts[node] = frame.counts.get(node, 0) + visits
+        if arm.usage:
+            frame.usage = add_usage(frame.usage, arm.usage)
+        _drop(snapshot, arm)
+    frame.fork = None
+    _move(snapshot, frame, data)
+    frame.error = next((arm.error for arm in arms if arm.error is not None), None)
+
+
+def _drop(snapshot: Snapshot, frame: Frame) -> None:
+    """Forget a frame and its arms."""
+    for key in (frame.fork or {}).get("arms", ()):
+        _drop(snapshot, snapshot.frames[key])
+    del snapshot.frames[frame.id]
 
 
 def _resumed(snapshot: Snapshot, step: Step) -> None:
@@ -121,6 +147,7 @@ def _resumed(snapshot: Snapshot, step: Step) -> None:
     snapshot.now = step.at
     _apply(snapshot.root, step.update, step.typed)
     for frame in snapshot.frames.values():
+        frame.failure = None
         if frame.phase == "failed":
             frame.phase, frame.tries, frame.crashes, frame.due = "ready", 0, 0, 0.0
         elif data.get("crashed") and frame.phase in ("ready", "fallback") and frame.due <= step.at:
@@ -139,19 +166,59 @@ def _stopped(snapshot: Snapshot, step: Step) -> None:
     snapshot.status, snapshot.stop = step.data["status"], step.data["stop"]
 
 
+def _fail(snapshot: Snapshot, frame: Frame, phase: Phase, data: Mapping[str, JsonValue]) -> None:
+    """A frame cannot go on: the run fails with its own frame, a fork with its arms at the join."""
+    frame.phase = phase
+    frame.failure = data["error"]
+    if frame.kind == "root":
+        snapshot.status, snapshot.stop, snapshot.failure = "failed", data["stop"], data["error"]
+
+
+def _count(snapshot: Snapshot, frame: Frame, node: str) -> None:
+    frame.counts[node] = frame.counts.get(node, 0) + 1
+    snapshot.steps += 1
+
+
+def _mark(frame: Frame, marks: Mapping[str, JsonValue]) -> None:
+    frame.marks.update(marks)
+    if frame.kind == "arm":
+        frame.samples += [[key, mark] for key, mark in marks.items()]
+
+
 def _move(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
-    """Put a frame to where a step leads: the next node, or its end."""
+    """Put a frame to where a step leads: the next node, the arms of a fork, the join it is an arm of, its end."""
     frame.tries = frame.crashes = 0
     frame.due = 0.0
     frame.error = None
-    if "status" in data:
+    to = data["to"]
+    if "fork" in data:
+        _fork(snapshot, frame, data["fork"], to)
+    elif "status" in data:
         frame.phase = "ended"
         snapshot.status, snapshot.stop = data["status"], data["stop"]
-        return
+    elif frame.kind == "arm" and to[0] == frame.until:
+        frame.phase = "ended"
+    else:
+        _enter(frame, to[0])
+
+
+def _enter(frame: Frame, node: str) -> None:
     frame.phase = "ready"
-    frame.at = node = data["to"][0]
-    frame.visit = frame.counts.get(node, 0) + 1
+    frame.at = node
+    frame.visit = frame.count(node) + 1
     frame.attempt = 1
+
+
+def _fork(snapshot: Snapshot, frame: Frame, fork: Mapping[str, JsonValue], targets: Sequence[str]) -> None:
+    frame.phase = "forked"
+    arms = [f"{frame.id}~{target}" for target in targets]
+    frame.fork = {**fork, "arms": arms}
+    for key, target in zip(arms, targets, strict=True):
+        arm = snapshot.frames[key] = Frame(id=key, kind="arm", parent=frame.id, base=frame, until=fork["join"])
+        if target == arm.until:
+            arm.phase = "ended"
+        else:
+            _enter(arm, target)
 
 
 def _spend(snapshot: Snapshot, step: Step) -> None:
@@ -161,6 +228,8 @@ def _spend(snapshot: Snapshot, step: Step) -> None:
     spent = step.data.get("usage")
     if spent:
         snapshot.usage = add_usage(snapshot.usage, spent)
+        frame = snapshot.frames[step.frame]
+        frame.usage = add_usage(frame.usage, spent)
 
 
 def add_usage(total: Mapping[str, float | None], spent: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -174,6 +243,8 @@ def add_usage(total: Mapping[str, float | None], spent: Mapping[str, float | Non
 
 def _apply(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> None:
     """Fold operations into a frame's records and typed values."""
+    if frame.kind == "arm":
+        frame.journal.extend(ops)
     for index, op in enumerate(ops):
         kind, name = op[0], op[1]
         _OPS[kind](frame, op)
@@ -227,7 +298,7 @@ def _put(frame: Frame, op: Op) -> None:
 
 
 def _add(frame: Frame, op: Op) -> None:
-    old = frame.values.get(op[1])
+    old = _held(frame, op[1])
     frame.values[op[1]] = op[2] if old is None else old + op[2]
 
 
@@ -236,10 +307,17 @@ def _reduce(frame: Frame, op: Op) -> None:
     frame.owned.discard(op[1])
 
 
+def _held(frame: Frame, name: str) -> JsonValue:
+    """A field's record, from the frame that holds it."""
+    while frame.base is not None and name not in frame.values:
+        frame = frame.base
+    return frame.values.get(name)
+
+
 def _list(frame: Frame, name: str) -> list[JsonValue]:
     """The field's list, a copy of the frame's own the first time: what a step set belongs to the step."""
     if name not in frame.owned:
-        frame.values[name] = list(frame.values.get(name) or ())
+        frame.values[name] = list(_held(frame, name) or ())
         frame.owned.add(name)
     held: list[JsonValue] = frame.values[name]
     return held
@@ -247,7 +325,7 @@ def _list(frame: Frame, name: str) -> list[JsonValue]:
 
 def _dict(frame: Frame, name: str) -> dict[str, JsonValue]:
     if name not in frame.owned:
-        frame.values[name] = dict(frame.values.get(name) or {})
+        frame.values[name] = dict(_held(frame, name) or {})
         frame.owned.add(name)
     held: dict[str, JsonValue] = frame.values[name]
     return held
@@ -259,6 +337,7 @@ _KINDS: Final[dict[str, Callable[[Snapshot, Step], None]]] = {
     "attempt": _attempt,
     "failed": _failed,
     "left": _left,
+    "joined": _joined,
     "resumed": _resumed,
     "stopped": _stopped,
     "branched": _branched,

@@ -13,9 +13,9 @@ from graphengine.core.snapshot import CRASHES, Task
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.core.snapshot import Mode, Phase, Snapshot
+    from graphengine.core.snapshot import Frame, Mode, Phase, Snapshot
 
-_MODES: Final[Mapping[Phase, Mode]] = {"ready": "run", "fallback": "fallback", "leaving": "leave"}
+_MODES: Final[Mapping[Phase, Mode]] = {"ready": "run", "fallback": "fallback", "leaving": "leave", "forked": "join"}
 
 
 def ready(snapshot: Snapshot) -> list[Task]:
@@ -25,13 +25,29 @@ def ready(snapshot: Snapshot) -> list[Task]:
     tasks: list[Task] = []
     for frame in snapshot.frames.values():
         mode = _MODES.get(frame.phase)
-        if mode is None:
+        if mode is None or frame.failure is not None or (mode == "join" and not arms_settled(snapshot, frame)):
             continue
-        if mode != "leave" and frame.crashes >= CRASHES:
+        if mode in ("run", "fallback") and frame.crashes >= CRASHES:
             mode = "crash_loop"
         due = frame.due if mode in ("run", "fallback") else 0.0
         tasks.append(Task(frame.id, frame.at, frame.visit, frame.attempt, mode, due))
     return tasks
+
+
+def arms_settled(snapshot: Snapshot, frame: Frame) -> bool:
+    """Whether a fork can become one again: every arm has arrived or failed, or enough have arrived."""
+    arms = [snapshot.frames[key] for key in frame.fork["arms"]]
+    arrived = sum(arm.phase == "ended" for arm in arms)
+    under_way = sum(not settled(arm) for arm in arms)
+    need: int | None = frame.fork.get("need")
+    if need is not None:
+        return arrived >= need or arrived + under_way < need
+    return under_way == 0
+
+
+def settled(frame: Frame) -> bool:
+    """Whether an arm will not move any more by itself."""
+    return frame.phase == "ended" or frame.failure is not None
 
 
 def limit_reached(snapshot: Snapshot) -> str:

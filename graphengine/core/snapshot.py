@@ -15,10 +15,11 @@ from graphengine.core.steps import FORMAT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.records import JsonValue
+    from graphengine.records import JsonValue, Op
 
-Phase: TypeAlias = Literal["ready", "fallback", "leaving", "failed", "ended"]
-Mode: TypeAlias = Literal["run", "fallback", "leave", "crash_loop"]
+Phase: TypeAlias = Literal["ready", "fallback", "leaving", "forked", "failed", "ended"]
+FrameKind: TypeAlias = Literal["root", "arm"]
+Mode: TypeAlias = Literal["run", "fallback", "leave", "join", "crash_loop"]
 RunStatus: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
 
 ROOT: Final = ""
@@ -27,7 +28,27 @@ ROOT: Final = ""
 CRASHES: Final = 3
 """A node that was in flight at so many crashes in a row is not started again."""
 
-_STORED: Final = ("at", "phase", "visit", "attempt", "tries", "crashes", "due", "error", "cause", "counts", "marks")
+_STORED: Final = (
+    "kind",
+    "parent",
+    "until",
+    "at",
+    "phase",
+    "visit",
+    "attempt",
+    "tries",
+    "crashes",
+    "due",
+    "error",
+    "cause",
+    "failure",
+    "counts",
+    "marks",
+    "usage",
+    "fork",
+    "journal",
+    "samples",
+)
 
 
 @dataclass(slots=True)
@@ -35,14 +56,18 @@ class Frame:
     """One token.
 
     Attributes:
-        values: The state as records.
+        kind: `root`, the run's own; `arm`, one of the ways that a fork runs side by side.
+        parent: The id of the frame that forked it, "" for the root.
+        base: That frame: what this one does not hold itself, it has from there. The parent stands still meanwhile.
+        until: Where an arm ends: the join.
+        values: The state as records; an arm's, what it wrote since the fork.
         typed: Typed values of fields that were read or written, built from `values`.
         owned: Fields whose record may be changed in place, because nothing else holds it.
         lent: Fields whose typed value a node was given, and may still hold: a list is copied before it grows.
         digests: Digests of typed values, to catch nodes that change them.
         at: The node it stands at.
         phase: `ready` (run the node), `fallback` (run its fallback), `leaving` (the node is done, its way out is still
-            to be chosen), `failed`, `ended`.
+            to be chosen), `forked` (its arms are on their way), `failed`, `ended`.
         visit: Which visit of the node this is.
         attempt: Which attempt of this visit comes next.
         tries: Failed attempts since the visit began or was revived.
@@ -50,11 +75,20 @@ class Frame:
         due: Not to be started before, epoch seconds.
         error: The failure that led here, until the node is done.
         cause: The failure that the fallback stands in for.
-        counts: Completed visits by node.
-        marks: What plateaus, counts since a node and changes need of the past.
+        failure: What an arm failed with.
+        counts: Completed visits by node; an arm's, those since the fork.
+        marks: What plateaus, counts since a node and changes need of the past; an arm's, those it set.
+        usage: What models were paid in this frame.
+        fork: While it is forked: `join`, `need`, `arms` (the ids of its arms, in declared order).
+        journal: An arm's operations, to be done again at the join.
+        samples: An arm's samples, as [key, sample], None for a new beginning, to be taken again at the join.
     """
 
     id: str = ROOT
+    kind: FrameKind = "root"
+    parent: str = ""
+    base: Frame | None = None
+    until: str = ""
     values: dict[str, JsonValue] = field(default_factory=dict)
     typed: dict[str, object] = field(default_factory=dict)
     owned: set[str] = field(default_factory=set)
@@ -69,8 +103,18 @@ class Frame:
     due: float = 0.0
     error: JsonValue = None
     cause: JsonValue = None
+    failure: JsonValue = None
     counts: dict[str, int] = field(default_factory=dict)
     marks: dict[str, JsonValue] = field(default_factory=dict)
+    usage: dict[str, float | None] = field(default_factory=dict)
+    fork: JsonValue = None
+    journal: list[Op] = field(default_factory=list)
+    samples: list[JsonValue] = field(default_factory=list)
+
+    def count(self, node: str) -> int:
+        """Completed visits of a node, in this frame and those it has its state from."""
+        visits = self.counts.get(node, 0)
+        return visits if self.base is None else visits + self.base.count(node)
 
 
 @dataclass(slots=True)
@@ -114,7 +158,8 @@ class Task(NamedTuple):
     """Something that should be running now.
 
     Attributes:
-        mode: `run` the node, run its `fallback`, `leave` it (choose the way out), or fail it for its `crash_loop`.
+        mode: `run` the node, run its `fallback`, `leave` it (choose the way out), `join` its arms, or fail it for its
+            `crash_loop`.
         due: Not before this time, epoch seconds; 0 for at once.
     """
 
@@ -161,4 +206,6 @@ def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
         message = f"snapshot of format {record.get('format')!r}; this version reads {FORMAT}"
         raise ValueError(message)
     frames = {key: Frame(id=key, owned=set(facts["values"]), **facts) for key, facts in rest.pop("frames").items()}
+    for frame in frames.values():
+        frame.base = frames[frame.parent] if frame.kind == "arm" else None
     return Snapshot(frames=frames, **rest)

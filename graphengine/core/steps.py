@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 """The version of the log's format, written with every run."""
 
-Kind: TypeAlias = Literal["started", "node", "attempt", "failed", "left", "resumed", "stopped", "branched"]
+Kind: TypeAlias = Literal["started", "node", "attempt", "failed", "left", "joined", "resumed", "stopped", "branched"]
 EMPTY: Final[Mapping[str, JsonValue]] = {}
 
 
@@ -34,9 +34,9 @@ class Step(NamedTuple):
         seq: 1, 2, 3, … without gaps, within a run and the parents it branched from.
         kind: `started`; `node` (a completed visit); `attempt` (a failed attempt that is tried again or falls
             back); `failed` (a visit that failed for good); `left` (a way out chosen later, on resume);
-            `resumed`; `stopped`; `branched`.
+            `joined` (the arms of a fork became one again, or failed); `resumed`; `stopped`; `branched`.
         at: When it was decided, epoch seconds.
-        frame: The id of the frame it belongs to; the run's own frame is "".
+        frame: The id of the frame it belongs to; the run's own frame is "", that of an arm ends in `~target`.
         node: The node's name, "" for rows of the run itself.
         visit: Which visit of the node in its frame, from 1.
         attempt: Which attempt of the visit, from 1.
@@ -62,7 +62,13 @@ class Step(NamedTuple):
     @property
     def path(self) -> str:
         """The node's place in the tree of frames, as `article/review`."""
-        return f"{self.frame}/{self.node}" if self.frame and self.node else self.frame or self.node
+        return path_of(self.frame, self.node)
+
+
+def path_of(frame: str, node: str) -> str:
+    """A node's place in the tree of frames. Arms of forks are not part of it: their nodes are the graph's own."""
+    parts = [part.split("~", 1)[0] for part in frame.split("/")]
+    return "/".join(part for part in (*parts, node) if part)
 
 
 _PLAIN: Final = ("frame", "node", "visit", "attempt", "began", "update", "data")

@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graphengine.core.steps import path_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -53,8 +55,7 @@ class Context:
     @property
     def path(self) -> str:
         """The node's place in the run, as `article/review`."""
-        task = self._task
-        return f"{task.frame}/{task.node}" if task.frame else task.node
+        return path_of(self._task.frame, self._task.node)
 
     @property
     def visit(self) -> int:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.core.decide import decide
+from graphengine.core.decide import StaleEvent, decide
 from graphengine.core.events import StopAsked
 from graphengine.core.evolve import evolve
 from graphengine.core.ready import limit_reached, ready
 from graphengine.core.snapshot import to_record
+from graphengine.core.steps import path_of
 from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
 from graphengine.stores.base import Append
 
@@ -48,6 +49,9 @@ class Driver:
         self._stop_reason = ""
         self._consume: Sequence[int] = ()
         self._turn = 0.0
+        self._flights: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: list[asyncio.Task[None]] = []
+        self._landings: asyncio.Queue[tuple[str, Event | BaseException | None]] = asyncio.Queue()
 
     def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
         """Ask for a stop at the next safe point: when what is in flight is recorded."""
@@ -67,29 +71,93 @@ class Driver:
         Raises:
             StoreError: A step could not be recorded; the run can be resumed from what was.
         """
-        plan, snapshot, run, record = self.plan, self.snapshot, self._run, self._record
-        while not self._stop.is_set():
-            waiting = ready(snapshot)
-            if not waiting:
-                break
-            task = waiting[0]
-            if task.due and not await self._due(task):
-                continue
-            if run.watchers:
-                self.show(NodeBegan(task.node, task.node, task.visit, task.attempt, self._clock.now()))
-            event = await tasks.run(task)
-            step = decide(plan, snapshot, event)
-            evolve(snapshot, step)
-            pending = self._store.append(Append(snapshot.run_id, self.fence, (step,), snapshot.status, (), record))
-            if pending is not None:
-                await pending
-            elif step.at - self._turn > _TURN_SECONDS:
-                self._turn = step.at
-                await asyncio.sleep(0)
-            if run.watchers:
-                self.show(StepRecorded(step.seq, step))
-        if snapshot.status == "running":
+        try:
+            while True:
+                wanted = [] if self._stop.is_set() else ready(self.snapshot)
+                if len(wanted) == 1 and not self._flights:
+                    event = await self._alone(tasks, wanted[0])
+                    await self._record([] if event is None else [event])
+                    continue
+                for task in wanted:
+                    if task.frame not in self._flights:
+                        self._flights[task.frame] = asyncio.create_task(self._fly(tasks, task))
+                if not self._flights:
+                    break
+                await self._record(await self._landed())
+        finally:
+            await self._ground()
+        if self.snapshot.status == "running":
             await self.end()
+
+    async def _alone(self, tasks: TaskRunner, task: Task) -> Event | None:
+        """Do the only thing that is to be done, without an asyncio task of its own; None if a stop came first."""
+        if task.due and not await self._due(task):
+            return None
+        if self._run.watchers:
+            self._show_beginning(task)
+        return await tasks.run(task)
+
+    async def _fly(self, tasks: TaskRunner, task: Task) -> None:
+        """Do one of several things, and hand in the event that ends it."""
+        try:
+            event = await self._alone(tasks, task)
+        except BaseException as error:
+            self._landings.put_nowait((task.frame, error))
+            raise
+        self._landings.put_nowait((task.frame, event))
+
+    async def _landed(self) -> list[Event]:
+        """The events of all that has ended, at least one."""
+        found = [await self._landings.get()]
+        while not self._landings.empty():
+            found.append(self._landings.get_nowait())
+        events: list[Event] = []
+        for frame, landed in found:
+            flight = self._flights.pop(frame, None)
+            if flight is not None and isinstance(landed, BaseException):
+                raise landed
+            if flight is not None and landed is not None and not isinstance(landed, BaseException):
+                events.append(landed)
+        return events
+
+    async def _record(self, events: Sequence[Event]) -> None:
+        """Decide, evolve and append; returns when the steps are durable."""
+        snapshot, steps = self.snapshot, []
+        for event in events:
+            try:
+                step = decide(self.plan, snapshot, event)
+            except StaleEvent:
+                continue  # its frame is gone: enough other arms had arrived
+            evolve(snapshot, step)
+            steps.append(step)
+        for frame in [key for key in self._flights if key not in snapshot.frames]:
+            self._cancelled.append(self._flights.pop(frame))
+            self._cancelled[-1].cancel()
+        if not steps:
+            return
+        # A run is let go by the append that says it is over; not while something is still under way.
+        status = "running" if self._flights else snapshot.status
+        pending = self._store.append(Append(snapshot.run_id, self.fence, steps, status, (), self._snapshot_record))
+        if pending is not None:
+            await pending
+        elif steps[-1].at - self._turn > _TURN_SECONDS:
+            self._turn = steps[-1].at
+            await asyncio.sleep(0)
+        if self._run.watchers:
+            self.show_steps(steps)
+
+    async def _ground(self) -> None:
+        """End what is still in flight, where the run cannot go on; a cancelled thread is waited for."""
+        for flight in self._flights.values():
+            flight.cancel()
+        left = [*self._flights.values(), *self._cancelled]
+        self._flights.clear()
+        if left:
+            await asyncio.gather(*left, return_exceptions=True)
+
+    def _show_beginning(self, task: Task) -> None:
+        path = path_of(task.frame, task.node)
+        self.show(NodeBegan(path, task.node, task.visit, task.attempt, self._clock.now()))
 
     async def end(self, explanation: str = "") -> None:
         """Record that the run stops here: asked for, or because a limit was reached."""
@@ -106,7 +174,7 @@ class Driver:
         """Record steps that were decided, and show them; `changed` says that the graph is another than before."""
         snapshot, plan = self.snapshot, self.plan
         new = (plan.fingerprint, plan.outline) if changed else (None, None)
-        batch = Append(snapshot.run_id, self.fence, steps, snapshot.status, consume, self._record, *new)
+        batch = Append(snapshot.run_id, self.fence, steps, snapshot.status, consume, self._snapshot_record, *new)
         pending: Awaitable[None] | None = self._store.append(batch)
         if pending is not None:
             await pending
@@ -122,7 +190,7 @@ class Driver:
         for queue in self._run.watchers:
             queue.put_nowait(event)
 
-    def _record(self) -> dict[str, JsonValue]:
+    def _snapshot_record(self) -> dict[str, JsonValue]:
         return to_record(self.snapshot)
 
     async def _due(self, task: Task) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.agents.scope import CURRENT
 from graphengine.conditions import digest_of
 from graphengine.core.decide import error_of
-from graphengine.core.events import NodeFailed, NodeFinished, NodeLeft
+from graphengine.core.events import ArmsArrived, NodeFailed, NodeFinished, NodeLeft
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.failure import Failure
 from graphengine.runner.context import Context, Surroundings
@@ -64,6 +64,8 @@ class TaskRunner:
         began = self._now()
         if task.mode == "leave":
             return NodeLeft(task.frame, began)
+        if task.mode == "join":
+            return ArmsArrived(task.frame, began)
         frame = self._snapshot.frames[task.frame]
         context = Context(task, self._surroundings)
         choice = ""
@@ -104,7 +106,8 @@ class TaskRunner:
         values = call.values(view)
         for name in call.extras:
             values[name] = self._extra(frame, context, view, name)
-        frame.lent.update(call.watched)
+        for name in call.watched:
+            view.holder(name).lent.add(name)
         if self._check and (call.watched or call.parts or "state" in call.extras):
             return self._watched(call, values, frame, context, timeout_seconds)
         return self._work(call, values, timeout_seconds)
@@ -121,19 +124,21 @@ class TaskRunner:
         view = View(self._plan.state, frame)
         fields = self._plan.state.fields
         for name in call.watched:
-            if name not in frame.digests:
-                frame.digests[name] = fields[name].digest(view.get(name))
+            holder = view.holder(name)
+            if name not in holder.digests:
+                holder.digests[name] = fields[name].digest(view.get(name))
         parts = {name: digest_of(values[name]) for name in call.parts}
         try:
             result = self._work(call, values, timeout_seconds)
             if inspect.isawaitable(result):
                 result = await result
         finally:
-            changed = self._mutated(call.watched, frame)
+            changed = self._mutated(call.watched, view)
         changed += [name for name, digest in parts.items() if digest_of(values[name]) != digest]
         if parts and changed:
-            frame.typed.clear()
-            frame.digests.clear()
+            for name in fields:
+                view.holder(name).typed.pop(name, None)
+                view.holder(name).digests.pop(name, None)
         if "state" in values:
             changed += _replaced(values["state"], view, fields)
         if changed:
@@ -144,12 +149,14 @@ class TaskRunner:
             )
         return result
 
-    def _mutated(self, watched: tuple[str, ...], frame: Frame) -> list[str]:
+    def _mutated(self, watched: tuple[str, ...], view: View) -> list[str]:
         found: list[str] = []
         for name in watched:
-            if name in frame.typed and self._plan.state.fields[name].digest(frame.typed[name]) != frame.digests[name]:
-                frame.typed.pop(name)
-                frame.digests.pop(name)
+            holder = view.holder(name)
+            known = holder.digests.get(name)
+            if known is not None and self._plan.state.fields[name].digest(view.get(name)) != known:
+                holder.typed.pop(name)
+                holder.digests.pop(name)
                 found.append(name)
         return found
 
