@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import warnings
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -439,7 +440,9 @@ def explain(error: ValidationError) -> str:
 
 def type_name(annotation: object) -> str:
     """An annotation as a person writes it."""
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(annotation))
 
 
 def _short(value: object) -> str:

@@ -76,7 +76,9 @@ class Driver:
             if task.due and not await self._due(task):
                 continue
             if run.watchers:
-                self.show(NodeBegan(task.node, task.node, task.visit, task.attempt, self._clock.now()))
+                began = self._clock.now()
+                self.show(NodeBegan(task.node, task.node, task.visit, task.attempt, began, snapshot.seq))
+                await asyncio.sleep(0)  # who watches sees it before a node that blocks the loop is done
             event = await tasks.run(task)
             step = decide(plan, snapshot, event)
             evolve(snapshot, step)

@@ -270,6 +270,7 @@ class Runner:
         await self.store.open()
         info = await self.store.info(run.id)
         if info.status == "finished":
+            run.recorded()
             return result_of(plan, await load_snapshot(self.store, run.id, None))
         if run.id in self._drivers:
             raise RunIsDriven(run.id, "this runner", self._clock.now())
