@@ -41,6 +41,7 @@ class Driver:
         self.plan = plan
         self.snapshot = snapshot
         self.fence = 0
+        self.holds = True  # the run: until a step that ends it is durable
         self._store = store
         self._clock = clock
         self._run = run
@@ -85,6 +86,8 @@ class Driver:
             pending = self._store.append(Append(snapshot.run_id, self.fence, (step,), snapshot.status, (), record))
             if pending is not None:
                 await pending
+            if snapshot.status != "running":
+                self.holds = False
             elif step.at - self._turn > _TURN_SECONDS:
                 self._turn = step.at
                 await asyncio.sleep(0)
@@ -112,6 +115,7 @@ class Driver:
         pending: Awaitable[None] | None = self._store.append(batch)
         if pending is not None:
             await pending
+        self.holds = snapshot.status == "running"
         self.show_steps(steps)
 
     def show_steps(self, steps: Sequence[Step]) -> None:

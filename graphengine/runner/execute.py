@@ -104,12 +104,10 @@ class TaskRunner:
         values = call.values(view)
         for name in call.extras:
             values[name] = self._extra(frame, context, view, name)
-        frame.lent.update(call.watched)
+        if call.watched:
+            frame.lent.update(call.watched)
         if self._check and (call.watched or call.parts or "state" in call.extras):
             return self._watched(call, values, frame, context, timeout_seconds)
-        return self._work(call, values, timeout_seconds)
-
-    def _work(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
         if call.thread or timeout_seconds is not None:
             return self._bounded(call, values, timeout_seconds)
         return call.function(**values)
@@ -125,7 +123,8 @@ class TaskRunner:
                 frame.digests[name] = fields[name].digest(view.get(name))
         parts = {name: digest_of(values[name]) for name in call.parts}
         try:
-            result = self._work(call, values, timeout_seconds)
+            bounded = call.thread or timeout_seconds is not None
+            result = self._bounded(call, values, timeout_seconds) if bounded else call.function(**values)
             if inspect.isawaitable(result):
                 result = await result
         finally:

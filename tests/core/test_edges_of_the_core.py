@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
@@ -13,6 +13,7 @@ from graphengine.core.events import Begun, BranchedOff, NodeLeft, Resumed
 from graphengine.core.evolve import evolve, fold
 from graphengine.core.snapshot import Snapshot, from_record, to_record
 from graphengine.core.steps import Step, decode_step, encode_step
+from graphengine.reducers import maximum
 from tests.support.session import Session
 from tests.support.spec import work
 
@@ -21,6 +22,7 @@ class State(BaseModel):
     """A number, and anything."""
 
     n: int = 0
+    best: Annotated[int, maximum] = 0
     thing: Any = None
 
 
@@ -99,14 +101,16 @@ def test_what_a_changed_graph_needs_is_recorded() -> None:
     session = Session(looping())
     session.start()
     fingerprint = session.plan.fingerprint
-    refit, changes = [("set", "n", 5)], ["field n: str → int"]
+    refit, changes = [("set", "best", 5)], ["field best: none → int"]
     step = session.send(Resumed(0.0, crashed=False, limits={}, fingerprint=fingerprint, changes=changes, refit=refit))
     assert step.data["changes"] == changes
-    assert session.snapshot.root.values["n"] == 5
+    assert session.snapshot.root.values["best"] == 5
     child = session.at(1)
-    step = child.send(BranchedOff(0.0, "child", "run", 1, [("thing", [1])], fingerprint, {}, changes, refit))
+    step = child.send(
+        BranchedOff(0.0, "child", "run", 1, [("best", 3), ("thing", [1])], fingerprint, {}, changes, refit)
+    )
     assert step.data["changes"] == changes
-    assert child.snapshot.root.values == {"n": 5, "thing": [1]}
+    assert child.snapshot.root.values == {"n": 0, "best": 5, "thing": [1]}
     assert session.snapshot.root.values["thing"] is None
 
 

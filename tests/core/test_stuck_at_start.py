@@ -23,7 +23,6 @@ def graph(*, mended: bool) -> Graph[State]:
     return made
 
 
-@pytest.mark.xfail(strict=True, reason="D34: a run whose first step ends it stays claimed by its driver")
 async def test_it_can_be_resumed_at_once() -> None:
     """It fails again in the same words, since nothing was mended."""
     async with Runner() as runner:
@@ -34,7 +33,6 @@ async def test_it_can_be_resumed_at_once() -> None:
             await runner.resume(graph(mended=False), run.id).result()
 
 
-@pytest.mark.xfail(strict=True, reason="D35: refit takes START for a node that the graph no longer has")
 async def test_a_branch_under_a_mended_graph_finds_its_way() -> None:
     """START is in every graph."""
     async with Runner() as runner:
