@@ -45,7 +45,7 @@ async def normal(settings: Settings) -> Outcome:
 
 
 async def _durable(settings: Settings, synchronous: Synchronous, limit: float) -> Outcome:
-    steps = settings.count(400, 10)
+    steps = settings.count(100, 10)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         store = SQLiteStore(folder / "ours.db", synchronous=synchronous)
@@ -55,7 +55,7 @@ async def _durable(settings: Settings, synchronous: Synchronous, limit: float) -
         if settings.peers and synchronous == "NORMAL":
             from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
 
-            few = settings.count(60, 5)
+            few = settings.count(40, 5)
             saver = await stack.enter_async_context(peer.saving(folder / "peer.db"))
             app, state = peer.counting(few, saver), Counter().model_dump()
 
@@ -63,17 +63,18 @@ async def _durable(settings: Settings, synchronous: Synchronous, limit: float) -
                 return await peer.run(app, state, few, durability="sync") * MICRO
 
             sides[PEER] = langgraph
-        found = await alternate(sides, "µs", settings.count(11, 2))
-    ours = found[OURS].median
-    targets = [Target(f"a durable step at {synchronous}, against a raw commit", ours / found[RAW].median, "≤", limit)]
+        found = await alternate(sides, "µs", settings.count(25, 2))
+    ratio = found[OURS].against(found[RAW])
+    targets = [Target(f"a durable step at {synchronous}, against a raw commit", ratio, "≤", limit)]
     if PEER in found:
-        targets.append(Target("LangGraph's durable step at NORMAL, against ours", found[PEER].median / ours, "≥", 8.0))
+        ratio = found[PEER].against(found[OURS])
+        targets.append(Target("LangGraph's durable step at NORMAL, against ours", ratio, "≥", 8.0))
     return Outcome(f"Durable step in SQLite, synchronous = {synchronous}", found, targets)
 
 
 def _ours(runner: Runner, steps: int) -> Side:
     visits = Visits()
-    graph = counting_noted(steps, visits)
+    graph = counting_noted(steps, visits.note)
 
     async def run() -> float:
         await runner.start(graph, Counter()).result()

@@ -17,7 +17,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from pydantic import BaseModel
 
-from benchmarks.ours import Counter, Visits
+from benchmarks.ours import Counter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -64,11 +64,11 @@ def counting_unvalidated(steps: int) -> Any:  # noqa: ANN401 - as above
     return _loop(Tally, increase, ahead, None)
 
 
-def writing(steps: int, entry: str, visits: Visits, saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: ANN401
+def writing(steps: int, entry: str, visited: Callable[[], object], saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: ANN401
     """A node that counts its visits and appends to a list it does not read, over a pydantic state."""
 
     async def write(state: Pages) -> dict[str, object]:
-        visits.note()
+        visited()
         return {"count": state.count + 1, "entries": [f"{entry} {state.count}"]}
 
     def ahead(state: Pages) -> str:
@@ -95,9 +95,7 @@ async def saving(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
         yield saver
 
 
-def _loop(
-    state: type, node: Callable[..., object], ahead: Callable[..., str], saver: AsyncSqliteSaver | None
-) -> Any:  # noqa: ANN401
+def _loop(state: type, node: Callable[..., object], ahead: Callable[..., str], saver: AsyncSqliteSaver | None) -> Any:  # noqa: ANN401
     graph = StateGraph(state)
     name = node.__name__
     graph.add_node(name, node)

@@ -1,7 +1,8 @@
 """How things are measured here: rounds that alternate between the sides, medians with their range, and targets.
 
-The machine is never quiet. So the sides of a comparison take turns in one process (A B A B …), each side's figure is
-the median of its rounds, and the range is printed beside it.
+The machine is never quiet. So the sides of a comparison take turns in one process (A B A B …). A side's figure is the
+median of its rounds, with the smallest and the largest beside it; a ratio is the median of the ratios of neighbouring
+rounds, so that what slows both down for a while does not change it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 MICRO = 1_000_000
 MILLI = 1_000
 
-Side: TypeAlias = "Callable[[], Awaitable[float]]"
+Side: TypeAlias = "Callable[[], Coroutine[None, None, float]]"
 """One side of a comparison: does one round and gives its figure."""
 
 
@@ -50,17 +51,17 @@ class Figure:
         """The middle of the rounds."""
         return statistics.median(self.rounds)
 
-    @property
-    def text(self) -> str:
-        """The median with its unit."""
-        return f"{number(self.median)} {self.unit}"
+    def against(self, other: Figure) -> float:
+        """How many times the other's this is: the median of the rounds' ratios, each with the round beside it."""
+        pairs = zip(self.rounds, other.rounds, strict=True)
+        return statistics.median(mine / beside for mine, beside in pairs)
 
     @property
     def spread(self) -> str:
         """The smallest and the largest round; "" if there was one only."""
         if len(self.rounds) == 1:
             return ""
-        return f"{number(min(self.rounds))} to {number(max(self.rounds))}"
+        return f"{amount(min(self.rounds))} to {amount(max(self.rounds))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,14 @@ class Target:
     Attributes:
         claim: What is compared, in words.
         bound: Whether `limit` is the most or the least it may be.
-        unit: "×" for a ratio.
+        unit: "times" for a ratio.
     """
 
     claim: str
     measured: float
     bound: Literal["≤", "≥"]
     limit: float
-    unit: str = "×"
+    unit: str = "times"
 
     @property
     def reached(self) -> bool:
@@ -94,9 +95,7 @@ class Outcome:
     targets: Sequence[Target] = ()
 
 
-async def alternate(
-    sides: Mapping[str, Side], unit: str, rounds: int
-) -> dict[str, Figure]:
+async def alternate(sides: Mapping[str, Side], unit: str, rounds: int) -> dict[str, Figure]:
     """Let the sides take turns.
 
     Args:
@@ -113,8 +112,7 @@ async def alternate(
     return {name: Figure(name, unit, tuple(figures)) for name, figures in found.items()}
 
 
-def number(value: float) -> str:
-    """A number with three digits that matter, thousands set apart."""
-    if value >= 100:  # noqa: PLR2004 - no decimals are left to show
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}"  # noqa: PLR2004
+def amount(value: float, unit: str = "") -> str:
+    """A number with three digits that matter, thousands set apart, and its unit."""
+    decimals = 0 if value == int(value) or value >= 100 else 1 if value >= 10 else 2  # noqa: PLR2004 - digits
+    return f"{value:,.{decimals}f} {unit}".rstrip()

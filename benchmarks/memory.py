@@ -35,7 +35,7 @@ async def step(settings: Settings) -> Outcome:
     found = await alternate(sides, "µs", settings.count(15, 2))
     targets = [Target("a step in memory", found[OURS].median, "≤", 8.0, "µs")]
     if settings.peers:
-        ratio = found[VALIDATED].median / found[OURS].median
+        ratio = found[VALIDATED].against(found[OURS])
         targets.append(Target("LangGraph's step against ours", ratio, "≥", 30.0))
     return Outcome("In-memory step: pydantic state of 3 fields, validated update, one condition", found, targets)
 
@@ -64,7 +64,7 @@ async def long_list(settings: Settings) -> Outcome:
     steps, items = settings.count(1000, 20), settings.count(10_000, 100)
     long = Diary(entries=[f"entry {at}" for at in range(items)])
     visits = Visits()
-    plain, appending = counting_noted(steps, visits), writing(steps, ENTRY, visits)
+    plain, appending = counting_noted(steps, visits.note), writing(steps, ENTRY, visits.note)
 
     async def plain_step() -> float:
         await plain.run(Counter())
@@ -84,15 +84,17 @@ async def long_list(settings: Settings) -> Outcome:
         sides[f"LangGraph, {full}"] = _langgraph_list(long, settings.count(100, 5))
     found = await alternate(sides, "µs", settings.count(9, 2))
     against = f"a step {full}, against a plain one"
-    targets = [Target(against, found[full].median / found["plain step"].median, "≤", 1.2)]
-    return Outcome("The same with a list field of 10,000 items that the node appends to and does not read", found, targets)
+    targets = [Target(against, found[full].against(found["plain step"]), "≤", 1.2)]
+    return Outcome(
+        "The same with a list field of 10,000 items that the node appends to and does not read", found, targets
+    )
 
 
 def _langgraph_list(long: Diary, steps: int) -> Side:
     from benchmarks import langgraph_side as peer  # noqa: PLC0415
 
     visits = Visits()
-    app, state = peer.writing(steps, ENTRY, visits), {"entries": long.entries}
+    app, state = peer.writing(steps, ENTRY, visits.note), {"entries": long.entries}
 
     async def append() -> float:
         await peer.run(app, state, steps)

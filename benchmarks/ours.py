@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import BaseModel
@@ -11,6 +12,8 @@ from graphengine import END, START, Graph, Limits, iterations, value
 from graphengine.reducers import append
 
 ENTRY = "a line of the diary"
+NEVER = 1_000_000_000
+"""More steps than any run here does: a limit stops it."""
 
 
 class Counter(BaseModel):
@@ -61,11 +64,11 @@ def counting(steps: int) -> Graph[Counter]:
     return graph
 
 
-def counting_noted(steps: int, visits: Visits) -> Graph[Counter]:
-    """The same, and each visit is noted."""
+def counting_noted(steps: int, visited: Callable[[], object]) -> Graph[Counter]:
+    """The same, and each visit begins by calling `visited`."""
 
     async def increase(count: int) -> int:
-        visits.note()
+        visited()
         return count + 1
 
     graph = Graph("counting", Counter, limits=Limits(steps=None))
@@ -76,11 +79,11 @@ def counting_noted(steps: int, visits: Visits) -> Graph[Counter]:
     return graph
 
 
-def writing(steps: int, entry: str, visits: Visits) -> Graph[Diary]:
-    """A node that appends to a list it does not read, visited so many times; each visit is noted."""
+def writing(steps: int, entry: str, visited: Callable[[], object]) -> Graph[Diary]:
+    """A node that appends to a list it does not read, visited so many times; each begins by calling `visited`."""
 
     async def write(count: int) -> str:
-        visits.note()
+        visited()
         return f"{entry} {count}"
 
     graph = Graph("writing", Diary, limits=Limits(steps=None))

@@ -13,20 +13,25 @@ if TYPE_CHECKING:
     from benchmarks.measure import Side
 
 BASE, IMPORT, HELP = "import pydantic, asyncio", "import graphengine", "graphengine --help"
+USED = "from graphengine import END, START, Graph, Runner, value"
 
 
 async def startup(settings: Settings) -> Outcome:
-    """From starting a Python process to its end. Compiled files exist; one round beforehand does not count."""
+    """From starting a Python process to its end. Compiled files exist; one round beforehand does not count.
+
+    The package loads its names when they are first used, so what a user's first import line costs stands beside it.
+    """
     sides = {
         BASE: _process("-c", "import pydantic, asyncio"),
         IMPORT: _process("-c", "import graphengine"),
+        USED: _process("-c", "from graphengine import END, START, Graph, Runner, value"),
         HELP: _process("-m", "graphengine", "--help"),
     }
     found = await alternate(sides, "ms", settings.count(15, 2))
-    base = found[BASE].median
+    base = found[BASE]
     targets = [
-        Target(f"`{IMPORT}`, against importing pydantic and asyncio", found[IMPORT].median / base, "≤", 1.3),
-        Target(f"`{HELP}`, against the same", found[HELP].median / base, "≤", 2.0),
+        Target(f"`{IMPORT}`, against importing pydantic and asyncio", found[IMPORT].against(base), "≤", 1.3),
+        Target(f"`{HELP}`, against the same", found[HELP].against(base), "≤", 2.0),
     ]
     return Outcome("`import graphengine` and `graphengine --help`", found, targets)
 

@@ -6,18 +6,11 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import BaseModel
 
 from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target, alternate
-from benchmarks.ours import Visits, writing
-from graphengine import START, Graph, Limits, Runner
-from graphengine.reducers import append
+from benchmarks.ours import NEVER, Visits, counting_noted, writing
+from graphengine import Limits, Runner
 from graphengine.stores.sqlite import SQLiteStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MEGA = 1_000_000
 MESSAGE = "m" * 1_000
@@ -35,16 +28,20 @@ async def size(settings: Settings) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with Runner(SQLiteStore(folder / "ours.db", synchronous="NORMAL")) as runner:
-            await runner.start(writing(steps, MESSAGE, Visits())).result()
+            await runner.start(writing(steps, MESSAGE, _nothing)).result()
         figures["graphengine"] = Figure("graphengine", "MB", (_megabytes(folder, "ours.db"),))
         if settings.peers:
             from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
 
             async with peer.saving(folder / "peer.db") as saver:
-                await peer.run(peer.writing(steps, MESSAGE, Visits(), saver), {"entries": []}, steps)
+                await peer.run(peer.writing(steps, MESSAGE, _nothing, saver), {"entries": []}, steps)
             figures["LangGraph"] = Figure("LangGraph", "MB", (_megabytes(folder, "peer.db"),))
     targets = [Target("the database", figures["graphengine"].median, "≤", 2.5, "MB")]
     return Outcome("Database, closed, after 1,000 steps that each append a 1 KB message", figures, targets)
+
+
+def _nothing() -> None:
+    """Visits are not looked at."""
 
 
 def _megabytes(folder: Path, name: str) -> float:
@@ -59,8 +56,8 @@ async def resume(settings: Settings) -> Outcome:
     Nothing is subtracted; each round has a fresh copy of the closed file, which the system holds in memory.
     """
     steps = settings.count(10_000, 300)
-    begun: list[float] = []
-    graph = _ticking(lambda: begun.append(time.perf_counter()))
+    visits = Visits()
+    graph = counting_noted(NEVER, visits.note)
     with tempfile.TemporaryDirectory() as name:
         original, copied = Path(name) / "original.db", Path(name) / "copied.db"
         async with Runner(SQLiteStore(original, synchronous="NORMAL")) as runner:
@@ -68,41 +65,15 @@ async def resume(settings: Settings) -> Outcome:
 
         async def side() -> float:
             shutil.copyfile(original, copied)
-            begun.clear()
+            visits.times.clear()
             began = time.perf_counter()
             async with Runner(copied) as runner:
                 await runner.resume(graph, "long", limits=Limits(steps=steps + 1)).result()
-            return (begun[0] - began) * MILLI
+            return (visits.times[0] - began) * MILLI
 
         found = await alternate({"graphengine": side}, "ms", settings.count(15, 2))
     targets = [Target("until the next node starts", found["graphengine"].median, "≤", 20.0, "ms")]
     return Outcome("Load and resume of a run of 10,000 small steps", found, targets)
-
-
-class Ticks(BaseModel):
-    """A small state."""
-
-    count: int = 0
-    name: str = ""
-
-
-def _ticking(visited: Callable[[], object]) -> Graph[Ticks]:
-    """A node that counts without end."""
-
-    async def tick(count: int) -> int:
-        visited()
-        return count + 1
-
-    graph = Graph("ticking", Ticks)
-    graph.add_node("tick", tick, writes="count")
-    graph.add_path(START, "tick", "tick")
-    return graph
-
-
-class Talk(BaseModel):
-    """A state that grows to a megabyte."""
-
-    messages: Annotated[list[str], append] = []
 
 
 async def branch(settings: Settings) -> Outcome:
@@ -118,15 +89,12 @@ async def branch(settings: Settings) -> Outcome:
         path = Path(name) / "runs.db"
         log = path.with_name("runs.db-wal")
 
-        async def say() -> str:
+        def visited() -> None:
             if began:
-                seen.append(_frames(log))
                 began.append(time.perf_counter())
-            return MESSAGE
+                seen.append(_frames(log))
 
-        graph = Graph("talk", Talk)
-        graph.add_node("say", say, writes="messages")
-        graph.add_path(START, "say", "say")
+        graph = writing(NEVER, MESSAGE, visited)
         async with Runner(SQLiteStore(path)) as runner:
             parent = await runner.start(graph, limits=Limits(steps=steps)).result()
         async with Runner(SQLiteStore(path)) as runner:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import warnings
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -62,7 +63,8 @@ class Put:
     value: object
 
 
-class Change(NamedTuple):
+@dataclass(slots=True)
+class Change:
     """Operations for the log, and beside each the typed value that it adds or sets."""
 
     ops: Sequence[Op]
@@ -86,6 +88,7 @@ class FieldType:
 
     Attributes:
         plain: `int`, `str`, `bool` or `float` where values of exactly this type need no validation; else None.
+        item: The type of a list's items, where a value of exactly this type needs no validation; else None.
         scalar: Whether all its values are plain (or None), so that they are their own record.
         single: A model of this field alone, without the state's validators for it.
         checked: The same with the state's validators for it.
@@ -100,6 +103,7 @@ class FieldType:
     model: type[BaseModel]
     single: type[BaseModel]
     plain: type | None
+    item: type | None
     scalar: bool
     checked: type[BaseModel]
     own: bool
@@ -206,6 +210,8 @@ class FieldType:
             raise InvalidUpdate(
                 f"{self.operation} of {self.name!r} got None", where=f"field {self.name}", repair=self._expected()
             )
+        if self.operation == "append" and type(value) is self.item and is_plain(value):
+            return ("append", self.name, value), value
         part = [value] if self.operation == "append" else value
         record, typed = self.record(self.validate(part, view), view)
         if self.operation == "append":
@@ -213,7 +219,7 @@ class FieldType:
         return (str(self.operation), self.name, record), typed
 
     def _whole(self, view: View, value: object) -> tuple[Op, object]:
-        old = view.get(self.name)
+        old = view.get(self.name) if self.operation else view.apart(self.name)
         try:
             joined = self.reducer(old, value)  # type: ignore[misc]
         except Exception as error:
@@ -453,7 +459,9 @@ def explain(error: ValidationError) -> str:
 
 def type_name(annotation: object) -> str:
     """An annotation as a person writes it."""
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(annotation))
 
 
 def _short(value: object) -> str:
@@ -511,6 +519,7 @@ def _field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType
         model=model,
         single=single,
         plain=annotation if simple else None,
+        item=_item(annotation) if plain and not transforms else None,
         scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
         checked=checked,
         own=own,
@@ -520,3 +529,11 @@ def _field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType
         constrained=own or dumped or bool(others),
         immutable=is_immutable(annotation),
     )
+
+
+def _item(annotation: object) -> type | None:
+    """The plain type of the items of a `list[int]` and its like."""
+    if get_origin(annotation) is not list or get_args(annotation)[0] not in _PLAIN:
+        return None
+    found: type = get_args(annotation)[0]
+    return found

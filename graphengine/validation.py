@@ -441,6 +441,9 @@ class _Compiler:
                     f"{name!r} is the name of a field, or reserved",
                     "rename the resource",
                 )
+        for name in sorted({"ctx", "error", "state"} & set(state.fields)):
+            text = f"a parameter called {name!r} gets the field, not what is usually given under that name"
+            self.report("name_clash", f"field {name}", text, "rename the field", warning=True)
         for name in graph.keep or ():
             if name not in state.fields:
                 self.report("unknown_field", "keep=", f"unknown field {name!r}", did_you_mean(name, state.fields))

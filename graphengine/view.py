@@ -146,6 +146,10 @@ class View:
         kind = self._state.fields[name]
         return self.before(name) if kind.immutable else kind.build(self.holder(name).values.get(name), self)
 
+    def apart(self, name: str) -> object:
+        """A field's value with this step's updates, for a function that might change it in place."""
+        return self.get(name) if name in self._new or name in self._items else self.fresh(name)
+
     def read(self, path: Path) -> object:
         """What lies at a path, None where a part is missing.
 

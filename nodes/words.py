@@ -44,7 +44,7 @@ class _Stemmer(Protocol):
 
 @functools.cache
 def _stemmer() -> _Stemmer:
-    import snowballstemmer  # noqa: PLC0415 - imports thirty languages, 13 ms
+    import snowballstemmer  # noqa: PLC0415 - imports thirty languages, 13 ms  # pyright: ignore[reportMissingTypeStubs]
 
     return cast("_Stemmer", snowballstemmer.stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
 

@@ -44,7 +44,7 @@ def command(  # noqa: PLR0913 - one for each option
     database: Path | None,
 ) -> int:
     """Begin a new run behind a step of another one, which stays as it is."""
-    from graphengine.cli.driving import Beginning, drive
+    from graphengine.cli.driving import drive
     from graphengine.cli.inputs import parse_pairs, update_forms_of
     from graphengine.cli.places import place_of
     from graphengine.cli.project import file_of, graph_of
@@ -64,4 +64,4 @@ def command(  # noqa: PLR0913 - one for each option
     def begin(runner: Runner) -> Run[Any]:
         return runner.branch(found.graph, run_id, at, update=update, branch_id=branch_id, limits=wanted)
 
-    return drive(Job(session, found, place, output), Beginning(begin, at))
+    return drive(Job(session, found, place, output), begin)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphengine.cli.places import command
 from graphengine.cli.progress import Progress
@@ -19,30 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphengine.cli.report import Job
-    from graphengine.runner import Result, Run
+    from graphengine.runner import Run
+    from graphengine.runner.run import Event
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """How a run is begun.
-
-    Attributes:
-        begin: Starts, resumes or branches it on a runner.
-        after: The last step that is not shown again.
-    """
-
-    begin: Callable[[Runner], Run[Any]]
-    after: int = 0
+Begin: TypeAlias = "Callable[[Runner], Run[Any]]"
+"""Starts, resumes or branches a run on a runner."""
 
 
-def drive(job: Job, beginning: Beginning) -> int:
+def drive(job: Job, begin: Begin) -> int:
     """Drive a run until it ends, and report it; gives the exit code.
 
     Raises:
         GraphEngineError: It could not be begun or recorded.
     """
     with Stopper() as stopper:
-        ended = asyncio.run(_drive(job, beginning, stopper))
+        ended = asyncio.run(_drive(job, begin, stopper))
     return report(job, ended)
 
 
@@ -57,48 +49,32 @@ def _last_words(job: Job, run_id: str) -> list[tuple[int, str]]:
     return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
 
 
-async def _drive(job: Job, beginning: Beginning, stopper: Stopper) -> Ended:
+async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
     async with Runner(job.place.database) as runner:
-        run = beginning.begin(runner)
+        run = begin(runner)
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        run.watchers.append(events)  # before it moves, so that nothing is missed and nothing of the past is read
         stopper.last_words = _last_words(job, run.id)
         job.announce(run.id)
-        result = asyncio.ensure_future(run.result())
-        watching = asyncio.create_task(_watch(job, beginning.after, runner, run, result, stopper))
+        watching = asyncio.create_task(_watch(job, events, partial(stopper.drives, runner, run)))
         try:
-            ended = await _outcome(result)
-        except BaseException:
-            await asyncio.wait((watching,))  # it has nothing to add: the run was not begun, or not recorded
-            raise
+            result = await run.result()
+        except RunFailed as failed:
+            result = failed.result
         finally:
             stopper.over()
-        await watching
+            await watching
         store = runner.store
         info = await store.info(run.id)
-        return Ended(ended, info, await load_snapshot(store, run.id, None), await store.steps(run.id))
+        return Ended(result, info, await load_snapshot(store, run.id, None), await store.steps(run.id))
 
 
-async def _outcome(result: asyncio.Future[Result[Any]]) -> Result[Any]:
-    try:
-        return await result
-    except RunFailed as failed:
-        return failed.result
-
-
-async def _watch(  # noqa: PLR0913 - everything that looks at a run meets here
-    job: Job,
-    after: int,
-    runner: Runner,
-    run: Run[Any],
-    result: asyncio.Future[Result[Any]],
-    stopper: Stopper,
-) -> None:
+async def _watch(job: Job, events: asyncio.Queue[Event | None], begun: Callable[[], None]) -> None:
+    """Show events until the run is over; the first one tells that it is driven here."""
     progress = Progress(job.session.err)
-    is_begun = False
-    async for event in run.events(after):
-        if not is_begun:
-            is_begun = True
-            await asyncio.wait((result,), timeout=0)
-            if result.done() and not isinstance(result.exception(), RunFailed | None):
-                return  # it was never begun here: these are events of another one's run
-            stopper.drives(runner, run)
+    event = await events.get()
+    if event is not None:
+        begun()
+    while event is not None:
         progress.show(event)
+        event = await events.get()

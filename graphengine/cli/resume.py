@@ -35,7 +35,7 @@ def command(  # noqa: PLR0913 - one for each option
 
     What finished is not run again. A run that is finished gives its result once more.
     """
-    from graphengine.cli.driving import Beginning, drive
+    from graphengine.cli.driving import drive
     from graphengine.cli.places import place_of
     from graphengine.cli.project import file_of, graph_of
     from graphengine.cli.recorded import read_run
@@ -53,4 +53,4 @@ def command(  # noqa: PLR0913 - one for each option
     def begin(runner: Runner) -> Run[Any]:
         return runner.resume(found.graph, run_id, limits=wanted)
 
-    return drive(Job(session, found, place, output), Beginning(begin, recorded.info.seq))
+    return drive(Job(session, found, place, output), begin)

@@ -47,7 +47,7 @@ def command(  # noqa: PLR0913 - one for each option
     The graph is one of a file, FILE.py or FILE.py:NAME, or NAME in a folder that pyproject.toml names under
     [tool.graphengine] graphs. Without --input it runs on the file's `example`, if there is one.
     """
-    from graphengine.cli.driving import Beginning, drive
+    from graphengine.cli.driving import drive
     from graphengine.cli.places import place_of
     from graphengine.cli.project import find
     from graphengine.cli.report import Job, check_output
@@ -63,7 +63,7 @@ def command(  # noqa: PLR0913 - one for each option
     def begin(runner: Runner) -> Run[Any]:
         return runner.start(found.graph, state, run_id=run_id, limits=wanted, after=after)
 
-    return drive(job, Beginning(begin))
+    return drive(job, begin)
 
 
 def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continued: bool) -> Any:  # noqa: ANN401

@@ -44,7 +44,7 @@ def clean(text: str) -> str:
     >>> clean("\x1b[2Jhello")
     '\\x1b[2Jhello'
     """
-    return text
+    return _UNSAFE.sub(_escaped, text.replace("\r\n", "\n"))
 
 
 def _escaped(found: re.Match[str]) -> str:

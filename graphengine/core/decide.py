@@ -35,7 +35,7 @@ from graphengine.core.events import (
     StopAsked,
 )
 from graphengine.core.evolve import add_usage
-from graphengine.core.ready import arms_settled
+from graphengine.core.ready import arms_settled, ready
 from graphengine.core.snapshot import ROOT, Frame
 from graphengine.core.steps import EMPTY, Step, path_of
 from graphengine.errors import ConditionFailed, InvalidUpdate, NodeError, NoWayOut
@@ -127,9 +127,9 @@ def _node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> 
             updates = [*updates, (plan.errors, Failure(**_public(frame.cause)))]
         change = plan.state.apply(view, updates)
     except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
-        failed = NodeFailed(*event[:6], error_of(error), event.usage, event.choice, event.chance)
+        failed = _as_failed(event, error)
         return _node_failed(plan, snapshot, failed)
-    more = _spent(event)
+    more = _spent(event) if event.usage or event.choice else EMPTY
     if frame.phase == "fallback":
         more = {**more, "fallback": True, "error": frame.cause}
     _facts(snapshot, view, event)
@@ -193,6 +193,12 @@ def _node_failed(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed) -> Step
         if node.fallback is not None:
             return _fallback_value(plan, snapshot, event, node.fallback.value, data)
     return _gone_wrong(plan, snapshot, event, data)
+
+
+def _as_failed(event: NodeFinished, error: Exception) -> NodeFailed:
+    """A result that does not fit is a failed attempt."""
+    visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
+    return NodeFailed(*visit, error_of(error), event.usage, event.choice, event.chance)
 
 
 def _fallback_value(
@@ -328,7 +334,7 @@ def _failed_run(failure: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 def _resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:  # noqa: ARG001 - every event is decided by one signature
     data: dict[str, JsonValue] = {"limits": dict(event.limits), "fingerprint": event.fingerprint}
-    if event.crashed:
+    if event.crashed and ready(snapshot):  # else nothing was in flight: a limit held it back
         data["crashed"] = True
     if event.changes:
         data["changes"] = list(event.changes)

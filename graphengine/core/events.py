@@ -6,6 +6,7 @@ refused.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Error(NamedTuple):
     retryable: bool = True
 
 
-class NodeFinished(NamedTuple):
+@dataclass(slots=True)
+class NodeFinished:
     """An attempt (or a fallback) came to its end with a result."""
 
     frame: str

@@ -254,8 +254,10 @@ def _apply(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> N
             frame.typed[name] = typed[index]
         elif name in frame.typed:
             _grow_typed(frame, kind, name, typed[index])
-        frame.lent.discard(name)
-        frame.digests.pop(name, None)
+        if frame.lent:
+            frame.lent.discard(name)
+        if frame.digests:
+            frame.digests.pop(name, None)
 
 
 def _grow_typed(frame: Frame, kind: str, name: str, new: Any) -> None:  # noqa: ANN401 - a value of the user's type

@@ -58,7 +58,7 @@ def limit_reached(snapshot: Snapshot) -> str:
         if name == "cost_usd" and snapshot.usage.get("cost_usd", 0.0) is None:
             return f"cost_usd is unknown under a limit of {limit}: the price of a model is not known"
         if spent(snapshot, name) >= limit:
-            return f"{name} {spent(snapshot, name):g} >= {limit:g}"
+            return f"{name} {spent(snapshot, name)} >= {limit}"
     return ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.core.steps import FORMAT
 
@@ -154,7 +154,8 @@ class Snapshot:
         return self.frames[ROOT]
 
 
-class Task(NamedTuple):
+@dataclass(slots=True)
+class Task:
     """Something that should be running now.
 
     Attributes:

@@ -7,7 +7,7 @@ an outcome means is `decide`'s, and nothing goes on before the step that causes 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.core.decide import StaleEvent, decide
 from graphengine.core.events import StopAsked
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from graphengine.runner.run import Run
     from graphengine.stores.base import Store
 
+Landing: TypeAlias = "tuple[str, asyncio.Task[Any] | None, Event | BaseException | None]"
+"""A task that has ended: its frame, the asyncio task that did it, and the event or error it came to; None for neither."""
+
 _TURN_SECONDS: Final = 0.005
 """A run whose nodes never wait gives way to others after so long."""
 
@@ -42,6 +45,7 @@ class Driver:
         self.plan = plan
         self.snapshot = snapshot
         self.fence = 0
+        self.holds = True  # the run: until a step that ends it is durable
         self._store = store
         self._clock = clock
         self._run = run
@@ -51,7 +55,9 @@ class Driver:
         self._turn = 0.0
         self._flights: dict[str, asyncio.Task[None]] = {}
         self._cancelled: list[asyncio.Task[None]] = []
-        self._landings: asyncio.Queue[tuple[str, Event | BaseException | None]] = asyncio.Queue()
+        self._landings: asyncio.Queue[tuple[str, asyncio.Task[Any] | None, Event | BaseException | None]] = (
+            asyncio.Queue()
+        )
 
     def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
         """Ask for a stop at the next safe point: when what is in flight is recorded."""
@@ -94,17 +100,22 @@ class Driver:
         if task.due and not await self._due(task):
             return None
         if self._run.watchers:
-            self._show_beginning(task)
+            began = self._clock.now()
+            path = path_of(task.frame, task.node)
+            self.show(NodeBegan(path, task.node, task.visit, task.attempt, began, self.snapshot.seq))
+            await asyncio.sleep(0)  # who watches sees it before a node that blocks the loop is done
         return await tasks.run(task)
 
     async def _fly(self, tasks: TaskRunner, task: Task) -> None:
         """Do one of several things, and hand in the event that ends it."""
+        landed: Event | BaseException | None = None
         try:
-            event = await self._alone(tasks, task)
+            landed = await self._alone(tasks, task)
         except BaseException as error:
-            self._landings.put_nowait((task.frame, error))
+            landed = error
             raise
-        self._landings.put_nowait((task.frame, event))
+        finally:
+            self._landings.put_nowait((task.frame, asyncio.current_task(), landed))
 
     async def _landed(self) -> list[Event]:
         """The events of all that has ended, at least one."""
@@ -112,11 +123,13 @@ class Driver:
         while not self._landings.empty():
             found.append(self._landings.get_nowait())
         events: list[Event] = []
-        for frame, landed in found:
-            flight = self._flights.pop(frame, None)
-            if flight is not None and isinstance(landed, BaseException):
+        for frame, flight, landed in found:
+            if self._flights.get(frame) is not flight:
+                continue  # it was cancelled
+            del self._flights[frame]
+            if isinstance(landed, BaseException):
                 raise landed
-            if flight is not None and landed is not None and not isinstance(landed, BaseException):
+            if landed is not None:
                 events.append(landed)
         return events
 
@@ -140,7 +153,8 @@ class Driver:
         pending = self._store.append(Append(snapshot.run_id, self.fence, steps, status, (), self._snapshot_record))
         if pending is not None:
             await pending
-        elif steps[-1].at - self._turn > _TURN_SECONDS:
+        self.holds = status == "running"
+        if self.holds and steps[-1].at - self._turn > _TURN_SECONDS:
             self._turn = steps[-1].at
             await asyncio.sleep(0)
         if self._run.watchers:
@@ -154,10 +168,6 @@ class Driver:
         self._flights.clear()
         if left:
             await asyncio.gather(*left, return_exceptions=True)
-
-    def _show_beginning(self, task: Task) -> None:
-        path = path_of(task.frame, task.node)
-        self.show(NodeBegan(path, task.node, task.visit, task.attempt, self._clock.now()))
 
     async def end(self, explanation: str = "") -> None:
         """Record that the run stops here: asked for, or because a limit was reached."""
@@ -178,6 +188,7 @@ class Driver:
         pending: Awaitable[None] | None = self._store.append(batch)
         if pending is not None:
             await pending
+        self.holds = snapshot.status == "running"
         self.show_steps(steps)
 
     def show_steps(self, steps: Sequence[Step]) -> None:

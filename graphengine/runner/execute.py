@@ -110,9 +110,6 @@ class TaskRunner:
             view.holder(name).lent.add(name)
         if self._check and (call.watched or call.parts or "state" in call.extras):
             return self._watched(call, values, frame, context, timeout_seconds)
-        return self._work(call, values, timeout_seconds)
-
-    def _work(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
         if call.thread or timeout_seconds is not None:
             return self._bounded(call, values, timeout_seconds)
         return call.function(**values)
@@ -129,7 +126,8 @@ class TaskRunner:
                 holder.digests[name] = fields[name].digest(view.get(name))
         parts = {name: digest_of(values[name]) for name in call.parts}
         try:
-            result = self._work(call, values, timeout_seconds)
+            bounded = call.thread or timeout_seconds is not None
+            result = self._bounded(call, values, timeout_seconds) if bounded else call.function(**values)
             if inspect.isawaitable(result):
                 result = await result
         finally:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticUndefined
 
 from graphengine.errors import GraphChanged, InvalidUpdate
+from graphengine.options import START
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
     problems = [
         f"the run stands at node {frame.at!r}, which the graph no longer has"
         for frame in snapshot.frames.values()
-        if frame.phase != "ended" and frame.at and frame.at not in plan.nodes
+        if frame.phase != "ended" and frame.at not in (START, *plan.nodes)
     ]
     ops, misfits = _state(plan, snapshot)
     problems.extend(misfits)

@@ -21,13 +21,14 @@ S = TypeVar("S", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class NodeBegan:
-    """An attempt of a node began. Live: it has no seq, and may be missed or repeated."""
+    """An attempt of a node began. Live: it has no seq of its own, but `after`, that of the last step before it."""
 
     path: str
     node: str
     visit: int
     attempt: int
     at: float
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Run(Generic[S]):
         self._steps = steps
         self._task: asyncio.Task[Result[S]] | None = None
         self._known = asyncio.Event()
+        self._recorded = False
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
@@ -80,6 +82,7 @@ class Run(Generic[S]):
 
     def recorded(self) -> None:
         """Its first step is durable; called by the runner."""
+        self._recorded = True
         self._known.set()
 
     async def cancel(self) -> None:
@@ -109,12 +112,17 @@ class Run(Generic[S]):
         return result
 
     async def events(self, after: int = 0) -> AsyncIterator[Event]:
-        """What happens, until it ends: recorded steps behind seq `after`, the past ones first, and live events."""
+        """What happens, until it ends: recorded steps behind seq `after`, the past ones first, and live events.
+
+        Nothing where the run could not be begun or claimed; `result` says why.
+        """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self.watchers.append(queue)
         last = after
         try:
             await self._known.wait()
+            if not self._recorded:
+                return
             for step in await self._steps(after):
                 last = step.seq
                 yield StepRecorded(step.seq, step)
@@ -126,6 +134,8 @@ class Run(Generic[S]):
                     if event.seq <= last:
                         continue
                     last = event.seq
+                if isinstance(event, NodeBegan) and event.after < last:
+                    continue  # its end was among the past steps
                 yield event
         finally:
             self.watchers.remove(queue)

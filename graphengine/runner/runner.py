@@ -270,6 +270,7 @@ class Runner:
         await self.store.open()
         info = await self.store.info(run.id)
         if info.status == "finished":
+            run.recorded()
             return result_of(plan, await load_snapshot(self.store, run.id, None))
         if run.id in self._drivers:
             raise RunIsDriven(run.id, "this runner", self._clock.now())
@@ -343,7 +344,6 @@ class Runner:
         self._drivers[run.id] = driver
         self._runs[run.id] = run
         run.recorded()
-        ended = False
         try:
             self._watch_inbox()
             tasks = TaskRunner(
@@ -357,16 +357,14 @@ class Runner:
                 check=self._check,
             )
             await driver.drive(tasks)
-            ended = True
         except asyncio.CancelledError:
-            if self._closed:
+            if self._closed and driver.snapshot.status == "running":
                 await driver.end("the runner was closed")
-                ended = True
             raise
         finally:
             self._drivers.pop(run.id, None)
             self._runs.pop(run.id, None)
-            if not ended:
+            if driver.holds:
                 await self._release(run.id, driver.fence)
         return result_of(driver.plan, driver.snapshot)
 

@@ -123,6 +123,14 @@ def test_bad_input_is_one_error_with_its_exit_code(
     assert len(shown.output.splitlines()) <= 24
 
 
+def test_a_run_that_exists_is_not_shown_as_if_it_were_run(invoke: Invoke) -> None:
+    """The error of an id that is taken comes alone, without the steps of the run that has it."""
+    invoke("run", "counter", "--run-id", "r")
+    found = invoke("run", "counter", "--run-id", "r")
+    assert "error run_exists" in found.stderr
+    assert "done" not in found.stderr
+
+
 def test_a_failed_run_shows_the_last_lines_and_the_users_line(project: Path, invoke: Invoke) -> None:
     """Exit code 1; the exception's lines, the line of the user's code, and how to resume."""
     (project / "bad.py").write_text(FAILING)

@@ -46,8 +46,10 @@ def test_a_file_named_like_a_module_of_python_does_not_replace_it(tmp_path: Path
     assert load(tmp_path / "queue.py").__name__ != "queue"
 
 
-def test_a_graphs_file_leaves_no_bytecode(project: Path) -> None:
+def test_a_graphs_file_leaves_no_bytecode(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Running a file writes nothing beside it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
     find("counter")
     assert list(project.rglob("__pycache__")) == []
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Replace
+from graphengine import END, START, Graph, Replace, iterations
 from graphengine.core.snapshot import from_record, to_record
 from graphengine.reducers import append, extend, merge
 from tests.support.session import Session, picture, unchanged
@@ -166,3 +166,21 @@ def test_two_branches_of_one_step_share_nothing() -> None:
     unchanged(two.snapshot, before[0])
     unchanged(run.snapshot, before[1])
     run.check_log()
+
+
+async def test_a_list_that_a_node_was_given_stays_as_it_was() -> None:
+    """What later visits append goes to the run's list, not to the one that an earlier visit kept."""
+    kept: list[list[Item]] = []
+
+    def keep(log: list[Item], table: dict[str, list[int]]) -> dict[str, object]:
+        kept.append(log)
+        return {"log": Item(), "table": {str(len(table)): [1]}}
+
+    graph = Graph("aliasing", State)
+    graph.add_node("a", keep, thread=False)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=iterations("a") >= 4)
+    graph.add_edge("a", "a")
+    result = await graph.run()
+    assert [len(log) for log in kept] == [0, 1, 2, 3]
+    assert (len(result.state.log), len(result.state.table)) == (4, 4)

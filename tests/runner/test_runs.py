@@ -484,5 +484,16 @@ async def test_a_changed_graph_goes_on_where_the_run_still_fits(tmp_path: Path) 
 
 async def test_run_sync_inside_an_event_loop_names_the_way_out() -> None:
     """A notebook has a loop already: there one awaits."""
-    with pytest.raises(DefinitionError, match="await graph.run"):
+    with pytest.raises(DefinitionError, match=r"await graph\.run"):
         counting().run_sync()
+
+
+async def test_a_run_that_could_not_begin_shows_no_events(runner: Runner) -> None:
+    """The steps of the run that has the id already are not shown as this one's."""
+    await runner.start(counting(), Count(), run_id="r").result()
+    second = runner.start(counting(), Count(), run_id="r")
+    assert [event async for event in second.events()] == []
+    with pytest.raises(RunExists):
+        await second.result()
+    again = runner.resume(counting(), "r")
+    assert len([event async for event in again.events()]) == 7

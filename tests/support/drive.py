@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphengine import Graph
+from graphengine import Graph, Replace
 from graphengine.core.steps import Step
+from graphengine.errors import InvalidUpdate
 from tests.support.session import Session
-from tests.support.spec import Boom, Case, Outcome, Slow, Spec, result_of
+from tests.support.spec import Boom, Case, Outcome, Slow, Spec, result_of, update_of
 
 Limits = Mapping[str, float]
 
@@ -78,6 +80,11 @@ class Drive:
             self.keep(session.stop())
             session.now += 10
             self.keep(session.resume())
+        elif outcome.kind == "branch":
+            write = update_of(outcome.seed)
+            with suppress(InvalidUpdate):
+                update = {write.field: Replace(write.value) if write.replace else write.value}
+                self.session = session.branch(session.snapshot.seq, update)
         elif outcome.kind == "crash":
             session.now = max(session.now, task.due) + outcome.seconds + 5
             session.crash()

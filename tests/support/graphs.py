@@ -147,7 +147,11 @@ def _leaf(random: Random, names: Sequence[str], kind: str) -> Cond:
 
 def script(random: Random, *, crashes: bool = True) -> list[Outcome]:
     """What comes of many attempts; mostly good."""
-    kinds = ["ok"] * 14 + ["bad", "boom", "boom", "slow"] + (["crash", "crash", "stop"] if crashes else [])
+    kinds = (
+        ["ok"] * 14
+        + ["bad", "boom", "boom", "slow"]
+        + (["crash", "crash", "stop", "branch", "branch"] if crashes else [])
+    )
     if crashes and random.random() < 0.1:
         kinds += ["crash"] * 20
     return [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ from tests.support.spec import (
     SwitchSpec,
     Write,
     union,
+    update_of,
     writes_of,
 )
 
@@ -50,7 +52,7 @@ class Misfit(Exception):
 
 @dataclass
 class Visit:
-    """A completed visit: what it wrote, and the state behind it."""
+    """A completed visit (or the update of a branch, of no node): what it wrote, and the state behind it."""
 
     node: str
     wrote: set[str]
@@ -70,6 +72,11 @@ class Story:
     reason: str = ""
     now: float = 0.0
     elapsed: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Completed visits."""
+        return sum(visit.node not in ("", "START") for visit in self.visits)
 
 
 class Interpreter:
@@ -116,6 +123,9 @@ class Interpreter:
                 self.story.now += 10
                 self.resume(self.limits)
                 return
+            if outcome.kind == "branch":
+                self.branch(update_of(outcome.seed))
+                return
             self.story.now = max(self.story.now, self.due) + outcome.seconds
             if outcome.kind == "crash":
                 self.story.now += 5
@@ -123,6 +133,12 @@ class Interpreter:
                 self.crashes += 1
             else:
                 self.attempt_ends(outcome)
+
+    def branch(self, write: Write) -> None:
+        """Go on in a child whose state is updated first; an update that does not fit begins none."""
+        with suppress(Misfit):
+            self.keep("", self.updated([write]), [write])
+            self.resume(self.limits, "branched")
 
     def attempt_ends(self, outcome: Outcome) -> None:
         """An attempt, or a fallback that is a function, came to its end."""
@@ -191,12 +207,14 @@ class Interpreter:
 
     def done(self, state: dict[str, Any], node: NodeSpec, writes: Sequence[Write]) -> None:
         """A visit is complete: the way out."""
-        wrote = {w.field for w in writes}
-        if self.spec.whole:
-            wrote |= {name for name in state if state[name] != self.story.state[name]}
-        self.story.state = state
-        self.story.visits.append(Visit(node.name, wrote, deepcopy(state)))
+        self.keep(node.name, state, writes)
         self.leave("node")
+
+    def keep(self, node: str, state: dict[str, Any], writes: Sequence[Write]) -> None:
+        """Go on with a new state, and keep a copy of it."""
+        wrote = {w.field for w in writes} | {name for name in state if state[name] != self.story.state[name]}
+        self.story.state = state
+        self.story.visits.append(Visit(node, wrote, deepcopy(state)))
 
     def leave(self, kind: str) -> None:
         """Choose the way out, once; without one, or at FAIL, the run fails here and only this is left to do."""
@@ -309,9 +327,10 @@ class Interpreter:
 
     def changed(self, path: str, since: str | None) -> bool:
         """Whether a value differs from when a node (the one being left, if none is named) was left before."""
-        node = since or self.story.visits[-1].node
-        past = self.story.visits[:-1] if node == self.story.visits[-1].node else self.story.visits
-        states = [visit.state for visit in past if visit.node == node]
+        node = since or self.at
+        states = [visit.state for visit in self.story.visits if visit.node == node]
+        if node == self.at:
+            states.pop()  # the present visit
         return bool(at(self.story.state, path) != at(states[-1] if states else DEFAULTS, path))
 
     def updated(self, writes: Sequence[Write]) -> dict[str, Any]:
@@ -339,9 +358,8 @@ class Interpreter:
         """Whether a limit is reached."""
         used = self.story.usage
         cost = used.get("cost_usd", 0.0)
-        completed = len(self.story.visits) - 1
         spent = {
-            "steps": completed,
+            "steps": self.story.steps,
             "seconds": self.story.elapsed,
             "tokens": used.get("input_tokens", 0) or 0,
             "cost_usd": float("inf") if cost is None else cost,
@@ -364,10 +382,10 @@ class Interpreter:
         self.story.trace.append(("stopped", "", 0, 0, None))
         self.story.status, self.story.reason = "stopped", reason
 
-    def resume(self, limits: Mapping[str, float]) -> None:
+    def resume(self, limits: Mapping[str, float], kind: str = "resumed") -> None:
         self.limits = limits
         self.story.status, self.story.reason = "running", ""
-        self.story.trace.append(("resumed", "", 0, 0, None))
+        self.story.trace.append((kind, "", 0, 0, None))
         self.recorded = self.story.now
 
     def note(self, kind: str, what: object) -> None:

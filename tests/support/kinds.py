@@ -9,10 +9,19 @@ import uuid
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from hypothesis import strategies as st
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_serializer, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import TypedDict
 
 from graphengine.reducers import add, append, extend, maximum, merge
@@ -155,6 +164,17 @@ class Everything(BaseModel):
     def as_seconds(self, value: dt.datetime) -> float:
         """A record of its own kind."""
         return value.timestamp()
+
+
+class EverythingWhole(Everything):
+    """The same with a validator of the whole, which mends two fields."""
+
+    @model_validator(mode="after")
+    def mended(self) -> Self:
+        """The flag follows the ratio, and the tree's name the path."""
+        self.flag = self.ratio > 0
+        self.tree.name = str(self.path)
+        return self
 
 
 SMALL = st.integers(-5, 5)

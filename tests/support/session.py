@@ -73,7 +73,9 @@ class Session:
         if self.mirror:
             assert encode_step(decide(self.plan, self._folded, event)) == row, "the fold of JSON decides otherwise"
         evolve(self.snapshot, step)
-        evolve(self._folded, decode_step(step.seq, row))
+        read = decode_step(step.seq, row)
+        assert read[:8] == step[:8], "the record of a step says otherwise"
+        evolve(self._folded, read)
         self.log.append(step)
         self.rows.append(row)
         assert to_record(self.snapshot) == to_record(self._folded), "the log folds to another snapshot"

@@ -130,9 +130,11 @@ class Spec:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What comes of one attempt: `ok`, `bad` (a result that does not fit), `boom`, `slow`, `crash` or `stop`.
+    """What comes of one attempt, or happens in its place.
 
     Attributes:
+        kind: `ok`, `bad` (a result that does not fit), `boom`, `slow`; or `crash`, `stop`, or `branch` (a child goes
+            on, with an update).
         seed: The result is made of it.
         seconds: How long it takes.
         chance: For the jitter of a retry.
@@ -193,6 +195,11 @@ def writes_of(node: NodeSpec, seed: int, *, bad: bool = False) -> list[Write]:
         return [Write("nowhere", 1)]
     made = [_write(name, seed) for name in chosen]
     return [*made[:-1], Write(made[-1].field, _misfit(made[-1].field))] if bad and made else made
+
+
+def update_of(seed: int) -> Write:
+    """The update that a branch begins with."""
+    return _write(FIELDS[seed % len(FIELDS)], seed)
 
 
 def _write(name: str, seed: int) -> Write:

@@ -1,0 +1,49 @@
+"""`python -m benchmarks [NAME …]`: run the programs, print the report."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import inspect
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.measure import Settings
+from benchmarks.programs import PROGRAMS
+from benchmarks.report import report
+
+
+def main() -> None:
+    """Run what the command line names, everything if it names nothing."""
+    arguments = _arguments()
+    peers = find_spec("langgraph") is not None
+    if not peers:
+        print("LangGraph is not installed here and is left out; `make bench` installs it", file=sys.stderr)
+    settings = Settings(quick=arguments.quick, peers=peers)
+    outcomes = {}
+    for name in arguments.names or PROGRAMS:
+        began = time.monotonic()
+        outcomes[name] = asyncio.run(PROGRAMS[name](settings))
+        print(f"{name}: {time.monotonic() - began:.1f} s", file=sys.stderr)
+    text = report(outcomes)
+    print(text)
+    if arguments.write is not None:
+        arguments.write.write_text(text, encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=inspect.cleandoc(main.__doc__ or ""))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(PROGRAMS)}")
+    parser.add_argument("--quick", action="store_true", help="a few steps only, to see that everything works")
+    parser.add_argument("--write", type=Path, metavar="PATH", help="write the report to this file as well")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in PROGRAMS]
+    if unknown:
+        parser.error(f"no program {unknown[0]!r}; there are {', '.join(PROGRAMS)}")
+    return arguments
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Every program by its name, in the order of the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import durable, memory, startup, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from benchmarks.measure import Outcome, Settings
+
+PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]]]] = {
+    "step": memory.step,
+    "list": memory.long_list,
+    "full": durable.full,
+    "normal": durable.normal,
+    "size": stored.size,
+    "resume": stored.resume,
+    "branch": stored.branch,
+    "many": durable.many,
+    "startup": startup.startup,
+}

@@ -1,0 +1,102 @@
+"""The report: one text for the terminal and for docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+import sqlite3
+import sysconfig
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.measure import amount
+from benchmarks.programs import PROGRAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.measure import Outcome
+
+_LIBRARIES: Final = ("pydantic", "aiosqlite", "langgraph", "langgraph-checkpoint-sqlite")
+_HEAD: Final = """# Benchmarks
+
+What a step, a run and a start cost. `make bench` measures anew and prints this page, `make bench ARGS="--write
+docs/benchmarks.md"` writes it; the programs are in `benchmarks/`. Both sides of a comparison run in one process and
+take turns, round by round. A figure is the median of its rounds, with the smallest and the largest beside it; a ratio
+is the median of the ratios of neighbouring rounds.
+"""
+
+
+def report(outcomes: Mapping[str, Outcome]) -> str:
+    """The whole page, in Markdown."""
+    parts = [_HEAD, machine(), "\n## Targets\n", targets(outcomes)]
+    for name, outcome in outcomes.items():
+        parts += [f"\n## {outcome.title}\n", f"`{name}`. {method(name)}\n", figures(outcome)]
+    return "\n".join(parts) + "\n"
+
+
+def machine() -> str:
+    """Where it was measured: processor, system, Python and libraries."""
+    libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    rows = {
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}, {_build()}",
+        "SQLite": sqlite3.sqlite_version,
+        "libraries": libraries,
+    }
+    return _table(("measured on", ""), list(rows.items()))
+
+
+def targets(outcomes: Mapping[str, Outcome]) -> str:
+    """Every target with what was measured."""
+    rows = [
+        (
+            f"`{name}`: {target.claim}",
+            f"{target.bound} {amount(target.limit, target.unit)}",
+            amount(target.measured, target.unit),
+            "reached" if target.reached else "missed",
+        )
+        for name, outcome in outcomes.items()
+        for target in outcome.targets
+    ]
+    return _table(("what", "target", "measured", ""), rows)
+
+
+def figures(outcome: Outcome) -> str:
+    """What each side of a program needed."""
+    rows = [(f.side, amount(f.median, f.unit), f.spread, str(len(f.rounds))) for f in outcome.figures.values()]
+    return _table(("side", "median", "range", "rounds"), rows)
+
+
+def method(name: str) -> str:
+    """What a program says of itself."""
+    return inspect.getdoc(PROGRAMS[name]) or ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _processor() -> str:
+    """The processor's name, where Linux tells it."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown processor"
+
+
+def _build() -> str:
+    """How Python was compiled: the difference is a quarter of a step in memory."""
+    flags = f"{sysconfig.get_config_var('CONFIG_ARGS')} {sysconfig.get_config_var('PY_CFLAGS_NODIST')}"
+    guided = "--enable-optimizations" in flags or "-fprofile-use" in flags
+    return "profile-guided build" if guided else "plain build (not profile-guided)"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

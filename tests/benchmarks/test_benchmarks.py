@@ -1,0 +1,58 @@
+import pytest
+
+from benchmarks.measure import Figure, Settings, Target, alternate
+from benchmarks.programs import PROGRAMS
+from benchmarks.report import report
+
+QUICK = Settings(quick=True, peers=False)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+async def test_every_program_gives_figures(name: str) -> None:
+    """Our own side of each program runs, gives a positive figure for each round, and is told in the report."""
+    outcome = await PROGRAMS[name](QUICK)
+
+    assert outcome.figures
+    assert all(figure.rounds and min(figure.rounds) > 0 for figure in outcome.figures.values())
+    page = report({name: outcome})
+    assert all(f"`{name}`: {target.claim}" in page for target in outcome.targets)
+    assert all(f"| {figure.side} |" in page for figure in outcome.figures.values())
+
+
+async def test_the_sides_take_turns() -> None:
+    """Sides alternate, and each one's first round is for warming up."""
+    calls: list[str] = []
+
+    async def left() -> float:
+        calls.append("left")
+        return float(len(calls))
+
+    async def right() -> float:
+        calls.append("right")
+        return float(len(calls))
+
+    found = await alternate({"left": left, "right": right}, "s", 2)
+
+    assert calls == ["left", "right"] * 3
+    assert found["left"].rounds == (3.0, 5.0)
+
+
+def test_a_ratio_is_of_neighbouring_rounds() -> None:
+    """A round in which everything was slow does not change the ratio."""
+    ours, theirs = Figure("ours", "s", (1.0, 9.0, 2.0)), Figure("theirs", "s", (3.0, 27.0, 6.0))
+
+    assert theirs.against(ours) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("target", "reached"),
+    [
+        (Target("time", 7.9, "≤", 8.0), True),
+        (Target("time", 8.1, "≤", 8.0), False),
+        (Target("speed", 31.0, "≥", 30.0), True),
+        (Target("speed", 29.0, "≥", 30.0), False),
+    ],
+)
+def test_a_target_is_a_bound(target: Target, *, reached: bool) -> None:
+    """A target is reached on the right side of its limit."""
+    assert target.reached is reached
