@@ -7,6 +7,7 @@ an outcome means is `decide`'s, and nothing goes on before the step that causes 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.core.decide import decide
@@ -31,13 +32,22 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 _TURN_SECONDS: Final = 0.005
-"""A run whose nodes never wait gives way to others after so long."""
+"""Runs whose nodes never wait give way to everything else on the event loop after so long."""
+
+
+@dataclass(slots=True)
+class Turns:
+    """When a run last gave way; all runs of a Runner share it."""
+
+    last: float = 0.0
 
 
 class Driver:
     """Drives one run from where its snapshot stands to its end, a stop or a limit."""
 
-    def __init__(self, plan: Plan[Any], snapshot: Snapshot, store: Store, clock: Clock, run: Run[Any]) -> None:
+    def __init__(  # noqa: PLR0913 - what a run is driven with
+        self, plan: Plan[Any], snapshot: Snapshot, store: Store, clock: Clock, run: Run[Any], turns: Turns
+    ) -> None:
         self.plan = plan
         self.snapshot = snapshot
         self.fence = 0
@@ -48,7 +58,7 @@ class Driver:
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._consume: Sequence[int] = ()
-        self._turn = 0.0
+        self._turns = turns
 
     def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
         """Ask for a stop at the next safe point: when what is in flight is recorded."""
@@ -86,11 +96,11 @@ class Driver:
             pending = self._store.append(Append(snapshot.run_id, self.fence, (step,), snapshot.status, (), record))
             if pending is not None:
                 await pending
+            elif step.at - self._turns.last > _TURN_SECONDS:
+                self._turns.last = step.at
+                await asyncio.sleep(0)
             if snapshot.status != "running":
                 self.holds = False
-            elif step.at - self._turn > _TURN_SECONDS:
-                self._turn = step.at
-                await asyncio.sleep(0)
             if run.watchers:
                 self.show(StepRecorded(step.seq, step))
         if snapshot.status == "running":
