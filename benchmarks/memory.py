@@ -15,7 +15,7 @@ OURS, VALIDATED, UNVALIDATED = "graphengine", "LangGraph, pydantic state", "Lang
 
 
 async def step(settings: Settings) -> Outcome:
-    """A run of 2,000 visits (LangGraph: 300), from the call to its result, divided by its steps.
+    """A run of 2,000 visits (LangGraph: 150), from the call to its result, divided by its steps.
 
     A visit reads one field of a pydantic state of three, writes it back validated, and looks at one condition. Ours
     records every step in its store in memory and watches for nodes that change what they are given; LangGraph runs
@@ -31,8 +31,8 @@ async def step(settings: Settings) -> Outcome:
 
     sides: dict[str, Side] = {OURS: ours}
     if settings.peers:
-        sides.update(_langgraph(settings.count(300, 5)))
-    found = await alternate(sides, "µs", settings.count(15, 2))
+        sides.update(_langgraph(settings.count(150, 5)))
+    found = await alternate(sides, "µs", settings.count(31, 2))
     targets = [Target("a step in memory", found[OURS].median, "≤", 8.0, "µs")]
     if settings.peers:
         ratio = found[VALIDATED].against(found[OURS])

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target, alternate
 from benchmarks.ours import NEVER, Visits, counting_noted, writing
@@ -77,39 +78,55 @@ async def resume(settings: Settings) -> Outcome:
 
 
 async def branch(settings: Settings) -> Outcome:
-    """Commits and bytes in SQLite's write-ahead log between the call of `branch` and the start of its first node.
+    """Commits and pages in SQLite's write-ahead log between the call of `branch` and the start of its first node.
 
-    The parent has 1,000 steps and a state of 1 MB; the child begins in the middle. A commit is a frame of the log
-    that carries the size of the database. The pages written do not depend on the state or the history.
+    Each step of the parents appends 1 KB, and a child begins in the middle: one parent has 100 steps, the other 1,000
+    and a state of 1 MB. A commit is a frame of the log that carries the size of the database. What a branch writes is
+    the run's row, its first step and their places in the indexes; no state and no history.
     """
-    steps = settings.count(1000, 40)
+    short = await _branched(settings.count(100, 10))
+    long = await _branched(settings.count(1000, 40))
+    figures = {
+        "commits": Figure("commits", "", (long.commits,)),
+        "long": Figure("pages written, parent of 1,000 steps", "of 8 KiB", (long.pages,)),
+        "short": Figure("pages written, parent of 100 steps", "of 8 KiB", (short.pages,)),
+        "time": Figure("time until the first node starts, parent of 1,000 steps", "ms", (long.milliseconds,)),
+    }
+    return Outcome("Branch of a run at a step in its middle", figures, [Target("commits", long.commits, "≤", 1, "")])
+
+
+class _Branched(NamedTuple):
+    """What a branch wrote and took."""
+
+    commits: int
+    pages: int
+    milliseconds: float
+
+
+async def _branched(steps: int) -> _Branched:
+    """Branch a new run of so many steps at its middle."""
     seen: list[tuple[int, int]] = []
-    began: list[float] = []
+    times: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "runs.db"
         log = path.with_name("runs.db-wal")
 
         def visited() -> None:
-            if began:
-                began.append(time.perf_counter())
+            if times:
+                times.append(time.perf_counter())
                 seen.append(_frames(log))
 
         graph = writing(NEVER, MESSAGE, visited)
-        async with Runner(SQLiteStore(path)) as runner:
+        async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
             parent = await runner.start(graph, limits=Limits(steps=steps)).result()
         async with Runner(SQLiteStore(path)) as runner:
             await runner.history(parent.run_id)
             before = _frames(log)
-            began.append(time.perf_counter())
+            times.append(time.perf_counter())
             middle = steps // 2
-            await runner.branch(graph, parent.run_id, middle, limits=Limits(steps=middle)).result()
+            await runner.branch(graph, parent.run_id, middle, limits=Limits(steps=middle + 1)).result()
     pages, commits = (after - earlier for after, earlier in zip(seen[0], before, strict=True))
-    figures = {
-        "commits": Figure("commits", "", (commits,)),
-        "pages written": Figure("pages written", "of 8 KiB", (pages,)),
-        "time": Figure("time until the first node starts", "ms", ((began[1] - began[0]) * MILLI,)),
-    }
-    return Outcome("Branch of a run at a step in its middle", figures, [Target("commits", commits, "≤", 1, "")])
+    return _Branched(commits, pages, (times[1] - times[0]) * MILLI)
 
 
 def _frames(log: Path) -> tuple[int, int]:

@@ -7,6 +7,7 @@ an outcome means is `decide`'s, and nothing goes on before the step that causes 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.core.decide import StaleEvent, decide
@@ -32,16 +33,25 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 Landing: TypeAlias = "tuple[str, asyncio.Task[Any] | None, Event | BaseException | None]"
-"""A task that has ended: its frame, the asyncio task that did it, and the event or error it came to; None for neither."""
+"""What has ended: its frame, the asyncio task that did it, and the event or error it came to, None for neither."""
 
 _TURN_SECONDS: Final = 0.005
-"""A run whose nodes never wait gives way to others after so long."""
+"""Runs whose nodes never wait give way to everything else on the event loop after so long."""
+
+
+@dataclass(slots=True)
+class Turns:
+    """When a run last gave way; all runs of a Runner share it."""
+
+    last: float = 0.0
 
 
 class Driver:
     """Drives one run from where its snapshot stands to its end, a stop or a limit."""
 
-    def __init__(self, plan: Plan[Any], snapshot: Snapshot, store: Store, clock: Clock, run: Run[Any]) -> None:
+    def __init__(  # noqa: PLR0913 - what a run is driven with
+        self, plan: Plan[Any], snapshot: Snapshot, store: Store, clock: Clock, run: Run[Any], turns: Turns
+    ) -> None:
         self.plan = plan
         self.snapshot = snapshot
         self.fence = 0
@@ -52,12 +62,10 @@ class Driver:
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._consume: Sequence[int] = ()
-        self._turn = 0.0
+        self._turns = turns
         self._flights: dict[str, asyncio.Task[None]] = {}
         self._cancelled: list[asyncio.Task[None]] = []
-        self._landings: asyncio.Queue[tuple[str, asyncio.Task[Any] | None, Event | BaseException | None]] = (
-            asyncio.Queue()
-        )
+        self._landings: asyncio.Queue[Landing] = asyncio.Queue()
 
     def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
         """Ask for a stop at the next safe point: when what is in flight is recorded."""
@@ -153,10 +161,10 @@ class Driver:
         pending = self._store.append(Append(snapshot.run_id, self.fence, steps, status, (), self._snapshot_record))
         if pending is not None:
             await pending
-        self.holds = status == "running"
-        if self.holds and steps[-1].at - self._turn > _TURN_SECONDS:
-            self._turn = steps[-1].at
+        elif steps[-1].at - self._turns.last > _TURN_SECONDS:
+            self._turns.last = steps[-1].at
             await asyncio.sleep(0)
+        self.holds = status == "running"
         if self._run.watchers:
             self.show_steps(steps)
 

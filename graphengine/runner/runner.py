@@ -26,7 +26,7 @@ from graphengine.graph import Graph, Limits
 from graphengine.history import Difference, differences, load_snapshot
 from graphengine.paths import did_you_mean
 from graphengine.runner.clock import Clock, SystemClock
-from graphengine.runner.drive import Driver
+from graphengine.runner.drive import Driver, Turns
 from graphengine.runner.execute import TaskRunner
 from graphengine.runner.fit import Refit, refit
 from graphengine.runner.resources import Resources
@@ -84,6 +84,7 @@ class Runner:
         self._threads: ThreadPoolExecutor | None = None
         self._clock = clock or SystemClock()
         self._drivers: dict[str, Driver] = {}
+        self._turns = Turns()
         self._runs: dict[str, Run[Any]] = {}
         self._inbox: asyncio.Task[None] | None = None
         self._pid = os.getpid()
@@ -369,7 +370,7 @@ class Runner:
         return result_of(driver.plan, driver.snapshot)
 
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
-        return Driver(plan, snapshot, self.store, self._clock, run)
+        return Driver(plan, snapshot, self.store, self._clock, run, self._turns)
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:

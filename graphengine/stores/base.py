@@ -47,7 +47,8 @@ class RunInfo:
     driver: str | None = None
 
 
-class Append(NamedTuple):
+@dataclass(slots=True)
+class Append:
     """Steps to add to one run, atomically.
 
     Attributes:
