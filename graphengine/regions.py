@@ -68,6 +68,8 @@ def _fork(fork: Fork, out: Mapping[str, Sequence[str]], into: Mapping[str, set[s
     twice = {target for target in fork.targets if fork.targets.count(target) > 1}
     for target in sorted(twice):
         yield Breach("bad_fork", name, f"the fork has two arms to {target}", "give each arm a target of its own")
+    if END in fork.targets and fork.join != END:
+        yield Breach("end_in_arm", name, "the arm to END has no node", f"lead it to the join {fork.join}, or join at END")
     owner: dict[str, str] = {}
     for target in dict.fromkeys(fork.targets):
         nodes = region(target, fork.join, out)
@@ -81,7 +83,7 @@ def _fork(fork: Fork, out: Mapping[str, Sequence[str]], into: Mapping[str, set[s
                 yield Breach("shared_arm", name, text, f"give each arm a node of its own, or make {node} the join")
             owner.setdefault(node, target)
         yield from _ends(fork, target, nodes, out)
-    yield from _entered(fork, owner, into)
+    yield from _entered(fork, owner, into, out)
 
 
 def _ends(fork: Fork, target: str, nodes: set[str], out: Mapping[str, Sequence[str]]) -> Iterator[Breach]:
@@ -93,8 +95,11 @@ def _ends(fork: Fork, target: str, nodes: set[str], out: Mapping[str, Sequence[s
             yield Breach("end_in_arm", fork.source, text, f"lead it to the join {fork.join}, or join at END")
 
 
-def _entered(fork: Fork, owner: Mapping[str, str], into: Mapping[str, set[str]]) -> Iterator[Breach]:
+def _entered(fork: Fork, owner, into, out) -> Iterator[Breach]:
     for node, target in sorted(owner.items()):
+        if node in fork.targets and out.get(fork.source, ()).count(node) > fork.targets.count(node):
+            text = f"{fork.source} enters {node} by another way too, which is inside the arm to {target}"
+            yield Breach("enters_arm", fork.source, text, "let the fork alone lead there")
         inside = {other for other, arm in owner.items() if arm == target}
         allowed = inside | {fork.source} if node in fork.targets else inside
         for other in sorted(into.get(node, set()) - allowed):

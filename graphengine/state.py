@@ -14,7 +14,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     PlainValidator,
+    TypeAdapter,
     ValidationError,
     WrapValidator,
     create_model,
@@ -106,6 +107,7 @@ class FieldType:
     item: type | None
     scalar: bool
     checked: type[BaseModel]
+    loose: type[BaseModel]
     own: bool
     dumped: bool
     reducer: Callable[[Any, Any], object] | None
@@ -197,13 +199,32 @@ class FieldType:
         if kind == "set":
             made = self.build(value, view)
             return made if self.reducer is None else Replace(made)
-        if kind in ("append", "extend", "merge", "put"):
-            part = {"append": [value], "put": {op[2]: value}}.get(kind, value)
-            made = self.build(part, view)
-            if kind == "append":
-                return made[0]  # type: ignore[index]
-            return Put(op[2], next(iter(made.values()))) if kind == "put" else made  # type: ignore[attr-defined]
-        return op[2]
+        if kind == "append":
+            return self._bare([value])[0]  # type: ignore[index]
+        if kind == "put":
+            return Put(op[2], next(iter(self._bare({op[2]: value}).values())))  # type: ignore[attr-defined]
+        if kind in ("extend", "merge"):
+            return self._bare(value)
+        return self._raw(op[2]) if kind == "reduce" else op[2]
+
+    def _raw(self, raw: JsonValue) -> object:
+        """The typed update that a reducer was given."""
+        given: object = None
+        if self.operation is None and self.reducer is not None:
+            hints = list(get_type_hints(self.reducer).items()) if self.reducer.__module__ != "graphengine.reducers" else []
+            names = list(inspect.signature(self.reducer).parameters)
+            given = dict(hints).get(names[1])
+        try:
+            if given is not None:
+                return TypeAdapter(given).validate_json(to_json(raw))
+            return self._bare([raw])[0] if self.operation == "append" else self._bare(raw)  # type: ignore[index]
+        except ValidationError:
+            return raw
+
+    def _bare(self, value: JsonValue) -> object:
+        """A value of the field's type, without the rules of the field as a whole."""
+        made = self.loose.__pydantic_validator__.validate_json(to_json({self.name: value}), by_name=True, by_alias=False)
+        return made.__dict__[self.name]
 
     def _part(self, view: View, value: object) -> tuple[Op, object]:
         if value is None and self.operation != "append":
@@ -243,6 +264,9 @@ class FieldType:
         if self.constrained:
             old = view.get(self.name) or {}
             record, typed = self.record(self.validate({**old, **part}, view), view)  # type: ignore[dict-item]
+            key = update.key
+            if isinstance(typed, dict) and key in typed and typed == {**old, key: typed[key]}:  # type: ignore[dict-item]
+                return ("put", self.name, key, record[key]), {key: typed[key]}
             return ("set", self.name, record), typed
         record, typed = self.record(self.validate(part, view), view)
         ((key, item),) = record.items()
@@ -370,11 +394,13 @@ class StateType(Generic[S]):
 
     def _apply_whole(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
         before = {name: view.get(name) for name in self.fields}
+        reduced: dict[str, list[tuple[Op, object]]] = {}
         for name, value in updates:
             op, new = self.fields[name].reduce(view, value)
+            reduced.setdefault(name, []).append((op, new))
             lay_over(view, op, new)
-        written = {name for name, _ in updates}
-        values = {name: view.get(name) if name in written else view.fresh(name) for name in self.fields}
+        values = {name: view.get(name) if name in reduced else view.fresh(name) for name in self.fields}
+        after = {name: view.get(name) for name in reduced}
         try:
             made = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
         except ValidationError as error:
@@ -383,10 +409,18 @@ class StateType(Generic[S]):
         typed: list[object] = []
         for name, field in self.fields.items():
             value = made.__dict__[name]
-            if name in written or value != before[name]:
+            done = reduced.get(name, [])
+            if done and value == after[name]:
+                ops += [op for op, _ in done]
+                typed += [new for _, new in done]
+            elif done or value != before[name]:
                 record, new = field.record(value, view)
-                ops.append(_as_append(field, record, new, before[name]) or ("set", name, record))
-                typed.append(new[-1] if ops[-1][0] == "append" else new)  # type: ignore[index]
+                last = done[-1][0] if done else None
+                if field.reducer is None or last is None or last[0] == "set":
+                    ops.append(("set", name, record))
+                else:
+                    ops.append(("reduce", name, last[2], record))
+                typed.append(new)
                 view.set_new(name, new)
         return Change(tuple(ops), tuple(typed))
 
@@ -522,6 +556,7 @@ def _field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType
         item=_item(annotation) if plain and not transforms else None,
         scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
         checked=checked,
+        loose=create_model(f"{model.__name__}.{name}", __config__=ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False}), **{name: (info.annotation, ...)}),
         own=own,
         dumped=dumped,
         reducer=reducer,

@@ -411,18 +411,29 @@ class _Compiler:
     def _conflicts(self, fork: ForkShape, nodes: Mapping[str, NodePlan], out: Mapping[str, Sequence[str]]) -> None:
         """Report fields that two arms would write over each other."""
         where = f"fork at {fork.source}"
-        writers: dict[str, tuple[str, str]] = {}
-        for arm in dict.fromkeys(fork.targets):
-            for name in sorted(region(arm, fork.join, out) & set(nodes)):
+        writers: dict[str, list[tuple[str, str]]] = {}
+        regions = {arm: region(arm, fork.join, out) & set(nodes) for arm in fork.targets}
+        for arm, names in regions.items():
+            shared = {name for other, there in regions.items() if other != arm for name in there}
+            for name in sorted(names - shared):
                 if self._writes_anything(name):
                     text = f"{name}, in the arm to {arm}, does not say what it writes"
                     self.report("unknown_writes", where, text, "give the node writes=, so that arms can be joined")
                     continue
                 for place in nodes[name].writer.places:
-                    field = self.binder.state.fields.get(place.split("[")[0])
-                    other, first = writers.setdefault(place, (arm, name))
-                    if field is not None and field.reducer is None and other != arm:
-                        text = f"{first} and {name}, in different arms, both write {place}"
+                    root = place.split("[")[0]
+                    field = self.binder.state.fields.get(root)
+                    if field is None or field.reducer is not None:
+                        continue
+                    clash = [
+                        first
+                        for there, written in writers.items()
+                        for other, first in written
+                        if other != arm and (there == place or there.split("[")[0] == root and root in (there, place))
+                    ]
+                    writers.setdefault(place, []).append((arm, name))
+                    if clash:
+                        text = f"{clash[0]} and {name}, in different arms, both write {place}"
                         self.report(
                             "write_conflict", where, text, "give the field a reducer, or each a field of its own"
                         )

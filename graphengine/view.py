@@ -81,6 +81,7 @@ class View:
         "elapsed_seconds",
         "failure",
         "new_marks",
+        "new_samples",
         "node",
         "until",
         "usage",
@@ -93,6 +94,7 @@ class View:
         self._items: Mapping[str, Sequence[object]] = _NO_ITEMS
         self.node = self.completing = self.until = ""
         self.new_marks: dict[str, JsonValue] = {}
+        self.new_samples: list[JsonValue] = []
         self.usage: Mapping[str, float | None] = _NO_USAGE
         self.elapsed_seconds = 0.0
         self.failure: Sequence[str] = ()
@@ -131,20 +133,26 @@ class View:
         frame = self.holder(name)
         value = frame.typed.get(name, MISSING)
         if value is MISSING:
-            value = frame.typed[name] = self._state.fields[name].build(frame.values.get(name), self)
+            value = frame.typed[name] = self._state.fields[name].build(self._record(name), self)
         return value
+
+    def _record(self, name: str) -> JsonValue:
+        frame = self._frame
+        while frame.base is not None and name not in frame.values:
+            frame = frame.base
+        return frame.values.get(name)
 
     def holder(self, name: str) -> FrameFacts:
         """The frame that a field is read from: this one, or the nearest it has its state from."""
         frame = self._frame
-        while frame.base is not None and name not in frame.values and name not in frame.typed:
+        while frame.base is not None and name not in frame.values and self._state.fields[name].immutable:
             frame = frame.base
         return frame
 
     def fresh(self, name: str) -> object:
         """A field's value as nobody else holds it."""
         kind = self._state.fields[name]
-        return self.before(name) if kind.immutable else kind.build(self.holder(name).values.get(name), self)
+        return self.before(name) if kind.immutable else kind.build(self._record(name), self)
 
     def apart(self, name: str) -> object:
         """A field's value with this step's updates, for a function that might change it in place."""

@@ -176,6 +176,8 @@ def _taken(plan: Plan[Any], view: View, ways: Sequence[Way], frame: str, attempt
         taken = {"error": failure, **_failed_run(failure)}
     if view.new_marks:
         taken["marks"] = view.new_marks
+        if view.until:
+            taken["samples"] = view.new_samples
     return taken
 
 
@@ -241,7 +243,9 @@ def _gone_wrong(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, data: di
     if taken.get("status") == "failed":
         return _step(snapshot, event, "failed", {**taken, **data})
     _changes(plan, view)
-    marks = {"marks": view.new_marks} if view.new_marks else {}
+    marks: dict[str, JsonValue] = {"marks": view.new_marks} if view.new_marks else {}
+    if view.new_marks and view.until:
+        marks["samples"] = view.new_samples
     step = _step(snapshot, event, "failed", {**taken, **data, **marks})
     return step._replace(update=change.ops, typed=change.typed)
 
@@ -271,21 +275,26 @@ def _arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: ArmsArrived) -> St
     arrived = [arm for arm in arms if arm.phase == "ended"]
     common = (snapshot.seq + 1, "joined", event.now, frame.id, fork["join"])
     if len(arrived) < fork.get("need", len(arms)):
-        failure = next(arm.failure for arm in arms if arm.failure is not None)
-        return Step(*common, data={"error": failure, **_failed_run(failure)})  # type: ignore[arg-type]
+        arm = next(arm for arm in arms if arm.failure is not None)
+        return Step(*common, data={"error": arm.failure, **_failed_run(arm.failure, arm.stop)})  # type: ignore[arg-type]
     view = View(plan.state, frame)
-    view.until = frame.until
+    view.node, view.until = frame.at, frame.until
     try:
         change = plan.state.apply(view, _joined_updates(plan, view, arrived))
     except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         failure = _failure(error_of(error), path_of(frame.id, fork["join"]), 1)
         return Step(*common, data={"error": failure, **_failed_run(failure)})  # type: ignore[arg-type]
+    counted: dict[str, int] = {}
     for arm in arrived:
-        _sample_arm(plan, view, arm)
+        _sample_arm(plan, view, arm, counted)
+        for name, visits in arm.counts.items():
+            counted[name] = counted.get(name, 0) + visits
     why = f"{len(arrived)} of {len(arms)} arms arrived"
     data = _arrival(fork["join"], fork.get("label", ""), fork.get("condition"), why, frame.until)
     if view.new_marks:
         data["marks"] = view.new_marks
+        if view.until:
+            data["samples"] = view.new_samples
     cancelled = [arm.id for arm in arms if arm.phase != "ended"]
     if cancelled:
         data["cancelled"] = cancelled
@@ -316,19 +325,34 @@ def _joined_updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[
     return updates
 
 
-def _sample_arm(plan: Plan[Any], view: View, arm: Frame) -> None:
-    """Take an arm's samples again, and what else it marked."""
-    plateaus = {tracker.key: tracker for group in plan.samples.values() for tracker in group}
-    for key, mark in arm.samples:
-        tracker = plateaus.get(key)
-        if tracker is None or mark is None or len(mark) > 3:  # noqa: PLR2004 - the note of a failure
-            view.new_marks[key] = mark
+def _sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, int]) -> None:
+    """Take an arm's samples again, and what else it marked; `counted` are the visits of the arms before it."""
+    trackers = {t.key: t for groups in (plan.samples, plan.epochs) for group in groups.values() for t in group}
+    for key, what in arm.samples:
+        tracker = trackers.get(key)
+        if tracker is None:
+            continue
+        if tracker.kind == "plateau" and isinstance(what, (int, float)):
+            _compare(tracker, view, what)
+        elif tracker.kind == "plateau" and what is not None:
+            _note_trouble(tracker, view, what)
         else:
-            _compare(tracker, view, mark[1])
+            more = counted.get(tracker.node, 0) if tracker.kind == "count" else 0
+            _set_mark(tracker, view, what + more if more else what)
 
 
-def _failed_run(failure: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    stop = {"reason": "failed", "label": "", "condition": "", "explanation": failure["message"]}
+def _set_mark(tracker: Tracker, view: View, mark: JsonValue) -> None:
+    view.new_marks[tracker.key] = mark
+    view.new_samples.append([tracker.key, mark])
+
+
+def _note_trouble(tracker: Tracker, view: View, text: str) -> None:
+    view.new_marks[tracker.key] = [*(view.mark(tracker.key) or [None, None, 0])[:3], text]
+    view.new_samples.append([tracker.key, text])
+
+
+def _failed_run(failure: Mapping[str, JsonValue], stop: JsonValue = None) -> dict[str, JsonValue]:
+    stop = stop or {"reason": "failed", "label": "", "condition": "", "explanation": failure["message"]}
     return {"status": "failed", "stop": stop}
 
 
@@ -387,6 +411,8 @@ def _way_out(ways: Sequence[Way], view: View) -> dict[str, JsonValue]:
                 if held and targets:
                     return _forked(way, targets, "; ".join([*said, why]))
                 target, label, condition = way.join, way.label, way.condition
+        except ConditionFailed:
+            raise
         except Exception as error:
             raise ConditionFailed(
                 f"{way.reading.text if isinstance(way, SwitchWay) else way.condition} raised "
@@ -423,7 +449,14 @@ def _arms(way: ForkWay, view: View) -> tuple[bool, str, list[str]]:
     targets: list[str] = []
     said = [why]
     for target, condition in way.arms if held else ():
-        runs, told = condition.evaluate(view) if condition is not None else (True, "")
+        try:
+            runs, told = condition.evaluate(view) if condition is not None else (True, "")
+        except Exception as error:
+            raise ConditionFailed(
+                f"{condition} raised {type(error).__name__}: {error}",
+                where=f"arm to {target} of the fork at {view.node}",
+                repair="mend the function and resume; the node's work is recorded and is not done again",
+            ) from error
         if runs:
             targets.append(target)
         if told:
@@ -434,7 +467,7 @@ def _arms(way: ForkWay, view: View) -> tuple[bool, str, list[str]]:
 def _forked(way: ForkWay, targets: Sequence[str], why: str) -> dict[str, JsonValue]:
     fork: dict[str, JsonValue] = {"join": way.join}
     if way.need is not None:
-        fork["need"] = way.need
+        fork["need"] = min(way.need, len(targets))
     if way.condition is not None:
         fork["condition"] = str(way.condition)
     taken: dict[str, JsonValue] = {"to": list(targets), "why": why, "fork": fork}
@@ -492,9 +525,9 @@ def _track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op]) -> None:
     """Begin anew what this node's completion begins anew, then take the samples of what was written."""
     for tracker in plan.epochs.get(node, ()):
         if tracker.kind == "plateau":
-            view.new_marks[tracker.key] = None
+            _set_mark(tracker, view, None)
         elif tracker.kind == "count":
-            view.new_marks[tracker.key] = view.count(tracker.node)
+            _set_mark(tracker, view, view.count(tracker.node))
     if plan.samples and ops:
         _sample(plan, view, [op[1] for op in ops])
 
@@ -515,7 +548,7 @@ def _take_sample(tracker: Tracker, view: View) -> None:
     try:
         sample = as_number(tracker.reading.read(view)) if tracker.reading is not None else None
     except Exception as error:  # noqa: BLE001 - a function of the user's
-        view.new_marks[tracker.key] = [best, last, stale, f"{type(error).__name__}: {_text(error)}"]
+        _note_trouble(tracker, view, f"{type(error).__name__}: {_text(error)}")
         return
     if sample is None:
         if len(view.mark(tracker.key) or ()) > 3:  # noqa: PLR2004 - the note of a failure is over
@@ -525,6 +558,7 @@ def _take_sample(tracker: Tracker, view: View) -> None:
 
 
 def _compare(tracker: Tracker, view: View, sample: float) -> None:
+    view.new_samples.append([tracker.key, sample])
     best, _, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
     if best is None or better(sample, best, tracker):
         view.new_marks[tracker.key] = [sample, sample, 0]
@@ -545,7 +579,7 @@ def _changes(plan: Plan[Any], view: View) -> None:
     """Note what `changed` will compare with when this node is left again."""
     for tracker in plan.epochs.get(view.node, ()):
         if tracker.kind == "change":
-            view.new_marks[tracker.key] = _digest(tracker, view)
+            _set_mark(tracker, view, _digest(tracker, view))
 
 
 def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | None:

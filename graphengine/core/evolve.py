@@ -62,14 +62,14 @@ def _node(snapshot: Snapshot, step: Step) -> None:
     _spend(snapshot, step)
     _count(snapshot, frame, step.node)
     if "marks" in data:
-        _mark(frame, data["marks"])
+        _mark(frame, data)
     frame.cause = None
     _leave(snapshot, frame, data)
 
 
 def _left(snapshot: Snapshot, step: Step) -> None:
     frame = snapshot.frames[step.frame]
-    _mark(frame, step.data.get("marks", {}))
+    _mark(frame, step.data)
     _leave(snapshot, frame, step.data)
 
 
@@ -102,7 +102,7 @@ def _failed(snapshot: Snapshot, step: Step) -> None:
     frame.cause = None
     if "status" not in data or data["status"] == "finished":
         _count(snapshot, frame, step.node)
-        _mark(frame, data.get("marks", {}))
+        _mark(frame, data)
         _move(snapshot, frame, data)
         frame.error = data["error"]
     else:
@@ -120,35 +120,37 @@ def _joined(snapshot: Snapshot, step: Step) -> None:
     arms = [snapshot.frames[key] for key in frame.fork["arms"]]
     if step.update:
         _apply(frame, step.update, step.typed)
-    _mark(frame, data.get("marks", {}))
+    _mark(frame, data)
     for arm in arms:
-        for node, visits in arm.counts.items():
-            frame.counts[node] = frame.counts.get(node, 0) + visits
-        if arm.usage:
-            frame.usage = add_usage(frame.usage, arm.usage)
-        _drop(snapshot, arm)
+        _drop(snapshot, arm, frame)
     frame.fork = None
     _move(snapshot, frame, data)
-    frame.error = next((arm.error for arm in arms if arm.error is not None), None)
+    frame.error = next((arm.error for arm in arms if arm.error is not None and arm.phase == "ended"), None)
 
 
-def _drop(snapshot: Snapshot, frame: Frame) -> None:
-    """Forget a frame and its arms."""
-    for key in (frame.fork or {}).get("arms", ()):
-        _drop(snapshot, snapshot.frames[key])
-    del snapshot.frames[frame.id]
+def _drop(snapshot: Snapshot, arm: Frame, heir: Frame) -> None:
+    """Forget an arm and its own arms; what they counted and spent is another frame's."""
+    for node, visits in arm.counts.items():
+        heir.counts[node] = heir.counts.get(node, 0) + visits
+    if arm.usage:
+        heir.usage = add_usage(heir.usage, arm.usage)
+    for key in (arm.fork or {}).get("arms", ()):
+        _drop(snapshot, snapshot.frames[key], heir)
+    del snapshot.frames[arm.id]
 
 
 def _resumed(snapshot: Snapshot, step: Step) -> None:
     data = step.data
     snapshot.limits = dict(data["limits"])
     snapshot.fingerprint = data["fingerprint"]
+    was_failed = snapshot.status == "failed"
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
     snapshot.now = step.at
     _apply(snapshot.root, step.update, step.typed)
     for frame in snapshot.frames.values():
-        frame.failure = None
-        if frame.phase == "failed":
+        if was_failed:
+            frame.failure = frame.stop = None
+        if frame.phase == "failed" and was_failed:
             frame.phase, frame.tries, frame.crashes, frame.due = "ready", 0, 0, 0.0
         elif data.get("crashed") and frame.phase in ("ready", "fallback") and frame.due <= step.at:
             frame.crashes += 1
@@ -170,6 +172,8 @@ def _fail(snapshot: Snapshot, frame: Frame, phase: Phase, data: Mapping[str, Jso
     """A frame cannot go on: the run fails with its own frame, a fork with its arms at the join."""
     frame.phase = phase
     frame.failure = data["error"]
+    if frame.kind == "arm":
+        frame.stop = data["stop"]
     if frame.kind == "root":
         snapshot.status, snapshot.stop, snapshot.failure = "failed", data["stop"], data["error"]
 
@@ -179,10 +183,9 @@ def _count(snapshot: Snapshot, frame: Frame, node: str) -> None:
     snapshot.steps += 1
 
 
-def _mark(frame: Frame, marks: Mapping[str, JsonValue]) -> None:
-    frame.marks.update(marks)
-    if frame.kind == "arm":
-        frame.samples += [[key, mark] for key, mark in marks.items()]
+def _mark(frame: Frame, data: Mapping[str, JsonValue]) -> None:
+    frame.marks.update(data.get("marks", ()))
+    frame.samples.extend(data.get("samples", ()))
 
 
 def _move(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:

@@ -27,11 +27,23 @@ def ready(snapshot: Snapshot) -> list[Task]:
         mode = _MODES.get(frame.phase)
         if mode is None or frame.failure is not None or (mode == "join" and not arms_settled(snapshot, frame)):
             continue
+        if frame.base is not None and _decided(snapshot, frame):
+            continue
         if mode in ("run", "fallback") and frame.crashes >= CRASHES:
             mode = "crash_loop"
         due = frame.due if mode in ("run", "fallback") else 0.0
         tasks.append(Task(frame.id, frame.at, frame.visit, frame.attempt, mode, due))
     return tasks
+
+
+def _decided(snapshot: Snapshot, frame: Frame) -> bool:
+    """Whether a fork around this arm needs nothing of it any more."""
+    above = frame.base
+    while above is not None:
+        if above.failure is not None or ("need" in above.fork and arms_settled(snapshot, above)):
+            return True
+        above = above.base
+    return False
 
 
 def arms_settled(snapshot: Snapshot, frame: Frame) -> bool:

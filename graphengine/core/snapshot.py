@@ -48,6 +48,7 @@ _STORED: Final = (
     "fork",
     "journal",
     "samples",
+    "stop",
 )
 
 
@@ -104,6 +105,7 @@ class Frame:
     error: JsonValue = None
     cause: JsonValue = None
     failure: JsonValue = None
+    stop: JsonValue = None
     counts: dict[str, int] = field(default_factory=dict)
     marks: dict[str, JsonValue] = field(default_factory=dict)
     usage: dict[str, float | None] = field(default_factory=dict)

@@ -64,7 +64,8 @@ class Driver:
         self._consume: Sequence[int] = ()
         self._turns = turns
         self._flights: dict[str, asyncio.Task[None]] = {}
-        self._cancelled: list[asyncio.Task[None]] = []
+        self._cancelled: set[asyncio.Task[None]] = set()
+        self._asleep: set[str] = set()
         self._landings: asyncio.Queue[Landing] = asyncio.Queue()
 
     def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
@@ -88,6 +89,7 @@ class Driver:
         try:
             while True:
                 wanted = [] if self._stop.is_set() else ready(self.snapshot)
+                self._wake(wanted)
                 if len(wanted) == 1 and not self._flights:
                     event = await self._alone(tasks, wanted[0])
                     await self._record([] if event is None else [event])
@@ -107,7 +109,7 @@ class Driver:
         """Do the only thing that is to be done, without an asyncio task of its own; None if a stop came first."""
         if task.due and not await self._due(task):
             return None
-        if self._run.watchers:
+        if self._run.watchers and task.mode in ("run", "fallback"):
             began = self._clock.now()
             path = path_of(task.frame, task.node)
             self.show(NodeBegan(path, task.node, task.visit, task.attempt, began, self.snapshot.seq))
@@ -152,8 +154,9 @@ class Driver:
             evolve(snapshot, step)
             steps.append(step)
         for frame in [key for key in self._flights if key not in snapshot.frames]:
-            self._cancelled.append(self._flights.pop(frame))
-            self._cancelled[-1].cancel()
+            self._call_off(frame)
+        if self._asleep:
+            self._wake(ready(snapshot))
         if not steps:
             return
         # A run is let go by the append that says it is over; not while something is still under way.
@@ -167,6 +170,18 @@ class Driver:
         self.holds = status == "running"
         if self._run.watchers:
             self.show_steps(steps)
+
+    def _wake(self, wanted: Sequence[Task]) -> None:
+        """Call off those that wait for their next attempt and are not to make it any more."""
+        for frame in self._asleep - {task.frame for task in wanted}:
+            if frame in self._flights:
+                self._call_off(frame)
+
+    def _call_off(self, frame: str) -> None:
+        flight = self._flights.pop(frame)
+        self._cancelled.add(flight)
+        flight.add_done_callback(self._cancelled.discard)
+        flight.cancel()
 
     async def _ground(self) -> None:
         """End what is still in flight, where the run cannot go on; a cancelled thread is waited for."""
@@ -216,11 +231,13 @@ class Driver:
         """Wait until a task is due; False if a stop came first."""
         if task.due <= self._clock.now():
             return True
+        self._asleep.add(task.frame)
         sleeper = asyncio.ensure_future(self._clock.sleep_until(task.due))
         stopper = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait((sleeper, stopper), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._asleep.discard(task.frame)
             sleeper.cancel()
             stopper.cancel()
         return not self._stop.is_set()

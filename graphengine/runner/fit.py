@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from graphengine.errors import GraphChanged, InvalidUpdate
 from graphengine.options import START
+from graphengine.plan import ForkWay
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
         for frame in snapshot.frames.values()
         if frame.phase != "ended" and frame.at not in (START, *plan.nodes)
     ]
+    for frame in snapshot.frames.values():
+        if frame.fork is not None and not _forks(plan, frame):
+            problems.append(f"the fork at {frame.at} to the join {frame.fork['join']}, which is under way, is gone")
     ops, misfits = _state(plan, snapshot)
     problems.extend(misfits)
     changes = differences(outline or {}, plan.outline)
@@ -57,6 +61,14 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
             repair="put back what the run needs, or branch it from a step where it still fits",
         )
     return Refit(changes, ops)
+
+
+def _forks(plan, frame):
+    ways = plan.start if frame.at == START else plan.nodes[frame.at].ways if frame.at in plan.nodes else ()
+    arms = {key.rsplit("~", 1)[-1] for key in frame.fork["arms"]}
+    return any(
+        isinstance(way, ForkWay) and way.join == frame.fork["join"] and arms <= {t for t, _ in way.arms} for way in ways
+    )
 
 
 def _state(plan: Plan[Any], snapshot: Snapshot) -> tuple[list[Op], list[str]]:
@@ -101,4 +113,7 @@ def _line(item: Mapping[str, JsonValue]) -> str:
     if "cases" in item:
         return f"{item['from']} switch on {item['on']}: {item['cases']}"
     when = f" when {item['when']}" if "when" in item else ""
+    if "arms" in item:
+        targets = ", ".join(arm["to"] for arm in item["arms"])
+        return f"{item['from']} → {targets} → {item['join']}{when}"
     return f"{item['from']} → {item['to']}{when}"

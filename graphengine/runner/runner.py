@@ -326,6 +326,8 @@ class Runner:
         driver = self._driver(run, plan, snapshot)
         where = f"branch of {parent} at step {at}"
         self._check_fields(plan, update, where)
+        if update and len(snapshot.frames) > 1:
+            raise InputError("an update amid a fork has no path", where=where, repair="branch before the fork or behind the join")
         wanted = as_limits(limits) if limits is not None else snapshot.limits
         now = self._clock.now()
         event = BranchedOff(

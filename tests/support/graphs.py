@@ -60,14 +60,14 @@ def spec(random: Random, size: int) -> Spec:
     return Spec(made, tuple(ways), random.random() < 0.5, random.random() < 0.3)
 
 
-def node(random: Random, name: str) -> NodeSpec:
-    """A node with its ways to write and to fail."""
+def node(random: Random, name: str, allowed: Sequence[str] = FIELDS, keys: Sequence[str] = "kl") -> NodeSpec:
+    """A node with its ways to write, to these fields and keys of `slots`, and to fail."""
     form = random.choice(("field", "field", "some", "parts", "key", "pass"))
-    if form == "pass":
-        return NodeSpec(name, form)
-    fields: tuple[str, ...] = (random.choice("kl"),) if form == "key" else (random.choice(FIELDS),)
+    if form == "pass" or (form == "key" and not keys):
+        return NodeSpec(name, "pass")
+    fields: tuple[str, ...] = (random.choice(keys),) if form == "key" else (random.choice(allowed),)
     if form in ("some", "parts"):
-        fields = tuple(random.sample(FIELDS, random.randint(1, 4)))
+        fields = tuple(random.sample(allowed, random.randint(1, 4)))
     return NodeSpec(
         name,
         form,

@@ -21,6 +21,7 @@ from tests.support.spec import (
     Boom,
     Case,
     Cond,
+    ForkSpec,
     NodeSpec,
     Outcome,
     Slow,
@@ -95,6 +96,7 @@ class Interpreter:
         self.cause: tuple[Any, ...] = ()
         self.leaving = self.in_fallback = False
         self.at, self.visit, self.attempt, self.tries, self.crashes = "START", 1, 1, 0, 0
+        self.wrote: list[Write] = []
 
     def run(self) -> Story:
         """The whole story."""
@@ -203,6 +205,7 @@ class Interpreter:
             self.attempt, self.tries, self.crashes, self.due, self.in_fallback = self.attempt + 1, 0, 0, 0.0, False
             story.status = story.reason = "failed"
         else:
+            self.wrote.append(excuse)
             self.enter("failed", found)
 
     def done(self, state: dict[str, Any], node: NodeSpec, writes: Sequence[Write]) -> None:
@@ -213,6 +216,7 @@ class Interpreter:
     def keep(self, node: str, state: dict[str, Any], writes: Sequence[Write]) -> None:
         """Go on with a new state, and keep a copy of it."""
         wrote = {w.field for w in writes} | {name for name in state if state[name] != self.story.state[name]}
+        self.wrote += writes
         self.story.state = state
         self.story.visits.append(Visit(node, wrote, deepcopy(state)))
 
@@ -232,7 +236,11 @@ class Interpreter:
         target = found[0]
         if target == "END":
             self.story.status, self.story.reason = "finished", "end"
-            return
+        else:
+            self.go(target)
+
+    def go(self, target: str) -> None:
+        """Stand at a node."""
         self.at, self.attempt, self.tries, self.crashes, self.due, self.in_fallback = target, 1, 0, 0, 0.0, False
         self.visit = 1 + sum(v.node == target for v in self.story.visits)
 
@@ -247,6 +255,10 @@ class Interpreter:
                     found = dict(way.cases).get(value)
                     if self.failure is None and (found or way.otherwise):
                         return (found, str(value)) if found else (way.otherwise, "")
+                elif isinstance(way, ForkSpec):
+                    if self.failure is None and (way.when is None or self.holds(way.when)):
+                        arms = tuple(target for target, cond in way.targets if cond is None or self.holds(cond))
+                        return (arms, way.label, way.join) if arms else (way.join, way.label)
                 elif _on_failure(way.when) == (self.failure is not None) and (way.when is None or self.holds(way.when)):
                     return way.target, way.label
         except ConditionFailed:

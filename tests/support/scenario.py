@@ -22,7 +22,7 @@ import graphengine
 from graphengine import reducers
 from graphengine.core.decide import StaleEvent
 from graphengine.core.events import NodeFinished
-from graphengine.core.snapshot import ROOT, Frame, Snapshot, to_record
+from graphengine.core.snapshot import ROOT, Frame, Snapshot, Task, to_record
 from graphengine.core.steps import Step
 from graphengine.errors import GraphEngineError, NodeError
 from graphengine.failure import Failure
@@ -103,22 +103,20 @@ class _Player:
         return self._late(rest, options) if verb == "late" else self._node(verb, rest, options)
 
     def _node(self, node: str, rest: str, options: dict[str, Any]) -> Step:
-        task = self.session.task()
-        assert task.node == node, f"{task.node} is ready, not {node}"
-        verb, _, what = rest.partition(" ")
+        session, (verb, _, what) = self.session, rest.partition(" ")
         if verb == "returns":
-            return self.session.finish(self._value(what), **options)
+            return session.finish(self._value(what), of=node, **options)
         if verb == "raises":
-            return self.session.fail(_raised(self._value(what)), **options)
+            return session.fail(_raised(self._value(what)), of=node, **options)
         if verb == "runs":
-            return self._run(options)
-        assert rest in ("leaves", "is given up"), f"unknown event: {node} {rest}"
-        return self.session.leave() if rest == "leaves" else self.session.give_up()
+            return self._run(session.task(node), options)
+        plain = {"leaves": session.leave, "joins": session.join, "is given up": session.give_up}
+        return plain[rest](node)
 
-    def _run(self, options: dict[str, Any]) -> Step:
+    def _run(self, task: Task, options: dict[str, Any]) -> Step:
         """Really call what is ready, as the runner would."""
-        session, task, choice = self.session, self.session.task(), ""
-        node, view = session.plan.nodes[task.node], session.view()
+        session, choice = self.session, ""
+        node, view = session.plan.nodes[task.node], session.view(task.frame)
         try:
             if task.mode == "fallback":
                 assert node.fallback is not None
@@ -126,23 +124,25 @@ class _Player:
                 assert call is not None
             else:
                 call, choice = node.pick(view)
-            result = call.function(**call.values(view), **{name: self._extra(name) for name in call.extras})
+            extras = {name: self._extra(task, name) for name in call.extras}
+            result = call.function(**call.values(view), **extras)
         except NodeError as error:
-            return session.fail(error, **options)
-        return session.finish(result, choice=choice, **options)
+            return session.fail(error, of=task.frame, **options)
+        return session.finish(result, of=task.frame, choice=choice, **options)
 
-    def _extra(self, name: str) -> object:
-        frame = self.session.snapshot.root
+    def _extra(self, task: Task, name: str) -> object:
+        frame = self.session.snapshot.frames[task.frame]
         failure = frame.cause or frame.error
         assert name == "error"
         return Failure(**{key: failure[key] for key in Failure.model_fields}) if failure else None
 
     def _late(self, rest: str, options: dict[str, Any]) -> Step:
-        """The result of a visit and attempt that are named: `late NODE VISIT.ATTEMPT returns VALUE`."""
-        node, which, _, what = rest.split(" ", 3)
+        """The result of a visit and attempt that are named: `late NODE VISIT.ATTEMPT [in FRAME] returns VALUE`."""
+        place, what = rest.split(" returns ", 1)
+        node, which, *frame = place.replace(" in ", " ").split(" ")
         visit, attempt = map(int, which.split("."))
-        now = self.session.now
-        return self.session.send(NodeFinished(ROOT, node, visit, attempt, now, now, self._value(what), **options))
+        now, key = self.session.now, frame[0] if frame else ROOT
+        return self.session.send(NodeFinished(key, node, visit, attempt, now, now, self._value(what), **options))
 
     def _branch(self, seq: int, options: dict[str, Any]) -> Step:
         before = to_record(self.session.snapshot)
@@ -181,9 +181,10 @@ def _raised(error: BaseException) -> BaseException:
 def _step(step: Step) -> list[str]:
     """A step as a person reads it: nothing recorded is left out but the traceback's text and the fingerprint."""
     data = dict(step.data)
-    place = f" {step.node} {step.visit}.{step.attempt}" if step.node else ""
+    place = f" {step.node} {step.visit}.{step.attempt}" if step.visit else f" {step.node}" if step.node else ""
+    place += f" in {step.frame}" if step.frame else ""
     target = f" → {', '.join(data.pop('to'))}" if "to" in data else ""
-    worked = f", began {step.began:g}" if step.began != step.at and step.node else ""
+    worked = f", began {step.began:g}" if step.began != step.at and step.node and step.kind != "joined" else ""
     lines = [f"{step.seq} {step.kind}{place}{target}  [at {step.at:g}{worked}]"]
     lines += [f"  {_op(op)}" for op in step.update]
     lines += _said("why", data.pop("why", None))
@@ -237,7 +238,9 @@ def _mark(key: str, mark: object) -> str:
 
 def _ready(session: Session) -> str:
     tasks = [
-        f"{t.node} {t.visit}.{t.attempt}, {t.mode}" + (f", due {t.due:g}" if t.due else "") for t in session.tasks()
+        f"{t.node} {t.visit}.{t.attempt}{f' in {t.frame}' if t.frame else ''}, {t.mode}"
+        + (f", due {t.due:g}" if t.due else "")
+        for t in session.tasks()
     ]
     return f"ready: {'; '.join(tasks) or 'nothing'}"
 
@@ -252,17 +255,18 @@ def _snapshot(session: Session) -> list[str]:
     for name in ("usage", "inherited", "limits"):
         if getattr(snapshot, name):
             lines.append(f"{name} {_json(getattr(snapshot, name))}")
-    return lines + _frame(snapshot, snapshot.root)
+    return lines + [line for frame in snapshot.frames.values() for line in _frame(snapshot, frame)]
 
 
 def _frame(snapshot: Snapshot, frame: Frame) -> list[str]:
     record = dict(to_record(snapshot)["frames"][frame.id])
     values, marks = record.pop("values"), record.pop("marks")
     facts = ", ".join(f"{name} {_plain(record.pop(name))}" for name in ("phase", "at", "visit", "attempt"))
-    lines = [f"frame {facts}"]
-    for name in ("error", "cause"):
+    lines = [f"frame {frame.id} {facts}" if frame.id else f"frame {facts}"]
+    for name in ("error", "cause", "failure"):
         lines += [line.replace("error", name, 1) for line in _failure(record.pop(name))]
-    lines += [f"  {name} {_json(value)}" for name, value in record.items() if value]
+    lines += [f"  {name} {_json(value)}" for name, value in record.items() if value and name != "samples"]
+    lines += [f"  sample {_mark(*sample)}" for sample in record["samples"]]
     lines += [f"  mark {_mark(key, mark)}" for key, mark in sorted(marks.items())]
     return [*lines, *(f"  {name} = {_json(value)}" for name, value in values.items())]
 

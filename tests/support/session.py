@@ -14,10 +14,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import from_json, to_json
 
 from graphengine import Graph
 from graphengine.core.decide import decide, error_of
-from graphengine.core.events import Begun, BranchedOff, Event, NodeFailed, NodeFinished, NodeLeft, Resumed, StopAsked
+from graphengine.core.events import (
+    ArmsArrived,
+    Begun,
+    BranchedOff,
+    Event,
+    NodeFailed,
+    NodeFinished,
+    NodeLeft,
+    Resumed,
+    StopAsked,
+)
 from graphengine.core.evolve import evolve, fold
 from graphengine.core.ready import limit_reached, ready
 from graphengine.core.snapshot import Frame, Snapshot, Task, from_record, to_record
@@ -78,18 +89,18 @@ class Session:
         evolve(self._folded, read)
         self.log.append(step)
         self.rows.append(row)
-        assert to_record(self.snapshot) == to_record(self._folded), "the log folds to another snapshot"
+        assert recorded(self.snapshot) == recorded(self._folded), "the log folds to another snapshot"
         assert ready(self.snapshot) == ready(self._folded)
         self.check_caches()
         again = from_record(to_record(self.snapshot))
-        assert to_record(again) == to_record(self.snapshot)
+        assert recorded(again) == recorded(self.snapshot)
         assert [encode_step(s) for s in self.log[-2:]] == self.rows[-2:], "a step changed after it was recorded"
         return step
 
     def check_caches(self) -> None:
         """Every typed value that is kept equals what its record gives."""
         for frame in self.snapshot.frames.values():
-            fresh = View(self.plan.state, Frame(values=frame.values))
+            fresh = View(self.plan.state, bare(frame))
             for name, value in frame.typed.items():
                 built = fresh.get(name)
                 assert built == value, f"{name} is kept as {value!r}, and its record gives {built!r}"
@@ -103,14 +114,15 @@ class Session:
         """What should be running now."""
         return ready(self.snapshot)
 
-    def task(self) -> Task:
-        """The only thing that should be running now."""
-        (task,) = ready(self.snapshot)
-        return task
+    def task(self, of: str | None = None) -> Task:
+        """The only thing that should be running now; or that of a node or of a frame."""
+        tasks = [task for task in ready(self.snapshot) if of is None or of in (task.node, task.frame)]
+        assert len(tasks) == 1, f"{len(tasks)} tasks of {of}: {ready(self.snapshot)}"
+        return tasks[0]
 
-    def view(self) -> View:
+    def view(self, of: str | None = None) -> View:
         """What a node sees."""
-        return View(self.plan.state, self.snapshot.root)
+        return View(self.plan.state, self.snapshot.frames[self.task(of).frame])
 
     def start(
         self, state: BaseModel | Mapping[str, object] | None = None, limits: Mapping[str, float | None] | None = None
@@ -120,10 +132,16 @@ class Session:
         return self.send(Begun(self.now, self.run_id, begun.values, begun.typed, dict(limits or {}), begun.given))
 
     def finish(
-        self, result: object, usage: Mapping[str, float | None] | None = None, *, choice: str = "", seconds: float = 0.0
+        self,
+        result: object,
+        usage: Mapping[str, float | None] | None = None,
+        *,
+        of: str | None = None,
+        choice: str = "",
+        seconds: float = 0.0,
     ) -> Step:
-        """What is ready comes to its end with a result after so many seconds."""
-        task, began = self._begin(seconds)
+        """What is ready (of a node or frame) comes to its end with a result after so many seconds."""
+        task, began = self._begin(seconds, of)
         return self.send(
             NodeFinished(task.frame, task.node, task.visit, task.attempt, began, self.now, result, usage, choice)
         )
@@ -139,25 +157,31 @@ class Session:
         error: BaseException,
         usage: Mapping[str, float | None] | None = None,
         *,
+        of: str | None = None,
         chance: float = 0.5,
         seconds: float = 0.0,
     ) -> Step:
-        """What is ready fails after so many seconds."""
-        task, began = self._begin(seconds)
+        """What is ready (of a node or frame) fails after so many seconds."""
+        task, began = self._begin(seconds, of)
         told = error_of(error)
         return self.send(
             NodeFailed(task.frame, task.node, task.visit, task.attempt, began, self.now, told, usage, "", chance)
         )
 
-    def leave(self) -> Step:
+    def leave(self, of: str | None = None) -> Step:
         """The way out that could not be chosen before is chosen now."""
-        assert self.task().mode == "leave"
-        return self.send(NodeLeft(self.task().frame, self.now))
+        assert self.task(of).mode == "leave"
+        return self.send(NodeLeft(self.task(of).frame, self.now))
 
-    def give_up(self) -> Step:
+    def join(self, of: str | None = None) -> Step:
+        """The arms of a fork become one."""
+        assert self.task(of).mode == "join"
+        return self.send(ArmsArrived(self.task(of).frame, self.now))
+
+    def give_up(self, of: str | None = None) -> Step:
         """What the runner does with a node that took the process down too often."""
-        assert self.task().mode == "crash_loop"
-        return self.fail(CrashLoop("the process died"))
+        assert self.task(of).mode == "crash_loop"
+        return self.fail(CrashLoop("the process died"), of=of)
 
     def stop(self, explanation: str = "asked") -> Step:
         """Somebody asks for a stop."""
@@ -215,11 +239,21 @@ class Session:
     def _fold(self, seq: int) -> Snapshot:
         return fold(decode_step(n, row) for n, row in enumerate(self.rows[:seq], start=1))
 
-    def _begin(self, seconds: float) -> tuple[Task, float]:
-        task = self.task()
+    def _begin(self, seconds: float, of: str | None) -> tuple[Task, float]:
+        task = self.task(of)
         began = self.now = max(self.now, task.due)
         self.now += seconds
         return task, began
+
+
+def recorded(snapshot: Snapshot) -> object:
+    """A snapshot's record as it reads back from JSON, where tuples are lists."""
+    return from_json(to_json(to_record(snapshot)))
+
+
+def bare(frame: Frame) -> Frame:
+    """A frame and those it has its state from, without what they keep beside the records."""
+    return Frame(values=frame.values, base=None if frame.base is None else bare(frame.base))
 
 
 def picture(snapshot: Snapshot) -> tuple[object, dict[str, dict[str, object]]]:

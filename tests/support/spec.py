@@ -119,13 +119,37 @@ class SwitchSpec:
 
 
 @dataclass(frozen=True)
+class ForkSpec:
+    """A fork; each target with its condition."""
+
+    source: str
+    targets: tuple[tuple[str, Cond | None], ...]
+    join: str
+    when: Cond | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Spec:
     """A graph."""
 
     nodes: tuple[NodeSpec, ...]
-    ways: tuple[WaySpec | SwitchSpec, ...]
+    ways: tuple[WaySpec | SwitchSpec | ForkSpec, ...]
     errors: bool = False
     whole: bool = False
+
+    def leaves(self, *kinds: str) -> list[Cond]:
+        """The conditions of these kinds that its ways are made of."""
+        found = [way.when for way in self.ways if not isinstance(way, SwitchSpec)]
+        found += [cond for way in self.ways if isinstance(way, ForkSpec) for _, cond in way.targets]
+        leaves: list[Cond] = []
+        while found:
+            cond = found.pop()
+            if cond is not None and cond[0] in ("and", "or", "not"):
+                found += cond[1:]
+            elif cond is not None and cond[0] in kinds:
+                leaves.append(cond)
+        return leaves
 
 
 @dataclass(frozen=True)
@@ -248,6 +272,10 @@ def build(spec: Spec, calls: list[str]) -> Graph[Any]:
     for way in spec.ways:
         if isinstance(way, SwitchSpec):
             graph.add_switch(way.source, way.on, dict(way.cases), way.otherwise)
+        elif isinstance(way, ForkSpec):
+            when = None if way.when is None else condition(way.when, calls)
+            arms = [target if c is None else (target, condition(c, calls)) for target, c in way.targets]
+            graph.add_fork(way.source, arms, join=way.join, when=when, label=way.label)
         else:
             when = None if way.when is None else condition(way.when, calls)
             graph.add_edge(way.source, way.target, when=when, label=way.label)

@@ -1,0 +1,500 @@
+"""Forks on a real event loop: arms side by side, cancelled, stopped, closed, resumed, over both stores."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, value
+from graphengine.errors import GraphChanged, InputError
+from graphengine.reducers import append
+from graphengine.runner.run import NodeBegan, StepRecorded
+
+SOON = 5  # seconds that a test may hang before it fails
+
+
+class State(BaseModel):
+    log: Annotated[list[str], append] = []
+    items: list[int] = [1]
+    x: int = 0
+    y: int = 0
+
+
+class Still:
+    """A clock that stands still: who waits for a later time waits for ever."""
+
+    def now(self) -> float:
+        return 1000.0
+
+    async def sleep_until(self, when: float) -> None:
+        del when
+        await asyncio.Event().wait()
+
+
+def fork(*arms: Callable[..., Any], need: int | None = None, **options: Any) -> Graph[State]:
+    """A graph of one fork from START; each arm is a function that writes to the log, named after it."""
+    graph = Graph("fork", State)
+    for arm in arms:
+        graph.add_node(arm.__name__, arm, writes="log", **options)
+        graph.add_edge(arm.__name__, "merge")
+    graph.add_fork(START, [arm.__name__ for arm in arms], join="merge", need=need)
+    graph.add_node("merge")
+    graph.add_edge("merge", END)
+    return graph
+
+
+async def rows(runner: Runner, run_id: str) -> Sequence[tuple[str, str, int]]:
+    """What was recorded: kind, node and attempt."""
+    return [(step.kind, step.node, step.attempt) for step in await runner.history(run_id)]
+
+
+async def test_async_arms_run_side_by_side(runner: Runner) -> None:
+    """Each waits for the other, which one after the other they could not."""
+    here, there = asyncio.Event(), asyncio.Event()
+
+    async def a() -> str:
+        here.set()
+        await there.wait()
+        return "a"
+
+    async def b() -> str:
+        there.set()
+        await here.wait()
+        return "b"
+
+    async with asyncio.timeout(SOON):
+        result = await runner.start(fork(a, b)).result()
+    assert result.state.log == ["a", "b"]
+    assert result.steps == 3
+
+
+async def test_sync_arms_run_in_threads_side_by_side(runner: Runner) -> None:
+    """Three of them meet at a barrier."""
+    barrier = threading.Barrier(3, timeout=SOON)
+
+    def a() -> str:
+        barrier.wait()
+        return "a"
+
+    def b() -> str:
+        barrier.wait()
+        return "b"
+
+    async def c() -> str:
+        await asyncio.to_thread(barrier.wait)
+        return "c"
+
+    assert (await runner.start(fork(a, b, c)).result()).state.log == ["a", "b", "c"]
+
+
+async def test_the_order_of_arrival_does_not_show(runner: Runner) -> None:
+    """The last declared arm ends first; the state has them in declared order, the log in the order they came."""
+    turns = [asyncio.Event() for _ in range(4)]
+    turns[3].set()
+
+    def arm(number: int) -> Callable[[], Any]:
+        async def work() -> str:
+            await turns[number + 1].wait()
+            turns[number].set()
+            return str(number)
+
+        work.__name__ = f"n{number}"
+        return work
+
+    run = runner.start(fork(*map(arm, range(3))))
+    assert (await run.result()).state.log == ["0", "1", "2"]
+    came = [node for kind, node, _ in await rows(runner, run.id) if kind == "node"]
+    assert came == ["n2", "n1", "n0", "merge"]
+
+
+async def test_need_cancels_the_async_arms_that_are_left(runner: Runner) -> None:
+    """They see CancelledError while they work, what they wrote is dropped, and the row says who they were."""
+    seen: list[str] = []
+    begun = asyncio.Event()
+
+    async def quick() -> str:
+        await begun.wait()
+        return "quick"
+
+    async def slow() -> str:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+        return "slow"
+
+    run = runner.start(fork(quick, slow, need=1))
+    async with asyncio.timeout(SOON):
+        result = await run.result()
+    assert (result.state.log, result.status, seen) == (["quick"], "finished", ["cancelled"])
+    joined = [step for step in await runner.history(run.id) if step.kind == "joined"]
+    assert joined[0].data["cancelled"] == ["~slow"]
+
+
+async def test_the_result_of_a_cancelled_thread_is_dropped(runner: Runner) -> None:
+    """The join does not wait for it; the run's end does, since a thread cannot be ended."""
+    go_on, over = threading.Event(), threading.Event()
+
+    async def quick() -> str:
+        return "quick"
+
+    def slow() -> str:
+        go_on.wait(SOON)
+        over.set()
+        return "slow"
+
+    async def after() -> str:
+        go_on.set()
+        return "after"
+
+    graph = fork(quick, slow, need=1)
+    graph.add_node("after", after, writes="log")
+    graph.ways.pop()
+    graph.add_path("merge", "after", END)
+    run = runner.start(graph)
+    result = await run.result()
+    assert (result.state.log, over.is_set()) == (["quick", "after"], True)
+    assert ("node", "slow", 1) not in await rows(runner, run.id)
+
+
+async def test_nothing_of_a_cancelled_arm_begins_once_enough_have_arrived(runner: Runner) -> None:
+    """Two arms end in the same turn of the loop: one arrives, and the other's next node is not begun."""
+    begun: list[str] = []
+    both = asyncio.Event()
+
+    async def quick() -> str:
+        await both.wait()
+        return "quick"
+
+    async def other() -> str:
+        both.set()
+        await asyncio.sleep(0)
+        return "other"
+
+    async def late() -> str:
+        begun.append("late")
+        await asyncio.Event().wait()
+        return "late"
+
+    graph = fork(quick, other, need=1)
+    graph.add_node("late", late, writes="log")
+    graph.ways = [way for way in graph.ways if way.source != "other"]
+    graph.add_path("other", "late", "merge")
+    async with asyncio.timeout(SOON):
+        result = await runner.start(graph).result()
+    assert (result.state.log, begun) == (["quick"], [])
+
+
+async def test_a_failing_arm_waits_for_its_siblings_and_a_resume_runs_it_alone(runner: Runner) -> None:
+    """All run to their end; the run fails with the first in declared order; what finished is not run again."""
+    calls: list[str] = []
+    broken, failed_first = {"a", "c"}, asyncio.Event()
+
+    def arm(name: str) -> Callable[[], Any]:
+        async def work() -> str:
+            calls.append(name)
+            if name == "c" and broken:
+                failed_first.set()
+            await failed_first.wait()
+            if name in broken:
+                raise ValueError(name)
+            return name
+
+        work.__name__ = name
+        return work
+
+    graph = fork(*map(arm, "abc"))
+    run = runner.start(graph)
+    with pytest.raises(RunFailed) as caught:
+        await run.result()
+    error = caught.value.result.error
+    assert error is not None
+    assert (error.path, error.message) == ("a", "a")
+    assert sorted(calls) == ["a", "b", "c"]
+    assert (await runner.store.info(run.id)).status == "failed"
+    broken.clear()
+    result = await runner.resume(graph, run.id).result()
+    assert (result.state.log, sorted(calls)) == (["a", "b", "c"], ["a", "a", "b", "c", "c"])
+
+
+async def test_a_stop_lets_what_is_in_flight_finish(runner: Runner) -> None:
+    """Both arms' nodes are recorded, nothing new begins, and the resume goes on behind them."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    calls: list[str] = []
+
+    async def a() -> str:
+        calls.append("a")
+        await go_on.wait()
+        return "a"
+
+    async def b() -> str:
+        calls.append("b")
+        begun.set()
+        await go_on.wait()
+        return "b"
+
+    async def b2() -> str:
+        calls.append("b2")
+        return "b2"
+
+    graph = fork(a, b)
+    graph.ways = [way for way in graph.ways if way.source != "b"]
+    graph.add_node("b2", b2, writes="log")
+    graph.add_path("b", "b2", "merge")
+    run = runner.start(graph)
+    await begun.wait()
+    stopping = asyncio.create_task(runner.stop(run.id))
+    await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+    assert (await run.result()).status == "stopped"
+    assert calls == ["a", "b"]
+    result = await runner.resume(graph, run.id).result()
+    assert (result.state.log, calls) == (["a", "b", "b2"], ["a", "b", "b2"])
+
+
+async def test_closing_amid_arms_leaves_a_run_that_another_runner_goes_on_with(tmp_path: Path) -> None:
+    """Arms in flight see the cancellation; the run is stopped, and resumed elsewhere each arm goes on where it was."""
+    calls: list[str] = []
+    waiting, wait = asyncio.Event(), True
+
+    async def a() -> str:
+        calls.append("a")
+        return "a"
+
+    async def b() -> str:
+        calls.append("b")
+        waiting.set()
+        if wait:
+            await asyncio.Event().wait()
+        return "b"
+
+    graph = fork(a, b)
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(graph)
+        await waiting.wait()
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.node == "a":
+                break
+    wait = False
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await runner.store.info(run.id)).status == "stopped"
+        result = await runner.resume(graph, run.id).result()
+    assert (result.state.log, calls) == (["a", "b"], ["a", "b", "b"])
+
+
+async def test_arms_do_not_see_what_others_do_to_their_inputs(runner: Runner) -> None:
+    """The one that changes a list in place fails; its sibling, which reads the same field and ends first, does not."""
+    changed, read = asyncio.Event(), asyncio.Event()
+
+    async def guilty(items: list[int]) -> str:
+        items.append(9)
+        changed.set()
+        await read.wait()
+        return "guilty"
+
+    async def innocent(items: list[int]) -> str:
+        await changed.wait()
+        read.set()
+        return f"saw {items}"
+
+    run = runner.start(fork(guilty, innocent))
+    with pytest.raises(RunFailed) as caught:
+        await run.result()
+    failed = [(s.node, s.data["error"]["kind"]) for s in await runner.history(run.id) if s.kind == "failed"]
+    assert failed == [("guilty", "mutated_input")]
+    seen = [step.update[0][2] for step in await runner.history(run.id) if step.kind == "node"]
+    assert seen == ["saw [1]"]
+    assert caught.value.result.state.items == [1]
+
+
+async def test_events_come_in_order_and_only_nodes_begin(runner: Runner) -> None:
+    """Steps come by seq without gaps, a node begins before its step, and a join is no beginning of anything."""
+    watched, go_on = asyncio.Event(), asyncio.Event()
+
+    async def a() -> str:
+        await go_on.wait()
+        return "a"
+
+    async def b() -> str:
+        await watched.wait()
+        return "b"
+
+    run = runner.start(fork(a, b))
+    begun: list[str] = []
+    steps: list[int] = []
+    async for event in run.events():
+        if isinstance(event, NodeBegan):
+            begun.append(event.node)
+        elif isinstance(event, StepRecorded):
+            steps.append(event.seq)
+            watched.set()
+            if event.step.node == "b":
+                go_on.set()
+            if event.step.kind == "node":
+                assert event.step.node in begun
+    assert steps == [1, 2, 3, 4, 5]
+    assert begun == ["a", "b", "merge"]
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_a_limit_does_not_wait_for_the_next_attempt_of_an_arm(limit: int) -> None:
+    """An arm sleeps until its next attempt; when another reaches the limit the run stops, and no attempt is made."""
+    calls: list[str] = []
+
+    async def a() -> str:
+        calls.append("a")
+        raise ValueError
+
+    async def b() -> str:
+        calls.append("b")
+        await asyncio.sleep(0.002)
+        return "b"
+
+    graph = fork(a, b, retry=Retry(attempts=2, initial_seconds=60, jitter=0))
+    if limit == 2:
+        graph.ways = [way for way in graph.ways if way.source != "b"]
+        graph.add_node("b2")
+        graph.add_path("b", "b2", "merge")
+    async with Runner(clock=Still()) as runner, asyncio.timeout(SOON):
+        result = await runner.start(graph, limits=Limits(steps=limit)).result()
+        assert (result.status, sorted(calls)) == ("stopped", ["a", "b"])
+
+
+async def test_a_stop_does_not_wait_for_the_next_attempt_of_an_arm() -> None:
+    """Nor does a stop that somebody asks for."""
+
+    async def a() -> str:
+        raise ValueError
+
+    async def b() -> str:
+        return "b"
+
+    async with Runner(clock=Still()) as runner, asyncio.timeout(SOON):
+        run = runner.start(fork(a, b, retry=Retry(attempts=2, initial_seconds=60, jitter=0)))
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.seq == 3:
+                break
+        await runner.stop(run.id)
+        assert (await run.result()).status == "stopped"
+        assert (await runner.store.info(run.id)).status == "stopped"
+
+
+async def test_a_run_that_failed_is_over_though_an_arm_sleeps(tmp_path: Path) -> None:
+    """Two of three arms fail where two are needed; the third waits for its next attempt: the store says failed."""
+
+    async def a() -> str:
+        raise ValueError("a")
+
+    async def b() -> str:
+        raise KeyError("b")
+
+    async def c() -> str:
+        raise OSError("c")
+
+    graph = fork(b, c, need=2)
+    graph.add_node("a", a, writes="log", retry=Retry(attempts=2, initial_seconds=60, jitter=0))
+    graph.add_edge("a", "merge")
+    graph.ways = [way for way in graph.ways if way.source != START]
+    graph.add_fork(START, ["a", "b", "c"], join="merge", need=2)
+    async with Runner(tmp_path / "runs.db", clock=Still()) as runner, asyncio.timeout(SOON):
+        run = runner.start(graph)
+        with pytest.raises(RunFailed, match="KeyError"):
+            await run.result()
+        assert (await runner.store.info(run.id)).status == "failed"
+        again = runner.resume(graph, run.id)
+        with pytest.raises(RunFailed, match="KeyError"):
+            await again.result()
+
+
+async def test_need_is_met_by_those_that_are_run(runner: Runner) -> None:
+    """With fewer arms than are needed, since conditions leave some out, all of them are needed."""
+
+    async def a() -> str:
+        return "a"
+
+    async def b() -> str:
+        return "b"
+
+    graph = fork(a, b)
+    graph.ways = [way for way in graph.ways if way.source != START]
+    graph.add_fork(START, ["a", ("b", value("x") > 1)], join="merge", need=2)
+    assert (await runner.start(graph).result()).state.log == ["a"]
+
+
+async def test_a_run_amid_a_fork_resumes_on_a_changed_graph_only_where_its_arms_fit(runner: Runner) -> None:
+    """A node far off may be new; a join that the arms lead to may not be another one."""
+
+    async def a() -> str:
+        return "a"
+
+    async def b() -> str:
+        return "b"
+
+    def graph_with(join: str, *more: str) -> Graph[State]:
+        graph = Graph("fork", State)
+        for arm in (a, b):
+            graph.add_node(arm.__name__, arm, writes="log")
+            graph.add_edge(arm.__name__, join)
+        graph.add_fork(START, ["a", "b"], join=join)
+        for name in (join, *more):
+            graph.add_node(name)
+        graph.add_path(join, *more, END)
+        return graph
+
+    run = runner.start(graph_with("merge"), limits=Limits(steps=1))
+    assert (await run.result()).status == "stopped"
+    with pytest.raises(GraphChanged, match="merge"):
+        await runner.resume(graph_with("another"), run.id).result()
+    result = await runner.resume(graph_with("merge", "more"), run.id, limits=Limits()).result()
+    assert (result.state.log, result.steps) == (["a", "b"], 4)
+
+
+async def test_an_update_of_a_branch_amid_a_fork_is_refused(runner: Runner) -> None:
+    """With several views open nobody could say which one it is for; before the fork it is welcome."""
+
+    async def a() -> str:
+        return "a"
+
+    async def b() -> str:
+        return "b"
+
+    graph = fork(a, b)
+    run = runner.start(graph)
+    await run.result()
+    with pytest.raises(InputError, match=r"path|fork|arm"):
+        await runner.branch(graph, run.id, at=2, update={"log": "mine"}).result()
+    result = await runner.branch(graph, run.id, at=4, update={"log": "mine"}).result()
+    assert result.state.log == ["a", "b", "mine"]
+    assert (await runner.branch(graph, run.id, at=2).result()).state.log == ["a", "b"]
+
+
+async def test_an_arm_knows_its_visit_and_its_place(runner: Runner) -> None:
+    """A node's path does not depend on the arm it is in, and its visits go on over forks."""
+    seen: list[tuple[str, int]] = []
+
+    async def a(ctx: Context) -> str:
+        seen.append((ctx.path, ctx.visit))
+        return "a"
+
+    async def b(ctx: Context) -> str:
+        seen.append((ctx.path, ctx.visit))
+        return "b"
+
+    graph = Graph("rounds", State)
+    for arm in (a, b):
+        graph.add_node(arm.__name__, arm, writes="log")
+        graph.add_edge(arm.__name__, "settle")
+    graph.add_node("settle")
+    graph.add_edge(START, "settle")
+    graph.add_edge("settle", END, when=value("log").length() >= 4)
+    graph.add_fork("settle", ["a", "b"], join="settle")
+    result = await runner.start(graph).result()
+    assert result.state.log == ["a", "b", "a", "b"]
+    assert sorted(seen) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
