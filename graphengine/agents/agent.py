@@ -15,12 +15,12 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from graphengine.agents.prompts import fill, holes, labelled
-from graphengine.agents.scope import CURRENT
 from graphengine.errors import BadAnswer, DefinitionError, ModelUnavailable
 from graphengine.injection import Injected, Parameter
 from graphengine.models.base import Request
 from graphengine.models.offline import OfflineModel
 from graphengine.paths import parse
+from graphengine.scope import CURRENT
 from graphengine.state import explain
 
 if TYPE_CHECKING:

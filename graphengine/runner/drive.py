@@ -55,16 +55,17 @@ class Driver:
         self._store = store
         self._clock = clock
         self._run = run
-        self._stop = asyncio.Event()
         self._stop_reason = ""
+        self._stopped: asyncio.Event | None = None  # made where somebody waits for it
         self._consume: Sequence[int] = ()
         self._turns = turns
 
     def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
         """Ask for a stop at the next safe point: when what is in flight is recorded."""
-        self._stop_reason = explanation
+        self._stop_reason = explanation or "asked"
         self._consume = consume
-        self._stop.set()
+        if self._stopped is not None:
+            self._stopped.set()
 
     def decide(self, event: Event) -> Step:
         """The step of an event, folded into the snapshot but not recorded yet."""
@@ -79,7 +80,7 @@ class Driver:
             StoreError: A step could not be recorded; the run can be resumed from what was.
         """
         plan, snapshot, run, record = self.plan, self.snapshot, self._run, self._record
-        while not self._stop.is_set():
+        while not self._stop_reason:
             waiting = ready(snapshot)
             if not waiting:
                 break
@@ -146,10 +147,11 @@ class Driver:
         if task.due <= self._clock.now():
             return True
         sleeper = asyncio.ensure_future(self._clock.sleep_until(task.due))
-        stopper = asyncio.ensure_future(self._stop.wait())
+        self._stopped = asyncio.Event()
+        stopper = asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait((sleeper, stopper), return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleeper.cancel()
             stopper.cancel()
-        return not self._stop.is_set()
+        return not self._stop_reason

@@ -15,13 +15,13 @@ import random
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from graphengine.agents.scope import CURRENT
 from graphengine.conditions import digest_of
 from graphengine.core.decide import error_of
 from graphengine.core.events import NodeFailed, NodeFinished, NodeLeft
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.failure import Failure
 from graphengine.runner.context import Context, Surroundings
+from graphengine.scope import CURRENT
 from graphengine.view import View
 
 if TYPE_CHECKING:

@@ -62,8 +62,8 @@ class Run(Generic[S]):
         self.watchers: list[asyncio.Queue[Event | None]] = []
         self._steps = steps
         self._task: asyncio.Task[Result[S]] | None = None
-        self._known = asyncio.Event()
         self._recorded = False
+        self._known: asyncio.Event | None = None  # made where somebody waits for it
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
@@ -76,14 +76,18 @@ class Run(Generic[S]):
     def _over(self, task: asyncio.Task[Result[S]]) -> None:
         if not task.cancelled():
             task.exception()  # read it, so that asyncio does not complain where nobody asks for the result
-        self._known.set()
+        self._tell()
         for queue in self.watchers:
             queue.put_nowait(None)
 
     def recorded(self) -> None:
         """Its first step is durable; called by the runner."""
         self._recorded = True
-        self._known.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._known is not None:
+            self._known.set()
 
     async def cancel(self) -> None:
         """End its work now; called by the runner when it closes."""
@@ -111,6 +115,12 @@ class Run(Generic[S]):
             raise RunFailed(result)
         return result
 
+    async def _begun(self) -> None:
+        """Return when its first step is durable, or it is over without one."""
+        if not self._recorded and not (self._task is not None and self._task.done()):
+            self._known = self._known or asyncio.Event()
+            await self._known.wait()
+
     async def events(self, after: int = 0) -> AsyncIterator[Event]:
         """What happens, until it ends: recorded steps behind seq `after`, the past ones first, and live events.
 
@@ -120,7 +130,7 @@ class Run(Generic[S]):
         self.watchers.append(queue)
         last = after
         try:
-            await self._known.wait()
+            await self._begun()
             if not self._recorded:
                 return
             for step in await self._steps(after):
