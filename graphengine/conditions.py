@@ -409,6 +409,8 @@ class Plateau(Condition):
         best, last, stale, *raised = mark
         if raised:
             raise RuntimeError(raised[0])
+        if last == best and not stale:
+            return False, f"{self.reading.text} {last}, the best so far: no"
         held = stale >= self.patience
         compared = f"{self.reading.text} {last} after a best of {best}"
         return held, f"{compared}, {stale} of {self.patience} without gain: {_word(held)}"

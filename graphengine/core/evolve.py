@@ -136,7 +136,7 @@ def _branched(snapshot: Snapshot, step: Step) -> None:
 
 def _stopped(snapshot: Snapshot, step: Step) -> None:
     _spend(snapshot, step)
-    snapshot.status, snapshot.stop = step.data["status"], step.data["stop"]
+    snapshot.status, snapshot.stop, snapshot.failure = step.data["status"], step.data["stop"], step.data.get("error")
 
 
 def _move(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:

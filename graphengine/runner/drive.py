@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.core.decide import decide
+from graphengine.core.decide import decide, error_of
 from graphengine.core.events import StopAsked
 from graphengine.core.evolve import evolve
 from graphengine.core.ready import limit_reached, ready
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Snapshot, Task
     from graphengine.core.steps import Step
+    from graphengine.errors import NodeError
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
     from graphengine.runner.clock import Clock
@@ -113,6 +114,10 @@ class Driver:
         reason, told = ("asked", asked) if asked else ("limit", limit_reached(self.snapshot))
         step = self.decide(StopAsked(self._clock.now(), reason, told))
         await self.append([step], consume=self._consume)
+
+    async def fail(self, error: NodeError) -> None:
+        """Record that the run cannot be driven here."""
+        await self.append([self.decide(StopAsked(self._clock.now(), "failed", error.message, error_of(error)))])
 
     def emitted(self, path: str, data: object) -> None:
         """Show what a node emits."""

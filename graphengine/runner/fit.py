@@ -33,12 +33,7 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
     Raises:
         GraphChanged: A position or the state does not fit any more.
     """
-    if snapshot.graph != plan.graph:
-        raise GraphChanged(
-            f"run {snapshot.run_id} is of graph {snapshot.graph!r}, not {plan.graph!r}",
-            where=f"run {snapshot.run_id}",
-            repair=f"give the graph named {snapshot.graph!r}",
-        )
+    check_name(plan, snapshot.graph, snapshot.run_id)
     if snapshot.fingerprint == plan.fingerprint:
         return Refit()
     problems = [
@@ -57,6 +52,20 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
             repair="put back what the run needs, or branch it from a step where it still fits",
         )
     return Refit(changes, ops)
+
+
+def check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
+    """See that a run is of this graph, changed or not.
+
+    Raises:
+        GraphChanged: It is of a graph of another name.
+    """
+    if graph != plan.graph:
+        raise GraphChanged(
+            f"run {run_id} is of graph {graph!r}, not {plan.graph!r}",
+            where=f"run {run_id}",
+            repair=f"give the graph named {graph!r}",
+        )
 
 
 def _state(plan: Plan[Any], snapshot: Snapshot) -> tuple[list[Op], list[str]]:

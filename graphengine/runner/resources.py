@@ -7,7 +7,7 @@ import inspect
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from graphengine.errors import InputError
+from graphengine.errors import InputError, ResourceFailed
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ class Resources:
         self._lock = asyncio.Lock()
 
     async def of(self, factories: Mapping[str, Callable[[], Any]]) -> dict[str, object]:
-        """The resources that a graph declares, building what was not built yet."""
+        """The resources that a graph declares, building what was not built yet.
+
+        Raises:
+            ResourceFailed: One could not be built.
+        """
         async with self._lock:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
 
@@ -51,15 +55,25 @@ class Resources:
             return self._replaced[name]
         key = (name, id(factory))
         if key not in self._built:
-            made = factory()
-            if inspect.isawaitable(made):
-                made = await made
-            if hasattr(made, "__aenter__"):
-                made = await self._stack.enter_async_context(made)
-            elif hasattr(made, "__enter__"):
-                made = self._stack.enter_context(made)
-            self._built[key] = made
+            try:
+                self._built[key] = await self._build(factory)
+            except Exception as error:
+                raise ResourceFailed(
+                    f"resource {name!r} could not be built: {type(error).__name__}: {error}",
+                    where=f"resource {name}",
+                    repair="mend what the factory needs, and resume the run",
+                ) from error
         return self._built[key]
+
+    async def _build(self, factory: Callable[[], Any]) -> object:
+        made = factory()
+        if inspect.isawaitable(made):
+            made = await made
+        if hasattr(made, "__aenter__"):
+            made = await self._stack.enter_async_context(made)
+        elif hasattr(made, "__enter__"):
+            made = self._stack.enter_context(made)
+        return made
 
     async def close(self) -> None:
         """Leave every context manager, last entered first."""

@@ -46,6 +46,12 @@ class StepRecorded:
     seq: int
     step: Step
 
+    def __str__(self) -> str:
+        step = self.step
+        to = f" → {', '.join(step.data['to'])}" if "to" in step.data else ""
+        visit = f" {step.path} (visit {step.visit}, attempt {step.attempt})" if step.node else ""
+        return f"{self.seq} {step.kind}{visit}{to}"
+
 
 Event: TypeAlias = "NodeBegan | Emitted | StepRecorded"
 

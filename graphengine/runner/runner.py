@@ -17,6 +17,7 @@ from graphengine.errors import (
     InputError,
     InvalidUpdate,
     NotRecordable,
+    ResourceFailed,
     RunIsDriven,
     RunnerClosed,
     RunNotResumable,
@@ -28,7 +29,7 @@ from graphengine.paths import did_you_mean
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.drive import Driver, Turns
 from graphengine.runner.execute import TaskRunner
-from graphengine.runner.fit import Refit, refit
+from graphengine.runner.fit import Refit, check_name, refit
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.run import Run
@@ -181,7 +182,7 @@ class Runner:
             at: The seq of the last step that the child shares with it.
             update: Fields to write first, through their reducers.
             branch_id: The child's id; one is made if none is given.
-            limits: In place of those the parent had.
+            limits: In place of those last in force in the parent.
 
         Raises:
             CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable`, `InputError` by `result()`.
@@ -270,6 +271,7 @@ class Runner:
     async def _go_on(self, run: Run[S], plan: Plan[S], limits: Limits | None) -> Result[S]:
         await self.store.open()
         info = await self.store.info(run.id)
+        check_name(plan, info.graph, run.id)
         if info.status == "finished":
             run.recorded()
             return result_of(plan, await load_snapshot(self.store, run.id, None))
@@ -326,7 +328,8 @@ class Runner:
         driver = self._driver(run, plan, snapshot)
         where = f"branch of {parent} at step {at}"
         self._check_fields(plan, update, where)
-        wanted = as_limits(limits) if limits is not None else snapshot.limits
+        in_force = (await load_snapshot(self.store, parent, None)).limits  # the parent's may have been raised since
+        wanted = as_limits(limits) if limits is not None else in_force
         now = self._clock.now()
         event = BranchedOff(
             now, run.id, parent, at, list(update.items()), plan.fingerprint, wanted, fitted.changes, fitted.ops
@@ -347,17 +350,12 @@ class Runner:
         run.recorded()
         try:
             self._watch_inbox()
-            tasks = TaskRunner(
-                driver.plan,
-                driver.snapshot,
-                resources=await self._resources.of(driver.plan.resources),
-                models=self._models,
-                threads=self._pool,
-                now=self._clock.now,
-                emit=driver.emitted,
-                check=self._check,
-            )
-            await driver.drive(tasks)
+            try:
+                tasks = await self._tasks(driver)
+            except ResourceFailed as error:
+                await driver.fail(error)
+            else:
+                await driver.drive(tasks)
         except asyncio.CancelledError:
             if self._closed and driver.snapshot.status == "running":
                 await driver.end("the runner was closed")
@@ -368,6 +366,18 @@ class Runner:
             if driver.holds:
                 await self._release(run.id, driver.fence)
         return result_of(driver.plan, driver.snapshot)
+
+    async def _tasks(self, driver: Driver) -> TaskRunner:
+        return TaskRunner(
+            driver.plan,
+            driver.snapshot,
+            resources=await self._resources.of(driver.plan.resources),
+            models=self._models,
+            threads=self._pool,
+            now=self._clock.now,
+            emit=driver.emitted,
+            check=self._check,
+        )
 
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
         return Driver(plan, snapshot, self.store, self._clock, run, self._turns)
