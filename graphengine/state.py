@@ -409,7 +409,7 @@ def lay_over(view: View, op: Op, typed: object) -> None:
     elif kind == "extend":
         view.add_items(name, typed)  # type: ignore[arg-type]
     elif kind in ("merge", "put"):
-        view.set_new(name, {**(view.get(name) or {}), **typed})  # type: ignore[dict-item]
+        view.add_keys(name, typed)  # type: ignore[arg-type]
     else:
         view.set_new(name, typed)
 

@@ -37,7 +37,7 @@ from graphengine.core.evolve import add_usage
 from graphengine.core.ready import ready
 from graphengine.core.snapshot import ROOT, Frame
 from graphengine.core.steps import EMPTY, Step
-from graphengine.errors import ConditionFailed, InvalidUpdate, NodeError, NoWayOut
+from graphengine.errors import ConditionFailed, NodeError, NoWayOut
 from graphengine.failure import Failure
 from graphengine.options import END, FAIL, START
 from graphengine.plan import EdgeWay
@@ -122,7 +122,7 @@ def _node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> 
     try:
         updates = node.writer.updates(event.result, view, node.name)
         if frame.phase == "fallback" and plan.errors is not None:
-            updates = [*updates, (plan.errors, Failure(**_public(frame.cause)))]
+            updates = [*updates, (plan.errors, Failure.of(frame.cause))]
         change = plan.state.apply(view, updates)
     except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         failed = _as_failed(event, error)
@@ -209,7 +209,7 @@ def _fallback_value(
     try:
         updates = node.writer.updates(value, view, node.name)
         if plan.errors is not None:
-            updates = [*updates, (plan.errors, Failure(**_public(failure)))]
+            updates = [*updates, (plan.errors, Failure.of(failure))]
         change = plan.state.apply(view, updates)
     except Exception as error:  # noqa: BLE001 - user code of any kind
         told = error_of(error)
@@ -230,7 +230,7 @@ def _gone_wrong(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, data: di
     _facts(snapshot, view, event)
     view.failure = event.error.names
     try:
-        change = plan.state.apply(view, [(plan.errors, Failure(**_public(failure)))]) if plan.errors else NO_CHANGE
+        change = plan.state.apply(view, [(plan.errors, Failure.of(failure))]) if plan.errors else NO_CHANGE
         _track(plan, view, event.node, change.ops)
         taken = _way_out(node.failure_ways, view)
     except Exception as error:  # noqa: BLE001 - user code of any kind: validators, conditions
@@ -484,10 +484,6 @@ def _failure(error: Error, path: str, attempt: int) -> dict[str, JsonValue]:
     return failure
 
 
-def _public(failure: JsonValue) -> dict[str, Any]:
-    return {name: failure[name] for name in ("path", "kind", "message", "attempt")}
-
-
 def _spent(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
     """What the attempt cost, and the choice it was."""
     if not event.usage and not event.choice:
@@ -533,4 +529,4 @@ _EVENTS: Final[dict[type, Callable[[Any, Any, Any], Step]]] = {
     BranchedOff: _branched_off,
 }
 
-__all__ = ["InvalidUpdate", "StaleEvent", "decide", "error_of"]
+__all__ = ["StaleEvent", "decide", "error_of"]

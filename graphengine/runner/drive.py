@@ -7,6 +7,8 @@ an outcome means is `decide`'s, and nothing goes on before the step that causes 
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 _TURN_SECONDS: Final = 0.005
-"""Runs whose nodes never wait give way to everything else on the event loop after so long."""
+"""Runs whose nodes never wait give way to everything else on the event loop after so long, or so many steps."""
+_TURN_STEPS: Final = 1024
 
 
 @dataclass(slots=True)
@@ -55,11 +58,13 @@ class Driver:
         self.holds = True  # the run: until a step that ends it is durable
         self._store = store
         self._clock = clock
-        self._run = run
+        self.run = run
         self._stop_reason = ""
         self._stopped: asyncio.Event | None = None  # made where somebody waits for it
         self._consume: Sequence[int] = ()
         self._turns = turns
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
 
     def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
         """Ask for a stop at the next safe point: when what is in flight is recorded."""
@@ -80,7 +85,7 @@ class Driver:
         Raises:
             StoreError: A step could not be recorded; the run can be resumed from what was.
         """
-        plan, snapshot, run, record = self.plan, self.snapshot, self._run, self._record
+        plan, snapshot, run, record = self.plan, self.snapshot, self.run, self._record
         while not self._stop_reason:
             waiting = ready(snapshot)
             if not waiting:
@@ -98,7 +103,7 @@ class Driver:
             pending = self._store.append(Append(snapshot.run_id, self.fence, (step,), snapshot.status, (), record))
             if pending is not None:
                 await pending
-            elif step.at - self._turns.last > _TURN_SECONDS:
+            elif step.at - self._turns.last > _TURN_SECONDS or step.seq % _TURN_STEPS == 0:
                 self._turns.last = step.at
                 await asyncio.sleep(0)
             if snapshot.status != "running":
@@ -120,8 +125,12 @@ class Driver:
         await self.append([self.decide(StopAsked(self._clock.now(), "failed", error.message, error_of(error)))])
 
     def emitted(self, path: str, data: object) -> None:
-        """Show what a node emits."""
-        self.show(Emitted(path, data))
+        """Show what a node emits, from the event loop or from a thread of a node's."""
+        if threading.get_ident() == self._thread:
+            self.show(Emitted(path, data))
+        else:
+            with suppress(RuntimeError):  # the event loop is closed, and nobody watches any more
+                self._loop.call_soon_threadsafe(self.show, Emitted(path, data))
 
     async def append(self, steps: Sequence[Step], *, consume: Sequence[int] = (), changed: bool = False) -> None:
         """Record steps that were decided, and show them; `changed` says that the graph is another than before."""
@@ -141,7 +150,7 @@ class Driver:
 
     def show(self, event: Any) -> None:  # noqa: ANN401 - any of run.Event
         """Give an event to everyone who watches."""
-        for queue in self._run.watchers:
+        for queue in self.run.watchers:
             queue.put_nowait(event)
 
     def _record(self) -> dict[str, JsonValue]:
@@ -159,4 +168,7 @@ class Driver:
         finally:
             sleeper.cancel()
             stopper.cancel()
+            await asyncio.gather(sleeper, stopper, return_exceptions=True)
+        if not sleeper.cancelled():
+            sleeper.result()  # a clock that fails is no reason to start early
         return not self._stop_reason

@@ -91,8 +91,11 @@ def _state(plan: Plan[Any], snapshot: Snapshot) -> tuple[list[Op], list[str]]:
 
 def differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> list[str]:
     """What differs between two outlines, a line each."""
+    lines = (
+        [] if not old or old.get("version") == new.get("version") else [f"version {old['version']} → {new['version']}"]
+    )
     before, after = old.get("state", {}), new.get("state", {})
-    lines = [
+    lines += [
         f"field {name}: {before.get(name, 'none')} → {after.get(name, 'none')}"
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
@@ -105,9 +108,7 @@ def differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> l
 
 
 def _line(item: Mapping[str, JsonValue]) -> str:
-    if "name" in item:
-        return f"{item['name']} ({item['kind']})"
-    if "cases" in item:
-        return f"{item['from']} switch on {item['on']}: {item['cases']}"
-    when = f" when {item['when']}" if "when" in item else ""
-    return f"{item['from']} → {item['to']}{when}"
+    """An entry of an outline with all that is said of it."""
+    rest = dict(item)
+    head = str(rest.pop("name")) if "name" in rest else f"{rest.pop('from')} → {rest.pop('to', '')}".rstrip(" →")
+    return ", ".join([head, *(f"{name} {value}" for name, value in rest.items())])

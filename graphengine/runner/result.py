@@ -109,14 +109,13 @@ def result_of(plan: Plan[S], snapshot: Snapshot) -> Result[S]:
     view = View(plan.state, Held(snapshot.root.values, dict(vars(state))))
     output = plan.result.read(view) if plan.result is not None else state
     failure = snapshot.failure
-    kept = ("path", "kind", "message", "attempt")
     return Result(
         run_id=snapshot.run_id,
         status=snapshot.status,
         state=state,
         output=output,
         stop=Stop(**snapshot.stop) if snapshot.stop else None,
-        error=Failure(**{name: failure[name] for name in kept}) if failure else None,
+        error=Failure.of(failure) if failure else None,
         usage=Usage(**snapshot.usage),  # type: ignore[arg-type]
         inherited=Usage(**snapshot.inherited),  # type: ignore[arg-type]
         steps=snapshot.steps,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
+from graphengine.errors import RunnerClosed
 from graphengine.runner.result import RunFailed
 
 if TYPE_CHECKING:
@@ -74,10 +75,11 @@ class Run(Generic[S]):
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
 
-    def start(self, work: Coroutine[Any, Any, Result[S]]) -> None:
-        """Drive it with this work in the background; called by the runner, once."""
+    def start(self, work: Coroutine[Any, Any, Result[S]], over: Callable[[Run[S]], object]) -> None:
+        """Drive it with this work in the background, and tell when it is over; called by the runner, once."""
         self._task = asyncio.create_task(work, name=f"graphengine run {self.id}")
         self._task.add_done_callback(self._over)
+        self._task.add_done_callback(lambda _: over(self))
 
     def _over(self, task: asyncio.Task[Result[S]]) -> None:
         if not task.cancelled():
@@ -111,17 +113,25 @@ class Run(Generic[S]):
 
         Raises:
             RunFailed: It failed; the error has the result.
+            RunnerClosed: The runner was closed before the run was recorded.
             GraphEngineError: It could not be started, recorded or claimed.
         """
         if self._task is None:
             message = "the run was never started"
             raise RuntimeError(message)
-        result = await asyncio.shield(self._task)
+        await asyncio.wait((self._task,))
+        if self._task.cancelled():
+            raise RunnerClosed(
+                f"the runner was closed before run {self.id} was recorded",
+                where=f"run {self.id}",
+                repair="keep the Runner open until the result is there",
+            )
+        result = self._task.result()
         if result.status == "failed":
             raise RunFailed(result)
         return result
 
-    async def _begun(self) -> None:
+    async def begun(self) -> None:
         """Return when its first step is durable, or it is over without one."""
         if not self._recorded and not (self._task is not None and self._task.done()):
             self._known = self._known or asyncio.Event()
@@ -136,7 +146,7 @@ class Run(Generic[S]):
         self.watchers.append(queue)
         last = after
         try:
-            await self._begun()
+            await self.begun()
             if not self._recorded:
                 return
             for step in await self._steps(after):

@@ -76,6 +76,7 @@ def test_a_graph_imports_from_its_project(project: Path) -> None:
         ("\n\nraise SystemExit(3)\n", "graph_file_broken", "ends the program", "broken.py:3"),
         ("1 / 0\n", "graph_file_broken", "ZeroDivisionError", "broken.py:1"),
         (COUNTER + "graph.add_path('more')\n", "graph_file_broken", "joins nothing", "broken.py:23"),
+        ("from graphengine import Retry\nRetry(0)\n", "graph_file_broken", "definition cannot be used", "broken.py:2"),
     ],
 )
 def test_a_file_that_gives_no_graph_is_one_clear_error(  # noqa: PLR0913 - a table's columns
