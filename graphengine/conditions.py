@@ -250,6 +250,11 @@ class Fact(Quantity):
         self._name, self._node, self._since = name, node, since
 
     @property
+    def grows(self) -> bool:
+        """Whether it only grows: what counts since the very node it counts does not."""
+        return self._since is None or self._since != self._node
+
+    @property
     def names(self) -> Sequence[str]:
         """The nodes it speaks of."""
         return [name for name in (self._node, self._since) if name]

@@ -265,7 +265,10 @@ class FieldType:
         return made.__dict__[self.name]
 
     def _expected(self) -> str:
-        return f"{self.name} is declared as {type_name(self.info.annotation)}"
+        declared = f"{self.name} is declared as {type_name(self.info.annotation)}"
+        if self.operation == "append":
+            return f"{declared}; append adds one item: return one, or give the field extend, or return Replace([…])"
+        return declared
 
 
 @dataclass(slots=True)

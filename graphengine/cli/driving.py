@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.cli.places import command
 from graphengine.cli.progress import Progress
 from graphengine.cli.report import Ended, report
-from graphengine.cli.session import BEFORE_ALL, Interrupted, as_json
+from graphengine.cli.session import Interrupted, as_json
 from graphengine.cli.signals import Stopper
 from graphengine.document import error_document
 from graphengine.history import load_snapshot
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Begin: TypeAlias = "Callable[[Runner], Run[Any]]"
 """Starts, resumes or branches a run on a runner."""
 
+_BEGINNING: Final = "interrupted while the run was about to be recorded"
+_LOOK: Final = "see with `graphengine runs` whether it was"
+
 
 def drive(job: Job, begin: Begin) -> int:
     """Drive a run until it ends, and report it; gives the exit code.
@@ -33,7 +36,7 @@ def drive(job: Job, begin: Begin) -> int:
         GraphEngineError: It could not be begun or recorded.
     """
     with Stopper() as stopper:
-        stopper.last_words = _last_words(job, Interrupted(BEFORE_ALL))
+        stopper.last_words = _last_words(job, Interrupted(_BEGINNING, repair=_LOOK))
         job.session.has_driven = True
         ended = asyncio.run(_drive(job, begin, stopper))
     return report(job, ended)
@@ -44,7 +47,7 @@ def _last_words(job: Job, error: Interrupted) -> list[tuple[int, str]]:
     if job.session.json:
         number = job.session.out.number
         return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
-    return [(2, f"{error.message}\n" + (f"resume: {error.repair}\n" if error.repair else ""))]
+    return [(2, f"{error.message}\n{'resume: ' if error.where else ''}{error.repair}\n")]
 
 
 async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:

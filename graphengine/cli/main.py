@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 import click
 
 from graphengine import __version__
-from graphengine.cli.session import BEFORE_ALL, Exit, Interrupted, Session, exit_code_of, unexpected
+from graphengine.cli.session import Exit, Interrupted, Session, exit_code_of, unexpected
 from graphengine.cli.terminal import Channel, reserved_stdout
 from graphengine.errors import GraphEngineError
 
@@ -36,6 +36,8 @@ COMMANDS: Final = {
 
 DRIVING: Final = ("run", "resume", "branch")
 """The commands that drive a run."""
+
+_NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
 
 
 class UsageProblem(GraphEngineError):
@@ -98,7 +100,7 @@ class Program(click.Group):
             return _misused(session, error)
         except (click.Abort, KeyboardInterrupt):
             is_early = not session.has_driven and next(iter(words), "") in DRIVING
-            session.fail(Interrupted(BEFORE_ALL if is_early else "interrupted"))
+            session.fail(Interrupted(_NOTHING_YET if is_early else "interrupted"))
             return Exit.INTERRUPTED
         except GraphEngineError as error:
             return _failed(session, error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from graphengine.cli.terminal import OutputFailed
 from graphengine.errors import (
@@ -51,9 +51,6 @@ class Interrupted(GraphEngineError):
     """The person at the keyboard ended the command."""
 
     code = "interrupted"
-
-
-BEFORE_ALL: Final = "interrupted before the run began; nothing was recorded"
 
 
 @dataclass(slots=True)

@@ -221,6 +221,7 @@ def test_a_way_to_fail_is_told_by_its_label(project: Path, invoke: Invoke) -> No
     found = invoke("run", "bad.py", "--run-id", "r")
     assert found.exit_code == 1
     assert "failed [enough]: n 3 >= 3: yes" in found.stderr
+    invoke("resume", "r", "--graph", "bad.py")
     assert "fail: enough" not in found.stderr + invoke("show", "r").stdout
 
 
