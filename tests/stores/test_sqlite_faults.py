@@ -1,6 +1,6 @@
 """What goes wrong with the medium or with one row: one clear error, and everything else goes on."""
 
-# ruff: noqa: ASYNC240  # these tests are alone on their loop
+# these tests are alone on their loop
 
 from __future__ import annotations
 

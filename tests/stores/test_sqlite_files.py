@@ -1,6 +1,6 @@
 """The database's file: how it is made, recognised, migrated, only read, and left behind."""
 
-# ruff: noqa: ASYNC240  # these tests are alone on their loop
+# these tests are alone on their loop
 
 from __future__ import annotations
 
