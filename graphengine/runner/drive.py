@@ -93,7 +93,7 @@ class Driver:
             task = waiting[0]
             if task.due and not await self._due(task):
                 continue
-            if run.watchers:
+            if run.watchers and task.mode in ("run", "fallback"):
                 began = self._clock.now()
                 self.show(NodeBegan(task.node, task.node, task.visit, task.attempt, began, snapshot.seq))
                 await asyncio.sleep(0)  # who watches sees it before a node that blocks the loop is done

@@ -48,6 +48,8 @@ class Resources:
         Raises:
             ResourceFailed: One could not be built.
         """
+        if not factories:
+            return {}
         async with self._lock:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
 

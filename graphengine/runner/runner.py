@@ -195,8 +195,12 @@ class Runner:
         run = self._run(branch_id or new_id(self._clock.now()), graph)
         return self._begin_driving(run, self._branch_off(run, plan, run_id, at, update or {}, limits))
 
-    async def stop(self, run_id: str) -> None:
+    async def stop(self, run_id: str, why: str = "asked") -> None:
         """Stop a run cleanly at its next safe point, whichever process drives it; returns at once for another's.
+
+        Args:
+            run_id: The run.
+            why: What is recorded as the reason, for people.
 
         Raises:
             UnknownRun.
@@ -208,9 +212,10 @@ class Runner:
         if driver is None:
             await self.store.open()
             if (await self.store.info(run_id)).status == "running":
-                await self.store.post(run_id, "stop", "asked by another process", key=f"stop {secrets.token_hex(8)}")
+                told = f"{why} by another process" if why == "asked" else why
+                await self.store.post(run_id, "stop", told, key=f"stop {secrets.token_hex(8)}")
             return
-        driver.stop("asked")
+        driver.stop(why)
         await driver.run.ended()
 
     async def history(self, run_id: str) -> Sequence[Step]:
@@ -413,6 +418,8 @@ class Runner:
 
     def _check_names(self, plan: Plan[Any]) -> None:
         self._resources.check(plan.resources)
+        if not self._models:
+            return
         calls = [c for n in plan.nodes.values() for c in (n.call, *n.choices.values()) if c is not None]
         agents = {call.body.name for call in calls if call.body.kind == "agent"}
         for name in self._models:

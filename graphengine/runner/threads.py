@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,8 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
     Raises:
         RuntimeError: The function raised StopIteration; besides whatever else it raises.
     """
-    call = functools.partial(contextvars.copy_context().run, _outcome_of, function)
-    thread = asyncio.get_running_loop().run_in_executor(pool, call)
+    context = contextvars.copy_context()
+    thread = asyncio.get_running_loop().run_in_executor(pool, lambda: context.run(_outcome_of, function))
     try:
         outcome = await asyncio.shield(thread)
     finally:

@@ -17,6 +17,7 @@ from graphengine import (
     Failure,
     Graph,
     Node,
+    Retry,
     choose,
     elapsed_seconds,
     failed,
@@ -263,7 +264,7 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
     ),
     (
         "case with options",
-        node("b", choose("task", {"x": Node(words, retry=3)}), writes="task"),
+        node("b", choose("task", {"x": Node(words, retry=Retry())}), writes="task"),
         "bad_option",
         "case",
         "",

@@ -83,6 +83,7 @@ class SQLiteStore:
         self._writer: Worker | None = None
         self._commits: GroupCommit | None = None
         self.lease: Lease | None = None
+        self._outlines: set[str] = set()  # fingerprints whose outline is in the database
         self._driven: dict[str, Claimed] = {}
 
     @property
@@ -169,8 +170,11 @@ class SQLiteStore:
         """Record a new run, driven by this owner; see `Store.create`."""
         commits, lease = self._writing()
         rows = [_row(step) for step in steps]
-        work = partial(writes.create, info=info, rows=rows, outline=_json(outline), owner=lease.id)
-        return await self._drive(info.id, commits, work)
+        known = info.fingerprint in self._outlines
+        work = partial(writes.create, info=info, rows=rows, outline=None if known else _json(outline), owner=lease.id)
+        fence = await self._drive(info.id, commits, work)
+        self._outlines.add(info.fingerprint)
+        return fence
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""
