@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
+from pydantic import BaseModel
+
 from graphengine.body import FunctionBody, HasBody
 from graphengine.conditions import Reading
 from graphengine.errors import DefinitionError, Problem
-from graphengine.graph import UNSET, Choose, Declared, Node
+from graphengine.graph import UNSET, Choose, Declared, Node, Options
 from graphengine.injection import NO_DEFAULT, Injected
 from graphengine.paths import Path, did_you_mean, members, parse, type_at
 from graphengine.plan import Argument, Call, Fallback, Target, Writer
@@ -21,7 +23,7 @@ from graphengine.state import type_name
 
 if TYPE_CHECKING:
     from graphengine.body import Body
-    from graphengine.graph import Options, Runnable, Writes
+    from graphengine.graph import Runnable, Writes
     from graphengine.injection import Parameter
     from graphengine.state import StateType
 
@@ -81,7 +83,7 @@ class Binder:
             self.report(code, where, message, repair)
         names = {p.name for p in body.parameters}
         for name in inputs:
-            roots = {n.split(".")[0].split("[")[0] for n in names}
+            roots = {_root(n) for n in names}
             if name not in names and name not in roots:
                 self.report("unknown_input", where, f"{body.name} has no parameter {name!r}", did_you_mean(name, names))
         bound = [self._argument(p, inputs, where) for p in body.parameters]
@@ -179,15 +181,23 @@ class Binder:
             return (None if body is None else self.call(body, inputs, where)), None, {}
         selector = self.reading(runnable.source, where)
         choices: dict[object, Call] = {}
+        taken: set[str] = set()
         for value, case in runnable.cases.items():
             place = f"{where}, choice {value!r}"
+            given = dict(inputs)
+            bare: object = case
             if isinstance(case, Node):
-                inputs = {**inputs, **(case.options.inputs or {})}
-                case = case.runnable  # noqa: PLW2901 - what the node carries
-            body = self.body(case, declared.options, place)
+                given.update(case.options.inputs or {})
+                bare = case.runnable
+                if case.options != Options(inputs=case.options.inputs):
+                    self.report("bad_option", place, "a case takes only inputs=", "give the other options to the node")
+            body = self.body(bare, declared.options, place)  # type: ignore[arg-type]
             if body is not None:
-                wanted = {p.name for p in body.parameters}
-                choices[value] = self.call(body, {k: v for k, v in inputs.items() if k in wanted}, place)
+                wanted = {part for p in body.parameters for part in (p.name, _root(p.name))}
+                taken |= wanted
+                choices[value] = self.call(body, {k: v for k, v in given.items() if k in wanted}, place)
+        for name in sorted(set(inputs) - taken):
+            self.report("unknown_input", where, f"no case has a parameter {name!r}", did_you_mean(name, taken))
         return None, selector, choices
 
     def fallback(self, options: Options, where: str) -> Fallback | None:
@@ -207,6 +217,8 @@ class Binder:
                 self._returns(call, target, where)
             return Writer(whole=target)
         if writes is None:
+            for call in calls:
+                self._keyed(call, where)
             return Writer(keys=frozenset(self.state.fields))
         if isinstance(writes, Mapping):
             parts = [(self.target(t, where), self._result_part(s, where)) for t, s in writes.items()]
@@ -214,6 +226,18 @@ class Binder:
         for name in writes:
             self.target(name, where)
         return Writer(keys=frozenset(writes))
+
+    def _keyed(self, call: Call, where: str) -> None:
+        """Check that a result whose keys are to name fields has keys."""
+        kinds = members(call.body.returns)
+        if kinds == (self.state.model,) and any(f.reducer is not None for f in self.state.fields.values()):
+            text = (
+                f"{call.body.name} returns the whole state, whose lists would be joined to themselves by their reducers"
+            )
+            self.report("returns_state", where, text, "return only what is new: a mapping of fields", warning=True)
+        if not any(_has_keys(kind) for kind in kinds):
+            text = f"{call.body.name} returns {type_name(call.body.returns)}, and nothing says where that goes"
+            self.report("no_writes", where, text, "give the node writes='field', or return a mapping of fields")
 
     def target(self, text: str, where: str) -> Target:
         """A field, or one key of a dict field."""
@@ -264,13 +288,32 @@ class Binder:
             return
         if not fits(members(call.body.returns), annotation):
             message = f"{call.body.name} returns {type_name(call.body.returns)}, but {target.field} takes "
-            self.report("type_disagrees", where, message + type_name(annotation), "write it to a field of its type")
+            repair = "write it to a field of its type"
+            if found.operation == "append":
+                repair = f"append adds one item: return one {type_name(annotation)}, or give the field extend"
+            self.report("type_disagrees", where, message + type_name(annotation), repair)
 
 
 def _is_quick(argument: Argument) -> bool:
     """Whether it is a whole field, and None is as good as any value."""
     path = argument.reading.path
     return path is not None and not path.parts and not argument.required
+
+
+def returns_of(reading: Reading) -> object:
+    """What a reading by a function is said to give; Any where nothing is said."""
+    return reading.function.returns if reading.function is not None else Any
+
+
+def _root(name: str) -> str:
+    return name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
+
+
+def _has_keys(kind: object) -> bool:
+    origin = get_origin(kind) or kind
+    if origin in (Any, object, None, type(None)) or not isinstance(origin, type):
+        return True
+    return issubclass(origin, (Mapping, BaseModel))
 
 
 def _nothing() -> None:

@@ -41,7 +41,6 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-_NEGATED: Final = {"yes": "no", "no": "yes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +250,11 @@ class Fact(Quantity):
         self._name, self._node, self._since = name, node, since
 
     @property
+    def grows(self) -> bool:
+        """Whether it only grows: what counts since the very node it counts does not."""
+        return self._since is None or self._since != self._node
+
+    @property
     def names(self) -> Sequence[str]:
         """The nodes it speaks of."""
         return [name for name in (self._node, self._since) if name]
@@ -332,6 +336,8 @@ class Comparison(Condition):
     __slots__ = ("_compare", "_tail", "_text", "operator", "other", "quantity")
 
     def __init__(self, quantity: Quantity, sign: str, other: object) -> None:
+        if other is None and sign in _ORDER:
+            raise DefinitionError(f"{quantity} {sign} None", repair="write .is_none(), or ~ with it")
         if isinstance(other, Quantity):
             message = f"{quantity} {sign} {other} compares two quantities"
             raise DefinitionError(message, repair="use a function of the fields: when=lambda a, b: a > b")
@@ -346,11 +352,10 @@ class Comparison(Condition):
         note = ""
         if self._compare is not None:
             if left is None:
-                held = self.operator == "!=" and self.other is not None
-                held = held or (self.operator == "==" and self.other is None)
+                held = False
             else:
                 try:
-                    held = bool(self._compare(left, self.other))
+                    held = bool(self._compare(_like(left, self.other), self.other))
                 except TypeError:
                     held = False
                     note = f" ({type(left).__name__} cannot be compared with {type(self.other).__name__})"
@@ -367,7 +372,9 @@ class Comparison(Condition):
             return left is None
         if left is None:
             return False
-        item, container = (left, self.other) if self.operator == "is in" else (self.other, left)
+        if self.operator == "is in" and isinstance(self.other, tuple):
+            return any(_like(left, other) == other for other in self.other)
+        item, container = self.other, left
         try:
             held = item in container  # type: ignore[operator]
         except TypeError:
@@ -409,6 +416,8 @@ class Plateau(Condition):
         best, last, stale, *raised = mark
         if raised:
             raise RuntimeError(raised[0])
+        if last == best and not stale:
+            return False, f"{self.reading.text} {last}, the best so far: no"
         held = stale >= self.patience
         compared = f"{self.reading.text} {last} after a best of {best}"
         return held, f"{compared}, {stale} of {self.patience} without gain: {_word(held)}"
@@ -630,6 +639,11 @@ def _canonical(content: object) -> object:
     if isinstance(content, (list, tuple)):
         return [_canonical(item) for item in content]
     return to_jsonable_python(content, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
+
+
+def _like(value: object, other: object) -> object:
+    """A value as it compares with another: an enum's member by its value, unless with a member."""
+    return value.value if isinstance(value, enum.Enum) and not isinstance(other, enum.Enum) else value
 
 
 def _count_key(node: str, since: str | None) -> str:

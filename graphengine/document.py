@@ -5,7 +5,9 @@ Times are epoch seconds. A step's `update` is the list of operations that `graph
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphengine.errors import CompileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,6 +22,24 @@ SCHEMA: Final = 1
 """The version of the documents; it rises when a reader of the old ones would be wrong about the new ones."""
 
 _USAGE: Final = {"calls": 0, "offline_calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
+
+
+class Told(NamedTuple):
+    """What a recorded failure says: its message, and the place and the repair where it has them."""
+
+    message: str
+    where: str = ""
+    repair: str = ""
+
+
+def told_by(failure: Mapping[str, JsonValue]) -> Told:
+    """The parts of a recorded failure; rows of older versions have place and repair as lines of the message."""
+    where, repair = failure.get("where") or "", failure.get("repair") or ""
+    message = str(failure["message"])
+    if not where and not repair and not failure.get("traceback"):
+        message, _, repair = message.partition("\n  repair: ")
+        message, _, where = message.partition("\n  at: ")
+    return Told(message, where, repair)
 
 
 def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> dict[str, JsonValue]:
@@ -38,12 +58,28 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> di
         "status": snapshot.status,
         "parent": parent,
         "stop": snapshot.stop,
-        "error": snapshot.failure,
+        "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
         "waits": [],
         "state": snapshot.root.values,
         "usage": usage_document(snapshot.usage),
         "steps": [step_document(step) for step in steps],
     }
+
+
+def failure_document(failure: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """A recorded failure, in the words of every error, and which node and attempt it was."""
+    told = told_by(failure)
+    found: dict[str, JsonValue] = {
+        "code": failure["kind"],
+        "message": told.message,
+        "where": told.where,
+        "repair": told.repair,
+        "path": failure.get("path") or "",
+        "attempt": failure.get("attempt", 1),
+    }
+    if failure.get("traceback"):
+        found["traceback"] = failure["traceback"]
+    return found
 
 
 def usage_document(usage: Mapping[str, float | None]) -> dict[str, JsonValue]:
@@ -65,7 +101,7 @@ def step_document(step: Step) -> dict[str, JsonValue]:
         "edge": data.get("edge"),
         "targets": list(data.get("to", ())),
         "explanation": data.get("why"),
-        "error": data.get("error"),
+        "error": failure_document(data["error"]) if data.get("error") else None,
         "started_at": step.began or step.at,
         "finished_at": step.at,
     }
@@ -91,17 +127,24 @@ def _run_line(info: RunInfo) -> dict[str, JsonValue]:
 
 def problems_document(graph: str, problems: Iterable[Problem], error: GraphEngineError | None) -> dict[str, JsonValue]:
     """What compile found about a graph; `error` tells of those findings that keep it from running."""
-    found = [
-        {"code": p.code, "where": p.where, "message": p.message, "repair": p.repair, "warning": p.warning}
-        for p in problems
-    ]
-    return {"schema": SCHEMA, "graph": graph, "problems": found, "error": _told(error) if error is not None else None}
+    told = _told(error) if error is not None else None
+    return {"schema": SCHEMA, "graph": graph, "problems": _listed(problems), "error": told}
 
 
 def error_document(error: GraphEngineError) -> dict[str, JsonValue]:
-    """An error that kept a command from doing its work."""
-    return {"schema": SCHEMA, "error": _told(error)}
+    """An error that kept a command from doing its work; one of compile has the list of its `problems`."""
+    told = _told(error)
+    if isinstance(error, CompileError):
+        told["problems"] = _listed(error.problems)
+    return {"schema": SCHEMA, "error": told}
 
 
-def _told(error: GraphEngineError) -> Mapping[str, str]:
+def _listed(problems: Iterable[Problem]) -> list[JsonValue]:
+    return [
+        {"code": p.code, "where": p.where, "message": p.message, "repair": p.repair, "warning": p.warning}
+        for p in problems
+    ]
+
+
+def _told(error: GraphEngineError) -> dict[str, JsonValue]:
     return {"code": error.code, "message": error.message, "where": error.where, "repair": error.repair}

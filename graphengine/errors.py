@@ -248,6 +248,13 @@ class CrashLoop(NodeError):
     retryable = False
 
 
+class ResourceFailed(NodeError):
+    """A resource that the graph declares could not be built."""
+
+    code = "resource_failed"
+    retryable = False
+
+
 class NoChoice(NodeError):
     """`choose` met a value that it has no runnable for."""
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Failure(BaseModel):
@@ -21,3 +26,8 @@ class Failure(BaseModel):
     kind: str
     message: str
     attempt: int = 1
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Failure:
+        """The failure that a step's record of an error stands for."""
+        return cls(**{name: record[name] for name in cls.model_fields})

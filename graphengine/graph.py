@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypedDict, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,6 +19,8 @@ from graphengine.options import END, FAIL, START, Limits, Retry
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
+
+    from typing_extensions import Unpack
 
     from graphengine.body import HasBody
     from graphengine.errors import Problem
@@ -32,6 +34,18 @@ UNSET: Final = object()
 
 WriteSource: TypeAlias = "str | Callable[..., object]"
 Writes: TypeAlias = "str | Sequence[str] | Mapping[str, WriteSource]"
+
+
+class NodeOptions(TypedDict, total=False):
+    """The options of a node by name, as `Node(…)` and `add_node` take them."""
+
+    title: str
+    inputs: Mapping[str, str | Callable[..., object]]
+    writes: Writes
+    retry: Retry
+    timeout_seconds: float
+    fallback: object
+    thread: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +65,10 @@ class Options:
 class Node:
     """A runnable with node options, so that a pattern can take prepared nodes as arguments.
 
+    Args:
+        runnable: What it runs, or another Node whose options these override.
+        options: Those of `Graph.add_node`: title, inputs, writes, retry, timeout_seconds, fallback, thread.
+
     >>> Node(len, writes="size").options.writes
     'size'
     """
@@ -58,7 +76,7 @@ class Node:
     runnable: Runnable
     options: Options
 
-    def __init__(self, runnable: Runnable, **options: Any) -> None:  # noqa: ANN401 - the fields of Options
+    def __init__(self, runnable: Runnable, **options: Unpack[NodeOptions]) -> None:
         inner = runnable.options if isinstance(runnable, Node) else Options()
         object.__setattr__(self, "runnable", runnable.runnable if isinstance(runnable, Node) else runnable)
         object.__setattr__(self, "options", replace(inner, **options))
@@ -361,6 +379,7 @@ __all__ = [
     "Graph",
     "Limits",
     "Node",
+    "NodeOptions",
     "Options",
     "Retry",
     "Runnable",

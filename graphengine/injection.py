@@ -12,13 +12,14 @@ import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.errors import MutatedInput
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphengine.view import View
 
 NO_DEFAULT: Final = inspect.Parameter.empty
-SPECIAL: Final = ("state", "ctx", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,11 @@ class Injected:
         return frozenset(parameter.name for parameter in self.parameters)
 
     def call(self, view: View, given: Mapping[str, object] | None = None) -> object:
-        """Call it with fields of the view and what is given besides."""
+        """Call it with fields of the view and what is given besides.
+
+        Raises:
+            MutatedInput: It changed a field in place; besides what the function raises.
+        """
         values: dict[str, object] = {}
         for parameter in self.parameters:
             name = parameter.name
@@ -93,7 +98,18 @@ class Injected:
                 values[name] = view.get(name)
             elif name == "state":
                 values[name] = view.instance()
-        return self.function(**values)
+        read = [name for name in values if given is None or name not in given]
+        before = view.digests(read)
+        made = self.function(**values)
+        changed = [name for name, digest in view.digests(read).items() if digest != before[name]]
+        if changed:
+            view.forget(changed)
+            raise MutatedInput(
+                f"{self.name} changed {', '.join(changed)} in place",
+                where=self.name,
+                repair="work on a copy; what a function of fields is given belongs to the run",
+            )
+        return made
 
 
 def _hints(function: Callable[..., object]) -> dict[str, object]:

@@ -35,6 +35,12 @@ class Retry:
     def __post_init__(self) -> None:
         if isinstance(self.on, type):
             object.__setattr__(self, "on", (self.on,))
+        given: tuple[object, ...] = self.on
+        kinds = [kind for kind in given if not (isinstance(kind, type) and issubclass(kind, BaseException))]
+        if kinds:
+            raise DefinitionError(f"Retry(on={kinds[0]!r})", repair="give exception types: on=(OSError,)")
+        if not isinstance(self.attempts, int):
+            raise DefinitionError(f"Retry(attempts={self.attempts!r})", repair="give a whole number")
         sane = self.attempts >= 1 and self.initial_seconds >= 0 and self.max_seconds >= 0 and self.multiplier >= 1
         if not sane or not 0 <= self.jitter <= 1:
             raise DefinitionError(
@@ -62,5 +68,5 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("steps", "tokens", "cost_usd", "seconds"):
             limit = getattr(self, name)
-            if limit is not None and limit < 0:
+            if limit is not None and not limit >= 0:  # NaN too
                 raise DefinitionError(f"Limits({name}={limit})", repair="a limit is 0 or more, or None for no limit")

@@ -7,7 +7,7 @@ what is wrong; the core reads it. A plan holds no state of any run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=BaseModel)
 
 Updates: TypeAlias = "list[tuple[str, object]]"
-MISSING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +133,9 @@ class Writer:
             given = dict(cast("Mapping[str, object]", result))
         else:
             raise InvalidUpdate(
-                f"{node} returned {type(result).__name__}, and it writes several fields",
+                f"{node} returned {type(result).__name__}, and nothing says which field that is for",
                 where=f"node {node}",
-                repair="return a mapping of fields, or say where the result goes: writes='field'",
+                repair="return a mapping of fields, {'field': value}, or say where the result goes: writes='field'",
             )
         unknown = [key for key in given if key not in (self.keys or ())]
         if unknown:
@@ -254,7 +253,10 @@ class NodePlan:
         if self.call is not None:
             return self.call, ""
         value = self.selector.read(view) if self.selector is not None else None
-        found = self.choices.get(value)
+        try:
+            found = self.choices.get(value)
+        except TypeError:  # a list or dict picks nothing
+            found = None
         if found is None:
             known = ", ".join(map(repr, self.choices))
             text = self.selector.text if self.selector is not None else ""
@@ -272,7 +274,6 @@ class Plan(Generic[S]):
 
     Attributes:
         start: The ways out of START.
-        trackers: All marks that conditions need.
         samples: Plateau trackers by the field whose writing takes a sample.
         epochs: Trackers by the node whose completion (or leaving) starts them anew.
         outline: A description of the graph in JSON, enough to draw it and to tell what changed.

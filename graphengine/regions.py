@@ -69,7 +69,9 @@ def _fork(fork: Fork, out: Mapping[str, Sequence[str]], into: Mapping[str, set[s
     for target in sorted(twice):
         yield Breach("bad_fork", name, f"the fork has two arms to {target}", "give each arm a target of its own")
     if END in fork.targets and fork.join != END:
-        yield Breach("end_in_arm", name, "the arm to END has no node", f"lead it to the join {fork.join}, or join at END")
+        yield Breach(
+            "end_in_arm", name, "the arm to END has no node", f"lead it to the join {fork.join}, or join at END"
+        )
     owner: dict[str, str] = {}
     for target in dict.fromkeys(fork.targets):
         nodes = region(target, fork.join, out)
@@ -95,7 +97,9 @@ def _ends(fork: Fork, target: str, nodes: set[str], out: Mapping[str, Sequence[s
             yield Breach("end_in_arm", fork.source, text, f"lead it to the join {fork.join}, or join at END")
 
 
-def _entered(fork: Fork, owner, into, out) -> Iterator[Breach]:
+def _entered(
+    fork: Fork, owner: Mapping[str, str], into: Mapping[str, set[str]], out: Mapping[str, Sequence[str]]
+) -> Iterator[Breach]:
     for node, target in sorted(owner.items()):
         if node in fork.targets and out.get(fork.source, ()).count(node) > fork.targets.count(node):
             text = f"{fork.source} enters {node} by another way too, which is inside the arm to {target}"

@@ -30,19 +30,26 @@ def can_reach(goals: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str
     return {node for goal in goals for node in reachable_from(goal, back)}
 
 
-def unbounded_loop(out: Mapping[str, Sequence[str]], forced: Mapping[str, Sequence[str]]) -> list[str]:
+def unbounded_loop(
+    out: Mapping[str, Sequence[str]], forced: Mapping[str, Sequence[tuple[str, Sequence[str]]]]
+) -> list[str]:
     """The nodes of a loop that nothing forces to end; empty if there is none.
 
     Args:
         out: Every way, node to targets.
-        forced: The ways that are bound to be taken in the end. A node with one that leaves its loop ends the loop.
+        forced: The ways that are bound to be taken in the end, each with the nodes whose visits it counts. A node ends
+            its loop with one that leaves the loop and counts nodes of the loop alone.
     """
     reach = {node: reachable_from(node, out) for node in out}
 
     def together(a: str, b: str) -> bool:
         return b in reach.get(a, ()) and a in reach.get(b, ())
 
-    ends = {node for node, targets in forced.items() if any(not together(node, t) for t in targets)}
+    ends = {
+        node
+        for node, ways in forced.items()
+        if any(not together(node, target) and all(together(node, c) for c in counted[:1]) for target, counted in ways)
+    }
     left = {n: [t for t in targets if t not in ends and together(n, t)] for n, targets in out.items() if n not in ends}
     for node in left:
         path = _loop_from(node, left)

@@ -14,7 +14,18 @@ import re
 import warnings
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    NamedTuple,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import (
     AfterValidator,
@@ -27,18 +38,17 @@ from pydantic import (
     WrapValidator,
     create_model,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.immutable import is_immutable
 from graphengine.paths import did_you_mean, members
-from graphengine.reducers import OPERATIONS, Replace
+from graphengine.reducers import OPERATIONS, Replace, maximum
 from graphengine.view import Held, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from pydantic.fields import FieldInfo
 
     from graphengine.records import JsonValue, Op
 
@@ -93,6 +103,8 @@ class FieldType:
         scalar: Whether all its values are plain (or None), so that they are their own record.
         single: A model of this field alone, without the state's validators for it.
         checked: The same with the state's validators for it.
+        loose: The same without the rules of the field as a whole, for parts of it.
+        given: The type of the updates of a reducer of the user's own, where it says so.
         own: Whether the state has a validator of its own for it.
         dumped: Whether the state has a serialiser of its own for it.
         constrained: Whether the field as a whole has rules beyond its items' (a length, a validator).
@@ -108,6 +120,7 @@ class FieldType:
     scalar: bool
     checked: type[BaseModel]
     loose: type[BaseModel]
+    given: TypeAdapter[Any] | None
     own: bool
     dumped: bool
     reducer: Callable[[Any, Any], object] | None
@@ -208,23 +221,18 @@ class FieldType:
         return self._raw(op[2]) if kind == "reduce" else op[2]
 
     def _raw(self, raw: JsonValue) -> object:
-        """The typed update that a reducer was given."""
-        given: object = None
-        if self.operation is None and self.reducer is not None:
-            hints = list(get_type_hints(self.reducer).items()) if self.reducer.__module__ != "graphengine.reducers" else []
-            names = list(inspect.signature(self.reducer).parameters)
-            given = dict(hints).get(names[1])
+        """The typed update that a reducer was given, as far as its annotation or the field's type tells."""
         try:
-            if given is not None:
-                return TypeAdapter(given).validate_json(to_json(raw))
+            if self.given is not None:
+                return self.given.validate_json(to_json(raw))
             return self._bare([raw])[0] if self.operation == "append" else self._bare(raw)  # type: ignore[index]
         except ValidationError:
             return raw
 
     def _bare(self, value: JsonValue) -> object:
         """A value of the field's type, without the rules of the field as a whole."""
-        made = self.loose.__pydantic_validator__.validate_json(to_json({self.name: value}), by_name=True, by_alias=False)
-        return made.__dict__[self.name]
+        body = to_json({self.name: value})
+        return vars(self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False))[self.name]
 
     def _part(self, view: View, value: object) -> tuple[Op, object]:
         if value is None and self.operation != "append":
@@ -303,7 +311,10 @@ class FieldType:
         return made.__dict__[self.name]
 
     def _expected(self) -> str:
-        return f"{self.name} is declared as {type_name(self.info.annotation)}"
+        declared = f"{self.name} is declared as {type_name(self.info.annotation)}"
+        if self.operation == "append":
+            return f"{declared}; append adds one item: return one, or give the field extend, or return Replace([…])"
+        return declared
 
 
 @dataclass(slots=True)
@@ -400,7 +411,7 @@ class StateType(Generic[S]):
             reduced.setdefault(name, []).append((op, new))
             lay_over(view, op, new)
         values = {name: view.get(name) if name in reduced else view.fresh(name) for name in self.fields}
-        after = {name: view.get(name) for name in reduced}
+        after = {name: self.fields[name].digest(view.get(name)) for name in reduced}
         try:
             made = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
         except ValidationError as error:
@@ -410,7 +421,7 @@ class StateType(Generic[S]):
         for name, field in self.fields.items():
             value = made.__dict__[name]
             done = reduced.get(name, [])
-            if done and value == after[name]:
+            if done and field.digest(value) == after[name]:
                 ops += [op for op, _ in done]
                 typed += [new for _, new in done]
             elif done or value != before[name]:
@@ -457,7 +468,7 @@ def lay_over(view: View, op: Op, typed: object) -> None:
     elif kind == "extend":
         view.add_items(name, typed)  # type: ignore[arg-type]
     elif kind in ("merge", "put"):
-        view.set_new(name, {**(view.get(name) or {}), **typed})  # type: ignore[dict-item]
+        view.add_keys(name, typed)  # type: ignore[arg-type]
     else:
         view.set_new(name, typed)
 
@@ -517,6 +528,17 @@ def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
     return [item for item in info.metadata if inspect.isroutine(item)]
 
 
+def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
+    """What a reducer says its second argument is, if it says so."""
+    if reducer.__module__ == maximum.__module__:
+        return None  # the type of those is the field's
+    try:
+        names = list(inspect.signature(reducer).parameters)
+        return TypeAdapter(get_type_hints(reducer)[names[1]])
+    except Exception:  # noqa: BLE001 - any annotation may raise anything, or be missing
+        return None
+
+
 def _single(model: type[BaseModel], name: str, info: FieldInfo, annotation: object) -> type[BaseModel]:
     """A model of one field alone, with the state's configuration."""
     config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
@@ -538,6 +560,7 @@ def _field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType
         for validator in validators:
             annotation = Annotated[annotation, _VALIDATORS[validator.info.mode](validator.func)]
         checked = _single(model, name, info, annotation)
+    loose = _single(model, name, FieldInfo(annotation=annotation), info.annotation) if others or own else single
     reducer = reducers[0] if reducers else None
     annotation = info.annotation
     plain = not others and not own and not dumped
@@ -556,7 +579,8 @@ def _field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType
         item=_item(annotation) if plain and not transforms else None,
         scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
         checked=checked,
-        loose=create_model(f"{model.__name__}.{name}", __config__=ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False}), **{name: (info.annotation, ...)}),
+        loose=loose,
+        given=_given(reducer) if reducer is not None and operation is None else None,
         own=own,
         dumped=dumped,
         reducer=reducer,

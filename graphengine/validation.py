@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 
-from graphengine.binding import Binder
+from graphengine.binding import Binder, returns_of
 from graphengine.conditions import (
     Changed,
     Comparison,
@@ -29,15 +29,15 @@ from graphengine.conditions import (
     is_on_failure,
     mentions_failure,
 )
-from graphengine.errors import CompileError, DefinitionError, Problem
+from graphengine.errors import CompileError, Problem
 from graphengine.failure import Failure
-from graphengine.graph import END, FAIL, START, Edge, Fork, Graph, Switch
+from graphengine.fork_checks import fork_problems
+from graphengine.graph import END, FAIL, START, Choose, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
+from graphengine.option_checks import graph_problems, node_problems
 from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer
 from graphengine.reducers import append
-from graphengine.regions import Fork as ForkShape
-from graphengine.regions import breaches, region
 from graphengine.shape import can_reach, reachable_from, unbounded_loop
 from graphengine.state import StateType, reducers_of, type_name
 
@@ -95,11 +95,19 @@ class _Compiler:
             return None
         self.binder = Binder(state, frozenset(graph.resources), self.problems)
         self._names()
+        for message, repair in graph_problems(graph):
+            self.report("bad_option", f"graph {graph.name}", message, repair)
+        for declared in graph.nodes:
+            for message, repair in node_problems(declared):
+                self.report("bad_option", f"node {declared.name}", message, repair)
+        if any(p.code == "bad_option" for p in self.problems):
+            return None  # what is made of such options would only raise
         ways = self._ways()
         nodes = {d.name: self._node(d, ways[d.name]) for d in graph.nodes}
         start = self._only_success(ways[START], "START")
         self._whole(nodes, start)
         self._options(state)
+        self._choices()
         result = self.binder.reading(graph.result, "result=") if graph.result else None
         if any(not p.warning for p in self.problems):
             return None
@@ -293,7 +301,9 @@ class _Compiler:
         if isinstance(leaf, Function):
             self.binder.function(leaf.injected, where)
         elif isinstance(leaf, (Plateau, Changed)):
-            self.binder.reading(_source(leaf.reading), where)
+            reading = self.binder.reading(_source(leaf.reading), where)
+            if isinstance(leaf, Plateau) and reading is not None:
+                self._numeric(reading, where)
         elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Fact):
             for name in leaf.quantity.names:
                 if name not in self.names:
@@ -302,6 +312,13 @@ class _Compiler:
             reading = leaf.quantity.reading
             if self.binder.reading(_source(reading), where) is not None and not leaf.quantity.measure:
                 self._comparable(leaf, self._types(reading, where), where)
+
+    def _numeric(self, reading: Reading, where: str) -> None:
+        types = self._types(reading, where) if reading.path is not None else members(returns_of(reading))
+        if types and not any(_is_number(get_origin(kind) or kind) for kind in types):
+            have = " | ".join(type_name(kind) for kind in types)
+            text = f"plateau({reading.text!r}) needs a number, and that is {have}"
+            self.report("not_a_number", where, text, "name a score, or give a function that makes a number of it")
 
     def _comparable(self, leaf: Comparison, types: Sequence[object], where: str) -> None:
         if not types or any(t in (Any, object) for t in types):
@@ -329,8 +346,6 @@ class _Compiler:
         every = [*([call] if call else []), *choices.values()]
         passes = declared.runnable is None
         writer = Writer(keys=frozenset()) if passes else self.binder.writer(options.writes, where, every)
-        if options.timeout_seconds is not None and options.timeout_seconds <= 0:
-            self.report("bad_option", where, f"timeout_seconds={options.timeout_seconds}", "give seconds above 0")
         success = [w for w in ways if not _on_failure(w)]
         failure = tuple(w for w in ways if isinstance(w, EdgeWay) and _on_failure(w))
         return NodePlan(
@@ -373,7 +388,7 @@ class _Compiler:
         out: dict[str, list[str]] = {START: [t for w in start for t in _targets(w)]}
         for name, node in nodes.items():
             out[name] = [t for w in (*node.ways, *node.failure_ways) for t in _targets(w)]
-        self._forks(nodes, out)
+        self.problems.extend(fork_problems(self.graph, nodes, self.binder.state.fields, out))
         reached = reachable_from(START, out)
         ending = can_reach((END, FAIL), out)
         for name, node in nodes.items():
@@ -389,58 +404,24 @@ class _Compiler:
             elif not any(_always(way) or _exhaustive(way, self._types) for way in node.ways):
                 text = "if none of its conditions holds, the run fails with no_way_out"
                 self.report("no_otherwise", where, text, "add a way without a condition", warning=True)
-        loops = unbounded_loop(
-            out, {n: [t for w in p.ways if _forces(w) for t in _targets(w)] for n, p in nodes.items()}
-        )
+        loops = unbounded_loop(out, {name: list(_forced(node.ways)) for name, node in nodes.items()})
         if loops:
             text = f"nothing forces the loop {' → '.join(loops)} to end"
             repair = "add a way out with iterations(…) or plateau(…); only the limit of steps ends it now"
             self.report("unbounded_loop", f"node {loops[0]}", text, repair, warning=True)
 
-    def _forks(self, nodes: Mapping[str, NodePlan], out: Mapping[str, Sequence[str]]) -> None:
-        forks = [
-            ForkShape(d.source, tuple(target for target, _ in d.targets), d.join)
-            for d in self.graph.ways
-            if isinstance(d, Fork)
-        ]
-        for breach in breaches(forks, out):
-            self.report(breach.code, f"fork at {breach.source}", breach.message, breach.repair)
-        for fork in forks:
-            self._conflicts(fork, nodes, out)
-
-    def _conflicts(self, fork: ForkShape, nodes: Mapping[str, NodePlan], out: Mapping[str, Sequence[str]]) -> None:
-        """Report fields that two arms would write over each other."""
-        where = f"fork at {fork.source}"
-        writers: dict[str, list[tuple[str, str]]] = {}
-        regions = {arm: region(arm, fork.join, out) & set(nodes) for arm in fork.targets}
-        for arm, names in regions.items():
-            shared = {name for other, there in regions.items() if other != arm for name in there}
-            for name in sorted(names - shared):
-                if self._writes_anything(name):
-                    text = f"{name}, in the arm to {arm}, does not say what it writes"
-                    self.report("unknown_writes", where, text, "give the node writes=, so that arms can be joined")
-                    continue
-                for place in nodes[name].writer.places:
-                    root = place.split("[")[0]
-                    field = self.binder.state.fields.get(root)
-                    if field is None or field.reducer is not None:
-                        continue
-                    clash = [
-                        first
-                        for there, written in writers.items()
-                        for other, first in written
-                        if other != arm and (there == place or there.split("[")[0] == root and root in (there, place))
-                    ]
-                    writers.setdefault(place, []).append((arm, name))
-                    if clash:
-                        text = f"{clash[0]} and {name}, in different arms, both write {place}"
-                        self.report(
-                            "write_conflict", where, text, "give the field a reducer, or each a field of its own"
-                        )
-
-    def _writes_anything(self, name: str) -> bool:
-        declared = next(d for d in self.graph.nodes if d.name == name)
-        return declared.options.writes is None and declared.runnable is not None
+    def _choices(self) -> None:
+        """Warn of choices that a value of a closed type has no runnable for."""
+        for declared in self.graph.nodes:
+            if not isinstance(declared.runnable, Choose) or not isinstance(declared.runnable.source, str):
+                continue
+            where = f"node {declared.name}"
+            reading = self.binder.reading(declared.runnable.source, where)
+            values = _closed_values(self._types(reading, where)) if reading is not None else None
+            missing = [value for value in values or () if value not in declared.runnable.cases]
+            if missing:
+                text = f"choose has nothing to run for {', '.join(map(repr, missing))}"
+                self.report("missing_choice", where, text, "add a case, or the node fails there", warning=True)
 
     def _options(self, state: StateType[Any]) -> None:
         graph = self.graph
@@ -555,21 +536,35 @@ def _exhaustive(way: Way, types: Any) -> bool:  # noqa: ANN401 - a bound method
     return values is not None and all(v in way.cases for v in values)
 
 
-def _forces(way: Way) -> bool:
-    """Whether this way is bound to be taken in the end: a cap on visits, a plateau, spent time or money."""
-    if not isinstance(way, EdgeWay) or way.condition is None:
-        return False
-    return _forcing(way.condition)
+def _forced(ways: Sequence[Way]) -> Iterable[tuple[str, Sequence[str]]]:
+    """Ways that are bound to be taken in the end, each with the nodes that must be visited again and again for it."""
+    for way in ways:
+        if isinstance(way, EdgeWay) and way.condition is not None:
+            for counted in _forcing(way.condition):
+                yield way.target, counted
 
 
-def _forcing(condition: Condition) -> bool:
+def _forcing(condition: Condition) -> Iterable[Sequence[str]]:
+    """For each part that must come to hold (a cap on visits, a plateau, spent time or money): the nodes it counts."""
     if isinstance(condition, Comparison):
-        return isinstance(condition.quantity, Fact) and condition.operator in (">=", ">")
-    if isinstance(condition, Plateau):
+        quantity = condition.quantity
+        if isinstance(quantity, Fact) and condition.operator in (">=", ">") and quantity.grows:
+            yield quantity.names
+    elif isinstance(condition, Plateau):
+        yield ()
+    elif getattr(condition, "word", "") == "or":
+        for part in condition.parts():
+            yield from _forcing(part)
+
+
+def _is_number(kind: object) -> bool:
+    if kind in (Any, object):
         return True
-    parts = list(condition.parts())
-    word = getattr(condition, "word", "")
-    return bool(parts) and word == "or" and any(_forcing(part) for part in parts)
+    return (
+        isinstance(kind, type)
+        and kind is not bool
+        and (issubclass(kind, (int, float, enum.Enum)) or hasattr(kind, "__float__"))
+    )
 
 
 def _leaves(condition: Condition) -> Iterable[Condition]:
@@ -622,6 +617,3 @@ def _has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
     if isinstance(schema, (list, tuple)):
         return any(_has_plain_bytes(item, encoding) for item in schema)
     return False
-
-
-__all__ = ["DefinitionError", "compile_graph", "outline_of", "problems_of"]

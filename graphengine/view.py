@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from graphengine.paths import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.paths import Path
     from graphengine.records import JsonValue
     from graphengine.state import StateType
 
 MISSING: Final = object()
+_NO_KEYS: Final[Mapping[str, Mapping[Any, object]]] = {}
 _NO_ITEMS: Final[Mapping[str, Sequence[object]]] = {}
 _NO_USAGE: Final[Mapping[str, float | None]] = {}
 
@@ -75,6 +76,7 @@ class View:
     __slots__ = (
         "_frame",
         "_items",
+        "_keys",
         "_new",
         "_state",
         "completing",
@@ -92,6 +94,7 @@ class View:
         self._frame = frame
         self._new: dict[str, object] = {}
         self._items: Mapping[str, Sequence[object]] = _NO_ITEMS
+        self._keys: Mapping[str, Mapping[Any, object]] = _NO_KEYS
         self.node = self.completing = self.until = ""
         self.new_marks: dict[str, JsonValue] = {}
         self.new_samples: list[JsonValue] = []
@@ -114,6 +117,18 @@ class View:
             frame = frame.base
         return default
 
+    def digests(self, names: Iterable[str]) -> dict[str, int]:
+        """Digests of those fields whose values could be changed in place."""
+        fields = self._state.fields
+        mutable = [name for name in names if name in fields and not fields[name].immutable]
+        return {name: fields[name].digest(self.get(name)) for name in mutable}
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Build these fields again from the record when they are read next."""
+        for name in names:
+            self._new.pop(name, None)
+            self._frame.typed.pop(name, None)
+
     def has(self, name: str) -> bool:
         """Whether the state has this field."""
         return name in self._state.fields
@@ -123,9 +138,11 @@ class View:
         if name in self._new:
             return self._new[name]
         if name in self._items:
-            old = self.before(name)
-            self._new[name] = joined = [*(old or ()), *self._items[name]]  # type: ignore[misc]
-            return joined
+            self._new[name] = [*(self.before(name) or ()), *self._items[name]]  # type: ignore[misc]
+            return self._new[name]
+        if name in self._keys:
+            self._new[name] = {**(self.before(name) or {}), **self._keys[name]}  # type: ignore[dict-item]
+            return self._new[name]
         return self.before(name)
 
     def before(self, name: str) -> object:
@@ -156,7 +173,8 @@ class View:
 
     def apart(self, name: str) -> object:
         """A field's value with this step's updates, for a function that might change it in place."""
-        return self.get(name) if name in self._new or name in self._items else self.fresh(name)
+        pending = name in self._new or name in self._items or name in self._keys
+        return self.get(name) if pending else self.fresh(name)
 
     def read(self, path: Path) -> object:
         """What lies at a path, None where a part is missing.
@@ -178,10 +196,19 @@ class View:
         value = path.walk(self.get(path.root))
         return len(value) if isinstance(value, Sized) else None
 
+    def add_keys(self, name: str, keys: Mapping[Any, object]) -> None:
+        """Lay keys over a dict field without reading it."""
+        if name in self._new:
+            self._new[name] = {**(self._new[name] or {}), **keys}  # type: ignore[dict-item]
+        else:
+            self._keys = {**self._keys, name: {**self._keys.get(name, {}), **keys}}
+
     def set_new(self, name: str, value: object) -> None:
         """Lay a new value over a field."""
         if name in self._items:
             self._items = {other: items for other, items in self._items.items() if other != name}
+        if name in self._keys:
+            self._keys = {other: keys for other, keys in self._keys.items() if other != name}
         self._new[name] = value
 
     def add_items(self, name: str, items: Sequence[object]) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from graphengine import END, START, Agent, Failure, Graph, Retry, TextFile, failed, iterations, plateau, value
+from graphengine.errors import BadAnswer
 from graphengine.reducers import append
 from nodes.article import Findings, Review
 from nodes.review_team import researcher, reviewer, writer
@@ -22,8 +23,8 @@ ITERATIONS = 3  # more drafts than this are not worth their price
 class Article(BaseModel):
     """The state of the loop."""
 
-    task: str
-    sources: list[TextFile] = []
+    task: str = Field(min_length=1, pattern=r"\S")
+    sources: list[TextFile] = Field(min_length=1)
     word_budget: int = Field(default=350, ge=100)
     findings: Findings = Findings()
     draft: str = ""
@@ -42,9 +43,10 @@ def review_loop(
 ) -> Graph[Article]:
     """The loop with these agents in it."""
     graph = Graph("review_loop", Article, result="draft", errors="errors")
-    graph.add_node("research", researcher, writes="findings", retry=Retry(attempts=2), fallback=Findings())
+    again = Retry(attempts=2, on=(OSError, BadAnswer))  # what a second try may mend
+    graph.add_node("research", researcher, writes="findings", retry=again, fallback=Findings())
     graph.add_node("write", writer, writes="draft")
-    graph.add_node("review", reviewer, writes={"history": ".", "final_score": last_score}, retry=Retry(attempts=2))
+    graph.add_node("review", reviewer, writes={"history": ".", "final_score": last_score}, retry=again)
     graph.add_path(START, "research", "write", "review")
     graph.add_edge("review", END, when=failed(Exception), label="accepted unreviewed")
     graph.add_edge("review", END, when=value("history[-1].score") >= THRESHOLD, label="approved")

@@ -7,7 +7,7 @@ its rule-based stand-in, what it gives is a value of its output type.
 from __future__ import annotations
 
 import asyncio
-import inspect
+import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
@@ -15,12 +15,13 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from graphengine.agents.prompts import fill, holes, labelled
-from graphengine.agents.scope import CURRENT
+from graphengine.body import is_async
 from graphengine.errors import BadAnswer, DefinitionError, ModelUnavailable
 from graphengine.injection import Injected, Parameter
 from graphengine.models.base import Request
 from graphengine.models.offline import OfflineModel
 from graphengine.paths import parse
+from graphengine.scope import CURRENT
 from graphengine.state import explain
 
 if TYPE_CHECKING:
@@ -105,9 +106,11 @@ class Agent(Generic[T]):
 
         async def answer() -> object:
             values = {name: value for name, value in inputs.items() if name in wanted}
-            if inspect.iscoroutinefunction(function):
-                return await function(**values)
-            return await asyncio.to_thread(function, **values)
+            if is_async(function):
+                return await function(**values)  # type: ignore[misc]
+            scope = CURRENT.get()
+            call = functools.partial(function, **values)
+            return await (scope.blocking(call) if scope is not None else asyncio.to_thread(call))
 
         return answer
 

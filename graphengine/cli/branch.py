@@ -55,7 +55,7 @@ def command(  # noqa: PLR0913 - one for each option
     if output is not None:
         check_output(output)
     place = place_of(database, file_of(reference))
-    recorded = read_run(place, run_id, at)
+    recorded = read_run(place, run_id)
     found = graph_of(recorded.info.graph, reference)
     update = parse_pairs(pairs, update_forms_of(found.graph.compile().state), "--set")
     known: dict[str, Any] = {**dict.fromkeys(Limits.__dataclass_fields__), **recorded.snapshot.limits}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.cli.places import command
 from graphengine.cli.progress import Progress
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 Begin: TypeAlias = "Callable[[Runner], Run[Any]]"
 """Starts, resumes or branches a run on a runner."""
 
+_BEGINNING: Final = "interrupted while the run was about to be recorded"
+_LOOK: Final = "see with `graphengine runs` whether it was"
+
 
 def drive(job: Job, begin: Begin) -> int:
     """Drive a run until it ends, and report it; gives the exit code.
@@ -34,19 +36,18 @@ def drive(job: Job, begin: Begin) -> int:
         GraphEngineError: It could not be begun or recorded.
     """
     with Stopper() as stopper:
+        stopper.last_words = _last_words(job, Interrupted(_BEGINNING, repair=_LOOK))
+        job.session.has_driven = True
         ended = asyncio.run(_drive(job, begin, stopper))
     return report(job, ended)
 
 
-def _last_words(job: Job, run_id: str) -> list[tuple[int, str]]:
+def _last_words(job: Job, error: Interrupted) -> list[tuple[int, str]]:
     """What is said, and where, when Ctrl-C ends the process at once."""
-    graph = ["--graph", job.found.reference] if job.found.reference else []
-    resume = command("resume", run_id, *graph, place=job.place)
-    if not job.session.json:
-        return [(2, f"interrupted; what was recorded is safe\nresume: {resume}\n")]
-    error = Interrupted("interrupted", where=f"run {run_id}", repair=resume)
-    number = job.session.out.number
-    return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
+    if job.session.json:
+        number = job.session.out.number
+        return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
+    return [(2, f"{error.message}\n{'resume: ' if error.where else ''}{error.repair}\n")]
 
 
 async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
@@ -54,9 +55,15 @@ async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
         run = begin(runner)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         run.watchers.append(events)  # before it moves, so that nothing is missed and nothing of the past is read
-        stopper.last_words = _last_words(job, run.id)
-        job.announce(run.id)
-        watching = asyncio.create_task(_watch(job, events, partial(stopper.drives, runner, run)))
+        resume = command("resume", run.id, *job.graph_words, place=job.place)
+
+        def begun() -> None:
+            safe = Interrupted("interrupted; what was recorded is safe", where=f"run {run.id}", repair=resume)
+            stopper.last_words = _last_words(job, safe)
+            job.announce(run.id)
+            stopper.drives(runner, run)
+
+        watching = asyncio.create_task(_watch(job, events, begun))
         try:
             result = await run.result()
         except RunFailed as failed:
@@ -64,13 +71,16 @@ async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
         finally:
             stopper.over()
             await watching
+        if result.status == "finished" and not job.is_announced:
+            job.announce(run.id)  # it had finished before, so that nothing was recorded of it now
         store = runner.store
         info = await store.info(run.id)
-        return Ended(result, info, await load_snapshot(store, run.id, None), await store.steps(run.id))
+        steps = await store.steps(run.id)
+        return Ended(result, info, await load_snapshot(store, run.id, None), steps, stopper.asked_by)
 
 
 async def _watch(job: Job, events: asyncio.Queue[Event | None], begun: Callable[[], None]) -> None:
-    """Show events until the run is over; the first one tells that it is driven here."""
+    """Show events until the run is over; the first one tells that it is driven here, and that a step is durable."""
     progress = Progress(job.session.err)
     event = await events.get()
     if event is not None:

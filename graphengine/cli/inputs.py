@@ -4,6 +4,7 @@ A field whose values are all texts (str, dates, paths, text enums) takes the val
 Any other field takes JSON; where a text is one of several possibilities, what is no JSON is a text. A list takes a
 JSON array whole, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, the file's
 text for a text field, and JSON read from the file for any other; `@@` at the start stands for a literal `@`.
+`key:=value` is JSON whatever the field, so that None can be given to a text: `name:=null`.
 """
 
 from __future__ import annotations
@@ -85,19 +86,22 @@ def parse_pairs(pairs: Sequence[str], forms: Mapping[str, Form], option: str) ->
     values: dict[str, object] = {}
     for pair in pairs:
         key, equals, raw = pair.partition("=")
-        where = f"{option} {key}={_short(raw)}" if equals else f"{option} {_short(pair)}"
+        is_json = key.endswith(":")
+        key = key.removesuffix(":")
+        where = f"{option} {_short(pair)}"
         if not equals:
             raise InputError(f"{_short(pair)!r} has no '='", where=where, repair=f"write {option} key=value")
         form = forms.get(key)
         if form is None:
             raise InputError(f"unknown input {key!r}", where=where, repair=did_you_mean(key, forms))
         known = values.get(key)
-        if form.item is not None and not (raw == "null" and "null" in form.kinds):
+        is_whole = is_json or (raw == "null" and "null" in form.kinds)
+        if form.item is not None and not is_whole:
             values[key] = [*(known if isinstance(known, list) else ()), *_items(raw, form.item, where)]
         elif key in values:
-            raise InputError(f"{key!r} is given twice, and is no list", where=where, repair="give it once")
+            raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
         else:
-            values[key] = _value(raw, form, where)
+            values[key] = _json(raw, where) if is_json else _value(raw, form, where)
     return values
 
 
@@ -141,6 +145,11 @@ def _value(raw: str, form: Form, where: str) -> object:
             return form.file(path=raw[1:], text=text)
         return text if "string" in form.kinds else _parsed(text, form, where)
     return raw if form.is_text else _parsed(raw, form, where)
+
+
+def _json(raw: str, where: str) -> JsonValue:
+    """The JSON behind `:=`, written out or in a file."""
+    return _parsed(_read(raw[1:], where) if raw.startswith("@") else raw, Form(frozenset()), where)
 
 
 def _parsed(text: str, form: Form, where: str) -> JsonValue:

@@ -34,6 +34,11 @@ COMMANDS: Final = {
     "render": "Draw a graph or a run.",
 }
 
+DRIVING: Final = ("run", "resume", "branch")
+"""The commands that drive a run."""
+
+_NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
+
 
 class UsageProblem(GraphEngineError):
     """The command line itself cannot be followed."""
@@ -94,7 +99,8 @@ class Program(click.Group):
         except click.ClickException as error:
             return _misused(session, error)
         except (click.Abort, KeyboardInterrupt):
-            session.fail(Interrupted("interrupted"))
+            is_early = not session.has_driven and next(iter(words), "") in DRIVING
+            session.fail(Interrupted(_NOTHING_YET if is_early else "interrupted"))
             return Exit.INTERRUPTED
         except GraphEngineError as error:
             return _failed(session, error)
@@ -125,9 +131,8 @@ def _misused(session: Session, error: click.ClickException) -> int:
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="graphengine")
 def main() -> None:
-    r"""Define workflows of agents as graphs; run, resume, branch, look at and draw them.
+    """Define workflows of agents as graphs; run, resume, branch, look at and draw them.
 
-    \b
-    Exit codes: 0 finished, 1 the run failed, 2 usage, input or compile error, 3 waiting, 4 stopped,
-    5 store error, 6 driven by another process, 130 interrupted.
+    Exit codes: 0 finished, 1 the run failed, 2 usage, input or compile error, 3 waiting, 4 stopped, 5 store
+    error, 6 driven by another process, 130 interrupted.
     """

@@ -20,14 +20,14 @@ database = click.option(
     "--db",
     "database",
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The database of runs; checkpoints/runs.db of the project if not given.",
 )
 output = click.option(
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Write the result of a finished run to this file: a text as it is, anything else as JSON.",
 )
 limit = click.option(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphengine.cli.project import database_of
+from graphengine.cli.project import database_of, may_find
 from graphengine.errors import StoreMissing
 
 if TYPE_CHECKING:
@@ -70,6 +70,14 @@ def command(name: str, run_id: str, *words: str, place: Place) -> str:
     named = ["--", run_id] if run_id.startswith("-") else []
     first = [] if named else [run_id]
     return shlex.join([*program(), name, *first, *words, *place.words, *named])
+
+
+def graph_words(graph: str) -> list[str]:
+    """What a command about a run needs beside its id to find the run's graph, as far as files tell without being run.
+
+    A run stores its graph's name and no path, so that the file is for the user to name.
+    """
+    return [] if may_find(graph) else ["--graph", "FILE"]
 
 
 def program() -> Sequence[str]:

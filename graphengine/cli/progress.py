@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.cli.terminal import one_line
+from graphengine.document import told_by
 from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Progress:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._begun: dict[str, tuple[int, int]] = {}
+        self._falls_back: dict[str, int] = {}  # the visit of a node whose fallback is run
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -44,8 +46,9 @@ class Progress:
         if self._begun.get(path, (0, 0)) >= (visit, attempt):
             return
         self._begun[path] = (visit, attempt)
-        again = f", attempt {attempt}" if attempt > 1 else ""
-        self._line("started", path, f" (visit {visit}{again})")
+        is_fallback = self._falls_back.get(path) == visit
+        again = f", attempt {attempt}" if attempt > 1 and not is_fallback else ""
+        self._line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
 
     def _step(self, step: Step) -> None:
         if step.kind in ("attempt", "node", "failed"):
@@ -65,22 +68,22 @@ class Progress:
                 self._line("changed", f"the graph: {change}")
 
     def _attempt(self, step: Step) -> None:
-        error = step.data["error"]
-        then = step.data.get("then")
-        wait = f"next attempt in {seconds(max(0.0, step.data.get('due_at', step.at) - step.at))}"
-        told = f" (visit {step.visit}, attempt {step.attempt}) failed in {seconds(step.at - step.began)}"
-        following = "its fallback stands in" if then == "fallback" else wait
-        self._line("retry", step.path, told, f"; {following}")
-        self._line("", one_line(f"{error['kind']}: {error['message']}"))
+        told = f" (visit {step.visit}, attempt {step.attempt})"
+        took = seconds(step.at - step.began)
+        if step.data.get("then") == "fallback":
+            self._falls_back[step.path] = step.visit
+            self._line("failed", step.path, f"{told} in {took}; its fallback is run")
+        else:
+            wait = seconds(max(0.0, step.data.get("due_at", step.at) - step.at))
+            self._line("retry", step.path, f"{told} failed in {took}; next attempt in {wait}")
+        self._line("", error_line(step))
 
     def _ended(self, verb: str, step: Step) -> None:
         choice = f", chose {step.data['choice']}" if step.data.get("choice") else ""
         told = f" (visit {step.visit}{choice}) in {seconds(step.at - step.began)}"
         self._line(verb, step.path, told, *arrow(step))
-        error = step.data.get("error")
-        if error:
-            stands_in = "it stands in for " if verb == "fallback" else ""
-            self._line("", one_line(f"{stands_in}{error['kind']}: {error['message']}"))
+        if step.data.get("error") and step.data.get("status") != "failed":  # what the run ends with is told at its end
+            self._line("", f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
         self._why(step)
 
     def _why(self, step: Step) -> None:
@@ -105,9 +108,16 @@ def arrow(step: Step) -> Sequence[Part]:
     return way
 
 
-def in_short(update: Sequence[Op], limit: int = 60) -> str:
-    """What a step does to the state, a line for each field."""
-    return "\n".join(_operation(op, limit) for op in update)
+def error_line(step: Step) -> str:
+    """What a step's error says, on one line; "" where there is none, or the way to FAIL says it."""
+    error = step.data.get("error")
+    return one_line(f"{error['kind']}: {told_by(error).message}") if error and error["kind"] != "fail" else ""
+
+
+def in_short(step: Step, limit: int) -> list[str]:
+    """What a step does to the state, a line for each field; what is empty at the start is no news."""
+    is_news = [op for op in step.update if step.kind != "started" or op[-1] not in ("", [], {}, None)]
+    return [_operation(op, limit) for op in is_news]
 
 
 def _operation(op: Op, limit: int) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.errors import GraphEngineError, GraphNotFound
+from graphengine.errors import DefinitionError, GraphEngineError, GraphNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,6 +155,20 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
     raise _unknown_name(name, root, known, unread, of_run=of_run)
 
 
+def may_find(name: str) -> bool:
+    """Whether `find_named` will likely find this graph of a run: a file is called so, or has the name in quotes."""
+    root = project_of(Path.cwd())
+    try:
+        files = graph_files(root) if root is not None else []
+        return any(file.stem == name or _quotes(file.read_text(encoding="utf-8"), name) for file in files)
+    except (GraphEngineError, OSError, UnicodeDecodeError):
+        return False
+
+
+def _quotes(text: str, name: str) -> bool:
+    return f'"{name}"' in text or f"'{name}'" in text
+
+
 def load(file: Path) -> ModuleType:
     """Run a graph's file as a module.
 
@@ -287,7 +301,8 @@ def _broken(error: BaseException, path: Path) -> GraphEngineError:
     where = f"{path}:{own[-1].lineno}" if own else str(path)
     if isinstance(error, GraphEngineError):
         repair = error.repair + (f" ({error.where})" if error.where else "")
-        return GraphFileBroken(error.message, where=where, repair=repair.strip())
+        said = "this definition cannot be used: " if isinstance(error, DefinitionError) else ""
+        return GraphFileBroken(said + error.message, where=where, repair=repair.strip())
     text = " ".join(str(error).split())
     if isinstance(error, SystemExit):
         return GraphFileBroken(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.core.steps import Step
+    from graphengine.graph import Graph
     from graphengine.records import JsonValue
     from graphengine.stores.base import Store
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     "--output",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The picture; its ending, .svg, .png, .pdf, .mmd or .dot, says how it is drawn.",
 )
 @options.database
@@ -38,21 +39,43 @@ def command(session: Session, reference: str, output: Path, database: Path | Non
     A run is drawn from what is recorded; its code is not needed.
     """
     from graphengine.cli.places import place_of
-    from graphengine.cli.project import file_of, find
+    from graphengine.cli.project import file_of
     from graphengine.document import SCHEMA
     from graphengine.render import render_graph, render_outline
 
-    recorded = _recorded(place_of(database), reference) if file_of(reference) is None else None
+    place = place_of(database)
+    recorded = _recorded(place, reference) if file_of(reference) is None else None
     if recorded is not None:
         outline, steps = recorded
         render_outline(outline, output, steps=steps)
     else:
-        render_graph(find(reference).graph, output)
+        render_graph(_graph(place, reference), output)
     if session.json:
         session.document({"schema": SCHEMA, "file": str(output)})
     else:
         session.err.line(f"drawn: {output}")
     return 0
+
+
+def _graph(place: Place, reference: str) -> Graph[Any]:
+    """The graph of this name or file.
+
+    Raises:
+        GraphNotFound: There is none, and no run of this id either.
+    """
+    from graphengine.cli.places import shown
+    from graphengine.cli.project import file_of, find
+    from graphengine.errors import GraphNotFound
+
+    try:
+        return find(reference).graph
+    except GraphNotFound as error:
+        if file_of(reference) is not None:
+            raise
+        told = error.message.replace("there is no graph", "there is no run and no graph", 1)
+        where = f"{shown(place.database)} (runs); {error.where} (graphs)"
+        repair = f"see the ids with `graphengine runs`, or name another database with --db PATH; {error.repair}"
+        raise GraphNotFound(told, where=where, repair=repair) from error
 
 
 def _recorded(place: Place, run_id: str) -> tuple[Mapping[str, JsonValue], Sequence[Step]] | None:

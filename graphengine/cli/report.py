@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic_core import to_json, to_jsonable_python
+
 from graphengine.cli.places import command, shown
 from graphengine.cli.progress import OFFLINE, counted, is_offline, seconds, usage_line
 from graphengine.cli.session import Exit
 from graphengine.cli.terminal import OutputFailed, clean, one_line
 from graphengine.core.ready import limit_reached, spent
-from graphengine.document import run_document, usage_document
+from graphengine.document import run_document, told_by, usage_document
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
@@ -58,9 +60,16 @@ class Job:
     output: Path | None = None
     notes: list[str] = field(default_factory=list)
     is_known_offline: bool = False
+    is_announced: bool = False
+
+    @property
+    def graph_words(self) -> list[str]:
+        """What a later command needs to find the graph."""
+        return ["--graph", self.found.reference] if self.found.reference else []
 
     def announce(self, run_id: str) -> None:
-        """Say what is about to run."""
+        """Say what runs, once that is true."""
+        self.is_announced = True
         err = self.session.err
         plan = self.found.graph.compile()
         err.line("run ", (run_id, "bold"), f" of {plan.graph}, kept in {shown(self.place.database)}")
@@ -75,12 +84,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that is not driven any more, as the store has it."""
+    """A run that is not driven any more, as the store has it; `asked_by` is the signal that came, if one did."""
 
     result: Result[Any]
     info: RunInfo
     snapshot: Snapshot
     steps: Sequence[Step]
+    asked_by: str = ""
 
 
 def report(job: Job, ended: Ended) -> int:
@@ -93,14 +103,14 @@ def report(job: Job, ended: Ended) -> int:
     result = ended.result
     is_finished = result.status == "finished"
     if session.json:
-        session.document(run_document(ended.info, ended.snapshot, ended.steps))
+        session.document(_document(job, ended))
     elif is_finished:
         _print_output(session.out, result.output, is_kept=job.output is not None)
     try:
         if job.output is not None and is_finished:
-            _write_output(job.output, result.output)
+            _write_output(job, ended)
     finally:
-        tell_end(session.err, ended.snapshot)
+        tell_end(session.err, ended.snapshot, ended.asked_by)
         tell_cost(session.err, ended.snapshot)
         if not job.is_known_offline and is_offline(run_usage(ended.snapshot)):
             session.err.line((OFFLINE, "yellow"))
@@ -113,31 +123,52 @@ def report(job: Job, ended: Ended) -> int:
     return CODES[result.status]
 
 
-def tell_end(err: Channel, snapshot: Snapshot) -> None:
-    """Say why a run ended."""
+def _document(job: Job, ended: Ended) -> dict[str, JsonValue]:
+    """The run's document, with what the graph's `result=` names behind its state."""
+    document = run_document(ended.info, ended.snapshot, ended.steps)
+    if job.found.graph.result is None:
+        return document
+    output = ended.result.output if ended.result.status == "finished" else None
+    whole: dict[str, JsonValue] = {}
+    for name, value in document.items():
+        whole[name] = value
+        if name == "state":
+            whole["output"] = to_jsonable_python(output, by_alias=False, fallback=str)
+    return whole
+
+
+def tell_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
+    """Say why a run ended, and by which signal if one asked for it."""
     stop = snapshot.stop or {}
-    label = stop.get("label")
+    failure = snapshot.failure
+    is_way = failure is None or failure["kind"] == "fail"  # to END or FAIL: the edge says it all
     why = one_line(stop.get("explanation") or "", 1000)
-    said = [f" [{label}]"] if label else []
-    if snapshot.failure is not None:
-        said += [f" at {snapshot.failure['path']}"] if snapshot.failure.get("path") else []
-    else:
-        said += [f": {why}"] if why and why != "otherwise" else []
+    if stop.get("reason") == "asked" and asked_by:
+        why = f"asked by {asked_by}"
+    said = [f" [{stop['label']}]"] if stop.get("label") else []
+    if failure is not None and failure.get("path"):
+        said += [f" at {failure['path']}"]
+    if is_way and why and why != "otherwise":
+        said += [f": {why}"]
     err.line((snapshot.status, _STYLES.get(snapshot.status, "bold")), *said)
-    if snapshot.failure is not None:
-        tell_failure(err, snapshot.failure)
+    if failure is not None and not is_way:
+        tell_failure(err, failure)
 
 
 def tell_failure(err: Channel, failure: Mapping[str, JsonValue]) -> None:
-    """Show a failure: its last lines, and where in the user's code it happened."""
-    lines = f"{failure['kind']}: {failure['message']}".splitlines()
+    """Show a failure: its last lines, where in the user's code it happened, and the repair."""
+    told = told_by(failure)
+    lines = f"{failure['kind']}: {told.message}".splitlines()
     left_out = len(lines) - _LAST_LINES
     shown_lines = lines if left_out <= 0 else [lines[0], f"… {left_out} lines left out", *lines[1 - _LAST_LINES :]]
     for line in shown_lines:
         err.line("  ", (line[:500], "red"))
     place = place_in_user_code(failure.get("traceback") or "")
-    if place:
-        err.line(("  at: ", "dim"), place)
+    if not place and told.where != f"node {failure.get('path')}":
+        place = told.where
+    for word, text in (("at", place), ("repair", told.repair)):
+        if text:
+            err.line((f"  {word}: ", "dim"), text)
 
 
 def place_in_user_code(traceback_text: str) -> str:
@@ -170,8 +201,7 @@ def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> dict[str, Any]:
 
 def tell_next(job: Job, ended: Ended) -> None:
     """Give the commands that resume, branch and draw this run."""
-    info, place = ended.info, job.place
-    graph = ["--graph", job.found.reference] if job.found.reference else []
+    info, place, graph = ended.info, job.place, job.graph_words
     err = job.session.err
     if info.status not in ("finished", "running"):
         output = ["-o", str(job.output)] if job.output is not None else []
@@ -226,22 +256,22 @@ class NoPlaceForOutput(GraphEngineError):
     code = "bad_output"
 
 
-def _write_output(path: Path, output: object) -> None:
+def _write_output(job: Job, ended: Ended) -> None:
+    output, path = ended.result.output, str(job.output)
     text = output if isinstance(output, str) else _as_text(output)
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
             file.write(text)
     except OSError as error:
+        again = command("resume", ended.info.id, "-o", path, *job.graph_words, place=job.place)
         raise OutputFailed(
             f"the result cannot be written: {error.strerror}",
-            where=str(path),
-            repair="the run is finished and recorded; `graphengine resume RUN_ID -o FILE` writes its result again",
+            where=path,
+            repair=f"the run is finished and recorded; this writes its result again: {again}",
         ) from error
 
 
 def _as_text(output: object) -> str:
-    from pydantic_core import to_json
-
     return to_json(output, indent=2, by_alias=False, fallback=str).decode() + "\n"
 
 

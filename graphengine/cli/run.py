@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     "pairs",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A field of the state: text as it is, JSON for other types, @file for a file. A list's key may be repeated.",
+    help="A field of the state: text as it is, JSON for other types, @file for a file; KEY:=JSON is JSON for any "
+    "field, as name:=null. A list's key may be repeated.",
 )
 @click.option("--run-id", metavar="ID", help="The run's id; one is made if not given.")
 @click.option("--after", metavar="RUN_ID", help="Begin with the state that this earlier run ended with.")

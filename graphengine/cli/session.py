@@ -1,6 +1,6 @@
 """One call of the command line: what it was asked for everywhere (`--json`, `--debug`), and what becomes of errors.
 
-Every command gets the `Session`. A command returns its exit code or raises; `outcome_of` says what a raised error
+Every command gets the `Session`. A command returns its exit code or raises; `exit_code_of` says what a raised error
 means.
 """
 
@@ -53,7 +53,7 @@ class Interrupted(GraphEngineError):
     code = "interrupted"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
     """One call.
 
@@ -62,12 +62,14 @@ class Session:
         err: Where everything else goes: stderr.
         json: Whether one JSON document is wanted on stdout, and nothing else.
         debug: Whether tracebacks are wanted.
+        has_driven: Whether the command has begun to drive a run.
     """
 
     out: Channel
     err: Channel
     json: bool
     debug: bool
+    has_driven: bool = False
 
     def document(self, content: Mapping[str, JsonValue]) -> None:
         """Write the one JSON document."""

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from graphengine.runner import Run, Runner
 
-_STOPPING: Final = "stopping after the node in flight; Ctrl-C again ends at once\n"
+_STOPPING: Final = {
+    signal.SIGINT: "stopping after the node in flight; Ctrl-C again ends at once\n",
+    signal.SIGTERM: "SIGTERM: stopping after the node in flight; Ctrl-C (SIGINT) ends at once\n",
+}
 
 
 class Stopper:
@@ -30,6 +33,7 @@ class Stopper:
 
     Attributes:
         last_words: What goes to which file descriptor before the process ends at once.
+        asked_by: The signal that asked for the stop, in words; "" while none did.
     """
 
     def __init__(self) -> None:
@@ -37,7 +41,7 @@ class Stopper:
         self._before: dict[int, Any] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._driven: tuple[Runner, Run[Any]] | None = None
-        self._asked = False
+        self.asked_by = ""
         self._stopping: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
@@ -56,7 +60,7 @@ class Stopper:
         """From now on this run is driven; called once its first step is durable."""
         self._loop = asyncio.get_running_loop()
         self._driven = (runner, run)
-        if self._asked:
+        if self.asked_by:
             self._stop()
 
     def over(self) -> None:
@@ -65,9 +69,9 @@ class Stopper:
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if not self._asked:
-            self._asked = True
-            _say(2, _STOPPING)
+        if not self.asked_by:
+            self.asked_by = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
+            _say(2, _STOPPING[signal.Signals(number)])
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._stop)
         elif number == signal.SIGINT:

@@ -30,14 +30,14 @@ class NotRunning(GraphEngineError):
 def command(session: Session, run_id: str, database: Path | None) -> int:
     """Stop a run that another process drives, at its next safe point."""
     from graphengine.cli.places import command as to_paste
-    from graphengine.cli.places import place_of
+    from graphengine.cli.places import graph_words, place_of
     from graphengine.cli.recorded import read_info
     from graphengine.document import SCHEMA
     from graphengine.runner import Runner
 
     place = place_of(database)
     info = read_info(place, run_id)
-    resume = to_paste("resume", run_id, place=place)
+    resume = to_paste("resume", run_id, *graph_words(info.graph), place=place)
     if info.status != "running":
         raise NotRunning(
             f"run {run_id} is {info.status} already", where=f"run {run_id}", repair="nothing is to be done"

@@ -1,31 +1,57 @@
-"""Tables of text, whatever the text is."""
+"""Tables of text: aligned columns, each row on one line that is never broken, so that what is in it can be copied."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
-from rich.text import Text
-
-from graphengine.cli.terminal import clean
+from graphengine.cli.terminal import clean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_GAP: Final = "  "
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, fixed: int = 1) -> Table:
-    """A table without lines around it; columns that are empty in every row are left out.
+
+def aligned(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    columns: int | None = None,
+    expendable: Sequence[str] = (),
+) -> list[str]:
+    """The headings and the rows as lines.
+
+    Columns that are empty in every row are left out. A line may be wider than the terminal where nothing is left that
+    can be left out.
 
     Args:
         headings: One for each column.
         rows: Texts; control codes in them are shown as escapes.
-        fixed: So many columns at the left are never broken.
+        columns: The width of the terminal; None where there is none.
+        expendable: Headings of what is left out where the lines are too wide, the first one first.
     """
-    cells = [[clean(cell) for cell in row] for row in rows]
-    used = [i for i in range(len(headings)) if any(row[i] for row in cells)]
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for i in used:
-        made.add_column(headings[i], no_wrap=i < fixed, overflow="fold")
-    for row in cells:
-        made.add_row(*(Text(row[i]) for i in used))
-    return made
+    from rich.cells import cell_len
+
+    table = [headings, *([clean(one_line(cell, 10_000)) for cell in row] for row in rows)]
+    kept = [i for i in range(len(headings)) if any(row[i] for row in table[1:])]
+    widths = {i: max(cell_len(row[i]) for row in table) for i in kept}
+    for heading in expendable:
+        if columns is not None and sum(widths[i] + len(_GAP) for i in kept) - len(_GAP) > columns:
+            kept = [i for i in kept if headings[i] != heading]
+    return [_GAP.join(row[i] + " " * (widths[i] - cell_len(row[i])) for i in kept).rstrip() for row in table]
+
+
+def fitted(text: str, columns: int) -> str:
+    """The text on one line of at most so many columns."""
+    from rich.text import Text
+
+    line = Text(clean(one_line(text, 10_000)))
+    line.truncate(max(columns, 20), overflow="ellipsis")
+    return line.plain
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """The text on lines of at most so many columns."""
+    from textwrap import wrap
+
+    return wrap(clean(one_line(text, 10_000)), max(columns, 20))

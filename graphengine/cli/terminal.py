@@ -18,7 +18,7 @@ from graphengine.errors import GraphEngineError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
 Part: TypeAlias = "str | tuple[str, str]"
 """Text, or text with a rich style."""
@@ -86,6 +86,11 @@ class Channel:
         except (OSError, ValueError):
             return None
 
+    @property
+    def columns(self) -> int | None:
+        """How wide the terminal is, None where there is none."""
+        return self._console.width if self.is_terminal else None
+
     @cached_property
     def _console(self) -> Console:
         from rich.console import Console
@@ -112,12 +117,6 @@ class Channel:
         with self._console.capture() as captured:
             self._console.print(Text.assemble(*styled), soft_wrap=True)
         self.write(captured.get())
-
-    def show(self, renderable: RenderableType) -> None:
-        """Write a table or another thing of rich; its texts are cleaned by who made it."""
-        with self._console.capture() as captured:
-            self._console.print(renderable)
-        self.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
 
     def write(self, text: str) -> None:
         """Write text as it is, at once.

@@ -124,7 +124,7 @@ def _node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> 
     try:
         updates = node.writer.updates(event.result, view, node.name)
         if frame.phase == "fallback" and plan.errors is not None:
-            updates = [*updates, (plan.errors, Failure(**_public(frame.cause)))]
+            updates = [*updates, (plan.errors, Failure.of(frame.cause))]
         change = plan.state.apply(view, updates)
     except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         failed = _as_failed(event, error)
@@ -213,11 +213,13 @@ def _fallback_value(
     try:
         updates = node.writer.updates(value, view, node.name)
         if plan.errors is not None:
-            updates = [*updates, (plan.errors, Failure(**_public(failure)))]
+            updates = [*updates, (plan.errors, Failure.of(failure))]
         change = plan.state.apply(view, updates)
     except Exception as error:  # noqa: BLE001 - user code of any kind
-        text = f"the fallback does not fit: {error}; it stood in for {failure['kind']}: {failure['message']}"
-        return _gone_wrong(plan, snapshot, event, {**data, "error": {**failure, "message": text}})
+        told = error_of(error)
+        text = f"the fallback does not fit: {told.message}; it stood in for {failure['kind']}: {failure['message']}"
+        worse = {**_failure(told, failure["path"], failure["attempt"]), "kind": failure["kind"], "message": text}
+        return _gone_wrong(plan, snapshot, event, {**data, "error": worse})
     _facts(snapshot, view, event)
     if plan.epochs or plan.samples:
         _track(plan, view, event.node, change.ops)
@@ -232,13 +234,14 @@ def _gone_wrong(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, data: di
     _facts(snapshot, view, event)
     view.failure = event.error.names
     try:
-        change = plan.state.apply(view, [(plan.errors, Failure(**_public(failure)))]) if plan.errors else NO_CHANGE
+        change = plan.state.apply(view, [(plan.errors, Failure.of(failure))]) if plan.errors else NO_CHANGE
         _track(plan, view, event.node, change.ops)
         taken = _way_out(node.failure_ways, view)
     except Exception as error:  # noqa: BLE001 - user code of any kind: validators, conditions
         if not isinstance(error, NoWayOut):
-            text = f"{_text(error)}; it came with {failure['kind']}: {failure['message']}"
-            failure = {**_failure(error_of(error), _path(event), event.attempt), "message": text}
+            told = error_of(error)
+            text = f"{told.message}; it came with {failure['kind']}: {failure['message']}"
+            failure = {**_failure(told, _path(event), event.attempt), "message": text}
         return _step(snapshot, event, "failed", {**data, "error": failure, **_failed_run(failure)})
     if taken.get("status") == "failed":
         return _step(snapshot, event, "failed", {**taken, **data})
@@ -366,6 +369,9 @@ def _resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:  # no
 
 
 def _stop_asked(plan: Plan[Any], snapshot: Snapshot, event: StopAsked) -> Step:  # noqa: ARG001 - every event is decided by one signature
+    if event.error is not None:
+        failure = _failure(event.error, "", 1)
+        return Step(snapshot.seq + 1, "stopped", event.now, data={"error": failure, **_failed_run(failure)})
     stop = {"reason": event.reason, "label": "", "condition": "", "explanation": event.explanation}
     return Step(snapshot.seq + 1, "stopped", event.now, data={"status": "stopped", "stop": stop})
 
@@ -602,7 +608,8 @@ def error_of(error: BaseException) -> Error:
     kind = type(error)
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
     if isinstance(error, NodeError):
-        return Error(error.code, names, _text(error), "", error.retryable)
+        where, repair = _utf8(error.where), _utf8(error.repair)
+        return Error(error.code, names, _utf8(error.message), "", error.retryable, where, repair)
     return Error(names[0], names, _text(error) or names[0], _utf8("".join(traceback.format_exception(error))))
 
 
@@ -621,13 +628,10 @@ def _utf8(text: str) -> str:
 
 def _failure(error: Error, path: str, attempt: int) -> dict[str, JsonValue]:
     failure: dict[str, JsonValue] = {"path": path, "kind": error.kind, "message": error.message, "attempt": attempt}
-    if error.traceback:
-        failure["traceback"] = error.traceback
+    for name in ("where", "repair", "traceback"):
+        if getattr(error, name):
+            failure[name] = getattr(error, name)
     return failure
-
-
-def _public(failure: JsonValue) -> dict[str, Any]:
-    return {name: failure[name] for name in ("path", "kind", "message", "attempt")}
 
 
 def _spent(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
@@ -672,4 +676,4 @@ _EVENTS: Final[dict[type, Callable[[Any, Any, Any], Step]]] = {
     BranchedOff: _branched_off,
 }
 
-__all__ = ["InvalidUpdate", "StaleEvent", "decide", "error_of"]
+__all__ = ["StaleEvent", "decide", "error_of"]

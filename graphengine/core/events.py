@@ -31,13 +31,18 @@ class Begun(NamedTuple):
 
 
 class Error(NamedTuple):
-    """An exception as plain data: its kind, all names it can be matched by, its text and traceback."""
+    """An exception as plain data: its kind, all names it can be matched by, its text and traceback.
+
+    `where` and `repair` are those of the engine's own errors.
+    """
 
     kind: str
     names: Sequence[str]
     message: str
     traceback: str = ""
     retryable: bool = True
+    where: str = ""
+    repair: str = ""
 
 
 @dataclass(slots=True)
@@ -100,11 +105,12 @@ class Resumed(NamedTuple):
 
 
 class StopAsked(NamedTuple):
-    """Somebody asked for a stop, or a limit was reached, and nothing is in flight."""
+    """Somebody asked for a stop, a limit was reached, or (`error`) the run cannot be driven; nothing is in flight."""
 
     now: float
     reason: str
     explanation: str
+    error: Error | None = None
 
 
 class BranchedOff(NamedTuple):

@@ -165,7 +165,7 @@ def _branched(snapshot: Snapshot, step: Step) -> None:
 
 def _stopped(snapshot: Snapshot, step: Step) -> None:
     _spend(snapshot, step)
-    snapshot.status, snapshot.stop = step.data["status"], step.data["stop"]
+    snapshot.status, snapshot.stop, snapshot.failure = step.data["status"], step.data["stop"], step.data.get("error")
 
 
 def _fail(snapshot: Snapshot, frame: Frame, phase: Phase, data: Mapping[str, JsonValue]) -> None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphengine.core.steps import path_of
+from graphengine.runner.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
 
     from graphengine.core.snapshot import Task
     from graphengine.models.base import Model, Response
@@ -25,6 +27,7 @@ class Surroundings:
     models: Mapping[str, Model]
     now: Callable[[], float]
     emit: Callable[[str, object], None]
+    threads: Callable[[], Executor]
 
 
 class Context:
@@ -90,6 +93,10 @@ class Context:
     def model_for(self, agent: str) -> Model | None:
         """The model that the run wants this agent to use, None for the agent's own."""
         return self._surroundings.models.get(agent)
+
+    async def blocking(self, function: Callable[[], object]) -> object:
+        """Call a function that blocks in a thread of the runner's pool."""
+        return await in_thread(self._surroundings.threads(), function)
 
     def paid(self, response: Response) -> None:
         """Count what a model's answer cost."""

@@ -7,10 +7,12 @@ an outcome means is `decide`'s, and nothing goes on before the step that causes 
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from graphengine.core.decide import StaleEvent, decide
+from graphengine.core.decide import StaleEvent, decide, error_of
 from graphengine.core.events import StopAsked
 from graphengine.core.evolve import evolve
 from graphengine.core.ready import limit_reached, ready
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Snapshot, Task
     from graphengine.core.steps import Step
+    from graphengine.errors import NodeError
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
     from graphengine.runner.clock import Clock
@@ -36,7 +39,8 @@ Landing: TypeAlias = "tuple[str, asyncio.Task[Any] | None, Event | BaseException
 """What has ended: its frame, the asyncio task that did it, and the event or error it came to, None for neither."""
 
 _TURN_SECONDS: Final = 0.005
-"""Runs whose nodes never wait give way to everything else on the event loop after so long."""
+"""Runs whose nodes never wait give way to everything else on the event loop after so long, or so many steps."""
+_TURN_STEPS: Final = 1024
 
 
 @dataclass(slots=True)
@@ -58,21 +62,24 @@ class Driver:
         self.holds = True  # the run: until a step that ends it is durable
         self._store = store
         self._clock = clock
-        self._run = run
-        self._stop = asyncio.Event()
+        self.run = run
         self._stop_reason = ""
+        self._stopped: asyncio.Event | None = None  # made where somebody waits for it
         self._consume: Sequence[int] = ()
         self._turns = turns
         self._flights: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[asyncio.Task[None]] = set()
         self._asleep: set[str] = set()
         self._landings: asyncio.Queue[Landing] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
 
     def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
         """Ask for a stop at the next safe point: when what is in flight is recorded."""
-        self._stop_reason = explanation
+        self._stop_reason = explanation or "asked"
         self._consume = consume
-        self._stop.set()
+        if self._stopped is not None:
+            self._stopped.set()
 
     def decide(self, event: Event) -> Step:
         """The step of an event, folded into the snapshot but not recorded yet."""
@@ -88,7 +95,7 @@ class Driver:
         """
         try:
             while True:
-                wanted = [] if self._stop.is_set() else ready(self.snapshot)
+                wanted = [] if self._stop_reason else ready(self.snapshot)
                 self._wake(wanted)
                 if len(wanted) == 1 and not self._flights:
                     event = await self._alone(tasks, wanted[0])
@@ -109,7 +116,7 @@ class Driver:
         """Do the only thing that is to be done, without an asyncio task of its own; None if a stop came first."""
         if task.due and not await self._due(task):
             return None
-        if self._run.watchers and task.mode in ("run", "fallback"):
+        if self.run.watchers and task.mode in ("run", "fallback"):
             began = self._clock.now()
             path = path_of(task.frame, task.node)
             self.show(NodeBegan(path, task.node, task.visit, task.attempt, began, self.snapshot.seq))
@@ -164,11 +171,11 @@ class Driver:
         pending = self._store.append(Append(snapshot.run_id, self.fence, steps, status, (), self._snapshot_record))
         if pending is not None:
             await pending
-        elif steps[-1].at - self._turns.last > _TURN_SECONDS:
+        elif steps[-1].at - self._turns.last > _TURN_SECONDS or snapshot.seq % _TURN_STEPS == 0:
             self._turns.last = steps[-1].at
             await asyncio.sleep(0)
         self.holds = status == "running"
-        if self._run.watchers:
+        if self.run.watchers:
             self.show_steps(steps)
 
     def _wake(self, wanted: Sequence[Task]) -> None:
@@ -199,9 +206,17 @@ class Driver:
         step = self.decide(StopAsked(self._clock.now(), reason, told))
         await self.append([step], consume=self._consume)
 
+    async def fail(self, error: NodeError) -> None:
+        """Record that the run cannot be driven here."""
+        await self.append([self.decide(StopAsked(self._clock.now(), "failed", error.message, error_of(error)))])
+
     def emitted(self, path: str, data: object) -> None:
-        """Show what a node emits."""
-        self.show(Emitted(path, data))
+        """Show what a node emits, from the event loop or from a thread of a node's."""
+        if threading.get_ident() == self._thread:
+            self.show(Emitted(path, data))
+        else:
+            with suppress(RuntimeError):  # the event loop is closed, and nobody watches any more
+                self._loop.call_soon_threadsafe(self.show, Emitted(path, data))
 
     async def append(self, steps: Sequence[Step], *, consume: Sequence[int] = (), changed: bool = False) -> None:
         """Record steps that were decided, and show them; `changed` says that the graph is another than before."""
@@ -221,7 +236,7 @@ class Driver:
 
     def show(self, event: Any) -> None:  # noqa: ANN401 - any of run.Event
         """Give an event to everyone who watches."""
-        for queue in self._run.watchers:
+        for queue in self.run.watchers:
             queue.put_nowait(event)
 
     def _snapshot_record(self) -> dict[str, JsonValue]:
@@ -232,12 +247,16 @@ class Driver:
         if task.due <= self._clock.now():
             return True
         self._asleep.add(task.frame)
+        self._stopped = self._stopped or asyncio.Event()
         sleeper = asyncio.ensure_future(self._clock.sleep_until(task.due))
-        stopper = asyncio.ensure_future(self._stop.wait())
+        stopper = asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait((sleeper, stopper), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._asleep.discard(task.frame)
             sleeper.cancel()
             stopper.cancel()
-        return not self._stop.is_set()
+            await asyncio.gather(sleeper, stopper, return_exceptions=True)
+        if not sleeper.cancelled():
+            sleeper.result()  # a clock that fails is no reason to start early
+        return not self._stop_reason

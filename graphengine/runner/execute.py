@@ -8,20 +8,20 @@ so that it is built again from the record.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import inspect
 import random
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from graphengine.agents.scope import CURRENT
 from graphengine.conditions import digest_of
 from graphengine.core.decide import error_of
 from graphengine.core.events import ArmsArrived, NodeFailed, NodeFinished, NodeLeft
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.failure import Failure
 from graphengine.runner.context import Context, Surroundings
+from graphengine.runner.threads import in_thread
+from graphengine.scope import CURRENT
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class TaskRunner:
         self._resources = resources
         self._threads = threads
         self._now = now
-        self._surroundings = Surroundings(snapshot.run_id, models, now, emit)
+        self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads)
         self._check = check
 
     async def run(self, task: Task) -> Event:
@@ -89,8 +89,10 @@ class TaskRunner:
             return self._failed(task, began, error, context, choice)
         except Exception as error:  # noqa: BLE001 - a node may raise anything
             return self._failed(task, began, error, context, choice)
+        chance = random.random()  # noqa: S311 - jitter, should the update not fit
+        ended = self._now()
         return NodeFinished(
-            task.frame, task.node, task.visit, task.attempt, began, self._now(), result, context.usage, choice, 0.5
+            task.frame, task.node, task.visit, task.attempt, began, ended, result, context.usage, choice, chance
         )
 
     def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
@@ -159,16 +161,12 @@ class TaskRunner:
         return found
 
     async def _bounded(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
-        """Call under a timeout, and in a thread if the body blocks. A thread is waited for: it cannot be ended."""
-        loop = asyncio.get_running_loop()
+        """Call under a timeout, and in a thread if the body blocks."""
         limit = asyncio.timeout(timeout_seconds)
-        thread: asyncio.Future[object] | None = None
-        if call.thread:
-            bound = functools.partial(contextvars.copy_context().run, functools.partial(call.function, **values))
-            thread = loop.run_in_executor(self._threads(), bound)
+        function = functools.partial(call.function, **values)
         try:
             async with limit:
-                result = await asyncio.shield(thread) if thread is not None else call.function(**values)
+                result = await in_thread(self._threads(), function) if call.thread else function()
                 if inspect.isawaitable(result):
                     result = await result
                 return result
@@ -180,17 +178,13 @@ class TaskRunner:
                 where=f"node {call.body.name}",
                 repair="raise timeout_seconds, or make it quicker; retry= tries it again",
             ) from error
-        finally:
-            if thread is not None and not thread.done():
-                await asyncio.wait([thread])
 
     def _extra(self, frame: Frame, context: Context, view: View, name: str) -> object:
         if name == "ctx":
             return context
         if name == "error":
             failure = frame.cause or frame.error
-            kept = ("path", "kind", "message", "attempt")
-            return Failure(**{key: failure[key] for key in kept}) if failure else None
+            return Failure.of(failure) if failure else None
         if name == "state":
             return view.instance()
         return self._resources[name]

@@ -15,7 +15,7 @@ from graphengine.view import View
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.snapshot import Snapshot
+    from graphengine.core.snapshot import Frame, Snapshot
     from graphengine.plan import Plan
     from graphengine.records import JsonValue, Op
 
@@ -34,12 +34,7 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
     Raises:
         GraphChanged: A position or the state does not fit any more.
     """
-    if snapshot.graph != plan.graph:
-        raise GraphChanged(
-            f"run {snapshot.run_id} is of graph {snapshot.graph!r}, not {plan.graph!r}",
-            where=f"run {snapshot.run_id}",
-            repair=f"give the graph named {snapshot.graph!r}",
-        )
+    check_name(plan, snapshot.graph, snapshot.run_id)
     if snapshot.fingerprint == plan.fingerprint:
         return Refit()
     problems = [
@@ -47,9 +42,11 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
         for frame in snapshot.frames.values()
         if frame.phase != "ended" and frame.at not in (START, *plan.nodes)
     ]
-    for frame in snapshot.frames.values():
-        if frame.fork is not None and not _forks(plan, frame):
-            problems.append(f"the fork at {frame.at} to the join {frame.fork['join']}, which is under way, is gone")
+    problems += [
+        f"the fork at {frame.at} to the join {frame.fork['join']}, which is under way, is gone"
+        for frame in snapshot.frames.values()
+        if frame.fork is not None and not _forks(plan, frame)
+    ]
     ops, misfits = _state(plan, snapshot)
     problems.extend(misfits)
     changes = differences(outline or {}, plan.outline)
@@ -63,12 +60,27 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
     return Refit(changes, ops)
 
 
-def _forks(plan, frame):
+def _forks(plan: Plan[Any], frame: Frame) -> bool:
+    """Whether the graph still has the fork that a frame is at."""
     ways = plan.start if frame.at == START else plan.nodes[frame.at].ways if frame.at in plan.nodes else ()
     arms = {key.rsplit("~", 1)[-1] for key in frame.fork["arms"]}
     return any(
         isinstance(way, ForkWay) and way.join == frame.fork["join"] and arms <= {t for t, _ in way.arms} for way in ways
     )
+
+
+def check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
+    """See that a run is of this graph, changed or not.
+
+    Raises:
+        GraphChanged: It is of a graph of another name.
+    """
+    if graph != plan.graph:
+        raise GraphChanged(
+            f"run {run_id} is of graph {graph!r}, not {plan.graph!r}",
+            where=f"run {run_id}",
+            repair=f"give the graph named {graph!r}",
+        )
 
 
 def _state(plan: Plan[Any], snapshot: Snapshot) -> tuple[list[Op], list[str]]:
@@ -94,8 +106,11 @@ def _state(plan: Plan[Any], snapshot: Snapshot) -> tuple[list[Op], list[str]]:
 
 def differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> list[str]:
     """What differs between two outlines, a line each."""
+    lines = (
+        [] if not old or old.get("version") == new.get("version") else [f"version {old['version']} → {new['version']}"]
+    )
     before, after = old.get("state", {}), new.get("state", {})
-    lines = [
+    lines += [
         f"field {name}: {before.get(name, 'none')} → {after.get(name, 'none')}"
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
@@ -108,12 +123,7 @@ def differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> l
 
 
 def _line(item: Mapping[str, JsonValue]) -> str:
-    if "name" in item:
-        return f"{item['name']} ({item['kind']})"
-    if "cases" in item:
-        return f"{item['from']} switch on {item['on']}: {item['cases']}"
-    when = f" when {item['when']}" if "when" in item else ""
-    if "arms" in item:
-        targets = ", ".join(arm["to"] for arm in item["arms"])
-        return f"{item['from']} → {targets} → {item['join']}{when}"
-    return f"{item['from']} → {item['to']}{when}"
+    """An entry of an outline with all that is said of it."""
+    rest = dict(item)
+    head = str(rest.pop("name")) if "name" in rest else f"{rest.pop('from')} → {rest.pop('to', '')}".rstrip(" →")
+    return ", ".join([head, *(f"{name} {value}" for name, value in rest.items())])

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.errors import InputError
+from graphengine.errors import InputError, ResourceFailed
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+_LOCKS: Final = (
+    asyncio.Lock,
+    asyncio.Condition,
+    asyncio.Semaphore,
+    threading.Condition,
+    threading.Semaphore,
+    type(threading.Lock()),
+    type(threading.RLock()),
+)
 
 
 class Resources:
@@ -26,12 +38,18 @@ class Resources:
 
     def __init__(self, replaced: Mapping[str, object]) -> None:
         self._replaced = dict(replaced)
-        self._built: dict[tuple[str, int], object] = {}
+        self._built: dict[tuple[str, int], tuple[object, object]] = {}  # the factory too, so that its id stays its own
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
 
     async def of(self, factories: Mapping[str, Callable[[], Any]]) -> dict[str, object]:
-        """The resources that a graph declares, building what was not built yet."""
+        """The resources that a graph declares, building what was not built yet.
+
+        Raises:
+            ResourceFailed: One could not be built.
+        """
+        if not factories:
+            return {}
         async with self._lock:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
 
@@ -51,15 +69,28 @@ class Resources:
             return self._replaced[name]
         key = (name, id(factory))
         if key not in self._built:
-            made = factory()
-            if inspect.isawaitable(made):
-                made = await made
-            if hasattr(made, "__aenter__"):
-                made = await self._stack.enter_async_context(made)
-            elif hasattr(made, "__enter__"):
-                made = self._stack.enter_context(made)
-            self._built[key] = made
-        return self._built[key]
+            try:
+                self._built[key] = (factory, await self._build(factory))
+            except Exception as error:
+                raise ResourceFailed(
+                    f"resource {name!r} could not be built: {type(error).__name__}: {error}",
+                    where=f"resource {name}",
+                    repair="mend what the factory needs, and resume the run",
+                ) from error
+        return self._built[key][1]
+
+    async def _build(self, factory: Callable[[], Any]) -> object:
+        made = factory()
+        if inspect.isawaitable(made):
+            made = await made
+        if isinstance(made, _LOCKS):
+            return made  # a lock is a resource to be taken by nodes, not for as long as the runner lives
+        entered = made
+        if hasattr(made, "__aenter__"):
+            entered = await self._stack.enter_async_context(made)
+        elif hasattr(made, "__enter__"):
+            entered = self._stack.enter_context(made)
+        return made if entered is None else entered
 
     async def close(self) -> None:
         """Leave every context manager, last entered first."""

@@ -65,6 +65,7 @@ class Result(Generic[S]):
         output: What the graph's `result=` names; the state without one.
         stop: Why it ended.
         error: The failure it ended with.
+        repair: What can be done about it, where the engine knows.
         usage: What models did, all together.
         inherited: What of that was spent before the run branched off its parent.
         steps: Completed node visits.
@@ -83,6 +84,7 @@ class Result(Generic[S]):
     steps: int
     seq: int
     elapsed_seconds: float
+    repair: str = ""
 
 
 class RunFailed(GraphEngineError):
@@ -97,7 +99,7 @@ class RunFailed(GraphEngineError):
         super().__init__(
             f"run {result.run_id} failed: {text}",
             where=error.path if error is not None and error.path else f"run {result.run_id}",
-            repair="mend the cause and resume the run: what finished is not run again",
+            repair=result.repair or "mend the cause and resume the run: what finished is not run again",
         )
 
 
@@ -107,17 +109,17 @@ def result_of(plan: Plan[S], snapshot: Snapshot) -> Result[S]:
     view = View(plan.state, Held(snapshot.root.values, dict(vars(state))))
     output = plan.result.read(view) if plan.result is not None else state
     failure = snapshot.failure
-    kept = ("path", "kind", "message", "attempt")
     return Result(
         run_id=snapshot.run_id,
         status=snapshot.status,
         state=state,
         output=output,
         stop=Stop(**snapshot.stop) if snapshot.stop else None,
-        error=Failure(**{name: failure[name] for name in kept}) if failure else None,
+        error=Failure.of(failure) if failure else None,
         usage=Usage(**snapshot.usage),  # type: ignore[arg-type]
         inherited=Usage(**snapshot.inherited),  # type: ignore[arg-type]
         steps=snapshot.steps,
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,
+        repair=failure.get("repair", "") if failure else "",
     )

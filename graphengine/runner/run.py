@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
+from graphengine.errors import RunnerClosed
 from graphengine.runner.result import RunFailed
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ class StepRecorded:
     seq: int
     step: Step
 
+    def __str__(self) -> str:
+        step = self.step
+        to = f" → {', '.join(step.data['to'])}" if "to" in step.data else ""
+        visit = f" {step.path} (visit {step.visit}, attempt {step.attempt})" if step.node else ""
+        return f"{self.seq} {step.kind}{visit}{to}"
+
 
 Event: TypeAlias = "NodeBegan | Emitted | StepRecorded"
 
@@ -62,28 +69,33 @@ class Run(Generic[S]):
         self.watchers: list[asyncio.Queue[Event | None]] = []
         self._steps = steps
         self._task: asyncio.Task[Result[S]] | None = None
-        self._known = asyncio.Event()
         self._recorded = False
+        self._known: asyncio.Event | None = None  # made where somebody waits for it
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
 
-    def start(self, work: Coroutine[Any, Any, Result[S]]) -> None:
-        """Drive it with this work in the background; called by the runner, once."""
+    def start(self, work: Coroutine[Any, Any, Result[S]], over: Callable[[Run[S]], object]) -> None:
+        """Drive it with this work in the background, and tell when it is over; called by the runner, once."""
         self._task = asyncio.create_task(work, name=f"graphengine run {self.id}")
         self._task.add_done_callback(self._over)
+        self._task.add_done_callback(lambda _: over(self))
 
     def _over(self, task: asyncio.Task[Result[S]]) -> None:
         if not task.cancelled():
             task.exception()  # read it, so that asyncio does not complain where nobody asks for the result
-        self._known.set()
+        self._tell()
         for queue in self.watchers:
             queue.put_nowait(None)
 
     def recorded(self) -> None:
         """Its first step is durable; called by the runner."""
         self._recorded = True
-        self._known.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._known is not None:
+            self._known.set()
 
     async def cancel(self) -> None:
         """End its work now; called by the runner when it closes."""
@@ -101,15 +113,29 @@ class Run(Generic[S]):
 
         Raises:
             RunFailed: It failed; the error has the result.
+            RunnerClosed: The runner was closed before the run was recorded.
             GraphEngineError: It could not be started, recorded or claimed.
         """
         if self._task is None:
             message = "the run was never started"
             raise RuntimeError(message)
-        result = await asyncio.shield(self._task)
+        await asyncio.wait((self._task,))
+        if self._task.cancelled():
+            raise RunnerClosed(
+                f"the runner was closed before run {self.id} was recorded",
+                where=f"run {self.id}",
+                repair="keep the Runner open until the result is there",
+            )
+        result = self._task.result()
         if result.status == "failed":
             raise RunFailed(result)
         return result
+
+    async def begun(self) -> None:
+        """Return when its first step is durable, or it is over without one."""
+        if not self._recorded and not (self._task is not None and self._task.done()):
+            self._known = self._known or asyncio.Event()
+            await self._known.wait()
 
     async def events(self, after: int = 0) -> AsyncIterator[Event]:
         """What happens, until it ends: recorded steps behind seq `after`, the past ones first, and live events.
@@ -120,7 +146,7 @@ class Run(Generic[S]):
         self.watchers.append(queue)
         last = after
         try:
-            await self._known.wait()
+            await self.begun()
             if not self._recorded:
                 return
             for step in await self._steps(after):

@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
@@ -14,9 +15,11 @@ from pydantic import BaseModel
 from graphengine.core.events import Begun, BranchedOff, Resumed
 from graphengine.core.snapshot import Frame, Snapshot
 from graphengine.errors import (
+    DefinitionError,
     InputError,
     InvalidUpdate,
     NotRecordable,
+    ResourceFailed,
     RunIsDriven,
     RunnerClosed,
     RunNotResumable,
@@ -28,7 +31,7 @@ from graphengine.paths import did_you_mean
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.drive import Driver, Turns
 from graphengine.runner.execute import TaskRunner
-from graphengine.runner.fit import Refit, refit
+from graphengine.runner.fit import Refit, check_name, refit
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.run import Run
@@ -36,7 +39,7 @@ from graphengine.stores.base import RunInfo
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
     from typing import Self
@@ -80,12 +83,14 @@ class Runner:
         self._resources = Resources(resources or {})
         self._models = dict(models or {})
         self._check = check
+        if threads < 1:
+            raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
         self._thread_count = threads
         self._threads: ThreadPoolExecutor | None = None
         self._clock = clock or SystemClock()
         self._drivers: dict[str, Driver] = {}
         self._turns = Turns()
-        self._runs: dict[str, Run[Any]] = {}
+        self._runs: set[Run[Any]] = set()
         self._inbox: asyncio.Task[None] | None = None
         self._pid = os.getpid()
         self._closed = False
@@ -104,16 +109,16 @@ class Runner:
         if self._closed:
             return
         self._closed = True
-        for run in list(self._runs.values()):
-            await run.cancel()
-        if self._inbox is not None:
-            self._inbox.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._inbox
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
-        await self._resources.close()
-        await self.store.close()
+        async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
+            stack.push_async_callback(self.store.close)
+            stack.push_async_callback(self._resources.close)
+            if self._threads is not None:
+                stack.callback(self._threads.shutdown, wait=False)
+            for run in list(self._runs):
+                await run.cancel()
+            if self._inbox is not None:
+                self._inbox.cancel()
+                await asyncio.wait((self._inbox,))
 
     def start(
         self,
@@ -141,9 +146,8 @@ class Runner:
         self._check_names(plan)
         given: S | Mapping[str, object] = {} if state is None else state
         initial = None if after else plan.state.initial(given, f"graph {graph.name}")
-        run = self._new_run(run_id or new_id(self._clock.now()), graph)
-        run.start(self._begin(run, plan, initial, given, limits or graph.limits, after))
-        return run
+        run = self._run(run_id or new_id(self._clock.now()), graph)
+        return self._begin_driving(run, self._begin(run, plan, initial, given, limits or graph.limits, after))
 
     def resume(self, graph: Graph[S], run_id: str, *, limits: Limits | None = None) -> Run[S]:
         """Go on with a run after a crash, a stop, a failure or a reached limit; a finished one gives its result.
@@ -159,9 +163,8 @@ class Runner:
         self._usable()
         plan = graph.compile()
         self._check_names(plan)
-        run = self._new_run(run_id, graph)
-        run.start(self._go_on(run, plan, limits))
-        return run
+        run = self._run(run_id, graph)
+        return self._begin_driving(run, self._go_on(run, plan, limits))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
@@ -181,7 +184,7 @@ class Runner:
             at: The seq of the last step that the child shares with it.
             update: Fields to write first, through their reducers.
             branch_id: The child's id; one is made if none is given.
-            limits: In place of those the parent had.
+            limits: In place of those last in force in the parent.
 
         Raises:
             CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable`, `InputError` by `result()`.
@@ -189,34 +192,43 @@ class Runner:
         self._usable()
         plan = graph.compile()
         self._check_names(plan)
-        run = self._new_run(branch_id or new_id(self._clock.now()), graph)
-        run.start(self._branch_off(run, plan, run_id, at, update or {}, limits))
-        return run
+        run = self._run(branch_id or new_id(self._clock.now()), graph)
+        return self._begin_driving(run, self._branch_off(run, plan, run_id, at, update or {}, limits))
 
-    async def stop(self, run_id: str) -> None:
+    async def stop(self, run_id: str, why: str = "asked") -> None:
         """Stop a run cleanly at its next safe point, whichever process drives it; returns at once for another's.
+
+        Args:
+            run_id: The run.
+            why: What is recorded as the reason, for people.
 
         Raises:
             UnknownRun.
         """
+        self._usable()
+        for run in [run for run in self._runs if run.id == run_id]:
+            await run.begun()
         driver = self._drivers.get(run_id)
         if driver is None:
             await self.store.open()
             if (await self.store.info(run_id)).status == "running":
-                await self.store.post(run_id, "stop", "asked by another process", key=f"stop {secrets.token_hex(8)}")
+                told = f"{why} by another process" if why == "asked" else why
+                await self.store.post(run_id, "stop", told, key=f"stop {secrets.token_hex(8)}")
             return
-        driver.stop("asked")
-        await self._runs[run_id].ended()
+        driver.stop(why)
+        await driver.run.ended()
 
     async def history(self, run_id: str) -> Sequence[Step]:
         """Every step of a run, those it shares with its parents included. Raises: UnknownRun."""
+        self._usable()
         await self.store.open()
         return await self.store.steps(run_id)
 
     async def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, JsonValue]:
         """The state, as recorded, after a step (the last one if none is given). Raises: UnknownRun, UnknownStep."""
+        self._usable()
         await self.store.open()
-        return (await load_snapshot(self.store, run_id, seq)).root.values
+        return deepcopy((await load_snapshot(self.store, run_id, seq)).root.values)
 
     async def diff(
         self, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
@@ -224,11 +236,14 @@ class Runner:
         """What differs between the states of two runs, or of one run at two steps. Raises: UnknownRun, UnknownStep."""
         return differences(await self.state_at(first, first_seq), await self.state_at(second, second_seq))
 
-    def _new_run(self, run_id: str, graph: Graph[S]) -> Run[S]:
+    def _run(self, run_id: str, graph: Graph[S]) -> Run[S]:  # noqa: ARG002 - it says what the run is a run of
         if not run_id or any(c.isspace() or ord(c) < ord(" ") for c in run_id) or len(run_id) > 200:  # noqa: PLR2004
             raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
-        del graph  # only for its type
-        run: Run[S] = Run(run_id, lambda after: self.store.steps(run_id, after))
+        return Run(run_id, lambda after: self.store.steps(run_id, after))
+
+    def _begin_driving(self, run: Run[S], work: Coroutine[Any, Any, Result[S]]) -> Run[S]:
+        self._runs.add(run)
+        run.start(work, self._runs.discard)
         return run
 
     async def _begin(  # noqa: PLR0913 - what a run begins with
@@ -255,8 +270,14 @@ class Runner:
     async def _continued(self, plan: Plan[S], after: str, given: object) -> Initial:
         """The state of a run that begins where another one ended."""
         where = f"after run {after}"
-        earlier = plan.state.rebuild((await load_snapshot(self.store, after, None)).root.values)
+        left = await load_snapshot(self.store, after, None)
+        if left.status == "running":
+            raise InputError(
+                f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
+            )
+        earlier = plan.state.rebuild(left.root.values)
         update = _as_mapping(given)
+        written = sorted(update)
         kept = plan.keep if plan.keep is not None else tuple(plan.state.fields)
         base: dict[str, Any] = {name: getattr(earlier, name) for name in kept if hasattr(earlier, name)}
         for name, field in plan.state.fields.items():
@@ -265,11 +286,13 @@ class Runner:
         values, typed, _ = plan.state.initial(base, where)
         view = View(plan.state, Frame(values=values, typed=typed))
         self._apply_update(plan, view, update, where)
-        return plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
+        whole = plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
+        return whole._replace(given=written)
 
     async def _go_on(self, run: Run[S], plan: Plan[S], limits: Limits | None) -> Result[S]:
         await self.store.open()
         info = await self.store.info(run.id)
+        check_name(plan, info.graph, run.id)
         if info.status == "finished":
             run.recorded()
             return result_of(plan, await load_snapshot(self.store, run.id, None))
@@ -277,23 +300,27 @@ class Runner:
             raise RunIsDriven(run.id, "this runner", self._clock.now())
         fence = await self.store.claim(run.id)
         try:
-            driver = await self._resumed(run, plan, fence, limits)
+            driver = await self._resumed(run, plan, fence, limits, held=info.held)
         except BaseException:
             await self._release(run.id, fence)
             raise
         return await self._drive(run, driver)
 
-    async def _resumed(self, run: Run[S], plan: Plan[S], fence: int, limits: Limits | None) -> Driver:
-        """A driver for a claimed run, its resume recorded. Stops that were asked for before are over with it."""
+    async def _resumed(self, run: Run[S], plan: Plan[S], fence: int, limits: Limits | None, *, held: bool) -> Driver:
+        """A driver for a claimed run, its resume recorded. Stops that were asked for before are over with it.
+
+        A run that is `held` though nobody drives it was left by a process that died.
+        """
         snapshot = await load_snapshot(self.store, run.id, None)
+        changed = snapshot.fingerprint != plan.fingerprint
         fitted = await self._refit(plan, snapshot)
         driver = self._driver(run, plan, snapshot)
         driver.fence = fence
         wanted = as_limits(limits) if limits is not None else snapshot.limits
-        crashed = snapshot.status == "running"
+        crashed = snapshot.status == "running" and held
         step = driver.decide(Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops))
         stale = [message.id for message in await self.store.inbox([run.id]) if message.kind == "stop"]
-        await driver.append([step], consume=stale, changed=bool(fitted.changes))
+        await driver.append([step], consume=stale, changed=changed)
         return driver
 
     async def _release(self, run_id: str, fence: int) -> None:
@@ -327,8 +354,11 @@ class Runner:
         where = f"branch of {parent} at step {at}"
         self._check_fields(plan, update, where)
         if update and len(snapshot.frames) > 1:
-            raise InputError("an update amid a fork has no path", where=where, repair="branch before the fork or behind the join")
-        wanted = as_limits(limits) if limits is not None else snapshot.limits
+            raise InputError(
+                "an update amid a fork has no path", where=where, repair="branch before the fork or behind the join"
+            )
+        in_force = (await load_snapshot(self.store, parent, None)).limits  # the parent's may have been raised since
+        wanted = as_limits(limits) if limits is not None else in_force
         now = self._clock.now()
         event = BranchedOff(
             now, run.id, parent, at, list(update.items()), plan.fingerprint, wanted, fitted.changes, fitted.ops
@@ -345,31 +375,37 @@ class Runner:
     async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
         """Drive a run whose first step of this session is durable."""
         self._drivers[run.id] = driver
-        self._runs[run.id] = run
         run.recorded()
         try:
             self._watch_inbox()
-            tasks = TaskRunner(
-                driver.plan,
-                driver.snapshot,
-                resources=await self._resources.of(driver.plan.resources),
-                models=self._models,
-                threads=self._pool,
-                now=self._clock.now,
-                emit=driver.emitted,
-                check=self._check,
-            )
-            await driver.drive(tasks)
+            try:
+                tasks = await self._tasks(driver)
+            except ResourceFailed as error:
+                await driver.fail(error)
+            else:
+                await driver.drive(tasks)
         except asyncio.CancelledError:
-            if self._closed and driver.snapshot.status == "running":
+            if not self._closed:
+                raise
+            if driver.snapshot.status == "running":
                 await driver.end("the runner was closed")
-            raise
         finally:
             self._drivers.pop(run.id, None)
-            self._runs.pop(run.id, None)
             if driver.holds:
                 await self._release(run.id, driver.fence)
         return result_of(driver.plan, driver.snapshot)
+
+    async def _tasks(self, driver: Driver) -> TaskRunner:
+        return TaskRunner(
+            driver.plan,
+            driver.snapshot,
+            resources=await self._resources.of(driver.plan.resources),
+            models=self._models,
+            threads=self._pool,
+            now=self._clock.now,
+            emit=driver.emitted,
+            check=self._check,
+        )
 
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
         return Driver(plan, snapshot, self.store, self._clock, run, self._turns)
@@ -386,6 +422,8 @@ class Runner:
 
     def _check_names(self, plan: Plan[Any]) -> None:
         self._resources.check(plan.resources)
+        if not self._models:
+            return
         calls = [c for n in plan.nodes.values() for c in (n.call, *n.choices.values()) if c is not None]
         agents = {call.body.name for call in calls if call.body.kind == "agent"}
         for name in self._models:
@@ -412,6 +450,12 @@ class Runner:
 
     async def _read_inbox(self) -> None:
         """Look for messages to driven runs, as long as there are any."""
+        try:
+            await self._deliver()
+        finally:
+            self._inbox = None
+
+    async def _deliver(self) -> None:
         while self._drivers:
             with contextlib.suppress(StoreError):  # the next look may succeed; the runs themselves meet lasting trouble
                 for message in await self.store.inbox(list(self._drivers)):
@@ -419,7 +463,6 @@ class Runner:
                     if driver is not None and message.kind == "stop":
                         driver.stop(str(message.payload), (message.id,))
             await asyncio.sleep(_INBOX_SECONDS)
-        self._inbox = None
 
 
 def _store(given: str | PathLike[str] | Store | None) -> Store:

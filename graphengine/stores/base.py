@@ -33,6 +33,7 @@ class RunInfo:
         parent: The run it was branched from, or None.
         parent_seq: The last step it shares with the parent; its own steps begin at `parent_seq + 1`. 0 if none.
         driver: Who drives it right now as far as the store knows (owner id), or None.
+        held: Whether somebody took the run and has not let it go: its driver is at work, or died.
     """
 
     id: str
@@ -45,6 +46,7 @@ class RunInfo:
     parent: str | None = None
     parent_seq: int = 0
     driver: str | None = None
+    held: bool = False
 
 
 @dataclass(slots=True)

@@ -227,13 +227,15 @@ class MemoryStore:
 
     def _info(self, log: _Log) -> RunInfo:
         info = log.info
+        held = log.driver_fence is not None
         return replace(
             info,
             status=log.status,
             fingerprint=log.fingerprint,
             seq=log.next_seq - 1,
             updated_at=log.steps[-1].at if log.steps else info.created_at,
-            driver=self._owner if log.driver_fence is not None else None,
+            driver=self._owner if held else None,
+            held=held,
         )
 
 

@@ -101,7 +101,7 @@ class StoreConformance:
         await new_run(store, count=3, created_at=50.5)
         info = await store.info("r")
         assert info.driver is not None
-        expected = RunInfo("r", "g", "f1", "running", 3, 50.5, 103.0, driver=info.driver)
+        expected = RunInfo("r", "g", "f1", "running", 3, 50.5, 103.0, driver=info.driver, held=True)
         assert info == expected
 
     @scenario
@@ -312,6 +312,26 @@ class StoreConformance:
             assert (await store.info(status)).status == status
             await append(store, batch(status, fence, [step(2)]))
             assert (await store.info(status)).status == "running"
+
+    @scenario
+    async def test_a_run_is_held_until_it_is_let_go(self, store: Store) -> None:
+        """Who creates or claims a run holds it until it is released, gets another status, or the store is closed."""
+        fence = await new_run(store)
+        await new_run(store, "other")
+        held = [(await store.info("r")).held]
+        await store.release("r", fence)
+        held.append((await store.info("r")).held)
+        fence = await store.claim("r")
+        held.append((await store.info("r")).held)
+        await append(store, batch("r", fence, [step(1)]))
+        held.append((await store.load("r")).info.held)
+        await append(store, batch("r", fence, [step(2)], "waiting"))
+        held.append((await store.load("r")).info.held)
+        assert held == [True, False, True, True, False]
+        assert {info.id: info.held for info in await store.runs()} == {"r": False, "other": True}
+        await store.close()
+        await store.open()
+        assert not (await store.info("other")).held
 
     @scenario
     async def test_a_stale_release_is_ignored(self, store: Store) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from graphengine import Graph
+from graphengine.document import told_by
 from tests.cli.programs import COUNTER, Invoke, call, document
 
 KEYS = ["schema", "run_id", "graph", "status", "parent", "stop", "error", "waits", "state", "usage", "steps"]
+ERROR_KEYS = {"code", "message", "where", "repair"}
 STEP_KEYS = ["seq", "path", "kind", "node", "visit", "attempt", "update", "edge", "targets"]
 STEP_KEYS += ["explanation", "error", "started_at", "finished_at"]
 
@@ -40,7 +42,8 @@ def test_run_writes_the_result_to_stdout_and_the_rest_to_stderr(project: Path, i
 def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None:
     """--json of run, resume, branch and show is one document with exactly these keys."""
     made = document(invoke("run", "counter", "--run-id", "r", "--json").stdout)
-    assert list(made) == KEYS
+    output = made.pop("output")  # only who drives a run knows what its graph calls the result
+    assert (list(made), output) == (KEYS, "")
     assert all(list(step) == STEP_KEYS for step in made["steps"])
     assert (made["schema"], made["status"], made["state"]["n"], made["error"]) == (1, "finished", 3, None)
     assert made["stop"] == {"reason": "end", "label": "enough", "condition": "n >= 3", "explanation": "n 3 >= 3: yes"}
@@ -61,9 +64,9 @@ def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
         "finished_at": 0,
     }
     assert document(invoke("show", "r", "--json").stdout) == made
-    assert document(invoke("resume", "r", "--json").stdout) == made
+    assert document(invoke("resume", "r", "--json").stdout) == made | {"output": output}
     child = document(invoke("branch", "r", "--at", "2", "--json").stdout)
-    assert list(child) == KEYS
+    assert [key for key in child if key != "output"] == KEYS
     assert child["parent"] == {"run_id": "r", "seq": 2}
 
 
@@ -96,9 +99,11 @@ def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
         (["runs", "--db", "nowhere.db"], "store_missing", 5),
         (["runs", "--db", "pyproject.toml"], "store_not_a_database", 5),
         (["run", "counter", "--db", "pyproject.toml"], "store_not_a_database", 5),
+        (["runs", "--db", "/dev/null"], "store_not_a_database", 5),
+        (["run", "counter", "--db", "/dev/null"], "store_not_a_database", 5),
         (["runs", "--db", "newer.db"], "store_too_new", 5),
         (["run", "counter", "--db", "newer.db"], "store_too_new", 5),
-        (["run", "counter", "--db", "flows"], "store_error", 5),
+        (["run", "counter", "--db", "flows"], "store_not_a_database", 5),
     ],
 )
 def test_bad_input_is_one_error_with_its_exit_code(
@@ -116,7 +121,8 @@ def test_bad_input_is_one_error_with_its_exit_code(
     told = invoke(*words, "--json")
     error = document(told.stdout)["error"]
     assert (error["code"], told.exit_code) == (code, exit_code)
-    assert set(error) == {"code", "message", "where", "repair"}
+    assert set(error) - {"problems"} == ERROR_KEYS
+    assert ("problems" in error) is (code == "compile_error" and words[0] == "run")  # check has them beside the error
     shown = invoke(*words)
     assert shown.exit_code == exit_code
     assert "Traceback" not in shown.output
@@ -129,6 +135,32 @@ def test_a_run_that_exists_is_not_shown_as_if_it_were_run(invoke: Invoke) -> Non
     found = invoke("run", "counter", "--run-id", "r")
     assert "error run_exists" in found.stderr
     assert "done" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["run", "counter", "--run-id", "r"], "run_exists"),
+        (["run", "counter", "--after", "nope"], "unknown_run"),
+        (["branch", "r", "--at", "2", "--set", "n=x"], "invalid_input"),
+        (["branch", "r", "--at", "2", "--set", "n:=null"], "invalid_input"),
+        (["branch", "r", "--at", "4"], "nothing_ready"),
+        (["resume", "stopped"], "graph_changed"),
+    ],
+)
+def test_a_run_is_announced_once_it_is_recorded(project: Path, invoke: Invoke, words: list[str], code: str) -> None:
+    """What cannot be begun is an error alone; what is begun, or had finished, is announced once."""
+    invoke("run", "counter", "--run-id", "r")
+    announced = "run stopped of counter, kept in checkpoints/runs.db"
+    found = [invoke("run", "counter", "--run-id", "stopped", "--limit", "steps=1")]
+    found.append(invoke("resume", "stopped"))
+    assert [each.stderr.count(announced) for each in found] == [1, 1]
+    assert invoke("resume", "r").stderr.count("kept in") == 1
+    if code == "graph_changed":
+        (project / "flows" / "counter.py").write_text(COUNTER.replace('"more"', '"another"'))
+    refused = invoke(*words)
+    assert f"error {code}" in refused.stderr
+    assert "kept in" not in refused.stderr
 
 
 def test_a_failed_run_shows_the_last_lines_and_the_users_line(project: Path, invoke: Invoke) -> None:
@@ -150,7 +182,74 @@ def test_a_failed_runs_document_has_its_error(project: Path, invoke: Invoke) -> 
     (project / "bad.py").write_text(FAILING)
     found = invoke("run", "bad.py", "--json")
     made = document(found.stdout)
-    assert (found.exit_code, made["status"], made["error"]["kind"]) == (1, "failed", "ValueError")
+    assert (found.exit_code, made["status"]) == (1, "failed")
+    assert set(made["error"]) > ERROR_KEYS
+    assert (made["error"]["code"], made["error"]["path"]) == ("ValueError", "more")
+    assert (made["output"], made["steps"][-1]["error"]) == (None, made["error"])
+
+
+def test_a_failure_is_told_once(project: Path, invoke: Invoke) -> None:
+    """The engine's own errors have their place and repair on lines of their own, at the end, and in the document."""
+    bad = COUNTER.replace("n: int = 0", "n: int = Field(default=0, le=3)").replace("n + 1", "9")
+    (project / "bad.py").write_text(bad.replace("import BaseModel", "import BaseModel, Field"))
+    found = invoke("run", "bad.py", "--run-id", "r")
+    message = "invalid_update: n: Input should be less than or equal to 3 (got 9)"
+    assert [line for line in found.stderr.splitlines() if "less than" in line] == [f"  {message}"]
+    assert "  at: field n\n  repair: " in found.stderr
+    shown = invoke("show", "r").stdout
+    assert shown.count(message) == 1
+    error = document(invoke("show", "r", "--json").stdout)["error"]
+    assert error["message"] == message.removeprefix("invalid_update: ")
+    assert error["where"] == "field n"
+    assert error["repair"]
+
+
+def test_a_failure_of_an_older_version_is_told_in_parts() -> None:
+    """A row whose message holds its place and repair gives the same as one that has them beside it."""
+    parts = {"message": "it broke\nbadly", "where": "node f", "repair": "mend it"}
+    old = {"message": "it broke\nbadly\n  at: node f\n  repair: mend it"}
+    assert told_by(old) == told_by(parts) == ("it broke\nbadly", "node f", "mend it")
+    users_own = {**old, "traceback": "Traceback …"}
+    assert told_by(users_own) == (old["message"], "", "")
+
+
+def test_a_way_to_fail_is_told_by_its_label(project: Path, invoke: Invoke) -> None:
+    """Its label and reason are shown, and no error that repeats them."""
+    (project / "bad.py").write_text(
+        COUNTER.replace("END, START", "END, FAIL, START").replace('"more", END', '"more", FAIL')
+    )
+    found = invoke("run", "bad.py", "--run-id", "r")
+    assert found.exit_code == 1
+    assert "failed [enough]: n 3 >= 3: yes" in found.stderr
+    invoke("resume", "r", "--graph", "bad.py")
+    assert "fail: enough" not in found.stderr + invoke("show", "r").stdout
+
+
+def test_a_fallback_that_is_run_is_called_so(project: Path, invoke: Invoke) -> None:
+    """It is no further attempt."""
+    text = FAILING.replace("thread=False", "thread=False, fallback=lambda n: 3")
+    (project / "bad.py").write_text(text)
+    found = invoke("run", "bad.py", "--run-id", "r")
+    assert found.exit_code == 0
+    lines = [line for line in found.stderr.splitlines() if " more (" in line]
+    assert [line.split(" in ")[0] for line in lines] == [
+        "started  more (visit 1)",
+        "failed   more (visit 1, attempt 1)",
+        "started  more (visit 1): its fallback",
+        "fallback more (visit 1)",
+    ]
+    assert lines[1].endswith("; its fallback is run")
+    assert "more (fallback)" in invoke("show", "r").stdout
+
+
+def test_a_database_that_cannot_be_read_is_no_wrong_usage(
+    project: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store says what is wrong with the file, not the parser of options."""
+    invoke("run", "counter", "--db", "own.db")
+    (project / "own.db").chmod(0)
+    monkeypatch.setattr("os.access", lambda *given, **options: False)
+    assert invoke("runs", "--db", "own.db").exit_code in {0, 5}  # root reads it all the same
 
 
 def test_an_unexpected_exception_is_one_line_without_debug(project: Path, invoke: Invoke) -> None:
@@ -214,6 +313,14 @@ def test_branch_writes_fields_through_their_reducers(invoke: Invoke) -> None:
     assert document(invoke("show", "r", "--json").stdout)["state"]["notes"] == ["a"]
 
 
+def test_a_branch_has_the_limits_last_in_force(invoke: Invoke) -> None:
+    """One limit given anew leaves the others as the parent had them in the end, not at the step."""
+    invoke("run", "counter", "--limit", "steps=2", "--run-id", "r")
+    assert invoke("branch", "r", "--at", "2", "--limit", "seconds=100").exit_code == 4
+    invoke("resume", "r", "--limit", "steps=50")
+    assert invoke("branch", "r", "--at", "2", "--limit", "seconds=100").exit_code == 0
+
+
 def test_runs_lists_what_is_recorded(invoke: Invoke) -> None:
     """The newest first, by status if asked, as text and as JSON."""
     invoke("run", "counter", "--run-id", "first")
@@ -239,6 +346,16 @@ def test_show_tells_steps_state_and_parent(invoke: Invoke) -> None:
     assert document(invoke("show", "r", "--at", "2", "--json").stdout)["state"]["n"] == 1
 
 
+def test_show_at_a_step_speaks_of_then(invoke: Invoke) -> None:
+    """A past step is no running run; the last step is the run as it is."""
+    invoke("run", "counter", "--run-id", "r")
+    then = invoke("show", "r", "--at", "3").stdout
+    assert "as it was after step 3 of 4; the run is finished now" in then
+    assert "running" not in then
+    assert "resume" not in then
+    assert invoke("show", "r", "--at", "4").stdout == invoke("show", "r").stdout
+
+
 def test_check_lists_problems_and_shouts_warnings(project: Path, invoke: Invoke) -> None:
     """Errors give exit code 2, warnings alone 0; --json lists both."""
     found = invoke("check", "counter")
@@ -251,6 +368,15 @@ def test_check_lists_problems_and_shouts_warnings(project: Path, invoke: Invoke)
     made = document(invoke("check", "counter", "--json").stdout)
     assert (made["graph"], made["error"]["code"]) == ("counter", "compile_error")
     assert {"code", "where", "message", "repair", "warning"} == set(made["problems"][0])
+
+
+def test_what_is_no_graph_may_have_been_meant_as_a_run(invoke: Invoke) -> None:
+    """A typo in a run's id is told with the database and the way to see the ids."""
+    found = invoke("render", "nope", "-o", "x.svg").stderr
+    assert "there is no run and no graph 'nope'" in found
+    assert "checkpoints/runs.db" in found
+    assert "graphengine runs" in found
+    assert "no run" not in invoke("render", "nope.py", "-o", "x.svg").stderr
 
 
 def test_a_graph_and_a_run_are_drawn(project: Path, invoke: Invoke) -> None:
@@ -267,7 +393,7 @@ def test_agents_without_a_language_model_say_so(project: Path, invoke: Invoke) -
     """A run whose answers all came from rules says it: at the start if that is known, else at the end."""
     agent = "ann = Agent('ann', prompt='{n}', output=int, offline=lambda n: n + 1)\n"
     text = COUNTER.replace("import END", "import Agent, END").replace("graph =", agent + "graph =")
-    known = text.replace('"more", more', '"more", ann')
+    known = text.replace('"more", more', '"more", ann').replace(", thread=False", "")
     hidden = text.replace("def more", "async def more").replace("return n + 1", "return await ann.run(n=n)")
     for body, is_first in ((known, True), (hidden, False)):
         (project / "flows" / "counter.py").write_text(body)
@@ -288,7 +414,37 @@ def test_the_commands_that_are_shown_work_when_pasted(project: Path) -> None:
     for name, command in shown:
         words = shlex.split(command.replace(".svg", ".mmd"))
         assert words[1:3] == ["-m", "graphengine"]
-        assert (name, call(project, *words[3:]).returncode) == (name, 4 if name == "branch" else 0)
+        assert (name, call(project, *words[3:]).returncode) == (name, 0)
+
+
+def test_ctrl_c_before_the_run_says_that_nothing_was_recorded(project: Path, invoke: Invoke) -> None:
+    """Exit code 130, one line, and no promise of a run; other commands are just interrupted."""
+    (project / "slow.py").write_text("raise KeyboardInterrupt\n")
+    for name, told in (("run", "interrupted before the run began; nothing was recorded"), ("check", "interrupted")):
+        found = invoke(name, "slow.py")
+        assert (found.exit_code, found.stderr.strip()) == (130, f"error interrupted: {told}")
+
+
+def test_ctrl_c_while_the_command_loads_is_no_traceback() -> None:
+    """Exit code 130 and one line."""
+    script = (
+        "import runpy, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'graphengine.cli.main': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "runpy.run_module('graphengine', run_name='__main__')"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted before anything was done\n")
+
+
+def test_help_is_plain_text(invoke: Invoke) -> None:
+    """Nothing of the notation of help texts is left in them."""
+    for words in ([], ["run"], ["runs"], ["show"]):
+        assert "\\b" not in invoke(*words, "--help").stdout
+        assert "\b" not in invoke(*words, "--help").stdout
 
 
 def test_help_loads_click_alone() -> None:

@@ -88,6 +88,13 @@ def test_a_file_gives_what_its_field_takes(tmp_path: Path) -> None:
     assert found == {"text": "hello\n", "file": whole, "files": [whole], "words": ["hello\n"], "numbers": [1, 2]}
 
 
+def test_json_can_be_given_to_any_field(tmp_path: Path) -> None:
+    """`key:=value` is JSON, also for a text; so it can be None, and a list can be given whole."""
+    (tmp_path / "data.json").write_text('{"x": 5}')
+    found = parsed("maybe:=null", 'text:="null"', 'words:=["[1]"]', "words=b", f"item:=@{tmp_path / 'data.json'}")
+    assert found == {"maybe": None, "text": "null", "words": ["[1]", "b"], "item": {"x": 5}}
+
+
 def test_a_literal_at_is_written_twice() -> None:
     """`@@ann` is the text `@ann`, also as an item of a list."""
     assert parsed("text=@@ann", "words=@@bob") == {"text": "@ann", "words": ["@bob"]}
@@ -105,6 +112,9 @@ def test_a_literal_at_is_written_twice() -> None:
         (["file=notes.md"], "no JSON", "key=@file"),
         (["text"], "no '='", "key=value"),
         (["text=@missing.md"], "cannot be read", "@@"),
+        (["maybe:=nul"], "no JSON", "quotes"),
+        (["numbr:=1"], "unknown input 'numbr'", "did you mean 'number'?"),
+        (["words=a", "words:=[]"], "given twice", "once"),
         (["number=1", "number=2"], "given twice", "once"),
     ],
 )

@@ -68,8 +68,8 @@ def test_ctrl_c_once_stops_after_the_node_in_flight(folder: Path) -> None:
     assert (folder / "log.txt").read_text().split() == ["first", "second", "third"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_a_long_run_to_be_resumed(folder: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_a_signal_stops_a_long_run_to_be_resumed(folder: Path, number: signal.Signals, name: str) -> None:
     """SIGTERM is like the first Ctrl-C: a clean stop with exit code 4, and a resume goes on from there."""
     (folder / "endless.py").write_text(ENDLESS)
     process = start(folder, "run", "endless.py", "--run-id", "r")
@@ -77,6 +77,8 @@ def test_a_signal_stops_a_long_run_to_be_resumed(folder: Path, number: signal.Si
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 4
+    assert f"stopped: asked by {name}" in err
+    assert ("SIGTERM: stopping" in err) is (number == signal.SIGTERM)
     assert "resume: " in err
     recorded = document(call(folder, "show", "r", "--json").stdout)
     assert recorded["status"] == "stopped"
@@ -120,6 +122,14 @@ def test_a_killed_run_is_resumed_without_running_again_what_finished(folder: Pat
     read_until(process, "in second")
     process.kill()
     process.communicate(timeout=60)
+    for status, ids in (("interrupted", ["r"]), ("running", [])):
+        found = document(call(folder, "runs", "--status", status, "--json").stdout)
+        assert [run["run_id"] for run in found["runs"]] == ids
+    assert call(folder, "runs").stdout.splitlines()[1].split()[:3] == ["r", "gated", "interrupted"]
+    shown = call(folder, "show", "r").stdout
+    assert "interrupted: no process drives it; resume: " in shown
+    assert "graphengine resume r --graph FILE" in shown  # a run stores its graph's name, never a path
+    assert "graphengine resume r --graph FILE" in call(folder, "stop", "r").stderr
     open_gate(folder)
     again = call(folder, "resume", "r", "--graph", "gated.py")
     assert (again.returncode, again.stdout) == (0, "one two three\n")
@@ -214,6 +224,23 @@ def test_on_a_terminal_texts_bring_no_control_codes(folder: Path) -> None:
     assert "\x07" not in shown
     assert "\\x1b]0;title\\x07 [red]y[/red]" in shown
     assert "[bold]x[/bold]" in shown
+
+
+def test_on_a_narrow_terminal_nothing_is_broken_in_mid_word(folder: Path) -> None:
+    """In 80 columns ids, names and times stay whole, and each update has one line."""
+    (folder / "flow.py").write_text(COUNTER.replace('"counter"', '"a_graph_of_some_length"'))
+    ran = call(folder, "run", "flow.py", "--input", "text=" + "word " * 60, "--json")
+    run_id = document(ran.stdout)["run_id"]
+    branched = call(folder, "branch", run_id, "--at", "2", "--graph", "flow.py", "--json")
+    assert branched.returncode == 0
+    listed = [line for line in on_terminal(folder, "runs").splitlines() if "a_graph_of_some_length" in line]
+    assert len(listed) == 2
+    assert [run_id in line for line in listed] == [False, True]
+    assert all(len(line.rstrip()) <= 80 for line in listed)
+    shown = on_terminal(folder, "show", run_id)
+    steps = [line for line in shown.split("n: 3")[0].splitlines() if " = " in line]
+    assert [line.split(" = ")[0].strip() for line in steps] == ["n", "goal", "text", "n", "n", "n"]
+    assert all(len(line) <= 80 for line in steps)
 
 
 def on_terminal(folder: Path, *words: str) -> str:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from graphengine.cli.places import graph_words
 from graphengine.cli.project import find, find_named, load
 from tests.cli.programs import COUNTER, Invoke, document
 
@@ -26,6 +27,15 @@ def test_a_name_leads_to_a_file_that_is_called_otherwise(project: Path) -> None:
     """A graph is found by its own name in any file of the folders."""
     (project / "flows" / "other.py").write_text(COUNTER.replace('"counter"', '"tally"'))
     assert find_named("tally", of_run=True).file.name == "other.py"
+
+
+def test_commands_name_the_graphs_file_only_where_it_is_needed(project: Path) -> None:
+    """A graph that a file is called after, or that has its name in one, is found by its name later on."""
+    (project / "flows" / "other.py").write_text("1 / 0\n" + COUNTER.replace('"counter"', '"tally"'))
+    assert graph_words("counter") == graph_words("tally") == []
+    assert graph_words("elsewhere") == ["--graph", "FILE"]
+    (project / "pyproject.toml").unlink()
+    assert graph_words("counter") == ["--graph", "FILE"]
 
 
 def test_two_files_of_one_name_do_not_collide(tmp_path: Path, project: Path) -> None:
@@ -76,6 +86,7 @@ def test_a_graph_imports_from_its_project(project: Path) -> None:
         ("\n\nraise SystemExit(3)\n", "graph_file_broken", "ends the program", "broken.py:3"),
         ("1 / 0\n", "graph_file_broken", "ZeroDivisionError", "broken.py:1"),
         (COUNTER + "graph.add_path('more')\n", "graph_file_broken", "joins nothing", "broken.py:23"),
+        ("from graphengine import Retry\nRetry(0)\n", "graph_file_broken", "definition cannot be used", "broken.py:2"),
     ],
 )
 def test_a_file_that_gives_no_graph_is_one_clear_error(  # noqa: PLR0913 - a table's columns

@@ -53,8 +53,10 @@ def view(**changes: Any) -> View:
         (value("tags").is_true(), True, "tags ['a', 'b'] is true: yes"),
         (value("review.score") >= 1, False, "review.score None >= 1: no"),
         (~(value("review.score") >= 1), True, "not (review.score None >= 1: no): yes"),
-        (value("review.score") != 1, True, "review.score None != 1: yes"),
+        (value("review.score") != 1, False, "review.score None != 1: no"),
         (value("mood") == Mood.GOOD, True, "mood 'good' == 'good': yes"),
+        (value("mood") == "good", True, "mood 'good' == 'good': yes"),
+        (value("mood").is_in(["good", "fine"]), True, "mood 'good' is in ('good', 'fine'): yes"),
         (value("text") >= 3, False, "text '7' >= 3: no (str cannot be compared with int)"),
         ((value("score") > 5) & (value("score") < 6), False, "score 6 > 5: yes and score 6 < 6: no"),
         ((value("score") > 9) | (value("score") < 7), True, "score 6 > 9: no or score 6 < 7: yes"),
@@ -69,7 +71,8 @@ def test_a_condition_says_whether_it_holds_and_why(condition: Condition, held: b
 
 def test_none_makes_every_ordering_false_and_not_inverts_that() -> None:
     """Missing values never satisfy a threshold."""
-    for condition in (value("score") >= 0, value("score") <= 0, value("score") > 0, value("score") == 0):
+    score = value("score")
+    for condition in (score >= 0, score <= 0, score > 0, score == 0, score != 0):
         assert condition.evaluate(view(score=None))[0] is False
         assert (~condition).evaluate(view(score=None))[0] is True
 
@@ -84,6 +87,7 @@ def test_none_makes_every_ordering_false_and_not_inverts_that() -> None:
         lambda: (value("score") >= 7) & True,  # type: ignore[operator]
         lambda: bool(value("score")),
         lambda: value("score") >= value("tags"),
+        lambda: value("score") == None,  # noqa: E711
         lambda: plateau("score", patience=0),
         lambda: plateau("score", mode="up"),  # type: ignore[arg-type]
         lambda: usage("euros"),  # type: ignore[arg-type]
@@ -94,7 +98,7 @@ def test_none_makes_every_ordering_false_and_not_inverts_that() -> None:
         lambda: Graph("g", State).add_edge("a", "b", when=5),  # type: ignore[arg-type]
         lambda: Graph("g", State).add_edge("a", "b", when=value("score")),  # type: ignore[arg-type]
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_misuse_raises_with_the_repair(misuse: Any) -> None:
     """Python's own and, or, chained comparisons and truth tests are refused where they are written."""

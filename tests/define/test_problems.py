@@ -1,7 +1,7 @@
 """Compile reports everything that is wrong with a graph at once, with a code, the place and a repair."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,8 @@ from graphengine import (
     CompileError,
     Failure,
     Graph,
+    Node,
+    Retry,
     choose,
     elapsed_seconds,
     failed,
@@ -123,6 +125,26 @@ def words() -> str:
     return ""
 
 
+def yields() -> Iterator[str]:
+    """Give a text bit by bit."""
+    yield ""
+
+
+def reviews() -> list[Review]:
+    """Give a list where one item is wanted."""
+    return []
+
+
+def whole(state: State) -> State:
+    """Give everything back."""
+    return state
+
+
+def ready_made(graph: Graph[State]) -> None:
+    """Declare a resource that is there already."""
+    graph.resources["db"] = 5  # type: ignore[assignment]
+
+
 def alone(graph: Graph[State]) -> None:
     """Add a node that nothing leads to."""
     graph.add_node("b", noop)
@@ -211,6 +233,51 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
         "'writr'",
         "'writer'",
     ),
+    ("plateau of text", when(plateau("task")), "not_a_number", "'task'", "score"),
+    ("retry as a number", node("b", words, writes="task", retry=3), "bad_option", "retry=3", "Retry(attempts=3)"),
+    (
+        "timeout as text",
+        node("b", words, writes="task", timeout_seconds="5"),
+        "bad_option",
+        "timeout_seconds",
+        "seconds",
+    ),
+    ("inputs as a list", node("b", words, writes="task", inputs=["n"]), "bad_option", "inputs", "mapping"),
+    ("untimeable", node("b", words, writes="task", timeout_seconds=1, thread=False), "bad_option", "thread", "drop"),
+    (
+        "thread of an agent",
+        node("b", Agent("w", prompt="{task}"), writes="task", thread=False),
+        "bad_option",
+        "thread",
+        "",
+    ),
+    ("yields", node("b", yields, writes="task"), "bad_option", "yields", "emit"),
+    ("no writes", node("b", words), "no_writes", "returns str", "writes="),
+    ("append of a list", node("b", reviews, writes="history"), "type_disagrees", "returns list", "extend"),
+    ("the whole state", node("b", whole), "returns_state", "whole state", "new"),
+    (
+        "choice not covered",
+        node("b", choose("next_agent", {"done": words}), writes="task"),
+        "missing_choice",
+        "'writer'",
+        "",
+    ),
+    (
+        "case with options",
+        node("b", choose("task", {"x": Node(words, retry=Retry())}), writes="task"),
+        "bad_option",
+        "case",
+        "",
+    ),
+    (
+        "input of no case",
+        node("b", choose("task", {"x": words}), writes="task", inputs={"y": "task"}),
+        "unknown_input",
+        "'y'",
+        "",
+    ),
+    ("limits as a number", lambda g: setattr(g, "limits", 5), "bad_option", "limits=5", "Limits"),
+    ("ready-made resource", ready_made, "bad_option", "'db'", "lambda"),
     ("bad errors field", lambda g: setattr(g, "errors", "views"), "bad_errors", "views", "type"),
     ("unknown errors field", lambda g: setattr(g, "errors", "erors"), "unknown_field", "erors", "'errors'"),
     ("unknown kept field", lambda g: setattr(g, "keep", ("tsk",)), "unknown_field", "tsk", "'task'"),
@@ -271,6 +338,7 @@ def test_a_loop_that_nothing_ends_is_a_warning() -> None:
         return codes(list(graph.check()))
 
     assert loop(value("score") >= 7) == ["unbounded_loop"]
+    assert loop(iterations("a", since="a") >= 3) == ["unbounded_loop"]
     assert loop(iterations("a") >= 3) == []
     assert loop(plateau("score")) == []
     assert loop((value("score") >= 7) | (iterations("a") >= 3)) == []

@@ -1,6 +1,6 @@
 """What goes wrong with the medium or with one row: one clear error, and everything else goes on."""
 
-# ruff: noqa: ASYNC240  # these tests are alone on their loop
+# these tests are alone on their loop
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -336,5 +337,5 @@ async def test_a_snapshot_is_part_of_its_batch(open_store: OpenStore, path: Path
     assert (await store.load("r")).snapshot is None
     await store.release("r", fence)
     fence = await store.claim("r")
-    await append(store, due._replace(fence=fence))
+    await append(store, replace(due, fence=fence))
     assert (await store.load("r")).snapshot == {"seq": 256}

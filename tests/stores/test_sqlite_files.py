@@ -1,12 +1,13 @@
 """The database's file: how it is made, recognised, migrated, only read, and left behind."""
 
-# ruff: noqa: ASYNC240  # these tests are alone on their loop
+# these tests are alone on their loop
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shutil
+import socket
 import sqlite3
 import stat
 import tempfile
@@ -64,16 +65,17 @@ def as_nobody() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     os.seteuid(os.getuid())
-    for each in (folder, *folder.iterdir()):
+    folder.chmod(0o700)
+    for each in folder.iterdir():
         each.chmod(0o700)
     shutil.rmtree(folder)
 
 
-def lock_down(folder: Path) -> None:
-    """Take away the right to write, from this process too."""
+def lock_down(folder: Path, mode: int = 0o555) -> None:
+    """Take away the right to write, from this process too; with another mode, other rights to the folder."""
     for each in folder.iterdir():
         each.chmod(0o444)
-    folder.chmod(0o555)
+    folder.chmod(mode)
     if os.geteuid() == 0:
         os.seteuid(NOBODY)
 
@@ -238,12 +240,39 @@ async def test_a_file_that_is_no_database_is_left_alone(path: Path, content: byt
 @pytest.mark.parametrize("read_only", [False, True])
 async def test_a_folder_is_no_database(tmp_path: Path, *, read_only: bool) -> None:
     """The path of a folder, or one through a file, is refused with the repair."""
-    with refused(StoreError) as caught:
+    with refused(StoreNotADatabase) as caught:
         await SQLiteStore(tmp_path, read_only=read_only).open()
     assert "folder" in caught[0].message
+    assert "runs.db" in caught[0].repair
     (tmp_path / "file").write_text("text")
     with refused(StoreError):
         await SQLiteStore(tmp_path / "file" / "runs.db", read_only=read_only).open()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_what_is_no_file_is_no_database(tmp_path: Path, *, read_only: bool) -> None:
+    """Devices, pipes and sockets are refused for what they are, and none is read or written."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with closing(socket.socket(socket.AF_UNIX)) as bound:
+        bound.bind(str(tmp_path / "socket"))
+    found = {Path("/dev/null"): "device", pipe: "pipe", tmp_path / "socket": "socket"}
+    for path, kind in found.items():
+        with refused(StoreNotADatabase) as caught:
+            await SQLiteStore(path, read_only=read_only).open()
+        assert caught[0].message == f"{path} is a {kind}, not a file"
+        assert caught[0].repair
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_path_that_cannot_be_looked_at_is_refused(as_nobody: Path, *, read_only: bool) -> None:
+    """A file in a folder that this user may not enter is refused with the repair."""
+    path = as_nobody / "runs.db"
+    await finished_run(path)
+    lock_down(as_nobody, 0)
+    with refused(StoreReadOnly) as caught:
+        await SQLiteStore(path, read_only=read_only).open()
+    assert caught[0].repair
 
 
 # -- reading only
@@ -343,13 +372,15 @@ async def test_reading_beside_a_live_writer_in_a_folder_that_cannot_be_written(a
     await writer.close()
 
 
-async def test_a_reader_does_not_bring_a_database_up_to_date(path: Path) -> None:
-    """A database that was never set up holds no runs to read, and stays as it is."""
+async def test_an_empty_file_is_no_database_yet(path: Path) -> None:
+    """A file that was never set up holds no runs to read, and stays as it is; a writer makes it a database."""
     path.touch()
-    with refused(StoreReadOnly) as caught:
+    with refused(StoreMissing) as caught:
         await SQLiteStore(path, read_only=True).open()
+    assert caught[0].message == f"{path} is empty: it is no database yet"
     assert caught[0].repair
     assert path.stat().st_size == 0
+    await finished_run(path)
 
 
 # -- speed that does not depend on how much is stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import sqlite3
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite import SQLiteStore, owners
 from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess
 
@@ -46,11 +47,87 @@ async def test_the_runs_of_a_killed_process_are_free_at_once(
     with refused(RunIsDriven):
         await store.claim("a")
     other.kill()
+    assert [info.held for info in await store.runs()] == [True, True]
     fence = await store.claim("a")
     await append(store, batch("a", fence, [step(3)]))
     assert seqs(await store.steps("a")) == [1, 2, 3]
     await store.claim("b")
     assert len(rows(path, "SELECT id FROM owners")) == len(lock_files(path)) == 1
+
+
+async def test_a_killed_driver_is_seen_dead_at_once_by_who_reads(
+    store: SQLiteStore, open_store: OpenStore, path: Path, start_process: Callable[[], OtherProcess]
+) -> None:
+    """After kill -9 its runs have no driver and are still held, and reading that changes nothing."""
+    other = start_process()
+    assert [other.tell(line) for line in ("create a", "create b")] == ["ok"] * 2
+    reader = await open_store(read_only=True)
+    [(owner,)] = rows(path, "SELECT DISTINCT driver FROM runs")
+    for each in (store, reader):
+        assert [(info.driver, info.held) for info in await each.runs()] == [(owner, True)] * 2
+    other.kill()
+    before = (rows(path, "SELECT * FROM owners"), rows(path, "SELECT * FROM runs"), lock_files(path))
+    for each in (store, reader):
+        assert [(info.driver, info.held) for info in await each.runs()] == [(None, True)] * 2
+        for info in (await each.info("a"), (await each.load("a")).info):
+            assert (info.driver, info.held) == (None, True)
+    assert before == (rows(path, "SELECT * FROM owners"), rows(path, "SELECT * FROM runs"), lock_files(path))
+
+
+@pytest.mark.parametrize("has_fcntl", [True, False])
+async def test_looking_at_an_owner_does_not_hurt_it(
+    store: SQLiteStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, *, has_fcntl: bool
+) -> None:
+    """A live owner stays the driver however often others look, also where there are no shared locks."""
+    if not has_fcntl:
+        monkeypatch.setattr(owners, "fcntl", None)
+    fence = await new_run(store)
+    reader, second = await open_store(read_only=True), await open_store()
+    assert store.lease is not None
+    for _ in range(3):
+        for each in (store, reader, second):
+            assert (await each.info("r")).driver == store.lease.id
+    with refused(RunIsDriven):
+        await second.claim("r")
+    await append(store, batch("r", fence, [step(1)]))
+    await store.close()
+    assert not (await reader.info("r")).held
+
+
+async def test_who_looks_at_a_dead_owner_is_not_taken_for_it(
+    store: SQLiteStore, open_store: OpenStore, path: Path, start_process: Callable[[], OtherProcess]
+) -> None:
+    """While one program is looking at the lock of a dead owner, others read and claim its runs all the same."""
+    other = start_process()
+    other.tell("create a")
+    [(lock_file,)] = rows(path, "SELECT lock_file FROM owners JOIN runs ON driver = owners.id")
+    other.kill()
+    with (path.with_name(path.name + "-owners") / str(lock_file)).open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        assert (await store.info("a")).driver is None
+        second = await open_store()
+        await second.claim("a")
+
+
+async def test_each_owner_is_looked_at_once_for_a_list(
+    store: SQLiteStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of many runs looks once at each of their owners, and not at the store's own."""
+    second = await open_store()
+    for n in range(5):
+        await new_run(store, f"own{n}")
+        await new_run(second, f"other{n}")
+    looked: list[str] = []
+    look = owners.lock_shows_death
+
+    def counted(owner: owners.Owner, folder: Path) -> bool:
+        looked.append(owner.id)
+        return look(owner, folder)
+
+    monkeypatch.setattr(owners, "lock_shows_death", counted)
+    assert all(info.driver for info in await store.runs())
+    assert second.lease is not None
+    assert looked == [second.lease.id]
 
 
 async def test_a_live_driver_is_named(
@@ -89,7 +166,8 @@ async def test_an_owner_without_a_sign_of_life_loses_its_runs(open_store: OpenSt
     with refused(RunIsDriven):
         await second.claim("r")
     clock.now += 0.002
-    assert (await second.info("r")).driver is None
+    info = await second.info("r")
+    assert (info.driver, info.held) == (None, True)
     higher = await second.claim("r")
     with refused(LeaseLost):
         await append(first, batch("r", fence, [step(1)]))
@@ -153,6 +231,7 @@ async def test_an_owner_of_another_host_is_judged_by_its_lease_alone(store: SQLi
     with connection:
         connection.execute("INSERT INTO owners VALUES ('far', 'elsewhere', 1, 'far.lock', 9e9)")
         connection.execute("UPDATE runs SET driver = 'far'")
+    assert (await store.info("r")).driver == "far"
     with refused(RunIsDriven):
         await store.claim("r")
     with connection:

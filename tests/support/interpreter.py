@@ -299,7 +299,7 @@ class Interpreter:
         if kind in ("in", "contains"):
             return left is not None and bool(left in rest[1] if kind == "in" else rest[1] in left)
         sign, other = rest[-2], rest[-1]
-        return sign == "!=" if left is None else bool(_SIGNS[sign](left, other))
+        return left is not None and bool(_SIGNS[sign](left, other))
 
     def quantity(self, kind: str, rest: Sequence[Any]) -> Any:
         """What is compared: a count, what was spent, the time, or what lies in the state."""

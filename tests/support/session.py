@@ -121,8 +121,8 @@ class Session:
         return tasks[0]
 
     def view(self, of: str | None = None) -> View:
-        """What a node sees."""
-        return View(self.plan.state, self.snapshot.frames[self.task(of).frame])
+        """What the run's own frame sees, or a node or an arm."""
+        return View(self.plan.state, self.snapshot.root if of is None else self.snapshot.frames[self.task(of).frame])
 
     def start(
         self, state: BaseModel | Mapping[str, object] | None = None, limits: Mapping[str, float | None] | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -44,7 +45,8 @@ def prepare_file(path: Path) -> None:
     """Make the file and its folder if they are missing, readable by this user alone.
 
     Raises:
-        StoreError: The path is a folder, or cannot be made.
+        StoreNotADatabase: The path is a folder, a device or anything else but a file, or another kind of file.
+        StoreError: The file cannot be made.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         message = f"SQLite {sqlite3.sqlite_version} is too old"
@@ -65,7 +67,8 @@ def require_file(path: Path) -> None:
 
     Raises:
         StoreMissing: There is none.
-        StoreError: The path is a folder.
+        StoreNotADatabase: The path is a folder, a device or anything else but a file, or another kind of file.
+        StoreError: The path cannot be looked at.
     """
     _refuse_others(path)
     if not path.exists():
@@ -74,13 +77,27 @@ def require_file(path: Path) -> None:
 
 
 def _refuse_others(path: Path) -> None:
-    """Refuse a folder, and a file so short that SQLite would take it for empty and write over it."""
-    if path.is_dir():
-        message = f"{path} is a folder, not a database"
-        raise StoreError(message, where=str(path), repair=f"name a file in it, such as {path / 'runs.db'}")
-    if path.exists() and 0 < path.stat().st_size < _SMALLEST_BYTES:
-        message = f"{path} is not a database"
-        raise StoreNotADatabase(message, where=str(path), repair="name another file, or move this one away")
+    """Refuse what is no regular file, and a file so short that SQLite would take it for empty and write over it."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise explain_os(error, path) from error
+    message = f"{path} is not a database"
+    repair = "name another file, or move this one away"
+    if stat.S_ISDIR(found.st_mode):
+        message, repair = f"{path} is a folder, not a database", f"name a file in it, such as {path / 'runs.db'}"
+    elif not stat.S_ISREG(found.st_mode):
+        message, repair = f"{path} is {_kind(found.st_mode)}, not a file", "name a file for the runs"
+    elif not 0 < found.st_size < _SMALLEST_BYTES:
+        return
+    raise StoreNotADatabase(message, where=str(path), repair=repair)
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "something else")
 
 
 def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous) -> None:
@@ -105,11 +122,15 @@ def set_up_reader(connection: sqlite3.Connection, path: Path) -> None:
     """Prepare a connection that only reads.
 
     Raises:
+        StoreMissing: The file is empty.
         StoreError: As `set_up`; also for an older version, which only a writer brings up to date.
         sqlite3.Error: As `set_up`.
     """
     connection.execute("PRAGMA query_only = ON")
     version = check_format(connection, path)
+    if version == 0:
+        message = f"{path} is empty: it is no database yet"
+        raise StoreMissing(message, where=str(path), repair="check the path; the first run makes it a database")
     if version < VERSION:
         message = f"the database has format {version} and must be brought to format {VERSION} before it is read"
         raise StoreReadOnly(message, where=str(path), repair="open it once with write access, as by `graphengine run`")

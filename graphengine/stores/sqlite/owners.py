@@ -6,8 +6,8 @@ sees at once that the owner is dead. From other hosts, and where locks do not wo
 lease ran out. A mistake about this costs a run's driver its turn, never the run its log: the fence decides
 what may be written.
 
-All of the database's part happens inside write transactions, so no two processes judge one owner at the same
-time.
+Taking a run over and clearing away a dead owner happen inside write transactions, so no two processes do it at
+the same time. Who only reads (`Onlooker`) judges by the same signs and changes nothing.
 """
 
 from __future__ import annotations
@@ -25,9 +25,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, lock_descriptor
 
 from graphengine.stores.sqlite.queries import SQL
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]  # Windows has no such module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +82,7 @@ class LeaseOptions:
 class Lease:
     """This process's ownership: its row, its lock file and the thread that renews it.
 
-    `acquire_lock`, `register`, `retire` and `is_dead` may be called from any one thread at a time.
+    `acquire_lock`, `register`, `retire` and `other` may be called from any one thread at a time.
     """
 
     def __init__(self, options: LeaseOptions) -> None:
@@ -136,24 +141,12 @@ class Lease:
         if row is None:
             return None
         owner = Owner(*row)
-        if self._holds_no_lock(owner):
+        if owner.id != self.id and lock_shows_death(owner, self._options.folder):
             connection.execute(SQL["drop_owner"], (owner_id,))
+            with suppress(OSError):
+                (self._options.folder / owner.lock_file).unlink()
             return None
         return owner if owner.expires_at > self._options.clock() else None
-
-    def _holds_no_lock(self, owner: Owner) -> bool:
-        """Whether the lock shows the owner dead; if so, its file is removed."""
-        if owner.id == self.id or owner.host != self._host or owner.lock_file != f"{owner.id}.lock":
-            return False
-        lock = _lock_on(self._options.folder / owner.lock_file)
-        try:
-            lock.acquire(blocking=False)
-        except FileNotFoundError:
-            return True
-        except (Timeout, OSError):
-            return False
-        _remove(lock)
-        return True
 
     def keep(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
         """Start the thread that renews the lease, until `stop`.
@@ -201,6 +194,64 @@ class Lease:
                 self.register(connection)
         except sqlite3.Error as error:
             log.warning("the lease on %s could not be renewed: %s", options.path, error)
+
+
+class Onlooker:
+    """Judges for one read which owners are alive: it changes nothing, and looks at each owner's lock once.
+
+    Args:
+        options: Those of the store.
+        own_id: The store's own owner, whose lock need not be looked at; None if it only reads.
+    """
+
+    def __init__(self, options: LeaseOptions, own_id: str | None) -> None:
+        self._options = options
+        self._own_id = own_id
+        self._dead: dict[str, bool] = {}
+
+    def sees_alive(self, connection: sqlite3.Connection, owner_id: str, expires_at: float | None) -> bool:
+        """Whether the owner of this id, whose lease ends then (None: it has no row), is alive."""
+        if expires_at is None or expires_at <= self._options.clock():
+            return False
+        if owner_id == self._own_id:
+            return True
+        if owner_id not in self._dead:
+            row = connection.execute(SQL["owner"], (owner_id,)).fetchone()
+            self._dead[owner_id] = row is None or lock_shows_death(Owner(*row), self._options.folder)
+        return not self._dead[owner_id]
+
+
+def lock_shows_death(owner: Owner, folder: Path) -> bool:
+    """Whether the owner is of this host and holds its lock no more; False where that cannot be told."""
+    if owner.host != socket.gethostname() or owner.lock_file != f"{owner.id}.lock":
+        return False
+    try:
+        descriptor = os.open(folder / owner.lock_file, os.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        return _can_lock(descriptor)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _can_lock(descriptor: int) -> bool:
+    """Whether nobody holds the lock; on return the caller does, until it closes the descriptor.
+
+    A shared lock is asked for where there is one: it is refused beside an owner's, but those who look at a dead
+    owner at the same time do not take one another for it.
+    """
+    if fcntl is None:
+        return lock_descriptor(descriptor, blocking=False)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _lock_on(path: Path) -> FileLock:

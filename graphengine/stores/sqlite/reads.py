@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue
     from graphengine.stores.base import Status
+    from graphengine.stores.sqlite.owners import Onlooker
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ _LISTINGS: Final[dict[tuple[str, ...], str]] = {
 
 
 class Found(NamedTuple):
-    """A run's row: `info`, with the driver only while its lease lasts, and what only the store needs."""
+    """A run's row: `info`, with the driver only if it is alive, and what only the store needs."""
 
     info: RunInfo
     key: int
@@ -71,8 +72,8 @@ class Page(NamedTuple):
     before: str | None
 
 
-def find(connection: sqlite3.Connection, run_id: str, now: float = 0.0) -> Found:
-    """The run of this id.
+def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None = None) -> Found:
+    """The run of this id; without an onlooker nobody judges whether its driver is alive.
 
     Raises:
         UnknownRun: There is none.
@@ -81,7 +82,7 @@ def find(connection: sqlite3.Connection, run_id: str, now: float = 0.0) -> Found
     if row is None:
         message = f"there is no run {run_id!r}"
         raise UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
-    return _found(row, now)
+    return _found(connection, row, onlooker)
 
 
 def _can_be_an_id(run_id: str) -> bool:
@@ -89,11 +90,13 @@ def _can_be_an_id(run_id: str) -> bool:
     return run_id.isascii() or not any("\ud800" <= char <= "\udfff" for char in run_id)
 
 
-def _found(row: Sequence[JsonValue], now: float) -> Found:
+def _found(connection: sqlite3.Connection, row: Sequence[JsonValue], onlooker: Onlooker | None) -> Found:
     key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
     driver, fence, driven_until = row[10:]
-    known_driver = driver if driven_until is not None and driven_until > now else None
-    info = RunInfo(run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq, known_driver)
+    held = driver is not None
+    is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
+    facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq
+    info = RunInfo(*facts, driver=driver if is_alive else None, held=held)
     return Found(info, key, fence, driver)
 
 
@@ -106,7 +109,7 @@ def unknown_step(info: RunInfo, seq: int) -> UnknownStep:
     )
 
 
-def load(connection: sqlite3.Connection, run_id: str, upto: int | None, now: float) -> Loaded:
+def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker: Onlooker) -> Loaded:
     """The newest snapshot at or before `upto` and the steps behind it.
 
     Raises:
@@ -114,7 +117,7 @@ def load(connection: sqlite3.Connection, run_id: str, upto: int | None, now: flo
         UnknownStep: The run has no such step.
         StoreCorrupt: A row is damaged or missing.
     """
-    found = find(connection, run_id, now)
+    found = find(connection, run_id, onlooker)
     last = found.info.seq
     if upto is not None:
         if not 1 <= upto <= last:
@@ -208,7 +211,7 @@ def _damaged(what: str, why: str) -> StoreCorrupt:
     )
 
 
-def runs(connection: sqlite3.Connection, page: Page, now: float) -> list[RunInfo]:
+def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list[RunInfo]:
     """One page of the list of runs, newest first.
 
     Raises:
@@ -224,7 +227,7 @@ def runs(connection: sqlite3.Connection, page: Page, now: float) -> list[RunInfo
     given = {name: value for name, value in names.items() if value is not None}
     query = SQL[_LISTINGS[tuple(given)]]
     values = (*given.values(), created_at, run_id, min(page.limit, _LARGEST_LIMIT))
-    return [_found(row, now).info for row in connection.execute(query, values)]
+    return [_found(connection, row, onlooker).info for row in connection.execute(query, values)]
 
 
 def outline(connection: sqlite3.Connection, fingerprint: str) -> dict[str, JsonValue] | None:

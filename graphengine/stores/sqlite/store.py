@@ -25,7 +25,7 @@ from graphengine.errors import GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.stores.sqlite import files, reads, writes
 from graphengine.stores.sqlite.commits import GroupCommit
 from graphengine.stores.sqlite.faults import explain
-from graphengine.stores.sqlite.owners import Lease, LeaseOptions
+from graphengine.stores.sqlite.owners import Lease, LeaseOptions, Onlooker
 from graphengine.stores.sqlite.readers import Reader
 from graphengine.stores.sqlite.worker import Worker
 
@@ -77,13 +77,13 @@ class SQLiteStore:
         self._synchronous: Synchronous = synchronous
         self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)
         self._read_only = read_only
-        self._clock = clock
         self._pid = 0
         self._opening: asyncio.Lock | None = None
         self._reader: Reader | None = None
         self._writer: Worker | None = None
         self._commits: GroupCommit | None = None
         self.lease: Lease | None = None
+        self._outlines: set[str] = set()  # fingerprints whose outline is in the database
         self._driven: dict[str, Claimed] = {}
 
     @property
@@ -170,8 +170,11 @@ class SQLiteStore:
         """Record a new run, driven by this owner; see `Store.create`."""
         commits, lease = self._writing()
         rows = [_row(step) for step in steps]
-        work = partial(writes.create, info=info, rows=rows, outline=_json(outline), owner=lease.id)
-        return await self._drive(info.id, commits, work)
+        known = info.fingerprint in self._outlines
+        work = partial(writes.create, info=info, rows=rows, outline=None if known else _json(outline), owner=lease.id)
+        fence = await self._drive(info.id, commits, work)
+        self._outlines.add(info.fingerprint)
+        return fence
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""
@@ -215,12 +218,12 @@ class SQLiteStore:
 
     async def info(self, run_id: str) -> RunInfo:
         """What the store knows of a run; see `Store.info`."""
-        found = await self._read(partial(reads.find, run_id=run_id, now=self._clock()))
+        found = await self._read(partial(reads.find, run_id=run_id, onlooker=self._onlooker()))
         return found.info
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """A snapshot and the steps behind it; see `Store.load`."""
-        return await self._read(partial(reads.load, run_id=run_id, upto=upto, now=self._clock()))
+        return await self._read(partial(reads.load, run_id=run_id, upto=upto, onlooker=self._onlooker()))
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
         """A stretch of the log; see `Store.steps`."""
@@ -236,7 +239,7 @@ class SQLiteStore:
     ) -> Sequence[RunInfo]:
         """A page of the list of runs; see `Store.runs`."""
         page = reads.Page(limit, status, graph, before)
-        return await self._read(partial(reads.runs, page=page, now=self._clock()))
+        return await self._read(partial(reads.runs, page=page, onlooker=self._onlooker()))
 
     async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
         """The outline of this fingerprint; see `Store.outline`."""
@@ -250,6 +253,9 @@ class SQLiteStore:
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
         """The messages waiting for these runs; see `Store.inbox`."""
         return await self._read(partial(reads.inbox, run_ids=run_ids)) if run_ids else []
+
+    def _onlooker(self) -> Onlooker:
+        return Onlooker(self._options, None if self.lease is None else self.lease.id)
 
     async def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         if self._reader is None:

@@ -118,7 +118,9 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
             connection.execute(SQL["keep_outline"], (addition.fingerprint, addition.outline))
 
 
-def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], outline: str, owner: str) -> Claimed:
+def create(
+    connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], outline: str | None, owner: str
+) -> Claimed:
     """Record a new run and its first steps; for a branch, nothing of the parent is copied.
 
     Raises:
@@ -141,7 +143,8 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], o
         (info.id, info.graph, info.fingerprint, info.status, info.created_at, parent_key, parent_seq, owner),
     )
     key = added.lastrowid or 0
-    connection.execute(SQL["keep_outline"], (info.fingerprint, outline))
+    if outline is not None:
+        connection.execute(SQL["keep_outline"], (info.fingerprint, outline))
     _add_rows(connection, key, rows)
     return Claimed(key, 1, tail(connection, key, rows[-1].seq if rows else parent_seq))
 

@@ -6,6 +6,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphengine.models.base import Model, Response
 
 
@@ -14,6 +16,10 @@ class Scope(Protocol):
 
     def model_for(self, agent: str) -> Model | None:
         """The model that the run wants this agent to use, None for the agent's own."""
+        ...
+
+    async def blocking(self, function: Callable[[], object]) -> object:
+        """Call a function that blocks in a thread of the run's, and wait for it whatever happens."""
         ...
 
     def paid(self, response: Response) -> None:

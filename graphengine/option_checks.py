@@ -1,0 +1,50 @@
+"""Whether the options of nodes and graphs are what they should be, before anything is made of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from graphengine.body import is_async
+from graphengine.graph import Choose
+from graphengine.options import Limits, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphengine.graph import Declared, Graph
+
+
+def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
+    """What is wrong with a node's options by themselves, as (message, repair)."""
+    options, runnable = declared.options, declared.runnable
+    if options.retry is not None and not isinstance(options.retry, Retry):
+        yield f"retry={options.retry!r}", f"write retry=Retry(attempts={options.retry!r})"
+    if options.inputs is not None and not isinstance(options.inputs, Mapping):
+        yield f"inputs={options.inputs!r}", "write a mapping of parameter to path: inputs={'text': 'draft'}"
+    if options.writes is not None and not isinstance(options.writes, (str, Mapping, Sequence)):
+        yield f"writes={options.writes!r}", "write a field's name, a tuple of names, or a mapping"
+    seconds = options.timeout_seconds
+    if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
+        yield f"timeout_seconds={seconds!r}", "give seconds above 0"
+    plain = callable(runnable) and not hasattr(runnable, "body") and not isinstance(runnable, Choose)
+    if seconds is not None and options.thread is False and plain and not is_async(runnable):
+        yield (
+            "timeout_seconds with thread=False: a sync function on the event loop cannot be timed",
+            "drop thread=False",
+        )
+    if options.thread is not None and not plain:
+        yield f"thread={options.thread} on what is no function", "leave thread out"
+    if inspect.isasyncgenfunction(runnable) or inspect.isgeneratorfunction(runnable):
+        yield "it yields, and a node returns", "return the value; ctx.emit(…) shows progress"
+
+
+def graph_problems(graph: Graph[Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a graph's own options by themselves, as (message, repair)."""
+    if not isinstance(graph.limits, Limits):
+        yield f"limits={graph.limits!r}", "write limits=Limits(steps=…)"
+    for name, factory in graph.resources.items():
+        if not callable(factory):
+            text = f"the resource {name!r} is a {type(factory).__name__}, not a factory of one"
+            yield text, f"write resources={{{name!r}: lambda: …}}; Runner(resources=…) takes ready-made ones"

@@ -1,0 +1,53 @@
+"""Blocking functions in the runner's threads.
+
+What a function comes to travels back as data and is raised on the event loop: a future cannot carry a StopIteration,
+and an exception that nobody waits for any more would be reported at some odd time. A thread cannot be ended, so a
+cancelled call still waits for it: nothing that would run beside it starts before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a function came to: a value, or the exception it raised."""
+
+    value: object = None
+    error: BaseException | None = None
+
+
+async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
+    """Call a function in a thread of the pool, with this task's context variables.
+
+    Raises:
+        RuntimeError: The function raised StopIteration; besides whatever else it raises.
+    """
+    context = contextvars.copy_context()
+    thread = asyncio.get_running_loop().run_in_executor(pool, lambda: context.run(_outcome_of, function))
+    try:
+        outcome = await asyncio.shield(thread)
+    finally:
+        if not thread.done():
+            await asyncio.wait([thread])
+    if isinstance(outcome.error, StopIteration):
+        message = "the function raised StopIteration, which ends no loop here"
+        raise RuntimeError(message) from outcome.error
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
+
+
+def _outcome_of(function: Callable[[], object]) -> _Outcome:
+    try:
+        return _Outcome(function())
+    except BaseException as error:  # noqa: BLE001 - it is raised again on the event loop
+        return _Outcome(error=error)

@@ -1,0 +1,286 @@
+"""Runners under trouble: threads, closing at odd moments, resources that fail, errors that are no crashes."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Context, Graph, Limits, Node, Retry, RunFailed, Runner, choose, value
+from graphengine.errors import GraphChanged, InputError, RunnerClosed, StoreError
+from graphengine.runner import Emitted
+from graphengine.stores.memory import MemoryStore
+
+
+class State(BaseModel):
+    n: int = 0
+    text: str = ""
+    other: str = ""
+    xs: list[int] = []
+
+
+def one(runnable: Any, name: str = "g", **options: Any) -> Graph[State]:
+    """START → a → END."""
+    graph = Graph(name, State, resources=options.pop("resources", None))
+    graph.add_node("a", runnable, **options)
+    graph.add_path(START, "a", END)
+    return graph
+
+
+async def test_a_sync_node_may_raise_what_a_future_cannot_carry() -> None:
+    """StopIteration fails the node instead of leaving the run hanging."""
+
+    def work(n: int) -> int:
+        return n + next(iter([]))
+
+    with pytest.raises(RunFailed, match="StopIteration"):
+        await one(work, writes="n").run()
+
+
+async def test_what_a_sync_node_emits_is_shown_at_once() -> None:
+    """The loop is woken from the node's thread."""
+    shown = threading.Event()
+
+    def work(ctx: Context) -> int:
+        ctx.emit("half-way")
+        assert shown.wait(10)  # only a watcher that sees it lets the node end
+        return 1
+
+    async with Runner() as runner:
+        run = runner.start(one(work, writes="n"))
+        async for event in run.events():
+            if isinstance(event, Emitted):
+                assert (event.path, event.data) == ("a", "half-way")
+                shown.set()
+        assert (await run.result()).state.n == 1
+
+
+async def test_a_stand_in_that_times_out_is_waited_for() -> None:
+    """An agent's sync stand-in runs in the runner's pool: no two attempts side by side."""
+    running: list[int] = [0, 0]
+
+    def slow(n: int) -> str:
+        running[0] += 1
+        running[1] = max(running)
+        threading.Event().wait(0.05)
+        running[0] -= 1
+        return str(n)
+
+    agent = Agent("slow", offline=slow)
+    again = Retry(attempts=3, initial_seconds=0)
+    graph = one(agent, writes="text", timeout_seconds=0.01, retry=again, fallback="late")
+    assert (await graph.run()).state.text == "late"
+    assert running == [0, 1]
+
+
+async def test_a_runner_that_closes_at_once_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A run that was not recorded yet is told so, and no thread or file of the store stays."""
+    before = threading.active_count()
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(one(lambda n: n + 1, writes="n"))
+    with pytest.raises(RunnerClosed):
+        await run.result()
+    assert threading.active_count() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.db"]
+
+
+async def test_stop_reaches_a_run_that_is_just_beginning(runner: Runner) -> None:
+    """Also right after start and right after resume."""
+    graph = Graph("loop", State)
+    graph.add_node("a", lambda n: n + 1, writes="n", thread=False)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=value("n") < 0)
+    graph.add_edge("a", "a")
+    run = runner.start(graph, run_id="r", limits=Limits(steps=None))
+    await runner.stop("r")
+    assert (await run.result()).status == "stopped"
+    again = runner.resume(graph, "r")
+    await runner.stop("r")
+    assert (await again.result()).status == "stopped"
+
+
+async def test_a_closed_runner_does_not_open_its_store_again(tmp_path: Path) -> None:
+    """Reading through it is refused like driving."""
+    async with Runner(tmp_path / "runs.db") as runner:
+        await runner.start(one(lambda n: n, writes="n"), run_id="r").result()
+    for call in (runner.history("r"), runner.state_at("r"), runner.diff("r", "r"), runner.stop("r")):
+        with pytest.raises(RunnerClosed):
+            await call
+
+
+async def test_the_store_is_closed_whatever_a_resource_raises(tmp_path: Path) -> None:
+    """A resource whose exit fails keeps nothing open."""
+
+    class Bad:
+        def __enter__(self) -> "Bad":  # noqa: PYI034 - a plain stand-in
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            message = "cannot close"
+            raise OSError(message)
+
+    async def use(bad: Bad) -> int:
+        return int(bad is not None)
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="cannot close"):
+        async with Runner(tmp_path / "runs.db") as runner:
+            await runner.start(one(use, writes="n", resources={"bad": Bad})).result()
+    assert threading.active_count() == before
+
+
+async def test_a_resource_that_cannot_be_built_fails_the_run_resumably(runner: Runner) -> None:
+    """The failure is recorded by its own name, and is no crash however often it happens."""
+    broken = [True]
+
+    def make() -> str:
+        if broken:
+            message = "db down"
+            raise ConnectionError(message)
+        return "db"
+
+    async def use(db: str) -> str:
+        return db
+
+    graph = one(use, writes="text", resources={"db": make})
+    run = runner.start(graph)
+    for attempt in (run, *(None for _ in range(4))):
+        driven = attempt or runner.resume(graph, run.id)
+        with pytest.raises(RunFailed, match="db down") as caught:
+            await driven.result()
+        assert caught.value.result.error is not None
+        assert caught.value.result.error.kind == "resource_failed"
+    broken.clear()
+    assert (await runner.resume(graph, run.id).result()).state.text == "db"
+
+
+async def test_each_graph_has_its_own_resource_of_a_name() -> None:
+    """Factories that come and go are never taken for one another."""
+
+    def graph_with(number: int) -> Graph[State]:
+        async def use(db: int) -> int:
+            return db
+
+        return one(use, writes="n", resources={"db": lambda: number})
+
+    async with Runner() as runner:
+        for number in range(30):
+            assert (await runner.start(graph_with(number)).result()).state.n == number
+
+
+async def test_errors_of_the_store_are_no_crashes() -> None:
+    """A run whose steps could not be recorded is resumed as often as it takes, and its node is not blamed."""
+
+    class Failing(MemoryStore):
+        failing = True
+
+        def append(self, batch: Any) -> None:
+            if self.failing and any(step.kind == "node" for step in batch.steps):
+                message = "the disk is full"
+                raise StoreError(message)
+            super().append(batch)
+
+    store = Failing()
+    graph = one(lambda n: n + 1, writes="n")
+    async with Runner(store) as runner:
+        with pytest.raises(StoreError):
+            await runner.start(graph, run_id="r").result()
+        for _ in range(4):
+            with pytest.raises(StoreError):
+                await runner.resume(graph, "r").result()
+        store.failing = False
+        assert (await runner.resume(graph, "r").result()).state.n == 1
+
+
+async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner) -> None:
+    """A new label is a change too: fingerprint, outline and what differs go into the log."""
+    graph = Graph("g", State)
+    graph.add_node("a", lambda n: n + 1, writes="n")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, label="old")
+    run = runner.start(graph, limits=Limits(steps=0))
+    await run.result()
+    renamed = Graph("g", State)
+    renamed.add_node("a", lambda n: n + 1, writes="n")
+    renamed.add_edge(START, "a")
+    renamed.add_edge("a", END, label="new")
+    await runner.resume(renamed, run.id, limits=Limits()).result()
+    info = await runner.store.info(run.id)
+    assert info.fingerprint == renamed.compile().fingerprint
+    assert await runner.store.outline(info.fingerprint) == renamed.compile().outline
+    resumed = next(step for step in await runner.history(run.id) if step.kind == "resumed")
+    assert resumed.data["changes"] == ["way gone: a → END, label old", "way new: a → END, label new"]
+
+
+async def test_a_run_is_resumed_with_its_own_graph_alone(runner: Runner) -> None:
+    """A finished run is not shown as another graph's."""
+    await runner.start(one(lambda n: n, "mine", writes="n"), run_id="r").result()
+    with pytest.raises(GraphChanged, match="'mine', not 'other'"):
+        await runner.resume(one(lambda n: n, "other", writes="n"), "r").result()
+
+
+async def test_a_branch_has_the_limits_last_in_force(runner: Runner) -> None:
+    """Limits that were raised on resume hold for later branches, wherever they begin."""
+    graph = Graph("loop", State)
+    graph.add_node("a", lambda n: n + 1, writes="n")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=value("n") >= 5)
+    graph.add_edge("a", "a")
+    await runner.start(graph, run_id="r", limits=Limits(steps=2)).result()
+    await runner.resume(graph, "r", limits=Limits(steps=50)).result()
+    assert (await runner.branch(graph, "r", at=2).result()).status == "finished"
+
+
+async def test_a_run_cannot_begin_behind_one_that_is_not_over() -> None:
+    """Only a final state is carried over."""
+    leave = asyncio.Event()
+
+    async def wait(n: int) -> int:
+        await leave.wait()
+        return n
+
+    graph = one(wait, writes="n")
+    async with Runner() as runner:
+        first = runner.start(graph, run_id="first")
+        await first.begun()
+        with pytest.raises(InputError, match="not over"):
+            await runner.start(graph, after="first").result()
+        leave.set()
+        await first.result()
+
+
+async def test_a_condition_may_not_change_what_it_reads() -> None:
+    """The run fails there, and the state is what the record says."""
+    graph = Graph("g", State)
+    graph.add_node("a", lambda: [1, 2, 3], writes="xs")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=lambda xs: bool(xs.pop()))
+    graph.add_edge("a", END)
+    with pytest.raises(RunFailed, match="changed xs in place") as caught:
+        await graph.run()
+    assert caught.value.result.state.xs == [1, 2, 3]
+
+
+async def test_each_case_of_a_choice_has_its_own_inputs() -> None:
+    """What one prepared case reads does not leak into the next."""
+
+    async def first(text: str) -> str:
+        return f"first {text}"
+
+    async def second(text: str) -> str:
+        return f"second {text}"
+
+    work = choose("n", {1: Node(first, inputs={"text": "other"}), 2: second})
+    start = State(text="text", other="other")
+    assert (await one(work, writes="text").run(start.model_copy(update={"n": 1}))).state.text == "first other"
+    assert (await one(work, writes="text").run(start.model_copy(update={"n": 2}))).state.text == "second text"
+
+
+async def test_what_a_state_was_is_a_copy(runner: Runner) -> None:
+    """Changing what was read changes nothing that was recorded."""
+    await runner.start(one(lambda: [1], writes="xs"), run_id="r").result()
+    state = dict(await runner.state_at("r"))
+    state["xs"].append(9)
+    assert (await runner.state_at("r"))["xs"] == [1]
