@@ -147,6 +147,9 @@ class View:
 
     def before(self, name: str) -> object:
         """The typed value of a field as the frame has it, without this step's updates."""
+        value = self._frame.typed.get(name, MISSING)
+        if value is not MISSING:
+            return value
         frame = self.holder(name)
         value = frame.typed.get(name, MISSING)
         if value is MISSING:

@@ -77,7 +77,7 @@ def trace_of(ways: Sequence[Way], steps: Sequence[Step]) -> Trace:
     return Trace(
         snapshot.run_id,
         _summary(snapshot),
-        {START: 1, **frame.counts} if frame is not None else {},
+        {START: 1, **_visits(snapshot)} if frame is not None else {},
         _facts(steps),
         at,
         came_from,
@@ -85,6 +85,14 @@ def trace_of(ways: Sequence[Way], steps: Sequence[Step]) -> Trace:
         note,
         _taken(ways, steps),
     )
+
+
+def _visits(snapshot: Snapshot) -> dict[str, int]:
+    """Completed visits by node, those of arms under way included."""
+    visits: Counter[str] = Counter()
+    for frame in snapshot.frames.values():
+        visits.update(frame.counts)
+    return dict(visits)
 
 
 def times_in_words(count: int) -> str:
@@ -113,6 +121,9 @@ def _standing(snapshot: Snapshot, target: str) -> tuple[str, Standing, str]:
             return FAIL, "failed", "ended here"
         why = f"{failure.get('kind', '')}: {failure.get('message', '')}"
         return frame.at, "failed", f"failed {'on leaving' if frame.phase == 'leaving' else 'here'}: {why}"
+    if frame.phase == "forked":
+        under_way = sorted(arm.at for arm in snapshot.frames.values() if arm.kind == "arm" and arm.phase != "ended")
+        return frame.at, "here", f"its arms are at {', '.join(under_way)}" if under_way else "its arms have arrived"
     words = {"running": "stands here", "waiting": "waits here", "stopped": "stopped before this visit"}
     return frame.at, "here", words[snapshot.status]
 
@@ -120,6 +131,8 @@ def _standing(snapshot: Snapshot, target: str) -> tuple[str, Standing, str]:
 def _last_move(steps: Sequence[Step]) -> tuple[str, str]:
     """Whence and whither the last step that could move the run did; whither is "" if it moved nowhere."""
     for step in reversed(steps):
+        if step.kind == "joined":
+            return "", step.data["to"][0] if "to" in step.data else ""
         if step.kind in ("started", "node", "failed", "left"):
             return step.node or START, step.data["to"][0] if "to" in step.data else ""
     return "", ""
@@ -144,23 +157,24 @@ def _facts(steps: Sequence[Step]) -> dict[str, list[str]]:
 def _taken(ways: Sequence[Way], steps: Iterable[Step]) -> list[int]:
     taken = [0] * len(ways)
     for step in steps:
-        if "to" not in step.data:
-            continue
-        index = _way_of(ways, step)
-        if index is not None:
-            taken[index] += 1
+        if step.kind == "joined":
+            continue  # the arms took their ways; the join takes none
+        for target in step.data.get("to", ()):
+            index = _way_of(ways, step, target)
+            if index is not None:
+                taken[index] += 1
     return taken
 
 
-def _way_of(ways: Sequence[Way], step: Step) -> int | None:
-    """The way a step took; None if the graph has no such way (any more)."""
+def _way_of(ways: Sequence[Way], step: Step, target: str) -> int | None:
+    """The way a step took to a target; None if the graph has no such way (any more)."""
     source = START if step.kind == "started" else step.node
     label = step.data.get("edge", "")
     failure = step.kind == "failed"
     found = [
         index
         for index, way in enumerate(ways)
-        if (way.source, way.target, way.failure) == (source, step.data["to"][0], failure) and label in way.recorded
+        if (way.source, way.target, way.failure) == (source, target, failure) and label in way.recorded
     ]
     order = str(step.data.get("why", "")).count("; ")
     return next((index for index in found if ways[index].order == order), found[0] if found else None)

@@ -46,7 +46,7 @@ def ways_of(outline: Mapping[str, JsonValue]) -> list[Way]:
     tried: Counter[tuple[str, bool]] = Counter()
     found: list[Way] = []
     for facts in outline.get("ways", ()):
-        arrows = _switch(facts) if "cases" in facts else [_edge(facts)]
+        arrows = _switch(facts) if "cases" in facts else _fork(facts) if "arms" in facts else [_edge(facts)]
         found += [replace(way, order=tried[way.source, way.failure]) for way in arrows]
         tried.update({(way.source, way.failure) for way in arrows})
     return [_in_words(replace(way, several=tried[way.source, way.failure] > 1)) for way in found]
@@ -101,6 +101,23 @@ def _switch(facts: Mapping[str, JsonValue]) -> list[Way]:
         recorded = same.recorded | {""} if same else frozenset(("",))
         arrows[target] = Way(source, target, "", condition, recorded, failure=False)
     return list(arrows.values())
+
+
+def _fork(facts: Mapping[str, JsonValue]) -> list[Way]:
+    """An arrow for each arm, and one to the join where no arm may have to be run."""
+    source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
+    need = f", {facts['need']} of {len(facts['arms'])} needed" if facts.get("need") else ""
+    words = [f"side by side until {join}{need}"]
+    if facts.get("when"):
+        words.append(one_line(str(facts["when"])))
+    recorded = frozenset((label,))
+    arrows: list[Way] = []
+    for arm in facts["arms"]:
+        when = [f"if {one_line(str(arm['when']))}"] if "when" in arm else []
+        arrows.append(Way(source, str(arm["to"]), label, "; ".join([*words, *when]), recorded, failure=False))
+    if all("when" in arm for arm in facts["arms"]):
+        arrows.append(Way(source, join, label, "; ".join([*words[1:], "if no arm is run"]), recorded, failure=False))
+    return arrows
 
 
 def _any_of(cases: Sequence[str]) -> str:

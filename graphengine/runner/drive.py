@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from graphengine.core.events import Event
-    from graphengine.core.snapshot import Snapshot, Task
+    from graphengine.core.snapshot import RunStatus, Snapshot, Task
     from graphengine.core.steps import Step
     from graphengine.errors import NodeError
     from graphengine.plan import Plan
@@ -96,11 +96,10 @@ class Driver:
         try:
             while True:
                 wanted = [] if self._stop_reason else ready(self.snapshot)
-                self._wake(wanted)
                 if len(wanted) == 1 and not self._flights:
-                    event = await self._alone(tasks, wanted[0])
-                    await self._record([] if event is None else [event])
+                    await self._walk(tasks, wanted[0])
                     continue
+                self._wake(wanted)
                 for task in wanted:
                     if task.frame not in self._flights:
                         self._flights[task.frame] = asyncio.create_task(self._fly(tasks, task))
@@ -111,6 +110,30 @@ class Driver:
             await self._ground()
         if self.snapshot.status == "running":
             await self.end()
+
+    async def _walk(self, tasks: TaskRunner, task: Task) -> None:
+        """Do the only thing that is to be done, and what then is the only thing, without asyncio tasks of their own."""
+        plan, snapshot, run = self.plan, self.snapshot, self.run
+        while not self._stop_reason:
+            event = await self._alone(tasks, task) if task.due or run.watchers else await tasks.run(task)
+            if event is None:
+                return
+            step = decide(plan, snapshot, event)
+            evolve(snapshot, step)
+            pending = self._append((step,), snapshot.status)
+            if pending is not None:
+                await pending
+            elif step.at - self._turns.last > _TURN_SECONDS or step.seq % _TURN_STEPS == 0:
+                self._turns.last = step.at
+                await asyncio.sleep(0)
+            if snapshot.status != "running":
+                self.holds = False
+            if run.watchers:
+                self.show(StepRecorded(step.seq, step))
+            wanted = ready(snapshot)
+            if len(wanted) != 1:
+                return
+            task = wanted[0]
 
     async def _alone(self, tasks: TaskRunner, task: Task) -> Event | None:
         """Do the only thing that is to be done, without an asyncio task of its own; None if a stop came first."""
@@ -150,6 +173,10 @@ class Driver:
                 events.append(landed)
         return events
 
+    def _append(self, steps: Sequence[Step], status: RunStatus) -> Awaitable[None] | None:
+        snapshot = self.snapshot
+        return self._store.append(Append(snapshot.run_id, self.fence, steps, status, (), self._snapshot_record))
+
     async def _record(self, events: Sequence[Event]) -> None:
         """Decide, evolve and append; returns when the steps are durable."""
         snapshot, steps = self.snapshot, []
@@ -168,7 +195,7 @@ class Driver:
             return
         # A run is let go by the append that says it is over; not while something is still under way.
         status = "running" if self._flights else snapshot.status
-        pending = self._store.append(Append(snapshot.run_id, self.fence, steps, status, (), self._snapshot_record))
+        pending = self._append(steps, status)
         if pending is not None:
             await pending
         elif steps[-1].at - self._turns.last > _TURN_SECONDS or snapshot.seq % _TURN_STEPS == 0:

@@ -61,7 +61,7 @@ class Maker:
         """A block with its forks."""
         made = Block(leads_to, free, [Slot(self.name()) for _ in range(self.random.choice((1, 1, 2, 3)))])
         for i, slot in enumerate(made.slots):
-            if depth and self.random.random() < 0.5:
+            if depth and self.random.random() < (0.8 if depth == 1 else 0.5):
                 following = made.slots[i + 1].name if i + 1 < len(made.slots) else leads_to
                 back = [s.name for s in made.slots[: i + 1]]
                 slot.fork = self.fork(following, made.slots[i + 1 :], made, depth, back)
@@ -69,13 +69,13 @@ class Maker:
 
     def fork(self, following: str, later: Sequence[Slot], block: Block, depth: int, back: Sequence[str] = ()) -> Fork:
         """A fork that joins at what follows, further on, or back."""
-        last = self.random.random() < 0.4
+        last = self.random.random() < 0.6
         join = following if last else self.random.choice([following, *(s.name for s in later), block.exit, *back])
-        count = self.random.choice((1, 2, 2, 3))
+        count = self.random.choice((1, 2, 2, 2, 3))
         shares: list[list[str]] = [[] for _ in range(count + 1)]
         for place in block.free:
             self.random.choice(shares).append(place)
-        straight = self.random.randrange(count) if self.random.random() < 0.2 else None
+        straight = self.random.randrange(count) if self.random.random() < 0.1 else None
         arms = [None if i == straight else self.block(join, tuple(shares[i]), depth - 1) for i in range(count)]
         return Fork(arms, join, last)
 
@@ -121,7 +121,7 @@ class Maker:
 
     def emit_fork(self, source: str, fork: Fork, when: Cond | None) -> None:
         arms = [
-            (fork.join if arm is None else arm.slots[0].name, self.condition() if self.random.random() < 0.3 else None)
+            (fork.join if arm is None else arm.slots[0].name, self.condition() if self.random.random() < 0.2 else None)
             for arm in fork.arms
         ]
         self.ways.append(ForkSpec(source, tuple(arms), fork.join, when, self.random.choice(("", "fork"))))
@@ -133,7 +133,7 @@ class Maker:
         """Ways with conditions, on and back, after success and after failure."""
         random = self.random
         found: list[WaySpec | SwitchSpec] = []
-        for i in range(random.choice((0, 0, 1, 2))):
+        for i in range(random.choice((0, 0, 0, 1, 2))):
             target = random.choice([*on, *back, *on, *back, "FAIL"])
             found.append(WaySpec(name, target, self.guarded(self.condition(), name, target in back), f"way {i}"))
         if random.random() < 0.2:
