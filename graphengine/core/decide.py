@@ -339,9 +339,10 @@ def _sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, i
             _compare(tracker, view, what)
         elif tracker.kind == "plateau" and what is not None:
             _note_trouble(tracker, view, what)
+        elif tracker.kind == "count" and what is not None:
+            _set_mark(tracker, view, what + counted.get(tracker.node, 0))
         else:
-            more = counted.get(tracker.node, 0) if tracker.kind == "count" else 0
-            _set_mark(tracker, view, what + more if more else what)
+            _set_mark(tracker, view, what)
 
 
 def _set_mark(tracker: Tracker, view: View, mark: JsonValue) -> None:

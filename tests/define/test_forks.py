@@ -100,9 +100,9 @@ def test_an_arm_may_fail_the_run() -> None:
 @pytest.mark.parametrize(
     ("ways", "code", "place", "named"),
     [
-        ([*PLAIN[:2], ("a", "c"), ("b", "c"), ("c", "j"), PLAIN[-1]], "shared_arm", "p", "c belongs to the arms to a and to b"),
+        ([*PLAIN[:2], ("a", "c"), ("b", "c"), ("c", "j"), PLAIN[-1]], "shared_arm", "p", "c belongs to the arms to"),
         ([*PLAIN[:3], ("b", "a"), PLAIN[-1]], "shared_arm", "p", "a belongs to the arms to a and to b"),
-        ([(START, "p"), ("p", ["a", "p"], "j"), ("a", "j"), ("j", END)], "bad_fork", "p", "the arm to p leads back to the fork"),
+        ([(START, "p"), ("p", ["a", "p"], "j"), ("a", "j"), ("j", END)], "bad_fork", "p", "the arm to p leads back"),
         ([*PLAIN[:2], ("a", "p"), *PLAIN[3:]], "bad_fork", "p", "the arm to a leads back to the fork"),
         ([*PLAIN[:3], ("b", END), PLAIN[-1]], "end_in_arm", "p", "b leads to END inside the arm to b"),
         ([*PLAIN[:4], ("j", "a")], "enters_arm", "p", "j enters a, which is inside the arm to a"),
@@ -110,7 +110,8 @@ def test_an_arm_may_fail_the_run() -> None:
         ([(START, "p"), ("p", ["a", "a"], "j"), ("a", "j"), ("j", END)], "bad_fork", "p", "two arms to a"),
         ([(START, "p"), ("p", [], "j"), ("j", END)], "bad_fork", "p", "no arms"),
         ([*PLAIN, (START, ["a"], "p")], "enters_arm", "p", "START enters a"),
-        ([(START, ["a"], "j"), ("a", ["b", "c"], "d"), ("b", "j"), ("c", "d"), ("d", "j"), ("j", END)], "enters_arm", "a", "j"),
+        ([(START, ["a"], "j"), ("a", ["b", "c"], "d"), ("b", "j"), ("c", "d"), ("d", "j"), ("j", END)],
+         "enters_arm", "a", "d enters j"),
         ([(START, "p"), ("p", ["a", "b"], FAIL), ("a", END), ("b", END)], "bad_fork", "p", "FAIL"),
         ([(START, "p"), ("p", ["a", "b"], START), ("a", END), ("b", END)], "bad_edge", "p", "START"),
         ([(START, "p"), ("p", ["a", "bb"], "j"), ("a", "j"), ("j", END)], "unknown_node", "p", "'bb'"),
