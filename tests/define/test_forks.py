@@ -102,7 +102,7 @@ def test_an_arm_may_fail_the_run() -> None:
     [
         ([*PLAIN[:2], ("a", "c"), ("b", "c"), ("c", "j"), PLAIN[-1]], "shared_arm", "p", "c belongs to the arms to"),
         ([*PLAIN[:3], ("b", "a"), PLAIN[-1]], "shared_arm", "p", "a belongs to the arms to a and to b"),
-        ([(START, "p"), ("p", ["a", "p"], "j"), ("a", "j"), ("j", END)], "bad_fork", "p", "the arm to p leads back"),
+        ([(START, "p"), ("p", ["a", "p"], "j"), ("a", "j"), ("j", END)], "bad_fork", "p", "arm to p leads back"),
         ([*PLAIN[:2], ("a", "p"), *PLAIN[3:]], "bad_fork", "p", "the arm to a leads back to the fork"),
         ([*PLAIN[:3], ("b", END), PLAIN[-1]], "end_in_arm", "p", "b leads to END inside the arm to b"),
         ([*PLAIN[:4], ("j", "a")], "enters_arm", "p", "j enters a, which is inside the arm to a"),
