@@ -19,15 +19,13 @@ writes-functions. Each condition is evaluated once; what it said is kept with th
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.conditions import as_number, better, digest_of, exception_name
+from graphengine.conditions import exception_name
 from graphengine.core.events import (
     ArmsArrived,
     Begun,
     BranchedOff,
-    Error,
     NodeFailed,
     NodeFinished,
     NodeLeft,
@@ -35,6 +33,8 @@ from graphengine.core.events import (
     StopAsked,
 )
 from graphengine.core.evolve import add_usage
+from graphengine.core.failures import error_of, failure_record
+from graphengine.core.marks import default_marks, note_changes, sample, sample_again, sample_arm, track
 from graphengine.core.ready import arms_settled, ready
 from graphengine.core.snapshot import ROOT, Frame
 from graphengine.core.steps import EMPTY, Step, path_of
@@ -47,13 +47,13 @@ from graphengine.state import NO_CHANGE
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.conditions import Condition, Tracker
+    from graphengine.conditions import Condition
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Snapshot
     from graphengine.plan import ForkWay, NodePlan, Plan, Way
-    from graphengine.records import JsonValue, Op
+    from graphengine.records import JsonValue
     from graphengine.state import Change
 
 _OTHERWISE: Final = (True, "otherwise")
@@ -78,9 +78,9 @@ def _begun(plan: Plan[Any], snapshot: Snapshot, event: Begun) -> Step:  # noqa: 
     view = View(plan.state, frame)
     view.node = START
     changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
-    marks = _default_marks(plan, changes)
+    marks = default_marks(plan, changes)
     view.new_marks.update(marks)
-    _sample(plan, view, event.given)
+    sample(plan, view, event.given)
     data: dict[str, JsonValue] = {
         "run_id": event.run_id,
         "graph": plan.graph,
@@ -93,28 +93,6 @@ def _begun(plan: Plan[Any], snapshot: Snapshot, event: Begun) -> Step:  # noqa: 
     data.update(_taken(plan, view, plan.start, ROOT))
     update = [("set", name, value) for name, value in event.values.items()]
     return Step(1, "started", event.now, update=update, data=data, typed=[event.typed[op[1]] for op in update])
-
-
-def _default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, JsonValue]:
-    """Digests of the defaults, which `changed` compares with before its node was left for the first time."""
-    if not changes:
-        return {}
-    defaults: dict[str, object] = {}
-    for field in plan.state.fields.values():
-        required = field.info.is_required()
-        made = None if required else field.info.get_default(call_default_factory=True, validated_data=dict(defaults))
-        defaults[field.name] = made
-    view = View(plan.state, Frame(typed=defaults))
-    marks = {tracker.key: _digest(tracker, view) for tracker in changes}
-    return {key: digest for key, digest in marks.items() if digest}
-
-
-def _digest(tracker: Tracker, view: View) -> str:
-    """The digest of what a tracker reads now, "" where its function raises."""
-    try:
-        return digest_of(tracker.reading.read(view)) if tracker.reading is not None else ""
-    except Exception:  # noqa: BLE001 - a function of the user's; its condition will say so where it is evaluated
-        return ""
 
 
 def _node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> Step:
@@ -134,7 +112,7 @@ def _node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> 
         more = {**more, "fallback": True, "error": frame.cause}
     _facts(snapshot, view, event)
     if plan.epochs or plan.samples:
-        _track(plan, view, event.node, change.ops)
+        track(plan, view, event.node, change.ops)
     return _leave(plan, snapshot, event, view, change, more)
 
 
@@ -170,9 +148,9 @@ def _taken(plan: Plan[Any], view: View, ways: Sequence[Way], frame: str, attempt
     try:
         taken = _way_out(ways, view)
         if plan.epochs and taken.get("status") != "failed":
-            _changes(plan, view)
+            note_changes(plan, view)
     except NodeError as error:
-        failure = _failure(error_of(error), path_of(frame, view.node), attempt)
+        failure = failure_record(error_of(error), path_of(frame, view.node), attempt)
         taken = {"error": failure, **_failed_run(failure)}
     if view.new_marks:
         taken["marks"] = view.new_marks
@@ -184,7 +162,7 @@ def _taken(plan: Plan[Any], view: View, ways: Sequence[Way], frame: str, attempt
 def _node_failed(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed) -> Step:
     frame = _frame(snapshot, event)
     node = plan.nodes[event.node]
-    failure = _failure(event.error, _path(event), event.attempt)
+    failure = failure_record(event.error, _path(event), event.attempt)
     data = {**_spent(event), "error": failure}
     if frame.phase == "ready":
         due = _next_attempt(node, frame, event)
@@ -218,11 +196,11 @@ def _fallback_value(
     except Exception as error:  # noqa: BLE001 - user code of any kind
         told = error_of(error)
         text = f"the fallback does not fit: {told.message}; it stood in for {failure['kind']}: {failure['message']}"
-        worse = {**_failure(told, failure["path"], failure["attempt"]), "kind": failure["kind"], "message": text}
+        worse = {**failure_record(told, failure["path"], failure["attempt"]), "kind": failure["kind"], "message": text}
         return _gone_wrong(plan, snapshot, event, {**data, "error": worse})
     _facts(snapshot, view, event)
     if plan.epochs or plan.samples:
-        _track(plan, view, event.node, change.ops)
+        track(plan, view, event.node, change.ops)
     return _leave(plan, snapshot, event, view, change, {**data, "fallback": True})
 
 
@@ -235,17 +213,17 @@ def _gone_wrong(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, data: di
     view.failure = event.error.names
     try:
         change = plan.state.apply(view, [(plan.errors, Failure.of(failure))]) if plan.errors else NO_CHANGE
-        _track(plan, view, event.node, change.ops)
+        track(plan, view, event.node, change.ops)
         taken = _way_out(node.failure_ways, view)
     except Exception as error:  # noqa: BLE001 - user code of any kind: validators, conditions
         if not isinstance(error, NoWayOut):
             told = error_of(error)
             text = f"{told.message}; it came with {failure['kind']}: {failure['message']}"
-            failure = {**_failure(told, _path(event), event.attempt), "message": text}
+            failure = {**failure_record(told, _path(event), event.attempt), "message": text}
         return _step(snapshot, event, "failed", {**data, "error": failure, **_failed_run(failure)})
     if taken.get("status") == "failed":
         return _step(snapshot, event, "failed", {**taken, **data})
-    _changes(plan, view)
+    note_changes(plan, view)
     marks: dict[str, JsonValue] = {"marks": view.new_marks} if view.new_marks else {}
     if view.new_marks and view.until:
         marks["samples"] = view.new_samples
@@ -262,7 +240,7 @@ def _node_left(plan: Plan[Any], snapshot: Snapshot, event: NodeLeft) -> Step:
     view.until = frame.until
     view.usage = _usage_of(frame)
     view.elapsed_seconds = snapshot.elapsed_seconds
-    _sample_again(plan, view)
+    sample_again(plan, view)
     ways = plan.start if frame.at == START else plan.nodes[frame.at].ways
     data = _taken(plan, view, ways, frame.id, frame.attempt)
     return Step(snapshot.seq + 1, "left", event.now, frame.id, frame.at, frame.visit, frame.attempt, data=data)
@@ -285,11 +263,11 @@ def _arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: ArmsArrived) -> St
     try:
         change = plan.state.apply(view, _joined_updates(plan, view, arrived))
     except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators
-        failure = _failure(error_of(error), path_of(frame.id, fork["join"]), 1)
+        failure = failure_record(error_of(error), path_of(frame.id, fork["join"]), 1)
         return Step(*common, data={"error": failure, **_failed_run(failure)})  # type: ignore[arg-type]
     counted: dict[str, int] = {}
     for arm in arrived:
-        _sample_arm(plan, view, arm, counted)
+        sample_arm(plan, view, arm, counted)
         for name, visits in arm.counts.items():
             counted[name] = counted.get(name, 0) + visits
     why = f"{len(arrived)} of {len(arms)} arms arrived"
@@ -328,33 +306,6 @@ def _joined_updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[
     return updates
 
 
-def _sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, int]) -> None:
-    """Take an arm's samples again, and what else it marked; `counted` are the visits of the arms before it."""
-    trackers = {t.key: t for groups in (plan.samples, plan.epochs) for group in groups.values() for t in group}
-    for key, what in arm.samples:
-        tracker = trackers.get(key)
-        if tracker is None:
-            continue
-        if tracker.kind == "plateau" and isinstance(what, (int, float)):
-            _compare(tracker, view, what)
-        elif tracker.kind == "plateau" and what is not None:
-            _note_trouble(tracker, view, what)
-        elif tracker.kind == "count" and what is not None:
-            _set_mark(tracker, view, what + counted.get(tracker.node, 0))
-        else:
-            _set_mark(tracker, view, what)
-
-
-def _set_mark(tracker: Tracker, view: View, mark: JsonValue) -> None:
-    view.new_marks[tracker.key] = mark
-    view.new_samples.append([tracker.key, mark])
-
-
-def _note_trouble(tracker: Tracker, view: View, text: str) -> None:
-    view.new_marks[tracker.key] = [*(view.mark(tracker.key) or [None, None, 0])[:3], text]
-    view.new_samples.append([tracker.key, text])
-
-
 def _failed_run(failure: Mapping[str, JsonValue], stop: JsonValue = None) -> dict[str, JsonValue]:
     stop = stop or {"reason": "failed", "label": "", "condition": "", "explanation": failure["message"]}
     return {"status": "failed", "stop": stop}
@@ -371,7 +322,7 @@ def _resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:  # no
 
 def _stop_asked(plan: Plan[Any], snapshot: Snapshot, event: StopAsked) -> Step:  # noqa: ARG001 - every event is decided by one signature
     if event.error is not None:
-        failure = _failure(event.error, "", 1)
+        failure = failure_record(event.error, "", 1)
         return Step(snapshot.seq + 1, "stopped", event.now, data={"error": failure, **_failed_run(failure)})
     stop = {"reason": event.reason, "label": "", "condition": "", "explanation": event.explanation}
     return Step(snapshot.seq + 1, "stopped", event.now, data={"status": "stopped", "stop": stop})
@@ -391,7 +342,7 @@ def _branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> St
     }
     if event.changes:
         data["changes"] = list(event.changes)
-    _sample(plan, view, [op[1] for op in ops])
+    sample(plan, view, [op[1] for op in ops])
     if view.new_marks:
         data["marks"] = view.new_marks
     return Step(snapshot.seq + 1, "branched", event.now, update=[*event.refit, *ops], data=data)
@@ -528,67 +479,6 @@ def _usage_of(frame: Frame) -> Mapping[str, float | None]:
     return frame.usage if frame.base is None else add_usage(_usage_of(frame.base), frame.usage)
 
 
-def _track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op]) -> None:
-    """Begin anew what this node's completion begins anew, then take the samples of what was written."""
-    for tracker in plan.epochs.get(node, ()):
-        if tracker.kind == "plateau":
-            _set_mark(tracker, view, None)
-        elif tracker.kind == "count":
-            _set_mark(tracker, view, view.count(tracker.node))
-    if plan.samples and ops:
-        _sample(plan, view, [op[1] for op in ops])
-
-
-def _sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
-    """Take the samples of the plateaus whose fields were written."""
-    seen: set[str] = set()
-    for name in written:
-        for tracker in plan.samples.get(name, ()):
-            if tracker.key not in seen:
-                seen.add(tracker.key)
-                _take_sample(tracker, view)
-
-
-def _take_sample(tracker: Tracker, view: View) -> None:
-    """Compare a sample with the best so far. A function that raises leaves a note, for its condition to raise."""
-    best, last, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
-    try:
-        sample = as_number(tracker.reading.read(view)) if tracker.reading is not None else None
-    except Exception as error:  # noqa: BLE001 - a function of the user's
-        _note_trouble(tracker, view, f"{type(error).__name__}: {_text(error)}")
-        return
-    if sample is None:
-        if len(view.mark(tracker.key) or ()) > 3:  # noqa: PLR2004 - the note of a failure is over
-            view.new_marks[tracker.key] = [best, last, stale] if best is not None else None
-        return
-    _compare(tracker, view, sample)
-
-
-def _compare(tracker: Tracker, view: View, sample: float) -> None:
-    view.new_samples.append([tracker.key, sample])
-    best, _, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
-    if best is None or better(sample, best, tracker):
-        view.new_marks[tracker.key] = [sample, sample, 0]
-    else:
-        view.new_marks[tracker.key] = [best, sample, stale + 1]
-
-
-def _sample_again(plan: Plan[Any], view: View) -> None:
-    """Take the samples that could not be taken when the node was done."""
-    for group in plan.samples.values():
-        for tracker in group:
-            mark = view.mark(tracker.key)
-            if mark and len(mark) > 3 and tracker.key not in view.new_marks:  # noqa: PLR2004 - the note of a failure
-                _take_sample(tracker, view)
-
-
-def _changes(plan: Plan[Any], view: View) -> None:
-    """Note what `changed` will compare with when this node is left again."""
-    for tracker in plan.epochs.get(view.node, ()):
-        if tracker.kind == "change":
-            _set_mark(tracker, view, _digest(tracker, view))
-
-
 def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | None:
     """When the next attempt is due; None if there is none."""
     retry = node.retry
@@ -602,37 +492,6 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
         wait = retry.max_seconds
     wait *= 1 + retry.jitter * (2 * event.chance - 1)
     return event.now + min(wait, retry.max_seconds)
-
-
-def error_of(error: BaseException) -> Error:
-    """An exception as the data that events carry."""
-    kind = type(error)
-    names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
-    if isinstance(error, NodeError):
-        where, repair = _utf8(error.where), _utf8(error.repair)
-        return Error(error.code, names, _utf8(error.message), "", error.retryable, where, repair)
-    return Error(names[0], names, _text(error) or names[0], _utf8("".join(traceback.format_exception(error))))
-
-
-def _text(error: BaseException) -> str:
-    """An exception's text, whatever its __str__ does, in characters that can be recorded."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - a __str__ of the user's
-        text = f"{type(error).__name__} without a text that can be read"
-    return _utf8(text)
-
-
-def _utf8(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _failure(error: Error, path: str, attempt: int) -> dict[str, JsonValue]:
-    failure: dict[str, JsonValue] = {"path": path, "kind": error.kind, "message": error.message, "attempt": attempt}
-    for name in ("where", "repair", "traceback"):
-        if getattr(error, name):
-            failure[name] = getattr(error, name)
-    return failure
 
 
 def _spent(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
@@ -676,5 +535,3 @@ _EVENTS: Final[dict[type, Callable[[Any, Any, Any], Step]]] = {
     StopAsked: _stop_asked,
     BranchedOff: _branched_off,
 }
-
-__all__ = ["StaleEvent", "decide", "error_of"]

@@ -117,6 +117,7 @@ def _joined(snapshot: Snapshot, step: Step) -> None:
     if data.get("status") == "failed":
         _fail(snapshot, frame, "forked", data)
         return
+    _spend(snapshot, step)
     arms = [snapshot.frames[key] for key in frame.fork["arms"]]
     if step.update:
         _apply(frame, step.update, step.typed)

@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from graphengine.core.decide import StaleEvent, decide, error_of
+from graphengine.core.decide import StaleEvent, decide
 from graphengine.core.events import StopAsked
 from graphengine.core.evolve import evolve
+from graphengine.core.failures import error_of
 from graphengine.core.ready import limit_reached, ready
 from graphengine.core.snapshot import to_record
 from graphengine.core.steps import path_of

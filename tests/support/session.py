@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
-from graphengine.core.decide import decide, error_of
+from graphengine.core.decide import decide
 from graphengine.core.events import (
     ArmsArrived,
     Begun,
@@ -30,6 +30,7 @@ from graphengine.core.events import (
     StopAsked,
 )
 from graphengine.core.evolve import evolve, fold
+from graphengine.core.failures import error_of
 from graphengine.core.ready import limit_reached, ready
 from graphengine.core.snapshot import Frame, Snapshot, Task, from_record, to_record
 from graphengine.core.steps import Step, decode_step, encode_step

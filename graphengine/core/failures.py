@@ -1,0 +1,45 @@
+"""Exceptions as plain data: what events carry and steps record of them."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from graphengine.conditions import exception_name
+from graphengine.core.events import Error
+from graphengine.errors import NodeError
+
+if TYPE_CHECKING:
+    from graphengine.records import JsonValue
+
+
+def error_of(error: BaseException) -> Error:
+    """An exception as the data that events carry."""
+    kind = type(error)
+    names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
+    if isinstance(error, NodeError):
+        where, repair = _utf8(error.where), _utf8(error.repair)
+        return Error(error.code, names, _utf8(error.message), "", error.retryable, where, repair)
+    return Error(names[0], names, text_of(error) or names[0], _utf8("".join(traceback.format_exception(error))))
+
+
+def text_of(error: BaseException) -> str:
+    """An exception's text, whatever its __str__ does, in characters that can be recorded."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a __str__ of the user's
+        text = f"{type(error).__name__} without a text that can be read"
+    return _utf8(text)
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def failure_record(error: Error, path: str, attempt: int) -> dict[str, JsonValue]:
+    """What a step records of an exception."""
+    failure: dict[str, JsonValue] = {"path": path, "kind": error.kind, "message": error.message, "attempt": attempt}
+    for name in ("where", "repair", "traceback"):
+        if getattr(error, name):
+            failure[name] = getattr(error, name)
+    return failure
