@@ -374,6 +374,8 @@ class Comparison(Condition):
             return False
         if self.operator == "is in" and isinstance(self.other, tuple):
             return any(_like(left, other) == other for other in self.other)
+        if isinstance(left, (list, tuple, set, frozenset, Mapping)):
+            return any(_like(item, self.other) == self.other for item in left)
         item, container = self.other, left
         try:
             held = item in container  # type: ignore[operator]

@@ -90,26 +90,29 @@ class Injected:
             MutatedInput: It changed a field in place; besides what the function raises.
         """
         values: dict[str, object] = {}
+        read: list[str] = []
         for parameter in self.parameters:
             name = parameter.name
             if given is not None and name in given:
                 values[name] = given[name]
             elif view.has(name):
-                values[name] = view.get(name)
+                values[name] = view.lend(name)
+                read.append(name)
             elif name == "state":
-                values[name] = view.instance()
-        read = [name for name in values if given is None or name not in given]
+                values[name] = view.instance(view.lend)
+                read.extend(view.names)
         before = view.digests(read)
-        made = self.function(**values)
-        changed = [name for name, digest in view.digests(read).items() if digest != before[name]]
-        if changed:
-            view.forget(changed)
-            raise MutatedInput(
-                f"{self.name} changed {', '.join(changed)} in place",
-                where=self.name,
-                repair="work on a copy; what a function of fields is given belongs to the run",
-            )
-        return made
+        try:
+            return self.function(**values)
+        finally:
+            changed = [name for name, digest in before.items() if view.digest(name) != digest]
+            if changed:
+                view.forget(changed)
+                raise MutatedInput(
+                    f"{self.name} changed {', '.join(changed)} in place",
+                    where=self.name,
+                    repair="work on a copy; what a function of fields is given belongs to the run",
+                )
 
 
 def _hints(function: Callable[..., object]) -> dict[str, object]:

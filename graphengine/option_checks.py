@@ -29,14 +29,16 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
         yield f"timeout_seconds={seconds!r}", "give seconds above 0"
     plain = callable(runnable) and not hasattr(runnable, "body") and not isinstance(runnable, Choose)
-    if seconds is not None and options.thread is False and plain and not is_async(runnable):
+    named = getattr(runnable, "__name__", "") != "<lambda>"  # a lambda may well give a coroutine
+    if seconds is not None and options.thread is False and plain and named and not is_async(runnable):
         yield (
             "timeout_seconds with thread=False: a sync function on the event loop cannot be timed",
             "drop thread=False",
         )
-    if options.thread is not None and not plain:
-        yield f"thread={options.thread} on what is no function", "leave thread out"
-    if inspect.isasyncgenfunction(runnable) or inspect.isgeneratorfunction(runnable):
+    if options.thread is not None and hasattr(runnable, "body"):
+        yield f"thread={options.thread} on an agent", "leave thread out"
+    called = runnable if inspect.isroutine(runnable) else getattr(type(runnable), "__call__", None)  # noqa: B004
+    if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
         yield "it yields, and a node returns", "return the value; ctx.emit(…) shows progress"
 
 

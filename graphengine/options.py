@@ -68,5 +68,5 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("steps", "tokens", "cost_usd", "seconds"):
             limit = getattr(self, name)
-            if limit is not None and not limit >= 0:  # NaN too
-                raise DefinitionError(f"Limits({name}={limit})", repair="a limit is 0 or more, or None for no limit")
+            if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too
+                raise DefinitionError(f"Limits({name}={limit!r})", repair="a limit is 0 or more, or None for no limit")

@@ -254,7 +254,7 @@ class NodePlan:
             return self.call, ""
         value = self.selector.read(view) if self.selector is not None else None
         try:
-            found = self.choices.get(value)
+            found = self.choices.get(value) or self.choices.get(getattr(value, "value", value))  # an enum's, by value
         except TypeError:  # a list or dict picks nothing
             found = None
         if found is None:
@@ -265,7 +265,7 @@ class NodePlan:
                 where=f"node {self.name}",
                 repair=f"it is one of {known}, or add a case",
             )
-        return found, str(value)
+        return found, str(getattr(value, "value", value))
 
 
 @dataclass(frozen=True, slots=True)

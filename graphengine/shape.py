@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 def reachable_from(start: str, out: Mapping[str, Sequence[str]]) -> set[str]:
@@ -40,22 +40,29 @@ def unbounded_loop(
         forced: The ways that are bound to be taken in the end, each with the nodes whose visits it counts. A node ends
             its loop with one that leaves the loop and counts nodes of the loop alone.
     """
-    reach = {node: reachable_from(node, out) for node in out}
+    left = {node: list(targets) for node, targets in out.items()}
+    while True:
+        reach = {node: reachable_from(node, left) for node in left}
 
-    def together(a: str, b: str) -> bool:
-        return b in reach.get(a, ()) and a in reach.get(b, ())
+        def together(a: str, b: str, reach: Mapping[str, set[str]] = reach) -> bool:
+            return b in reach.get(a, ()) and a in reach.get(b, ())
 
-    ends = {
-        node
-        for node, ways in forced.items()
-        if any(not together(node, target) and all(together(node, c) for c in counted[:1]) for target, counted in ways)
-    }
-    left = {n: [t for t in targets if t not in ends and together(n, t)] for n, targets in out.items() if n not in ends}
-    for node in left:
-        path = _loop_from(node, left)
-        if path:
-            return path
-    return []
+        ends = {
+            node
+            for node, ways in forced.items()
+            if node in left
+            and any(not together(node, target) and _counts_here(node, counted, together) for target, counted in ways)
+        }
+        if not ends:
+            break
+        left = {node: [t for t in targets if t not in ends] for node, targets in left.items() if node not in ends}
+    loops = {node: [t for t in targets if together(node, t)] for node, targets in left.items()}
+    return next((path for path in (_loop_from(node, loops) for node in loops) if path), [])
+
+
+def _counts_here(node: str, counted: Sequence[str], together: Callable[[str, str], bool]) -> bool:
+    """Whether a cap counts a node of this loop, since one outside it: then it is reached in the end."""
+    return not counted or (together(node, counted[0]) and not any(together(node, since) for since in counted[1:]))
 
 
 def _loop_from(node: str, out: Mapping[str, Sequence[str]]) -> list[str]:

@@ -315,7 +315,7 @@ class _Compiler:
 
     def _numeric(self, reading: Reading, where: str) -> None:
         types = self._types(reading, where) if reading.path is not None else members(returns_of(reading))
-        if types and not any(_is_number(get_origin(kind) or kind) for kind in types):
+        if types and not any(_is_number(kind) for kind in types):
             have = " | ".join(type_name(kind) for kind in types)
             text = f"plateau({reading.text!r}) needs a number, and that is {have}"
             self.report("not_a_number", where, text, "name a score, or give a function that makes a number of it")
@@ -416,7 +416,9 @@ class _Compiler:
             if not isinstance(declared.runnable, Choose) or not isinstance(declared.runnable.source, str):
                 continue
             where = f"node {declared.name}"
+            before = len(self.problems)
             reading = self.binder.reading(declared.runnable.source, where)
+            del self.problems[before:]  # the choice itself was checked already
             values = _closed_values(self._types(reading, where)) if reading is not None else None
             missing = [value for value in values or () if value not in declared.runnable.cases]
             if missing:
@@ -558,13 +560,14 @@ def _forcing(condition: Condition) -> Iterable[Sequence[str]]:
 
 
 def _is_number(kind: object) -> bool:
-    if kind in (Any, object):
-        return True
-    return (
-        isinstance(kind, type)
-        and kind is not bool
-        and (issubclass(kind, (int, float, enum.Enum)) or hasattr(kind, "__float__"))
-    )
+    if get_origin(kind) is Literal:
+        return any(_is_number(type(choice)) for choice in get_args(kind))
+    kind = getattr(kind, "__supertype__", get_origin(kind) or kind)
+    if not isinstance(kind, type) or kind in (Any, object):
+        return True  # what is not known may be one
+    if issubclass(kind, enum.Enum):
+        return any(_is_number(type(member.value)) for member in kind)
+    return kind is not bool and (issubclass(kind, (int, float)) or hasattr(kind, "__float__"))
 
 
 def _leaves(condition: Condition) -> Iterable[Condition]:

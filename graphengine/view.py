@@ -7,13 +7,14 @@ being decided, its own updates lie over them (`set_new`, `add_items`) and nothin
 from __future__ import annotations
 
 from collections.abc import Sized
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphengine.paths import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from graphengine.paths import Path
     from graphengine.records import JsonValue
@@ -33,6 +34,7 @@ class FrameFacts(Protocol):
     digests: dict[str, int]
     lent: set[str]
     marks: dict[str, JsonValue]
+    check: bool
 
     @property
     def base(self) -> FrameFacts | None:
@@ -54,6 +56,7 @@ class Held:
     lent: set[str] = field(default_factory=set)
     marks: dict[str, JsonValue] = field(default_factory=dict)
     base: None = None
+    check: bool = True
 
     def count(self, node: str) -> int:  # noqa: ARG002 - nothing was visited
         """None were."""
@@ -117,17 +120,41 @@ class View:
             frame = frame.base
         return default
 
+    @property
+    def names(self) -> Iterable[str]:
+        """All fields."""
+        return self._state.fields
+
+    def lend(self, name: str) -> object:
+        """A field's value for a function that might change it: what this step writes, as a copy."""
+        value = self.get(name)
+        pending = name in self._new or name in self._items or name in self._keys
+        return deepcopy(value) if pending and not self._state.fields[name].immutable else value
+
     def digests(self, names: Iterable[str]) -> dict[str, int]:
-        """Digests of those fields whose values could be changed in place."""
-        fields = self._state.fields
-        mutable = [name for name in names if name in fields and not fields[name].immutable]
-        return {name: fields[name].digest(self.get(name)) for name in mutable}
+        """Digests of those fields that `lend` gave as they are, and that could be changed in place."""
+        if not self._frame.check:
+            return {}
+        found: dict[str, int] = {}
+        for name in names:
+            if self._state.fields[name].immutable or name in self._new or name in self._items or name in self._keys:
+                continue
+            known = self.holder(name).digests
+            if name not in known:
+                known[name] = self.digest(name)
+            found[name] = known[name]
+        return found
+
+    def digest(self, name: str) -> int:
+        """A number that changes when a field's value is changed in place."""
+        return self._state.fields[name].digest(self.get(name))
 
     def forget(self, names: Iterable[str]) -> None:
         """Build these fields again from the record when they are read next."""
         for name in names:
-            self._new.pop(name, None)
-            self._frame.typed.pop(name, None)
+            holder = self.holder(name)
+            holder.typed.pop(name, None)
+            holder.digests.pop(name, None)
 
     def has(self, name: str) -> bool:
         """Whether the state has this field."""
@@ -231,6 +258,6 @@ class View:
         known = {n for n in fields if not fields[n].own or n in new or n in self.holder(n).typed}
         return {n: self.get(n) for n in fields if n != name and n in known}
 
-    def instance(self) -> object:
+    def instance(self, read: Callable[[str], object] | None = None) -> object:
         """The whole state as an instance of its model, sharing the fields' values."""
-        return self._state.model.model_construct(**{name: self.get(name) for name in self._state.fields})
+        return self._state.model.model_construct(**{name: (read or self.get)(name) for name in self._state.fields})

@@ -219,6 +219,7 @@ def _fork(snapshot: Snapshot, frame: Frame, fork: Mapping[str, JsonValue], targe
     frame.fork = {**fork, "arms": arms}
     for key, target in zip(arms, targets, strict=True):
         arm = snapshot.frames[key] = Frame(id=key, kind="arm", parent=frame.id, base=frame, until=fork["join"])
+        arm.check = frame.check
         if target == arm.until:
             arm.phase = "ended"
         else:

@@ -61,6 +61,7 @@ class Frame:
         parent: The id of the frame that forked it, "" for the root.
         base: That frame: what this one does not hold itself, it has from there. The parent stands still meanwhile.
         until: Where an arm ends: the join.
+        check: Whether functions that change what they are given are caught; the process says so, no record.
         values: The state as records; an arm's, what it wrote since the fork.
         typed: Typed values of fields that were read or written, built from `values`.
         owned: Fields whose record may be changed in place, because nothing else holds it.
@@ -89,6 +90,7 @@ class Frame:
     kind: FrameKind = "root"
     parent: str = ""
     base: Frame | None = None
+    check: bool = True
     until: str = ""
     values: dict[str, JsonValue] = field(default_factory=dict)
     typed: dict[str, object] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ class Surroundings:
     now: Callable[[], float]
     emit: Callable[[str, object], None]
     threads: Callable[[], Executor]
+    loop: asyncio.AbstractEventLoop
 
 
 class Context:
@@ -96,6 +98,8 @@ class Context:
 
     async def blocking(self, function: Callable[[], object]) -> object:
         """Call a function that blocks in a thread of the runner's pool."""
+        if asyncio.get_running_loop() is not self._surroundings.loop:
+            return await asyncio.to_thread(function)  # called in a thread of the pool: two more might never be free
         return await in_thread(self._surroundings.threads(), function)
 
     def paid(self, response: Response) -> None:

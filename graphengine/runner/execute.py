@@ -56,7 +56,7 @@ class TaskRunner:
         self._resources = resources
         self._threads = threads
         self._now = now
-        self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads)
+        self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads, asyncio.get_running_loop())
         self._check = check
 
     async def run(self, task: Task) -> Event:

@@ -48,8 +48,9 @@ class Resources:
         Raises:
             ResourceFailed: One could not be built.
         """
-        if not factories:
-            return {}
+        keys = [(name, id(factory)) for name, factory in factories.items()]
+        if all(name in self._replaced or (name, key) in self._built for name, key in keys):
+            return {name: await self._one(name, factory) for name, factory in factories.items()}
         async with self._lock:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
 
@@ -71,7 +72,10 @@ class Resources:
         if key not in self._built:
             try:
                 self._built[key] = (factory, await self._build(factory))
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                current = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():
+                    raise
                 raise ResourceFailed(
                     f"resource {name!r} could not be built: {type(error).__name__}: {error}",
                     where=f"resource {name}",

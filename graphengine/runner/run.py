@@ -97,16 +97,21 @@ class Run(Generic[S]):
         if self._known is not None:
             self._known.set()
 
-    async def cancel(self) -> None:
-        """End its work now; called by the runner when it closes."""
-        if self._task is not None:
-            self._task.cancel()
-            await self.ended()
+    def cancel(self) -> asyncio.Task[Result[S]]:
+        """End its work now; called by the runner when it closes, which waits for what is given."""
+        task = self._started()
+        task.cancel()
+        return task
+
+    def _started(self) -> asyncio.Task[Result[S]]:
+        if self._task is None:
+            message = "the run was never started"
+            raise RuntimeError(message)
+        return self._task
 
     async def ended(self) -> None:
         """Return when it is no longer driven, however that came."""
-        if self._task is not None:
-            await asyncio.wait((self._task,))
+        await asyncio.wait((self._started(),))
 
     async def result(self) -> Result[S]:
         """What it came to, once it ended: finished, waiting or stopped.
@@ -116,17 +121,15 @@ class Run(Generic[S]):
             RunnerClosed: The runner was closed before the run was recorded.
             GraphEngineError: It could not be started, recorded or claimed.
         """
-        if self._task is None:
-            message = "the run was never started"
-            raise RuntimeError(message)
-        await asyncio.wait((self._task,))
-        if self._task.cancelled():
+        task = self._started()
+        await asyncio.wait((task,))
+        if task.cancelled():
             raise RunnerClosed(
                 f"the runner was closed before run {self.id} was recorded",
                 where=f"run {self.id}",
                 repair="keep the Runner open until the result is there",
             )
-        result = self._task.result()
+        result = task.result()
         if result.status == "failed":
             raise RunFailed(result)
         return result

@@ -29,12 +29,14 @@ from graphengine.graph import Graph, Limits
 from graphengine.history import Difference, differences, load_snapshot
 from graphengine.paths import did_you_mean
 from graphengine.runner.clock import Clock, SystemClock
+from graphengine.runner.context import Context
 from graphengine.runner.drive import Driver, Turns
 from graphengine.runner.execute import TaskRunner
 from graphengine.runner.fit import Refit, check_name, refit
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.run import Run
+from graphengine.scope import CURRENT
 from graphengine.stores.base import RunInfo
 from graphengine.view import View
 
@@ -94,6 +96,8 @@ class Runner:
         self._inbox: asyncio.Task[None] | None = None
         self._pid = os.getpid()
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
         await self.store.open()
@@ -106,19 +110,25 @@ class Runner:
 
     async def close(self) -> None:
         """Stop what is being driven where it stands, to be resumed; close resources and the store."""
-        if self._closed:
-            return
         self._closed = True
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="graphengine close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self._resources.close)
             if self._threads is not None:
                 stack.callback(self._threads.shutdown, wait=False)
-            for run in list(self._runs):
-                await run.cancel()
+            for driver in self._drivers.values():
+                driver.stop("the runner was closed")
+            left: list[asyncio.Task[Any]] = [run.cancel() for run in self._runs]
             if self._inbox is not None:
                 self._inbox.cancel()
-                await asyncio.wait((self._inbox,))
+                left.append(self._inbox)
+            if left:
+                await asyncio.wait(left)
 
     def start(
         self,
@@ -216,7 +226,9 @@ class Runner:
                 await self.store.post(run_id, "stop", told, key=f"stop {secrets.token_hex(8)}")
             return
         driver.stop(why)
-        await driver.run.ended()
+        here = CURRENT.get()
+        if not (isinstance(here, Context) and here.run_id == run_id):  # a node of that run would wait for itself
+            await driver.run.ended()
 
     async def history(self, run_id: str) -> Sequence[Step]:
         """Every step of a run, those it shares with its parents included. Raises: UnknownRun."""
@@ -298,6 +310,8 @@ class Runner:
             return result_of(plan, await load_snapshot(self.store, run.id, None))
         if run.id in self._drivers:
             raise RunIsDriven(run.id, "this runner", self._clock.now())
+        if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
+            await self._refit(plan, await load_snapshot(self.store, run.id, None))
         fence = await self.store.claim(run.id)
         try:
             driver = await self._resumed(run, plan, fence, limits, held=info.held)
@@ -357,8 +371,7 @@ class Runner:
             raise InputError(
                 "an update amid a fork has no path", where=where, repair="branch before the fork or behind the join"
             )
-        in_force = (await load_snapshot(self.store, parent, None)).limits  # the parent's may have been raised since
-        wanted = as_limits(limits) if limits is not None else in_force
+        wanted = as_limits(limits) if limits is not None else await self._limits_of(parent, snapshot)
         now = self._clock.now()
         event = BranchedOff(
             now, run.id, parent, at, list(update.items()), plan.fingerprint, wanted, fitted.changes, fitted.ops
@@ -396,6 +409,8 @@ class Runner:
         return result_of(driver.plan, driver.snapshot)
 
     async def _tasks(self, driver: Driver) -> TaskRunner:
+        for frame in driver.snapshot.frames.values():
+            frame.check = self._check
         return TaskRunner(
             driver.plan,
             driver.snapshot,
@@ -406,6 +421,13 @@ class Runner:
             emit=driver.emitted,
             check=self._check,
         )
+
+    async def _limits_of(self, run_id: str, snapshot: Snapshot) -> dict[str, float | None]:
+        """The limits last in force in a run; those of the snapshot where its end cannot be read."""
+        try:
+            return (await load_snapshot(self.store, run_id, None)).limits
+        except StoreError:
+            return snapshot.limits
 
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
         return Driver(plan, snapshot, self.store, self._clock, run, self._turns)
@@ -419,6 +441,12 @@ class Runner:
         if self._closed or self._pid != os.getpid():
             forked = "" if self._closed else ", in a process that was forked from the one it was made in"
             raise RunnerClosed(f"this Runner is closed{forked}", repair="make a new one: async with Runner(path)")
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise RunnerClosed(
+                "this Runner belongs to another event loop", repair="make one in each: async with Runner(path)"
+            )
 
     def _check_names(self, plan: Plan[Any]) -> None:
         self._resources.check(plan.resources)
@@ -483,7 +511,14 @@ def new_id(now: float) -> str:
 
 
 def as_limits(limits: Limits) -> dict[str, float | None]:
-    """Limits as the core keeps them: those that are set."""
+    """Limits as the core keeps them: those that are set.
+
+    Raises:
+        DefinitionError: They are something else.
+    """
+    given: object = limits
+    if not isinstance(given, Limits):
+        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
     named = {name: getattr(limits, name) for name in Limits.__dataclass_fields__}
     return {name: limit for name, limit in named.items() if limit is not None}
 

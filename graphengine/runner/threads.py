@@ -32,18 +32,29 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
         RuntimeError: The function raised StopIteration; besides whatever else it raises.
     """
     context = contextvars.copy_context()
-    thread = asyncio.get_running_loop().run_in_executor(pool, lambda: context.run(_outcome_of, function))
+    call = pool.submit(lambda: context.run(_outcome_of, function))
+    thread = asyncio.wrap_future(call)
     try:
         outcome = await asyncio.shield(thread)
-    finally:
-        if not thread.done():
-            await asyncio.wait([thread])
+    except asyncio.CancelledError:
+        if not call.cancel():  # it runs already
+            await _ended(thread)
+        raise
     if isinstance(outcome.error, StopIteration):
         message = "the function raised StopIteration, which ends no loop here"
         raise RuntimeError(message) from outcome.error
     if outcome.error is not None:
         raise outcome.error
     return outcome.value
+
+
+async def _ended(thread: asyncio.Future[_Outcome]) -> None:
+    """Return when the thread is done, however often this wait is cancelled."""
+    while not thread.done():
+        try:
+            await asyncio.wait((thread,))
+        except asyncio.CancelledError:
+            continue
 
 
 def _outcome_of(function: Callable[[], object]) -> _Outcome:

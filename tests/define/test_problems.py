@@ -328,6 +328,19 @@ def test_a_graph_without_a_start_is_refused() -> None:
     assert "no_start" in codes(list(graph.check()))
 
 
+def nested() -> list[str]:
+    """A loop inside a loop, each with a cap of its own."""
+    graph = Graph("g", State)
+    for name in ("a", "b", "c"):
+        graph.add_node(name)
+    graph.add_path(START, "a")
+    graph.add_edge("a", END, when=iterations("a") >= 3)
+    graph.add_path("a", "b", "c")
+    graph.add_edge("c", "a", when=iterations("c", since="a") >= 3)
+    graph.add_edge("c", "b")
+    return codes(list(graph.check()))
+
+
 def test_a_loop_that_nothing_ends_is_a_warning() -> None:
     """A cap, a plateau or spent time ends a loop; a hope does not."""
 
@@ -343,6 +356,7 @@ def test_a_loop_that_nothing_ends_is_a_warning() -> None:
     assert loop(plateau("score")) == []
     assert loop((value("score") >= 7) | (iterations("a") >= 3)) == []
     assert loop(elapsed_seconds() > 60) == []
+    assert nested() == []
     assert loop((value("score") >= 7) & (iterations("a") >= 3)) == ["unbounded_loop"]
 
 

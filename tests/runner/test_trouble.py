@@ -251,16 +251,146 @@ async def test_a_run_cannot_begin_behind_one_that_is_not_over() -> None:
         await first.result()
 
 
-async def test_a_condition_may_not_change_what_it_reads() -> None:
+def spoil(xs: list[int]) -> bool:
+    """Change what it reads."""
+    return bool(xs.pop())
+
+
+def spoil_whole(state: State) -> bool:
+    """Change what it reads of the whole state."""
+    return bool(state.xs.pop())
+
+
+@pytest.mark.parametrize("when", [spoil, spoil_whole])
+async def test_a_condition_may_not_change_what_it_reads(when: Any) -> None:
     """The run fails there, and the state is what the record says."""
     graph = Graph("g", State)
     graph.add_node("a", lambda: [1, 2, 3], writes="xs")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=lambda xs: bool(xs.pop()))
-    graph.add_edge("a", END)
+    graph.add_node("b")
+    graph.add_path(START, "a", "b")
+    graph.add_edge("b", END, when=when)
+    graph.add_edge("b", END)
     with pytest.raises(RunFailed, match="changed xs in place") as caught:
         await graph.run()
     assert caught.value.result.state.xs == [1, 2, 3]
+
+
+async def test_a_condition_gets_what_its_own_step_writes_as_a_copy() -> None:
+    """Changing it changes neither what later conditions see nor what is recorded."""
+    graph = Graph("g", State)
+    graph.add_node("a", lambda: [1, 2, 3], writes="xs")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=lambda xs: not xs.pop(), label="spoilt")
+    graph.add_edge("a", END, when=value("xs").length() == 3, label="whole")
+    graph.add_edge("a", END)
+    result = await graph.run()
+    assert (result.stop and result.stop.label, result.state.xs) == ("whole", [1, 2, 3])
+
+
+async def test_a_writes_function_that_changes_and_raises_spoils_no_retry() -> None:
+    """Each attempt sees the value of the record."""
+    seen: list[list[int]] = []
+
+    def take(result: int, xs: list[int]) -> int:
+        seen.append(list(xs))
+        xs.append(99)
+        message = "not yet"
+        raise ValueError(message)
+
+    graph = one(lambda: 1, writes={"n": take}, retry=Retry(attempts=2, initial_seconds=0))
+    with pytest.raises(RunFailed):
+        await graph.run(State(xs=[1]))
+    assert seen[0] == [1]
+    assert all(xs == [1] for xs in seen)
+
+
+async def test_unwatched_runs_cost_no_digests_of_conditions() -> None:
+    """`check=False` leaves functions of fields unwatched as well."""
+    graph = Graph("g", State)
+    graph.add_node("a", lambda: [1, 2, 3], writes="xs")
+    graph.add_node("b")
+    graph.add_path(START, "a", "b")
+    graph.add_edge("b", END, when=spoil)
+    graph.add_edge("b", END)
+    async with Runner(check=False) as runner:
+        assert (await runner.start(graph).result()).status == "finished"
+
+
+async def test_an_agent_run_in_a_sync_node_needs_no_second_thread() -> None:
+    """With one thread in the pool it would wait for itself."""
+    shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
+
+    def work(text: str) -> str:
+        return asyncio.run(shout.run(word=text))
+
+    async with Runner(threads=1) as runner:
+        assert (await runner.start(one(work, writes="text"), State(text="a")).result()).state.text == "A"
+
+
+async def test_a_node_may_stop_its_own_run() -> None:
+    """It does not wait for itself."""
+
+    async def work(n: int, ctx: Context) -> int:
+        await runner.stop(ctx.run_id, "enough")
+        return n + 1
+
+    graph = Graph("g", State)
+    graph.add_node("a", work, writes="n")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=value("n") < 0)
+    graph.add_edge("a", "a")
+    async with Runner() as runner:
+        result = await runner.start(graph).result()
+    assert result.stop is not None
+    assert (result.status, result.state.n, result.stop.explanation) == ("stopped", 1, "enough")
+
+
+async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(tmp_path: Path) -> None:
+    """A node that timed out and whose run is closed has ended when close returns; what was queued never begins."""
+    began: list[int] = []
+    ended: list[int] = []
+    begun, release = threading.Event(), threading.Event()
+
+    def slow(n: int) -> int:
+        began.append(n)
+        begun.set()
+        release.wait(0.3)
+        ended.append(n)
+        return n
+
+    async with Runner(tmp_path / "runs.db", threads=1) as runner:
+        graph = one(slow, writes="n", timeout_seconds=0.05)
+        runs = [runner.start(graph, {"n": n}) for n in range(3)]
+        await asyncio.to_thread(begun.wait)
+    assert began == ended
+    assert len(began) == 1
+    assert all([(await run.result()).status == "stopped" for run in runs if await over(run)])
+
+
+async def over(run: Any) -> bool:
+    """Whether a run came to a result that is no failure."""
+    try:
+        await run.result()
+    except RunFailed:
+        return False
+    return True
+
+
+async def test_a_runner_belongs_to_one_event_loop() -> None:
+    """Using it in another one is refused with the way out."""
+    runner = Runner()
+    await runner.start(one(lambda n: n, writes="n")).result()
+
+    def elsewhere() -> str:
+        async def use() -> None:
+            runner.start(one(lambda n: n, writes="n"))
+
+        with pytest.raises(RunnerClosed) as caught:
+            asyncio.run(use())
+        return caught.value.message
+
+    assert "another event loop" in await asyncio.to_thread(elsewhere)
+    await runner.close()
 
 
 async def test_each_case_of_a_choice_has_its_own_inputs() -> None:
