@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import decimal
 import enum
-import hashlib
-import json
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
 
-from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
 from typing_extensions import override
 
+from graphengine.digests import digest_of
 from graphengine.errors import DefinitionError
 from graphengine.injection import Injected
 from graphengine.paths import Path, parse
@@ -623,24 +620,6 @@ def as_number(sample: object) -> float | int | None:
     if isinstance(sample, bool) or not isinstance(sample, (int, float, decimal.Decimal)):
         return None
     return sample if isinstance(sample, (int, float)) else float(sample)
-
-
-def digest_of(content: object) -> str:
-    """A short digest of any value; equal sets and dicts have the same, whatever the order of their members."""
-    body = json.dumps(_canonical(content), sort_keys=True).encode()
-    return hashlib.blake2b(body, digest_size=12).hexdigest()
-
-
-def _canonical(content: object) -> object:
-    if isinstance(content, BaseModel):
-        return {name: _canonical(getattr(content, name)) for name in type(content).model_fields}
-    if isinstance(content, Mapping):
-        return {str(_canonical(key)): _canonical(item) for key, item in content.items()}
-    if isinstance(content, (set, frozenset)):
-        return sorted(json.dumps(_canonical(item), sort_keys=True) for item in content)
-    if isinstance(content, (list, tuple)):
-        return [_canonical(item) for item in content]
-    return to_jsonable_python(content, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
 
 
 def _like(value: object, other: object) -> object:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.conditions import as_number, better, digest_of
+from graphengine.conditions import as_number, better
 from graphengine.core.failures import text_of
 from graphengine.core.snapshot import Frame
+from graphengine.digests import digest_of
 from graphengine.view import View
 
 if TYPE_CHECKING:

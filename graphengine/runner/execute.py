@@ -14,9 +14,9 @@ import random
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from graphengine.conditions import digest_of
 from graphengine.core.events import ArmsArrived, NodeFailed, NodeFinished, NodeLeft
 from graphengine.core.failures import error_of
+from graphengine.digests import digest_of
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.failure import Failure
 from graphengine.runner.context import Context, Surroundings
