@@ -34,7 +34,7 @@ from graphengine.core.events import (
 )
 from graphengine.core.evolve import add_usage
 from graphengine.core.failures import error_of, failure_record
-from graphengine.core.marks import default_marks, note_changes, sample, sample_again, sample_arm, track
+from graphengine.core.marks import default_marks, first_marks, note_changes, sample, sample_again, sample_arm, track
 from graphengine.core.ready import arms_settled, ready
 from graphengine.core.snapshot import ROOT, Frame
 from graphengine.core.steps import EMPTY, Step, path_of
@@ -311,12 +311,15 @@ def _failed_run(failure: Mapping[str, JsonValue], stop: JsonValue = None) -> dic
     return {"status": "failed", "stop": stop}
 
 
-def _resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:  # noqa: ARG001 - every event is decided by one signature
+def _resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
     data: dict[str, JsonValue] = {"limits": dict(event.limits), "fingerprint": event.fingerprint}
     if event.crashed and ready(snapshot):  # else nothing was in flight: a limit held it back
         data["crashed"] = True
     if event.changes:
         data["changes"] = list(event.changes)
+        marks = first_marks(plan, snapshot.root)
+        if marks:
+            data["marks"] = marks
     return Step(snapshot.seq + 1, "resumed", event.now, update=tuple(event.refit), data=data)
 
 
@@ -342,6 +345,7 @@ def _branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> St
     }
     if event.changes:
         data["changes"] = list(event.changes)
+        view.new_marks.update(first_marks(plan, root))
     sample(plan, view, [op[1] for op in ops])
     if view.new_marks:
         data["marks"] = view.new_marks

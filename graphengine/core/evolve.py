@@ -148,6 +148,7 @@ def _resumed(snapshot: Snapshot, step: Step) -> None:
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
     snapshot.now = step.at
     _apply(snapshot.root, step.update, step.typed)
+    snapshot.root.marks.update(data.get("marks", ()))
     for frame in snapshot.frames.values():
         if was_failed:
             frame.failure = frame.stop = None
@@ -160,7 +161,6 @@ def _resumed(snapshot: Snapshot, step: Step) -> None:
 def _branched(snapshot: Snapshot, step: Step) -> None:
     snapshot.run_id = step.data["run_id"]
     snapshot.inherited = dict(snapshot.usage)
-    snapshot.root.marks.update(step.data.get("marks", ()))
     _resumed(snapshot, step)
 
 

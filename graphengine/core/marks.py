@@ -36,6 +36,17 @@ def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Json
     return {key: digest for key, digest in marks.items() if digest}
 
 
+def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, JsonValue]:
+    """Marks for conditions that a changed graph has and a run under way knows nothing of.
+
+    A change compares with the field's default. What happened since a node's last visit is not known any more, so the
+    count begins now.
+    """
+    new = [tracker for group in plan.epochs.values() for tracker in group if tracker.key not in frame.marks]
+    counts = {t.key: frame.count(t.node) for t in new if t.kind == "count" and frame.count(t.since)}
+    return {**default_marks(plan, [t for t in new if t.kind == "change"]), **counts}
+
+
 def digest_now(tracker: Tracker, view: View) -> str:
     """The digest of what a tracker reads now, "" where its function raises."""
     try:

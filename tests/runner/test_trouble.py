@@ -8,7 +8,22 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, Limits, Node, Retry, RunFailed, Runner, choose, value
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Context,
+    Graph,
+    Limits,
+    Node,
+    Retry,
+    RunFailed,
+    Runner,
+    changed,
+    choose,
+    iterations,
+    value,
+)
 from graphengine.errors import GraphChanged, InputError, RunnerClosed, StoreError
 from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
@@ -414,3 +429,25 @@ async def test_what_a_state_was_is_a_copy(runner: Runner) -> None:
     state = dict(await runner.state_at("r"))
     state["xs"].append(9)
     assert (await runner.state_at("r"))["xs"] == [1]
+
+
+async def test_new_conditions_of_a_changed_graph_begin_with_what_can_be_known(runner: Runner) -> None:
+    """A change compares with the default; a count since a node begins with the resume."""
+
+    def loop(*, new: bool) -> Graph[State]:
+        graph = Graph("g", State)
+        graph.add_node("a", lambda n: n + 1, writes="n")
+        graph.add_node("b")
+        graph.add_path(START, "a", "b")
+        if new:
+            graph.add_edge("b", END, when=changed("text"), label="text changed")
+            graph.add_edge("b", END, when=iterations("b", since="a") >= 5, label="counted too much")
+        graph.add_edge("b", END, when=value("n") >= 4, label="enough")
+        graph.add_edge("b", "a")
+        return graph
+
+    run = runner.start(loop(new=False), limits=Limits(steps=4))
+    await run.result()
+    result = await runner.resume(loop(new=True), run.id, limits=Limits()).result()
+    assert result.stop is not None
+    assert result.stop.label == "enough"
