@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import socket
 import sqlite3
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -29,6 +31,7 @@ from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, check_format, migrate
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.readers import Reader
+from graphengine.stores.sqlite.worker import Worker
 from graphengine.testing.store_kit import append, batch, new_run, refused, same, seqs, step, steps
 from tests.stores.support import OpenStore
 
@@ -397,3 +400,16 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path, name
     scans = [line for line in plan if "SCAN" in line and not line.startswith(allowed)]
     assert not scans, plan
     assert not any("TEMP B-TREE" in line for line in plan), plan
+
+
+async def test_an_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path) -> None:
+    """The connection that the thread opens all the same is closed, and its thread ends."""
+    before = threading.active_count()
+    for _ in range(20):
+        opening = asyncio.create_task(Worker.connect((tmp_path / "runs.db").as_uri(), busy_timeout_seconds=1))
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    gc.collect()
+    assert threading.active_count() == before

@@ -10,8 +10,10 @@ to do.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -38,6 +40,18 @@ class _Connection(sqlite3.Connection):
         self._pieces.popleft()(self)
 
 
+async def _open(
+    uri: str, busy_timeout_seconds: float, pieces: deque[Callable[[sqlite3.Connection], None]]
+) -> aiosqlite.Connection:
+    return await aiosqlite.connect(
+        uri,
+        uri=True,
+        timeout=busy_timeout_seconds,
+        isolation_level=None,
+        factory=partial(_Connection, pieces),
+    )
+
+
 class Worker:
     """A connection that takes functions; they run one after another, in the order of the calls of `run`."""
 
@@ -53,13 +67,14 @@ class Worker:
             sqlite3.Error: As `sqlite3.connect` does; the file itself is first read by the first statement.
         """
         pieces: deque[Callable[[sqlite3.Connection], None]] = deque()
-        connection = await aiosqlite.connect(
-            uri,
-            uri=True,
-            timeout=busy_timeout_seconds,
-            isolation_level=None,
-            factory=partial(_Connection, pieces),
-        )
+        opening = asyncio.create_task(_open(uri, busy_timeout_seconds, pieces))
+        try:
+            connection = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread opens it all the same; nobody else could close it.
+            with suppress(sqlite3.Error):
+                await (await opening).close()
+            raise
         return cls(connection, pieces)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
