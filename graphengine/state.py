@@ -448,12 +448,6 @@ class StateType(Generic[S]):
         return self.model.model_construct(_fields_set=set(values), **values)
 
 
-def _as_append(field: FieldType, record: JsonValue, new: object, before: object) -> Op | None:
-    if field.operation != "append" or not isinstance(new, list) or not _is_longer(new, before):
-        return None
-    return ("append", field.name, record[-1])
-
-
 def _is_longer(new: list[object], old: object) -> bool:
     """Whether a list is another one with one item more."""
     before = old if isinstance(old, list) else []

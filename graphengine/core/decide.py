@@ -13,6 +13,10 @@ The machine. A frame stands at a node, `ready`. Its attempt ends in one of two e
 A bad update is a failed attempt. A condition that raises, or none that holds, leaves the node done and the frame
 `leaving`: the run fails there, and a resume chooses the way anew (step `left`). END finishes the run, FAIL fails it.
 
+A way may be a fork: its step names the arms, each a frame of its own that ends at the join. When all have arrived, or
+as many as are needed, ArmsArrived reduces their updates again in declared order (step `joined`); when an arm that is
+needed failed, the frame that forked it fails.
+
 decide reads the snapshot and does not touch it. It calls the user's pure functions: reducers, validators, conditions,
 writes-functions. Each condition is evaluated once; what it said is kept with the step.
 """
