@@ -34,6 +34,7 @@ class RunInfo:
         parent_seq: The last step it shares with the parent; its own steps begin at `parent_seq + 1`. 0 if none.
         driver: Who drives it right now as far as the store knows (owner id), or None.
         held: Whether somebody took the run and has not let it go: its driver is at work, or died.
+        due_at: While it waits: when its first timer is due, epoch seconds; None if it waits for no timer.
     """
 
     id: str
@@ -47,6 +48,7 @@ class RunInfo:
     parent_seq: int = 0
     driver: str | None = None
     held: bool = False
+    due_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -58,11 +60,14 @@ class Append:
         fence: The number that `create` or `claim` gave; a store refuses any other than the run's present one.
         steps: In order, the first one right behind the run's last.
         status: The run's status after them. Any status but `running` also releases the run.
-        consume: Ids of inbox messages to delete in the same transaction.
+        consume: Ids of messages of the run's inbox, any number of them, that are delivered with these steps: they
+            leave the inbox in the same transaction. Ids that are not in it are ignored.
         snapshot: Called by the store, if and when its policy wants one, during the call of `append`; gives the JSON
             of the run's snapshot after these steps.
         fingerprint: The graph's new fingerprint, where a resume changed it.
         outline: What `create` takes: the outline to keep under the new fingerprint.
+        due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
+            With any other status it means nothing, and the run has no `due_at` after it.
     """
 
     run_id: str
@@ -73,6 +78,7 @@ class Append:
     snapshot: Callable[[], Mapping[str, JsonValue]] | None = None
     fingerprint: str | None = None
     outline: Mapping[str, JsonValue] | None = None
+    due_at: float | None = None
 
 
 class Loaded(NamedTuple):
@@ -120,7 +126,8 @@ class Store(Protocol):
         """Record a new run with its first steps, driven by this owner; returns its fence.
 
         For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
-        `outline` describes the graph and is kept once per `info.fingerprint`.
+        `outline` describes the graph and is kept once per `info.fingerprint`. A run that is created `waiting` keeps
+        `info.due_at`.
 
         Raises: RunExists; UnknownRun (the parent); UnknownStep (the parent has no such seq).
         """
@@ -170,13 +177,33 @@ class Store(Protocol):
         """The outline recorded under this fingerprint, or None."""
         ...
 
+    async def due(self, now: float, *, limit: int = 100) -> Sequence[RunInfo]:
+        """The runs that somebody should go on with, at most `limit`, those that have been so for longest first.
+
+        A run is due that is
+
+        - `waiting`, since its `due_at`, once that is `now` or earlier;
+        - `waiting`, since the oldest one was posted, while its inbox holds a message of any kind but `stop`;
+        - `running` although no live owner drives it, since it was let go or its owner died.
+
+        The store's own clock tells when messages came and runs were let go; when an owner died may be known roughly
+        only. A run that is due for two reasons counts from the earlier and is listed once. A run that a live owner
+        drives, this one included, is never due. Asking changes nothing and promises nothing: two who ask find the
+        same runs, and `claim` decides. It is cheap enough to be asked every second: what it costs does not depend on
+        how many runs have ended or how long the logs are.
+        """
+        ...
+
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> None:
-        """Put a message into the run's inbox; the same key again changes nothing. From any process, unfenced.
+        """Put a message into the run's inbox, whatever its status, whoever drives it. From any process, unfenced.
+
+        Keys are remembered for as long as the run is: a key that was ever posted to it, also one whose message was
+        consumed since, changes nothing when it comes again.
 
         Raises: UnknownRun.
         """
         ...
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
-        """The messages waiting for these runs, oldest first."""
+        """The undelivered messages of these runs, of every kind, oldest first."""
         ...

@@ -6,6 +6,7 @@ no snapshots, no lease and no second process; everything else behaves as in a st
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from graphengine.errors import (
 from graphengine.stores.base import Loaded, Message, RunInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue
@@ -32,10 +33,14 @@ if TYPE_CHECKING:
 class _Log:
     """One run: its facts as created, its own steps, and where the rest of its log lies.
 
-    `driver_fence` is `fence` while the run is driven and None while it is not.
+    `driver_fence` is `fence` while the run is driven and None while it is not; `freed_at` is when that began.
+    `inbox` holds the messages that wait, oldest first, each with the time when it was posted.
     """
 
-    __slots__ = ("driver_fence", "fence", "fingerprint", "info", "next_seq", "parent", "status", "steps")
+    __slots__ = (
+        "driver_fence", "due_at", "fence", "fingerprint", "freed_at", "inbox", "info", "next_seq", "parent", "status",
+        "steps",
+    )  # fmt: skip
 
     def __init__(self, info: RunInfo, parent: _Log | None, steps: Sequence[Step]) -> None:
         self.info = info
@@ -44,8 +49,11 @@ class _Log:
         self.next_seq = info.parent_seq + len(steps) + 1
         self.status: Status = info.status
         self.fingerprint = info.fingerprint
+        self.due_at = info.due_at if info.status == "waiting" else None
         self.fence = 1
         self.driver_fence: int | None = 1
+        self.freed_at = 0.0
+        self.inbox: dict[int, tuple[float, Message]] = {}
 
     def read(self, after: int, upto: int) -> list[Step]:
         """The steps with `after < seq <= upto`, as a store on disk gives them back: without `typed`."""
@@ -59,16 +67,33 @@ class _Log:
             log = log.parent
         return [step._replace(typed=None) if step.typed else step for part in reversed(parts) for step in part]
 
+    def due_since(self, now: float) -> float | None:
+        """Since when somebody should go on with it; None if nobody should, or somebody does."""
+        if self.driver_fence is not None:
+            return None
+        if self.status == "running":
+            return self.freed_at
+        since = self.due_at if self.due_at is not None and self.due_at <= now else None
+        for posted_at, message in self.inbox.values():
+            if message.kind != "stop":
+                return posted_at if since is None else min(posted_at, since)
+        return since
+
 
 class MemoryStore:
-    """Keeps runs in this process's memory."""
+    """Keeps runs in this process's memory.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Gives epoch seconds, for the order in which runs are due.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._owner: Final = f"this process (owner {uuid.uuid4().hex})"
         self._is_open = False
         self._logs: dict[str, _Log] = {}
+        self._going: dict[str, _Log] = {}  # the runs that have not ended, so that `due` looks at no others
         self._outlines: dict[str, Mapping[str, JsonValue]] = {}
-        self._messages: dict[int, Message] = {}
         self._posted: set[tuple[str, str]] = set()
 
     @property
@@ -84,7 +109,7 @@ class MemoryStore:
         """Release all runs; they can be read again once the store is opened again."""
         self._is_open = False
         for log in self._logs.values():
-            log.driver_fence = None
+            self._free(log)
 
     async def create(self, info: RunInfo, steps: Sequence[Step], outline: Mapping[str, JsonValue]) -> int:
         """Record a new run; see `Store.create`."""
@@ -98,7 +123,8 @@ class MemoryStore:
         elif not 1 <= info.parent_seq < parent.next_seq:
             raise _unknown_step(parent, info.parent_seq)
         _check_dense(info.id, steps, info.parent_seq + 1)
-        self._logs[info.id] = _Log(info, parent, steps)
+        self._logs[info.id] = log = _Log(info, parent, steps)
+        self._sort_in(log)
         self._outlines.setdefault(info.fingerprint, outline)
         return 1
 
@@ -116,7 +142,7 @@ class MemoryStore:
         self._check_open()
         log = self._logs.get(run_id)
         if log is not None and log.fence == fence:
-            log.driver_fence = None
+            self._free(log)
 
     def append(self, batch: Append) -> None:
         """Add steps at once; see `Store.append`."""
@@ -171,6 +197,13 @@ class MemoryStore:
         wanted = [log for log in logs if status in {None, log.status} and graph in {None, log.info.graph}]
         return [self._info(log) for log in wanted[: max(limit, 0)]]
 
+    async def due(self, now: float, *, limit: int = 100) -> Sequence[RunInfo]:
+        """The runs that somebody should go on with; see `Store.due`."""
+        self._check_open()
+        found = [(since, log) for log in self._going.values() if (since := log.due_since(now)) is not None]
+        found.sort(key=_since)
+        return [self._info(log) for _, log in found[: max(limit, 0)]]
+
     async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
         """The outline of this fingerprint; see `Store.outline`."""
         self._check_open()
@@ -178,31 +211,42 @@ class MemoryStore:
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> None:
         """Put a message into a run's inbox; see `Store.post`."""
-        self._log(run_id)
+        log = self._log(run_id)
         if (run_id, key) not in self._posted:
             self._posted.add((run_id, key))
             message_id = len(self._posted)
-            self._messages[message_id] = Message(message_id, run_id, kind, payload)
+            log.inbox[message_id] = self._clock(), Message(message_id, run_id, kind, payload)
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
         """The messages waiting for these runs; see `Store.inbox`."""
         self._check_open()
-        wanted = set(run_ids)
-        return [message for message in self._messages.values() if message.run_id in wanted]
+        logs = [self._logs[run_id] for run_id in set(run_ids) if run_id in self._logs]
+        return sorted(message for log in logs for _, message in log.inbox.values())
 
     def _change(self, log: _Log, batch: Append) -> None:
         """What few batches do beside adding steps."""
         log.status = batch.status
+        log.due_at = batch.due_at if batch.status == "waiting" else None
         if batch.status != "running":
-            log.driver_fence = None
+            self._free(log)
+        self._sort_in(log)
         for message_id in batch.consume:
-            message = self._messages.get(message_id)
-            if message is not None and message.run_id == batch.run_id:
-                del self._messages[message_id]
+            log.inbox.pop(message_id, None)
         if batch.fingerprint is not None:
             log.fingerprint = batch.fingerprint
             if batch.outline is not None:
                 self._outlines.setdefault(batch.fingerprint, batch.outline)
+
+    def _free(self, log: _Log) -> None:
+        if log.driver_fence is not None:
+            log.driver_fence = None
+            log.freed_at = self._clock()
+
+    def _sort_in(self, log: _Log) -> None:
+        if log.status in {"running", "waiting"}:
+            self._going[log.info.id] = log
+        else:
+            self._going.pop(log.info.id, None)
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -236,6 +280,7 @@ class MemoryStore:
             updated_at=log.steps[-1].at if log.steps else info.created_at,
             driver=self._owner if held else None,
             held=held,
+            due_at=log.due_at,
         )
 
 
@@ -251,6 +296,10 @@ def _check_dense(run_id: str, steps: Sequence[Step], expected: int) -> None:
 
 def _age(log: _Log) -> tuple[float, str]:
     return log.info.created_at, log.info.id
+
+
+def _since(found: tuple[float, _Log]) -> float:
+    return found[0]
 
 
 def _unknown_step(log: _Log, seq: int) -> UnknownStep:

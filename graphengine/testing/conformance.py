@@ -8,14 +8,13 @@ Subclass `StoreConformance`, say how an empty store is made, and let pytest coll
 
 Each test is a plain function that runs an event loop of its own, so no plugin is needed. Tests about two
 processes are skipped unless `make_second_store` is given too. The truth each test states is a sentence of
-`stores/base.py`.
+`stores/base.py`. What concerns runs that wait, and their messages, is in `waiting_runs.py`.
 """
 # ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
 
 from __future__ import annotations
 
 import asyncio
-import unittest
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -46,6 +45,7 @@ from graphengine.testing.store_kit import (
     step,
     steps,
 )
+from graphengine.testing.waiting_runs import WaitingRuns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,18 +57,8 @@ MANY_STEPS: Final = 1200
 """Enough for a store that writes snapshots to write several."""
 
 
-class StoreConformance:
-    """The tests; a subclass says how a store is made."""
-
-    async def make_store(self) -> Store:
-        """A new store with nothing in it, not yet opened."""
-        raise NotImplementedError
-
-    async def make_second_store(self, first: Store) -> Store:
-        """Another store on what `first` writes to, as another process would have it, not yet opened."""
-        del first
-        message = "this store has one process only"
-        raise unittest.SkipTest(message)
+class StoreConformance(WaitingRuns):
+    """All the tests; a subclass says how a store is made."""
 
     # -- opening and closing
 
@@ -90,6 +80,8 @@ class StoreConformance:
             await append(store, batch("r", fence, [step(1)]))
         with refused(RunnerClosed):
             await store.info("r")
+        with refused(RunnerClosed):
+            await store.due(0.0)
         with refused(RunnerClosed):
             await new_run(store, "other")
 
@@ -454,61 +446,6 @@ class StoreConformance:
         for info in await store.runs():
             assert info == await store.info(info.id)
 
-    # -- the inbox
-
-    @scenario
-    async def test_messages_wait_in_order_until_they_are_consumed(self, store: Store) -> None:
-        """Messages are kept in the order of posting and go with the batch that consumes them."""
-        fence = await new_run(store)
-        await new_run(store, "other")
-        await store.post("r", "answer", {"ok": True}, "k1")
-        await store.post("other", "stop", None, "k1")
-        await store.post("r", "message", [1, "é"], "k2")
-        waiting = await store.inbox(["r", "nobody"])
-        assert [(m.run_id, m.kind, m.payload) for m in waiting] == [
-            ("r", "answer", {"ok": True}),
-            ("r", "message", [1, "é"]),
-        ]
-        await append(store, Append("r", fence, [step(1)], "running", [waiting[0].id]))
-        assert [m.kind for m in await store.inbox(["r", "other"])] == ["stop", "message"]
-        assert list(await store.inbox([])) == []
-
-    @scenario
-    async def test_the_same_key_again_changes_nothing(self, store: Store) -> None:
-        """A key counts once for each run, also after its message was consumed."""
-        fence = await new_run(store)
-        await store.post("r", "answer", 1, "k")
-        await store.post("r", "answer", 2, "k")
-        waiting = await store.inbox(["r"])
-        assert [m.payload for m in waiting] == [1]
-        await append(store, Append("r", fence, [step(1)], "running", [waiting[0].id]))
-        await store.post("r", "answer", 3, "k")
-        assert list(await store.inbox(["r"])) == []
-
-    @scenario
-    async def test_a_refused_batch_consumes_nothing(self, store: Store) -> None:
-        """A message stays where its batch is refused, and cannot be consumed for another run."""
-        fence = await new_run(store)
-        other = await new_run(store, "other")
-        await store.post("r", "answer", 1, "k")
-        (message,) = await store.inbox(["r"])
-        with refused(LeaseLost):
-            await append(store, Append("r", fence + 1, [step(1)], "running", [message.id]))
-        with refused(StoreError):
-            await append(store, Append("r", fence, [step(2)], "running", [message.id]))
-        await append(store, Append("other", other, [step(1)], "running", [message.id]))
-        assert list(await store.inbox(["r"])) == [message]
-
-    @scenario
-    async def test_a_message_may_come_to_a_run_that_nobody_drives(self, store: Store) -> None:
-        """Posting needs no fence; a branch does not inherit what waits for its parent."""
-        fence = await new_run(store, count=1)
-        await append(store, batch("r", fence, [], "waiting"))
-        await store.post("r", "answer", 1, "k")
-        await branch(store, "child", "r", at=1)
-        assert len(await store.inbox(["r"])) == 1
-        assert list(await store.inbox(["child"])) == []
-
     # -- many at once
 
     @scenario
@@ -593,7 +530,7 @@ class StoreConformance:
         """What a write has returned for, a store opened elsewhere reads."""
         fence = await new_run(store)
         await append(store, batch("r", fence, [step(1)]))
-        second = await self._second(store)
+        second = await self.open_second(store)
         try:
             assert same(await second.steps("r"), [step(1)])
             await append(store, batch("r", fence, [step(2)]))
@@ -607,7 +544,7 @@ class StoreConformance:
     async def test_one_process_drives(self, store: Store) -> None:
         """A live owner keeps its runs; when it closes, they are free, and its fences are worth nothing."""
         fence = await new_run(store)
-        second = await self._second(store)
+        second = await self.open_second(store)
         try:
             with refused(RunIsDriven):
                 await second.claim("r")
@@ -624,7 +561,7 @@ class StoreConformance:
     async def test_a_driver_that_was_replaced_is_told(self, store: Store) -> None:
         """Once another process drives the run, nothing is written under the old fence, also not a release."""
         fence = await new_run(store)
-        second = await self._second(store)
+        second = await self.open_second(store)
         try:
             await store.release("r", fence)
             higher = await second.claim("r")
@@ -636,8 +573,3 @@ class StoreConformance:
             await append(second, batch("r", higher, [step(1)]))
         finally:
             await second.close()
-
-    async def _second(self, first: Store) -> Store:
-        second = await self.make_second_store(first)
-        await second.open()
-        return second

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
+import unittest
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from graphengine.core.steps import Step, encode_step
 from graphengine.stores.base import Append, RunInfo
@@ -18,15 +20,27 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Loaded, Status, Store
 
 
-class MakesStores(Protocol):
-    """What `scenario` needs of the class whose method it makes."""
+class StoreSuite:
+    """Tests of stores; a subclass says how a store is made."""
 
     async def make_store(self) -> Store:
         """A new store with nothing in it, not yet opened."""
-        ...
+        raise NotImplementedError
+
+    async def make_second_store(self, first: Store) -> Store:
+        """Another store on what `first` writes to, as another process would have it, not yet opened."""
+        del first
+        message = "this store has one process only"
+        raise unittest.SkipTest(message)
+
+    async def open_second(self, first: Store) -> Store:
+        """The same, opened; the test closes it."""
+        second = await self.make_second_store(first)
+        await second.open()
+        return second
 
 
-C = TypeVar("C", bound=MakesStores)
+C = TypeVar("C", bound=StoreSuite)
 
 
 def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C], None]:
@@ -91,6 +105,13 @@ def batch(run_id: str, fence: int, added: Sequence[Step], status: Status = "runn
     return Append(run_id, fence, added, status)
 
 
+def let_time_pass() -> None:
+    """Return once the clock shows a later time, so that what is recorded before and after can be told apart."""
+    before = time.time()
+    while time.time() <= before:
+        pass
+
+
 async def append(store: Store, added: Append) -> None:
     """Append, and wait until it is durable."""
     pending = store.append(added)
@@ -110,6 +131,17 @@ async def branch(store: Store, run_id: str, parent: str, at: int, count: int = 0
     """A branch with so many steps of its own, which set the field named after it; its fence."""
     info = replace(run_info(run_id), parent=parent, parent_seq=at)
     return await store.create(info, steps(at + 1, at + count, field=run_id), {"nodes": ["write"]})
+
+
+async def waiting_run(store: Store, run_id: str = "r", *, due_at: float | None = None) -> None:
+    """A run of one step that waits and that nobody drives."""
+    fence = await new_run(store, run_id)
+    await append(store, Append(run_id, fence, [step(1)], "waiting", due_at=due_at))
+
+
+async def due_ids(store: Store, now: float, *, limit: int = 100) -> list[str]:
+    """Which runs are due, in the order given."""
+    return [info.id for info in await store.due(now, limit=limit)]
 
 
 def seqs(found: Sequence[Step]) -> list[int]:

@@ -93,6 +93,10 @@ class Lease:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def now(self) -> float:
+        """The time on the store's clock, epoch seconds."""
+        return self._options.clock()
+
     def acquire_lock(self) -> None:
         """Make this owner's lock file and hold it; without locks on this file system only the lease counts.
 
@@ -116,12 +120,12 @@ class Lease:
     def register(self, connection: sqlite3.Connection) -> None:
         """Record this owner, or that it is still alive, inside the caller's transaction."""
         lock_file = f"{self.id}.lock" if self._lock else ""
-        expires_at = self._options.clock() + self._options.lease_seconds
+        expires_at = self.now() + self._options.lease_seconds
         connection.execute(SQL["keep_owner"], (self.id, self._host, os.getpid(), lock_file, expires_at))
 
     def retire(self, connection: sqlite3.Connection) -> None:
         """Give up every run and this owner's row, inside the caller's transaction."""
-        connection.execute(SQL["release_all"], (self.id,))
+        connection.execute(SQL["release_all"], (self.now(), self.id))
         connection.execute(SQL["drop_owner"], (self.id,))
 
     def release_lock(self) -> None:
@@ -146,7 +150,7 @@ class Lease:
             with suppress(OSError):
                 (self._options.folder / owner.lock_file).unlink()
             return None
-        return owner if owner.expires_at > self._options.clock() else None
+        return owner if owner.expires_at > self.now() else None
 
     def keep(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
         """Start the thread that renews the lease, until `stop`.
@@ -211,10 +215,10 @@ class Onlooker:
 
     def sees_alive(self, connection: sqlite3.Connection, owner_id: str, expires_at: float | None) -> bool:
         """Whether the owner of this id, whose lease ends then (None: it has no row), is alive."""
+        if owner_id == self._own_id:
+            return True  # who looks is alive, also if it could not renew its lease in time
         if expires_at is None or expires_at <= self._options.clock():
             return False
-        if owner_id == self._own_id:
-            return True
         if owner_id not in self._dead:
             row = connection.execute(SQL["owner"], (owner_id,)).fetchone()
             self._dead[owner_id] = row is None or lock_shows_death(Owner(*row), self._options.folder)

@@ -26,8 +26,8 @@ SELECT CAST(body AS BLOB) FROM outlines WHERE fingerprint = ?;
 INSERT INTO outlines (fingerprint, body) VALUES (?, ?) ON CONFLICT (fingerprint) DO NOTHING;
 
 -- name: add_run
-INSERT INTO runs (id, graph, fingerprint, status, created_at, parent, parent_seq, fence, driver)
-VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?);
+INSERT INTO runs (id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?);
 
 -- name: driving
 -- What an append must check: who drives the run under which number, and where its log ends.
@@ -43,19 +43,48 @@ INSERT INTO steps (id, at, body) VALUES (?, ?, ?);
 INSERT INTO snapshots (id, body) VALUES (?, ?);
 
 -- name: set_status
-UPDATE runs SET status = ?, driver = ? WHERE key = ?;
+-- Any status but 'waiting'.
+UPDATE runs SET status = ?, driver = ?, due_at = NULL, wanted_at = NULL WHERE key = ?;
+
+-- name: set_waiting
+-- Messages that came before the run began to wait count too.
+UPDATE runs SET status = 'waiting', driver = NULL, due_at = ?,
+    wanted_at = (SELECT i.posted_at FROM inbox AS i
+                 WHERE i.run = runs.key AND i.payload IS NOT NULL AND i.kind <> 'stop' ORDER BY i.id LIMIT 1)
+WHERE key = ?;
 
 -- name: set_fingerprint
 UPDATE runs SET fingerprint = ? WHERE key = ?;
 
 -- name: set_driver
-UPDATE runs SET driver = ?, fence = ? WHERE key = ?;
+UPDATE runs SET driver = ?, fence = ?, wanted_at = CASE status WHEN 'waiting' THEN wanted_at END WHERE key = ?;
 
 -- name: release
-UPDATE runs SET driver = NULL WHERE id = ? AND fence = ? AND driver = ?;
+UPDATE runs SET driver = NULL, wanted_at = CASE status WHEN 'running' THEN ? ELSE wanted_at END
+WHERE id = ? AND fence = ? AND driver = ?;
 
 -- name: release_all
-UPDATE runs SET driver = NULL WHERE driver = ?;
+UPDATE runs SET driver = NULL, wanted_at = CASE status WHEN 'running' THEN ? ELSE wanted_at END WHERE driver = ?;
+
+-- name: due_timers
+SELECT * FROM run_facts WHERE due_at <= ? ORDER BY due_at;
+
+-- name: wanted_runs
+SELECT * FROM run_facts WHERE wanted_at IS NOT NULL ORDER BY wanted_at;
+
+-- name: running_of
+SELECT * FROM run_facts WHERE driver = ? AND status = 'running' ORDER BY key;
+
+-- name: drivers
+-- Who drives runs, alive or dead, and how long the lease is; from one to the next, without looking at each run.
+WITH RECURSIVE drivers (id) AS (
+    SELECT min(r.driver) FROM runs AS r WHERE r.driver IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(r.driver) FROM runs AS r WHERE r.driver > drivers.id) FROM drivers
+    WHERE drivers.id IS NOT NULL
+)
+SELECT drivers.id, (SELECT o.expires_at FROM owners AS o WHERE o.id = drivers.id)
+FROM drivers WHERE drivers.id IS NOT NULL;
 
 -- name: owner
 SELECT id, host, pid, lock_file, expires_at FROM owners WHERE id = ?;
@@ -102,7 +131,10 @@ SELECT length(CAST(body AS BLOB)) FROM snapshots WHERE id = ?;
 SELECT count(*), coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > ? AND id <= ?;
 
 -- name: post
-INSERT INTO inbox (run, key, kind, payload) VALUES (?, ?, ?, ?) ON CONFLICT (run, key) DO NOTHING;
+INSERT INTO inbox (run, key, kind, payload, posted_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, key) DO NOTHING;
+
+-- name: want
+UPDATE runs SET wanted_at = coalesce(wanted_at, ?) WHERE key = ? AND status = 'waiting';
 
 -- name: inbox
 SELECT inbox.id, runs.id, inbox.kind, CAST(inbox.payload AS BLOB)

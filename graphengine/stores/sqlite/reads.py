@@ -82,7 +82,7 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
     if row is None:
         message = f"there is no run {run_id!r}"
         raise UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
-    return _found(connection, row, onlooker)
+    return from_row(connection, row, onlooker)
 
 
 def _can_be_an_id(run_id: str) -> bool:
@@ -90,13 +90,14 @@ def _can_be_an_id(run_id: str) -> bool:
     return run_id.isascii() or not any("\ud800" <= char <= "\udfff" for char in run_id)
 
 
-def _found(connection: sqlite3.Connection, row: Sequence[JsonValue], onlooker: Onlooker | None) -> Found:
+def from_row(connection: sqlite3.Connection, row: Sequence[JsonValue], onlooker: Onlooker | None) -> Found:
+    """The run of a row of `run_facts`."""
     key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
-    driver, fence, driven_until = row[10:]
+    driver, fence, driven_until, due_at = row[10:14]
     held = driver is not None
     is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
     facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq
-    info = RunInfo(*facts, driver=driver if is_alive else None, held=held)
+    info = RunInfo(*facts, driver=driver if is_alive else None, held=held, due_at=due_at)
     return Found(info, key, fence, driver)
 
 
@@ -227,7 +228,7 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
     given = {name: value for name, value in names.items() if value is not None}
     query = SQL[_LISTINGS[tuple(given)]]
     values = (*given.values(), created_at, run_id, min(page.limit, _LARGEST_LIMIT))
-    return [_found(connection, row, onlooker).info for row in connection.execute(query, values)]
+    return [from_row(connection, row, onlooker).info for row in connection.execute(query, values)]
 
 
 def outline(connection: sqlite3.Connection, fingerprint: str) -> dict[str, JsonValue] | None:
@@ -237,7 +238,7 @@ def outline(connection: sqlite3.Connection, fingerprint: str) -> dict[str, JsonV
 
 
 def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:
-    """The messages that wait for these runs, oldest first."""
+    """The undelivered messages of these runs, oldest first."""
     rows = connection.execute(SQL["inbox"], (to_json(list(run_ids)).decode(),))
     return [
         Message(message_id, run_id, kind, _json(payload, f"message {message_id} to run {run_id}"))

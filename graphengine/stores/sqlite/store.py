@@ -1,8 +1,8 @@
 """`SQLiteStore`: the store of a Runner that was given a path.
 
 Read it in this order: `writes.py` and `reads.py` (what happens, as plain functions of a connection),
-`commits.py` (how writes share a transaction), `owners.py` (who drives), then this file, which only encodes,
-queues and awaits.
+`due.py` (who waits for somebody), `commits.py` (how writes share a transaction), `owners.py` (who drives), then
+this file, which only encodes, queues and awaits.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from graphengine.core.steps import encode_step
 from graphengine.errors import GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.stores.sqlite import files, reads, writes
 from graphengine.stores.sqlite.commits import GroupCommit
+from graphengine.stores.sqlite.due import due
 from graphengine.stores.sqlite.faults import explain
 from graphengine.stores.sqlite.owners import Lease, LeaseOptions, Onlooker
 from graphengine.stores.sqlite.readers import Reader
@@ -55,7 +56,7 @@ class SQLiteStore:
             a power cut may take the last writes, never the file.
         busy_timeout_seconds: How long to wait for another program's lock.
         lease_seconds: How long an owner on another host counts as alive without a sign of life.
-        clock: Gives epoch seconds, for leases.
+        clock: Gives epoch seconds, for leases and for the order in which runs are due.
         read_only: Only read: takes no lease, creates no file, and works in a folder that cannot be written.
 
     Attributes:
@@ -203,7 +204,7 @@ class SQLiteStore:
 
     def _release(self, run_id: str, fence: int) -> Callable[[sqlite3.Connection], None]:
         _, lease = self._writing()
-        return partial(writes.release, run_id=run_id, fence=fence, owner=lease.id)
+        return partial(writes.release, run_id=run_id, fence=fence, lease=lease)
 
     def append(self, batch: Append) -> asyncio.Future[None]:
         """Encode and queue steps; done when they are durable; see `Store.append`."""
@@ -241,14 +242,19 @@ class SQLiteStore:
         page = reads.Page(limit, status, graph, before)
         return await self._read(partial(reads.runs, page=page, onlooker=self._onlooker()))
 
+    async def due(self, now: float, *, limit: int = 100) -> Sequence[RunInfo]:
+        """The runs that somebody should go on with; see `Store.due`."""
+        return await self._read(partial(due, now=now, limit=limit, onlooker=self._onlooker()))
+
     async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
         """The outline of this fingerprint; see `Store.outline`."""
         return await self._read(partial(reads.outline, fingerprint=fingerprint))
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> None:
         """Put a message into a run's inbox; see `Store.post`."""
-        commits, _ = self._writing()
-        await commits.submit(partial(writes.post, run_id=run_id, kind=kind, payload=_json(payload), key=key))
+        commits, lease = self._writing()
+        message = writes.Post(run_id, kind, _json(payload), key, lease.now())
+        await commits.submit(partial(writes.post, message=message))
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
         """The messages waiting for these runs; see `Store.inbox`."""
@@ -327,4 +333,5 @@ def _encode(batch: Append, driven: Claimed, owner: str) -> Addition:
         snapshot,
         batch.fingerprint,
         None if batch.outline is None else _json(batch.outline),
+        batch.due_at,
     )

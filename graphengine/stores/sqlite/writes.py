@@ -53,6 +53,7 @@ class Addition(NamedTuple):
         snapshot: The JSON of the snapshot after them, if one is due.
         fingerprint: The new fingerprint, if it changed.
         outline: The JSON of its outline.
+        due_at: When the first timer of a run that waits is due, epoch seconds.
     """
 
     run_id: str
@@ -65,6 +66,17 @@ class Addition(NamedTuple):
     snapshot: str | None
     fingerprint: str | None
     outline: str | None
+    due_at: float | None
+
+
+class Post(NamedTuple):
+    """A message to a run's inbox; the payload as JSON, the time in epoch seconds."""
+
+    run_id: str
+    kind: str
+    payload: str
+    key: str
+    at: float
 
 
 def lease_lost(run_id: str, fence: int) -> LeaseLost:
@@ -104,11 +116,13 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
     expected = (parent_seq if last is None else last & SEQ_MASK) + 1
     check_dense(addition.run_id, expected, addition.rows)
     _add_rows(connection, key, addition.rows)
-    if addition.status != status or addition.status != "running":
-        driver = addition.owner if addition.status == "running" else None
-        connection.execute(SQL["set_status"], (addition.status, driver, key))
     for message_id in addition.consume:
         connection.execute(SQL["consume"], (message_id, key))
+    if addition.status == "waiting":
+        connection.execute(SQL["set_waiting"], (addition.due_at, key))
+    elif addition.status != status or addition.status != "running":
+        driver = addition.owner if addition.status == "running" else None
+        connection.execute(SQL["set_status"], (addition.status, driver, key))
     if addition.snapshot is not None:
         seq = addition.rows[-1].seq if addition.rows else expected - 1
         connection.execute(SQL["add_snapshot"], (key << KEY_BITS | seq, addition.snapshot))
@@ -137,11 +151,10 @@ def create(
     if parent is not None and not 1 <= parent_seq <= parent.info.seq:
         raise unknown_step(parent.info, parent_seq)
     check_dense(info.id, parent_seq + 1, rows)
+    due_at = info.due_at if info.status == "waiting" else None
+    facts = info.id, info.graph, info.fingerprint, info.status, info.created_at, due_at
     parent_key = None if parent is None else parent.key
-    added = connection.execute(
-        SQL["add_run"],
-        (info.id, info.graph, info.fingerprint, info.status, info.created_at, parent_key, parent_seq, owner),
-    )
+    added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner))
     key = added.lastrowid or 0
     if outline is not None:
         connection.execute(SQL["keep_outline"], (info.fingerprint, outline))
@@ -166,18 +179,21 @@ def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
     return Claimed(found.key, fence, tail(connection, found.key, found.info.seq))
 
 
-def release(connection: sqlite3.Connection, run_id: str, fence: int, owner: str) -> None:
+def release(connection: sqlite3.Connection, run_id: str, fence: int, lease: Lease) -> None:
     """Stop being the driver, if that fence still holds."""
-    connection.execute(SQL["release"], (run_id, fence, owner))
+    connection.execute(SQL["release"], (lease.now(), run_id, fence, lease.id))
 
 
-def post(connection: sqlite3.Connection, run_id: str, kind: str, payload: str, key: str) -> None:
+def post(connection: sqlite3.Connection, message: Post) -> None:
     """Put a message into a run's inbox unless one of that key was ever there.
 
     Raises:
         UnknownRun: No such run.
     """
-    connection.execute(SQL["post"], (find(connection, run_id).key, key, kind, payload))
+    run = find(connection, message.run_id).key
+    added = connection.execute(SQL["post"], (run, message.key, message.kind, message.payload, message.at))
+    if added.rowcount and message.kind != "stop":
+        connection.execute(SQL["want"], (message.at, run))
 
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:

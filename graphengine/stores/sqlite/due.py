@@ -1,0 +1,57 @@
+"""Which runs somebody should go on with: those that wait and can go on, and those whose driver is gone.
+
+They come from three places, each of which gives them longest first and only as far as they are asked for: an
+index of timers, an index of runs that somebody is wanted for (`schema/0002_waits.sql` tells which), and the runs
+of owners that are dead. A run that a live owner took is passed over wherever it comes up.
+"""
+
+from __future__ import annotations
+
+from heapq import merge
+from itertools import repeat
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.reads import from_row
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+
+    from graphengine.records import JsonValue
+    from graphengine.stores.base import RunInfo
+    from graphengine.stores.sqlite.owners import Onlooker
+
+_Candidate: TypeAlias = tuple[float, "Sequence[JsonValue]"]
+"""Since when, and the row of `run_facts`."""
+
+_DUE_AT: Final = 13  # columns of `run_facts`
+_WANTED_AT: Final = 14
+_UNKNOWN: Final = 0.0  # somebody saw the owner dead and removed its row: it died before those that have one
+
+
+def due(connection: sqlite3.Connection, now: float, limit: int, onlooker: Onlooker) -> list[RunInfo]:
+    """The runs that are due at `now`, those that have been so for longest first; see `Store.due`."""
+    if limit <= 0:
+        return []
+    found: dict[str, RunInfo] = {}
+    timers = ((row[_DUE_AT], row) for row in connection.execute(SQL["due_timers"], (now,)))
+    wanted = ((row[_WANTED_AT], row) for row in connection.execute(SQL["wanted_runs"]))
+    for _, row in merge(timers, wanted, *_orphans(connection, onlooker), key=itemgetter(0)):
+        info = from_row(connection, row, onlooker).info
+        if info.driver is None:
+            found[info.id] = info
+            if len(found) == limit:
+                break
+    return list(found.values())
+
+
+def _orphans(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Candidate]]:
+    """The running runs of each dead owner, since the end of its lease: when before that it died nobody knows."""
+    sources: list[Iterator[_Candidate]] = []
+    for driver, expires_at in connection.execute(SQL["drivers"]).fetchall():
+        if not onlooker.sees_alive(connection, driver, expires_at):
+            since = _UNKNOWN if expires_at is None else expires_at
+            sources.append(zip(repeat(since), connection.execute(SQL["running_of"], (driver,)), strict=False))
+    return sources

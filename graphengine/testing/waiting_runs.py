@@ -1,0 +1,384 @@
+"""What every store must do for runs that wait: their messages, their timers, and that somebody finds them.
+
+A part of the suite in `conformance.py`, which says how to use it.
+"""
+# ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import LeaseLost, RunIsDriven, StoreError
+from graphengine.stores.base import Append
+from graphengine.testing.store_kit import (
+    StoreSuite,
+    append,
+    batch,
+    branch,
+    due_ids,
+    let_time_pass,
+    new_run,
+    refused,
+    run_info,
+    scenario,
+    step,
+    waiting_run,
+)
+
+if TYPE_CHECKING:
+    from graphengine.stores.base import Status, Store
+
+LATER: Final = 4e9
+"""Epoch seconds, after everything that the store's clock shows during a test."""
+
+LATEST: Final = 5e9
+
+ENDED: Final[tuple[Status, ...]] = ("finished", "stopped", "failed")
+
+
+class WaitingRuns(StoreSuite):
+    """The tests."""
+
+    # -- the inbox
+
+    @scenario
+    async def test_messages_wait_in_order_until_they_are_consumed(self, store: Store) -> None:
+        """Messages are kept in the order of posting and go with the batch that consumes them."""
+        fence = await new_run(store)
+        await new_run(store, "other")
+        await store.post("r", "answer", {"ok": True}, "k1")
+        await store.post("other", "stop", None, "k1")
+        await store.post("r", "message", [1, "é"], "k2")
+        assert [m.kind for m in await store.inbox(["other", "r"])] == ["answer", "stop", "message"]
+        waiting = await store.inbox(["r", "nobody"])
+        assert [(m.run_id, m.kind, m.payload) for m in waiting] == [
+            ("r", "answer", {"ok": True}),
+            ("r", "message", [1, "é"]),
+        ]
+        await append(store, Append("r", fence, [step(1)], "running", [waiting[0].id]))
+        assert [m.kind for m in await store.inbox(["r", "other"])] == ["stop", "message"]
+        assert list(await store.inbox([])) == []
+
+    @scenario
+    async def test_the_same_key_again_changes_nothing(self, store: Store) -> None:
+        """A key counts once for each run, also after its message was consumed."""
+        fence = await new_run(store)
+        await store.post("r", "answer", 1, "k")
+        await store.post("r", "answer", 2, "k")
+        waiting = await store.inbox(["r"])
+        assert [m.payload for m in waiting] == [1]
+        await append(store, Append("r", fence, [step(1)], "running", [waiting[0].id]))
+        await store.post("r", "answer", 3, "k")
+        assert list(await store.inbox(["r"])) == []
+
+    @scenario
+    async def test_a_refused_batch_consumes_nothing(self, store: Store) -> None:
+        """A message stays where its batch is refused, and cannot be consumed for another run."""
+        fence = await new_run(store)
+        other = await new_run(store, "other")
+        await store.post("r", "answer", 1, "k")
+        (message,) = await store.inbox(["r"])
+        with refused(LeaseLost):
+            await append(store, Append("r", fence + 1, [step(1)], "running", [message.id]))
+        with refused(StoreError):
+            await append(store, Append("r", fence, [step(2)], "running", [message.id]))
+        await append(store, Append("other", other, [step(1)], "running", [message.id]))
+        assert list(await store.inbox(["r"])) == [message]
+
+    @scenario
+    async def test_a_message_may_come_to_a_run_that_nobody_drives(self, store: Store) -> None:
+        """Posting needs no fence; a branch does not inherit what waits for its parent."""
+        fence = await new_run(store, count=1)
+        await append(store, batch("r", fence, [], "waiting"))
+        await store.post("r", "answer", 1, "k")
+        await branch(store, "child", "r", at=1)
+        assert len(await store.inbox(["r"])) == 1
+        assert list(await store.inbox(["child"])) == []
+
+    @scenario
+    async def test_a_batch_may_consume_several_messages(self, store: Store) -> None:
+        """All the messages that a batch names go with it, and no others; it does not matter if one is not there."""
+        fence = await new_run(store)
+        for n in range(5):
+            await store.post("r", "message", n, f"k{n}")
+        ids = [message.id for message in await store.inbox(["r"])]
+        await append(store, Append("r", fence, [step(1)], "running", [ids[3], ids[0], ids[1]]))
+        assert [m.payload for m in await store.inbox(["r"])] == [2, 4]
+        await append(store, Append("r", fence, [step(2)], "waiting", [ids[0], ids[4], ids[-1] + 1000]))
+        assert [m.payload for m in await store.inbox(["r"])] == [2]
+
+    @scenario
+    async def test_a_message_is_kept_whatever_becomes_of_its_run(self, store: Store) -> None:
+        """What nobody consumed stays through waiting, claims and releases, and after the end."""
+        await waiting_run(store)
+        await store.post("r", "answer", 1, "k")
+        for status in ("waiting", *ENDED):
+            fence = await store.claim("r")
+            await append(store, batch("r", fence, [], status))
+            assert [m.payload for m in await store.inbox(["r"])] == [1]
+
+    # -- timers
+
+    @scenario
+    async def test_a_timer_is_a_fact_of_a_run_that_waits(self, store: Store) -> None:
+        """A run has a `due_at` from the batch that let it wait to the next, whoever claims or releases it."""
+        await waiting_run(store, due_at=7.5)
+        assert (await store.info("r")).due_at == 7.5
+        fence = await store.claim("r")
+        assert (await store.load("r")).info.due_at == 7.5
+        await store.release("r", fence)
+        assert [info.due_at for info in await store.runs()] == [7.5]
+        fence = await store.claim("r")
+        await append(store, Append("r", fence, [step(2)], "running", due_at=8.5))
+        assert (await store.info("r")).due_at is None
+
+    @scenario
+    async def test_each_wait_has_its_own_timer(self, store: Store) -> None:
+        """A run that waits again has the timer of that wait, or none; a run that ended has none."""
+        await waiting_run(store, due_at=7.5)
+        for due_at in (9.5, None, 3.25):
+            await append(store, Append("r", await store.claim("r"), [], "waiting", due_at=due_at))
+            assert (await store.info("r")).due_at == due_at
+            assert await due_ids(store, 5.0) == (["r"] if due_at == 3.25 else [])
+        for status in ENDED:
+            await waiting_run(store, status, due_at=3.25)
+            await append(store, Append(status, await store.claim(status), [], status, due_at=3.25))
+            assert (await store.info(status)).due_at is None
+        assert await due_ids(store, LATEST) == ["r"]
+
+    @scenario
+    async def test_a_run_may_be_created_waiting(self, store: Store) -> None:
+        """A run that is created `waiting` has the timer it was given, and is due once its creator let it go."""
+        fence = await store.create(replace(run_info(), status="waiting", due_at=7.5), [], {})
+        await store.create(replace(run_info("runs"), due_at=7.5), [], {})
+        assert [(await store.info(run_id)).due_at for run_id in ("r", "runs")] == [7.5, None]
+        assert await due_ids(store, LATEST) == []
+        await store.release("r", fence)
+        assert await due_ids(store, LATEST) == ["r"]
+
+    @scenario
+    async def test_a_timer_is_due_at_its_time(self, store: Store) -> None:
+        """A run that waits for a timer is due at `due_at` and after it, not before; one without never is."""
+        await waiting_run(store, due_at=10.5)
+        await waiting_run(store, "endless")
+        assert await due_ids(store, 10.25) == []
+        assert await due_ids(store, 10.5) == ["r"]
+        assert await due_ids(store, LATEST) == ["r"]
+
+    # -- messages that somebody should deliver
+
+    @scenario
+    async def test_a_message_makes_a_run_that_waits_due(self, store: Store) -> None:
+        """A run that waits is due while its inbox holds any message but a `stop`, whatever the time."""
+        for kind in ("answer", "message", "whatever", "stop"):
+            await waiting_run(store, kind, due_at=LATER)
+            await store.post(kind, kind, None, "k")
+            let_time_pass()
+        assert await due_ids(store, 0.0) == ["answer", "message", "whatever"]
+        await store.post("stop", "stop", None, "k2")
+        await store.post("stop", "answer", None, "k")  # a key that was there
+        assert "stop" not in await due_ids(store, 0.0)
+        await store.post("stop", "answer", None, "k3")
+        assert await due_ids(store, 0.0) == ["answer", "message", "whatever", "stop"]
+
+    @scenario
+    async def test_a_message_that_came_before_the_wait_counts(self, store: Store) -> None:
+        """A run is due as soon as it waits if its inbox holds a message then; a `stop` does not count then either."""
+        for kind in ("answer", "stop"):
+            fence = await new_run(store, kind)
+            await store.post(kind, kind, None, "k")
+            assert kind not in await due_ids(store, LATEST)
+            await append(store, batch(kind, fence, [step(1)], "waiting"))
+        assert await due_ids(store, 0.0) == ["answer"]
+
+    @scenario
+    async def test_a_run_is_due_until_its_last_message_is_delivered(self, store: Store) -> None:
+        """What was consumed does not count any more, also if its key comes again; what is left does."""
+        await waiting_run(store)
+        for n in range(3):
+            await store.post("r", "message", n, f"k{n}")
+        first, second, third = [message.id for message in await store.inbox(["r"])]
+        await append(store, Append("r", await store.claim("r"), [step(2)], "waiting", [first]))
+        assert await due_ids(store, 0.0) == ["r"]
+        fence = await store.claim("r")
+        await append(store, Append("r", fence, [step(3)], "running", [third]))
+        await append(store, Append("r", fence, [step(4)], "waiting"))
+        assert await due_ids(store, 0.0) == ["r"]
+        await append(store, Append("r", await store.claim("r"), [step(5)], "waiting", [second]))
+        for n in range(3):
+            await store.post("r", "message", n, f"k{n}")
+        assert await due_ids(store, 0.0) == []
+
+    @scenario
+    async def test_a_refused_batch_leaves_a_run_due(self, store: Store) -> None:
+        """A batch that is refused neither delivers a message nor sets a timer."""
+        await waiting_run(store, "timer", due_at=5.0)
+        await waiting_run(store)
+        await store.post("r", "answer", 1, "k")
+        (message,) = await store.inbox(["r"])
+        fence = await store.claim("r")
+        with refused(StoreError):
+            await append(store, Append("r", fence, [step(7)], "waiting", [message.id], due_at=LATER))
+        with refused(LeaseLost):
+            await append(store, Append("timer", 1, [step(2)], "waiting", due_at=LATER))
+        await store.release("r", fence)
+        assert await due_ids(store, 5.0) == ["timer", "r"]
+
+    # -- who is due
+
+    @scenario
+    async def test_a_running_run_that_nobody_drives_is_due(self, store: Store) -> None:
+        """A run that is `running` is due once it was released, and no more once it was claimed."""
+        fence = await new_run(store, count=1)
+        assert await due_ids(store, LATEST) == []
+        await store.release("r", fence)
+        assert await due_ids(store, 0.0) == ["r"]
+        fence = await store.claim("r")
+        assert await due_ids(store, LATEST) == []
+        await store.release("r", fence - 1)
+        assert await due_ids(store, LATEST) == []
+        await append(store, batch("r", fence, [step(2)], "finished"))
+        assert await due_ids(store, LATEST) == []
+
+    @scenario
+    async def test_what_a_closed_store_let_go_is_due(self, store: Store) -> None:
+        """Runs that were running when their store was closed are due; others are due as before, claimed or not."""
+        await new_run(store)
+        await append(store, batch("ended", await new_run(store, "ended"), [step(1)], "finished"))
+        await waiting_run(store, "waits", due_at=LATER)
+        await waiting_run(store, "waits too", due_at=5.0)
+        for run_id in ("ended", "waits", "waits too"):
+            await store.claim(run_id)
+        await store.close()
+        await store.open()
+        assert await due_ids(store, 10.0) == ["waits too", "r"]
+
+    @scenario
+    async def test_a_run_that_is_driven_is_not_due(self, store: Store) -> None:
+        """Neither a timer nor a message makes a run due while somebody drives it; they do once it is let go."""
+        await waiting_run(store, due_at=5.0)
+        fence = await store.claim("r")
+        await store.post("r", "answer", 1, "k")
+        assert await due_ids(store, LATEST) == []
+        await store.release("r", fence)
+        assert await due_ids(store, 0.0) == ["r"]
+        fence = await store.claim("r")
+        await append(store, batch("r", fence, [step(2)]))
+        await store.post("r", "answer", 2, "k2")
+        assert await due_ids(store, LATEST) == []
+
+    @scenario
+    async def test_a_run_that_ended_is_not_due(self, store: Store) -> None:
+        """A run that ended is never due: with messages from before and after its end, claimed and let go again."""
+        for status in ENDED:
+            await waiting_run(store, status, due_at=5.0)
+            await store.post(status, "message", 1, "k1")
+            fence = await store.claim(status)
+            await append(store, batch(status, fence, [step(2)], status))
+            assert await due_ids(store, LATEST) == []
+            await store.post(status, "message", 2, "k2")
+            fence = await store.claim(status)
+            await store.post(status, "message", 3, "k3")
+            await store.release(status, fence)
+        assert await due_ids(store, LATEST) == []
+
+    @scenario
+    async def test_a_run_is_due_as_info_tells_of_it(self, store: Store) -> None:
+        """`due` gives whole facts, changes nothing, and what it gives can be claimed; a branch is a run like any."""
+        await waiting_run(store, due_at=5.0)
+        await store.release("child", await branch(store, "child", "r", at=1, count=2))
+        found = await store.due(10.0)
+        assert list(await store.due(10.0)) == list(found)
+        assert [(info.id, info.seq, info.due_at) for info in found] == [("r", 1, 5.0), ("child", 3, None)]
+        for info in found:
+            assert info == await store.info(info.id)
+            await append(store, batch(info.id, await store.claim(info.id), [step(info.seq + 1)]))
+        assert await due_ids(store, LATEST) == []
+
+    # -- in which order
+
+    @scenario
+    async def test_the_earliest_timer_comes_first(self, store: Store) -> None:
+        """Timers come in the order of their times, at most `limit` of them, driven runs not counted."""
+        times = {"e": 5.0, "b": 2.5, "d": 4.0, "a": -1.0, "c": 3.0}
+        for run_id, due_at in times.items():
+            await waiting_run(store, run_id, due_at=due_at)
+        for limit in (0, -1, 1, 3, 5, 10**30):
+            assert await due_ids(store, 10.0, limit=limit) == list("abcde")[: max(limit, 0)]
+        await store.claim("a")
+        await store.claim("c")
+        assert await due_ids(store, 10.0, limit=2) == ["b", "d"]
+
+    @scenario
+    async def test_a_hundred_are_given_unless_more_are_asked_for(self, store: Store) -> None:
+        """Without a limit, 100 runs are given."""
+        await asyncio.gather(*(waiting_run(store, f"r{n}", due_at=float(n)) for n in range(103)))
+        assert [info.id for info in await store.due(1000.0)] == [f"r{n}" for n in range(100)]
+        assert len(await store.due(1000.0, limit=200)) == 103
+
+    @scenario
+    async def test_the_oldest_message_comes_first(self, store: Store) -> None:
+        """Runs with messages come in the order of the oldest that counts, however many came later."""
+        for run_id in "abcd":
+            await waiting_run(store, run_id)
+        await store.post("b", "stop", None, "k")
+        for n, run_id in enumerate("cacdbc"):
+            let_time_pass()
+            await store.post(run_id, "message", n, f"k{n}")
+        assert await due_ids(store, 0.0) == ["c", "a", "d", "b"]
+        oldest = (await store.inbox(["c"]))[0]
+        await append(store, Append("c", await store.claim("c"), [step(2)], "waiting", [oldest.id]))
+        assert await due_ids(store, 0.0) == ["a", "c", "d", "b"]
+
+    @scenario
+    async def test_runs_that_were_let_go_come_in_that_order(self, store: Store) -> None:
+        """Runs that nobody drives come in the order in which they were released; a second release does not count."""
+        fences = {run_id: await new_run(store, run_id) for run_id in "abcd"}
+        for run_id in "cadbca":
+            await store.release(run_id, fences[run_id])
+            let_time_pass()
+        assert await due_ids(store, 0.0) == ["c", "a", "d", "b"]
+        await store.release("c", await store.claim("c"))
+        assert await due_ids(store, 0.0, limit=2) == ["a", "d"]
+        assert await due_ids(store, 0.0) == ["a", "d", "b", "c"]
+
+    @scenario
+    async def test_the_longest_due_comes_first_whatever_the_reason(self, store: Store) -> None:
+        """Timers, messages and runs that were let go stand in one line; who has two reasons counts from the first."""
+        for run_id, due_at in (("late", LATER), ("both", 3.0), ("early", 2.0), ("soon", LATER), ("answered", None)):
+            await waiting_run(store, run_id, due_at=due_at)
+        left = await new_run(store, "left")
+        await store.post("soon", "message", 1, "k")
+        let_time_pass()
+        await store.release("left", left)
+        let_time_pass()
+        await store.post("answered", "answer", 1, "k")
+        await store.post("both", "answer", 1, "k")
+        expected = ["early", "both", "soon", "left", "answered", "late"]
+        assert await due_ids(store, LATEST) == expected
+        for limit in range(7):
+            assert await due_ids(store, LATEST, limit=limit) == expected[:limit]
+
+    # -- two processes
+
+    @scenario
+    async def test_another_process_finds_who_is_due(self, store: Store) -> None:
+        """What one process lets wait, another finds and drives, and then the first does not find it."""
+        await waiting_run(store, due_at=5.0)
+        await waiting_run(store, "asks")
+        second = await self.open_second(store)
+        try:
+            await second.post("asks", "answer", 1, "k")
+            assert await due_ids(store, 10.0) == await due_ids(second, 10.0) == ["r", "asks"]
+            for run_id in ("r", "asks"):
+                fence = await second.claim(run_id)
+                with refused(RunIsDriven):
+                    await store.claim(run_id)
+                assert run_id not in await due_ids(store, 10.0) + await due_ids(second, 10.0)
+                await append(second, batch(run_id, fence, [step(2)]))
+            assert await due_ids(store, 10.0) == await due_ids(second, 10.0) == []
+        finally:
+            await second.close()
+        assert set(await due_ids(store, 10.0)) == {"r", "asks"}
