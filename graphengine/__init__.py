@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graphengine.agents import Agent
+    from graphengine.asking import ask
     from graphengine.conditions import (
         Condition,
         changed,
@@ -21,18 +22,20 @@ if TYPE_CHECKING:
         usage,
         value,
     )
+    from graphengine.endings import Stop, ended
     from graphengine.errors import CompileError, GraphEngineError
     from graphengine.failure import Failure
     from graphengine.files import TextFile
     from graphengine.graph import END, FAIL, START, Graph, Limits, Node, Retry, Runnable, choose
     from graphengine.models import Model, ScriptedModel
     from graphengine.reducers import Replace
-    from graphengine.runner import Context, Result, Run, RunFailed, Runner, Stop, Usage
+    from graphengine.runner import Context, PastRun, Result, Run, RunFailed, Runner, Usage, Wait
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "graphengine.agents": ("Agent",),
+    "graphengine.asking": ("ask",),
     "graphengine.conditions": (
         "Condition",
         "changed",
@@ -43,13 +46,14 @@ _HOMES = {
         "usage",
         "value",
     ),
+    "graphengine.endings": ("Stop", "ended"),
     "graphengine.errors": ("CompileError", "GraphEngineError"),
     "graphengine.failure": ("Failure",),
     "graphengine.files": ("TextFile",),
     "graphengine.graph": ("END", "FAIL", "START", "Graph", "Limits", "Node", "Retry", "Runnable", "choose"),
     "graphengine.models": ("Model", "ScriptedModel"),
     "graphengine.reducers": ("Replace",),
-    "graphengine.runner": ("Context", "Result", "Run", "RunFailed", "Runner", "Stop", "Usage"),
+    "graphengine.runner": ("Context", "PastRun", "Result", "Run", "RunFailed", "Runner", "Usage", "Wait"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -82,6 +86,7 @@ __all__ = [
     "Limits",
     "Model",
     "Node",
+    "PastRun",
     "Replace",
     "Result",
     "Retry",
@@ -93,9 +98,12 @@ __all__ = [
     "Stop",
     "TextFile",
     "Usage",
+    "Wait",
+    "ask",
     "changed",
     "choose",
     "elapsed_seconds",
+    "ended",
     "failed",
     "iterations",
     "plateau",

@@ -6,28 +6,36 @@ Everything is resolved by name at compile, and what cannot be resolved is a prob
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
 
-from graphengine.body import FunctionBody, HasBody
+from graphengine.body import FunctionBody, GraphBody, HasBody
 from graphengine.conditions import Reading
 from graphengine.errors import DefinitionError, Problem
 from graphengine.graph import UNSET, Choose, Declared, Node, Options
+from graphengine.immutable import unrecordable
 from graphengine.injection import NO_DEFAULT, Injected
 from graphengine.paths import Path, did_you_mean, members, parse, type_at
-from graphengine.plan import Argument, Call, Fallback, Target, Writer
-from graphengine.state import type_name
+from graphengine.plan import Argument, Call, Each, Fallback, Target, Writer
+from graphengine.state import type_name, with_items
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphengine.body import Body
-    from graphengine.graph import Runnable, Writes
+    from graphengine.graph import Graph, Runnable, Writes
     from graphengine.injection import Parameter
+    from graphengine.plan import Plan
     from graphengine.state import StateType
 
 _NUMBERS = (int, float)
+_GIVEN = ("ctx", "error", "state", "result", "stop")
+_CONCURRENCY = 16
+_TEMPLATED = re.compile(r"([A-Za-z_]\w*)\[(.*\{.*\}.*)\]")
 
 
 @dataclass
@@ -36,6 +44,7 @@ class Binder:
 
     state: StateType[Any]
     resources: frozenset[str]
+    compile: Callable[[Graph[Any], str], Plan[Any] | None]
     problems: list[Problem] = field(default_factory=list)
 
     def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
@@ -79,6 +88,7 @@ class Binder:
 
     def call(self, body: Body, inputs: Mapping[str, object], where: str) -> Call:
         """Bind a body's parameters."""
+        inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
         for code, message, repair in body.problems():
             self.report(code, where, message, repair)
         names = {p.name for p in body.parameters}
@@ -86,26 +96,31 @@ class Binder:
             roots = {_root(n) for n in names}
             if name not in names and name not in roots:
                 self.report("unknown_input", where, f"{body.name} has no parameter {name!r}", did_you_mean(name, names))
-        bound = [self._argument(p, inputs, where) for p in body.parameters]
+        bound = [self._argument(p, inputs, where, alone=body.kind == "graph") for p in body.parameters]
         arguments = [a for a in bound if isinstance(a, Argument)]
         extras = tuple(name for name in bound if isinstance(name, str))
         fields = [(a.name, a.reading.path.root) for a in arguments if _is_quick(a) and a.reading.path is not None]
         rest = [a for a in arguments if not _is_quick(a)]
         parts = tuple(a.name for a in arguments if a.reading.is_part)
         watched = self._watched(body, arguments, extras)
-        return Call(body, body.call, body.thread, tuple(fields), tuple(rest), extras, watched, parts)
+        return Call(body, body.call, body.thread, tuple(fields), tuple(rest), extras, watched, parts, inner)
 
     def _watched(self, body: Body, arguments: Sequence[Argument], extras: Sequence[str]) -> tuple[str, ...]:
         if "state" in extras:
-            names = set(self.state.fields)
+            names = set(self.state.model.model_fields)
         else:
             names = {root for a in arguments if not a.reading.is_part for root in a.reading.roots}
-        if body.kind == "pass":
+        if body.kind in ("pass", "graph"):
             return ()
         return tuple(sorted(n for n in names if n in self.state.fields and not self.state.fields[n].immutable))
 
-    def _argument(self, parameter: Parameter, inputs: Mapping[str, object], where: str) -> Argument | str | None:
-        """Where a parameter's value comes from; its own name if the runner gives it, None if nothing does."""
+    def _argument(
+        self, parameter: Parameter, inputs: Mapping[str, object], where: str, *, alone: bool
+    ) -> Argument | str | None:
+        """Where a parameter's value comes from; its own name if the runner gives it, None if nothing does.
+
+        `alone`: it is a field of a graph's state, which only the state around it gives.
+        """
         name = parameter.name
         source = self._source(name, inputs)
         if source is not None:
@@ -114,8 +129,10 @@ class Binder:
                 return None
             self._agrees(parameter, reading, where)
             return Argument(name, reading, not parameter.allows_none and self._may_be_none(reading))
-        if name in ("ctx", "error", "state") or name in self.resources:
+        if not alone and (name in ("ctx", "error", "state") or name in self.resources):
             return name
+        if alone and parameter.default is not NO_DEFAULT:
+            return None
         if parameter.default is not NO_DEFAULT:
             known = [*self.state.fields, *self.resources]
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
@@ -200,6 +217,47 @@ class Binder:
             self.report("unknown_input", where, f"no case has a parameter {name!r}", did_you_mean(name, taken))
         return None, selector, choices
 
+    def each(self, options: Options, where: str) -> Each | None:
+        """What a node is run for each item of."""
+        if options.each is None:
+            return None
+        sources: list[tuple[str, Reading, str]] = []
+        items: dict[str, object] = {}
+        for name, source in options.each.items():
+            if not name.isidentifier() or name in self.state.fields or name in _GIVEN or name in self.resources:
+                text = f"{name!r} is the name of a field or resource, reserved, or no identifier"
+                self.report("name_clash", f"{where}, each", text, "give the item another name")
+            reading = self.reading(source, f"{where}, each {name}")
+            if reading is None:
+                continue
+            whole = reading.path.root if reading.path is not None and not reading.path.parts else ""
+            sources.append((name, reading, whole))
+            items[name] = self._item_type(name, reading, where)
+        if len(sources) < len(options.each):
+            return None
+        lost = [(name, unrecordable(kind)) for name, kind in items.items()]
+        for name, kind in lost:
+            if kind:
+                text = f"{kind} does not come back from JSON"
+                self.report("not_recordable", f"{where}, each {name}", text, "use another type")
+        state = with_items(self.state, items)
+        return Each(tuple(sources), state, options.concurrency or _CONCURRENCY)
+
+    def _item_type(self, name: str, reading: Reading, where: str) -> object:
+        """The annotation of the items of what is read."""
+        if reading.path is not None:
+            types, _ = type_at(self.state.fields[reading.path.root].info.annotation, reading.path)
+        else:
+            types = members(returns_of(reading))
+        kinds = [kind for kind in types if kind is not type(None) and kind is not None]
+        items = [_item_of(kind) for kind in kinds]
+        found = [item for item in items if item is not None]
+        if kinds and not found:
+            have = " | ".join(type_name(kind) for kind in kinds)
+            repair = "name a list, or give a function of fields that makes one"
+            self.report("bad_each", f"{where}, each {name}", f"{reading.text} is {have}, and each needs a list", repair)
+        return found[0] if len(found) == 1 else Any
+
     def fallback(self, options: Options, where: str) -> Fallback | None:
         """A node's fallback, bound."""
         if options.fallback is UNSET:
@@ -209,12 +267,30 @@ class Binder:
         body = FunctionBody.of(options.fallback, thread=options.thread)
         return Fallback(call=self.call(body, {}, f"{where}, fallback"))
 
-    def writer(self, writes: Writes | None, where: str, calls: Sequence[Call]) -> Writer:
-        """Where a node's result goes."""
+    def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], *, each: bool = False) -> Writer:
+        """Where a node's result goes; `each`: where the results of its items go."""
+        writer = self._writer(writes, where, calls, each=each)
+        if each:
+            for name in sorted(writer.fields if writes is not None else ()):
+                self._takes_items(name, writer, where)
+        return writer
+
+    def _takes_items(self, name: str, writer: Writer, where: str) -> None:
+        """Check that a field without a reducer can hold the list of the items' results."""
+        found = self.state.fields.get(name)
+        targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
+        keyed = any(target.field == name and target.key is not None for target in targets)
+        if found is None or found.reducer is not None or keyed:
+            return
+        if all(_item_of(m) is None for m in members(found.info.annotation)):
+            text = f"{name} gets the list of the items' results, and is {type_name(found.info.annotation)}"
+            self.report("bad_each", where, text, f"make it a list, or write '{name}[{{item}}]', one key an item")
+
+    def _writer(self, writes: Writes | None, where: str, calls: Sequence[Call], *, each: bool) -> Writer:
         if isinstance(writes, str):
             target = self.target(writes, where)
             for call in calls:
-                self._returns(call, target, where)
+                self._returns(call, target, where, each=each)
             return Writer(whole=target)
         if writes is None:
             for call in calls:
@@ -230,6 +306,11 @@ class Binder:
     def _keyed(self, call: Call, where: str) -> None:
         """Check that a result whose keys are to name fields has keys."""
         kinds = members(call.body.returns)
+        if isinstance(call.body, GraphBody) and call.body.graph.result is None:
+            text = f"nothing says which fields of {call.body.name} go where"
+            repair = "give the node writes={'field': 'field of its state'}, or the graph result='field'"
+            self.report("no_writes", where, text, repair)
+            return
         if kinds == (self.state.model,) and any(f.reducer is not None for f in self.state.fields.values()):
             text = (
                 f"{call.body.name} returns the whole state, whose lists would be joined to themselves by their reducers"
@@ -241,6 +322,9 @@ class Binder:
 
     def target(self, text: str, where: str) -> Target:
         """A field, or one key of a dict field."""
+        templated = _TEMPLATED.fullmatch(text)
+        if templated is not None:
+            return self._templated(templated.group(1), templated.group(2), where)
         try:
             path = parse(text)
         except DefinitionError as error:
@@ -259,12 +343,25 @@ class Binder:
             self.report("bad_write", where, f"writes {text!r}, and {path.root} is no dict", "make it dict[str, …]")
         return Target(path.root, str(key))
 
+    def _templated(self, name: str, key: str, where: str) -> Target:
+        """One key of a dict field, with paths of the state or the item in it."""
+        self.target(f"{name}[key]", where)
+        pieces: list[str | Reading] = []
+        for index, part in enumerate(re.split(r"\{([^{}]*)\}", key)):
+            if not index % 2:
+                pieces += [part] if part else []
+                continue
+            reading = self.reading(part.strip(), f"{where}, writes {name}[{key}]")
+            if reading is not None:
+                pieces.append(reading)
+        return Target(name, key, tuple(pieces))
+
     def _result_part(self, source: object, where: str) -> Reading | Injected | None:
         if source == ".":
             return None
         if callable(source):
             injected = Injected.of(source)
-            self.function(injected, where, also=("result",))
+            self.function(injected, where, also=("result", "stop"))
             return injected
         try:
             path = parse(source)  # type: ignore[arg-type]
@@ -273,7 +370,7 @@ class Binder:
             return None
         return Reading(path.text, Path(path.text, path.root, (("name", path.root), *path.parts)), None)
 
-    def _returns(self, call: Call, target: Target, where: str) -> None:
+    def _returns(self, call: Call, target: Target, where: str, *, each: bool = False) -> None:
         found = self.state.fields.get(target.field)
         if found is None or call.body.returns in (Any, object):
             return
@@ -283,6 +380,9 @@ class Binder:
         annotation = found.info.annotation
         if found.operation == "append" or target.key is not None:
             items = [get_args(m)[-1] if get_args(m) else Any for m in members(annotation)]
+            annotation = items[0] if len(items) == 1 else Any
+        elif each and found.reducer is None:
+            items = [item for m in members(annotation) if (item := _item_of(m)) is not None]
             annotation = items[0] if len(items) == 1 else Any
         elif found.reducer is not None and found.operation is None:
             return
@@ -298,6 +398,17 @@ def _is_quick(argument: Argument) -> bool:
     """Whether it is a whole field, and None is as good as any value."""
     path = argument.reading.path
     return path is not None and not path.parts and not argument.required
+
+
+def _item_of(kind: object) -> object | None:
+    """The annotation of a list type's items, Any where it has none; None if it is no list."""
+    if kind is Any or kind is object:
+        return Any
+    origin = get_origin(kind) or kind
+    if not (isinstance(origin, type) and issubclass(origin, Sequence)) or issubclass(origin, (str, bytes)):
+        return None
+    arguments = [argument for argument in get_args(kind) if argument is not Ellipsis]
+    return arguments[0] if len(arguments) == 1 else Any
 
 
 def returns_of(reading: Reading) -> object:

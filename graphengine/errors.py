@@ -276,6 +276,32 @@ class ConditionFailed(NodeError):
     retryable = False
 
 
+class FailReached(NodeError):
+    """A graph inside another one was led to FAIL; its node fails with the label."""
+
+    code = "fail"
+
+
+class SubgraphLimit(NodeError):
+    """A graph inside another one reached a limit of its own."""
+
+    code = "limit"
+    retryable = False
+
+
+class WaitTimeout(NodeError, TimeoutError):
+    """A wait ended without an answer or message, and it has no default."""
+
+    code = "wait_timeout"
+
+
+class WorkNotRepeatable(NodeError):
+    """A person decided that an attempt which a crash ended is not to be run again."""
+
+    code = "not_rerun"
+    retryable = False
+
+
 class ModelUnavailable(NodeError):
     """The agent's model cannot be had here."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
 from pydantic import BaseModel
 
+from graphengine.body import GraphBody
 from graphengine.conditions import Condition, as_condition
 from graphengine.errors import DefinitionError
 from graphengine.options import END, FAIL, START, Limits, Retry
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from graphengine.body import HasBody
+    from graphengine.body import Body, HasBody
     from graphengine.errors import Problem
     from graphengine.plan import Plan
     from graphengine.runner.result import Result
@@ -34,6 +35,8 @@ UNSET: Final = object()
 
 WriteSource: TypeAlias = "str | Callable[..., object]"
 Writes: TypeAlias = "str | Sequence[str] | Mapping[str, WriteSource]"
+Each: TypeAlias = "Mapping[str, str | Callable[..., object]]"
+OnResume: TypeAlias = 'Literal["rerun", "ask"]'
 
 
 class NodeOptions(TypedDict, total=False):
@@ -46,6 +49,9 @@ class NodeOptions(TypedDict, total=False):
     timeout_seconds: float
     fallback: object
     thread: bool
+    each: Each
+    concurrency: int
+    on_resume: OnResume
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,9 @@ class Options:
     timeout_seconds: float | None = None
     fallback: object = UNSET
     thread: bool | None = None
+    each: Each | None = None
+    concurrency: int | None = None
+    on_resume: OnResume | None = None
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -67,7 +76,8 @@ class Node:
 
     Args:
         runnable: What it runs, or another Node whose options these override.
-        options: Those of `Graph.add_node`: title, inputs, writes, retry, timeout_seconds, fallback, thread.
+        options: Those of `Graph.add_node`: title, inputs, writes, each, concurrency, retry, timeout_seconds, fallback,
+            on_resume, thread.
 
     >>> Node(len, writes="size").options.writes
     'size'
@@ -210,13 +220,16 @@ class Graph(Generic[S]):
         timeout_seconds: float | None = None,
         fallback: object = UNSET,
         thread: bool | None = None,
+        each: Each | None = None,
+        concurrency: int | None = None,
+        on_resume: OnResume | None = None,
     ) -> None:
         """Add a node.
 
         Args:
             name: An identifier, unique in the graph.
-            runnable: A function whose parameters name the fields it reads, an Agent, `choose(…)`, or a `Node` with
-                options of its own; without one the node passes through.
+            runnable: A function whose parameters name the fields it reads, an Agent, a Graph, `ask(…)`, `choose(…)`, or
+                a `Node` with options of its own; without one the node passes through.
             title: Free text for people.
             inputs: Parameter to path, where a parameter is not named like the field it reads.
             writes: Where the result goes: `"field"`, `"field[key]"`, a tuple of fields that the result's keys name,
@@ -227,8 +240,14 @@ class Graph(Generic[S]):
             fallback: What to take for the result when every attempt failed: a value, or a function injected like a
                 node, which may take `error`.
             thread: Whether a sync function runs in a thread (the default); False for trivial ones.
+            each: Run it once for every item of a list: name to path or function. Inputs, `writes` keys and the fallback
+                read the item by that name. Results count in the order of the items: a field without a reducer becomes
+                their list. Several entries go side by side.
+            concurrency: How many items run at a time; 16 if not given.
+            on_resume: What becomes of an attempt that a crash ended: it is run again (`"rerun"`), or a person is asked
+                (`"ask"`).
         """
-        given = Options(title, inputs, writes, retry, timeout_seconds, fallback, thread)
+        given = Options(title, inputs, writes, retry, timeout_seconds, fallback, thread, each, concurrency, on_resume)
         if isinstance(runnable, Node):
             given = _merged(runnable.options, given)
             runnable = runnable.runnable
@@ -306,6 +325,10 @@ class Graph(Generic[S]):
         arms = [(t, None) if isinstance(t, str) else (t[0], as_condition(t[1])) for t in targets]
         condition = None if when is None else as_condition(when)
         self.ways.append(Fork(source, tuple(arms), join, condition, label, need))
+
+    def body(self) -> Body:
+        """The graph as a node of another one."""
+        return GraphBody(self)
 
     def compile(self) -> Plan[S]:
         """Check the whole and make the plan that runs follow; kept until the graph is changed.

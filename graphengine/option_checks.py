@@ -35,8 +35,19 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
             "timeout_seconds with thread=False: a sync function on the event loop cannot be timed",
             "drop thread=False",
         )
+    if options.each is not None and not (isinstance(options.each, Mapping) and options.each):
+        yield f"each={options.each!r}", "write a mapping of name to list: each={'source': 'sources'}"
+    if options.each is not None and runnable is None:
+        yield "each on a node that runs nothing", "give it a runnable"
+    wanted = options.concurrency
+    if wanted is not None and not (type(wanted) is int and wanted > 0):
+        yield f"concurrency={wanted!r}", "give a whole number above 0"
+    if wanted is not None and options.each is None:
+        yield f"concurrency={wanted!r} without each", "concurrency is how many items run at a time: add each={…}"
+    if options.on_resume not in (None, "rerun", "ask"):
+        yield f"on_resume={options.on_resume!r}", "write 'rerun' or 'ask'"
     if options.thread is not None and hasattr(runnable, "body"):
-        yield f"thread={options.thread} on an agent", "leave thread out"
+        yield f"thread={options.thread} on what is no function", "leave thread out"
     called = runnable if inspect.isroutine(runnable) else getattr(type(runnable), "__call__", None)  # noqa: B004
     if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
         yield "it yields, and a node returns", "return the value; ctx.emit(…) shows progress"

@@ -65,6 +65,11 @@ class Limits:
     cost_usd: float | None = None
     seconds: float | None = None
 
+    def given(self) -> dict[str, float | None]:
+        """Those that are set, by name."""
+        named = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: limit for name, limit in named.items() if limit is not None}
+
     def __post_init__(self) -> None:
         for name in ("steps", "tokens", "cost_usd", "seconds"):
             limit = getattr(self, name)

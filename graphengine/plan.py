@@ -16,7 +16,7 @@ from graphengine.injection import Injected
 from graphengine.state import Put
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphengine.body import Body
     from graphengine.conditions import Condition, Reading, Tracker
@@ -52,6 +52,7 @@ class Call:
         extras: Those that the runner gives: `ctx`, `error`, `state`, resources.
         watched: Fields read whole whose values could be changed in place.
         parts: Parameters that get a part of a field, which could be changed in place too.
+        graph: The plan of the graph it is, if it is one.
     """
 
     body: Body
@@ -62,6 +63,7 @@ class Call:
     extras: tuple[str, ...]
     watched: tuple[str, ...]
     parts: tuple[str, ...] = ()
+    graph: Plan[Any] | None = None
 
     def values(self, view: View) -> dict[str, object]:
         """The arguments of this visit that the state gives.
@@ -87,14 +89,44 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a part of a result is written: a field, or one key of it."""
+    """Where a part of a result is written: a field, or one key of it.
+
+    Attributes:
+        key: The key as it was written, with `{paths}` in it.
+        pieces: What it is put together from, where it has paths.
+    """
 
     field: str
     key: str | None = None
+    pieces: tuple[str | Reading, ...] = ()
 
-    def update(self, value: object) -> tuple[str, object]:
-        """The update that writes this value there."""
-        return self.field, (value if self.key is None else Put(self.key, value))
+    def update(self, value: object, view: View) -> tuple[str, object]:
+        """The update that writes this value there.
+
+        Raises:
+            InvalidUpdate: A path of the key is None or no plain value.
+        """
+        if self.key is None:
+            return self.field, value
+        return self.field, Put("".join(self._piece(piece, view) for piece in self.pieces) or self.key, value)
+
+    def _piece(self, piece: str | Reading, view: View) -> str:
+        if isinstance(piece, str):
+            return piece
+        value = piece.read(view)
+        value = getattr(value, "value", value)
+        if isinstance(value, (str, int)):
+            return str(value)
+        raise InvalidUpdate(
+            f"{piece.text} is {value!r}, which makes no key",
+            where=f"writes {self.field}[{self.key}]",
+            repair="name text or a whole number in the braces",
+        )
+
+    @property
+    def place(self) -> str:
+        """The place as conflicts between arms are told by it: a key that is not known yet may be any."""
+        return self.field if self.key is None or self.pieces else f"{self.field}[{self.key}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +143,18 @@ class Writer:
     keys: frozenset[str] | None = None
     parts: tuple[tuple[Target, Reading | Injected | None], ...] = ()
 
-    def updates(self, result: object, view: View, node: str) -> Updates:
-        """The updates that a result stands for.
+    def updates(self, result: object, view: View, node: str, stop: object = None) -> Updates:
+        """The updates that a result stands for; `stop` says how a graph came to its end.
 
         Raises:
             InvalidUpdate: The result does not have the promised shape.
         """
         whole = self.whole
         if whole is not None:
-            return [(whole.field, result) if whole.key is None else whole.update(result)]
+            return [(whole.field, result) if whole.key is None else whole.update(result, view)]
         if self.keys is not None:
             return self._by_keys(result, node)
-        return [target.update(self._part(result, source, view)) for target, source in self.parts]
+        return [target.update(self._part(result, source, view, stop), view) for target, source in self.parts]
 
     def _by_keys(self, result: object, node: str) -> Updates:
         if result is None:
@@ -147,11 +179,11 @@ class Writer:
         return list(given.items())
 
     @staticmethod
-    def _part(result: object, source: Reading | Injected | None, view: View) -> object:
+    def _part(result: object, source: Reading | Injected | None, view: View, stop: object) -> object:
         if source is None:
             return result
         if isinstance(source, Injected):
-            return source.call(view, {"result": result})
+            return source.call(view, {"result": result, "stop": stop})
         return source.path.walk(result) if source.path is not None else None
 
     @property
@@ -160,7 +192,7 @@ class Writer:
         if self.keys is not None:
             return sorted(self.keys)
         targets = [self.whole] if self.whole is not None else [target for target, _ in self.parts]
-        return [t.field if t.key is None else f"{t.field}[{t.key}]" for t in targets]
+        return [target.place for target in targets]
 
     @property
     def fields(self) -> frozenset[str]:
@@ -222,10 +254,28 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """What a node is run for each item of.
+
+    Attributes:
+        sources: The name of each item, where the list is read from, and the field it is, if it is a whole one.
+        state: The fields that an item sees: those of the state, and the items by name.
+        concurrency: How many run at a time.
+    """
+
+    sources: tuple[tuple[str, Reading, str], ...]
+    state: StateType[Any]
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodePlan:
     """A node as the core and the runner use it.
 
     Attributes:
+        each: What it is run for each item of, if it is.
+        asks: Whether a person decides what becomes of an attempt that a crash ended.
+        graphs: Whether it is a graph, or chooses among some.
         call: What it runs, unless it chooses.
         choices: What it runs for each value of `selector`.
         ways: Ways out after success, in order.
@@ -243,6 +293,22 @@ class NodePlan:
     retry: Retry | None
     timeout_seconds: float | None
     fallback: Fallback | None
+    each: Each | None = None
+    asks: bool = False
+    graphs: bool = False
+
+    def chosen(self, choice: str) -> Call:
+        """The call that was picked under this name before.
+
+        Raises:
+            NoChoice: There is none such any more.
+        """
+        if self.call is not None:
+            return self.call
+        for value, call in self.choices.items():
+            if str(getattr(value, "value", value)) == choice:
+                return call
+        raise NoChoice(f"there is no case {choice!r} any more", where=f"node {self.name}", repair="bring it back")
 
     def pick(self, view: View) -> tuple[Call, str]:
         """The call of this visit, and the choice it was, "" where there is none to make.
@@ -296,3 +362,21 @@ class Plan(Generic[S]):
     outline: Mapping[str, JsonValue]
     fingerprint: str
     warnings: tuple[Problem, ...]
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """Everything its nodes may run."""
+        return [c for n in self.nodes.values() for c in (n.call, *n.choices.values()) if c is not None]
+
+    @property
+    def graphs(self) -> Sequence[Plan[Any]]:
+        """The graphs among them."""
+        return [call.graph for call in self.calls if call.graph is not None]
+
+    def paths(self) -> Iterator[str]:
+        """The path of every node, those of graphs inside it included."""
+        for name, node in self.nodes.items():
+            yield name
+            for call in (node.call, *node.choices.values()):
+                if call is not None and call.graph is not None:
+                    yield from (f"{name}/{path}" for path in call.graph.paths())

@@ -74,6 +74,20 @@ class Put:
     value: object
 
 
+@dataclass(frozen=True, slots=True)
+class Puts:
+    """An update of several keys of a dict field: what the items of a map wrote, or an arm."""
+
+    keys: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """An update of a field with the `append` reducer by several items."""
+
+    values: Sequence[object]
+
+
 @dataclass(slots=True)
 class Change:
     """Operations for the log, and beside each the typed value that it adds or sets."""
@@ -154,18 +168,24 @@ class FieldType:
             body = self._dump(value)
             back = self._load(body, view)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            raise NotRecordable(
-                f"the record of {self.name!r} cannot carry {_short(value)}: {_why(error)}",
-                where=f"field {self.name}",
-                repair="return values that JSON can carry and that validate again when read",
-            ) from error
+            raise self._uncarried(value, error) from error
         if back != value:
-            raise NotRecordable(
-                f"the record would give {_short(back)} back for {_short(value)}",
-                where=f"field {self.name}",
-                repair="use a type whose JSON reads back equal (no NaN, no fields outside the declared type)",
-            )
+            raise self._changed(back, value)
         return from_json(body)[self.name], back
+
+    def _uncarried(self, value: object, error: Exception) -> NotRecordable:
+        return NotRecordable(
+            f"the record of {self.name!r} cannot carry {_short(value)}: {_why(error)}",
+            where=f"field {self.name}",
+            repair="return values that JSON can carry and that validate again when read",
+        )
+
+    def _changed(self, back: object, value: object) -> NotRecordable:
+        return NotRecordable(
+            f"the record would give {_short(back)} back for {_short(value)}",
+            where=f"field {self.name}",
+            repair="use a type whose JSON reads back equal (no NaN, no fields outside the declared type)",
+        )
 
     def build(self, record: JsonValue, view: View) -> object:
         """The typed value of a record.
@@ -195,8 +215,8 @@ class FieldType:
             InvalidUpdate: The update, or the field after it, does not validate.
             NotRecordable: See `record`.
         """
-        if isinstance(update, Put):
-            return self._put(view, update)
+        if isinstance(update, (Put, Puts, Items)):
+            return self._several(view, update)
         replaced = isinstance(update, Replace)
         value = update.value if isinstance(update, Replace) else update
         if replaced or self.reducer is None:
@@ -205,6 +225,62 @@ class FieldType:
         if self.operation in ("append", "extend", "merge") and not self.constrained:
             return self._part(view, value)
         return self._whole(view, value)
+
+    def part(self, update: object) -> Op:
+        """What one of several updates writes, by itself: those of a map's items, before they are put together.
+
+        Raises:
+            InvalidUpdate: It is none of the field's type.
+            NotRecordable: See `record`.
+        """
+        if isinstance(update, Put):
+            ((key, item),) = self._alone({update.key: update.value}).items()
+            return ("put", self.name, key, item)
+        if isinstance(update, Replace) and self.reducer is not None:
+            return ("set", self.name, self._alone(update.value))
+        value = update.value if isinstance(update, Replace) else update
+        if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
+            return ("raw", self.name, from_json(to_json(value, fallback=repr, inf_nan_mode="strings")))
+        kind = "item" if self.reducer is None else str(self.operation)
+        if kind in ("item", "append"):
+            plain = type(value) is self.item and is_plain(value)
+            return (kind, self.name, value if plain else self._alone([value])[0])
+        return (kind, self.name, self._alone(value))
+
+    def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
+        """The updates that such parts are all together, in order."""
+        kinds = {op[0] for op in ops}
+        kind = kinds.pop() if len(kinds) == 1 else ""
+        values = [op[-1] for op in ops]
+        if kind == "item":
+            return [self._bare(values)]
+        if kind == "append":
+            made: Any = self._bare(values)
+            return [Items(made)] if not self.constrained else made
+        if kind == "put":
+            return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
+        if kind in ("extend", "merge") and not self.constrained:
+            whole = [x for value in values for x in value] if kind == "extend" else {}
+            for value in values if kind == "merge" else ():
+                whole.update(value)  # type: ignore[attr-defined]
+            return [self._bare(whole)]
+        if self.reducer is None:  # a serialiser of the state's own, or some items replaced
+            return [[self._raw(value) for value in values]]
+        return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
+
+    def _alone(self, value: object) -> Any:  # noqa: ANN401 - records
+        """The record of a value of the field's type, without the rules of the field as a whole."""
+        try:
+            made = self.loose.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
+            body = self.loose.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True, warnings="error")
+            back = self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+        except ValidationError as error:
+            raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
+        except (PydanticSerializationError, ValueError, RecursionError) as error:
+            raise self._uncarried(value, error) from error
+        if back != made:
+            raise self._changed(vars(back)[self.name], value)
+        return from_json(body)[self.name]
 
     def again(self, op: Op, view: View) -> object:
         """The update that an operation came from, to be reduced a second time at a join."""
@@ -216,6 +292,10 @@ class FieldType:
             return self._bare([value])[0]  # type: ignore[index]
         if kind == "put":
             return Put(op[2], next(iter(self._bare({op[2]: value}).values())))  # type: ignore[attr-defined]
+        if kind == "merge" and self.operation != "merge":
+            return Puts(self._bare(value))  # type: ignore[arg-type]
+        if kind == "extend" and self.operation == "append":
+            return Items(self._bare(value))  # type: ignore[arg-type]
         if kind in ("extend", "merge"):
             return self._bare(value)
         return self._raw(op[2]) if kind == "reduce" else op[2]
@@ -265,6 +345,21 @@ class FieldType:
         if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
             return ("append", self.name, record[-1]), typed[-1]
         raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
+        return ("reduce", self.name, from_json(raw), record), typed
+
+    def _several(self, view: View, update: Put | Puts | Items) -> tuple[Op, object]:
+        if isinstance(update, Put):
+            return self._put(view, update)
+        if not self.constrained:
+            part = list(update.values) if isinstance(update, Items) else dict(update.keys)
+            record, typed = self.record(self.validate(part, view), view)
+            return ("extend" if isinstance(update, Items) else "merge", self.name, record), typed
+        old: Any = view.get(self.name)
+        joined = [*(old or ()), *update.values] if isinstance(update, Items) else {**(old or {}), **update.keys}
+        record, typed = self.record(self.validate(joined, view), view)
+        if isinstance(update, Puts):
+            return ("set", self.name, record), typed
+        raw = to_json(update.values, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
         return ("reduce", self.name, from_json(raw), record), typed
 
     def _put(self, view: View, update: Put) -> tuple[Op, object]:
@@ -446,6 +541,15 @@ class StateType(Generic[S]):
                 except InvalidUpdate:
                     values[name] = records[name]
         return self.model.model_construct(_fields_set=set(values), **values)
+
+
+def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]:
+    """The fields of a state and, beside them, the items that a node is run for, by name and annotation."""
+    fields: dict[str, Any] = {name: (annotation, ...) for name, annotation in items.items()}
+    config = ConfigDict(**{**state.model.model_config, "extra": "forbid", "frozen": False})
+    model = create_model(f"{state.model.__name__}.each", __config__=config, **fields)
+    added = {name: _field_type(model, name, info) for name, info in model.model_fields.items()}
+    return StateType(state.model, {**state.fields, **added}, state.whole)
 
 
 def _is_longer(new: list[object], old: object) -> bool:

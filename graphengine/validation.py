@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -29,6 +30,7 @@ from graphengine.conditions import (
     is_on_failure,
     mentions_failure,
 )
+from graphengine.endings import Ended
 from graphengine.errors import CompileError, Problem
 from graphengine.failure import Failure
 from graphengine.fork_checks import fork_problems
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from graphengine.conditions import Reading
     from graphengine.graph import Declared
+    from graphengine.plan import Call
     from graphengine.records import JsonValue
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
@@ -74,10 +77,20 @@ def problems_of(graph: Graph[Any]) -> Sequence[Problem]:
 
 
 class _Compiler:
-    """One compilation. Its problems are in the order they were found."""
+    """One compilation. Its problems are in the order they were found.
 
-    def __init__(self, graph: Graph[Any]) -> None:
+    Args:
+        graph: The graph.
+        around: The graphs that it is a node of, outermost first.
+        resources: What those provide.
+    """
+
+    def __init__(
+        self, graph: Graph[Any], around: tuple[Graph[Any], ...] = (), resources: frozenset[str] = frozenset()
+    ) -> None:
         self.graph = graph
+        self.around = around
+        self.resources = resources | frozenset(graph.resources)
         self.problems: list[Problem] = []
         self.names = [d.name for d in graph.nodes]
         self.trackers: dict[str, Tracker] = {}
@@ -93,7 +106,7 @@ class _Compiler:
         state = self._state()
         if state is None:
             return None
-        self.binder = Binder(state, frozenset(graph.resources), self.problems)
+        self.binder = Binder(state, self.resources, self._inner, self.problems)
         self._names()
         for message, repair in graph_problems(graph):
             self.report("bad_option", f"graph {graph.name}", message, repair)
@@ -131,6 +144,18 @@ class _Compiler:
             fingerprint=hashlib.sha256(body.encode()).hexdigest()[:16],
             warnings=tuple(self.problems),
         )
+
+    def _inner(self, graph: Graph[Any], where: str) -> Plan[Any] | None:
+        """The plan of a graph that is a node of this one; its problems are told with the node."""
+        chain = (*self.around, self.graph)
+        if any(graph is other for other in chain):
+            names = " → ".join(other.name for other in (*chain, graph))
+            self.report("own_node", where, f"the graph contains itself: {names}", "loop with an edge instead")
+            return None
+        compiler = _Compiler(graph, chain, self.resources)
+        plan = compiler.plan()
+        self.problems += [replace(p, where=f"{where}: {p.where}") for p in compiler.problems]
+        return plan
 
     def _state(self) -> StateType[Any] | None:
         model: object = self.graph.state
@@ -298,6 +323,8 @@ class _Compiler:
                     self._unknown_node(name, where)
 
     def _leaf(self, leaf: Condition, where: str) -> None:
+        if isinstance(leaf, Ended) and where == f"way out of {START}":
+            self._labels(leaf, None, where)
         if isinstance(leaf, Function):
             self.binder.function(leaf.injected, where)
         elif isinstance(leaf, (Plateau, Changed)):
@@ -342,10 +369,16 @@ class _Compiler:
     def _node(self, declared: Declared, ways: list[Way]) -> NodePlan:
         where = f"node {declared.name}"
         options = declared.options
-        call, selector, choices = self.binder.calls(declared, where)
+        each = self.binder.each(options, where)
+        binder = self.binder if each is None else replace(self.binder, state=each.state)
+        call, selector, choices = binder.calls(declared, where)
         every = [*([call] if call else []), *choices.values()]
         passes = declared.runnable is None
-        writer = Writer(keys=frozenset()) if passes else self.binder.writer(options.writes, where, every)
+        if passes:
+            writer = Writer(keys=frozenset())
+        else:
+            writer = binder.writer(options.writes, where, every, each=each is not None)
+        self._graph_options(declared, every, where)
         success = [w for w in ways if not _on_failure(w)]
         failure = tuple(w for w in ways if isinstance(w, EdgeWay) and _on_failure(w))
         return NodePlan(
@@ -359,8 +392,45 @@ class _Compiler:
             failure_ways=failure,
             retry=options.retry,
             timeout_seconds=options.timeout_seconds,
-            fallback=self.binder.fallback(options, where),
+            fallback=binder.fallback(options, where),
+            each=each,
+            asks=options.on_resume == "ask",
+            graphs=any(c.graph is not None for c in every),
         )
+
+    def _graph_options(self, declared: Declared, calls: Sequence[Call], where: str) -> None:
+        """Refuse what makes no sense for graphs and questions, and labels that no graph ends with."""
+        options = declared.options
+        walks = [call for call in calls if call.body.kind in ("graph", "ask")]
+        if walks and options.timeout_seconds is not None:
+            name, kind = walks[0].body.name, walks[0].body.kind
+            repair = "Graph(limits=Limits(seconds=…))" if kind == "graph" else "ask(…, timeout_seconds=…)"
+            self.report("bad_option", where, f"timeout_seconds on {name}, which is a {kind}", f"write {repair}")
+        if walks and options.on_resume == "ask":
+            text = f"on_resume='ask' on {walks[0].body.name}, which is resumed where it stood"
+            self.report("bad_option", where, text, "give it to the node inside that must not run twice")
+        labels = {label for call in calls if call.graph is not None for label in ends_of(call.graph)}
+        graphs = any(call.body.kind == "graph" for call in calls)
+        for condition in self._conditions_from(declared.name):
+            for leaf in _leaves(condition):
+                if isinstance(leaf, Ended):
+                    self._labels(leaf, labels if graphs else None, f"way out of {declared.name}")
+
+    def _labels(self, leaf: Ended, labels: set[str] | None, where: str) -> None:
+        if labels is None:
+            self.report("bad_ended", where, f"'{leaf}', and its node is no graph", "test a field with value(…)")
+            return
+        for label in leaf.labels:
+            if label not in labels:
+                near = did_you_mean(label, labels) or "give a way to END in it a label"
+                self.report("unknown_label", where, f"no way to END is labelled {label!r}", near)
+
+    def _conditions_from(self, source: str) -> Iterable[Condition]:
+        for way in self.graph.ways:
+            if way.source == source and not isinstance(way, Switch) and way.condition is not None:
+                yield way.condition
+            if way.source == source and isinstance(way, Fork):
+                yield from (condition for _, condition in way.targets if condition is not None)
 
     def _ordered(self, ways: list[Way], where: str) -> tuple[Way, ...]:
         closed = [i for i, way in enumerate(ways) if _always(way)]
@@ -473,7 +543,29 @@ def _node_outline(node: NodePlan) -> dict[str, JsonValue]:
         facts["attempts"] = node.retry.attempts
     if node.choices:
         facts["choices"] = [str(value) for value in node.choices]
+    if node.each is not None:
+        facts["each"] = {name: reading.text for name, reading, _ in node.each.sources}
+    inner = {name: call.graph.outline for name, call in _calls(node) if call.graph is not None}
+    if inner:
+        facts["graphs"] = inner
     return facts
+
+
+def _calls(node: NodePlan) -> Iterable[tuple[str, Call]]:
+    """What a node may run, by the choice that picks it."""
+    if node.call is not None:
+        yield "", node.call
+    for value, call in node.choices.items():
+        yield str(getattr(value, "value", value)), call
+
+
+def ends_of(plan: Plan[Any]) -> Iterable[str]:
+    """The labels of a graph's ways to END."""
+    for way in (*plan.start, *(w for n in plan.nodes.values() for w in (*n.ways, *n.failure_ways))):
+        if isinstance(way, SwitchWay):
+            yield from (str(getattr(v, "value", v)) for v, target in way.cases.items() if target == END)
+        elif way.label and (way.target if isinstance(way, EdgeWay) else way.join) == END:
+            yield way.label
 
 
 def _way_outline(way: Edge | Switch | Fork) -> dict[str, JsonValue]:

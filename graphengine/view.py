@@ -37,6 +37,11 @@ class FrameFacts(Protocol):
     check: bool
 
     @property
+    def kind(self) -> str:
+        """`item` where it reads the values of the frame below as they are; nobody writes there meanwhile."""
+        ...
+
+    @property
     def base(self) -> FrameFacts | None:
         """The frame it has its state from, where it holds only what it wrote."""
         ...
@@ -57,6 +62,7 @@ class Held:
     marks: dict[str, JsonValue] = field(default_factory=dict)
     base: None = None
     check: bool = True
+    kind: str = "root"
 
     def count(self, node: str) -> int:  # noqa: ARG002 - nothing was visited
         """None were."""
@@ -74,6 +80,7 @@ class View:
         usage: Tokens and cost so far, the present step included.
         elapsed_seconds: Driven time so far.
         failure: Names of the exception's types while ways out after a failure are considered, else empty.
+        ended: The label that the graph at this node stopped with, while its ways out are considered.
     """
 
     __slots__ = (
@@ -84,6 +91,7 @@ class View:
         "_state",
         "completing",
         "elapsed_seconds",
+        "ended",
         "failure",
         "new_marks",
         "new_samples",
@@ -98,7 +106,7 @@ class View:
         self._new: dict[str, object] = {}
         self._items: Mapping[str, Sequence[object]] = _NO_ITEMS
         self._keys: Mapping[str, Mapping[Any, object]] = _NO_KEYS
-        self.node = self.completing = self.until = ""
+        self.node = self.completing = self.until = self.ended = ""
         self.new_marks: dict[str, JsonValue] = {}
         self.new_samples: list[JsonValue] = []
         self.usage: Mapping[str, float | None] = _NO_USAGE
@@ -122,8 +130,8 @@ class View:
 
     @property
     def names(self) -> Iterable[str]:
-        """All fields."""
-        return self._state.fields
+        """All fields of the state."""
+        return self._state.model.model_fields
 
     def lend(self, name: str) -> object:
         """A field's value for a function that might change it: what this step writes, as a copy."""
@@ -192,7 +200,9 @@ class View:
     def holder(self, name: str) -> FrameFacts:
         """The frame that a field is read from: this one, or the nearest it has its state from."""
         frame = self._frame
-        while frame.base is not None and name not in frame.values and self._state.fields[name].immutable:
+        while frame.base is not None and name not in frame.values:
+            if frame.kind != "item" and not self._state.fields[name].immutable:
+                break  # each arm has a value of its own, so that one that changes it disturbs no other
             frame = frame.base
         return frame
 
@@ -260,4 +270,4 @@ class View:
 
     def instance(self, read: Callable[[str], object] | None = None) -> object:
         """The whole state as an instance of its model, sharing the fields' values."""
-        return self._state.model.model_construct(**{name: (read or self.get)(name) for name in self._state.fields})
+        return self._state.model.model_construct(**{name: (read or self.get)(name) for name in self.names})

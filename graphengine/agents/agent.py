@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
-from graphengine.agents.prompts import fill, holes, labelled
 from graphengine.body import is_async
 from graphengine.errors import BadAnswer, DefinitionError, ModelUnavailable
 from graphengine.injection import Injected, Parameter
 from graphengine.models.base import Request
 from graphengine.models.offline import OfflineModel
 from graphengine.paths import parse
+from graphengine.prompts import fill, holes, labelled
 from graphengine.scope import CURRENT
 from graphengine.state import explain
 

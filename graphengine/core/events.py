@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from graphengine.core.steps import EMPTY
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -28,6 +30,7 @@ class Begun(NamedTuple):
     limits: Mapping[str, float | None]
     given: Collection[str] = ()
     after: str = ""
+    pause: Sequence[str] = ()
 
 
 class Error(NamedTuple):
@@ -59,10 +62,16 @@ class NodeFinished:
     usage: Mapping[str, float | None] | None = None
     choice: str = ""
     chance: float = 0.5
+    more: Mapping[str, JsonValue] | None = None
 
 
 class NodeFailed(NamedTuple):
-    """An attempt (or a fallback) failed. `chance` is a random number from 0 to 1 for the jitter of a retry."""
+    """An attempt (or a fallback) failed.
+
+    `chance` is a random number from 0 to 1 for the jitter of a retry. `failure` is what the node failed with where that
+    was recorded before, in a frame below. `keeps` says that a recorded call failed and not the node's own code, so that
+    the next attempt keeps what was recorded.
+    """
 
     frame: str
     node: str
@@ -74,6 +83,101 @@ class NodeFailed(NamedTuple):
     usage: Mapping[str, float | None] | None = None
     choice: str = ""
     chance: float = 0.5
+    failure: Mapping[str, JsonValue] | None = None
+    keeps: bool = False
+
+
+class NodeEntered(NamedTuple):
+    """A node that is a map or a graph is to begin. `choice` picks among graphs."""
+
+    frame: str
+    node: str
+    visit: int
+    attempt: int
+    now: float
+    chance: float = 0.5
+
+
+class NodeBegun(NamedTuple):
+    """An attempt begins that must not be repeated unasked."""
+
+    frame: str
+    node: str
+    visit: int
+    attempt: int
+    now: float
+
+
+class WorkDone(NamedTuple):
+    """A piece of a node's work is done; its record is to be kept under this key."""
+
+    frame: str
+    node: str
+    visit: int
+    attempt: int
+    began: float
+    now: float
+    key: str
+    name: str
+    value: JsonValue
+
+
+class NodeWaits(NamedTuple):
+    """A node cannot go on before one of these waits is over. Each is told as in `Frame.waits`, by name."""
+
+    frame: str
+    node: str
+    visit: int
+    attempt: int
+    began: float
+    now: float
+    waits: Mapping[str, Mapping[str, JsonValue]]
+    usage: Mapping[str, float | None] | None = None
+
+
+class Answered(NamedTuple):
+    """Somebody answered a wait; `id` is the wait's, so that an answer to an earlier question counts for no other."""
+
+    wait: str
+    id: str
+    now: float
+    value: JsonValue
+
+
+class AnswerRefused(NamedTuple):
+    """A node could not make its type of an answer or message that it was given."""
+
+    frame: str
+    node: str
+    visit: int
+    attempt: int
+    now: float
+    key: str
+    message: str
+
+
+class MessageCame(NamedTuple):
+    """A message for a topic of this run."""
+
+    now: float
+    topic: str
+    payload: JsonValue
+
+
+class WaitOver(NamedTuple):
+    """A wait is over because its time has come, or (`delivered`) since there is a message for it."""
+
+    frame: str
+    wait: str
+    now: float
+    delivered: bool = False
+
+
+class LimitMet(NamedTuple):
+    """A subgraph reached one of its own limits, and nothing is in flight in it."""
+
+    frame: str
+    now: float
 
 
 class NodeLeft(NamedTuple):
@@ -83,17 +187,23 @@ class NodeLeft(NamedTuple):
     now: float
 
 
-class ArmsArrived(NamedTuple):
-    """Every arm of a fork has arrived at the join or failed, or enough of them have."""
+class Settled(NamedTuple):
+    """The frames below a frame have come to their ends: arms at the join, the items of a map, a subgraph.
+
+    `error` is what is wrong with what they were all given.
+    """
 
     frame: str
     now: float
+    error: Error | None = None
+    chance: float = 0.5
 
 
 class Resumed(NamedTuple):
     """A run goes on: after a crash (`crashed`), a stop, a failure or with other limits.
 
-    `fingerprint`, `changes` and `refit` say what differs where the graph was changed since.
+    `fingerprint`, `changes` and `refit` (operations by frame) say what differs where the graph was changed since; `pause`
+    before which nodes it is to wait from now on, None for those it knows.
     """
 
     now: float
@@ -101,7 +211,8 @@ class Resumed(NamedTuple):
     limits: Mapping[str, float | None]
     fingerprint: str
     changes: Sequence[str] = ()
-    refit: Sequence[Op] = ()
+    refit: Mapping[str, Sequence[Op]] = EMPTY
+    pause: Sequence[str] | None = None
 
 
 class StopAsked(NamedTuple):
@@ -114,7 +225,7 @@ class StopAsked(NamedTuple):
 
 
 class BranchedOff(NamedTuple):
-    """A child run begins behind the parent's step `seq`, with these updates of the state."""
+    """A child run begins behind the parent's step `seq`, with these updates of the state of a frame."""
 
     now: float
     run_id: str
@@ -124,7 +235,11 @@ class BranchedOff(NamedTuple):
     fingerprint: str
     limits: Mapping[str, float | None]
     changes: Sequence[str] = ()
-    refit: Sequence[Op] = ()
+    refit: Mapping[str, Sequence[Op]] = EMPTY
+    frame: str = ""
 
 
-Event: TypeAlias = "Begun | NodeFinished | NodeFailed | NodeLeft | ArmsArrived | Resumed | StopAsked | BranchedOff"
+Event: TypeAlias = (
+    "Begun | NodeFinished | NodeFailed | NodeEntered | NodeBegun | NodeWaits | NodeLeft | WorkDone | Answered | "
+    "AnswerRefused | MessageCame | WaitOver | LimitMet | Settled | Resumed | StopAsked | BranchedOff"
+)

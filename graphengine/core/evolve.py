@@ -1,22 +1,39 @@
 """evolve: what a step does to a snapshot. The fold of a run's steps, live and on load alike.
 
-It reads nothing but the step, calls no user code, and changes the snapshot in place.
+It reads nothing but the step, calls no user code, and changes the snapshot in place. `graphengine.core.fields` has what
+it does to fields, `graphengine.core.frames` what it does to the tree of frames.
 """
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.core.fields import apply_ops, replay
+from graphengine.core.frames import (
+    add_usage,
+    drop,
+    drop_children,
+    end_item,
+    fail,
+    go_on,
+    move,
+    open_map,
+    open_sub,
+    place_of,
+    reopen_failed,
+    touch,
+    wait,
+)
+from graphengine.core.ready import can_move
 from graphengine.core.snapshot import ROOT, Frame, Snapshot
+from graphengine.core.steps import path_of
 from graphengine.options import START
+from graphengine.records import JsonValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    from graphengine.core.snapshot import Phase
     from graphengine.core.steps import Step
-    from graphengine.records import JsonValue, Op
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
@@ -31,6 +48,8 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
     _KINDS[step.kind](snapshot, step)
     snapshot.seq = step.seq
     snapshot.now = step.at
+    if snapshot.waiting and snapshot.status in ("running", "waiting"):
+        snapshot.status = "running" if can_move(snapshot) else "waiting"
     return snapshot
 
 
@@ -48,23 +67,44 @@ def _started(snapshot: Snapshot, step: Step) -> None:
     snapshot.graph = data["graph"]
     snapshot.fingerprint = data["fingerprint"]
     snapshot.limits = dict(data["limits"])
+    snapshot.pause = data.get("pause", ())
     frame = snapshot.frames[ROOT] = Frame(at=START)
-    _apply(frame, step.update, step.typed)
-    frame.marks.update(data.get("marks", ()))
-    _leave(snapshot, frame, data)
+    _begin(snapshot, frame, step)
+
+
+def _begin(snapshot: Snapshot, frame: Frame, step: Step) -> None:
+    """A frame with a state of its own begins with it, and leaves START."""
+    apply_ops(frame, step.update, step.typed)
+    frame.marks.update(step.data.get("marks", ()))
+    _leave(snapshot, frame, step.data)
 
 
 def _node(snapshot: Snapshot, step: Step) -> None:
     frame = snapshot.frames[step.frame]
     data = step.data
     if step.update:
-        _apply(frame, step.update, step.typed)
+        apply_ops(frame, step.update, step.typed)
     _spend(snapshot, step)
     _count(snapshot, frame, step.node)
+    _done(snapshot, frame)
     if "marks" in data:
         _mark(frame, data)
-    frame.cause = None
+    if "sent" in data:
+        _keep(snapshot, data["sent"])
+    if "inside" in data:
+        frame.ended = data["inside"]["label"]
     _leave(snapshot, frame, data)
+
+
+def _done(snapshot: Snapshot, frame: Frame) -> None:
+    """A visit is over: nothing is left of what it was made of."""
+    if frame.phase in ("mapping", "inside"):
+        drop_children(snapshot, frame)
+    elif frame.phase == "waiting":
+        go_on(snapshot, frame)
+    if frame.memos:
+        frame.memos.clear()
+    frame.cause = None
 
 
 def _left(snapshot: Snapshot, step: Step) -> None:
@@ -76,21 +116,30 @@ def _left(snapshot: Snapshot, step: Step) -> None:
 def _leave(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
     """Go where the way out leads; without one, or at FAIL, the node is done and the run failed there."""
     if data.get("status") == "failed":
-        _fail(snapshot, frame, "leaving", data)
+        fail(snapshot, frame, "leaving", data)
     else:
-        _move(snapshot, frame, data)
+        move(snapshot, frame, data)
 
 
 def _attempt(snapshot: Snapshot, step: Step) -> None:
     frame = snapshot.frames[step.frame]
     _spend(snapshot, step)
+    if frame.phase in ("mapping", "inside"):
+        drop_children(snapshot, frame)
+    elif frame.phase == "waiting":
+        go_on(snapshot, frame)
+    frame.phase = "ready"
     frame.tries += 1
     frame.attempt += 1
     frame.crashes = 0
+    frame.begun = False
     frame.due = step.data.get("due_at", 0.0)
+    if not step.data.get("keeps"):
+        frame.memos.clear()
     if step.data.get("then") == "fallback":
         frame.phase = "fallback"
         frame.cause = step.data["error"]
+    touch(snapshot, frame)
 
 
 def _failed(snapshot: Snapshot, step: Step) -> None:
@@ -98,16 +147,38 @@ def _failed(snapshot: Snapshot, step: Step) -> None:
     data = step.data
     _spend(snapshot, step)
     if step.update:
-        _apply(frame, step.update, step.typed)
-    frame.cause = None
+        apply_ops(frame, step.update, step.typed)
     if "status" not in data or data["status"] == "finished":
         _count(snapshot, frame, step.node)
+        _done(snapshot, frame)
         _mark(frame, data)
-        _move(snapshot, frame, data)
+        move(snapshot, frame, data)
         frame.error = data["error"]
+    elif not step.node:  # a limit of the frame's own, wherever it stands
+        fail(snapshot, frame, frame.phase, data)
+    elif frame.phase not in ("mapping", "inside"):
+        _given_up(snapshot, frame, data)
+    elif frame.kind == "item":
+        frame.failure = data["error"]
+        end_item(snapshot, frame, {"error": data["error"], "names": list(data.get("names", ())), "kept": True})
     else:
-        frame.attempt += 1
-        _fail(snapshot, frame, "failed", data)
+        fail(snapshot, frame, frame.phase, data)
+
+
+def _given_up(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
+    """A node of its own failed for good; a resume runs it again, with what it had recorded where that may be kept."""
+    if frame.phase == "waiting":
+        go_on(snapshot, frame)
+    if not data.get("keeps"):
+        frame.memos.clear()
+    frame.cause = None
+    frame.attempt += 1
+    frame.begun = False
+    if frame.kind == "item":
+        kept = {"error": data["error"], "names": list(data.get("names", ())), "attempt": frame.attempt}
+        end_item(snapshot, frame, {**kept, "memos": frame.memos})
+    else:
+        fail(snapshot, frame, "failed", data)
 
 
 def _joined(snapshot: Snapshot, step: Step) -> None:
@@ -115,53 +186,157 @@ def _joined(snapshot: Snapshot, step: Step) -> None:
     frame = snapshot.frames[step.frame]
     data = step.data
     if data.get("status") == "failed":
-        _fail(snapshot, frame, "forked", data)
+        fail(snapshot, frame, "forked", data)
         return
     _spend(snapshot, step)
     arms = [snapshot.frames[key] for key in frame.fork["arms"]]
     if step.update:
-        _apply(frame, step.update, step.typed)
+        apply_ops(frame, step.update, step.typed)
     _mark(frame, data)
     for arm in arms:
-        _drop(snapshot, arm, frame)
+        drop(snapshot, arm, frame, counts=True)
     frame.fork = None
-    _move(snapshot, frame, data)
+    move(snapshot, frame, data)
     frame.error = next((arm.error for arm in arms if arm.error is not None and arm.phase == "ended"), None)
 
 
-def _drop(snapshot: Snapshot, arm: Frame, heir: Frame) -> None:
-    """Forget an arm and its own arms; what they counted and spent is another frame's."""
-    for node, visits in arm.counts.items():
-        heir.counts[node] = heir.counts.get(node, 0) + visits
-    if arm.usage:
-        heir.usage = add_usage(heir.usage, arm.usage)
-    for key in (arm.fork or {}).get("arms", ()):
-        _drop(snapshot, snapshot.frames[key], heir)
-    del snapshot.frames[arm.id]
+def _mapped(snapshot: Snapshot, step: Step) -> None:
+    open_map(snapshot, snapshot.frames[step.frame], step)
+
+
+def _item(snapshot: Snapshot, step: Step) -> None:
+    frame = snapshot.frames[step.frame]
+    _spend(snapshot, step)
+    if frame.phase in ("inside", "waiting"):
+        _done(snapshot, frame)
+    if "sent" in step.data:
+        _keep(snapshot, step.data["sent"])
+    end_item(snapshot, frame, updates=step.data["writes"])
+
+
+def _entered(snapshot: Snapshot, step: Step) -> None:
+    _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.data), step)
+
+
+def _begun(snapshot: Snapshot, step: Step) -> None:
+    frame = snapshot.frames[step.frame]
+    frame.begun = True
+    touch(snapshot, frame)
+
+
+def _recorded(snapshot: Snapshot, step: Step) -> None:
+    _spend(snapshot, step)
+    snapshot.frames[step.frame].memos[step.data["key"]] = {"value": step.data["value"]}
+
+
+def _waiting(snapshot: Snapshot, step: Step) -> None:
+    _spend(snapshot, step)
+    wait(snapshot, snapshot.frames[step.frame], step.data["waits"])
+
+
+def _answered(snapshot: Snapshot, step: Step) -> None:
+    """A wait is over; its answer is kept for the node, which runs again."""
+    frame = snapshot.frames[step.frame]
+    data = step.data
+    kept = frame.waits[data["wait"]]
+    if data.get("by") == "message":
+        _take(snapshot, kept["topic"])
+    if "key" in kept:
+        frame.memos[kept["key"]] = data["answer"]
+        for other in frame.waits.values():
+            if "due" in other and other is not kept:  # it goes on from where it was
+                frame.memos[f"due {other['key']}"] = {"value": other["due"]}
+    if kept["kind"] == "crash":
+        frame.begun = False
+    go_on(snapshot, frame)
+
+
+def _refused(snapshot: Snapshot, step: Step) -> None:
+    """An answer did not fit; where the node found that out, it asks again."""
+    data = step.data
+    if data.get("by") == "message":
+        _take(snapshot, data["topic"])
+    frame = snapshot.frames.get(step.frame)
+    if "key" in data and frame is not None:
+        frame.memos.pop(data["key"], None)
+
+
+def _message(snapshot: Snapshot, step: Step) -> None:
+    _keep(snapshot, [[step.data["topic"], step.data["payload"]]])
+
+
+def _keep(snapshot: Snapshot, messages: Iterable[tuple[str, JsonValue]]) -> None:
+    """Keep messages until they are received."""
+    for topic, payload in messages:
+        snapshot.mailbox.setdefault(topic, []).append(payload)
+    if snapshot.waiting:
+        snapshot.touched.extend(frame.id for frame in snapshot.frames.values() if frame.phase == "waiting")
+
+
+def _take(snapshot: Snapshot, topic: str) -> None:
+    left = snapshot.mailbox[topic]
+    left.pop(0)
+    if not left:
+        del snapshot.mailbox[topic]
 
 
 def _resumed(snapshot: Snapshot, step: Step) -> None:
     data = step.data
     snapshot.limits = dict(data["limits"])
     snapshot.fingerprint = data["fingerprint"]
+    snapshot.pause = data.get("pause", snapshot.pause)
     was_failed = snapshot.status == "failed"
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
     snapshot.now = step.at
-    _apply(snapshot.root, step.update, step.typed)
+    for key, ops in data.get("refit", {}).items():
+        apply_ops(snapshot.frames[key], ops, None)
+    for key, limits in data.get("sub_limits", {}).items():
+        snapshot.frames[key].limits = limits
     snapshot.root.marks.update(data.get("marks", ()))
-    for frame in snapshot.frames.values():
+    for frame in list(snapshot.frames.values()):
         if was_failed:
-            frame.failure = frame.stop = None
-        if frame.phase == "failed" and was_failed:
-            frame.phase, frame.tries, frame.crashes, frame.due = "ready", 0, 0, 0.0
+            _revive(snapshot, frame)
         elif data.get("crashed") and frame.phase in ("ready", "fallback") and frame.due <= step.at:
             frame.crashes += 1
+            if frame.begun:
+                _ask_about(snapshot, frame)
+
+
+def _revive(snapshot: Snapshot, frame: Frame) -> None:
+    """Let a frame of a failed run go on from where it failed. Failed items wait for their turn."""
+    if frame.kind == "item" and frame.failure is not None:
+        return
+    failed = frame.failure is not None
+    frame.failure = frame.stop = None
+    frame.names = ()
+    if frame.phase == "failed":
+        frame.phase, frame.tries, frame.crashes, frame.due = "ready", 0, 0, 0.0
+    elif frame.phase == "mapping" and failed:
+        reopen_failed(snapshot, frame)
+    elif frame.phase == "inside" and failed:
+        frame.tries = 0
+
+
+def _ask_about(snapshot: Snapshot, frame: Frame) -> None:
+    """The process died with a node in flight that must not be run again unasked."""
+    path = path_of(frame.id, frame.at)
+    question = f"the process died while {path} was running, and it may have done its work: rerun it?"
+    asked = {"kind": "crash", "id": f"{place_of(frame)}#{frame.crashes}", "question": question, "schema": _DECISION}
+    wait(snapshot, frame, {path: asked})
 
 
 def _branched(snapshot: Snapshot, step: Step) -> None:
-    snapshot.run_id = step.data["run_id"]
+    data = step.data
+    snapshot.run_id = data["run_id"]
     snapshot.inherited = dict(snapshot.usage)
-    _resumed(snapshot, step)
+    _resumed(snapshot, step._replace(data={**data, "marks": {}}))
+    frame = snapshot.frames[step.frame]
+    if step.update:
+        apply_ops(frame, step.update, step.typed)
+        for other in snapshot.frames.values():
+            if other.kind == "arm":
+                replay(other)
+    frame.marks.update(data.get("marks", ()))
 
 
 def _stopped(snapshot: Snapshot, step: Step) -> None:
@@ -169,61 +344,19 @@ def _stopped(snapshot: Snapshot, step: Step) -> None:
     snapshot.status, snapshot.stop, snapshot.failure = step.data["status"], step.data["stop"], step.data.get("error")
 
 
-def _fail(snapshot: Snapshot, frame: Frame, phase: Phase, data: Mapping[str, JsonValue]) -> None:
-    """A frame cannot go on: the run fails with its own frame, a fork with its arms at the join."""
-    frame.phase = phase
-    frame.failure = data["error"]
-    if frame.kind == "arm":
-        frame.stop = data["stop"]
-    if frame.kind == "root":
-        snapshot.status, snapshot.stop, snapshot.failure = "failed", data["stop"], data["error"]
-
-
 def _count(snapshot: Snapshot, frame: Frame, node: str) -> None:
     frame.counts[node] = frame.counts.get(node, 0) + 1
     snapshot.steps += 1
+    around: Frame | None = frame
+    while around is not None:
+        if around.kind == "sub":
+            around.steps += 1
+        around = around.up
 
 
 def _mark(frame: Frame, data: Mapping[str, JsonValue]) -> None:
     frame.marks.update(data.get("marks", ()))
     frame.samples.extend(data.get("samples", ()))
-
-
-def _move(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
-    """Put a frame to where a step leads: the next node, the arms of a fork, the join it is an arm of, its end."""
-    frame.tries = frame.crashes = 0
-    frame.due = 0.0
-    frame.error = None
-    to = data["to"]
-    if "fork" in data:
-        _fork(snapshot, frame, data["fork"], to)
-    elif "status" in data:
-        frame.phase = "ended"
-        snapshot.status, snapshot.stop = data["status"], data["stop"]
-    elif frame.kind == "arm" and to[0] == frame.until:
-        frame.phase = "ended"
-    else:
-        _enter(frame, to[0])
-
-
-def _enter(frame: Frame, node: str) -> None:
-    frame.phase = "ready"
-    frame.at = node
-    frame.visit = frame.count(node) + 1
-    frame.attempt = 1
-
-
-def _fork(snapshot: Snapshot, frame: Frame, fork: Mapping[str, JsonValue], targets: Sequence[str]) -> None:
-    frame.phase = "forked"
-    arms = [f"{frame.id}~{target}" for target in targets]
-    frame.fork = {**fork, "arms": arms}
-    for key, target in zip(arms, targets, strict=True):
-        arm = snapshot.frames[key] = Frame(id=key, kind="arm", parent=frame.id, base=frame, until=fork["join"])
-        arm.check = frame.check
-        if target == arm.until:
-            arm.phase = "ended"
-        else:
-            _enter(arm, target)
 
 
 def _spend(snapshot: Snapshot, step: Step) -> None:
@@ -233,131 +366,35 @@ def _spend(snapshot: Snapshot, step: Step) -> None:
     spent = step.data.get("usage")
     if spent:
         snapshot.usage = add_usage(snapshot.usage, spent)
-        frame = snapshot.frames[step.frame]
-        frame.usage = add_usage(frame.usage, spent)
+        frame: Frame | None = snapshot.frames[step.frame]
+        if frame is not None:
+            frame.usage = add_usage(frame.usage, spent)
+        while frame is not None:
+            if frame.kind == "sub":
+                frame.spent = add_usage(frame.spent, spent)
+            frame = frame.up
 
 
-def add_usage(total: Mapping[str, float | None], spent: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Two usages together; a cost that is unknown stays unknown."""
-    joined = dict(total)
-    for name, amount in spent.items():
-        have = joined.get(name, 0)
-        joined[name] = None if amount is None or have is None else have + amount
-    return joined
-
-
-def _apply(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> None:
-    """Fold operations into a frame's records and typed values."""
-    if frame.kind == "arm":
-        frame.journal.extend(ops)
-    for index, op in enumerate(ops):
-        kind, name = op[0], op[1]
-        _OPS[kind](frame, op)
-        if typed is None:
-            frame.typed.pop(name, None)
-        elif kind not in _GROWING:
-            frame.typed[name] = typed[index]
-        elif name in frame.typed:
-            _grow_typed(frame, kind, name, typed[index])
-        if frame.lent:
-            frame.lent.discard(name)
-        if frame.digests:
-            frame.digests.pop(name, None)
-
-
-def _grow_typed(frame: Frame, kind: str, name: str, new: Any) -> None:  # noqa: ANN401 - a value of the user's type
-    cache = frame.typed
-    if name in frame.lent:
-        cache[name] = copy(cache[name])
-    if kind == "append":
-        _own(cache, name, list).append(new)
-    elif kind == "extend":
-        _own(cache, name, list).extend(new)
-    else:
-        _own(cache, name, dict).update(new)
-
-
-def _own(cache: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
-    if cache[name] is None:
-        cache[name] = kind()
-    return cache[name]
-
-
-def _set(frame: Frame, op: Op) -> None:
-    frame.values[op[1]] = op[2]
-    frame.owned.discard(op[1])
-
-
-def _append(frame: Frame, op: Op) -> None:
-    _list(frame, op[1]).append(op[2])
-
-
-def _extend(frame: Frame, op: Op) -> None:
-    _list(frame, op[1]).extend(op[2])
-
-
-def _merge(frame: Frame, op: Op) -> None:
-    _dict(frame, op[1]).update(op[2])
-
-
-def _put(frame: Frame, op: Op) -> None:
-    _dict(frame, op[1])[op[2]] = op[3]
-
-
-def _add(frame: Frame, op: Op) -> None:
-    old = _held(frame, op[1])
-    frame.values[op[1]] = op[2] if old is None else old + op[2]
-
-
-def _reduce(frame: Frame, op: Op) -> None:
-    frame.values[op[1]] = op[3]
-    frame.owned.discard(op[1])
-
-
-def _held(frame: Frame, name: str) -> JsonValue:
-    """A field's record, from the frame that holds it."""
-    while frame.base is not None and name not in frame.values:
-        frame = frame.base
-    return frame.values.get(name)
-
-
-def _list(frame: Frame, name: str) -> list[JsonValue]:
-    """The field's list, a copy of the frame's own the first time: what a step set belongs to the step."""
-    if name not in frame.owned:
-        frame.values[name] = list(_held(frame, name) or ())
-        frame.owned.add(name)
-    held: list[JsonValue] = frame.values[name]
-    return held
-
-
-def _dict(frame: Frame, name: str) -> dict[str, JsonValue]:
-    if name not in frame.owned:
-        frame.values[name] = dict(_held(frame, name) or {})
-        frame.owned.add(name)
-    held: dict[str, JsonValue] = frame.values[name]
-    return held
-
-
-_KINDS: Final[dict[str, Callable[[Snapshot, Step], None]]] = {
+_DECISION: Final[JsonValue] = {
+    "anyOf": [{"enum": ["rerun", "fail"]}, {"type": "object", "required": ["result"], "maxProperties": 1}]
+}
+_KINDS: Final[dict[str, Callable[[Snapshot, Step], Any]]] = {
     "started": _started,
     "node": _node,
     "attempt": _attempt,
     "failed": _failed,
     "left": _left,
     "joined": _joined,
+    "mapped": _mapped,
+    "item": _item,
+    "entered": _entered,
+    "begun": _begun,
+    "recorded": _recorded,
+    "waiting": _waiting,
+    "answered": _answered,
+    "refused": _refused,
+    "message": _message,
     "resumed": _resumed,
     "stopped": _stopped,
     "branched": _branched,
-}
-_GROWING: Final = frozenset(("append", "extend", "merge", "put"))
-"""Operations that add to what a field holds; the others put another value in its place."""
-
-_OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
-    "set": _set,
-    "append": _append,
-    "extend": _extend,
-    "merge": _merge,
-    "put": _put,
-    "add": _add,
-    "reduce": _reduce,
 }

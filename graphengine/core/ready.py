@@ -1,49 +1,114 @@
 """ready: what should be running now. Asked while a run moves, and asked to resume one: there is no other way to know.
 
-Limits gate it: when one is reached nothing new is ready, and `limit_reached` says which. What is in flight is still
-recorded, since `decide` knows no limits.
+While a run moves only the frames that a step touched are looked at, so that the cost of a step does not depend on how
+many others there are. Limits gate it: when one is reached nothing new is ready, and `limit_reached` says which. What
+is in flight is still recorded, since `decide` knows no limits.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.core.snapshot import CRASHES, Task
+from graphengine.core.snapshot import CRASHES, Task, sub_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from graphengine.core.snapshot import Frame, Mode, Phase, Snapshot
 
-_MODES: Final[Mapping[Phase, Mode]] = {"ready": "run", "fallback": "fallback", "leaving": "leave", "forked": "join"}
+_MODES: Final[Mapping[Phase, Mode]] = {
+    "ready": "run",
+    "fallback": "fallback",
+    "leaving": "leave",
+    "forked": "join",
+    "mapping": "collect",
+    "inside": "exit",
+    "waiting": "wake",
+}
 
 
-def ready(snapshot: Snapshot) -> list[Task]:
-    """The tasks that should be running; empty when the run has ended, waits, or has reached a limit."""
-    if snapshot.status != "running" or (snapshot.limits and limit_reached(snapshot)):
+def ready(snapshot: Snapshot, only: Iterable[str] | None = None) -> list[Task]:
+    """The tasks that should be running; empty when the run has ended or has reached a limit.
+
+    A run that waits may still have frames to wake, each at its time.
+
+    Args:
+        snapshot: The run.
+        only: The frames to look at; those that no step touched have what they had before. All if not given.
+    """
+    if snapshot.status not in ("running", "waiting") or (snapshot.limits and limit_reached(snapshot)):
         return []
+    frames = snapshot.frames
     tasks: list[Task] = []
-    for frame in snapshot.frames.values():
-        mode = _MODES.get(frame.phase)
-        if mode is None or frame.failure is not None or (mode == "join" and not arms_settled(snapshot, frame)):
-            continue
-        if frame.base is not None and _decided(snapshot, frame):
-            continue
-        if mode in ("run", "fallback") and frame.crashes >= CRASHES:
-            mode = "crash_loop"
-        due = frame.due if mode in ("run", "fallback") else 0.0
-        tasks.append(Task(frame.id, frame.at, frame.visit, frame.attempt, mode, due))
+    for frame in frames.values() if only is None else [frames[key] for key in dict.fromkeys(only) if key in frames]:
+        task = task_of(snapshot, frame)
+        if task is not None and (task.mode != "limit" or all(task.frame != other.frame for other in tasks)):
+            tasks.append(task)
     return tasks
 
 
-def _decided(snapshot: Snapshot, frame: Frame) -> bool:
-    """Whether a fork around this arm needs nothing of it any more."""
-    above = frame.base
-    while above is not None:
-        if above.failure is not None or ("need" in above.fork and arms_settled(snapshot, above)):
-            return True
-        above = above.base
-    return False
+def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:
+    """What a frame should be doing, None if nothing."""
+    mode = _MODES.get(frame.phase)
+    if mode is None or frame.failure is not None:
+        return None
+    if frame.up is not None or frame.kind == "sub":
+        held, over = _held(snapshot, frame)
+        if held:
+            return None if over is None else Task(over.id, over.at, over.visit, over.attempt, "limit", 0.0)
+    if mode in ("run", "fallback"):
+        if frame.crashes >= CRASHES:
+            mode = "crash_loop"
+        return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, frame.due)
+    if mode == "wake":
+        return _wake(snapshot, frame)
+    if (
+        (mode == "join" and not arms_settled(snapshot, frame))
+        or (mode == "collect" and frame.map["left"])
+        or (mode == "exit" and not settled(snapshot.frames[sub_id(frame)]))
+    ):
+        return None
+    return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, 0.0)
+
+
+def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
+    """The delivery of a message that a frame waits for, else the end of its first wait that has one."""
+    first: tuple[float, str] | None = None
+    for name, wait in frame.waits.items():
+        if wait.get("topic") in snapshot.mailbox:
+            return Task(frame.id, frame.at, frame.visit, frame.attempt, "deliver", 0.0, name)
+        due = wait.get("due")
+        if due is not None and (first is None or due < first[0]):
+            first = (due, name)
+    return Task(frame.id, frame.at, frame.visit, frame.attempt, "wake", *first) if first is not None else None
+
+
+def can_move(snapshot: Snapshot) -> bool:
+    """Whether anything is to be done before an answer, a message or a time comes."""
+    tasks = (task_of(snapshot, frame) for frame in snapshot.frames.values())
+    return any(task is not None and task.mode != "wake" for task in tasks)
+
+
+def next_due(snapshot: Snapshot) -> float | None:
+    """When the first wait of a run ends by itself, epoch seconds; None if none does."""
+    dues = [wait["due"] for frame in snapshot.frames.values() for wait in frame.waits.values() if "due" in wait]
+    return min(dues, default=None)
+
+
+def _held(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
+    """Whether what is around a frame keeps it from moving, and the subgraph whose limit does, if that is the reason."""
+    over: Frame | None = None
+    around: Frame | None = frame
+    while around is not None:
+        if around is not frame and (
+            around.failure is not None
+            or (around.phase == "forked" and "need" in around.fork and arms_settled(snapshot, around))
+        ):
+            return True, None
+        if over is None and around.limits and sub_limit(snapshot, around):
+            over = around
+        around = around.up
+    return over is not None, over
 
 
 def arms_settled(snapshot: Snapshot, frame: Frame) -> bool:
@@ -58,29 +123,43 @@ def arms_settled(snapshot: Snapshot, frame: Frame) -> bool:
 
 
 def settled(frame: Frame) -> bool:
-    """Whether an arm will not move any more by itself."""
+    """Whether an arm or a subgraph will not move any more by itself."""
     return frame.phase == "ended" or frame.failure is not None
 
 
 def limit_reached(snapshot: Snapshot) -> str:
     """The first limit that is reached, in words with the values; "" if none is."""
-    for name, limit in snapshot.limits.items():
-        if limit is None:
-            continue
-        if name == "cost_usd" and snapshot.usage.get("cost_usd", 0.0) is None:
-            return f"cost_usd is unknown under a limit of {limit}: the price of a model is not known"
-        if spent(snapshot, name) >= limit:
-            return f"{name} {spent(snapshot, name)} >= {limit}"
-    return ""
+    return _over(snapshot.limits, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
+
+
+def sub_limit(snapshot: Snapshot, frame: Frame) -> str:
+    """The first limit of its own that a subgraph has reached, in words with the values; "" if none is."""
+    return _over(frame.limits, frame.steps, snapshot.elapsed_seconds - frame.entered, frame.spent)
 
 
 def spent(snapshot: Snapshot, name: str) -> float:
+    """How much of a limited thing a run has used up."""
+    return _spent(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
+
+
+def _over(limits: Mapping[str, float | None], steps: int, seconds: float, usage: Mapping[str, float | None]) -> str:
+    for name, limit in limits.items():
+        if limit is None:
+            continue
+        if name == "cost_usd" and usage.get("cost_usd", 0.0) is None:
+            return f"cost_usd is unknown under a limit of {limit}: the price of a model is not known"
+        spent = _spent(name, steps, seconds, usage)
+        if spent >= limit:
+            return f"{name} {spent} >= {limit}"
+    return ""
+
+
+def _spent(name: str, steps: int, seconds: float, usage: Mapping[str, float | None]) -> float:
     """How much of a limited thing is used up."""
     if name == "steps":
-        return snapshot.steps
+        return steps
     if name == "seconds":
-        return round(snapshot.elapsed_seconds, 3)
-    usage = snapshot.usage
+        return round(seconds, 3)
     if name == "tokens":
         return (usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0)
     return usage.get(name) or 0.0

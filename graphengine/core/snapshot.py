@@ -1,6 +1,7 @@
 """Snapshots: where a run stands, as the fold of its steps.
 
-A run is a tree of frames, each a token that walks the graph. The fold owns its snapshot and changes it in place; the
+A run is a tree of frames, each a token that walks a graph: the run's own, an arm of a fork, an item of a map, a
+subgraph's visit. The fold owns its snapshot and changes it in place; the
 log is the truth. What can be worked out again (typed values, digests) is cached beside the records and never stored.
 """
 
@@ -8,18 +9,21 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.core.steps import FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from graphengine.plan import Plan
     from graphengine.records import JsonValue, Op
 
-Phase: TypeAlias = Literal["ready", "fallback", "leaving", "forked", "failed", "ended"]
-FrameKind: TypeAlias = Literal["root", "arm"]
-Mode: TypeAlias = Literal["run", "fallback", "leave", "join", "crash_loop"]
+Phase: TypeAlias = Literal["ready", "fallback", "leaving", "forked", "mapping", "inside", "waiting", "failed", "ended"]
+FrameKind: TypeAlias = Literal["root", "arm", "item", "sub"]
+Mode: TypeAlias = Literal[
+    "run", "fallback", "leave", "join", "collect", "exit", "limit", "deliver", "wake", "crash_loop"
+]
 RunStatus: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
 
 ROOT: Final = ""
@@ -46,9 +50,20 @@ _STORED: Final = (
     "marks",
     "usage",
     "fork",
+    "map",
     "journal",
     "samples",
     "stop",
+    "names",
+    "choice",
+    "ended",
+    "begun",
+    "waits",
+    "memos",
+    "limits",
+    "steps",
+    "entered",
+    "spent",
 )
 
 
@@ -57,19 +72,26 @@ class Frame:
     """One token.
 
     Attributes:
-        kind: `root`, the run's own; `arm`, one of the ways that a fork runs side by side.
-        parent: The id of the frame that forked it, "" for the root.
-        base: That frame: what this one does not hold itself, it has from there. The parent stands still meanwhile.
+        id: Its place in the tree: "" for the root, `~a` for an arm to `a`, `research[3]` for an item of the map at
+            `research`, `article/` for the subgraph at `article`; below that `article/~a`, `article/research[3]`.
+        kind: `root`, the run's own; `arm`, one of the ways that a fork runs side by side; `item`, one item of a map;
+            `sub`, a subgraph's visit.
+        parent: The id of the frame it was made by, "" for the root.
+        up: That frame. It stands still meanwhile.
+        base: The same for arms and items: what they do not hold themselves, they have from there. None for the root
+            and for subgraphs, which have a state of their own.
+        plan: The plan it walks, as far as that was looked up.
         until: Where an arm ends: the join.
         check: Whether functions that change what they are given are caught; the process says so, no record.
-        values: The state as records; an arm's, what it wrote since the fork.
+        values: The state as records; an arm's, what it wrote since the fork; an item's, its item by name.
         typed: Typed values of fields that were read or written, built from `values`.
         owned: Fields whose record may be changed in place, because nothing else holds it.
         lent: Fields whose typed value a node was given, and may still hold: a list is copied before it grows.
         digests: Digests of typed values, to catch nodes that change them.
         at: The node it stands at.
         phase: `ready` (run the node), `fallback` (run its fallback), `leaving` (the node is done, its way out is still
-            to be chosen), `forked` (its arms are on their way), `failed`, `ended`.
+            to be chosen), `forked`, `mapping`, `inside` (its arms, items or subgraph are on their way), `waiting` (for
+            an answer, a message, a time), `failed`, `ended`.
         visit: Which visit of the node this is.
         attempt: Which attempt of this visit comes next.
         tries: Failed attempts since the visit began or was revived.
@@ -77,11 +99,24 @@ class Frame:
         due: Not to be started before, epoch seconds.
         error: The failure that led here, until the node is done.
         cause: The failure that the fallback stands in for.
-        failure: What an arm failed with.
+        failure: What it failed with, until the run is resumed.
+        names: What that exception can be matched by.
+        stop: How an arm failed, or how a subgraph came to its end.
         counts: Completed visits by node; an arm's, those since the fork.
         marks: What plateaus, counts since a node and changes need of the past; an arm's, those it set.
         usage: What models were paid in this frame.
         fork: While it is forked: `join`, `need`, `arms` (the ids of its arms, in declared order).
+        map: While it is mapping: `count`, `concurrency`, `next` (the first item not begun), `again` (those to be begun
+            again), `live`, `left` (how many have not ended), `done` (each item's updates), `failed`.
+        choice: What `choose` picked for the subgraph it is inside.
+        ended: The label that the graph at its node stopped with, until the node is left.
+        begun: Whether the start of this attempt was recorded.
+        waits: What it waits for, by name.
+        memos: Work of this visit that was recorded, by key.
+        limits: Where a subgraph fails.
+        steps: Completed visits in a subgraph.
+        entered: Driven time when a subgraph was entered.
+        spent: What models were paid in a subgraph and all that is in it.
         journal: An arm's operations, to be done again at the join.
         samples: An arm's samples, as [key, sample], None for a new beginning, to be taken again at the join.
     """
@@ -89,7 +124,9 @@ class Frame:
     id: str = ROOT
     kind: FrameKind = "root"
     parent: str = ""
+    up: Frame | None = None
     base: Frame | None = None
+    plan: Plan[Any] | None = None
     check: bool = True
     until: str = ""
     values: dict[str, JsonValue] = field(default_factory=dict)
@@ -112,6 +149,17 @@ class Frame:
     marks: dict[str, JsonValue] = field(default_factory=dict)
     usage: dict[str, float | None] = field(default_factory=dict)
     fork: JsonValue = None
+    map: JsonValue = None
+    names: Sequence[str] = ()
+    choice: str = ""
+    ended: str = ""
+    begun: bool = False
+    waits: dict[str, JsonValue] = field(default_factory=dict)
+    memos: dict[str, JsonValue] = field(default_factory=dict)
+    limits: Mapping[str, float | None] = field(default_factory=dict)
+    steps: int = 0
+    entered: float = 0.0
+    spent: dict[str, float | None] = field(default_factory=dict)
     journal: list[Op] = field(default_factory=list)
     samples: list[JsonValue] = field(default_factory=list)
 
@@ -119,6 +167,36 @@ class Frame:
         """Completed visits of a node, in this frame and those it has its state from."""
         visits = self.counts.get(node, 0)
         return visits if self.base is None else visits + self.base.count(node)
+
+
+def child_id(frame: str, text: str) -> str:
+    """The id of an item's or subgraph's frame below a frame."""
+    return f"{frame}/{text}" if frame and not frame.endswith("/") else f"{frame}{text}"
+
+
+def children(frame: Frame) -> Sequence[str]:
+    """The ids of the frames that this one made and that are still there."""
+    if frame.phase == "forked":
+        arms: Sequence[str] = frame.fork["arms"]
+        return arms
+    if frame.phase == "mapping":
+        facts = frame.map
+        kept = [int(index) for index, failed in facts["failed"].items() if "kept" in failed]
+        kept += [index for index, failed in facts["again"] if "kept" in failed]
+        return [item_id(frame, index) for index in (*facts["live"], *kept)]
+    if frame.phase == "inside":
+        return (sub_id(frame),)
+    return ()
+
+
+def item_id(frame: Frame, index: int) -> str:
+    """The id of an item's frame."""
+    return child_id(frame.id, f"{frame.at}[{index}]")
+
+
+def sub_id(frame: Frame) -> str:
+    """The id of the frame of the subgraph that a frame is inside; that of an item's is named by the item."""
+    return f"{frame.id}/" if frame.kind == "item" else child_id(frame.id, f"{frame.at}/")
 
 
 @dataclass(slots=True)
@@ -134,7 +212,11 @@ class Snapshot:
         limits: Where it stops.
         stop: Why it ended, while it is not running.
         failure: The failure it ended with, if it failed.
+        pause: Nodes before which the run is to wait, by path.
+        mailbox: Messages that nobody received yet, by topic.
+        waiting: How many frames wait.
         frames: All live frames by id.
+        touched: Frames that may have something to run since this was last emptied.
     """
 
     run_id: str = ""
@@ -150,7 +232,11 @@ class Snapshot:
     limits: dict[str, float | None] = field(default_factory=dict)
     stop: JsonValue = None
     failure: JsonValue = None
+    pause: Sequence[str] = ()
+    mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
+    waiting: int = 0
     frames: dict[str, Frame] = field(default_factory=dict)
+    touched: list[str] = field(default_factory=list)
 
     @property
     def root(self) -> Frame:
@@ -163,9 +249,11 @@ class Task:
     """Something that should be running now.
 
     Attributes:
-        mode: `run` the node, run its `fallback`, `leave` it (choose the way out), `join` its arms, or fail it for its
-            `crash_loop`.
+        mode: `run` the node, run its `fallback`, `leave` it (choose the way out), `join` its arms, `collect` its items,
+            `exit` its subgraph, fail it for its `limit` or its `crash_loop`, `deliver` a message it waits for, or
+            `wake` it, since its time has come.
         due: Not before this time, epoch seconds; 0 for at once.
+        wait: The name of the wait to deliver to or to wake.
     """
 
     frame: str
@@ -174,6 +262,7 @@ class Task:
     attempt: int
     mode: Mode
     due: float
+    wait: str = ""
 
 
 def to_record(snapshot: Snapshot) -> dict[str, JsonValue]:
@@ -193,6 +282,9 @@ def to_record(snapshot: Snapshot) -> dict[str, JsonValue]:
         "limits": snapshot.limits,
         "stop": snapshot.stop,
         "failure": snapshot.failure,
+        "pause": list(snapshot.pause),
+        "mailbox": snapshot.mailbox,
+        "waiting": snapshot.waiting,
         "frames": {
             frame.id: {"values": frame.values, **{name: getattr(frame, name) for name in _STORED}}
             for frame in snapshot.frames.values()
@@ -212,5 +304,6 @@ def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
         raise ValueError(message)
     frames = {key: Frame(id=key, owned=set(facts["values"]), **facts) for key, facts in rest.pop("frames").items()}
     for frame in frames.values():
-        frame.base = frames[frame.parent] if frame.kind == "arm" else None
+        frame.up = frames[frame.parent] if frame.kind != "root" else None
+        frame.base = frame.up if frame.kind != "sub" else None
     return Snapshot(frames=frames, **rest)

@@ -23,7 +23,26 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 """The version of the log's format, written with every run."""
 
-Kind: TypeAlias = Literal["started", "node", "attempt", "failed", "left", "joined", "resumed", "stopped", "branched"]
+Kind: TypeAlias = Literal[
+    "started",
+    "node",
+    "attempt",
+    "failed",
+    "left",
+    "joined",
+    "mapped",
+    "item",
+    "entered",
+    "begun",
+    "recorded",
+    "waiting",
+    "answered",
+    "refused",
+    "message",
+    "resumed",
+    "stopped",
+    "branched",
+]
 EMPTY: Final[Mapping[str, JsonValue]] = {}
 
 
@@ -34,9 +53,12 @@ class Step(NamedTuple):
         seq: 1, 2, 3, … without gaps, within a run and the parents it branched from.
         kind: `started`; `node` (a completed visit); `attempt` (a failed attempt that is tried again or falls
             back); `failed` (a visit that failed for good); `left` (a way out chosen later, on resume);
-            `joined` (the arms of a fork became one again, or failed); `resumed`; `stopped`; `branched`.
+            `joined` (the arms of a fork became one again, or failed); `mapped` (the items of a map were taken);
+            `item` (one of them is done); `entered` (a subgraph began); `begun` (an attempt that must not be repeated
+            unasked); `recorded` (a piece of a node's work); `waiting`; `answered` (a wait is over); `refused` (an
+            answer did not fit); `message` (kept until it is received); `resumed`; `stopped`; `branched`.
         at: When it was decided, epoch seconds.
-        frame: The id of the frame it belongs to; the run's own frame is "", that of an arm ends in `~target`.
+        frame: The id of the frame it belongs to, see `graphengine.core.snapshot.Frame`; the run's own is "".
         node: The node's name, "" for rows of the run itself.
         visit: Which visit of the node in its frame, from 1.
         attempt: Which attempt of the visit, from 1.
@@ -67,8 +89,12 @@ class Step(NamedTuple):
 
 def path_of(frame: str, node: str) -> str:
     """A node's place in the tree of frames. Arms of forks are not part of it: their nodes are the graph's own."""
+    if not frame:
+        return node
     parts = [part.split("~", 1)[0] for part in frame.split("/")]
-    return "/".join(part for part in (*parts, node) if part)
+    if not frame.endswith("]"):  # an item's frame is named by the node and its place
+        parts.append(node)
+    return "/".join(part for part in parts if part)
 
 
 _PLAIN: Final = ("frame", "node", "visit", "attempt", "began", "update", "data")

@@ -1,7 +1,8 @@
 """The async shell around the core: it runs tasks, records steps, and hands out results."""
 
 from graphengine.runner.context import Context
-from graphengine.runner.result import Result, RunFailed, Stop, Usage
+from graphengine.runner.past import PastRun
+from graphengine.runner.result import Result, RunFailed, Stop, Usage, Wait
 from graphengine.runner.run import Emitted, NodeBegan, Run, StepRecorded
 from graphengine.runner.runner import Runner
 
@@ -9,6 +10,7 @@ __all__ = [
     "Context",
     "Emitted",
     "NodeBegan",
+    "PastRun",
     "Result",
     "Run",
     "RunFailed",
@@ -16,4 +18,5 @@ __all__ = [
     "StepRecorded",
     "Stop",
     "Usage",
+    "Wait",
 ]

@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from graphengine.asking import NO_ANSWER
+from graphengine.core.frames import place_of
 from graphengine.core.steps import path_of
+from graphengine.errors import DefinitionError
+from graphengine.runner.past import PastRun
 from graphengine.runner.threads import in_thread
+from graphengine.runner.work import Work, answers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from graphengine.core.snapshot import Task
+    from graphengine.core.events import Event
+    from graphengine.core.snapshot import Frame, Task
+    from graphengine.graph import Graph
     from graphengine.models.base import Model, Response
+    from graphengine.records import JsonValue
+
+T = TypeVar("T")
 
 _USAGE = ("calls", "offline_calls", "input_tokens", "output_tokens")
 
@@ -30,6 +40,8 @@ class Surroundings:
     emit: Callable[[str, object], None]
     threads: Callable[[], Executor]
     loop: asyncio.AbstractEventLoop
+    note: Callable[[Event], Awaitable[None]]
+    past: Callable[[str, str, int], Awaitable[Sequence[PastRun]]]
 
 
 class Context:
@@ -37,15 +49,20 @@ class Context:
 
     Attributes:
         usage: What models did in this attempt so far.
+        work: What it recorded and waits for, once it asked for any of that.
     """
 
-    __slots__ = ("_random", "_surroundings", "_task", "usage")
+    __slots__ = ("_emitted", "_frame", "_random", "_sent", "_surroundings", "_task", "usage", "work")
 
-    def __init__(self, task: Task, surroundings: Surroundings) -> None:
+    def __init__(self, task: Task, frame: Frame, surroundings: Surroundings) -> None:
         self.usage: dict[str, float | None] | None = None
+        self.work: Work | None = None
         self._task = task
+        self._frame = frame
         self._surroundings = surroundings
         self._random: random.Random | None = None
+        self._sent: list[JsonValue] | None = None
+        self._emitted: list[JsonValue] | None = None
 
     @property
     def run_id(self) -> str:
@@ -59,7 +76,7 @@ class Context:
 
     @property
     def path(self) -> str:
-        """The node's place in the run, as `article/review`."""
+        """The node's place in the run, as `article/review` or `research[3]`."""
         return path_of(self._task.frame, self._task.node)
 
     @property
@@ -74,8 +91,8 @@ class Context:
 
     @property
     def idempotency_key(self) -> str:
-        """The same over retries and resumes of this visit, another in each visit and branch."""
-        return f"{self.run_id}/{self.path}/{self.visit}"
+        """The same over retries and resumes of this visit, another in each visit, item and branch."""
+        return f"{self.run_id}/{place_of(self._frame)}"
 
     @property
     def random(self) -> random.Random:
@@ -88,9 +105,146 @@ class Context:
         """The time, epoch seconds."""
         return self._surroundings.now()
 
-    def emit(self, data: object) -> None:
-        """Show something to whoever watches the run live; it is not recorded."""
+    @overload
+    def step(
+        self, function: Callable[..., Awaitable[T]], *args: object, key: str | None = None, **kwargs: object
+    ) -> Awaitable[T]: ...
+
+    @overload
+    def step(
+        self, function: Callable[..., T], *args: object, key: str | None = None, **kwargs: object
+    ) -> Awaitable[T]: ...
+
+    def step(
+        self, function: Callable[..., Any], *args: object, key: str | None = None, **kwargs: object
+    ) -> Awaitable[Any]:
+        """Call a function, sync or async, and record its result; a node that runs again gets the record instead.
+
+        The record is kept through crashes and waits, and through a retry where a recorded call raised. A sync function
+        runs in a thread. A call that was under way at a crash is made again: `idempotency_key` tells others that it is
+        the same.
+
+        Args:
+            function: What to call. Its return annotation says how the result is recorded; without one it must be plain
+                JSON.
+            args: What it is given.
+            key: What this call is, where its arguments cannot be written as JSON or do not say it.
+            kwargs: What it is given by name.
+
+        Raises:
+            NotRecordable: The result, or, without a key, an argument is nothing that JSON can carry; whatever the
+                function raises.
+        """
+        return self._work("step").call(function, args, kwargs, key)
+
+    async def ask(
+        self,
+        question: str,
+        output: type[T] = str,  # type: ignore[assignment]
+        *,
+        name: str | None = None,
+        timeout_seconds: float | None = None,
+        default: object = NO_ANSWER,
+    ) -> T:
+        """Wait for somebody's answer. The attempt ends here; with the answer the node runs again from its beginning.
+
+        Args:
+            question: What to ask.
+            output: The type of the answer.
+            name: What to answer by; the node's path if not given (`path#2` for a second question).
+            timeout_seconds: How long to wait.
+            default: The answer after that time.
+
+        Raises:
+            WaitTimeout: Nobody answered in time, and there is no default.
+        """
+        answers = answers_of(output)
+        wait: dict[str, JsonValue] = {"kind": "ask", "question": question, "schema": answers.schema, "name": name}
+        self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
+        return await self._work("ask").wait(wait, [question, name], answers)  # type: ignore[no-any-return]
+
+    async def receive(
+        self,
+        topic: str,
+        output: type[T] = object,  # type: ignore[assignment]
+        *,
+        timeout_seconds: float | None = None,
+        default: object = NO_ANSWER,
+    ) -> T:
+        """The next message of a topic that nobody received yet; waits for one as `ask` does.
+
+        Args:
+            topic: The topic.
+            output: The type of its messages; one that is none of it is refused and recorded so.
+            timeout_seconds: How long to wait.
+            default: What to take after that time.
+
+        Raises:
+            WaitTimeout: None came in time, and there is no default.
+        """
+        answers = answers_of(Any if output is object else output)
+        wait: dict[str, JsonValue] = {"kind": "receive", "question": f"a message on {topic!r}", "topic": topic}
+        self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
+        return await self._work("receive").wait(wait, topic, answers)  # type: ignore[no-any-return]
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for a time; meanwhile the run is stored as waiting and costs nothing."""
+        wait: dict[str, JsonValue] = {"kind": "sleep", "question": f"{seconds} s", "due": self.now() + seconds}
+        await self._work("sleep").wait(wait, seconds, None)
+
+    async def sleep_until(self, when: float) -> None:
+        """Wait until a time, epoch seconds."""
+        wait: dict[str, JsonValue] = {"kind": "sleep", "question": f"until {when}", "due": when}
+        await self._work("sleep_until").wait(wait, when, None)
+
+    def send(self, topic: str, payload: object) -> None:
+        """Send a message to whoever receives this topic in this run; delivered with the node's step, once, in order."""
+        self._sent = self._sent if self._sent is not None else []
+        self._sent.append([topic, answers_of(Any).record(payload)])
+
+    async def runs(self, graph: Graph[Any] | str, last: int = 20) -> Sequence[PastRun]:
+        """Earlier finished runs of a graph, the newest first: memory across runs. What was found is recorded.
+
+        Args:
+            graph: The graph, or its name.
+            last: How many at most.
+        """
+        past = self._surroundings.past
+
+        async def earlier_runs(run_id: str, graph: str, last: int) -> list[PastRun]:
+            return list(await past(run_id, graph, last))
+
+        return await self.step(earlier_runs, self.run_id, graph if isinstance(graph, str) else graph.name, last)
+
+    def emit(self, data: object, *, record: bool = False) -> None:
+        """Show something to whoever watches the run live.
+
+        Args:
+            data: What to show.
+            record: Keep it with the node's step too; then it must be something that JSON can carry.
+        """
+        if record:
+            self._emitted = self._emitted if self._emitted is not None else []
+            self._emitted.append(answers_of(Any).record(data))
         self._surroundings.emit(self.path, data)
+
+    @property
+    def said(self) -> bool:
+        """Whether there are messages, or things shown that are to be kept."""
+        return self._sent is not None or self._emitted is not None
+
+    def more(self) -> dict[str, JsonValue] | None:
+        """What the node's step says beside its result; None for nothing. Called by the runner."""
+        found: dict[str, JsonValue] = {}
+        if self._sent:
+            found["sent"] = self._sent
+        if self._emitted:
+            found["emitted"] = self._emitted
+        if self._frame.memos:
+            unused = self._work("").unused
+            if unused:
+                found["unused"] = list(unused)
+        return found or None
 
     def model_for(self, agent: str) -> Model | None:
         """The model that the run wants this agent to use, None for the agent's own."""
@@ -112,3 +266,32 @@ class Context:
         cost = used["cost_usd"]
         used["cost_usd"] = None if cost is None or response.cost_usd is None else cost + response.cost_usd
         self.usage = used
+
+    def own(self) -> None:
+        """Note the asyncio task that the node runs in, which ends with its waits; called by the runner."""
+        around = self._surroundings
+        self.work = Work(self._task, self._frame, around.note, around.now, around.threads)
+
+    def _work(self, what: str) -> Work:
+        if what:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                loop = None
+            if loop is not self._surroundings.loop:
+                raise DefinitionError(
+                    f"ctx.{what} was called outside the event loop of the run",
+                    where=f"node {self.path}",
+                    repair=f"make the node async, and await ctx.{what}(…)",
+                )
+        if self.work is None:
+            self.own()
+        return self.work  # type: ignore[return-value]
+
+    def _limit(
+        self, wait: dict[str, JsonValue], timeout_seconds: float | None, record: JsonValue, default: object
+    ) -> None:
+        if timeout_seconds is not None:
+            wait["due"] = self.now() + timeout_seconds
+        if default is not NO_ANSWER:
+            wait["default"] = record

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.core.decide import StaleEvent, decide
-from graphengine.core.events import StopAsked
+from graphengine.core.events import Answered, MessageCame, StopAsked
 from graphengine.core.evolve import evolve
 from graphengine.core.failures import error_of
-from graphengine.core.ready import limit_reached, ready
+from graphengine.core.ready import limit_reached, next_due, ready
 from graphengine.core.snapshot import to_record
 from graphengine.core.steps import path_of
+from graphengine.core.waits import waiting_for
+from graphengine.errors import StoreError
 from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
 from graphengine.stores.base import Append
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from graphengine.runner.clock import Clock
     from graphengine.runner.execute import TaskRunner
     from graphengine.runner.run import Run
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import Message, Store
 
 Landing: TypeAlias = "tuple[str, asyncio.Task[Any] | None, Event | BaseException | None]"
 """What has ended: its frame, the asyncio task that did it, and the event or error it came to, None for neither."""
@@ -70,7 +72,9 @@ class Driver:
         self._turns = turns
         self._flights: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[asyncio.Task[None]] = set()
-        self._asleep: set[str] = set()
+        self._asleep: dict[str, Task] = {}
+        self._mail: dict[int, Message] = {}
+        self._broken: StoreError | None = None
         self._landings: asyncio.Queue[Landing] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -94,34 +98,65 @@ class Driver:
         Raises:
             StoreError: A step could not be recorded; the run can be resumed from what was.
         """
+        snapshot, flights = self.snapshot, self._flights
         try:
+            wanted = self._all_ready()
             while True:
-                wanted = [] if self._stop_reason else ready(self.snapshot)
-                if len(wanted) == 1 and not self._flights:
+                if self._mail:
+                    await self._take_mail()
+                    wanted = self._all_ready()
+                if len(wanted) == 1 and not flights and not snapshot.waiting:
                     await self._walk(tasks, wanted[0])
+                    wanted = self._all_ready()
                     continue
-                self._wake(wanted)
                 for task in wanted:
-                    if task.frame not in self._flights:
-                        self._flights[task.frame] = asyncio.create_task(self._fly(tasks, task))
-                if not self._flights:
+                    if task.frame not in flights and not (task.mode == "limit" and self._flies_below(task.frame)):
+                        flights[task.frame] = asyncio.create_task(self._fly(tasks, task))
+                if flights:
+                    await self._record(await self._landed())
+                    wanted = self._newly_ready()
+                    continue
+                wanted = self._all_ready()
+                if not wanted and not self._mail_fits():
                     break
-                await self._record(await self._landed())
         finally:
             await self._ground()
-        if self.snapshot.status == "running":
+        if snapshot.status == "running" or (self._stop_reason and self.holds):
             await self.end()
+
+    def _all_ready(self) -> list[Task]:
+        """What is to be done now; of a run that waits, what its time has come for."""
+        snapshot = self.snapshot
+        snapshot.touched.clear()
+        wanted = [] if self._stop_reason else ready(snapshot)
+        if snapshot.status == "waiting":
+            now = self._clock.now()
+            wanted = [task for task in wanted if task.mode != "wake" or task.due <= now]
+        return wanted
+
+    def _newly_ready(self) -> list[Task]:
+        """What is to be done since steps were recorded; what else there is flies already."""
+        snapshot = self.snapshot
+        if self._stop_reason or snapshot.waiting or self._asleep:
+            return self._all_ready()
+        wanted = ready(snapshot, snapshot.touched)
+        snapshot.touched.clear()
+        return wanted
+
+    def _flies_below(self, frame: str) -> bool:
+        return any(key.startswith(frame) for key in self._flights)
 
     async def _walk(self, tasks: TaskRunner, task: Task) -> None:
         """Do the only thing that is to be done, and what then is the only thing, without asyncio tasks of their own."""
         plan, snapshot, run = self.plan, self.snapshot, self.run
+        touched = snapshot.touched
         while not self._stop_reason:
             event = await self._alone(tasks, task) if task.due or run.watchers else await tasks.run(task)
             if event is None:
                 return
             step = decide(plan, snapshot, event)
             evolve(snapshot, step)
-            pending = self._append((step,), snapshot.status)
+            pending = self._append((step,), self._status())
             if pending is not None:
                 await pending
             elif step.at - self._turns.last > _TURN_SECONDS or step.seq % _TURN_STEPS == 0:
@@ -131,7 +166,10 @@ class Driver:
                 self.holds = False
             if run.watchers:
                 self.show(StepRecorded(step.seq, step))
-            wanted = ready(snapshot)
+            if self._mail or snapshot.waiting:
+                return
+            wanted = ready(snapshot, touched)
+            touched.clear()
             if len(wanted) != 1:
                 return
             task = wanted[0]
@@ -174,12 +212,41 @@ class Driver:
                 events.append(landed)
         return events
 
-    def _append(self, steps: Sequence[Step], status: RunStatus) -> Awaitable[None] | None:
+    def _status(self) -> RunStatus:
+        """The status to record: a run is let go by the append that says it is over, or that it waits."""
         snapshot = self.snapshot
-        return self._store.append(Append(snapshot.run_id, self.fence, steps, status, (), self._snapshot_record))
+        if snapshot.status == "waiting" and (self._stop_reason or self._all_ready()):
+            return "running"
+        return "running" if self._flights else snapshot.status
+
+    def _append(self, steps: Sequence[Step], status: RunStatus, consume: Sequence[int] = ()) -> Awaitable[None] | None:
+        snapshot = self.snapshot
+        due = next_due(snapshot) if status == "waiting" else None
+        batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record, due_at=due)
+        return self._store.append(batch)
+
+    async def note(self, event: Event) -> None:
+        """Record an event of a node that is still running; returns when it is durable.
+
+        Raises:
+            StoreError: It could not be recorded, and the run ends here.
+        """
+        if self._broken is not None:
+            raise self._broken
+        step = self.decide(event)
+        try:
+            pending = self._append((step,), "running")
+            if pending is not None:
+                await pending
+        except StoreError as error:
+            self._broken = error
+            raise
+        self.show_steps((step,))
 
     async def _record(self, events: Sequence[Event]) -> None:
         """Decide, evolve and append; returns when the steps are durable."""
+        if self._broken is not None:
+            raise self._broken
         snapshot, steps = self.snapshot, []
         for event in events:
             try:
@@ -191,11 +258,10 @@ class Driver:
         for frame in [key for key in self._flights if key not in snapshot.frames]:
             self._call_off(frame)
         if self._asleep:
-            self._wake(ready(snapshot))
+            self._wake()
         if not steps:
             return
-        # A run is let go by the append that says it is over; not while something is still under way.
-        status = "running" if self._flights else snapshot.status
+        status = self._status()
         pending = self._append(steps, status)
         if pending is not None:
             await pending
@@ -206,10 +272,54 @@ class Driver:
         if self.run.watchers:
             self.show_steps(steps)
 
-    def _wake(self, wanted: Sequence[Task]) -> None:
-        """Call off those that wait for their next attempt and are not to make it any more."""
-        for frame in self._asleep - {task.frame for task in wanted}:
-            if frame in self._flights:
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Take what others sent to this run, at the next safe point."""
+        for message in messages:
+            if message.kind == "stop":
+                self.stop(str(message.payload), (message.id,))
+            else:
+                self._mail.setdefault(message.id, message)
+        if self._mail:
+            self._landings.put_nowait(("", None, None))
+
+    def _mail_fits(self) -> bool:
+        """Whether any of what was sent is to be recorded now."""
+        waiting = self.snapshot.status == "waiting"
+        return not self._stop_reason and any(
+            message.kind != "answer" or waiting or waiting_for(self.snapshot, message.payload["wait"]) is not None
+            for message in self._mail.values()
+        )
+
+    async def _take_mail(self) -> None:
+        """Record what others sent. An answer that no wait is there for is kept until one is, or nothing else moves."""
+        for message in list(self._mail.values()):
+            payload, now = message.payload, self._clock.now()
+            if message.kind == "message":
+                event: Event = MessageCame(now, payload["topic"], payload["payload"])
+            elif self.snapshot.status == "waiting" or waiting_for(self.snapshot, payload["wait"]) is not None:
+                event = Answered(payload["wait"], payload["id"], now, payload["value"])
+            else:
+                continue
+            del self._mail[message.id]
+            steps = [self.decide(event)]
+            if self._asleep:
+                self._wake()
+            status = self._status()
+            pending = self._append(steps, status, (message.id,))
+            if pending is not None:
+                await pending
+            self.holds = status == "running"
+            self.show_steps(steps)
+            if not self.holds:
+                break
+
+    def _wake(self) -> None:
+        """Call off those that wait for their time and are not to go on then any more."""
+        wanted = [] if self._stop_reason else ready(self.snapshot)
+        for frame, sleeping in list(self._asleep.items()):
+            if frame in self._flights and (
+                self.snapshot.status == "waiting" or all(sleeping != task for task in wanted)
+            ):
                 self._call_off(frame)
 
     def _call_off(self, frame: str) -> None:
@@ -250,11 +360,13 @@ class Driver:
         """Record steps that were decided, and show them; `changed` says that the graph is another than before."""
         snapshot, plan = self.snapshot, self.plan
         new = (plan.fingerprint, plan.outline) if changed else (None, None)
-        batch = Append(snapshot.run_id, self.fence, steps, snapshot.status, consume, self._snapshot_record, *new)
+        status = self._status()
+        due = next_due(snapshot) if status == "waiting" else None
+        batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record, *new, due_at=due)
         pending: Awaitable[None] | None = self._store.append(batch)
         if pending is not None:
             await pending
-        self.holds = snapshot.status == "running"
+        self.holds = status == "running"
         self.show_steps(steps)
 
     def show_steps(self, steps: Sequence[Step]) -> None:
@@ -274,14 +386,15 @@ class Driver:
         """Wait until a task is due; False if a stop came first."""
         if task.due <= self._clock.now():
             return True
-        self._asleep.add(task.frame)
+        self._asleep[task.frame] = task
         self._stopped = self._stopped or asyncio.Event()
         sleeper = asyncio.ensure_future(self._clock.sleep_until(task.due))
         stopper = asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait((sleeper, stopper), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._asleep.discard(task.frame)
+            if self._asleep.get(task.frame) is task:
+                del self._asleep[task.frame]
             sleeper.cancel()
             stopper.cancel()
             await asyncio.gather(sleeper, stopper, return_exceptions=True)

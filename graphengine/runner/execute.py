@@ -14,8 +14,22 @@ import random
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from graphengine.core.events import ArmsArrived, NodeFailed, NodeFinished, NodeLeft
+from graphengine.asking import NO_ANSWER, AskBody
+from graphengine.core.events import (
+    LimitMet,
+    NodeBegun,
+    NodeEntered,
+    NodeFailed,
+    NodeFinished,
+    NodeLeft,
+    NodeWaits,
+    Settled,
+    WaitOver,
+)
 from graphengine.core.failures import error_of
+from graphengine.core.frames import place_of
+from graphengine.core.lookup import plan_of, view_of
+from graphengine.core.steps import path_of
 from graphengine.digests import digest_of
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.failure import Failure
@@ -25,13 +39,16 @@ from graphengine.scope import CURRENT
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from graphengine.core.events import Event
+    from graphengine.core.events import Error, Event
     from graphengine.core.snapshot import Frame, Snapshot, Task
     from graphengine.models.base import Model
     from graphengine.plan import Call, Plan
+    from graphengine.records import JsonValue
+    from graphengine.runner.past import PastRun
+    from graphengine.state import FieldType
 
 
 class TaskRunner:
@@ -44,11 +61,13 @@ class TaskRunner:
         plan: Plan[Any],
         snapshot: Snapshot,
         *,
-        resources: Mapping[str, object],
+        resources: Mapping[int, Mapping[str, object]],
         models: Mapping[str, Model],
         threads: Callable[[], Executor],
         now: Callable[[], float],
         emit: Callable[[str, object], None],
+        note: Callable[[Event], Awaitable[None]],
+        past: Callable[[str, str, int], Awaitable[Sequence[PastRun]]],
         check: bool,
     ) -> None:
         self._plan = plan
@@ -56,52 +75,121 @@ class TaskRunner:
         self._resources = resources
         self._threads = threads
         self._now = now
-        self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads, loop, note, past)
         self._check = check
 
     async def run(self, task: Task) -> Event:
         """Do what the task says and tell what came of it."""
         began = self._now()
-        if task.mode == "leave":
-            return NodeLeft(task.frame, began)
-        if task.mode == "join":
-            return ArmsArrived(task.frame, began)
+        if task.mode not in ("run", "fallback", "crash_loop"):
+            return self._moved(task, began)
         frame = self._snapshot.frames[task.frame]
-        context = Context(task, self._surroundings)
+        context = Context(task, frame, self._surroundings)
         choice = ""
         CURRENT.set(context)  # never reset: the next task sets its own, and the run's asyncio task takes it along
         try:
             if task.mode == "crash_loop":
                 return self._failed(task, began, _crash_loop(task, frame), context, choice)
-            node = self._plan.nodes[task.node]
-            view = View(self._plan.state, frame)
+            plan = self._plan if frame.up is None else plan_of(self._plan, frame)
+            node = plan.nodes[task.node]
+            view = View(plan.state, frame) if frame.kind != "item" else view_of(plan, frame)
             if task.mode == "fallback" and node.fallback is not None and node.fallback.call is not None:
                 call = node.fallback.call
+            elif node.each is not None and frame.kind != "item":
+                return self._entered(task, began)
+            elif node.asks and not frame.begun:
+                return NodeBegun(task.frame, task.node, task.visit, task.attempt, began)
             else:
                 call, choice = node.pick(view)
+                if call.graph is not None:
+                    return self._entered(task, began)
             result = self._begin(call, view, frame, context, node.timeout_seconds)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the quick look first
                 result = await result
+            if isinstance(call.body, AskBody):
+                return self._asks(task, frame, call.body, result, choice, began)
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
+            if context.work is not None and context.work.ending and current is not None and not current.uncancel():
+                return self._waits(task, began, context)
             if current is not None and current.cancelling():
                 raise
             return self._failed(task, began, error, context, choice)
         except Exception as error:  # noqa: BLE001 - a node may raise anything
+            if context.work is not None and context.work.ending and _uncancelled():
+                return self._waits(task, began, context)  # it made an error of its own of the end of its attempt
             return self._failed(task, began, error, context, choice)
+        more = context.more() if context.work is not None or frame.memos or context.said else None
+        if context.work is not None and context.work.ending and _uncancelled():
+            return self._waits(task, began, context)
         chance = random.random()  # noqa: S311 - jitter, should the update not fit
         ended = self._now()
         return NodeFinished(
-            task.frame, task.node, task.visit, task.attempt, began, ended, result, context.usage, choice, chance
+            task.frame, task.node, task.visit, task.attempt, began, ended, result, context.usage, choice, chance, more
         )
+
+    def _moved(self, task: Task, now: float) -> Event:
+        """What a task comes to that runs nothing of a node's."""
+        if task.mode == "leave":
+            return NodeLeft(task.frame, now)
+        if task.mode == "limit":
+            return LimitMet(task.frame, now)
+        if task.mode in ("wake", "deliver"):
+            return WaitOver(task.frame, task.wait, now, delivered=task.mode == "deliver")
+        error = self._changed_by_items(task) if task.mode == "collect" and self._check else None
+        return Settled(task.frame, now, error, random.random())  # noqa: S311 - jitter, should there be a retry
+
+    def _entered(self, task: Task, now: float) -> NodeEntered:
+        chance = random.random()  # noqa: S311 - jitter
+        return NodeEntered(task.frame, task.node, task.visit, task.attempt, now, chance)
+
+    def _asks(  # noqa: PLR0913 - what a question is
+        self, task: Task, frame: Frame, body: AskBody, question: object, choice: str, began: float
+    ) -> NodeWaits:
+        ask, now = body.ask, self._now()
+        wait: dict[str, JsonValue] = {
+            "kind": "ask",
+            "id": place_of(frame),
+            "question": str(question),
+            "schema": ask.answers.schema,
+        }
+        if choice:
+            wait["choice"] = choice
+        if ask.timeout_seconds is not None:
+            wait["due"] = now + ask.timeout_seconds
+        if ask.default is not NO_ANSWER:
+            wait["default"] = ask.answers.record(ask.default)
+        name = path_of(task.frame, task.node)
+        return NodeWaits(task.frame, task.node, task.visit, task.attempt, began, now, {name: wait})
+
+    def _waits(self, task: Task, began: float, context: Context) -> NodeWaits:
+        waits = context.work.waits if context.work is not None else {}
+        visit = (task.frame, task.node, task.visit, task.attempt)
+        return NodeWaits(*visit, began, self._now(), waits, context.usage)
+
+    def _changed_by_items(self, task: Task) -> Error | None:
+        """What is wrong where an item changed in place what all items were given."""
+        frame = self._snapshot.frames[task.frame]
+        plan = plan_of(self._plan, frame)
+        view = View(plan.state, frame)
+        node = plan.nodes[task.node]
+        calls = [call for call in (node.call, *node.choices.values()) if call is not None]
+        names = sorted({name for call in calls for name in call.watched if name in plan.state.fields})
+        changed = self._mutated(names, view, plan)
+        if not changed:
+            return None
+        text = f"an item of {task.node} changed {', '.join(changed)} in place"
+        repair = "return the new value; what a node is given belongs to the run"
+        return error_of(MutatedInput(text, where=f"node {path_of(task.frame, task.node)}", repair=repair))
 
     def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
         chance = random.random()  # noqa: S311 - jitter
         ended = self._now()
         told = error_of(error)
-        return NodeFailed(
-            task.frame, task.node, task.visit, task.attempt, began, ended, told, context.usage, choice, chance
-        )
+        keeps = context.work is not None and context.work.raised(error)
+        visit = (task.frame, task.node, task.visit, task.attempt)
+        return NodeFailed(*visit, began, ended, told, context.usage, choice, chance, None, keeps)
 
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
         """Call the body; gives its result, or an awaitable of it."""
@@ -119,9 +207,14 @@ class TaskRunner:
     async def _watched(
         self, call: Call, values: dict[str, object], frame: Frame, context: Context, timeout_seconds: float | None
     ) -> object:
-        """Call the body; fails where it changes in place what it was given."""
-        view = View(self._plan.state, frame)
-        fields = self._plan.state.fields
+        """Call the body; fails where it changes in place what it was given.
+
+        What all items of a map are given is looked at when they are all done.
+        """
+        plan = plan_of(self._plan, frame)
+        view = view_of(plan, frame)
+        fields = plan.state.fields if frame.kind != "item" else plan.nodes[frame.at].each.state.fields  # type: ignore[union-attr]
+        own = [name for name in call.watched if frame.kind != "item" or name in frame.values]
         for name in call.watched:
             holder = view.holder(name)
             if name not in holder.digests:
@@ -133,14 +226,14 @@ class TaskRunner:
             if inspect.isawaitable(result):
                 result = await result
         finally:
-            changed = self._mutated(call.watched, view)
+            changed = self._mutated(own, view, plan, fields)
         changed += [name for name, digest in parts.items() if digest_of(values[name]) != digest]
         if parts and changed:
             for name in fields:
                 view.holder(name).typed.pop(name, None)
                 view.holder(name).digests.pop(name, None)
         if "state" in values:
-            changed += _replaced(values["state"], view, fields)
+            changed += _replaced(values["state"], view, plan.state.fields)
         if changed:
             raise MutatedInput(
                 f"{call.body.name} changed {', '.join(changed)} in place",
@@ -149,12 +242,15 @@ class TaskRunner:
             )
         return result
 
-    def _mutated(self, watched: tuple[str, ...], view: View) -> list[str]:
+    @staticmethod
+    def _mutated(
+        watched: Sequence[str], view: View, plan: Plan[Any], fields: Mapping[str, FieldType] | None = None
+    ) -> list[str]:
         found: list[str] = []
         for name in watched:
             holder = view.holder(name)
             known = holder.digests.get(name)
-            if known is not None and self._plan.state.fields[name].digest(view.get(name)) != known:
+            if known is not None and (fields or plan.state.fields)[name].digest(view.get(name)) != known:
                 holder.typed.pop(name)
                 holder.digests.pop(name)
                 found.append(name)
@@ -181,13 +277,20 @@ class TaskRunner:
 
     def _extra(self, frame: Frame, context: Context, view: View, name: str) -> object:
         if name == "ctx":
+            context.own()
             return context
         if name == "error":
             failure = frame.cause or frame.error
             return Failure.of(failure) if failure else None
         if name == "state":
             return view.instance()
-        return self._resources[name]
+        return self._resources[id(plan_of(self._plan, frame))][name]
+
+
+def _uncancelled() -> bool:
+    """Take back the end of an attempt that its node did not let through; false if somebody else ends it too."""
+    current = asyncio.current_task()
+    return current is not None and not current.uncancel()
 
 
 def _replaced(state: object, view: View, fields: Mapping[str, object]) -> list[str]:

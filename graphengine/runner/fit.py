@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticUndefined
 
-from graphengine.errors import GraphChanged, InvalidUpdate
+from graphengine.core.lookup import plan_of
+from graphengine.core.steps import EMPTY, path_of
+from graphengine.errors import GraphChanged, InputError, InvalidUpdate, NoChoice
 from graphengine.options import START
+from graphengine.paths import did_you_mean
 from graphengine.plan import ForkWay
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.core.snapshot import Frame, Snapshot
     from graphengine.plan import Plan
@@ -22,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Refit:
-    """What a resume must record so that a run goes on under a changed graph."""
+    """What a resume must record so that a run goes on under a changed graph: operations by frame."""
 
     changes: Sequence[str] = ()
-    ops: Sequence[Op] = ()
+    ops: Mapping[str, Sequence[Op]] = EMPTY
 
 
 def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] | None) -> Refit:
@@ -37,18 +40,19 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
     check_name(plan, snapshot.graph, snapshot.run_id)
     if snapshot.fingerprint == plan.fingerprint:
         return Refit()
-    problems = [
-        f"the run stands at node {frame.at!r}, which the graph no longer has"
-        for frame in snapshot.frames.values()
-        if frame.phase != "ended" and frame.at not in (START, *plan.nodes)
-    ]
-    problems += [
-        f"the fork at {frame.at} to the join {frame.fork['join']}, which is under way, is gone"
-        for frame in snapshot.frames.values()
-        if frame.fork is not None and not _forks(plan, frame)
-    ]
-    ops, misfits = _state(plan, snapshot)
-    problems.extend(misfits)
+    problems: list[str] = []
+    ops: dict[str, Sequence[Op]] = {}
+    for frame in snapshot.frames.values():
+        try:
+            inner = plan_of(plan, frame)
+        except (KeyError, NoChoice):
+            problems.append(f"the run is inside a graph at {frame.parent or frame.id}, which is none any more")
+            continue
+        problems += _place(inner, frame)
+        if frame.kind in ("root", "sub"):
+            ops[frame.id], misfits = _state(inner, frame)
+            problems += misfits
+    ops = {key: changes for key, changes in ops.items() if changes}
     changes = differences(outline or {}, plan.outline)
     if problems:
         raise GraphChanged(
@@ -58,6 +62,36 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
             repair="put back what the run needs, or branch it from a step where it still fits",
         )
     return Refit(changes, ops)
+
+
+def _place(plan: Plan[Any], frame: Frame) -> Iterator[str]:
+    """What the place of a frame has lost."""
+    if frame.phase != "ended" and frame.at not in (START, *plan.nodes):
+        yield f"the run stands at node {path_of(frame.id, frame.at)!r}, which the graph no longer has"
+        return
+    if frame.fork is not None and not _forks(plan, frame):
+        yield f"the fork at {frame.at} to the join {frame.fork['join']}, which is under way, is gone"
+    if frame.phase == "mapping":
+        each = plan.nodes[frame.at].each
+        names = sorted({*frame.map["fields"], *frame.map["items"]})
+        if each is None or sorted(name for name, _, _ in each.sources) != names:
+            yield f"the map at {frame.at} over {', '.join(names)}, which is under way, is gone"
+
+
+def frame_at(snapshot: Snapshot, path: str, where: str) -> Frame:
+    """The frame whose fields a branch writes.
+
+    Raises:
+        InputError: There is none at this path, or it has no fields of its own.
+    """
+    known = {"": snapshot.root}
+    for frame in snapshot.frames.values():
+        if frame.kind in ("sub", "arm"):
+            known[frame.id.rstrip("/")] = frame
+    if path.rstrip("/") in known:
+        return known[path.rstrip("/")]
+    told = f"nothing with fields of its own is under way at {path!r}"
+    raise InputError(told, where=where, repair=did_you_mean(path, [key for key in known if key]) or "leave path out")
 
 
 def _forks(plan: Plan[Any], frame: Frame) -> bool:
@@ -83,11 +117,10 @@ def check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
         )
 
 
-def _state(plan: Plan[Any], snapshot: Snapshot) -> tuple[list[Op], list[str]]:
+def _state(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[str]]:
     """New fields get their defaults; every recorded value must still be one of its field's type."""
     ops: list[Op] = []
     problems: list[str] = []
-    frame = snapshot.root
     view = View(plan.state, frame)
     for name, field in plan.state.fields.items():
         if name in frame.values:

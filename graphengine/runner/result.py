@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from graphengine.endings import Stop
 from graphengine.errors import GraphEngineError
 from graphengine.failure import Failure
 from graphengine.view import Held, View
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from graphengine.core.snapshot import RunStatus, Snapshot
     from graphengine.plan import Plan
 
@@ -19,20 +22,30 @@ S = TypeVar("S", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """Why a run ended.
+class Wait:
+    """Something that a run waits for.
 
     Attributes:
-        reason: `end` (a way to END), `failed`, `limit` or `asked`.
-        label: The label of the edge that led to the end.
-        condition: That edge's condition in words.
-        explanation: What the conditions said, with their values.
+        name: What to answer by: `runner.answer(run_id, value, wait=name)`.
+        kind: `ask` (an answer), `receive` (a message), `sleep` (a time), `pause` (leave to go on, the answer True), or
+            `crash` (whether to run a node again whose attempt a crash ended: "rerun", "fail" or {"result": …}).
+        question: What is asked, in words.
+        schema: The JSON Schema of the answer; None where none is wanted.
+        topic: The topic of the message.
+        due_at: When it ends by itself, epoch seconds; None for never.
     """
 
-    reason: str
-    label: str = ""
-    condition: str = ""
-    explanation: str = ""
+    name: str
+    kind: str
+    question: str
+    schema: Mapping[str, Any] | None = None
+    topic: str | None = None
+    due_at: float | None = None
+
+    @property
+    def answerable(self) -> bool:
+        """Whether an answer ends it."""
+        return self.kind in ("ask", "pause", "crash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,7 @@ class Result(Generic[S]):
 
     Attributes:
         run_id: The run.
-        status: `finished`, `stopped`, `failed`, or `running` if another process drives it.
+        status: `finished`, `waiting`, `stopped`, `failed`, or `running` if another process drives it.
         state: The state, an instance of its own that nothing else holds.
         output: What the graph's `result=` names; the state without one.
         stop: Why it ended.
@@ -71,6 +84,7 @@ class Result(Generic[S]):
         steps: Completed node visits.
         seq: The last step of its log.
         elapsed_seconds: Driven time.
+        waits: What it waits for.
     """
 
     run_id: str
@@ -85,6 +99,7 @@ class Result(Generic[S]):
     seq: int
     elapsed_seconds: float
     repair: str = ""
+    waits: Sequence[Wait] = ()
 
 
 class RunFailed(GraphEngineError):
@@ -122,4 +137,14 @@ def result_of(plan: Plan[S], snapshot: Snapshot) -> Result[S]:
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.get("repair", "") if failure else "",
+        waits=waits_of(snapshot),
     )
+
+
+def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
+    """All that a run waits for."""
+    return [
+        Wait(name, wait["kind"], wait["question"], wait.get("schema"), wait.get("topic"), wait.get("due"))
+        for frame in snapshot.frames.values()
+        for name, wait in frame.waits.items()
+    ]

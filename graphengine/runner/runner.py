@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from graphengine.core.events import Begun, BranchedOff, Resumed
+from graphengine.core.events import Begun, BranchedOff, Resumed, StopAsked
+from graphengine.core.evolve import evolve
+from graphengine.core.lookup import plan_of
+from graphengine.core.ready import next_due
+from graphengine.core.runs import stop_asked
 from graphengine.core.snapshot import Frame, Snapshot
+from graphengine.core.waits import waiting_for
 from graphengine.errors import (
     DefinitionError,
     InputError,
@@ -28,16 +34,18 @@ from graphengine.errors import (
 from graphengine.graph import Graph, Limits
 from graphengine.history import Difference, differences, load_snapshot
 from graphengine.paths import did_you_mean
+from graphengine.runner.answers import as_record, check_against, check_answer
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
 from graphengine.runner.drive import Driver, Turns
 from graphengine.runner.execute import TaskRunner
-from graphengine.runner.fit import Refit, check_name, refit
+from graphengine.runner.fit import Refit, check_name, frame_at, refit
+from graphengine.runner.past import past_runs
 from graphengine.runner.resources import Resources
-from graphengine.runner.result import Result, result_of
+from graphengine.runner.result import Result, Wait, result_of, waits_of
 from graphengine.runner.run import Run
 from graphengine.scope import CURRENT
-from graphengine.stores.base import RunInfo
+from graphengine.stores.base import Append, RunInfo
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -94,6 +102,7 @@ class Runner:
         self._turns = Turns()
         self._runs: set[Run[Any]] = set()
         self._inbox: asyncio.Task[None] | None = None
+        self._sleeping: dict[str, asyncio.Event] = {}
         self._pid = os.getpid()
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
@@ -138,6 +147,7 @@ class Runner:
         run_id: str | None = None,
         limits: Limits | None = None,
         after: str | None = None,
+        pause_before: Sequence[str] = (),
     ) -> Run[S]:
         """Begin a run; it is driven in the background.
 
@@ -147,6 +157,8 @@ class Runner:
             run_id: Its id; one is made if none is given.
             limits: In place of the graph's own.
             after: Begin with what this earlier run left in the fields that the graph keeps; `state` is then an update.
+            pause_before: Nodes, by path (`publish`, `article/review`), before which the run waits on every visit, until
+                it is answered True.
 
         Raises:
             CompileError, InputError: At once. What only the store knows (`RunExists`) is raised by `result()`.
@@ -156,16 +168,27 @@ class Runner:
         self._check_names(plan)
         given: S | Mapping[str, object] = {} if state is None else state
         initial = None if after else plan.state.initial(given, f"graph {graph.name}")
+        pause = _pauses(plan, pause_before)
         run = self._run(run_id or new_id(self._clock.now()), graph)
-        return self._begin_driving(run, self._begin(run, plan, initial, given, limits or graph.limits, after))
+        return self._begin_driving(run, self._begin(run, plan, initial, given, limits or graph.limits, after, pause))
 
-    def resume(self, graph: Graph[S], run_id: str, *, limits: Limits | None = None) -> Run[S]:
-        """Go on with a run after a crash, a stop, a failure or a reached limit; a finished one gives its result.
+    def resume(
+        self,
+        graph: Graph[S],
+        run_id: str,
+        *,
+        limits: Limits | None = None,
+        pause_before: Sequence[str] | None = None,
+    ) -> Run[S]:
+        """Go on with a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
+
+        A finished one gives its result, one that still waits tells so; neither is touched.
 
         Args:
             graph: The run's graph, changed or not.
             run_id: The run.
             limits: In place of those it had.
+            pause_before: In place of the nodes it had.
 
         Raises:
             CompileError: At once. `UnknownRun`, `RunIsDriven`, `GraphChanged` are raised by `result()`.
@@ -174,7 +197,8 @@ class Runner:
         plan = graph.compile()
         self._check_names(plan)
         run = self._run(run_id, graph)
-        return self._begin_driving(run, self._go_on(run, plan, limits))
+        pause = None if pause_before is None else _pauses(plan, pause_before)
+        return self._begin_driving(run, self._go_on(run, plan, limits, pause))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
@@ -183,6 +207,7 @@ class Runner:
         at: int,
         *,
         update: Mapping[str, object] | None = None,
+        path: str = "",
         branch_id: str | None = None,
         limits: Limits | None = None,
     ) -> Run[S]:
@@ -193,6 +218,8 @@ class Runner:
             run_id: The parent.
             at: The seq of the last step that the child shares with it.
             update: Fields to write first, through their reducers.
+            path: Whose fields: those of the run, or of the graph at this path (`article`); `~facts` for those that the
+                arm to `facts` of a fork has written, `article/~facts` for one in a graph.
             branch_id: The child's id; one is made if none is given.
             limits: In place of those last in force in the parent.
 
@@ -203,7 +230,7 @@ class Runner:
         plan = graph.compile()
         self._check_names(plan)
         run = self._run(branch_id or new_id(self._clock.now()), graph)
-        return self._begin_driving(run, self._branch_off(run, plan, run_id, at, update or {}, limits))
+        return self._begin_driving(run, self._branch_off(run, plan, run_id, at, update or {}, path, limits))
 
     async def stop(self, run_id: str, why: str = "asked") -> None:
         """Stop a run cleanly at its next safe point, whichever process drives it; returns at once for another's.
@@ -221,14 +248,91 @@ class Runner:
         driver = self._drivers.get(run_id)
         if driver is None:
             await self.store.open()
-            if (await self.store.info(run_id)).status == "running":
+            status = (await self.store.info(run_id)).status
+            if status == "running":
                 told = f"{why} by another process" if why == "asked" else why
                 await self.store.post(run_id, "stop", told, key=f"stop {secrets.token_hex(8)}")
+            elif status == "waiting":
+                await self._stop_waiting(run_id, why)
             return
         driver.stop(why)
         here = CURRENT.get()
         if not (isinstance(here, Context) and here.run_id == run_id):  # a node of that run would wait for itself
             await driver.run.ended()
+
+    async def _stop_waiting(self, run_id: str, why: str) -> None:
+        """Stop a run that nobody drives, since it waits."""
+        fence = await self.store.claim(run_id)
+        try:
+            snapshot = await load_snapshot(self.store, run_id, None)
+            if snapshot.status == "waiting":
+                step = stop_asked(snapshot, StopAsked(self._clock.now(), "asked", why))
+                evolve(snapshot, step)
+                pending = self.store.append(Append(run_id, fence, [step], snapshot.status))
+                if pending is not None:
+                    await pending
+        finally:
+            await self._release(run_id, fence)
+        self._alarm(run_id)
+
+    async def waits(self, run_id: str) -> Sequence[Wait]:
+        """What a run waits for. Raises: UnknownRun."""
+        self._usable()
+        await self.store.open()
+        return waits_of(await load_snapshot(self.store, run_id, None))
+
+    async def answer(self, run_id: str, value: object, *, wait: str | None = None) -> None:
+        """Answer what a run asks. Where nobody drives it, `resume` then goes on with it.
+
+        Args:
+            run_id: The run.
+            value: The answer, as JSON can carry it; a model is written as JSON.
+            wait: Which wait; needed where the run has several.
+
+        Raises:
+            UnknownRun; InputError: The run waits for no answer of that name, or this is none.
+        """
+        self._usable()
+        await self.store.open()
+        snapshot = await load_snapshot(self.store, run_id, None)
+        name, identity = check_answer(snapshot, wait)
+        record = as_record(value, "the answer")
+        check_against(waiting_for(snapshot, name), name, record)
+        payload = {"wait": name, "id": identity, "value": record}
+        await self.store.post(run_id, "answer", payload, key=f"answer {identity}")
+        await self._look(run_id)
+
+    async def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None:
+        """Send a message to a run; it is kept until somebody there receives its topic.
+
+        Args:
+            run_id: The run.
+            topic: The topic.
+            payload: What JSON can carry; a model is written as JSON.
+            key: The same key again sends nothing: for callers that may try twice.
+
+        Raises:
+            UnknownRun; InputError: The run is over, or JSON cannot carry the payload.
+        """
+        self._usable()
+        await self.store.open()
+        info = await self.store.info(run_id)
+        if info.status == "finished":
+            raise InputError(f"run {run_id} is over", where=f"run {run_id}", repair="send to a run that goes on")
+        message = {"topic": topic, "payload": as_record(payload, "the message")}
+        await self.store.post(run_id, "message", message, key=f"message {key or secrets.token_hex(8)}")
+        await self._look(run_id)
+
+    async def _look(self, run_id: str) -> None:
+        """Look at a run's inbox now, where it is driven here, or sleeps here."""
+        driver = self._drivers.get(run_id)
+        if driver is not None:
+            driver.deliver(await self.store.inbox([run_id]))
+        self._alarm(run_id)
+
+    def _alarm(self, run_id: str) -> None:
+        if run_id in self._sleeping:
+            self._sleeping[run_id].set()
 
     async def history(self, run_id: str) -> Sequence[Step]:
         """Every step of a run, those it shares with its parents included. Raises: UnknownRun."""
@@ -266,15 +370,17 @@ class Runner:
         given: object,
         limits: Limits,
         after: str | None,
+        pause: Sequence[str],
     ) -> Result[S]:
         await self.store.open()
         if initial is None:
             initial = await self._continued(plan, str(after), given)
         driver = self._driver(run, plan, Snapshot())
         now = self._clock.now()
-        event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "")
+        event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
         step = driver.decide(event)
-        info = RunInfo(run.id, plan.graph, plan.fingerprint, driver.snapshot.status, 1, now, now)
+        status, due = driver.snapshot.status, next_due(driver.snapshot)
+        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, 1, now, now, due_at=due)
         driver.fence = await self.store.create(info, [step], plan.outline)
         driver.show_steps([step])
         return await self._drive(run, driver)
@@ -283,7 +389,7 @@ class Runner:
         """The state of a run that begins where another one ended."""
         where = f"after run {after}"
         left = await load_snapshot(self.store, after, None)
-        if left.status == "running":
+        if left.status in ("running", "waiting"):
             raise InputError(
                 f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
             )
@@ -301,26 +407,46 @@ class Runner:
         whole = plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
         return whole._replace(given=written)
 
-    async def _go_on(self, run: Run[S], plan: Plan[S], limits: Limits | None) -> Result[S]:
+    async def _go_on(
+        self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None = None
+    ) -> Result[S]:
         await self.store.open()
         info = await self.store.info(run.id)
         check_name(plan, info.graph, run.id)
         if info.status == "finished":
             run.recorded()
             return result_of(plan, await load_snapshot(self.store, run.id, None))
+        if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):
+            run.recorded()
+            snapshot = await load_snapshot(self.store, run.id, None)
+            return await self._wait_out(run, plan, result_of(plan, snapshot), next_due(snapshot))
         if run.id in self._drivers:
             raise RunIsDriven(run.id, "this runner", self._clock.now())
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
             await self._refit(plan, await load_snapshot(self.store, run.id, None))
         fence = await self.store.claim(run.id)
         try:
-            driver = await self._resumed(run, plan, fence, limits, held=info.held)
+            driver = await self._resumed(run, plan, fence, limits, pause, held=info.held)
         except BaseException:
             await self._release(run.id, fence)
             raise
         return await self._drive(run, driver)
 
-    async def _resumed(self, run: Run[S], plan: Plan[S], fence: int, limits: Limits | None, *, held: bool) -> Driver:
+    async def _still_waits(self, info: RunInfo, plan: Plan[Any]) -> bool:
+        """Whether there is nothing to go on with: no answer, no message, no time that has come, no other graph."""
+        due = info.due_at is not None and info.due_at <= self._clock.now()
+        return not due and info.fingerprint == plan.fingerprint and not await self.store.inbox([info.id])
+
+    async def _resumed(  # noqa: PLR0913 - what a run goes on with
+        self,
+        run: Run[S],
+        plan: Plan[S],
+        fence: int,
+        limits: Limits | None,
+        pause: Sequence[str] | None,
+        *,
+        held: bool,
+    ) -> Driver:
         """A driver for a claimed run, its resume recorded. Stops that were asked for before are over with it.
 
         A run that is `held` though nobody drives it was left by a process that died.
@@ -332,8 +458,11 @@ class Runner:
         driver.fence = fence
         wanted = as_limits(limits) if limits is not None else snapshot.limits
         crashed = snapshot.status == "running" and held
-        step = driver.decide(Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops))
-        stale = [message.id for message in await self.store.inbox([run.id]) if message.kind == "stop"]
+        event = Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause)
+        step = driver.decide(event)
+        inbox = await self.store.inbox([run.id])
+        driver.deliver([message for message in inbox if message.kind != "stop"])
+        stale = [message.id for message in inbox if message.kind == "stop"]
         await driver.append([step], consume=stale, changed=changed)
         return driver
 
@@ -353,6 +482,7 @@ class Runner:
         parent: str,
         at: int,
         update: Mapping[str, object],
+        path: str,
         limits: Limits | None,
     ) -> Result[S]:
         await self.store.open()
@@ -366,27 +496,34 @@ class Runner:
             )
         driver = self._driver(run, plan, snapshot)
         where = f"branch of {parent} at step {at}"
-        self._check_fields(plan, update, where)
-        if update and len(snapshot.frames) > 1:
-            raise InputError(
-                "an update amid a fork has no path", where=where, repair="branch before the fork or behind the join"
-            )
+        frame = frame_at(snapshot, path, where)
+        self._check_fields(plan_of(plan, frame), update, where)
         wanted = as_limits(limits) if limits is not None else await self._limits_of(parent, snapshot)
         now = self._clock.now()
         event = BranchedOff(
-            now, run.id, parent, at, list(update.items()), plan.fingerprint, wanted, fitted.changes, fitted.ops
+            now,
+            run.id,
+            parent,
+            at,
+            list(update.items()),
+            plan.fingerprint,
+            wanted,
+            fitted.changes,
+            fitted.ops,
+            frame.id,
         )
         try:
             step = driver.decide(event)
         except (InvalidUpdate, NotRecordable) as error:
             raise InputError(error.message, where=where, repair=error.repair) from error
-        info = RunInfo(run.id, plan.graph, plan.fingerprint, "running", step.seq, now, now, parent, at)
+        status, due = driver.snapshot.status, next_due(driver.snapshot)
+        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at, due_at=due)
         driver.fence = await self.store.create(info, [step], plan.outline)
         driver.show_steps([step])
         return await self._drive(run, driver)
 
     async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
-        """Drive a run whose first step of this session is durable."""
+        """Drive a run whose first step of this session is durable; wait with it for times that come by themselves."""
         self._drivers[run.id] = driver
         run.recorded()
         try:
@@ -406,21 +543,66 @@ class Runner:
             self._drivers.pop(run.id, None)
             if driver.holds:
                 await self._release(run.id, driver.fence)
-        return result_of(driver.plan, driver.snapshot)
+        result, due = result_of(driver.plan, driver.snapshot), next_due(driver.snapshot)
+        if result.status != "waiting":
+            return result
+        plan = driver.plan
+        del driver, tasks  # a run that waits holds nothing but its name
+        return await self._wait_out(run, plan, result, due)
+
+    async def _wait_out(self, run: Run[S], plan: Plan[S], result: Result[S], due: float | None) -> Result[S]:
+        """Go on with a waiting run once its time comes, if that alone is what it waits for, or something was sent."""
+        if self._closed:
+            return result
+        sent = bool(await self.store.inbox([run.id]))
+        sleeps = due is not None and all(wait.kind == "sleep" for wait in result.waits)
+        if not sent and (due is None or not sleeps):
+            return result
+        if not sent and due is not None:
+            alarm = self._sleeping[run.id] = asyncio.Event()
+            sleeper = asyncio.ensure_future(self._clock.sleep_until(due))
+            waker = asyncio.ensure_future(alarm.wait())
+            try:
+                await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                if not self._closed:
+                    raise
+                return result
+            finally:
+                self._sleeping.pop(run.id, None)
+                sleeper.cancel()
+                waker.cancel()
+                await asyncio.gather(sleeper, waker, return_exceptions=True)
+        info = await self.store.info(run.id)
+        if info.status != "waiting":
+            return result_of(plan, await load_snapshot(self.store, run.id, None))
+        return await self._go_on(run, plan, None)
 
     async def _tasks(self, driver: Driver) -> TaskRunner:
         for frame in driver.snapshot.frames.values():
             frame.check = self._check
+        resources: dict[int, Mapping[str, object]] = {}
+        await self._gather_resources(driver.plan, {}, resources)
         return TaskRunner(
             driver.plan,
             driver.snapshot,
-            resources=await self._resources.of(driver.plan.resources),
+            resources=resources,
             models=self._models,
             threads=self._pool,
             now=self._clock.now,
             emit=driver.emitted,
+            note=driver.note,
+            past=functools.partial(past_runs, self.store),
             check=self._check,
         )
+
+    async def _gather_resources(
+        self, plan: Plan[Any], around: Mapping[str, object], found: dict[int, Mapping[str, object]]
+    ) -> None:
+        """The resources of each graph of a run, by the id of its plan: its own, then those of the graphs around it."""
+        found[id(plan)] = {**around, **await self._resources.of(plan.resources)} if plan.resources else around
+        for inner in plan.graphs:
+            await self._gather_resources(inner, found[id(plan)], found)
 
     async def _limits_of(self, run_id: str, snapshot: Snapshot) -> dict[str, float | None]:
         """The limits last in force in a run; those of the snapshot where its end cannot be read."""
@@ -449,11 +631,13 @@ class Runner:
             )
 
     def _check_names(self, plan: Plan[Any]) -> None:
-        self._resources.check(plan.resources)
+        plans = [plan]
+        for here in plans:
+            plans += here.graphs
+        self._resources.check({name: factory for here in plans for name, factory in here.resources.items()})
         if not self._models:
             return
-        calls = [c for n in plan.nodes.values() for c in (n.call, *n.choices.values()) if c is not None]
-        agents = {call.body.name for call in calls if call.body.kind == "agent"}
+        agents = {call.body.name for here in plans for call in here.calls if call.body.kind == "agent"}
         for name in self._models:
             near = did_you_mean(name, agents)
             if name not in agents and near.startswith("did you mean"):
@@ -488,9 +672,24 @@ class Runner:
             with contextlib.suppress(StoreError):  # the next look may succeed; the runs themselves meet lasting trouble
                 for message in await self.store.inbox(list(self._drivers)):
                     driver = self._drivers.get(message.run_id)
-                    if driver is not None and message.kind == "stop":
-                        driver.stop(str(message.payload), (message.id,))
+                    if driver is not None:
+                        driver.deliver([message])
             await asyncio.sleep(_INBOX_SECONDS)
+
+
+def _pauses(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
+    """The paths of nodes to pause before, checked.
+
+    Raises:
+        InputError: There is no such node.
+    """
+    if isinstance(paths, str):
+        raise InputError(f"pause_before={paths!r}", repair=f"give a list: pause_before=[{paths!r}]")
+    known = set(plan.paths())
+    for path in paths:
+        if path not in known:
+            raise InputError(f"unknown node {path!r}", where="pause_before=", repair=did_you_mean(path, known))
+    return list(paths)
 
 
 def _store(given: str | PathLike[str] | Store | None) -> Store:
@@ -519,8 +718,7 @@ def as_limits(limits: Limits) -> dict[str, float | None]:
     given: object = limits
     if not isinstance(given, Limits):
         raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
-    named = {name: getattr(limits, name) for name in Limits.__dataclass_fields__}
-    return {name: limit for name, limit in named.items() if limit is not None}
+    return limits.given()
 
 
 def _as_mapping(given: object) -> dict[str, object]:

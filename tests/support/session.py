@@ -19,7 +19,7 @@ from pydantic_core import from_json, to_json
 from graphengine import Graph
 from graphengine.core.decide import decide
 from graphengine.core.events import (
-    ArmsArrived,
+    Settled,
     Begun,
     BranchedOff,
     Event,
@@ -177,7 +177,7 @@ class Session:
     def join(self, of: str | None = None) -> Step:
         """The arms of a fork become one."""
         assert self.task(of).mode == "join"
-        return self.send(ArmsArrived(self.task(of).frame, self.now))
+        return self.send(Settled(self.task(of).frame, self.now))
 
     def give_up(self, of: str | None = None) -> Step:
         """What the runner does with a node that took the process down too often."""

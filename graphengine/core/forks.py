@@ -1,0 +1,94 @@
+"""The join of a fork: the arms' updates are reduced again in declared order, on what the fork began with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphengine.core.failures import error_of, failure_record
+from graphengine.core.lookup import StaleEvent, failed_frame, plan_of
+from graphengine.core.marks import sample_arm
+from graphengine.core.ready import arms_settled
+from graphengine.core.steps import Step, path_of
+from graphengine.core.ways import arrival
+from graphengine.errors import InvalidUpdate
+from graphengine.reducers import Replace
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.core.events import Settled
+    from graphengine.core.snapshot import Frame, Snapshot
+    from graphengine.plan import Plan
+    from graphengine.records import JsonValue
+
+
+def arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
+    """The arms become one, or their frame fails with the first of them that did."""
+    frame = snapshot.frames[event.frame]
+    if not arms_settled(snapshot, frame):
+        raise StaleEvent(event)
+    plan = plan_of(plan, frame)
+    fork = frame.fork
+    arms = [snapshot.frames[key] for key in fork["arms"]]
+    arrived = [arm for arm in arms if arm.phase == "ended"]
+    common = (snapshot.seq + 1, "joined", event.now, frame.id, fork["join"])
+    if len(arrived) < fork.get("need", len(arms)):
+        arm = next(arm for arm in arms if arm.failure is not None)
+        return Step(*common, data=_failed(frame, arm.failure, arm.names, arm.stop))  # type: ignore[arg-type]
+    view = View(plan.state, frame)
+    view.node, view.until = frame.at, frame.until
+    try:
+        change = plan.state.apply(view, _updates(plan, view, arrived))
+    except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators
+        told = error_of(error)
+        failure = failure_record(told, path_of(frame.id, fork["join"]), 1)
+        return Step(*common, data=_failed(frame, failure, told.names))  # type: ignore[arg-type]
+    counted: dict[str, int] = {}
+    for arm in arrived:
+        sample_arm(plan, view, arm, counted)
+        for name, visits in arm.counts.items():
+            counted[name] = counted.get(name, 0) + visits
+    why = f"{len(arrived)} of {len(arms)} arms arrived"
+    data = arrival(frame, fork["join"], fork.get("label", ""), fork.get("condition"), why)
+    if view.new_marks:
+        data["marks"] = view.new_marks
+        if view.until:
+            data["samples"] = view.new_samples
+    cancelled = [arm.id for arm in arms if arm.phase != "ended"]
+    if cancelled:
+        data["cancelled"] = cancelled
+    return Step(*common, update=change.ops, data=data, typed=change.typed)  # type: ignore[arg-type]
+
+
+def _failed(
+    frame: Frame, failure: Mapping[str, JsonValue], names: Sequence[str], stop: JsonValue = None
+) -> dict[str, JsonValue]:
+    data: dict[str, JsonValue] = {"error": failure, **failed_frame(failure, stop)}
+    if frame.up is not None:
+        data["names"] = list(names)
+    return data
+
+
+def _updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[str, object]]:
+    """The raw updates of all arms, in declared order.
+
+    Raises:
+        InvalidUpdate: An arm replaced a field that another one wrote.
+    """
+    writers: dict[str, set[str]] = {}
+    for arm in arms:
+        for op in arm.journal:
+            writers.setdefault(op[1], set()).add(arm.id)
+    updates: list[tuple[str, object]] = []
+    for arm in arms:
+        for op in arm.journal:
+            update = plan.state.fields[op[1]].again(op, view)
+            if isinstance(update, Replace) and len(writers[op[1]]) > 1:
+                raise InvalidUpdate(
+                    f"the arm to {arm.id.rsplit('~', 1)[-1]} replaced {op[1]!r}, which another arm wrote",
+                    where=f"fork at {view.node}",
+                    repair="replace it before the fork or behind the join",
+                )
+            updates.append((op[1], update))
+    return updates

@@ -1,0 +1,111 @@
+"""What decide looks up before it decides: the plan a frame walks, the view it has, the facts of the moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphengine.core.frames import add_usage
+from graphengine.core.steps import EMPTY, path_of
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.core.events import NodeFailed, NodeFinished, NodeWaits
+    from graphengine.core.snapshot import Frame, Snapshot
+    from graphengine.plan import Plan
+    from graphengine.records import JsonValue
+
+
+class StaleEvent(Exception):
+    """The event belongs to a visit or attempt that is over."""
+
+
+def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
+    """The plan that a frame walks: the run's, or that of the graph it is inside.
+
+    Raises:
+        KeyError, NoChoice: The graph was changed, and has no such node or choice any more.
+    """
+    if frame.up is None:
+        return plan
+    if frame.plan is None:
+        around = plan_of(plan, frame.up)
+        if frame.kind == "sub":
+            inner = around.nodes[frame.up.at].chosen(frame.up.choice).graph
+            if inner is None:
+                raise KeyError(frame.up.at)
+            around = inner
+        frame.plan = around
+    return frame.plan
+
+
+def view_of(plan: Plan[Any], frame: Frame) -> View:
+    """What a frame sees; `plan` is the one it walks."""
+    each = plan.nodes[frame.at].each if frame.kind == "item" else None
+    return View(plan.state if each is None else each.state, frame)
+
+
+def frame_of(snapshot: Snapshot, event: NodeFinished | NodeFailed | NodeWaits, *phases: str) -> Frame:
+    """The frame of an attempt that has come to something.
+
+    Raises:
+        StaleEvent: It is over already.
+    """
+    frame = snapshot.frames.get(event.frame)
+    if (
+        frame is None
+        or frame.phase not in phases
+        or frame.at != event.node
+        or frame.visit != event.visit
+        or frame.attempt != event.attempt
+    ):
+        raise StaleEvent(event)
+    return frame
+
+
+def tell(snapshot: Snapshot, frame: Frame, view: View, event: NodeFinished | NodeFailed) -> None:
+    """Tell a view what conditions may ask beside the state."""
+    view.node = view.completing = event.node
+    view.until = frame.until
+    view.usage = usage_of(frame)
+    if event.usage:
+        view.usage = add_usage(view.usage, event.usage)
+    past = event.now - snapshot.now
+    view.elapsed_seconds = elapsed(snapshot, frame) + (past if past > 0 else 0.0)
+
+
+def usage_of(frame: Frame) -> Mapping[str, float | None]:
+    """What was spent in a frame and in those it has its state from: other arms are another matter."""
+    return frame.usage if frame.base is None else add_usage(usage_of(frame.base), frame.usage)
+
+
+def elapsed(snapshot: Snapshot, frame: Frame) -> float:
+    """Driven time since the run began, or the subgraph that a frame is in."""
+    around: Frame | None = frame
+    while around is not None and around.kind != "sub":
+        around = around.up
+    return snapshot.elapsed_seconds if around is None else snapshot.elapsed_seconds - around.entered
+
+
+def spent(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
+    """What an attempt cost, and the choice it was."""
+    if not event.usage and not event.choice:
+        return EMPTY
+    data: dict[str, JsonValue] = {}
+    if event.usage:
+        data["usage"] = dict(event.usage)
+    if event.choice:
+        data["choice"] = event.choice
+    return data
+
+
+def place(event: NodeFinished | NodeFailed) -> str:
+    """The path of the node that an event is of."""
+    return path_of(event.frame, event.node)
+
+
+def failed_frame(failure: Mapping[str, JsonValue], stop: JsonValue = None) -> dict[str, JsonValue]:
+    """What a step says when its frame fails."""
+    stop = stop or {"reason": "failed", "label": "", "condition": "", "explanation": failure["message"]}
+    return {"status": "failed", "stop": stop}

@@ -1,0 +1,119 @@
+"""Maps: a node that runs once for each item of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from graphengine.core.events import Error, NodeFailed
+from graphengine.core.failures import error_of, failure_record
+from graphengine.core.items import collect, nothing
+from graphengine.core.lookup import StaleEvent, frame_of, plan_of, tell
+from graphengine.core.marks import track
+from graphengine.core.nodes import gone_wrong, leave
+from graphengine.core.steps import EMPTY, Step, path_of
+from graphengine.errors import InvalidUpdate, MissingInput
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from graphengine.core.events import NodeEntered, Settled
+    from graphengine.core.snapshot import Frame, Snapshot
+    from graphengine.plan import Each, Plan
+    from graphengine.records import JsonValue
+
+
+def map_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step:
+    """The items are taken; from now on they do not change."""
+    visit = (event.frame, event.node, event.visit, event.attempt, event.now, event.now)
+    failed = NodeFailed(*visit, Error("", (), ""))
+    frame = frame_of(snapshot, failed, "ready")
+    inner = plan_of(plan, frame)
+    node = inner.nodes[event.node]
+    try:
+        data = _items(node.each, View(inner.state, frame), node.name)  # type: ignore[arg-type]
+    except Exception as error:  # noqa: BLE001 - a function of the user's
+        failed = failed._replace(error=error_of(error))
+        failure = failure_record(failed.error, path_of(frame.id, event.node), event.attempt)
+        return gone_wrong(inner, snapshot, frame, failed, {"error": failure})
+    return Step(snapshot.seq + 1, "mapped", event.now, *visit[:4], data=data)
+
+
+def _items(each: Each, view: View, node: str) -> dict[str, JsonValue]:
+    """What a map is over: the fields that are its lists, and the items of the others.
+
+    Raises:
+        MissingInput: A list is None.
+        InvalidUpdate: It is no list, has items of another type, or the lists differ in length.
+    """
+    lengths: dict[str, int] = {}
+    fields: dict[str, str] = {}
+    items: dict[str, JsonValue] = {}
+    for name, reading, field in each.sources:
+        found = reading.read(view)
+        where = f"node {node}, each {name}"
+        if found is None:
+            repair = f"see that {reading.text} is set before this node; an empty list is fine"
+            raise MissingInput(f"{reading.text} is None", where=where, repair=repair)
+        if not isinstance(found, Sequence) or isinstance(found, (str, bytes)):
+            have = type(found).__name__
+            raise InvalidUpdate(f"{reading.text} is a {have}, not a list", where=where, repair="make it a list")
+        lengths[name] = len(found)
+        if field:
+            fields[name] = field
+        else:
+            kind = each.state.fields[name]
+            items[name] = [kind.record(kind.validate(item, view), view)[0] for item in found]
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InvalidUpdate(
+            f"the lists differ in length: {told}", where=f"node {node}", repair="make them equally long"
+        )
+    data: dict[str, JsonValue] = {"count": next(iter(lengths.values())), "concurrency": each.concurrency}
+    if fields:
+        data["fields"] = fields
+    if items:
+        data["items"] = items
+    return data
+
+
+def items_done(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
+    """All items came to their ends: their updates are reduced in item order, or the first failure is the node's."""
+    frame = snapshot.frames[event.frame]
+    facts = frame.map
+    if facts["left"]:
+        raise StaleEvent(event)
+    plan = plan_of(plan, frame)
+    visit = (frame.id, frame.at, frame.visit, frame.attempt, facts["began"], event.now)
+    if facts["failed"]:
+        first = facts["failed"][min(facts["failed"], key=int)]
+        failure = first["error"]
+        error = Error(failure["kind"], first["names"], failure["message"])
+        return gone_wrong(plan, snapshot, frame, NodeFailed(*visit, error), {"error": failure})
+    view = View(plan.state, frame)
+    view.node = frame.at
+    failed = NodeFailed(*visit, event.error or Error("", (), ""))
+    try:
+        if event.error is None and facts["count"]:
+            change = collect(plan.state, view, facts["done"])
+        elif event.error is None:
+            change = plan.state.apply(view, nothing(plan.state, _written(plan, frame)))
+    except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators
+        failed = failed._replace(error=error_of(error))
+    if failed.error.names:
+        failure = failure_record(failed.error, path_of(frame.id, frame.at), frame.attempt)
+        return gone_wrong(plan, snapshot, frame, failed, {"error": failure})
+    tell(snapshot, frame, view, failed)
+    if plan.epochs or plan.samples:
+        track(plan, view, frame.at, change.ops)
+    return leave(plan, snapshot, frame, failed, view, change, EMPTY)
+
+
+def _written(plan: Plan[Any], frame: Frame) -> dict[str, object]:
+    """The fields that a map's results become lists in; a key an item is no list."""
+    writer = plan.nodes[frame.at].writer
+    targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
+    keyed = {target.field for target in targets if target.key is not None}
+    named = (
+        plan.nodes[frame.at].writer.fields if writer.keys is None or len(writer.keys) < len(plan.state.fields) else ()
+    )
+    return dict.fromkeys(sorted(set(named) - keyed))

@@ -1,0 +1,233 @@
+"""What comes of a node's attempt: its result written, another attempt, its fallback, a way after failure, the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphengine.conditions import exception_name
+from graphengine.core.events import NodeFailed
+from graphengine.core.failures import error_of, failure_record
+from graphengine.core.items import item_writes
+from graphengine.core.lookup import (
+    StaleEvent,
+    elapsed,
+    failed_frame,
+    frame_of,
+    place,
+    plan_of,
+    spent,
+    tell,
+    usage_of,
+    view_of,
+)
+from graphengine.core.marks import note_changes, sample_again, track
+from graphengine.core.steps import EMPTY, Step
+from graphengine.core.ways import taken, way_out
+from graphengine.errors import NoWayOut
+from graphengine.failure import Failure
+from graphengine.options import START
+from graphengine.state import NO_CHANGE
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.core.events import NodeFinished, NodeLeft
+    from graphengine.core.snapshot import Frame, Snapshot
+    from graphengine.core.steps import Kind
+    from graphengine.plan import NodePlan, Plan
+    from graphengine.records import JsonValue
+    from graphengine.state import Change
+
+
+def node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> Step:
+    """An attempt, or a fallback, gave a result."""
+    return finish(plan, snapshot, frame_of(snapshot, event, "ready", "fallback"), event)
+
+
+def finish(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFinished, stop: object = None) -> Step:
+    """The step of a result; `stop` says how it came about where the node is a graph."""
+    inner = plan_of(plan, frame)
+    node = inner.nodes[event.node]
+    view = view_of(inner, frame)
+    more = spent(event) if event.usage or event.choice else EMPTY
+    if event.more:
+        more = {**more, **event.more}
+    if frame.phase == "fallback":
+        more = {**more, "fallback": True, "error": frame.cause}
+    try:
+        updates = node.writer.updates(event.result, view, node.name, stop)
+        if frame.phase == "fallback" and inner.errors is not None:
+            updates = [*updates, (inner.errors, Failure.of(frame.cause))]
+        if frame.kind == "item":
+            return _step(snapshot, event, "item", {**more, "writes": item_writes(inner.state, view, updates)})
+        change = inner.state.apply(view, updates)
+    except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
+        visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
+        failed = NodeFailed(*visit, error_of(error), event.usage, event.choice, event.chance)
+        return fail(plan, snapshot, frame, failed)
+    tell(snapshot, frame, view, event)
+    if inner.epochs or inner.samples:
+        track(inner, view, event.node, change.ops)
+    if stop is not None:
+        view.ended = getattr(stop, "label", "")
+    return leave(inner, snapshot, frame, event, view, change, more)
+
+
+def leave(  # noqa: PLR0913 - the parts of one step
+    plan: Plan[Any],
+    snapshot: Snapshot,
+    frame: Frame,
+    event: NodeFinished | NodeFailed,
+    view: View,
+    change: Change,
+    more: Mapping[str, JsonValue],
+) -> Step:
+    """The step of a visit that is done: with the way out, or, if there is none, without and failed."""
+    data = taken(plan, view, plan.nodes[event.node].ways, frame, event.attempt)
+    if more:
+        data = {**more, **data}
+    return Step(
+        snapshot.seq + 1,
+        "node",
+        event.now,
+        event.frame,
+        event.node,
+        event.visit,
+        event.attempt,
+        event.began,
+        change.ops,
+        data,
+        change.typed,
+    )
+
+
+def node_failed(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed) -> Step:
+    """An attempt, or a fallback, failed."""
+    return fail(plan, snapshot, frame_of(snapshot, event, "ready", "fallback"), event)
+
+
+def fail(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed) -> Step:
+    """The step of a failure: another attempt, the fallback, or neither."""
+    inner = plan_of(plan, frame)
+    node = inner.nodes[event.node]
+    failure = event.failure or failure_record(event.error, place(event), event.attempt)
+    data = {**spent(event), "error": failure}
+    if event.keeps:
+        data["keeps"] = True
+    if frame.phase != "fallback":
+        due = _next_attempt(node, frame, event)
+        if due is not None:
+            return _step(snapshot, event, "attempt", {**data, "due_at": due})
+        if node.fallback is not None and node.fallback.call is not None:
+            return _step(snapshot, event, "attempt", {**data, "then": "fallback"})
+        if node.fallback is not None:
+            return _fallback_value(inner, snapshot, frame, event, data)
+    return gone_wrong(inner, snapshot, frame, event, data)
+
+
+def _fallback_value(
+    plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed, data: dict[str, JsonValue]
+) -> Step:
+    """The step in which a fallback's value stands in for a result."""
+    node = plan.nodes[event.node]
+    view = view_of(plan, frame)
+    failure = data["error"]
+    value = node.fallback.value if node.fallback is not None else None
+    try:
+        updates = node.writer.updates(value, view, node.name)
+        if plan.errors is not None:
+            updates = [*updates, (plan.errors, Failure.of(failure))]
+        if frame.kind == "item":
+            writes = item_writes(plan.state, view, updates)
+            return _step(snapshot, event, "item", {**data, "fallback": True, "writes": writes})
+        change = plan.state.apply(view, updates)
+    except Exception as error:  # noqa: BLE001 - user code of any kind
+        told = error_of(error)
+        text = f"the fallback does not fit: {told.message}; it stood in for {failure['kind']}: {failure['message']}"
+        worse = {**failure_record(told, failure["path"], failure["attempt"]), "kind": failure["kind"], "message": text}
+        return gone_wrong(plan, snapshot, frame, event, {**data, "error": worse})
+    tell(snapshot, frame, view, event)
+    if plan.epochs or plan.samples:
+        track(plan, view, event.node, change.ops)
+    return leave(plan, snapshot, frame, event, view, change, {**data, "fallback": True})
+
+
+def gone_wrong(
+    plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed, data: dict[str, JsonValue]
+) -> Step:
+    """A visit that failed for good: the first `failed(…)` way that holds, else the end of the frame."""
+    if frame.kind == "item":
+        return _step(snapshot, event, "failed", _ended(frame, data, data["error"], event.error.names))
+    node = plan.nodes[event.node]
+    view = View(plan.state, frame)
+    failure = data["error"]
+    names = event.error.names
+    tell(snapshot, frame, view, event)
+    view.failure = names
+    try:
+        change = plan.state.apply(view, [(plan.errors, Failure.of(failure))]) if plan.errors else NO_CHANGE
+        track(plan, view, event.node, change.ops)
+        found = way_out(node.failure_ways, view, frame)
+    except Exception as error:  # noqa: BLE001 - user code of any kind: validators, conditions
+        if not isinstance(error, NoWayOut):
+            told = error_of(error)
+            text = f"{told.message}; it came with {failure['kind']}: {failure['message']}"
+            failure, names = {**failure_record(told, place(event), event.attempt), "message": text}, told.names
+        return _step(snapshot, event, "failed", _ended(frame, data, failure, names))
+    if found.get("status") == "failed":
+        return _step(snapshot, event, "failed", {**found, **data})
+    note_changes(plan, view)
+    marks: dict[str, JsonValue] = {"marks": view.new_marks} if view.new_marks else {}
+    if view.new_marks and view.until:
+        marks["samples"] = view.new_samples
+    step = _step(snapshot, event, "failed", {**found, **data, **marks})
+    return step._replace(update=change.ops, typed=change.typed)
+
+
+def _ended(
+    frame: Frame, data: Mapping[str, JsonValue], failure: Mapping[str, JsonValue], names: object
+) -> dict[str, JsonValue]:
+    """What a step says when its frame fails with it."""
+    ended = {**data, "error": failure, **failed_frame(failure)}
+    if frame.up is not None:
+        ended["names"] = list(names)  # type: ignore[call-overload]
+    return ended
+
+
+def node_left(plan: Plan[Any], snapshot: Snapshot, event: NodeLeft) -> Step:
+    """The way out of a node that was done before, chosen now."""
+    frame = snapshot.frames.get(event.frame)
+    if frame is None or frame.phase != "leaving":
+        raise StaleEvent(event)
+    plan = plan_of(plan, frame)
+    view = View(plan.state, frame)
+    view.node = frame.at
+    view.until = frame.until
+    view.usage = usage_of(frame)
+    view.elapsed_seconds = elapsed(snapshot, frame)
+    view.ended = frame.ended
+    sample_again(plan, view)
+    ways = plan.start if frame.at == START else plan.nodes[frame.at].ways
+    data = taken(plan, view, ways, frame, frame.attempt)
+    return Step(snapshot.seq + 1, "left", event.now, frame.id, frame.at, frame.visit, frame.attempt, data=data)
+
+
+def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | None:
+    """When the next attempt is due; None if there is none."""
+    retry = node.retry
+    if retry is None or not event.error.retryable or frame.tries + 1 >= retry.attempts:
+        return None
+    if not any(exception_name(kind) in event.error.names for kind in retry.on):
+        return None
+    try:
+        wait = retry.initial_seconds * retry.multiplier**frame.tries
+    except OverflowError:
+        wait = retry.max_seconds
+    wait *= 1 + retry.jitter * (2 * event.chance - 1)
+    return event.now + min(wait, retry.max_seconds)
+
+
+def _step(snapshot: Snapshot, event: NodeFinished | NodeFailed, kind: Kind, data: Mapping[str, JsonValue]) -> Step:
+    visit = (event.frame, event.node, event.visit, event.attempt, event.began)
+    return Step(snapshot.seq + 1, kind, event.now, *visit, (), data or EMPTY)

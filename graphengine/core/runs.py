@@ -1,0 +1,116 @@
+"""A run as a whole: how it begins, goes on, stops, and how a branch begins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphengine.core.failures import failure_record
+from graphengine.core.lookup import failed_frame, plan_of
+from graphengine.core.marks import default_marks, first_marks, sample
+from graphengine.core.ready import ready
+from graphengine.core.snapshot import Frame
+from graphengine.core.steps import Step
+from graphengine.core.ways import taken
+from graphengine.options import START
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.core.events import Begun, BranchedOff, Resumed, StopAsked
+    from graphengine.core.snapshot import Snapshot
+    from graphengine.plan import Plan
+    from graphengine.records import JsonValue
+
+
+def begun(plan: Plan[Any], snapshot: Snapshot, event: Begun) -> Step:  # noqa: ARG001 - every event is decided by one signature
+    """The first step: the state, and the way out of START."""
+    frame = Frame(at=START, values=dict(event.values), typed=dict(event.typed))
+    data: dict[str, JsonValue] = {
+        "run_id": event.run_id,
+        "graph": plan.graph,
+        "version": plan.version,
+        "fingerprint": plan.fingerprint,
+        "limits": dict(event.limits),
+    }
+    if event.after:
+        data["after"] = event.after
+    if event.pause:
+        data["pause"] = list(event.pause)
+    data.update(first_way(plan, frame, event.given))
+    update = [("set", name, value) for name, value in event.values.items()]
+    return Step(1, "started", event.now, update=update, data=data, typed=[event.typed[op[1]] for op in update])
+
+
+def first_way(plan: Plan[Any], frame: Frame, given: Any) -> dict[str, JsonValue]:  # noqa: ANN401 - names of fields
+    """The way out of START, with the marks that a frame begins with. `given` fields were set by somebody."""
+    view = View(plan.state, frame)
+    view.node = START
+    changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
+    view.new_marks.update(default_marks(plan, changes))
+    sample(plan, view, given)
+    return taken(plan, view, plan.start, frame)
+
+
+def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
+    """The run goes on."""
+    data: dict[str, JsonValue] = {"limits": dict(event.limits), "fingerprint": event.fingerprint}
+    if event.crashed and ready(snapshot):  # else nothing was in flight: a limit held it back
+        data["crashed"] = True
+    if event.pause is not None:
+        data["pause"] = list(event.pause)
+    if event.changes:
+        data["changes"] = list(event.changes)
+        marks = first_marks(plan, snapshot.root)
+        if marks:
+            data["marks"] = marks
+    if event.refit:
+        data["refit"] = _refit(event.refit)
+    raised = {
+        frame.id: limits
+        for frame in snapshot.frames.values()
+        if frame.kind == "sub" and (limits := plan_of(plan, frame).limits.given()) != frame.limits
+    }
+    if raised:
+        data["sub_limits"] = raised
+    return Step(snapshot.seq + 1, "resumed", event.now, data=data)
+
+
+def _refit(ops: Mapping[str, Any]) -> JsonValue:
+    return {frame: [list(op) for op in changes] for frame, changes in ops.items()}
+
+
+def stop_asked(snapshot: Snapshot, event: StopAsked) -> Step:
+    """The run stops here, to be resumed."""
+    if event.error is not None:
+        failure = failure_record(event.error, "", 1)
+        return Step(snapshot.seq + 1, "stopped", event.now, data={"error": failure, **failed_frame(failure)})
+    stop = {"reason": event.reason, "label": "", "condition": "", "explanation": event.explanation}
+    return Step(snapshot.seq + 1, "stopped", event.now, data={"status": "stopped", "stop": stop})
+
+
+def branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Step:
+    """A child run goes on behind a step of its parent, with another state of one frame."""
+    frame = snapshot.frames[event.frame]
+    inner = plan_of(plan, frame)
+    refitted = {op[1]: op[2] for op in event.refit.get(event.frame, ())}
+    typed = {name: value for name, value in frame.typed.items() if name not in refitted}
+    values = {**frame.values, **refitted}
+    draft = Frame(kind=frame.kind, values=values, typed=typed, marks=frame.marks, base=frame.base, up=frame.up)
+    view = View(inner.state, draft)
+    ops = inner.state.apply(view, event.updates).ops
+    data: dict[str, JsonValue] = {
+        "run_id": event.run_id,
+        "parent": event.parent,
+        "limits": dict(event.limits),
+        "fingerprint": event.fingerprint,
+    }
+    if event.changes:
+        data["changes"] = list(event.changes)
+        view.new_marks.update(first_marks(inner, frame))
+    if event.refit:
+        data["refit"] = _refit(event.refit)
+    sample(inner, view, [op[1] for op in ops])
+    if view.new_marks:
+        data["marks"] = view.new_marks
+    return Step(snapshot.seq + 1, "branched", event.now, event.frame, update=ops, data=data)

@@ -1,0 +1,106 @@
+"""Graphs as nodes: how one begins in a frame of its own, and what its end is to the frame around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.conditions import exception_name
+from graphengine.core.events import Error, NodeFailed, NodeFinished
+from graphengine.core.failures import error_of
+from graphengine.core.lookup import StaleEvent, failed_frame, frame_of, plan_of, view_of
+from graphengine.core.nodes import fail, finish
+from graphengine.core.ready import settled, sub_limit
+from graphengine.core.runs import first_way
+from graphengine.core.snapshot import Frame, sub_id
+from graphengine.core.steps import Step, path_of
+from graphengine.endings import Stop
+from graphengine.errors import SubgraphLimit
+from graphengine.options import START
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from graphengine.core.events import LimitMet, NodeEntered, Settled
+    from graphengine.core.snapshot import Snapshot
+    from graphengine.plan import NodePlan, Plan
+    from graphengine.records import JsonValue
+
+
+_LIMIT: Final = [exception_name(kind) for kind in SubgraphLimit.__mro__ if issubclass(kind, BaseException)]
+
+
+def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step:
+    """A graph begins: its state from its inputs, and the way out of its START."""
+    visit = (event.frame, event.node, event.visit, event.attempt, event.now, event.now)
+    failed = NodeFailed(*visit, Error("", (), ""), chance=event.chance)
+    frame = frame_of(snapshot, failed, "ready")
+    inner = plan_of(plan, frame)
+    view = view_of(inner, frame)
+    try:
+        call, choice = inner.nodes[event.node].pick(view)
+        if call.graph is None:
+            raise StaleEvent(event)
+        given = call.graph.state.initial(call.values(view), path_of(frame.id, event.node))
+    except StaleEvent:
+        raise
+    except Exception as error:  # noqa: BLE001 - inputs that do not fit, validators
+        return fail(plan, snapshot, frame, failed._replace(error=error_of(error)._replace(retryable=False)))
+    begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
+    data: dict[str, JsonValue] = {"graph": call.graph.graph, **first_way(call.graph, begins, given.given)}
+    if choice:
+        data["choice"] = choice
+    limits = call.graph.limits.given()
+    if limits:
+        data["limits"] = limits
+    update = [("set", name, value) for name, value in given.values.items()]
+    typed = [given.typed[op[1]] for op in update]
+    return Step(snapshot.seq + 1, "entered", event.now, *visit[:4], update=update, data=data, typed=typed)
+
+
+def sub_ended(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
+    """A graph came to its end: its result is its node's, its failure too."""
+    frame = snapshot.frames[event.frame]
+    sub = snapshot.frames[sub_id(frame)]
+    if not settled(sub):
+        raise StaleEvent(event)
+    visit = (frame.id, frame.at, frame.visit, frame.attempt, 0.0, event.now)
+    if sub.failure is not None:
+        failure = sub.failure
+        error = Error(failure["kind"], sub.names, failure["message"])
+        failed = NodeFailed(*visit, error, choice=frame.choice, chance=event.chance, failure=failure)
+        return fail(plan, snapshot, frame, failed)
+    inner = plan_of(plan, sub)
+    view = View(inner.state, sub)
+    node = plan_of(plan, frame).nodes[frame.at]
+    result = inner.result.read(view) if inner.result is not None else _state(node, inner, view)
+    stop = sub.stop
+    more: dict[str, JsonValue] = {"inside": stop}
+    done = NodeFinished(*visit, result, choice=frame.choice, chance=event.chance, more=more)
+    return finish(plan, snapshot, frame, done, Stop(**stop))
+
+
+def _state(node: NodePlan, inner: Plan[Any], view: View) -> object:
+    """The state of a graph that names no result: those of its fields that its node writes by name, else all."""
+    keys = node.writer.keys
+    if keys is None:
+        return view.instance(view.lend)
+    return {name: view.get(name) for name in inner.state.fields if name in keys}
+
+
+def limit_met(plan: Plan[Any], snapshot: Snapshot, event: LimitMet) -> Step:
+    """A graph inside another one reached a limit of its own, and fails with it."""
+    frame = snapshot.frames.get(event.frame)
+    reached = sub_limit(snapshot, frame) if frame is not None else ""
+    if frame is None or frame.failure is not None or not reached:
+        raise StaleEvent(event)
+    inner = plan_of(plan, frame)
+    path = path_of(frame.id, "")
+    failure: dict[str, JsonValue] = {
+        "path": path,
+        "kind": "limit",
+        "message": f"{inner.graph} reached its limit: {reached}",
+        "attempt": 1,
+        "repair": "raise the limits of that graph, or resume the run once it may go on",
+    }
+    stop = {"reason": "limit", "label": "", "condition": "", "explanation": reached}
+    data = {**failed_frame(failure, stop), "error": failure, "names": _LIMIT}
+    return Step(snapshot.seq + 1, "failed", event.now, frame.id, "", frame.visit, frame.attempt, data=data)

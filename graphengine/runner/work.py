@@ -1,0 +1,255 @@
+"""Recorded work and waits of one attempt of a node: what `ctx.step`, `ctx.ask`, `ctx.receive` and `ctx.sleep` do.
+
+Each piece is kept in the log under a key: its name, a digest of what it was given, and its number among equal ones.
+When the node runs again in the same attempt, what has a record is not done again. The order in which pieces run side by
+side come to their ends does not matter, since no key depends on time.
+
+A wait that has no answer yet ends the attempt: recorded calls in flight come to their ends first, then the asyncio task
+that the node runs in is cancelled, as a timeout would cancel it, and the runner records what is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import inspect
+import typing
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from graphengine.asking import NO_ANSWER, Answers
+from graphengine.body import is_async
+from graphengine.core.events import AnswerRefused, WorkDone
+from graphengine.core.failures import text_of
+from graphengine.core.frames import place_of
+from graphengine.core.steps import path_of
+from graphengine.errors import NotRecordable, WaitTimeout
+from graphengine.runner.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from graphengine.core.events import Event
+    from graphengine.core.snapshot import Frame, Task
+    from graphengine.records import JsonValue
+
+T = TypeVar("T")
+
+_DUE: Final = "due "
+"""Before the key of a wait: since when it is to end, for the node that runs again in between."""
+
+
+class Work:
+    """The recorded work of one attempt.
+
+    Args:
+        task: The attempt.
+        frame: Its frame, where the records are.
+        note: Records an event; returns when it is durable.
+        now: Tells the time.
+        threads: Where sync functions run.
+
+    Attributes:
+        waits: What it waits for, by name.
+        ending: Whether the attempt is being ended for its waits.
+    """
+
+    __slots__ = ("_asked", "_busy", "_counts", "_frame", "_note", "_now", "_owner", "_raised", "_task", "_threads",
+                 "_used", "ending", "waits")  # fmt: skip
+
+    def __init__(
+        self,
+        task: Task,
+        frame: Frame,
+        note: Callable[[Event], Awaitable[None]],
+        now: Callable[[], float],
+        threads: Callable[[], Executor],
+    ) -> None:
+        self._task = task
+        self._frame = frame
+        self._note = note
+        self._now = now
+        self._threads = threads
+        self._owner = asyncio.current_task()
+        self._counts: dict[str, int] = {}
+        self._used: set[str] = set()
+        self._raised: list[BaseException] = []
+        self._asked = 0
+        self._busy = 0
+        self.waits: dict[str, JsonValue] = {}
+        self.ending = False
+
+    @property
+    def unused(self) -> Sequence[str]:
+        """What was recorded and not asked for, by name and number."""
+        return [key for key in self._frame.memos if key not in self._used and not key.startswith(_DUE)]
+
+    def raised(self, error: BaseException) -> bool:
+        """Whether an exception came out of a recorded call, as it is or wrapped in others."""
+        seen: list[BaseException | None] = [error]
+        while seen:
+            here = seen.pop()
+            if here is None:
+                continue
+            if any(here is known for known in self._raised):
+                return True
+            seen += [here.__cause__, *(here.exceptions if isinstance(here, BaseExceptionGroup) else ())]
+        return False
+
+    async def call(
+        self, function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], key: str | None
+    ) -> object:
+        """The result of a call: the recorded one, or that of making it now."""
+        name = getattr(function, "__qualname__", type(function).__name__)
+        place = self._key(name, key if key is not None else _digest(name, args, kwargs))
+        kind = _returned(function)
+        if place in self._frame.memos:
+            return kind.read(self._frame.memos[place]["value"])
+        self._busy += 1
+        try:
+            began = self._now()
+            try:
+                made = functools.partial(function, *args, **kwargs)
+                result = made() if is_async(function) else await in_thread(self._threads(), made)
+                if inspect.isawaitable(result):
+                    result = await result
+            except Exception as error:
+                self._raised.append(error)
+                raise
+            record, back = kind.record(result, name)
+            await self._note(WorkDone(*self._visit, began, self._now(), place, name, record))
+            return back
+        finally:
+            self._busy -= 1
+            self._end_soon()
+
+    async def wait(self, wait: dict[str, JsonValue], what: object, answers: Answers | None) -> Any:  # noqa: ANN401 - of the type that is waited for
+        """The answer to a wait.
+
+        Args:
+            wait: What is waited for, without its id and key; a `due` counts from now.
+            what: What tells it from others of its kind.
+            answers: The type of the answer, None for none.
+
+        Raises:
+            WaitTimeout: Its time came, and it has no default.
+        """
+        place = self._key(wait["kind"], _digest(wait["kind"], (what,), {}))
+        self._asked += 1
+        path = path_of(self._frame.id, self._frame.at)
+        name = wait.pop("name", None) or (path if self._asked == 1 else f"{path}#{self._asked}")
+        found = self._frame.memos.get(place)
+        if found is not None and "timeout" in found:
+            text = f"nobody answered {wait['question']!r} in time"
+            raise WaitTimeout(text, where=f"node {path}", repair="give it a default, or wait longer")
+        if found is not None:
+            try:
+                return answers.read(found["value"]) if answers is not None else None
+            except ValidationError as error:
+                await self._note(AnswerRefused(*self._visit, self._now(), place, text_of(error)))
+        began = self._frame.memos.get(f"{_DUE}{place}")
+        if began is not None:
+            wait["due"] = began["value"]
+        self.waits[name] = {**wait, "id": f"{place_of(self._frame)}#{place}", "key": place}
+        self._end_soon()
+        await asyncio.get_running_loop().create_future()  # the attempt ends here
+        return None
+
+    @property
+    def _visit(self) -> tuple[str, str, int, int]:
+        task = self._task
+        return task.frame, task.node, task.visit, task.attempt
+
+    def _key(self, name: str, what: str) -> str:
+        stem = f"{name}|{what}"
+        number = self._counts[stem] = self._counts.get(stem, 0) + 1
+        key = f"{stem}|{number}"
+        self._used.add(key)
+        return key
+
+    def _end_soon(self) -> None:
+        """End the attempt once nothing that will be recorded is in flight; what was begun beside it begins first."""
+        if self.waits and not self._busy:
+            asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self) -> None:
+        if not self.ending and not self._busy and self._owner is not None:
+            self.ending = True
+            self._owner.cancel()
+
+
+class _Result:
+    """The type of a call's results: how they are recorded, and read back."""
+
+    __slots__ = ("_adapter",)
+
+    def __init__(self, annotation: Any) -> None:  # noqa: ANN401 - a type
+        self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+
+    def record(self, value: object, name: str) -> tuple[JsonValue, object]:
+        """The record of a result, and what it gives back.
+
+        Raises:
+            NotRecordable: That is something else, or JSON cannot carry it.
+        """
+        try:
+            made = self._adapter.dump_python(value, mode="json", by_alias=False, round_trip=True, warnings="error")
+            back = self.read(made)
+        except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
+            text = f"the record cannot carry what {name} returned: {text_of(error).splitlines()[0]}"
+            raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE) from error
+        if back != value:
+            text = f"the record would give {back!r} back for {value!r}"
+            raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE)
+        return made, back
+
+    def read(self, record: JsonValue) -> object:
+        """The result that a record stands for."""
+        return self._adapter.validate_json(to_json(record), by_name=True, by_alias=False)
+
+
+_ANNOTATE: Final = "annotate what the function returns with a type that JSON can carry"
+
+
+def _returned(function: Callable[..., object]) -> _Result:
+    target = function if inspect.isroutine(function) or isinstance(function, type) else type(function).__call__
+    try:
+        annotation = typing.get_type_hints(target, include_extras=True).get("return", Any)
+    except Exception:  # noqa: BLE001 - any annotation may raise anything
+        annotation = Any
+    if isinstance(annotation, TypeVar):
+        annotation = Any
+    try:
+        return _kept(annotation)
+    except TypeError:  # an annotation that cannot be hashed
+        return _Result(annotation)
+
+
+@functools.lru_cache(maxsize=512)
+def _kept(annotation: Any) -> _Result:  # noqa: ANN401 - a type
+    return _Result(annotation)
+
+
+@functools.lru_cache(maxsize=512)
+def answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
+    """The type of an answer."""
+    return Answers(output)
+
+
+def _digest(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:
+    try:
+        body = to_json([list(args), dict(sorted(kwargs.items()))])
+    except PydanticSerializationError as error:
+        raise NotRecordable(
+            f"what {name} is given cannot be told apart from other input: {error}",
+            where=f"ctx.step({name})",
+            repair="give it key='…', which says what this call is",
+        ) from error
+    return hashlib.blake2b(body, digest_size=9).hexdigest()
+
+
+__all__ = ["NO_ANSWER", "Work", "answers_of"]
