@@ -35,7 +35,8 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
             "timeout_seconds with thread=False: a sync function on the event loop cannot be timed",
             "drop thread=False",
         )
-    if options.each is not None and not (isinstance(options.each, Mapping) and options.each):
+    each: object = options.each
+    if each is not None and not (isinstance(each, Mapping) and each):
         yield f"each={options.each!r}", "write a mapping of name to list: each={'source': 'sources'}"
     if options.each is not None and runnable is None:
         yield "each on a node that runs nothing", "give it a runnable"

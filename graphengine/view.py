@@ -131,7 +131,8 @@ class View:
     @property
     def names(self) -> Iterable[str]:
         """All fields of the state."""
-        return self._state.model.model_fields
+        fields: Mapping[str, object] = self._state.model.model_fields
+        return fields
 
     def lend(self, name: str) -> object:
         """A field's value for a function that might change it: what this step writes, as a copy."""

@@ -28,12 +28,12 @@ from graphengine.core.ready import can_move
 from graphengine.core.snapshot import ROOT, Frame, Snapshot
 from graphengine.core.steps import path_of
 from graphengine.options import START
-from graphengine.records import JsonValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from graphengine.core.steps import Step
+    from graphengine.records import JsonValue
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
@@ -262,7 +262,7 @@ def _refused(snapshot: Snapshot, step: Step) -> None:
 
 
 def _message(snapshot: Snapshot, step: Step) -> None:
-    _keep(snapshot, [[step.data["topic"], step.data["payload"]]])
+    _keep(snapshot, [(step.data["topic"], step.data["payload"])])
 
 
 def _keep(snapshot: Snapshot, messages: Iterable[tuple[str, JsonValue]]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.errors import InvalidUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from graphengine.plan import Updates
     from graphengine.records import JsonValue, Op
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.view import View
 
 
-def item_writes(state: StateType[Any], view: View, updates: Updates) -> list[JsonValue]:
+def item_writes(state: StateType[Any], updates: Updates) -> list[JsonValue]:
     """What an item writes, as records.
 
     Raises:
@@ -48,11 +48,6 @@ def collect(state: StateType[Any], view: View, done: Sequence[Sequence[Op]]) -> 
     for name, ops in together.items():
         updates += [(name, update) for update in state.fields[name].parts(ops, view)]
     return state.apply(view, updates)
-
-
-def nothing(state: StateType[Any], fields: Mapping[str, object]) -> list[tuple[str, object]]:
-    """What a map over an empty list writes: an empty list where the field becomes the list of results."""
-    return [(name, []) for name in fields if state.fields[name].reducer is None]
 
 
 def _one_key(view: View, op: Op, first: int, second: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from graphengine.core.frames import add_usage
 from graphengine.core.steps import EMPTY, path_of
@@ -11,7 +11,7 @@ from graphengine.view import View
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.core.events import NodeFailed, NodeFinished, NodeWaits
+    from graphengine.core.events import NodeFailed, NodeFinished
     from graphengine.core.snapshot import Frame, Snapshot
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
@@ -29,15 +29,17 @@ def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
     """
     if frame.up is None:
         return plan
-    if frame.plan is None:
-        around = plan_of(plan, frame.up)
-        if frame.kind == "sub":
-            inner = around.nodes[frame.up.at].chosen(frame.up.choice).graph
-            if inner is None:
-                raise KeyError(frame.up.at)
-            around = inner
-        frame.plan = around
-    return frame.plan
+    known = frame.plan
+    if known is not None and known[0] is plan:
+        return known[1]
+    inner = plan_of(plan, frame.up)
+    if frame.kind == "sub":
+        graph = inner.nodes[frame.up.at].chosen(frame.up.choice).graph
+        if graph is None:
+            raise KeyError(frame.up.at)
+        inner = graph
+    frame.plan = (plan, inner)
+    return inner
 
 
 def view_of(plan: Plan[Any], frame: Frame) -> View:
@@ -46,7 +48,31 @@ def view_of(plan: Plan[Any], frame: Frame) -> View:
     return View(plan.state if each is None else each.state, frame)
 
 
-def frame_of(snapshot: Snapshot, event: NodeFinished | NodeFailed | NodeWaits, *phases: str) -> Frame:
+class OfAttempt(Protocol):
+    """An event of an attempt."""
+
+    @property
+    def frame(self) -> str:
+        """The frame."""
+        ...
+
+    @property
+    def node(self) -> str:
+        """The node."""
+        ...
+
+    @property
+    def visit(self) -> int:
+        """Which visit."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt."""
+        ...
+
+
+def frame_of(snapshot: Snapshot, event: OfAttempt, *phases: str) -> Frame:
     """The frame of an attempt that has come to something.
 
     Raises:

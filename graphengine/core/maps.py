@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.core.events import Error, NodeFailed
 from graphengine.core.failures import error_of, failure_record
-from graphengine.core.items import collect, nothing
+from graphengine.core.items import collect
 from graphengine.core.lookup import StaleEvent, frame_of, plan_of, tell
 from graphengine.core.marks import track
 from graphengine.core.nodes import gone_wrong, leave
 from graphengine.core.steps import EMPTY, Step, path_of
 from graphengine.errors import InvalidUpdate, MissingInput
+from graphengine.state import NO_CHANGE
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -91,29 +92,29 @@ def items_done(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
         return gone_wrong(plan, snapshot, frame, NodeFailed(*visit, error), {"error": failure})
     view = View(plan.state, frame)
     view.node = frame.at
-    failed = NodeFailed(*visit, event.error or Error("", (), ""))
+    wrong, change = event.error, NO_CHANGE
     try:
-        if event.error is None and facts["count"]:
+        if wrong is None and facts["count"]:
             change = collect(plan.state, view, facts["done"])
-        elif event.error is None:
-            change = plan.state.apply(view, nothing(plan.state, _written(plan, frame)))
+        elif wrong is None:
+            change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
     except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators
-        failed = failed._replace(error=error_of(error))
-    if failed.error.names:
-        failure = failure_record(failed.error, path_of(frame.id, frame.at), frame.attempt)
-        return gone_wrong(plan, snapshot, frame, failed, {"error": failure})
-    tell(snapshot, frame, view, failed)
+        wrong = error_of(error)
+    done = NodeFailed(*visit, wrong or Error("", (), ""))
+    if wrong is not None:
+        failure = failure_record(wrong, path_of(frame.id, frame.at), frame.attempt)
+        return gone_wrong(plan, snapshot, frame, done, {"error": failure})
+    tell(snapshot, frame, view, done)
     if plan.epochs or plan.samples:
         track(plan, view, frame.at, change.ops)
-    return leave(plan, snapshot, frame, failed, view, change, EMPTY)
+    return leave(plan, snapshot, frame, done, view, change, EMPTY)
 
 
-def _written(plan: Plan[Any], frame: Frame) -> dict[str, object]:
-    """The fields that a map's results become lists in; a key an item is no list."""
+def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:
+    """The fields that become the list of a map's results: those that it names, whole and without a reducer."""
     writer = plan.nodes[frame.at].writer
     targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
-    keyed = {target.field for target in targets if target.key is not None}
-    named = (
-        plan.nodes[frame.at].writer.fields if writer.keys is None or len(writer.keys) < len(plan.state.fields) else ()
-    )
-    return dict.fromkeys(sorted(set(named) - keyed))
+    whole = [target.field for target in targets if target.key is None]
+    if writer.keys is not None and len(writer.keys) < len(plan.state.fields):
+        whole = sorted(writer.keys)
+    return [name for name in whole if plan.state.fields[name].reducer is None]

@@ -60,7 +60,7 @@ def finish(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFinishe
         if frame.phase == "fallback" and inner.errors is not None:
             updates = [*updates, (inner.errors, Failure.of(frame.cause))]
         if frame.kind == "item":
-            return _step(snapshot, event, "item", {**more, "writes": item_writes(inner.state, view, updates)})
+            return _step(snapshot, event, "item", {**more, "writes": item_writes(inner.state, updates)})
         change = inner.state.apply(view, updates)
     except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
@@ -139,7 +139,7 @@ def _fallback_value(
         if plan.errors is not None:
             updates = [*updates, (plan.errors, Failure.of(failure))]
         if frame.kind == "item":
-            writes = item_writes(plan.state, view, updates)
+            writes = item_writes(plan.state, updates)
             return _step(snapshot, event, "item", {**data, "fallback": True, "writes": writes})
         change = plan.state.apply(view, updates)
     except Exception as error:  # noqa: BLE001 - user code of any kind

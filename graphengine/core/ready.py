@@ -58,7 +58,7 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:
             return None if over is None else Task(over.id, over.at, over.visit, over.attempt, "limit", 0.0)
     if mode in ("run", "fallback"):
         if frame.crashes >= CRASHES:
-            mode = "crash_loop"
+            return Task(frame.id, frame.at, frame.visit, frame.attempt, "crash_loop", 0.0)
         return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, frame.due)
     if mode == "wake":
         return _wake(snapshot, frame)

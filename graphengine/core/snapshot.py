@@ -80,7 +80,7 @@ class Frame:
         up: That frame. It stands still meanwhile.
         base: The same for arms and items: what they do not hold themselves, they have from there. None for the root
             and for subgraphs, which have a state of their own.
-        plan: The plan it walks, as far as that was looked up.
+        plan: The run's plan and the one that this frame walks, once that was looked up.
         until: Where an arm ends: the join.
         check: Whether functions that change what they are given are caught; the process says so, no record.
         values: The state as records; an arm's, what it wrote since the fork; an item's, its item by name.
@@ -126,7 +126,7 @@ class Frame:
     parent: str = ""
     up: Frame | None = None
     base: Frame | None = None
-    plan: Plan[Any] | None = None
+    plan: tuple[Plan[Any], Plan[Any]] | None = None
     check: bool = True
     until: str = ""
     values: dict[str, JsonValue] = field(default_factory=dict)

@@ -165,5 +165,5 @@ def _refused(  # noqa: PLR0913 - what is told of it
     snapshot: Snapshot, now: float, wait: str, value: JsonValue, message: str, frame: Frame | None = None
 ) -> Step:
     data = {"wait": wait, "answer": value, "message": message}
-    visit = (frame.id, frame.at, frame.visit, frame.attempt) if frame is not None else ()
+    visit = (frame.id, frame.at, frame.visit, frame.attempt) if frame is not None else ("", "", 0, 0)
     return Step(snapshot.seq + 1, "refused", now, *visit, data=data)

@@ -140,9 +140,9 @@ def arrival(frame: Frame, target: str, label: str, condition: Condition | str | 
         return found
     stop = {"label": label, "condition": "" if condition is None else str(condition), "explanation": why}
     if target == END:
-        found["stop"] = {"reason": "end", **stop}
         if frame.up is None:
             found["status"] = "finished"
+        found["stop"] = {"reason": "end", **stop}
         return found
     found["error"] = {"path": path_of(frame.id, ""), "kind": "fail", "message": label or why, "attempt": 1}
     found["status"] = "failed"

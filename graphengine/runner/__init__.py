@@ -1,8 +1,9 @@
 """The async shell around the core: it runs tasks, records steps, and hands out results."""
 
+from graphengine.endings import Stop
 from graphengine.runner.context import Context
 from graphengine.runner.past import PastRun
-from graphengine.runner.result import Result, RunFailed, Stop, Usage, Wait
+from graphengine.runner.result import Result, RunFailed, Usage, Wait
 from graphengine.runner.run import Emitted, NodeBegan, Run, StepRecorded
 from graphengine.runner.runner import Runner
 

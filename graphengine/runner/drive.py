@@ -215,14 +215,19 @@ class Driver:
     def _status(self) -> RunStatus:
         """The status to record: a run is let go by the append that says it is over, or that it waits."""
         snapshot = self.snapshot
-        if snapshot.status == "waiting" and (self._stop_reason or self._all_ready()):
+        if snapshot.status == "waiting" and (self._stop_reason or self._mail or self._all_ready()):
             return "running"
         return "running" if self._flights else snapshot.status
 
-    def _append(self, steps: Sequence[Step], status: RunStatus, consume: Sequence[int] = ()) -> Awaitable[None] | None:
+    def _append(
+        self, steps: Sequence[Step], status: RunStatus, consume: Sequence[int] = (), *, changed: bool = False
+    ) -> Awaitable[None] | None:
         snapshot = self.snapshot
-        due = next_due(snapshot) if status == "waiting" else None
-        batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record, due_at=due)
+        batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
+        if status == "waiting":
+            batch.due_at = next_due(snapshot)
+        if changed:
+            batch.fingerprint, batch.outline = self.plan.fingerprint, self.plan.outline
         return self._store.append(batch)
 
     async def note(self, event: Event) -> None:
@@ -358,12 +363,8 @@ class Driver:
 
     async def append(self, steps: Sequence[Step], *, consume: Sequence[int] = (), changed: bool = False) -> None:
         """Record steps that were decided, and show them; `changed` says that the graph is another than before."""
-        snapshot, plan = self.snapshot, self.plan
-        new = (plan.fingerprint, plan.outline) if changed else (None, None)
         status = self._status()
-        due = next_due(snapshot) if status == "waiting" else None
-        batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record, *new, due_at=due)
-        pending: Awaitable[None] | None = self._store.append(batch)
+        pending = self._append(steps, status, consume, changed=changed)
         if pending is not None:
             await pending
         self.holds = status == "running"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticUndefined
 
 from graphengine.core.lookup import plan_of
-from graphengine.core.steps import EMPTY, path_of
+from graphengine.core.steps import path_of
 from graphengine.errors import GraphChanged, InputError, InvalidUpdate, NoChoice
 from graphengine.options import START
-from graphengine.paths import did_you_mean
 from graphengine.plan import ForkWay
 from graphengine.view import View
 
@@ -28,7 +27,7 @@ class Refit:
     """What a resume must record so that a run goes on under a changed graph: operations by frame."""
 
     changes: Sequence[str] = ()
-    ops: Mapping[str, Sequence[Op]] = EMPTY
+    ops: Mapping[str, Sequence[Op]] = field(default_factory=dict)
 
 
 def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] | None) -> Refit:
@@ -78,20 +77,24 @@ def _place(plan: Plan[Any], frame: Frame) -> Iterator[str]:
             yield f"the map at {frame.at} over {', '.join(names)}, which is under way, is gone"
 
 
-def frame_at(snapshot: Snapshot, path: str, where: str) -> Frame:
+def frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
     """The frame whose fields a branch writes.
 
     Raises:
-        InputError: There is none at this path, or it has no fields of its own.
+        InputError: There is none at this path, or several and none is named.
     """
     known = {"": snapshot.root}
     for frame in snapshot.frames.values():
         if frame.kind in ("sub", "arm"):
             known[frame.id.rstrip("/")] = frame
-    if path.rstrip("/") in known:
-        return known[path.rstrip("/")]
-    told = f"nothing with fields of its own is under way at {path!r}"
-    raise InputError(told, where=where, repair=did_you_mean(path, [key for key in known if key]) or "leave path out")
+    listed = ", ".join(repr(key) for key in known)
+    if path is None and len(known) > 1:
+        told = "several states are open there, and nothing says which one is updated"
+        raise InputError(told, where=where, repair=f"name its path, one of: {listed} (path='' for the run's own)")
+    found = known.get((path or "").rstrip("/"))
+    if found is None:
+        raise InputError(f"no state of its own is open at {path!r}", where=where, repair=f"the paths are: {listed}")
+    return found
 
 
 def _forks(plan: Plan[Any], frame: Frame) -> bool:

@@ -207,7 +207,7 @@ class Runner:
         at: int,
         *,
         update: Mapping[str, object] | None = None,
-        path: str = "",
+        path: str | None = None,
         branch_id: str | None = None,
         limits: Limits | None = None,
     ) -> Run[S]:
@@ -218,8 +218,8 @@ class Runner:
             run_id: The parent.
             at: The seq of the last step that the child shares with it.
             update: Fields to write first, through their reducers.
-            path: Whose fields: those of the run, or of the graph at this path (`article`); `~facts` for those that the
-                arm to `facts` of a fork has written, `article/~facts` for one in a graph.
+            path: Whose fields, where several states are open at that step: "" for the run's, `article` for those of the
+                graph at that path, `~facts` for what the arm to `facts` sees, `article/~facts` for one in a graph.
             branch_id: The child's id; one is made if none is given.
             limits: In place of those last in force in the parent.
 
@@ -482,7 +482,7 @@ class Runner:
         parent: str,
         at: int,
         update: Mapping[str, object],
-        path: str,
+        path: str | None,
         limits: Limits | None,
     ) -> Result[S]:
         await self.store.open()
@@ -496,7 +496,7 @@ class Runner:
             )
         driver = self._driver(run, plan, snapshot)
         where = f"branch of {parent} at step {at}"
-        frame = frame_at(snapshot, path, where)
+        frame = frame_at(snapshot, path if update else "", where)
         self._check_fields(plan_of(plan, frame), update, where)
         wanted = as_limits(limits) if limits is not None else await self._limits_of(parent, snapshot)
         now = self._clock.now()
@@ -544,11 +544,10 @@ class Runner:
             if driver.holds:
                 await self._release(run.id, driver.fence)
         result, due = result_of(driver.plan, driver.snapshot), next_due(driver.snapshot)
+        driver.snapshot = Snapshot()  # a run that waits holds nothing of itself
         if result.status != "waiting":
             return result
-        plan = driver.plan
-        del driver, tasks  # a run that waits holds nothing but its name
-        return await self._wait_out(run, plan, result, due)
+        return await self._wait_out(run, driver.plan, result, due)
 
     async def _wait_out(self, run: Run[S], plan: Plan[S], result: Result[S], due: float | None) -> Result[S]:
         """Go on with a waiting run once its time comes, if that alone is what it waits for, or something was sent."""

@@ -234,9 +234,16 @@ def _kept(annotation: Any) -> _Result:  # noqa: ANN401 - a type
     return _Result(annotation)
 
 
-@functools.lru_cache(maxsize=512)
 def answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
     """The type of an answer."""
+    try:
+        return _kept_answers(output)
+    except TypeError:  # a type that cannot be hashed
+        return Answers(output)
+
+
+@functools.lru_cache(maxsize=512)
+def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
     return Answers(output)
 
 

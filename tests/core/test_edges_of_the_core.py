@@ -101,7 +101,7 @@ def test_what_a_changed_graph_needs_is_recorded() -> None:
     session = Session(looping())
     session.start()
     fingerprint = session.plan.fingerprint
-    refit, changes = [("set", "best", 5)], ["field best: none → int"]
+    refit, changes = {"": [("set", "best", 5)]}, ["field best: none → int"]
     step = session.send(Resumed(0.0, crashed=False, limits={}, fingerprint=fingerprint, changes=changes, refit=refit))
     assert step.data["changes"] == changes
     assert session.snapshot.root.values["best"] == 5

@@ -456,25 +456,6 @@ async def test_a_run_amid_a_fork_resumes_on_a_changed_graph_only_where_its_arms_
     assert (result.state.log, result.steps) == (["a", "b"], 4)
 
 
-async def test_an_update_of_a_branch_amid_a_fork_is_refused(runner: Runner) -> None:
-    """With several views open nobody could say which one it is for; before the fork it is welcome."""
-
-    async def a() -> str:
-        return "a"
-
-    async def b() -> str:
-        return "b"
-
-    graph = fork(a, b)
-    run = runner.start(graph)
-    await run.result()
-    with pytest.raises(InputError, match=r"path|fork|arm"):
-        await runner.branch(graph, run.id, at=2, update={"log": "mine"}).result()
-    result = await runner.branch(graph, run.id, at=4, update={"log": "mine"}).result()
-    assert result.state.log == ["a", "b", "mine"]
-    assert (await runner.branch(graph, run.id, at=2).result()).state.log == ["a", "b"]
-
-
 async def test_an_arm_knows_its_visit_and_its_place(runner: Runner) -> None:
     """A node's path does not depend on the arm it is in, and its visits go on over forks."""
     seen: list[tuple[str, int]] = []
