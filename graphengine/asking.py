@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.errors import DefinitionError
 from graphengine.injection import Injected, Parameter
@@ -48,7 +48,7 @@ class Answers:
         Raises:
             ValidationError: It is none of this type.
         """
-        return self._adapter.validate_python(record)
+        return self._adapter.validate_json(to_json(record), by_name=True, by_alias=True)
 
     def record(self, value: object) -> JsonValue:
         """The record of an answer.

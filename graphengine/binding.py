@@ -123,6 +123,8 @@ class Binder:
         """
         name = parameter.name
         source = self._source(name, inputs)
+        if alone and inputs and name not in inputs and parameter.default is not NO_DEFAULT:
+            return None  # a node that says what its graph is given leaves the rest to the graph's own defaults
         if source is not None:
             reading = self.reading(source, f"{where}, parameter {name}")
             if reading is None:
@@ -214,7 +216,9 @@ class Binder:
                 taken |= wanted
                 choices[value] = self.call(body, {k: v for k, v in given.items() if k in wanted}, place)
         for name in sorted(set(inputs) - taken):
-            self.report("unknown_input", where, f"no case has a parameter {name!r}", did_you_mean(name, taken))
+            near = did_you_mean(name, taken)
+            likely = near.startswith("did you mean")  # else a pattern gives its cases more than these need
+            self.report("unknown_input", where, f"no case has a parameter {name!r}", near, warning=not likely)
         return None, selector, choices
 
     def each(self, options: Options, where: str) -> Each | None:

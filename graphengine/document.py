@@ -1,6 +1,7 @@
 """The JSON documents that other programs read: a run, a list of runs, an error. One schema, given by its number.
 
-Times are epoch seconds. A step's `update` is the list of operations that `graphengine.core.steps` describes.
+Times are epoch seconds. A step's `update` is the list of operations that `graphengine.core.steps` describes; its
+`detail` has what else its kind tells, under the names of `DETAILS`, and is empty for most steps.
 """
 
 from __future__ import annotations
@@ -20,6 +21,36 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = 1
 """The version of the documents; it rises when a reader of the old ones would be wrong about the new ones."""
+
+DETAILS: Final = (
+    "choice",  # node, item: what `choose` picked
+    "fallback",  # node, item: whether its fallback stands in for its result
+    "then",  # attempt: `fallback`, if that is run next
+    "due_at",  # attempt: when the next one is due
+    "inside",  # node: how the graph at this node ended: reason, label, condition, explanation
+    "cancelled",  # joined: the arms that were still under way
+    "count",  # mapped: how many items
+    "concurrency",  # mapped: how many of them at a time
+    "writes",  # item: what it adds to the map's updates
+    "graph",  # started, entered: the graph that begins
+    "name",  # recorded: the function that was called
+    "value",  # recorded: what it gave
+    "waits",  # waiting: what is waited for
+    "wait",  # answered, refused, node: the name of the wait that is over
+    "by",  # answered, node: `answer`, `message`, `time` or `default`
+    "answer",  # answered, refused, node: what was answered
+    "message",  # refused: why
+    "topic",  # message
+    "payload",  # message
+    "sent",  # node, item: messages to other nodes, as [topic, payload]
+    "emitted",  # node, item: what it showed and wanted kept
+    "unused",  # node: recorded work that it did not ask for again
+    "pause",  # started, resumed, branched: the nodes before which the run waits
+    "crashed",  # resumed: whether nodes were in flight when the process before died
+    "changes",  # resumed, branched: what is new about the graph
+    "after",  # started: the run whose state it begins with
+)
+"""What the `detail` of a step may have."""
 
 _USAGE: Final = {"calls": 0, "offline_calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
 
@@ -59,10 +90,26 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> di
         "parent": parent,
         "stop": snapshot.stop,
         "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
-        "waits": [],
+        "waits": waits_document(snapshot),
         "state": snapshot.root.values,
         "usage": usage_document(snapshot.usage),
         "steps": [step_document(step) for step in steps],
+    }
+
+
+def waits_document(snapshot: Snapshot) -> list[JsonValue]:
+    """All that a run waits for."""
+    return [_wait(name, facts) for frame in snapshot.frames.values() for name, facts in frame.waits.items()]
+
+
+def _wait(name: str, facts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    return {
+        "name": name,
+        "kind": facts["kind"],
+        "question": facts["question"],
+        "schema": facts.get("schema"),
+        "topic": facts.get("topic"),
+        "due_at": facts.get("due"),
     }
 
 
@@ -102,17 +149,32 @@ def step_document(step: Step) -> dict[str, JsonValue]:
         "targets": list(data.get("to", ())),
         "explanation": data.get("why"),
         "error": failure_document(data["error"]) if data.get("error") else None,
+        "detail": _detail(data),
         "started_at": step.began or step.at,
         "finished_at": step.at,
     }
 
 
-def runs_document(runs: Iterable[RunInfo]) -> dict[str, JsonValue]:
-    """A list of runs, without their steps."""
-    return {"schema": SCHEMA, "runs": [_run_line(info) for info in runs]}
+def _detail(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    found = {name: data[name] for name in DETAILS if name in data}
+    if "waits" in found:
+        found["waits"] = [_wait(name, facts) for name, facts in found["waits"].items()]
+    if "by" in found and "answer" in found:  # recorded so that None is an answer too
+        found["answer"] = found["answer"].get("value")
+    return found
 
 
-def _run_line(info: RunInfo) -> dict[str, JsonValue]:
+def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | None = None) -> dict[str, JsonValue]:
+    """A list of runs, without their steps.
+
+    Args:
+        runs: The runs.
+        waiting: Where those stand that wait, by id; the others wait for nothing.
+    """
+    return {"schema": SCHEMA, "runs": [_run_line(info, (waiting or {}).get(info.id)) for info in runs]}
+
+
+def _run_line(info: RunInfo, snapshot: Snapshot | None) -> dict[str, JsonValue]:
     return {
         "run_id": info.id,
         "graph": info.graph,
@@ -122,6 +184,8 @@ def _run_line(info: RunInfo) -> dict[str, JsonValue]:
         "updated_at": info.updated_at,
         "parent": {"run_id": info.parent, "seq": info.parent_seq} if info.parent is not None else None,
         "driver": info.driver,
+        "due_at": info.due_at,
+        "waits": [] if snapshot is None else waits_document(snapshot),
     }
 
 

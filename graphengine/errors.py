@@ -282,6 +282,13 @@ class FailReached(NodeError):
     code = "fail"
 
 
+class InvalidInputs(NodeError):
+    """What a graph inside another one was given does not fit its state."""
+
+    code = "invalid_input"
+    retryable = False
+
+
 class SubgraphLimit(NodeError):
     """A graph inside another one reached a limit of its own."""
 

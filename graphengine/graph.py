@@ -204,6 +204,8 @@ class Graph(Generic[S]):
         self.nodes: list[Declared] = []
         self.ways: list[Edge | Switch | Fork] = []
         self._plan: Plan[S] | None = None
+        self._edits = 0
+        self._inner: Sequence[tuple[Graph[Any], int]] = ()
 
     def __repr__(self) -> str:
         return f"Graph({self.name!r}, {self.state.__name__}, {len(self.nodes)} nodes)"
@@ -251,7 +253,7 @@ class Graph(Generic[S]):
         if isinstance(runnable, Node):
             given = _merged(runnable.options, given)
             runnable = runnable.runnable
-        self._plan = None
+        self._edited()
         self.nodes.append(Declared(name, runnable, given))
 
     def add_edge(
@@ -270,7 +272,7 @@ class Graph(Generic[S]):
             when: Its condition; without one it is the otherwise of its node.
             label: What the run is said to have stopped with, or the picture shows.
         """
-        self._plan = None
+        self._edited()
         condition = None if when is None else as_condition(when)
         self.ways.append(Edge(source, target, condition, label))
 
@@ -297,7 +299,7 @@ class Graph(Generic[S]):
                 unless there is an otherwise.
             otherwise: The target for any other value.
         """
-        self._plan = None
+        self._edited()
         self.ways.append(Switch(source, on, dict(cases), otherwise))
 
     def add_fork(  # noqa: PLR0913 - an edge with several targets
@@ -321,7 +323,7 @@ class Graph(Generic[S]):
             label: What the picture shows, and what a run is said to have stopped with where the join is END.
             need: Go on after so many arrivals and cancel the rest; all arms if not given.
         """
-        self._plan = None
+        self._edited()
         arms = [(t, None) if isinstance(t, str) else (t[0], as_condition(t[1])) for t in targets]
         condition = None if when is None else as_condition(when)
         self.ways.append(Fork(source, tuple(arms), join, condition, label, need))
@@ -331,16 +333,26 @@ class Graph(Generic[S]):
         return GraphBody(self)
 
     def compile(self) -> Plan[S]:
-        """Check the whole and make the plan that runs follow; kept until the graph is changed.
+        """Check the whole and make the plan that runs follow; kept until the graph, or one inside it, is changed.
 
         Raises:
             CompileError: With every problem, warnings included.
         """
-        if self._plan is None:
+        if self._plan is None or any(graph.edits != edits for graph, edits in self._inner):
             from graphengine.validation import compile_graph  # noqa: PLC0415 - it reads this module
 
-            self._plan = compile_graph(self)
+            self._plan, inner = compile_graph(self)
+            self._inner = [(graph, graph.edits) for graph in inner]
         return self._plan
+
+    @property
+    def edits(self) -> int:
+        """How often it was changed since it was made."""
+        return self._edits
+
+    def _edited(self) -> None:
+        self._plan = None
+        self._edits += 1
 
     def check(self) -> Sequence[Problem]:
         """Every problem and warning, without raising."""

@@ -275,7 +275,8 @@ class NodePlan:
     Attributes:
         each: What it is run for each item of, if it is.
         asks: Whether a person decides what becomes of an attempt that a crash ended.
-        graphs: Whether it is a graph, or chooses among some.
+        plain: Whether it is done with what a function or an agent returns: no map, no graph, no question, and it may be
+            run again after a crash.
         call: What it runs, unless it chooses.
         choices: What it runs for each value of `selector`.
         ways: Ways out after success, in order.
@@ -295,7 +296,7 @@ class NodePlan:
     fallback: Fallback | None
     each: Each | None = None
     asks: bool = False
-    graphs: bool = False
+    plain: bool = True
 
     def chosen(self, choice: str) -> Call:
         """The call that was picked under this name before.

@@ -62,6 +62,7 @@ _VALIDATORS: Final[dict[str, Callable[..., object]]] = {
     "wrap": WrapValidator,
     "plain": PlainValidator,
 }
+_SMALL: Final = 1 << 62  # such ints are carried by every JSON reader
 _SHOWN: Final = 120  # characters of a value in a message
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
 
@@ -113,6 +114,7 @@ class FieldType:
 
     Attributes:
         plain: `int`, `str`, `bool` or `float` where values of exactly this type need no validation; else None.
+        assigned: The same where an update of this type takes the place of what was there.
         item: The type of a list's items, where a value of exactly this type needs no validation; else None.
         scalar: Whether all its values are plain (or None), so that they are their own record.
         single: A model of this field alone, without the state's validators for it.
@@ -130,6 +132,7 @@ class FieldType:
     model: type[BaseModel]
     single: type[BaseModel]
     plain: type | None
+    assigned: type | None
     item: type | None
     scalar: bool
     checked: type[BaseModel]
@@ -226,7 +229,7 @@ class FieldType:
             return self._part(view, value)
         return self._whole(view, value)
 
-    def part(self, update: object) -> Op:
+    def part(self, update: object, view: View) -> Op:
         """What one of several updates writes, by itself: those of a map's items, before they are put together.
 
         Raises:
@@ -240,6 +243,7 @@ class FieldType:
             return ("set", self.name, self._alone(update.value))
         value = update.value if isinstance(update, Replace) else update
         if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
+            self.reduce(view, value)  # what cannot be reduced at all fails here, and not all items together
             return ("raw", self.name, from_json(to_json(value, fallback=repr, inf_nan_mode="strings")))
         kind = "item" if self.reducer is None else str(self.operation)
         if kind in ("item", "append"):
@@ -487,7 +491,8 @@ class StateType(Generic[S]):
         typed: list[object] = []
         for name, value in updates:
             field = self.fields[name]
-            if type(value) is field.plain and field.reducer is None and is_plain(value):
+            kind = field.assigned
+            if kind is type(value) and ((kind is int and -_SMALL < value < _SMALL) or is_plain(value)):  # type: ignore[operator]
                 ops.append(("set", name, value))
                 typed.append(value)
                 view.set_new(name, value)
@@ -496,7 +501,7 @@ class StateType(Generic[S]):
                 ops.append(op)
                 typed.append(new)
                 lay_over(view, op, new)
-        return Change(tuple(ops), tuple(typed))
+        return Change(ops, typed)
 
     def _apply_whole(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
         before = {name: view.get(name) for name in self.fields}
@@ -674,6 +679,7 @@ def _field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType
         model=model,
         single=single,
         plain=annotation if simple else None,
+        assigned=annotation if simple and reducer is None else None,
         item=_item(annotation) if plain and not transforms else None,
         scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
         checked=checked,

@@ -37,6 +37,7 @@ from graphengine.fork_checks import fork_problems
 from graphengine.graph import END, FAIL, START, Choose, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
 from graphengine.option_checks import graph_problems, node_problems
+from graphengine.outline import ends_of, outline_of
 from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer
 from graphengine.reducers import append
@@ -49,15 +50,15 @@ if TYPE_CHECKING:
     from graphengine.conditions import Reading
     from graphengine.graph import Declared
     from graphengine.plan import Call
-    from graphengine.records import JsonValue
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
+_PLAIN: Final = ("function", "agent", "pass")
 _ORDERED: Final = (">=", "<=", ">", "<")
 _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 
 
-def compile_graph(graph: Graph[Any]) -> Plan[Any]:
-    """The graph's plan.
+def compile_graph(graph: Graph[Any]) -> tuple[Plan[Any], Sequence[Graph[Any]]]:
+    """The graph's plan, and the graphs inside it.
 
     Raises:
         CompileError: With all problems, if any of them is more than a warning.
@@ -66,7 +67,7 @@ def compile_graph(graph: Graph[Any]) -> Plan[Any]:
     plan = compiler.plan()
     if plan is None:
         raise CompileError(graph.name, compiler.problems)
-    return plan
+    return plan, compiler.inner
 
 
 def problems_of(graph: Graph[Any]) -> Sequence[Problem]:
@@ -92,6 +93,7 @@ class _Compiler:
         self.around = around
         self.resources = resources | frozenset(graph.resources)
         self.problems: list[Problem] = []
+        self.inner: list[Graph[Any]] = []
         self.names = [d.name for d in graph.nodes]
         self.trackers: dict[str, Tracker] = {}
 
@@ -154,6 +156,7 @@ class _Compiler:
             return None
         compiler = _Compiler(graph, chain, self.resources)
         plan = compiler.plan()
+        self.inner += [graph, *compiler.inner]
         self.problems += [replace(p, where=f"{where}: {p.where}") for p in compiler.problems]
         return plan
 
@@ -395,7 +398,7 @@ class _Compiler:
             fallback=binder.fallback(options, where),
             each=each,
             asks=options.on_resume == "ask",
-            graphs=any(c.graph is not None for c in every),
+            plain=each is None and options.on_resume != "ask" and all(c.body.kind in _PLAIN for c in every),
         )
 
     def _graph_options(self, declared: Declared, calls: Sequence[Call], where: str) -> None:
@@ -519,78 +522,6 @@ class _Compiler:
             elif field.operation != "append" or Failure not in get_args(field.info.annotation):
                 text = f"{graph.errors} must be Annotated[list[Failure], append]"
                 self.report("bad_errors", "errors=", text, "change the field's type")
-
-
-def outline_of(graph: Graph[Any], nodes: Mapping[str, NodePlan]) -> dict[str, JsonValue]:
-    """The graph in JSON: what it looks like, and nothing of its code."""
-    return {
-        "graph": graph.name,
-        "version": graph.version,
-        "state": {name: type_name(info.annotation) for name, info in graph.state.model_fields.items()},
-        "nodes": [_node_outline(nodes[d.name]) for d in graph.nodes],
-        "ways": [_way_outline(way) for way in graph.ways],
-    }
-
-
-def _node_outline(node: NodePlan) -> dict[str, JsonValue]:
-    kind = node.call.body.kind if node.call is not None else "choose"
-    facts: dict[str, JsonValue] = {"name": node.name, "kind": kind, "writes": sorted(node.writer.fields)}
-    if node.title:
-        facts["title"] = node.title
-    if node.fallback is not None:
-        facts["fallback"] = True
-    if node.retry is not None:
-        facts["attempts"] = node.retry.attempts
-    if node.choices:
-        facts["choices"] = [str(value) for value in node.choices]
-    if node.each is not None:
-        facts["each"] = {name: reading.text for name, reading, _ in node.each.sources}
-    inner = {name: call.graph.outline for name, call in _calls(node) if call.graph is not None}
-    if inner:
-        facts["graphs"] = inner
-    return facts
-
-
-def _calls(node: NodePlan) -> Iterable[tuple[str, Call]]:
-    """What a node may run, by the choice that picks it."""
-    if node.call is not None:
-        yield "", node.call
-    for value, call in node.choices.items():
-        yield str(getattr(value, "value", value)), call
-
-
-def ends_of(plan: Plan[Any]) -> Iterable[str]:
-    """The labels of a graph's ways to END."""
-    for way in (*plan.start, *(w for n in plan.nodes.values() for w in (*n.ways, *n.failure_ways))):
-        if isinstance(way, SwitchWay):
-            yield from (str(getattr(v, "value", v)) for v, target in way.cases.items() if target == END)
-        elif way.label and (way.target if isinstance(way, EdgeWay) else way.join) == END:
-            yield way.label
-
-
-def _way_outline(way: Edge | Switch | Fork) -> dict[str, JsonValue]:
-    if isinstance(way, Fork):
-        arms = [{"to": target, **({"when": str(c)} if c is not None else {})} for target, c in way.targets]
-        facts: dict[str, JsonValue] = {"from": way.source, "arms": arms, "join": way.join}
-        if way.condition is not None:
-            facts["when"] = str(way.condition)
-        if way.label:
-            facts["label"] = way.label
-        if way.need is not None:
-            facts["need"] = way.need
-        return facts
-    if isinstance(way, Switch):
-        on = way.on if isinstance(way.on, str) else getattr(way.on, "__name__", "function")
-        cases = {str(getattr(k, "value", k)): target for k, target in way.cases.items()}
-        return {"from": way.source, "on": on, "cases": cases, "otherwise": way.otherwise}
-    facts = {"from": way.source, "to": way.target}
-    if way.condition is not None:
-        facts["when"] = str(way.condition)
-    if way.label:
-        facts["label"] = way.label
-    if way.condition is not None and is_on_failure(way.condition):
-        facts["failure"] = True
-    return facts
 
 
 def _first_line(error: Exception) -> str:

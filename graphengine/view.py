@@ -246,9 +246,9 @@ class View:
 
     def set_new(self, name: str, value: object) -> None:
         """Lay a new value over a field."""
-        if name in self._items:
+        if self._items is not _NO_ITEMS and name in self._items:
             self._items = {other: items for other, items in self._items.items() if other != name}
-        if name in self._keys:
+        if self._keys is not _NO_KEYS and name in self._keys:
             self._keys = {other: keys for other, keys in self._keys.items() if other != name}
         self._new[name] = value
 

@@ -9,8 +9,7 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from graphengine.cli.options import Given
     from graphengine.cli.session import Session
     from graphengine.runner import Run, Runner
 
@@ -27,11 +26,8 @@ if TYPE_CHECKING:
 )
 @click.option("--branch-id", metavar="ID", help="The branch's id; one is made if not given.")
 @options.graph
-@options.limit
-@options.output
-@options.database
-@options.common
 @click.pass_obj
+@options.driving
 def command(  # noqa: PLR0913 - one for each option
     session: Session,
     run_id: str,
@@ -39,29 +35,18 @@ def command(  # noqa: PLR0913 - one for each option
     pairs: tuple[str, ...],
     branch_id: str | None,
     reference: str | None,
-    limits: tuple[str, ...],
-    output: Path | None,
-    database: Path | None,
+    given: Given,
 ) -> int:
     """Begin a new run behind a step of another one, which stays as it is."""
-    from graphengine.cli.driving import drive
+    from graphengine.cli.driving import drive, recorded_job
     from graphengine.cli.inputs import parse_pairs, update_forms_of
-    from graphengine.cli.places import place_of
-    from graphengine.cli.project import file_of, graph_of
-    from graphengine.cli.recorded import read_run
-    from graphengine.cli.report import Job, check_output
-    from graphengine.options import Limits
 
-    if output is not None:
-        check_output(output)
-    place = place_of(database, file_of(reference))
-    recorded = read_run(place, run_id)
-    found = graph_of(recorded.info.graph, reference)
-    update = parse_pairs(pairs, update_forms_of(found.graph.compile().state), "--set")
-    known: dict[str, Any] = {**dict.fromkeys(Limits.__dataclass_fields__), **recorded.snapshot.limits}
-    wanted = options.limits_from(limits, Limits(**known)) if limits else None
+    job, limits = recorded_job(session, run_id, reference, given)
+    graph = job.found.graph
+    update = parse_pairs(pairs, update_forms_of(graph.compile().state), "--set")
+    more: dict[str, Any] = {"branch_id": branch_id, "limits": limits, "pause_before": given.pauses}
 
-    def begin(runner: Runner) -> Run[Any]:
-        return runner.branch(found.graph, run_id, at, update=update, branch_id=branch_id, limits=wanted)
+    async def begin(runner: Runner) -> Run[Any]:
+        return runner.branch(graph, run_id, at, update=update, **more)
 
-    return drive(Job(session, found, place, output), begin)
+    return drive(job, begin)

@@ -24,9 +24,9 @@ def command(session: Session, reference: str) -> int:
 
     The exit code is 2 if anything keeps it from running, 0 otherwise.
     """
-    from graphengine.cli.progress import counted
     from graphengine.cli.project import find
     from graphengine.cli.session import Exit
+    from graphengine.cli.steps import counted
     from graphengine.document import problems_document
     from graphengine.errors import CompileError
 

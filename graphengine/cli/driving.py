@@ -1,69 +1,84 @@
-"""Driving one run from the command line: start it, show it, stop it on a signal, and tell what it came to."""
+"""Driving one run from the command line: begin it, show it, stop it on a signal, and tell what it came to."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from graphengine.cli.places import command
+from graphengine.cli import options
+from graphengine.cli.places import command, place_of
 from graphengine.cli.progress import Progress
-from graphengine.cli.report import Ended, report
+from graphengine.cli.project import file_of, graph_of
+from graphengine.cli.recorded import read_run
+from graphengine.cli.report import Ended, Job, check_output, report
 from graphengine.cli.session import Interrupted, as_json
-from graphengine.cli.signals import Stopper
+from graphengine.cli.signals import STOPPING, Stopper
+from graphengine.cli.times import when
 from graphengine.document import error_document
 from graphengine.history import load_snapshot
+from graphengine.options import Limits
 from graphengine.runner import RunFailed, Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from graphengine.cli.report import Job
+    from graphengine.cli.options import Given
+    from graphengine.cli.session import Session
     from graphengine.runner import Run
     from graphengine.runner.run import Event
 
 
-Begin: TypeAlias = "Callable[[Runner], Run[Any]]"
+Begin: TypeAlias = "Callable[[Runner], Awaitable[Run[Any]]]"
 """Starts, resumes or branches a run on a runner."""
 
 _BEGINNING: Final = "interrupted while the run was about to be recorded"
 _LOOK: Final = "see with `graphengine runs` whether it was"
+_LEAVING: Final = "leaving the run waiting"
+
+
+def recorded_job(session: Session, run_id: str, reference: str | None, given: Given) -> tuple[Job, Limits | None]:
+    """What a command that goes on from a recorded run works with: its graph, and its limits where any were given.
+
+    Raises:
+        GraphEngineError: There is no such run or graph, or no place for the result.
+    """
+    if given.output is not None:
+        check_output(given.output)
+    place = place_of(given.database, file_of(reference))
+    recorded = read_run(place, run_id)
+    found = graph_of(recorded.info.graph, reference)
+    known: dict[str, Any] = {**dict.fromkeys(Limits.__dataclass_fields__), **recorded.snapshot.limits}
+    limits = options.limits_from(given.limits, Limits(**known)) if given.limits else None
+    return Job(session, found, place, given.output), limits
 
 
 def drive(job: Job, begin: Begin) -> int:
-    """Drive a run until it ends, and report it; gives the exit code.
+    """Drive a run until it ends or waits, and report it; gives the exit code.
 
     Raises:
         GraphEngineError: It could not be begun or recorded.
     """
     with Stopper() as stopper:
-        stopper.last_words = _last_words(job, Interrupted(_BEGINNING, repair=_LOOK))
+        stopper.last_words = last_words(job.session, Interrupted(_BEGINNING, repair=_LOOK))
         job.session.has_driven = True
         ended = asyncio.run(_drive(job, begin, stopper))
     return report(job, ended)
 
 
-def _last_words(job: Job, error: Interrupted) -> list[tuple[int, str]]:
+def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
     """What is said, and where, when Ctrl-C ends the process at once."""
-    if job.session.json:
-        number = job.session.out.number
+    if session.json:
+        number = session.out.number
         return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
     return [(2, f"{error.message}\n{'resume: ' if error.where else ''}{error.repair}\n")]
 
 
 async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
     async with Runner(job.place.database) as runner:
-        run = begin(runner)
+        run = await begin(runner)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         run.watchers.append(events)  # before it moves, so that nothing is missed and nothing of the past is read
-        resume = command("resume", run.id, *job.graph_words, place=job.place)
-
-        def begun() -> None:
-            safe = Interrupted("interrupted; what was recorded is safe", where=f"run {run.id}", repair=resume)
-            stopper.last_words = _last_words(job, safe)
-            job.announce(run.id)
-            stopper.drives(runner, run)
-
-        watching = asyncio.create_task(_watch(job, events, begun))
+        watching = asyncio.create_task(_Watch(job, stopper, runner, run).show(events))
         try:
             result = await run.result()
         except RunFailed as failed:
@@ -71,20 +86,68 @@ async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
         finally:
             stopper.over()
             await watching
-        if result.status == "finished" and not job.is_announced:
-            job.announce(run.id)  # it had finished before, so that nothing was recorded of it now
+        if result.status in ("finished", "waiting") and not job.is_announced:
+            job.announce(run.id)  # it had come to that before, so that nothing was recorded of it now
         store = runner.store
         info = await store.info(run.id)
         steps = await store.steps(run.id)
         return Ended(result, info, await load_snapshot(store, run.id, None), steps, stopper.asked_by)
 
 
-async def _watch(job: Job, events: asyncio.Queue[Event | None], begun: Callable[[], None]) -> None:
-    """Show events until the run is over; the first one tells that it is driven here, and that a step is durable."""
-    progress = Progress(job.session.err)
-    event = await events.get()
-    if event is not None:
-        begun()
-    while event is not None:
-        progress.show(event)
-        event = await events.get()
+class _Watch:
+    """Shows the events of a run, and sees to it that a signal does what fits what the run is doing."""
+
+    def __init__(self, job: Job, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
+        self._job = job
+        self._stopper = stopper
+        self._runner = runner
+        self._run = run
+        self._progress = Progress(job.session.err)
+        self._is_begun = False
+
+    async def show(self, events: asyncio.Queue[Event | None]) -> None:
+        """Show events until the run is over; a first one tells that it is driven here, and that a step is durable."""
+        await self._run.begun()
+        is_asleep = False
+        while True:
+            if events.empty():
+                is_asleep = await self._is_asleep()
+            event = await events.get()
+            if event is None:
+                return
+            if is_asleep:
+                is_asleep = False
+                self._stopper.says = STOPPING
+            self._begun()
+            self._progress.show(event)
+
+    def _begun(self) -> None:
+        if self._is_begun:
+            return
+        self._is_begun = True
+        run_id = self._run.id
+        resume = command("resume", run_id, *self._job.graph_words, place=self._job.place)
+        safe = Interrupted("interrupted; what was recorded is safe", where=f"run {run_id}", repair=resume)
+        self._stopper.last_words = last_words(self._job.session, safe)
+        self._job.announce(run_id)
+        self._stopper.drives(self._stop)
+
+    async def _is_asleep(self) -> bool:
+        """Say so where the whole run sleeps, and will go on here by itself."""
+        if not self._run.is_going or (await self._runner.store.info(self._run.id)).status != "waiting":
+            return False
+        waits = await self._runner.waits(self._run.id)
+        dues = [wait.due_at for wait in waits if wait.due_at is not None and wait.kind == "sleep"]
+        if not dues or len(dues) < len(waits):
+            return False
+        self._stopper.says = _LEAVING
+        self._begun()
+        self._progress.sleeps(when(min(dues)))
+        return True
+
+    async def _stop(self) -> None:
+        """Stop the run; one that waits is left waiting, since nothing of it is in flight."""
+        if (await self._runner.store.info(self._run.id)).status == "waiting":
+            await self._runner.leave(self._run.id)
+        else:
+            await self._runner.stop(self._run.id)

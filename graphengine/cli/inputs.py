@@ -122,12 +122,39 @@ def state_from(state: type[S], values: Mapping[str, object]) -> S:
         raise InputError(f"the state does not fit: {error}", where=where, repair="give text in UTF-8") from error
 
 
+def read_text(name: str, where: str) -> str:
+    """The text of a file.
+
+    Args:
+        name: The file.
+        where: What named it, for errors.
+
+    Raises:
+        InputError: It cannot be read, or is no UTF-8 text.
+    """
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"the file {name} is no UTF-8 text: {error.reason} at byte {error.start}",
+            where=where,
+            repair="save it as UTF-8",
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"the file {name!r} cannot be read: {reason}",
+            where=where,
+            repair="name a file that exists; a text that begins with @ is written with @@",
+        ) from error
+
+
 def _items(raw: str, item: Form, where: str) -> list[object]:
     """What one occurrence adds to a list."""
     if raw.startswith("@") and not raw.startswith("@@"):
         if item.file is not None or item.is_text:
             return [_value(raw, item, where)]
-        found = _parsed(_read(raw[1:], where), item, where)
+        found = _parsed(read_text(raw[1:], where), item, where)
         return found if isinstance(found, list) else [found]
     try:
         found = from_json(raw, allow_inf_nan=False)
@@ -140,7 +167,7 @@ def _value(raw: str, form: Form, where: str) -> object:
     if raw.startswith("@@"):
         raw = raw[1:]
     elif raw.startswith("@"):
-        text = _read(raw[1:], where)
+        text = read_text(raw[1:], where)
         if form.file is not None:
             return form.file(path=raw[1:], text=text)
         return text if "string" in form.kinds else _parsed(text, form, where)
@@ -149,7 +176,7 @@ def _value(raw: str, form: Form, where: str) -> object:
 
 def _json(raw: str, where: str) -> JsonValue:
     """The JSON behind `:=`, written out or in a file."""
-    return _parsed(_read(raw[1:], where) if raw.startswith("@") else raw, Form(frozenset()), where)
+    return _parsed(read_text(raw[1:], where) if raw.startswith("@") else raw, Form(frozenset()), where)
 
 
 def _parsed(text: str, form: Form, where: str) -> JsonValue:
@@ -171,24 +198,6 @@ def _repair(form: Form) -> str:
     if "object" in form.kinds:
         return """write JSON, in quotes for the shell: 'key={"name": "value"}', or key=@file"""
     return """write JSON, in quotes for the shell; a text needs quotes of its own: 'key="text"'"""
-
-
-def _read(name: str, where: str) -> str:
-    try:
-        return Path(name).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"the file {name} is no UTF-8 text: {error.reason} at byte {error.start}",
-            where=where,
-            repair="save it as UTF-8",
-        ) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"the file {name!r} cannot be read: {reason}",
-            where=where,
-            repair="name a file that exists; a text that begins with @ is written with @@",
-        ) from error
 
 
 def _form(schema: Mapping[str, Any], definitions: Mapping[str, Any], annotation: object) -> Form:

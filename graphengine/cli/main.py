@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "run": "Run a graph and record every step.",
-    "resume": "Go on with a run after a crash, a stop, a failure or a reached limit.",
+    "resume": "Go on with a run after a crash, a stop, a failure, a reached limit or an answer.",
+    "answer": "Answer what a run asks, and go on with it.",
+    "send": "Send a message to a run, and go on with it if it waits.",
     "branch": "Begin a new run behind a step of another one.",
-    "stop": "Stop a run that another process drives, at its next safe point.",
+    "worker": "Go on with whatever is due in a database, until stopped.",
+    "stop": "Stop a run that waits or that another process drives, at its next safe point.",
     "runs": "List the recorded runs.",
     "show": "Show a run: its steps, its state, what it cost.",
     "check": "List everything that is wrong with a graph.",
@@ -133,6 +136,6 @@ def _misused(session: Session, error: click.ClickException) -> int:
 def main() -> None:
     """Define workflows of agents as graphs; run, resume, branch, look at and draw them.
 
-    Exit codes: 0 finished, 1 the run failed, 2 usage, input or compile error, 3 waiting, 4 stopped, 5 store
-    error, 6 driven by another process, 130 interrupted.
+    Exit codes: 0 finished or done, 1 the run failed, 2 usage, input or compile error, 3 the run waits, 4 it was
+    stopped, 5 store error, 6 driven by another process, 130 interrupted.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,6 +18,24 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 _LIMITS: Final = ("steps", "tokens", "cost_usd", "seconds")
 
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the options say of every command that drives a run.
+
+    Attributes:
+        limits: The limits, each as NAME=NUMBER.
+        pauses: The nodes to pause before; None where none was named, so that a run keeps those it has.
+        output: The file for the result.
+        database: The database of runs.
+    """
+
+    limits: Sequence[str] = ()
+    pauses: Sequence[str] | None = None
+    output: Path | None = None
+    database: Path | None = None
+
+
 database = click.option(
     "--db",
     "database",
@@ -23,22 +43,30 @@ database = click.option(
     type=click.Path(path_type=Path, readable=False),
     help="The database of runs; checkpoints/runs.db of the project if not given.",
 )
-output = click.option(
+graph = click.option(
+    "--graph", "reference", metavar="FILE[:NAME]", help="The run's graph, where its name alone does not lead to it."
+)
+_output = click.option(
     "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path, readable=False),
     help="Write the result of a finished run to this file: a text as it is, anything else as JSON.",
 )
-limit = click.option(
+_limit = click.option(
     "--limit",
     "limits",
     metavar="NAME=NUMBER",
     multiple=True,
     help="Stop at steps=…, tokens=…, cost_usd=… or seconds=…; 'none' lifts a limit.",
 )
-graph = click.option(
-    "--graph", "reference", metavar="FILE[:NAME]", help="The run's graph, where its name alone does not lead to it."
+_pause = click.option(
+    "--pause-before",
+    "pauses",
+    metavar="NODE",
+    multiple=True,
+    help="Wait before every visit of this node, by path as article/review, until `graphengine answer` lets it go on. "
+    "May be repeated.",
 )
 
 
@@ -47,6 +75,23 @@ def common(function: F) -> F:
     for name, text in (("--debug", "Show tracebacks."), ("--json", "Write one JSON document to stdout.")):
         function = click.option(name, is_flag=True, expose_value=False, help=text)(function)
     return function
+
+
+def driving(function: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of every command that drives a run; the command gets them as `given`."""
+
+    @wraps(function)
+    def call(
+        session: object,
+        limits: tuple[str, ...],
+        pauses: tuple[str, ...],
+        output: Path | None,
+        database: Path | None,
+        **rest: Any,  # noqa: ANN401 - the command's own options
+    ) -> int:
+        return function(session, given=Given(limits, pauses or None, output, database), **rest)
+
+    return _limit(_pause(_output(database(common(call)))))
 
 
 def limits_from(given: Sequence[str], base: Limits) -> Limits:

@@ -1,25 +1,61 @@
-"""What a person sees while a run moves: a line when a node starts, and a line or two when it ends."""
+"""What a person sees while a run moves: a line when a node starts, and a line or two when it ends.
+
+Of the items of a map a count is shown, ten lines at most whatever their number, and the first failures. What runs
+below an item, a graph's nodes for instance, is not shown unless somebody is asked something there.
+"""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from graphengine.cli.steps import answer, arrow, compact, error_line, facts_of, mapped
 from graphengine.cli.terminal import one_line
-from graphengine.document import told_by
+from graphengine.cli.times import seconds
+from graphengine.cli.waits import in_words
+from graphengine.core.snapshot import child_id
 from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from graphengine.cli.terminal import Channel, Part
     from graphengine.core.steps import Step
-    from graphengine.records import JsonValue, Op
     from graphengine.runner.run import Event
 
-OFFLINE: Final = "offline: rule-based agents, no language model"
+_VERBS: Final = {
+    "started": "bold",
+    "done": "green",
+    "answered": "green",
+    "items": "green",
+    "retry": "yellow",
+    "fallback": "yellow",
+    "waits": "bold yellow",
+    "refused": "yellow",
+    "failed": "bold red",
+}
+_FAILURES: Final = 5
+_TENTHS: Final = 10
 
-_VERBS: Final = {"started": "bold", "done": "green", "retry": "yellow", "fallback": "yellow", "failed": "bold red"}
+
+@dataclass(slots=True)
+class _Count:
+    """How far the items of a map are; `total` is None where the map was begun before this process."""
+
+    path: str
+    total: int | None
+    done: int = 0
+    failed: int = 0
+    told: int = 0
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the count has come so far that it is shown again."""
+        if self.total is None:
+            return set(str(self.done)) <= {"1", "0"} and str(self.done).startswith("1")  # 1, 10, 100, …
+        return self.done == self.total or self.done * _TENTHS // self.total > self.told * _TENTHS // self.total
+
+    def __str__(self) -> str:
+        of = f" of {self.total:,} items" if self.total is not None else " more items"
+        return f"{self.done:,}{of} done" + (f", {self.failed:,} of them failed" if self.failed else "")
 
 
 class Progress:
@@ -31,16 +67,29 @@ class Progress:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._begun: dict[str, tuple[int, int]] = {}
+        self._entered: dict[str, float] = {}  # when the graph at a path was entered
         self._falls_back: dict[str, int] = {}  # the visit of a node whose fallback is run
+        self._counts: dict[str, _Count] = {}  # by the frame of the items, without their index
 
     def show(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, NodeBegan):
-            self._began(event.path, event.visit, event.attempt)
+            if "[" not in event.path:
+                self._began(event.path, event.visit, event.attempt)
         elif isinstance(event, Emitted):
-            self._line("emit", event.path, f": {one_line(_compact(event.data))}")
+            self._line("emit", event.path, f": {one_line(compact(event.data))}")
         elif isinstance(event, StepRecorded):
-            self._step(event.step)
+            step = event.step
+            if step.kind in ("waiting", "answered", "refused", "message"):
+                self._wait(step)
+            elif "[" in step.frame:
+                self._in_item(step)
+            else:
+                self._step(step)
+
+    def sleeps(self, until: str) -> None:
+        """Say that nothing is to be done for a while."""
+        self._line("sleeps", f"until {until}; Ctrl-C leaves the run waiting")
 
     def _began(self, path: str, visit: int, attempt: int) -> None:
         if self._begun.get(path, (0, 0)) >= (visit, attempt):
@@ -51,40 +100,96 @@ class Progress:
         self._line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
 
     def _step(self, step: Step) -> None:
-        if step.kind in ("attempt", "node", "failed"):
+        if step.kind in ("attempt", "node", "failed") and step.began:
             self._began(step.path, step.visit, step.attempt)
         if step.kind == "attempt":
             self._attempt(step)
-        elif step.kind == "node":
-            fallback = bool(step.data.get("fallback"))
-            self._ended("fallback" if fallback else "done", step)
-        elif step.kind == "failed":
-            self._ended("failed", step)
-        elif step.kind == "left":
-            self._line("left", step.path, *arrow(step))
+        elif step.kind in ("node", "failed"):
+            verb = "failed" if step.kind == "failed" else "fallback" if step.data.get("fallback") else "done"
+            self._ended(verb, step)
+        elif step.kind in ("left", "joined"):
+            is_failed = step.kind == "joined" and "error" in step.data
+            self._line("failed" if is_failed else step.kind, step.path, *arrow(step))
             self._why(step)
+        elif step.kind in ("mapped", "entered", "recorded"):
+            self._inside(step)
         elif step.kind in ("resumed", "branched"):
-            for change in step.data.get("changes", ()):
-                self._line("changed", f"the graph: {change}")
+            for told in facts_of(step):
+                self._line("changed" if told.startswith("the graph changed") else step.kind, told)
+
+    def _inside(self, step: Step) -> None:
+        """A node begins its items or its graph, or has recorded a piece of its work."""
+        if step.kind == "mapped":
+            self._counts[child_id(step.frame, step.node)] = _Count(step.path, step.data["count"])
+            self._line("items", step.path, f": {mapped(step)}")
+        elif step.kind == "entered":
+            self._entered[step.path] = step.at
+            self._line("entered", step.path, f": graph {step.data['graph']}", *arrow(step))
+        else:
+            self._line("recorded", step.path, f": {one_line(facts_of(step)[0])} ({seconds(step.at - step.began)})")
+
+    def _wait(self, step: Step) -> None:
+        """Something is asked, answered or sent; shown wherever it is."""
+        if step.kind == "waiting":
+            for name, facts in step.data["waits"].items():
+                self._line("waits", step.path, f": {in_words(name, facts, step.path)}")
+        elif step.kind == "answered":
+            self._line("answered", step.path, f": {answer(step.data, 200)}")
+        elif step.kind == "refused":
+            self._line("refused", step.path, f": {facts_of(step)[0]}")
+        else:
+            self._line("message", facts_of(step)[0])
+
+    def _in_item(self, step: Step) -> None:
+        """Count an item of a map that is done; what happens in items of items, or below one, is not counted."""
+        key, _, index = step.frame.rpartition("[")
+        if "[" in key or not index.endswith("]") or step.kind not in ("item", "failed", "attempt"):
+            return
+        count = self._counts.setdefault(key, _Count(step.path.rpartition("[")[0], None))
+        if "error" in step.data:
+            count.failed += step.kind == "failed"
+            self._item_failed(step, count)
+        if step.kind == "attempt":
+            return
+        count.done += 1
+        if count.is_news:
+            count.told = count.done
+            self._line("items", count.path, f": {count}")
+
+    def _item_failed(self, step: Step, count: _Count) -> None:
+        """Tell the first failures of a map's items one by one."""
+        begun, attempt = self._begun.get(f"failures of {count.path}", (0, 0))
+        self._begun[f"failures of {count.path}"] = (begun + 1, attempt)
+        if begun < _FAILURES:
+            verb = "failed" if step.kind == "failed" else "fallback" if step.kind == "item" else "retry"
+            self._line(verb, step.path, f" (attempt {step.attempt}): {error_line(step)}")
+        elif begun == _FAILURES:
+            self._line("", (f"further failures of {count.path} are counted only", "dim"))
 
     def _attempt(self, step: Step) -> None:
         told = f" (visit {step.visit}, attempt {step.attempt})"
-        took = seconds(step.at - step.began)
+        took = self._took(step)
         if step.data.get("then") == "fallback":
             self._falls_back[step.path] = step.visit
-            self._line("failed", step.path, f"{told} in {took}; its fallback is run")
+            self._line("failed", step.path, f"{told}{took}; its fallback is run")
         else:
             wait = seconds(max(0.0, step.data.get("due_at", step.at) - step.at))
-            self._line("retry", step.path, f"{told} failed in {took}; next attempt in {wait}")
+            self._line("retry", step.path, f"{told} failed{took}; next attempt in {wait}")
         self._line("", error_line(step))
 
     def _ended(self, verb: str, step: Step) -> None:
         choice = f", chose {step.data['choice']}" if step.data.get("choice") else ""
-        told = f" (visit {step.visit}{choice}) in {seconds(step.at - step.began)}"
-        self._line(verb, step.path, told, *arrow(step))
+        said = f": {answer(step.data, 200)}" if "by" in step.data else ""
+        inside = step.data.get("inside", {}).get("label")
+        ended = f", ended [{inside}]" if inside else ""
+        self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){self._took(step)}{said}", *arrow(step))
         if step.data.get("error") and step.data.get("status") != "failed":  # what the run ends with is told at its end
             self._line("", f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
         self._why(step)
+
+    def _took(self, step: Step) -> str:
+        began = step.began or self._entered.get(step.path, 0.0)
+        return f" in {seconds(step.at - began)}" if began else ""
 
     def _why(self, step: Step) -> None:
         why = step.data.get("why")
@@ -94,73 +199,3 @@ class Progress:
     def _line(self, verb: str, first: Part, *rest: Part) -> None:
         path: Part = (first, "bold") if isinstance(first, str) and verb else first
         self._channel.line((f"{verb:<9}", _VERBS.get(verb, "dim")), path, *rest)
-
-
-def arrow(step: Step) -> Sequence[Part]:
-    """Where a step leads, and by which edge."""
-    targets = step.data.get("to")
-    if not targets:
-        return ()
-    label = step.data.get("edge")
-    way: list[Part] = [" -> ", (", ".join(targets), "bold")]
-    if label:
-        way += [" ", (f"[{label}]", "cyan")]
-    return way
-
-
-def error_line(step: Step) -> str:
-    """What a step's error says, on one line; "" where there is none, or the way to FAIL says it."""
-    error = step.data.get("error")
-    return one_line(f"{error['kind']}: {told_by(error).message}") if error and error["kind"] != "fail" else ""
-
-
-def in_short(step: Step, limit: int) -> list[str]:
-    """What a step does to the state, a line for each field; what is empty at the start is no news."""
-    is_news = [op for op in step.update if step.kind != "started" or op[-1] not in ("", [], {}, None)]
-    return [_operation(op, limit) for op in is_news]
-
-
-def _operation(op: Op, limit: int) -> str:
-    kind, field = op[0], op[1]
-    if kind == "put":
-        return f"{field}[{op[2]}] = {one_line(_compact(op[3]), limit)}"
-    sign = "=" if kind in ("set", "reduce") else "+="
-    return f"{field} {sign} {one_line(_compact(op[-1]), limit)}"
-
-
-def _compact(value: JsonValue) -> str:
-    if isinstance(value, str):
-        return value or '""'
-    try:
-        return json.dumps(value, ensure_ascii=False, default=repr)
-    except (TypeError, ValueError, RecursionError):
-        return repr(value)
-
-
-def seconds(duration: float) -> str:
-    """A duration as people read it."""
-    if duration < 0.0995:  # noqa: PLR2004 - from here on two digits of seconds say it as well
-        return f"{max(0.0, duration) * 1000:.0f} ms"
-    if duration < 60:  # noqa: PLR2004
-        return f"{duration:.1f} s" if duration >= 1 else f"{duration:.2f} s"
-    minutes, rest = divmod(round(duration), 60)
-    return f"{minutes} min {rest} s"
-
-
-def usage_line(usage: Mapping[str, Any]) -> str:
-    """What models did and cost."""
-    calls, offline = usage["calls"], usage["offline_calls"]
-    tokens = (usage["input_tokens"] or 0) + (usage["output_tokens"] or 0)
-    cost = usage["cost_usd"]
-    priced = "cost unknown" if cost is None else f"cost {cost:.4f} USD" if cost else "cost 0 USD"
-    return f"{counted(calls, 'model call')} ({offline} offline), {counted(tokens, 'token')}, {priced}"
-
-
-def counted(number: int, noun: str) -> str:
-    """The number with its noun."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def is_offline(usage: Mapping[str, Any]) -> bool:
-    """Whether models answered, and none of them was a language model."""
-    return bool(0 < usage["calls"] == usage["offline_calls"])

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.errors import DefinitionError, GraphEngineError, GraphNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import CodeType, ModuleType
 
     from graphengine.graph import Graph
@@ -153,6 +153,70 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
             return Found(wanted[0], file, module, "")
         known += [graph.name for graph in graphs]
     raise _unknown_name(name, root, known, unread, of_run=of_run)
+
+
+@dataclass(frozen=True, slots=True)
+class ToDrive:
+    """The graphs whose runs a worker drives, by name, and why others are not among them."""
+
+    graphs: Mapping[str, Graph[Any]]
+    unread: Sequence[str]
+
+
+def graphs_to_drive(references: Sequence[str]) -> ToDrive:
+    """The graphs of these files, or of the present project where none is named.
+
+    Of the project's graphs those that do not compile, and those of files that cannot be run, are left out and told. Of
+    two with one name that counts which a command about a run would find.
+
+    Raises:
+        GraphNotFound: There is none at all.
+        GraphEngineError: One of those that were named cannot be used.
+    """
+    graphs: dict[str, Graph[Any]] = {}
+    for reference in references:
+        for graph in _graphs_at(reference):
+            graph.compile()
+            if graphs.setdefault(graph.name, graph) is not graph:
+                told = f"two graphs are called {graph.name!r}, and a run knows its graph by name"
+                raise GraphNotFound(told, where=reference, repair="drive them in two databases, by two workers")
+    unread = [] if references else _add_project(graphs)
+    if not graphs:
+        told = "there is no graph whose runs could be driven" + (f": {'; '.join(unread)}" if unread else "")
+        repair = 'name files with --graph FILE, or folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
+        raise GraphNotFound(told, where=str(project_of(Path.cwd()) or Path.cwd()), repair=repair)
+    return ToDrive(graphs, unread)
+
+
+def _graphs_at(reference: str) -> list[Graph[Any]]:
+    """The graph of FILE:NAME or NAME, or all graphs of FILE."""
+    file, inner = _parts(reference)
+    found = [] if file is None or inner else [graph for _, graph in graphs_of(load(file))]
+    return found or [find(reference).graph]
+
+
+def _add_project(graphs: dict[str, Graph[Any]]) -> list[str]:
+    """Add the graphs of the present project; gives what cannot be used, and why."""
+    root = project_of(Path.cwd())
+    unread: list[str] = []
+    named: set[str] = set()  # graphs of the files that are called after them
+    for file in graph_files(root) if root is not None else ():
+        try:
+            found = [graph for _, graph in graphs_of(load(file))]
+        except GraphEngineError as error:
+            unread.append(f"{_shown(file)} is left out: {error.message}")
+            continue
+        for graph in found:
+            try:
+                graph.compile()
+            except GraphEngineError as error:
+                unread.append(f"{graph.name} of {_shown(file)} is left out: {error.message.splitlines()[0]}")
+                continue
+            if graph.name not in graphs or (file.stem == graph.name and graph.name not in named):
+                graphs[graph.name] = graph
+            if file.stem == graph.name:
+                named.add(graph.name)
+    return unread
 
 
 def may_find(name: str) -> bool:

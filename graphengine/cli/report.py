@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.cli.places import command, shown
-from graphengine.cli.progress import OFFLINE, counted, is_offline, seconds, usage_line
 from graphengine.cli.session import Exit
+from graphengine.cli.steps import counted, usage_line
 from graphengine.cli.terminal import OutputFailed, clean, one_line
+from graphengine.cli.times import seconds
+from graphengine.cli.waits import tell_waits
 from graphengine.core.ready import limit_reached, spent
 from graphengine.document import run_document, told_by, usage_document
 from graphengine.errors import GraphEngineError
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
     from graphengine.runner import Result
     from graphengine.stores.base import RunInfo
+
+OFFLINE: Final = "offline: rule-based agents, no language model"
 
 CODES: Final = {
     "finished": Exit.FINISHED,
@@ -111,6 +115,8 @@ def report(job: Job, ended: Ended) -> int:
             _write_output(job, ended)
     finally:
         tell_end(session.err, ended.snapshot, ended.asked_by)
+        if ended.snapshot.status == "waiting":
+            tell_waits(session.err, ended.snapshot, job.graph_words, job.place)
         tell_cost(session.err, ended.snapshot)
         if not job.is_known_offline and is_offline(run_usage(ended.snapshot)):
             session.err.line((OFFLINE, "yellow"))
@@ -138,7 +144,7 @@ def _document(job: Job, ended: Ended) -> dict[str, JsonValue]:
 
 
 def tell_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
-    """Say why a run ended, and by which signal if one asked for it."""
+    """Say why a run ended, and by which signal if one asked for it; what it waits for is told by `tell_waits`."""
     stop = snapshot.stop or {}
     failure = snapshot.failure
     is_way = failure is None or failure["kind"] == "fail"  # to END or FAIL: the edge says it all
@@ -212,6 +218,11 @@ def tell_next(job: Job, ended: Ended) -> None:
         err.line(("branch: ", "dim"), command("branch", info.id, "--at", str(at), *graph, place=place))
     picture = f"{info.id.lstrip('-') or 'run'}.svg".replace("/", "_")
     err.line(("draw:   ", "dim"), command("render", info.id, "-o", picture, place=place))
+
+
+def is_offline(usage: Mapping[str, Any]) -> bool:
+    """Whether models answered, and none of them was a language model."""
+    return bool(0 < usage["calls"] == usage["offline_calls"])
 
 
 def raised_limit(snapshot: Snapshot) -> list[str]:

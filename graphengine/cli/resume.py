@@ -9,8 +9,7 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from graphengine.cli.options import Given
     from graphengine.cli.session import Session
     from graphengine.runner import Run, Runner
 
@@ -18,39 +17,19 @@ if TYPE_CHECKING:
 @click.command("resume")
 @click.argument("run_id", metavar="RUN_ID")
 @options.graph
-@options.limit
-@options.output
-@options.database
-@options.common
 @click.pass_obj
-def command(  # noqa: PLR0913 - one for each option
-    session: Session,
-    run_id: str,
-    reference: str | None,
-    limits: tuple[str, ...],
-    output: Path | None,
-    database: Path | None,
-) -> int:
-    """Go on with a run after a crash, a stop, a failure or a reached limit.
+@options.driving
+def command(session: Session, run_id: str, reference: str | None, given: Given) -> int:
+    """Go on with a run after a crash, a stop, a failure, a reached limit or an answer.
 
-    What finished is not run again. A run that is finished gives its result once more.
+    What finished is not run again. A run that is finished gives its result once more; one that still waits tells what
+    it waits for. Nodes named with --pause-before take the place of those that were named before.
     """
-    from graphengine.cli.driving import drive
-    from graphengine.cli.places import place_of
-    from graphengine.cli.project import file_of, graph_of
-    from graphengine.cli.recorded import read_run
-    from graphengine.cli.report import Job, check_output
-    from graphengine.options import Limits
+    from graphengine.cli.driving import drive, recorded_job
 
-    if output is not None:
-        check_output(output)
-    place = place_of(database, file_of(reference))
-    recorded = read_run(place, run_id)
-    found = graph_of(recorded.info.graph, reference)
-    known: dict[str, Any] = {**dict.fromkeys(Limits.__dataclass_fields__), **recorded.snapshot.limits}
-    wanted = options.limits_from(limits, Limits(**known)) if limits else None
+    job, limits = recorded_job(session, run_id, reference, given)
 
-    def begin(runner: Runner) -> Run[Any]:
-        return runner.resume(found.graph, run_id, limits=wanted)
+    async def begin(runner: Runner) -> Run[Any]:
+        return runner.resume(job.found.graph, run_id, limits=limits, pause_before=given.pauses)
 
-    return drive(Job(session, found, place, output), begin)
+    return drive(job, begin)

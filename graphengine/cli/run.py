@@ -9,8 +9,7 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from graphengine.cli.options import Given
     from graphengine.cli.project import Found
     from graphengine.cli.session import Session
     from graphengine.runner import Run, Runner
@@ -28,41 +27,40 @@ if TYPE_CHECKING:
 )
 @click.option("--run-id", metavar="ID", help="The run's id; one is made if not given.")
 @click.option("--after", metavar="RUN_ID", help="Begin with the state that this earlier run ended with.")
-@options.limit
-@options.output
-@options.database
-@options.common
 @click.pass_obj
+@options.driving
 def command(  # noqa: PLR0913 - one for each option
     session: Session,
     reference: str,
     pairs: tuple[str, ...],
     run_id: str | None,
     after: str | None,
-    limits: tuple[str, ...],
-    output: Path | None,
-    database: Path | None,
+    given: Given,
 ) -> int:
     """Run a graph and record every step.
 
     The graph is one of a file, FILE.py or FILE.py:NAME, or NAME in a folder that pyproject.toml names under
     [tool.graphengine] graphs. Without --input it runs on the file's `example`, if there is one.
+
+    A run that comes to wait for an answer or a message ends the command with exit code 3, and the commands that go on
+    with it are shown. Where it only sleeps, the command sleeps with it; Ctrl-C then leaves the run waiting.
     """
     from graphengine.cli.driving import drive
     from graphengine.cli.places import place_of
     from graphengine.cli.project import find
     from graphengine.cli.report import Job, check_output
 
-    if output is not None:
-        check_output(output)
+    if given.output is not None:
+        check_output(given.output)
     found = find(reference)
-    found.graph.compile()
-    job = Job(session, found, place_of(database, found.file), output)
+    graph = found.graph
+    graph.compile()
+    job = Job(session, found, place_of(given.database, found.file), given.output)
     state = _state(job.notes, found, pairs, is_continued=after is not None)
-    wanted = options.limits_from(limits, found.graph.limits)
+    limits = options.limits_from(given.limits, graph.limits)
 
-    def begin(runner: Runner) -> Run[Any]:
-        return runner.start(found.graph, state, run_id=run_id, limits=wanted, after=after)
+    async def begin(runner: Runner) -> Run[Any]:
+        return runner.start(graph, state, run_id=run_id, limits=limits, after=after, pause_before=given.pauses or ())
 
     return drive(job, begin)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
 import click
@@ -10,14 +9,16 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from graphengine.cli.session import Session
+    from graphengine.core.snapshot import Snapshot
     from graphengine.stores.base import RunInfo, Status, Store
 
 _STATUSES: Final = ("running", "interrupted", "waiting", "finished", "stopped", "failed")
 _PAGE: Final = 50
+_WAIT_COLUMNS: Final = 60
 
 
 @click.command("runs")
@@ -33,18 +34,19 @@ _PAGE: Final = 50
 def command(session: Session, status: str | None, limit: int, database: Path | None) -> int:
     """List the recorded runs, the newest first.
 
-    `seq` is the number of a run's last recorded step.
+    `seq` is the number of a run's last recorded step. Of a run that waits, `last step` tells since when, and `due` when
+    its first wait ends by itself; `graphengine show` has the commands that answer it.
     """
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.recorded import read
     from graphengine.document import runs_document
 
     place = place_of(database)
-    found = read(place, lambda store: _listed(store, limit, status))
+    found, waiting = read(place, lambda store: _listed(store, limit, status))
     if session.json:
-        session.document(runs_document(found))
+        session.document(runs_document(found, waiting))
     elif found:
-        _show(session, found)
+        _show(session, found, waiting)
         if len(found) == limit:
             session.err.line(f"the newest {limit}; --limit shows more")
     else:
@@ -52,8 +54,15 @@ def command(session: Session, status: str | None, limit: int, database: Path | N
     return 0
 
 
-async def _listed(store: Store, limit: int, status: str | None) -> Sequence[RunInfo]:
-    """The newest runs that are shown with this status."""
+async def _listed(store: Store, limit: int, status: str | None) -> tuple[Sequence[RunInfo], Mapping[str, Snapshot]]:
+    """The newest runs that are shown with this status, and where those stand that wait."""
+    from graphengine.history import load_snapshot
+
+    found = await _newest(store, limit, status)
+    return found, {info.id: await load_snapshot(store, info.id, None) for info in found if info.status == "waiting"}
+
+
+async def _newest(store: Store, limit: int, status: str | None) -> Sequence[RunInfo]:
     if status not in ("running", "interrupted"):
         return await store.runs(limit=limit, status=cast("Status | None", status))
     found: list[RunInfo] = []
@@ -67,17 +76,40 @@ async def _listed(store: Store, limit: int, status: str | None) -> Sequence[RunI
     return found[:limit]
 
 
-def _show(session: Session, runs: Sequence[RunInfo]) -> None:
+def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snapshot]) -> None:
     from graphengine.cli.tables import aligned
+    from graphengine.cli.times import short_time, when
 
     columns = session.out.columns
     at = when if columns is None else short_time
-    rows = [(i.id, i.graph, status_of(i), str(i.seq), at(i.created_at), at(i.updated_at), _parent(i)) for i in runs]
-    headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from")
-    heading, *lines = aligned(headings, rows, columns=columns, expendable=("begun", "seq", "branched from"))
+    rows = [
+        (
+            *(i.id, i.graph, status_of(i), str(i.seq), at(i.created_at), at(i.updated_at), _parent(i)),
+            at(i.due_at) if i.due_at is not None else "",
+            _waits(waiting[i.id]) if i.id in waiting else "",
+        )
+        for i in runs
+    ]
+    headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "due", "waits for")
+    expendable = ("begun", "seq", "branched from", "due", "waits for")
+    heading, *lines = aligned(headings, rows, columns=columns, expendable=expendable)
     session.out.line((heading, "bold"))
     for line in lines:
         session.out.line(line)
+
+
+def _waits(snapshot: Snapshot) -> str:
+    """The first thing that a run waits for, and how many more there are; since when is its last step."""
+    from graphengine.cli.terminal import one_line
+    from graphengine.cli.waits import all_waits, in_words
+
+    waits = all_waits(snapshot)
+    if not waits:
+        return ""
+    first, *others = waits
+    facts = {name: fact for name, fact in first.facts.items() if name != "due"}
+    told = one_line(in_words(first.name, facts, ""), _WAIT_COLUMNS)
+    return told + (f" (and {len(others)} more)" if others else "")
 
 
 def status_of(info: RunInfo) -> str:
@@ -87,16 +119,3 @@ def status_of(info: RunInfo) -> str:
 
 def _parent(info: RunInfo) -> str:
     return f"{info.parent} at {info.parent_seq}" if info.parent is not None else ""
-
-
-def when(at: float) -> str:
-    """A time as people read it, on this machine's clock."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def short_time(at: float) -> str:
-    """A time as short as it is clear today: the time of this day, a day of this year, or a date."""
-    local, now = datetime.fromtimestamp(at).astimezone(), datetime.now().astimezone()
-    if local.date() == now.date():
-        return local.strftime("%H:%M:%S")
-    return local.strftime("%m-%d %H:%M" if local.year == now.year else "%Y-%m-%d")

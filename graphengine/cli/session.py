@@ -75,6 +75,10 @@ class Session:
         """Write the one JSON document."""
         self.out.write(as_json(content) + "\n")
 
+    def line(self, content: Mapping[str, JsonValue]) -> None:
+        """Write one of many JSON documents, on a line of its own."""
+        self.out.write(as_json(content, indent=None) + "\n")
+
     def fail(self, error: GraphEngineError) -> None:
         """Tell of an error that ended the command."""
         if self.debug:
@@ -96,11 +100,11 @@ class Session:
             self.err.line(("  repair: ", "bold"), error.repair)
 
 
-def as_json(value: JsonValue) -> str:
-    """The value as indented JSON, fit for any reader: no NaN, no lone halves of characters, no control codes."""
+def as_json(value: JsonValue, indent: int | None = 2) -> str:
+    """The value as JSON, fit for any reader: no NaN, no lone halves of characters, no control codes."""
     import json
 
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\x7f", "\\u007f")
 
 

@@ -1,15 +1,15 @@
-"""`graphengine show`: one run, its steps, its state and what it cost."""
+"""`graphengine show`: one run, its steps, its state, what it waits for and what it cost; or one of its steps."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from graphengine.cli.places import Place
@@ -20,26 +20,39 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
     from graphengine.stores.base import RunInfo
 
-_STATE_LINES = 24
-_STATE_COLUMNS = 500
-_PIPE_COLUMNS = 200  # of one line about a step, where no terminal sets the width
+_STATE_LINES: Final = 24
+_STATE_COLUMNS: Final = 500
+_PIPE_COLUMNS: Final = 200  # of one line about a step, where no terminal sets the width
+_ITEMS: Final = 5
+"""More items of one map in a row than this are shown as one line."""
 
 
 @click.command("show")
 @click.argument("run_id", metavar="RUN_ID")
 @click.option("--at", type=int, metavar="SEQ", help="As it was after this step.")
+@click.option("--step", type=int, metavar="SEQ", help="This one step, with everything that is recorded of it.")
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, run_id: str, at: int | None, database: Path | None) -> int:
-    """Show a run: its steps, its state, what it cost."""
+def command(session: Session, run_id: str, at: int | None, step: int | None, database: Path | None) -> int:
+    """Show a run: its steps, its state, what it waits for, what it cost.
+
+    Many items of a map in a row are shown as one line; --step shows one of them, --json has them all.
+    """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read_run
-    from graphengine.document import run_document
+    from graphengine.document import SCHEMA, run_document, step_document
 
+    if at is not None and step is not None:
+        raise click.UsageError("give --at or --step, not both")
     place = place_of(database)
-    recorded = read_run(place, run_id, at)
-    if session.json:
+    recorded = read_run(place, run_id, at if step is None else step)
+    if step is not None and session.json:
+        found = step_document(recorded.steps[-1])
+        session.document({"schema": SCHEMA, "run_id": recorded.info.id, "step": found})
+    elif step is not None:
+        _show_step(session.out, recorded)
+    elif session.json:
         session.document(run_document(recorded.info, recorded.snapshot, recorded.steps))
     else:
         _show(session, place, recorded)
@@ -47,9 +60,11 @@ def command(session: Session, run_id: str, at: int | None, database: Path | None
 
 
 def _show(session: Session, place: Place, recorded: Recorded) -> None:
-    from graphengine.cli.progress import OFFLINE, is_offline
-    from graphengine.cli.report import run_usage, tell_cost, tell_end
-    from graphengine.cli.runs import status_of, when
+    from graphengine.cli.places import graph_words
+    from graphengine.cli.report import OFFLINE, is_offline, run_usage, tell_cost, tell_end
+    from graphengine.cli.runs import status_of
+    from graphengine.cli.times import when
+    from graphengine.cli.waits import tell_waits
 
     out, info, snapshot = session.out, recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq
@@ -58,7 +73,7 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
         out.line(f"branched from {info.parent} behind its step {info.parent_seq}")
     if is_past:
         out.line(f"as it was after step {snapshot.seq} of {info.seq}; the run is {status_of(info)} now")
-    elif snapshot.status == "running":
+    elif info.status == "running":
         out.line(*_driven(info, place))
     out.line("")
     _show_steps(out, recorded.steps)
@@ -68,6 +83,8 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
     out.line("")
     if snapshot.status != "running":
         tell_end(out, snapshot)
+    if not is_past and info.status in ("running", "waiting"):
+        tell_waits(out, snapshot, graph_words(info.graph), place)
     tell_cost(out, snapshot)
     if is_offline(run_usage(snapshot)):
         out.line((OFFLINE, "yellow"))
@@ -86,63 +103,136 @@ def _driven(info: RunInfo, place: Place) -> Sequence[Part]:
 
 def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
     """Each step on a line, and below it what it did to the state and why it led where it did."""
-    from graphengine.cli.progress import in_short
+    from graphengine.cli.steps import in_short
     from graphengine.cli.tables import aligned, fitted, wrapped
 
     headings = ("seq", "step", "visit", "attempt", "took", "leads to")
-    heading, *lines = aligned(headings, map(_row, steps))
-    indent = " " * (max(len("seq"), len(str(steps[-1].seq)) if steps else 0) + 2)
+    rows = list(_rows(steps))
+    heading, *lines = aligned(headings, [row for row, _ in rows])
+    indent = " " * (max([len("seq"), *(len(row[0]) for row, _ in rows)]) + 2)
     room = (out.columns or _PIPE_COLUMNS) - len(indent)
     out.line((heading, "bold"))
-    for step, line in zip(steps, lines, strict=True):
+    for (_, step), line in zip(rows, lines, strict=True):
         out.line(line)
+        if step is None:
+            continue
         for change in in_short(step, room):
             out.line(indent, fitted(change, room))
         for part in wrapped(_because(step, is_last=step is steps[-1]), room):
             out.line(indent, (part, "dim"))
 
 
-def _row(step: Step) -> tuple[str, ...]:
-    from graphengine.cli.progress import seconds
+def _rows(steps: Sequence[Step]) -> Iterator[tuple[tuple[str, ...], Step | None]]:
+    """A row for each step, and the step; one without a step for many items of a map in a row."""
+    begun: dict[tuple[str, int], float] = {}
+    at = 0
+    while at < len(steps):
+        step = steps[at]
+        end = _end_of_items(steps, at)
+        if end - at > _ITEMS:
+            yield _items_row(steps[at:end]), None
+            at = end
+            continue
+        if step.kind == "entered":
+            begun[step.path, step.visit] = step.at
+        began = step.began or (begun.get((step.path, step.visit), 0.0) if step.kind in ("node", "failed") else 0.0)
+        yield _row(step, began), step
+        at += 1
+
+
+def _end_of_items(steps: Sequence[Step], at: int) -> int:
+    """Where the items of one map end that begin here; items that failed stand on their own."""
+    end, frame = at, steps[at].frame.rpartition("[")[0]
+    while end < len(steps) and steps[end].kind == "item" and steps[end].frame.rpartition("[")[0] == frame:
+        end += 1
+    return end
+
+
+def _items_row(items: Sequence[Step]) -> tuple[str, ...]:
+    from graphengine.cli.times import seconds
+
+    first, last = items[0], items[-1]
+    took = seconds(last.at - min(step.began or step.at for step in items))
+    path = first.path.rpartition("[")[0]
+    fallbacks = sum(bool(step.data.get("fallback")) for step in items)
+    told = f"{path}[…] {len(items):,} items" + (f", {fallbacks:,} by fallback" if fallbacks else "")
+    return (f"{first.seq}-{last.seq}", told, "", "", took, "")
+
+
+def _row(step: Step, began: float) -> tuple[str, ...]:
+    from graphengine.cli.times import seconds
 
     data = step.data
     is_fallback = bool(data.get("fallback"))
-    kind = {"node": "", "attempt": " attempt failed"}.get(step.kind, f" {step.kind}")
+    kind = {"node": "", "item": "", "attempt": " attempt failed"}.get(step.kind, f" {step.kind}")
     targets = ", ".join(data.get("to", ()))
     return (
         str(step.seq),
         f"{step.path}{kind}{' (fallback)' if is_fallback else ''}".strip(),
         str(step.visit or ""),
         str(step.attempt) if (step.attempt > 1 or step.kind == "attempt") and not is_fallback else "",
-        seconds(step.at - step.began) if step.began else "",
+        seconds(step.at - began) if began else "",
         f"{targets} [{data['edge']}]" if data.get("edge") else targets,
     )
 
 
 def _because(step: Step, *, is_last: bool) -> str:
     """What went wrong in a step, and what its conditions said; what the run ended with is told below the steps."""
-    from graphengine.cli.progress import error_line
+    from graphengine.cli.steps import error_line, facts_of, reason
     from graphengine.cli.terminal import one_line
 
     data = step.data
-    why = data.get("why") or ""
     said = [] if is_last and data.get("status") == "failed" else [error_line(step)]
     said += ["its fallback is run"] if data.get("then") == "fallback" else []
-    said += [one_line(why, 300)] if why != "otherwise" else []
+    said += facts_of(step)
+    said.append(reason(step))
     if not any(said) and step.kind == "stopped":
         said = [one_line(data.get("stop", {}).get("explanation") or "", 300)]
     return "; ".join(filter(None, said))
 
 
-def _value(value: JsonValue) -> str:
+def _show_step(out: Channel, recorded: Recorded) -> None:
+    """One step, with everything that is recorded of it."""
+    from graphengine.cli.steps import arrow, facts_of, reason
+    from graphengine.cli.times import seconds, when
+    from graphengine.document import told_by
+
+    step, info = recorded.steps[-1], recorded.info
+    data = step.data
+    out.line(f"step {step.seq} of run ", (info.id, "bold"), f" of {info.graph}")
+    out.line((step.kind, "bold"), f" {step.path}".rstrip(), *arrow(step))
+    if step.node:
+        out.line(f"visit {step.visit}, attempt {step.attempt}{', its fallback' if data.get('fallback') else ''}")
+    took = f", began {when(step.began)}, took {seconds(step.at - step.began)}" if step.began else ""
+    out.line(f"recorded {when(step.at)}{took}")
+    for told in (*facts_of(step, 100_000), reason(step)):
+        if told:
+            out.line(told)
+    for op in data.get("writes", ()) if step.kind == "item" else step.update:
+        sign = {"set": "=", "reduce": "=", "put": f"[{op[2]}] ="}.get(op[0], "+=")
+        out.line((str(op[1]), "bold"), f" {sign} ", _value(op[-1], whole=True))
+    if data.get("error"):
+        failure = told_by(data["error"])
+        out.line((f"{data['error']['kind']}: {failure.message}", "red"))
+        for word, text in (("at", failure.where), ("repair", failure.repair)):
+            if text:
+                out.line((f"  {word}: ", "dim"), text)
+        if data["error"].get("traceback"):
+            out.line(data["error"]["traceback"].rstrip())
+
+
+def _value(value: JsonValue, *, whole: bool = False) -> str:
     """A field's value: a text as its own lines below its name, anything else as JSON on one line."""
     import json
 
     if not isinstance(value, str):
         text = json.dumps(value, ensure_ascii=False)
         left_out = len(text) - _STATE_COLUMNS
-        return text if left_out <= 0 else f"{text[:_STATE_COLUMNS]}… {left_out} characters more; --json shows all"
-    lines = [line if len(line) <= _STATE_COLUMNS else line[:_STATE_COLUMNS] + "…" for line in value.splitlines()]
-    if len(lines) > _STATE_LINES:
+        short = left_out <= 0 or whole
+        return text if short else f"{text[:_STATE_COLUMNS]}… {left_out} characters more; --json shows all"
+    lines = value.splitlines()
+    if not whole:
+        lines = [line if len(line) <= _STATE_COLUMNS else line[:_STATE_COLUMNS] + "…" for line in lines]
+    if len(lines) > _STATE_LINES and not whole:
         lines[_STATE_LINES:] = [f"… {len(lines) - _STATE_LINES} lines more; --json shows all"]
     return "".join(lines) if len(lines) <= 1 else "".join(f"\n    {line}" for line in lines)

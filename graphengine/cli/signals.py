@@ -1,4 +1,4 @@
-"""Ctrl-C while a run is driven: once stops it cleanly, twice ends the process at once. SIGTERM is like the first.
+"""Ctrl-C while runs are driven: once stops cleanly, twice ends the process at once. SIGTERM is like the first.
 
 The handlers are Python's own and not the event loop's, so that the second Ctrl-C is heard while a node blocks the loop.
 They write with `os.write` alone, since they may interrupt any other writing.
@@ -16,31 +16,28 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.cli.session import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from types import FrameType, TracebackType
     from typing import Self
 
-    from graphengine.runner import Run, Runner
-
-_STOPPING: Final = {
-    signal.SIGINT: "stopping after the node in flight; Ctrl-C again ends at once\n",
-    signal.SIGTERM: "SIGTERM: stopping after the node in flight; Ctrl-C (SIGINT) ends at once\n",
-}
+STOPPING: Final = "stopping after the node in flight"
 
 
 class Stopper:
-    """Asks for a stop of the driven run when a signal comes.
+    """Asks for a stop of what is driven when a signal comes.
 
     Attributes:
+        says: What is being done then, in words.
         last_words: What goes to which file descriptor before the process ends at once.
         asked_by: The signal that asked for the stop, in words; "" while none did.
     """
 
     def __init__(self) -> None:
+        self.says = STOPPING
         self.last_words: Sequence[tuple[int, str]] = ()
         self._before: dict[int, Any] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._driven: tuple[Runner, Run[Any]] | None = None
+        self._stop_it: Callable[[], Coroutine[Any, Any, None]] | None = None
         self.asked_by = ""
         self._stopping: asyncio.Task[None] | None = None
 
@@ -56,22 +53,23 @@ class Stopper:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def drives(self, runner: Runner, run: Run[Any]) -> None:
-        """From now on this run is driven; called once its first step is durable."""
+    def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """From now on there is something to stop, and this does it; called once what is driven is durable."""
         self._loop = asyncio.get_running_loop()
-        self._driven = (runner, run)
+        self._stop_it = stop
         if self.asked_by:
             self._stop()
 
     def over(self) -> None:
         """From now on there is nothing left to stop."""
-        self._driven = None
+        self._stop_it = None
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         del frame
         if not self.asked_by:
             self.asked_by = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
-            _say(2, _STOPPING[signal.Signals(number)])
+            again = "Ctrl-C (SIGINT) ends at once" if number == signal.SIGTERM else "Ctrl-C again ends at once"
+            _say(2, f"{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.says}; {again}\n")
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._stop)
         elif number == signal.SIGINT:
@@ -80,9 +78,8 @@ class Stopper:
             os._exit(Exit.INTERRUPTED)
 
     def _stop(self) -> None:
-        if self._driven is not None and self._stopping is None:
-            runner, run = self._driven
-            self._stopping = asyncio.get_running_loop().create_task(runner.stop(run.id), name="graphengine stop")
+        if self._stop_it is not None and self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop_it(), name="graphengine stop")
 
 
 def _say(descriptor: int, text: str) -> None:

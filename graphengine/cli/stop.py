@@ -1,4 +1,4 @@
-"""`graphengine stop`: ask the process that drives a run to stop it."""
+"""`graphengine stop`: stop a run that waits, or ask the process that drives it to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NotRunning(GraphEngineError):
 @options.common
 @click.pass_obj
 def command(session: Session, run_id: str, database: Path | None) -> int:
-    """Stop a run that another process drives, at its next safe point."""
+    """Stop a run that another process drives, at its next safe point, or one that waits, at once."""
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words, place_of
     from graphengine.cli.recorded import read_info
@@ -38,11 +38,12 @@ def command(session: Session, run_id: str, database: Path | None) -> int:
     place = place_of(database)
     info = read_info(place, run_id)
     resume = to_paste("resume", run_id, *graph_words(info.graph), place=place)
-    if info.status != "running":
+    if info.status not in ("running", "waiting"):
         raise NotRunning(
             f"run {run_id} is {info.status} already", where=f"run {run_id}", repair="nothing is to be done"
         )
-    if info.driver is None:
+    is_waiting = info.status == "waiting" and info.driver is None
+    if info.driver is None and not is_waiting:
         told = f"no process drives run {run_id}: the one that did has ended without finishing it"
         raise NotRunning(told, where=f"run {run_id}", repair=resume)
 
@@ -52,8 +53,9 @@ def command(session: Session, run_id: str, database: Path | None) -> int:
 
     asyncio.run(ask())
     if session.json:
-        session.document({"schema": SCHEMA, "run_id": run_id, "stop": "asked"})
+        session.document({"schema": SCHEMA, "run_id": run_id, "stop": "done" if is_waiting else "asked"})
     else:
-        session.out.line(f"asked the process that drives run {run_id} to stop it after the node in flight")
+        asked = f"asked the process that drives run {run_id} to stop it after the node in flight"
+        session.out.line(f"stopped run {run_id}, which waited" if is_waiting else asked)
         session.err.line(("resume: ", "dim"), resume)
     return 0

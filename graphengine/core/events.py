@@ -237,6 +237,7 @@ class BranchedOff(NamedTuple):
     changes: Sequence[str] = ()
     refit: Mapping[str, Sequence[Op]] = EMPTY
     frame: str = ""
+    pause: Sequence[str] | None = None
 
 
 Event: TypeAlias = (

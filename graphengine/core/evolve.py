@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.core.fields import apply_ops, replay
+from graphengine.core.fields import apply_ops, held, replay
 from graphengine.core.frames import (
     add_usage,
     drop,
@@ -19,18 +19,19 @@ from graphengine.core.frames import (
     move,
     open_map,
     open_sub,
+    pause,
     place_of,
     reopen_failed,
     touch,
     wait,
 )
-from graphengine.core.ready import can_move
+from graphengine.core.ready import can_move, task_of
 from graphengine.core.snapshot import ROOT, Frame, Snapshot
 from graphengine.core.steps import path_of
 from graphengine.options import START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue
@@ -45,12 +46,23 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
     if step.seq != snapshot.seq + 1:
         message = f"step {step.seq} does not follow step {snapshot.seq}"
         raise ValueError(message)
+    if step.at > snapshot.now and snapshot.status == "running" and step.kind not in _BEGINNINGS:
+        snapshot.elapsed_seconds += (
+            step.at - snapshot.now
+        )  # what lies between a stop, or a wait, and this is not driven
+    snapshot.now = step.at
     _KINDS[step.kind](snapshot, step)
     snapshot.seq = step.seq
-    snapshot.now = step.at
-    if snapshot.waiting and snapshot.status in ("running", "waiting"):
-        snapshot.status = "running" if can_move(snapshot) else "waiting"
+    if snapshot.waiting or snapshot.status == "waiting":
+        _settle(snapshot)
     return snapshot
+
+
+def _settle(snapshot: Snapshot) -> None:
+    """A run waits while nothing in it can move before an answer, a message or a time comes."""
+    if snapshot.status in ("running", "waiting"):
+        waits = snapshot.waiting and not can_move(snapshot)
+        snapshot.status = "waiting" if waits else "running"
 
 
 def fold(steps: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
@@ -84,16 +96,21 @@ def _node(snapshot: Snapshot, step: Step) -> None:
     data = step.data
     if step.update:
         apply_ops(frame, step.update, step.typed)
-    _spend(snapshot, step)
+    if "usage" in data:
+        _spend(snapshot, step)
     _count(snapshot, frame, step.node)
-    _done(snapshot, frame)
+    if frame.phase != "ready" or frame.memos:
+        _done(snapshot, frame)
+        if "inside" in data:
+            frame.ended = data["inside"]["label"]
     if "marks" in data:
         _mark(frame, data)
     if "sent" in data:
         _keep(snapshot, data["sent"])
-    if "inside" in data:
-        frame.ended = data["inside"]["label"]
-    _leave(snapshot, frame, data)
+    if "error" in data:
+        _leave(snapshot, frame, data)
+    else:
+        move(snapshot, frame, data)
 
 
 def _done(snapshot: Snapshot, frame: Frame) -> None:
@@ -160,9 +177,14 @@ def _failed(snapshot: Snapshot, step: Step) -> None:
         _given_up(snapshot, frame, data)
     elif frame.kind == "item":
         frame.failure = data["error"]
-        end_item(snapshot, frame, {"error": data["error"], "names": list(data.get("names", ())), "kept": True})
+        end_item(snapshot, frame, {**_told(data), "kept": True})
     else:
         fail(snapshot, frame, frame.phase, data)
+
+
+def _told(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What a map keeps of an item's failure."""
+    return {name: data[name] for name in ("error", "names", "lasting") if name in data}
 
 
 def _given_up(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
@@ -175,8 +197,7 @@ def _given_up(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -
     frame.attempt += 1
     frame.begun = False
     if frame.kind == "item":
-        kept = {"error": data["error"], "names": list(data.get("names", ())), "attempt": frame.attempt}
-        end_item(snapshot, frame, {**kept, "memos": frame.memos})
+        end_item(snapshot, frame, {**_told(data), "attempt": frame.attempt, "memos": frame.memos})
     else:
         fail(snapshot, frame, "failed", data)
 
@@ -209,13 +230,11 @@ def _item(snapshot: Snapshot, step: Step) -> None:
     _spend(snapshot, step)
     if frame.phase in ("inside", "waiting"):
         _done(snapshot, frame)
-    if "sent" in step.data:
-        _keep(snapshot, step.data["sent"])
-    end_item(snapshot, frame, updates=step.data["writes"])
+    end_item(snapshot, frame, updates=step.data["writes"], sent=step.data.get("sent", ()))
 
 
 def _entered(snapshot: Snapshot, step: Step) -> None:
-    _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.data), step)
+    _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step), step)
 
 
 def _begun(snapshot: Snapshot, step: Step) -> None:
@@ -231,7 +250,7 @@ def _recorded(snapshot: Snapshot, step: Step) -> None:
 
 def _waiting(snapshot: Snapshot, step: Step) -> None:
     _spend(snapshot, step)
-    wait(snapshot, snapshot.frames[step.frame], step.data["waits"])
+    wait(snapshot, snapshot.frames[step.frame], step.data["waits"], step.at)
 
 
 def _answered(snapshot: Snapshot, step: Step) -> None:
@@ -259,6 +278,11 @@ def _refused(snapshot: Snapshot, step: Step) -> None:
     frame = snapshot.frames.get(step.frame)
     if "key" in data and frame is not None:
         frame.memos.pop(data["key"], None)
+        counted = frame.memos.setdefault(f"refused {data['key']}", {"value": 0})
+        frame.memos[f"refused {data['key']}"] = {"value": counted["value"] + 1}
+    elif frame is not None and data["wait"] in frame.waits:
+        asked = frame.waits[data["wait"]]
+        asked["id"] += "+"  # another answer is another matter
 
 
 def _message(snapshot: Snapshot, step: Step) -> None:
@@ -284,22 +308,33 @@ def _resumed(snapshot: Snapshot, step: Step) -> None:
     data = step.data
     snapshot.limits = dict(data["limits"])
     snapshot.fingerprint = data["fingerprint"]
-    snapshot.pause = data.get("pause", snapshot.pause)
     was_failed = snapshot.status == "failed"
+    cut_off = _in_flight(snapshot, step) if data.get("crashed") else ()
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
-    snapshot.now = step.at
     for key, ops in data.get("refit", {}).items():
+        _keep_items(snapshot, snapshot.frames[key], {op[1] for op in ops})
         apply_ops(snapshot.frames[key], ops, None)
     for key, limits in data.get("sub_limits", {}).items():
         snapshot.frames[key].limits = limits
     snapshot.root.marks.update(data.get("marks", ()))
+    for frame in cut_off:
+        frame.crashes += 1
     for frame in list(snapshot.frames.values()):
         if was_failed:
             _revive(snapshot, frame)
-        elif data.get("crashed") and frame.phase in ("ready", "fallback") and frame.due <= step.at:
-            frame.crashes += 1
-            if frame.begun:
-                _ask_about(snapshot, frame)
+        if frame.begun and frame.phase == "ready" and step.kind == "resumed":
+            _ask_about(snapshot, frame, step.at)
+    if "pause" in data:
+        snapshot.pause = data["pause"]
+        for frame in list(snapshot.frames.values()):
+            if frame.phase == "ready" and frame.attempt == 1 and not (frame.crashes or frame.begun or frame.memos):
+                pause(snapshot, frame, step.at)
+
+
+def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
+    """The frames whose nodes were running when the process died."""
+    tasks = [(frame, task_of(snapshot, frame)) for frame in snapshot.frames.values()]
+    return [frame for frame, task in tasks if task is not None and task.mode in _RUNS and task.due <= step.at]
 
 
 def _revive(snapshot: Snapshot, frame: Frame) -> None:
@@ -307,22 +342,24 @@ def _revive(snapshot: Snapshot, frame: Frame) -> None:
     if frame.kind == "item" and frame.failure is not None:
         return
     failed = frame.failure is not None
-    frame.failure = frame.stop = None
-    frame.names = ()
+    if failed:
+        frame.failure = frame.stop = None
+        frame.names = ()
+        frame.lasting = False
     if frame.phase == "failed":
         frame.phase, frame.tries, frame.crashes, frame.due = "ready", 0, 0, 0.0
-    elif frame.phase == "mapping" and failed:
+    elif frame.phase == "mapping":
         reopen_failed(snapshot, frame)
     elif frame.phase == "inside" and failed:
         frame.tries = 0
 
 
-def _ask_about(snapshot: Snapshot, frame: Frame) -> None:
-    """The process died with a node in flight that must not be run again unasked."""
+def _ask_about(snapshot: Snapshot, frame: Frame, now: float) -> None:
+    """A node was cut off that must not be run again unasked."""
     path = path_of(frame.id, frame.at)
-    question = f"the process died while {path} was running, and it may have done its work: rerun it?"
-    asked = {"kind": "crash", "id": f"{place_of(frame)}#{frame.crashes}", "question": question, "schema": _DECISION}
-    wait(snapshot, frame, {path: asked})
+    question = f"{path} was cut off while it was running, and may have done its work: rerun it?"
+    place = f"{place_of(frame)}/cut off at {snapshot.seq}"
+    wait(snapshot, frame, {path: {"kind": "crash", "id": place, "question": question, "schema": _DECISION}}, now)
 
 
 def _branched(snapshot: Snapshot, step: Step) -> None:
@@ -332,11 +369,31 @@ def _branched(snapshot: Snapshot, step: Step) -> None:
     _resumed(snapshot, step._replace(data={**data, "marks": {}}))
     frame = snapshot.frames[step.frame]
     if step.update:
+        _keep_items(snapshot, frame, {op[1] for op in step.update})
         apply_ops(frame, step.update, step.typed)
         for other in snapshot.frames.values():
             if other.kind == "arm":
                 replay(other)
     frame.marks.update(data.get("marks", ()))
+
+
+def _keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
+    """Keep the items of maps under way as they were taken, where the list they were taken from is to be changed."""
+    for other in snapshot.frames.values():
+        if other.phase != "mapping":
+            continue
+        fields = other.map["fields"]
+        for item, name in list(fields.items()):
+            if name in names and holds(other, frame):
+                other.map["items"][item] = list(held(other, name) or ())
+                del fields[item]
+
+
+def holds(frame: Frame | None, other: Frame) -> bool:
+    """Whether a frame has its state from another one, or is that one."""
+    while frame is not None and frame is not other:
+        frame = frame.base
+    return frame is not None
 
 
 def _stopped(snapshot: Snapshot, step: Step) -> None:
@@ -348,7 +405,7 @@ def _count(snapshot: Snapshot, frame: Frame, node: str) -> None:
     frame.counts[node] = frame.counts.get(node, 0) + 1
     snapshot.steps += 1
     around: Frame | None = frame
-    while around is not None:
+    while around is not None and around.up is not None:
         if around.kind == "sub":
             around.steps += 1
         around = around.up
@@ -360,9 +417,7 @@ def _mark(frame: Frame, data: Mapping[str, JsonValue]) -> None:
 
 
 def _spend(snapshot: Snapshot, step: Step) -> None:
-    """Count the time since the last step, and what models were paid."""
-    if step.at > snapshot.now:
-        snapshot.elapsed_seconds += step.at - snapshot.now
+    """Count what models were paid."""
     spent = step.data.get("usage")
     if spent:
         snapshot.usage = add_usage(snapshot.usage, spent)
@@ -375,6 +430,8 @@ def _spend(snapshot: Snapshot, step: Step) -> None:
             frame = frame.up
 
 
+_BEGINNINGS: Final = ("started", "resumed", "branched")
+_RUNS: Final = ("run", "fallback")
 _DECISION: Final[JsonValue] = {
     "anyOf": [{"enum": ["rerun", "fail"]}, {"type": "object", "required": ["result"], "maxProperties": 1}]
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphengine.core.failures import error_of, failure_record
-from graphengine.core.lookup import StaleEvent, failed_frame, plan_of
+from graphengine.core.lookup import StaleEvent, failed_frame, nested, plan_of
 from graphengine.core.marks import sample_arm
 from graphengine.core.ready import arms_settled
 from graphengine.core.steps import Step, path_of
@@ -35,7 +35,8 @@ def arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     common = (snapshot.seq + 1, "joined", event.now, frame.id, fork["join"])
     if len(arrived) < fork.get("need", len(arms)):
         arm = next(arm for arm in arms if arm.failure is not None)
-        return Step(*common, data=_failed(frame, arm.failure, arm.names, arm.stop))  # type: ignore[arg-type]
+        data = {"error": arm.failure, **failed_frame(arm.failure, arm.stop)}
+        return Step(*common, data={**data, **nested(frame, arm.names, lasting=arm.lasting)})  # type: ignore[arg-type]
     view = View(plan.state, frame)
     view.node, view.until = frame.at, frame.until
     try:
@@ -43,7 +44,8 @@ def arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         told = error_of(error)
         failure = failure_record(told, path_of(frame.id, fork["join"]), 1)
-        return Step(*common, data=_failed(frame, failure, told.names))  # type: ignore[arg-type]
+        data = {"error": failure, **failed_frame(failure), **nested(frame, told.names, lasting=not told.retryable)}
+        return Step(*common, data=data)  # type: ignore[arg-type]
     counted: dict[str, int] = {}
     for arm in arrived:
         sample_arm(plan, view, arm, counted)
@@ -59,15 +61,6 @@ def arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     if cancelled:
         data["cancelled"] = cancelled
     return Step(*common, update=change.ops, data=data, typed=change.typed)  # type: ignore[arg-type]
-
-
-def _failed(
-    frame: Frame, failure: Mapping[str, JsonValue], names: Sequence[str], stop: JsonValue = None
-) -> dict[str, JsonValue]:
-    data: dict[str, JsonValue] = {"error": failure, **failed_frame(failure, stop)}
-    if frame.up is not None:
-        data["names"] = list(names)
-    return data
 
 
 def _updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[str, object]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from graphengine.core.fields import held
 from graphengine.core.snapshot import Frame, children, item_id, sub_id
@@ -17,15 +18,20 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
 
 
+_INDEX: Final = re.compile(r"\[\d+\]")
+
+
 def move(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
     """Put a frame to where a step leads: the next node, the arms of a fork, the join it is an arm of, its end."""
-    frame.tries = frame.crashes = 0
-    frame.due = 0.0
-    frame.error = frame.cause = None
-    frame.begun = False
-    frame.ended = ""
-    if frame.memos:
-        frame.memos.clear()
+    if frame.attempt > 1 or frame.crashes:
+        frame.tries = frame.crashes = 0
+        frame.due = 0.0
+    if frame.error is not None or frame.cause is not None:
+        frame.error = frame.cause = None
+    if frame.begun:
+        frame.begun = False
+    if frame.ended:
+        frame.ended = ""
     to = data["to"]
     if "fork" in data:
         _fork(snapshot, frame, data["fork"], to)
@@ -39,7 +45,9 @@ def move(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> Non
         frame.phase = "ended"
     else:
         enter(snapshot, frame, to[0])
-    touch(snapshot, frame)
+    snapshot.touched.append(frame.id)
+    if frame.up is not None:
+        snapshot.touched.append(frame.parent)
 
 
 def touch(snapshot: Snapshot, frame: Frame) -> None:
@@ -56,14 +64,15 @@ def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
     frame.visit = frame.count(node) + 1
     frame.attempt = 1
     if snapshot.pause:
-        path = path_of(frame.id, node)
-        if path in snapshot.pause:
-            question = f"paused before {path}"
-            wait(
-                snapshot,
-                frame,
-                {path: {"kind": "pause", "id": place_of(frame), "question": question, "schema": {"const": True}}},
-            )
+        pause(snapshot, frame, snapshot.now)
+
+
+def pause(snapshot: Snapshot, frame: Frame, now: float) -> None:
+    """Let a frame wait before its node, if the run is to pause there; every item's is meant by one path."""
+    path = path_of(frame.id, frame.at)
+    if frame.kind != "item" and _INDEX.sub("", path) in snapshot.pause:
+        asked = {"kind": "pause", "id": f"{place_of(frame)}/pause", "question": f"paused before {path}"}
+        wait(snapshot, frame, {path: {**asked, "schema": {"const": True}}}, now)
 
 
 def place_of(frame: Frame) -> str:
@@ -76,18 +85,19 @@ def place_of(frame: Frame) -> str:
     )
 
 
-def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, JsonValue]) -> None:
+def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, JsonValue], now: float) -> None:
     """Let a frame wait."""
-    frame.waits.update(waits)
+    frame.waits.update({name: dict(facts) for name, facts in waits.items()})
     frame.phase = "waiting"
+    frame.since = now
     snapshot.waiting += 1
     touch(snapshot, frame)
 
 
 def go_on(snapshot: Snapshot, frame: Frame) -> None:
-    """Let a frame wait no more: its node runs, or runs again with what it recorded."""
+    """Let a frame wait no more: its node, or the fallback, runs, or runs again with what it recorded."""
     frame.waits.clear()
-    frame.phase = "ready"
+    frame.phase = "fallback" if frame.cause is not None else "ready"
     snapshot.waiting -= 1
     touch(snapshot, frame)
 
@@ -115,8 +125,8 @@ def open_map(snapshot: Snapshot, frame: Frame, step: Step) -> None:
     frame.map = {
         "count": count,
         "concurrency": data["concurrency"],
-        "fields": data.get("fields", {}),
-        "items": data.get("items", {}),
+        "fields": dict(data.get("fields", {})),
+        "items": dict(data.get("items", {})),
         "began": step.at,
         "next": 0,
         "again": [],
@@ -124,6 +134,7 @@ def open_map(snapshot: Snapshot, frame: Frame, step: Step) -> None:
         "left": count,
         "done": [None] * count,
         "failed": {},
+        "sent": {},
     }
     open_items(snapshot, frame)
     touch(snapshot, frame)
@@ -175,7 +186,9 @@ def _reopen(snapshot: Snapshot, frame: Frame) -> None:
         below.extend(children(snapshot.frames[key]))
 
 
-def end_item(snapshot: Snapshot, item: Frame, failed: JsonValue = None, updates: JsonValue = None) -> None:
+def end_item(
+    snapshot: Snapshot, item: Frame, failed: JsonValue = None, updates: JsonValue = None, sent: Sequence[JsonValue] = ()
+) -> None:
     """Note what an item came to, and begin the next. One whose subgraph failed is kept, to go on in it."""
     frame = item.up
     if frame is None:
@@ -183,6 +196,8 @@ def end_item(snapshot: Snapshot, item: Frame, failed: JsonValue = None, updates:
         raise ValueError(message)
     facts = frame.map
     index = int(item.id[item.id.rindex("[") + 1 : -1])
+    if sent:
+        facts["sent"][str(index)] = sent
     if failed is None:
         facts["done"][index] = updates
     else:
@@ -195,21 +210,21 @@ def end_item(snapshot: Snapshot, item: Frame, failed: JsonValue = None, updates:
         del snapshot.frames[item.id]
     if facts["next"] < facts["count"] or facts["again"]:
         open_items(snapshot, frame)
-    if not facts["left"]:
-        snapshot.touched.append(frame.id)
+    snapshot.touched.append(frame.id)
 
 
 def reopen_failed(snapshot: Snapshot, frame: Frame) -> None:
     """Begin the failed items of a map again, after a resume."""
     facts = frame.map
-    facts["again"] = [[int(index), facts["failed"][index]] for index in sorted(facts["failed"], key=int)]
-    facts["left"] += len(facts["again"])
+    facts["again"] += [[int(index), facts["failed"][index]] for index in sorted(facts["failed"], key=int)]
+    facts["left"] += len(facts["failed"])
     facts["failed"] = {}
     open_items(snapshot, frame)
 
 
-def open_sub(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> Frame:
+def open_sub(snapshot: Snapshot, frame: Frame, step: Step) -> Frame:
     """The frame of a subgraph, which the frame is inside from now on."""
+    data = step.data
     frame.phase = "inside"
     frame.choice = data.get("choice", "")
     key = sub_id(frame)
@@ -222,6 +237,7 @@ def open_sub(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) ->
         at=START,
         limits=data.get("limits", {}),
         entered=snapshot.elapsed_seconds,
+        since=step.at,
     )
     return sub
 
@@ -258,6 +274,7 @@ def fail(snapshot: Snapshot, frame: Frame, phase: Phase, data: Mapping[str, Json
     else:
         frame.stop = data["stop"]
         frame.names = data.get("names", ())
+        frame.lasting = data.get("lasting", False)
     touch(snapshot, frame)
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from graphengine.view import View
 
 
-def item_writes(state: StateType[Any], updates: Updates) -> list[JsonValue]:
+def item_writes(state: StateType[Any], view: View, updates: Updates) -> list[JsonValue]:
     """What an item writes, as records.
 
     Raises:
         InvalidUpdate, NotRecordable: It does not fit.
     """
-    return [list(state.fields[name].part(update)) for name, update in updates]
+    return [list(state.fields[name].part(update, view)) for name, update in updates]
 
 
 def collect(state: StateType[Any], view: View, done: Sequence[Sequence[Op]]) -> Change:

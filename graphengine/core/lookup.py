@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphengine.core.frames import add_usage
+from graphengine.core.snapshot import children
 from graphengine.core.steps import EMPTY, path_of
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from graphengine.core.events import NodeFailed, NodeFinished
     from graphengine.core.snapshot import Frame, Snapshot
@@ -72,7 +73,11 @@ class OfAttempt(Protocol):
         ...
 
 
-def frame_of(snapshot: Snapshot, event: OfAttempt, *phases: str) -> Frame:
+ATTEMPTED: Final = ("ready", "fallback")
+"""Phases of a frame with an attempt in flight."""
+
+
+def frame_of(snapshot: Snapshot, event: OfAttempt, phases: Collection[str]) -> Frame:
     """The frame of an attempt that has come to something.
 
     Raises:
@@ -95,15 +100,26 @@ def tell(snapshot: Snapshot, frame: Frame, view: View, event: NodeFinished | Nod
     view.node = view.completing = event.node
     view.until = frame.until
     view.usage = usage_of(frame)
+    for key in children(frame) if frame.phase != "ready" else ():
+        view.usage = add_usage(view.usage, _spent_below(snapshot, snapshot.frames[key]))
     if event.usage:
         view.usage = add_usage(view.usage, event.usage)
-    past = event.now - snapshot.now
-    view.elapsed_seconds = elapsed(snapshot, frame) + (past if past > 0 else 0.0)
+    past = event.now - snapshot.now if snapshot.status == "running" else 0.0
+    so_far = snapshot.elapsed_seconds if frame.up is None else elapsed(snapshot, frame)
+    view.elapsed_seconds = so_far + past if past > 0 else so_far
 
 
 def usage_of(frame: Frame) -> Mapping[str, float | None]:
     """What was spent in a frame and in those it has its state from: other arms are another matter."""
     return frame.usage if frame.base is None else add_usage(usage_of(frame.base), frame.usage)
+
+
+def _spent_below(snapshot: Snapshot, frame: Frame) -> Mapping[str, float | None]:
+    """What was spent in a frame and in all that are below it."""
+    total = frame.usage
+    for key in children(frame):
+        total = add_usage(total, _spent_below(snapshot, snapshot.frames[key]))
+    return total
 
 
 def elapsed(snapshot: Snapshot, frame: Frame) -> float:
@@ -129,6 +145,24 @@ def spent(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
 def place(event: NodeFinished | NodeFailed) -> str:
     """The path of the node that an event is of."""
     return path_of(event.frame, event.node)
+
+
+def attempt_of(frame: Frame) -> int:
+    """Which attempt a frame's whole walk is: that of the node that a graph stands for, the run's first."""
+    around: Frame | None = frame
+    while around is not None and around.kind != "sub":
+        around = around.up
+    return around.up.attempt if around is not None and around.up is not None else 1
+
+
+def nested(frame: Frame, names: Iterable[str], *, lasting: bool) -> dict[str, JsonValue]:
+    """What a step says of a failure beside it, for the frames around its own."""
+    if frame.up is None:
+        return {}
+    told: dict[str, JsonValue] = {"names": list(names)}
+    if lasting:
+        told["lasting"] = True
+    return told
 
 
 def failed_frame(failure: Mapping[str, JsonValue], stop: JsonValue = None) -> dict[str, JsonValue]:

@@ -27,7 +27,7 @@ def map_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
     """The items are taken; from now on they do not change."""
     visit = (event.frame, event.node, event.visit, event.attempt, event.now, event.now)
     failed = NodeFailed(*visit, Error("", (), ""))
-    frame = frame_of(snapshot, failed, "ready")
+    frame = frame_of(snapshot, failed, ("ready",))
     inner = plan_of(plan, frame)
     node = inner.nodes[event.node]
     try:
@@ -88,7 +88,7 @@ def items_done(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     if facts["failed"]:
         first = facts["failed"][min(facts["failed"], key=int)]
         failure = first["error"]
-        error = Error(failure["kind"], first["names"], failure["message"])
+        error = Error(failure["kind"], first["names"], failure["message"], retryable=not first.get("lasting"))
         return gone_wrong(plan, snapshot, frame, NodeFailed(*visit, error), {"error": failure})
     view = View(plan.state, frame)
     view.node = frame.at
@@ -107,7 +107,8 @@ def items_done(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     tell(snapshot, frame, view, done)
     if plan.epochs or plan.samples:
         track(plan, view, frame.at, change.ops)
-    return leave(plan, snapshot, frame, done, view, change, EMPTY)
+    sent = [message for index in sorted(facts["sent"], key=int) for message in facts["sent"][index]]
+    return leave(plan, snapshot, frame, done, view, change, {"sent": sent} if sent else EMPTY)
 
 
 def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:

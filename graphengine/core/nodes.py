@@ -9,10 +9,12 @@ from graphengine.core.events import NodeFailed
 from graphengine.core.failures import error_of, failure_record
 from graphengine.core.items import item_writes
 from graphengine.core.lookup import (
+    ATTEMPTED,
     StaleEvent,
     elapsed,
     failed_frame,
     frame_of,
+    nested,
     place,
     plan_of,
     spent,
@@ -32,7 +34,7 @@ from graphengine.view import View
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.core.events import NodeFinished, NodeLeft
+    from graphengine.core.events import Error, NodeFinished, NodeLeft
     from graphengine.core.snapshot import Frame, Snapshot
     from graphengine.core.steps import Kind
     from graphengine.plan import NodePlan, Plan
@@ -42,14 +44,14 @@ if TYPE_CHECKING:
 
 def node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> Step:
     """An attempt, or a fallback, gave a result."""
-    return finish(plan, snapshot, frame_of(snapshot, event, "ready", "fallback"), event)
+    return finish(plan, snapshot, frame_of(snapshot, event, ATTEMPTED), event)
 
 
 def finish(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFinished, stop: object = None) -> Step:
     """The step of a result; `stop` says how it came about where the node is a graph."""
-    inner = plan_of(plan, frame)
+    inner = plan if frame.up is None else plan_of(plan, frame)
     node = inner.nodes[event.node]
-    view = view_of(inner, frame)
+    view = View(inner.state, frame) if frame.up is None else view_of(inner, frame)
     more = spent(event) if event.usage or event.choice else EMPTY
     if event.more:
         more = {**more, **event.more}
@@ -60,7 +62,7 @@ def finish(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFinishe
         if frame.phase == "fallback" and inner.errors is not None:
             updates = [*updates, (inner.errors, Failure.of(frame.cause))]
         if frame.kind == "item":
-            return _step(snapshot, event, "item", {**more, "writes": item_writes(inner.state, updates)})
+            return _step(snapshot, event, "item", {**more, "writes": item_writes(inner.state, view, updates)})
         change = inner.state.apply(view, updates)
     except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
@@ -104,7 +106,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
 
 def node_failed(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed) -> Step:
     """An attempt, or a fallback, failed."""
-    return fail(plan, snapshot, frame_of(snapshot, event, "ready", "fallback"), event)
+    return fail(plan, snapshot, frame_of(snapshot, event, ATTEMPTED), event)
 
 
 def fail(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed) -> Step:
@@ -139,7 +141,7 @@ def _fallback_value(
         if plan.errors is not None:
             updates = [*updates, (plan.errors, Failure.of(failure))]
         if frame.kind == "item":
-            writes = item_writes(plan.state, updates)
+            writes = item_writes(plan.state, view, updates)
             return _step(snapshot, event, "item", {**data, "fallback": True, "writes": writes})
         change = plan.state.apply(view, updates)
     except Exception as error:  # noqa: BLE001 - user code of any kind
@@ -158,23 +160,23 @@ def gone_wrong(
 ) -> Step:
     """A visit that failed for good: the first `failed(…)` way that holds, else the end of the frame."""
     if frame.kind == "item":
-        return _step(snapshot, event, "failed", _ended(frame, data, data["error"], event.error.names))
+        return _step(snapshot, event, "failed", _ended(frame, data, data["error"], event.error))
     node = plan.nodes[event.node]
     view = View(plan.state, frame)
     failure = data["error"]
-    names = event.error.names
+    error = event.error
     tell(snapshot, frame, view, event)
-    view.failure = names
+    view.failure = error.names
     try:
         change = plan.state.apply(view, [(plan.errors, Failure.of(failure))]) if plan.errors else NO_CHANGE
         track(plan, view, event.node, change.ops)
         found = way_out(node.failure_ways, view, frame)
-    except Exception as error:  # noqa: BLE001 - user code of any kind: validators, conditions
-        if not isinstance(error, NoWayOut):
-            told = error_of(error)
-            text = f"{told.message}; it came with {failure['kind']}: {failure['message']}"
-            failure, names = {**failure_record(told, place(event), event.attempt), "message": text}, told.names
-        return _step(snapshot, event, "failed", _ended(frame, data, failure, names))
+    except Exception as raised:  # noqa: BLE001 - user code of any kind: validators, conditions
+        if not isinstance(raised, NoWayOut):
+            error = error_of(raised)
+            text = f"{error.message}; it came with {failure['kind']}: {failure['message']}"
+            failure = {**failure_record(error, place(event), event.attempt), "message": text}
+        return _step(snapshot, event, "failed", _ended(frame, data, failure, error))
     if found.get("status") == "failed":
         return _step(snapshot, event, "failed", {**found, **data})
     note_changes(plan, view)
@@ -186,13 +188,11 @@ def gone_wrong(
 
 
 def _ended(
-    frame: Frame, data: Mapping[str, JsonValue], failure: Mapping[str, JsonValue], names: object
+    frame: Frame, data: Mapping[str, JsonValue], failure: Mapping[str, JsonValue], error: Error
 ) -> dict[str, JsonValue]:
     """What a step says when its frame fails with it."""
-    ended = {**data, "error": failure, **failed_frame(failure)}
-    if frame.up is not None:
-        ended["names"] = list(names)  # type: ignore[call-overload]
-    return ended
+    told = nested(frame, error.names, lasting=not error.retryable)
+    return {**data, "error": failure, **failed_frame(failure), **told}
 
 
 def node_left(plan: Plan[Any], snapshot: Snapshot, event: NodeLeft) -> Step:

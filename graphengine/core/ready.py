@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.core.snapshot import CRASHES, Task, sub_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from graphengine.core.snapshot import Frame, Mode, Phase, Snapshot
 
@@ -25,9 +25,10 @@ _MODES: Final[Mapping[Phase, Mode]] = {
     "inside": "exit",
     "waiting": "wake",
 }
+_MOVING: Final = ("running", "waiting")
 
 
-def ready(snapshot: Snapshot, only: Iterable[str] | None = None) -> list[Task]:
+def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]:
     """The tasks that should be running; empty when the run has ended or has reached a limit.
 
     A run that waits may still have frames to wake, each at its time.
@@ -36,36 +37,40 @@ def ready(snapshot: Snapshot, only: Iterable[str] | None = None) -> list[Task]:
         snapshot: The run.
         only: The frames to look at; those that no step touched have what they had before. All if not given.
     """
-    if snapshot.status not in ("running", "waiting") or (snapshot.limits and limit_reached(snapshot)):
+    if snapshot.status not in _MOVING or (snapshot.limits and limit_reached(snapshot)):
         return []
     frames = snapshot.frames
     tasks: list[Task] = []
-    for frame in frames.values() if only is None else [frames[key] for key in dict.fromkeys(only) if key in frames]:
-        task = task_of(snapshot, frame)
-        if task is not None and (task.mode != "limit" or all(task.frame != other.frame for other in tasks)):
-            tasks.append(task)
+    for key in frames if only is None else only if len(only) == 1 else dict.fromkeys(only):
+        if key in frames:
+            task = task_of(snapshot, frames[key])
+            if task is not None and (task.mode != "limit" or all(task.frame != other.frame for other in tasks)):
+                tasks.append(task)
     return tasks
 
 
 def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:
     """What a frame should be doing, None if nothing."""
-    mode = _MODES.get(frame.phase)
+    phase = frame.phase
+    if phase == "ready" and frame.up is None and not frame.crashes:  # the usual case first
+        return Task(frame.id, frame.at, frame.visit, frame.attempt, "run", frame.due)
+    mode = _MODES.get(phase)
     if mode is None or frame.failure is not None:
         return None
-    if frame.up is not None or frame.kind == "sub":
+    if frame.up is not None:
         held, over = _held(snapshot, frame)
         if held:
             return None if over is None else Task(over.id, over.at, over.visit, over.attempt, "limit", 0.0)
-    if mode in ("run", "fallback"):
+    if mode == "run" or mode == "fallback":  # noqa: PLR1714 - the quickest way to ask
         if frame.crashes >= CRASHES:
             return Task(frame.id, frame.at, frame.visit, frame.attempt, "crash_loop", 0.0)
         return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, frame.due)
     if mode == "wake":
         return _wake(snapshot, frame)
     if (
-        (mode == "join" and not arms_settled(snapshot, frame))
-        or (mode == "collect" and frame.map["left"])
-        or (mode == "exit" and not settled(snapshot.frames[sub_id(frame)]))
+        (phase == "forked" and not arms_settled(snapshot, frame))
+        or (phase == "mapping" and frame.map["left"])
+        or (phase == "inside" and not settled(snapshot.frames[sub_id(frame)]))
     ):
         return None
     return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, 0.0)

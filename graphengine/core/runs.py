@@ -105,6 +105,8 @@ def branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Ste
         "limits": dict(event.limits),
         "fingerprint": event.fingerprint,
     }
+    if event.pause is not None:
+        data["pause"] = list(event.pause)
     if event.changes:
         data["changes"] = list(event.changes)
         view.new_marks.update(first_marks(inner, frame))

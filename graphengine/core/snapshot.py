@@ -55,6 +55,8 @@ _STORED: Final = (
     "samples",
     "stop",
     "names",
+    "lasting",
+    "since",
     "choice",
     "ended",
     "begun",
@@ -101,13 +103,15 @@ class Frame:
         cause: The failure that the fallback stands in for.
         failure: What it failed with, until the run is resumed.
         names: What that exception can be matched by.
+        lasting: Whether another attempt cannot help.
+        since: When it began to wait, or, in a subgraph, when that was entered.
         stop: How an arm failed, or how a subgraph came to its end.
         counts: Completed visits by node; an arm's, those since the fork.
         marks: What plateaus, counts since a node and changes need of the past; an arm's, those it set.
         usage: What models were paid in this frame.
         fork: While it is forked: `join`, `need`, `arms` (the ids of its arms, in declared order).
         map: While it is mapping: `count`, `concurrency`, `next` (the first item not begun), `again` (those to be begun
-            again), `live`, `left` (how many have not ended), `done` (each item's updates), `failed`.
+            again), `live`, `left` (how many have not ended), `done` (each item's updates), `failed`, `sent`.
         choice: What `choose` picked for the subgraph it is inside.
         ended: The label that the graph at its node stopped with, until the node is left.
         begun: Whether the start of this attempt was recorded.
@@ -147,10 +151,12 @@ class Frame:
     stop: JsonValue = None
     counts: dict[str, int] = field(default_factory=dict)
     marks: dict[str, JsonValue] = field(default_factory=dict)
-    usage: dict[str, float | None] = field(default_factory=dict)
+    usage: Mapping[str, float | None] = field(default_factory=dict)
     fork: JsonValue = None
     map: JsonValue = None
     names: Sequence[str] = ()
+    lasting: bool = False
+    since: float = 0.0
     choice: str = ""
     ended: str = ""
     begun: bool = False
@@ -159,7 +165,7 @@ class Frame:
     limits: Mapping[str, float | None] = field(default_factory=dict)
     steps: int = 0
     entered: float = 0.0
-    spent: dict[str, float | None] = field(default_factory=dict)
+    spent: Mapping[str, float | None] = field(default_factory=dict)
     journal: list[Op] = field(default_factory=list)
     samples: list[JsonValue] = field(default_factory=list)
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.conditions import exception_name
 from graphengine.core.events import Error, NodeFailed, NodeFinished
 from graphengine.core.failures import error_of
-from graphengine.core.lookup import StaleEvent, failed_frame, frame_of, plan_of, view_of
+from graphengine.core.lookup import StaleEvent, attempt_of, failed_frame, frame_of, nested, plan_of, view_of
 from graphengine.core.nodes import fail, finish
 from graphengine.core.ready import settled, sub_limit
 from graphengine.core.runs import first_way
 from graphengine.core.snapshot import Frame, sub_id
 from graphengine.core.steps import Step, path_of
 from graphengine.endings import Stop
-from graphengine.errors import SubgraphLimit
+from graphengine.errors import InputError, InvalidInputs, SubgraphLimit
 from graphengine.options import START
 from graphengine.view import View
 
@@ -32,7 +32,7 @@ def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
     """A graph begins: its state from its inputs, and the way out of its START."""
     visit = (event.frame, event.node, event.visit, event.attempt, event.now, event.now)
     failed = NodeFailed(*visit, Error("", (), ""), chance=event.chance)
-    frame = frame_of(snapshot, failed, "ready")
+    frame = frame_of(snapshot, failed, ("ready",))
     inner = plan_of(plan, frame)
     view = view_of(inner, frame)
     try:
@@ -42,8 +42,11 @@ def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
         given = call.graph.state.initial(call.values(view), path_of(frame.id, event.node))
     except StaleEvent:
         raise
-    except Exception as error:  # noqa: BLE001 - inputs that do not fit, validators
-        return fail(plan, snapshot, frame, failed._replace(error=error_of(error)._replace(retryable=False)))
+    except InputError as error:
+        told = error_of(InvalidInputs(error.message, where=error.where, repair=error.repair))
+        return fail(plan, snapshot, frame, failed._replace(error=told))
+    except Exception as error:  # noqa: BLE001 - a selector or source of the user's
+        return fail(plan, snapshot, frame, failed._replace(error=error_of(error)))
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     data: dict[str, JsonValue] = {"graph": call.graph.graph, **first_way(call.graph, begins, given.given)}
     if choice:
@@ -62,10 +65,10 @@ def sub_ended(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     sub = snapshot.frames[sub_id(frame)]
     if not settled(sub):
         raise StaleEvent(event)
-    visit = (frame.id, frame.at, frame.visit, frame.attempt, 0.0, event.now)
+    visit = (frame.id, frame.at, frame.visit, frame.attempt, sub.since, event.now)
     if sub.failure is not None:
         failure = sub.failure
-        error = Error(failure["kind"], sub.names, failure["message"])
+        error = Error(failure["kind"], sub.names, failure["message"], retryable=not sub.lasting)
         failed = NodeFailed(*visit, error, choice=frame.choice, chance=event.chance, failure=failure)
         return fail(plan, snapshot, frame, failed)
     inner = plan_of(plan, sub)
@@ -90,7 +93,7 @@ def limit_met(plan: Plan[Any], snapshot: Snapshot, event: LimitMet) -> Step:
     """A graph inside another one reached a limit of its own, and fails with it."""
     frame = snapshot.frames.get(event.frame)
     reached = sub_limit(snapshot, frame) if frame is not None else ""
-    if frame is None or frame.failure is not None or not reached:
+    if frame is None or settled(frame) or not reached:
         raise StaleEvent(event)
     inner = plan_of(plan, frame)
     path = path_of(frame.id, "")
@@ -98,9 +101,9 @@ def limit_met(plan: Plan[Any], snapshot: Snapshot, event: LimitMet) -> Step:
         "path": path,
         "kind": "limit",
         "message": f"{inner.graph} reached its limit: {reached}",
-        "attempt": 1,
+        "attempt": attempt_of(frame),
         "repair": "raise the limits of that graph, or resume the run once it may go on",
     }
     stop = {"reason": "limit", "label": "", "condition": "", "explanation": reached}
-    data = {**failed_frame(failure, stop), "error": failure, "names": _LIMIT}
+    data = {**failed_frame(failure, stop), "error": failure, **nested(frame, _LIMIT, lasting=True)}
     return Step(snapshot.seq + 1, "failed", event.now, frame.id, "", frame.visit, frame.attempt, data=data)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from graphengine.asking import AskBody
 from graphengine.core.events import NodeFailed, NodeFinished
 from graphengine.core.failures import error_of
-from graphengine.core.lookup import StaleEvent, frame_of, plan_of
+from graphengine.core.lookup import ATTEMPTED, StaleEvent, frame_of, plan_of
 from graphengine.core.nodes import fail, finish
 from graphengine.core.steps import Step, path_of
 from graphengine.errors import WaitTimeout, WorkNotRepeatable
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
 
 def node_begun(plan: Plan[Any], snapshot: Snapshot, event: NodeBegun) -> Step:  # noqa: ARG001 - one signature
     """The start of an attempt, before it starts."""
-    frame_of(snapshot, event, "ready")
+    frame_of(snapshot, event, ("ready",))
     return Step(snapshot.seq + 1, "begun", event.now, *event[:4])
 
 
 def work_done(plan: Plan[Any], snapshot: Snapshot, event: WorkDone) -> Step:  # noqa: ARG001
     """A piece of a node's work, to be given again when the node runs again."""
-    frame_of(snapshot, event, "ready", "fallback")
+    frame_of(snapshot, event, ATTEMPTED)
     data = {"key": event.key, "name": event.name, "value": event.value}
     return Step(snapshot.seq + 1, "recorded", event.now, *event[:5], data=data)
 
 
 def node_waits(plan: Plan[Any], snapshot: Snapshot, event: NodeWaits) -> Step:  # noqa: ARG001
     """A node's frame is parked until one of these is over."""
-    frame_of(snapshot, event, "ready", "fallback")
+    frame_of(snapshot, event, ATTEMPTED)
     data: dict[str, JsonValue] = {"waits": {name: dict(wait) for name, wait in event.waits.items()}}
     if event.usage:
         data["usage"] = dict(event.usage)
@@ -118,7 +118,7 @@ def wait_over(plan: Plan[Any], snapshot: Snapshot, event: WaitOver) -> Step:
 
 def refused(plan: Plan[Any], snapshot: Snapshot, event: AnswerRefused) -> Step:  # noqa: ARG001
     """A node found that an answer or message is none of its type; it waits again."""
-    frame_of(snapshot, event, "ready", "fallback")
+    frame_of(snapshot, event, ATTEMPTED)
     data = {"key": event.key, "message": event.message}
     return Step(snapshot.seq + 1, "refused", event.now, *event[:4], data=data)
 
@@ -147,12 +147,13 @@ def _choice(wait: JsonValue) -> dict[str, JsonValue]:
 def _finished(  # noqa: PLR0913 - the parts of an event
     plan: Plan[Any], snapshot: Snapshot, frame: Frame, now: float, result: object, more: dict[str, JsonValue]
 ) -> Step:
-    done = NodeFinished(frame.id, frame.at, frame.visit, frame.attempt, 0.0, now, result, more=more)
+    visit = (frame.id, frame.at, frame.visit, frame.attempt)
+    done = NodeFinished(*visit, frame.since, now, result, more=more)
     return finish(plan, snapshot, frame, done)
 
 
 def _failed(plan: Plan[Any], snapshot: Snapshot, frame: Frame, now: float, error: NodeError) -> Step:
-    event = NodeFailed(frame.id, frame.at, frame.visit, frame.attempt, 0.0, now, error_of(error))
+    event = NodeFailed(frame.id, frame.at, frame.visit, frame.attempt, frame.since, now, error_of(error))
     return fail(plan, snapshot, frame, event)
 
 

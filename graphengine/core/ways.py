@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.conditions import exception_name
 from graphengine.core.failures import error_of, failure_record
-from graphengine.core.lookup import failed_frame
+from graphengine.core.lookup import attempt_of, failed_frame, nested
 from graphengine.core.marks import note_changes
 from graphengine.core.steps import path_of
 from graphengine.errors import ConditionFailed, FailReached, NodeError, NoWayOut
@@ -36,8 +36,7 @@ def taken(plan: Plan[Any], view: View, ways: Sequence[Way], frame: Frame, attemp
         told = error_of(error)
         failure = failure_record(told, path_of(frame.id, view.node), attempt)
         found = {"error": failure, **failed_frame(failure)}
-        if frame.up is not None:
-            found["names"] = list(told.names)
+        found.update(nested(frame, told.names, lasting=not told.retryable))
     if view.new_marks:
         found["marks"] = view.new_marks
         if view.until:
@@ -144,9 +143,9 @@ def arrival(frame: Frame, target: str, label: str, condition: Condition | str | 
             found["status"] = "finished"
         found["stop"] = {"reason": "end", **stop}
         return found
-    found["error"] = {"path": path_of(frame.id, ""), "kind": "fail", "message": label or why, "attempt": 1}
+    found["error"] = {"path": path_of(frame.id, ""), "kind": "fail", "message": label or why}
+    found["error"]["attempt"] = attempt_of(frame)
     found["status"] = "failed"
     found["stop"] = {"reason": "failed", **stop}
-    if frame.up is not None:
-        found["names"] = _FAILED
+    found.update(nested(frame, _FAILED, lasting=False))
     return found

@@ -1,9 +1,10 @@
-"""Pictures of graphs and of runs on them: SVG, PNG, PDF, DOT and Mermaid.
+"""Pictures of graphs and of runs on them: SVG, PNG, PDF, DOT, Mermaid and plain text.
 
-    outline (and steps) → drawing_of → Drawing → dot_text, mermaid_text → (dot or pygraphviz → accessible_svg)
+    outline (and steps) → drawing_of → Drawing → dot_text → (dot or pygraphviz → accessible_svg)
+                                               → mermaid_text, plain_text
 
-The drawing decides what a picture says; the writers print it. What paints is loaded when something is painted; DOT and
-Mermaid need nothing but this package.
+The drawing decides what a picture says; the writers print it. What paints is loaded when something is painted; DOT,
+Mermaid and plain text need nothing but this package.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
 from graphengine.render.mermaid import mermaid_text
+from graphengine.render.plain import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
     from graphengine.core.steps import Step
     from graphengine.graph import Graph
     from graphengine.records import JsonValue
-    from graphengine.render.drawing import Drawing
     from graphengine.render.images import ImageFormat
+    from graphengine.render.parts import Drawing
 
-ENDINGS = (".svg", ".png", ".pdf", ".dot", ".mmd")
+ENDINGS = (".svg", ".png", ".pdf", ".dot", ".mmd", ".txt")
 
 
 def render_graph(graph: Graph[Any], path: str | PathLike[str]) -> None:
@@ -85,11 +87,18 @@ def to_mermaid(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = 
     return mermaid_text(drawing_of(outline, steps))
 
 
+def to_text(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None) -> str:
+    """The picture in words, a line for each box and arrow; arguments and errors as for `render_outline`."""
+    return plain_text(drawing_of(outline, steps))
+
+
 def _made(drawing: Drawing, ending: str) -> bytes:
     if ending == ".dot":
         return dot_text(drawing).encode()
     if ending == ".mmd":
         return mermaid_text(drawing).encode()
+    if ending == ".txt":
+        return plain_text(drawing).encode()
     from graphengine.render.images import paint  # noqa: PLC0415 - only pictures need it
     from graphengine.render.svg import accessible_svg  # noqa: PLC0415
 
@@ -97,4 +106,4 @@ def _made(drawing: Drawing, ending: str) -> bytes:
     return accessible_svg(painted, drawing) if ending == ".svg" else painted
 
 
-__all__ = ["ENDINGS", "RenderError", "render_graph", "render_outline", "to_dot", "to_mermaid"]
+__all__ = ["ENDINGS", "RenderError", "render_graph", "render_outline", "to_dot", "to_mermaid", "to_text"]

@@ -1,111 +1,55 @@
 """The drawing: what a picture of a graph says and shows, before anyone asks in which format.
 
 `drawing_of` makes it from a graph's outline and, if a run is to be drawn on it, the run's steps. The writers (dot,
-mermaid) print it and decide nothing: words, their order, line breaks and tones are settled here. Ids are made here
-too; no text of a user's ever serves as one.
+mermaid, plain) print it and decide nothing: words, their order, line breaks and tones are settled here. Ids are made
+here too; no text of a user's ever serves as one.
+
+A graph that is a node becomes a cluster, and arrows to it end at its border. It begins at the node that nothing leads
+to, or, where that would not be plain, at a dot, its entry. Arrows from it leave its last node, or a dot, its exit,
+where there is more to say of its ends. Ways after a failure leave its border, since anything in it may have failed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 
-from graphengine.graph import END, FAIL, START
-from graphengine.render.errors import RenderError
+from graphengine.options import END, FAIL, START
+from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
+from graphengine.render.scopes import path_at, plain_end, plain_start, scopes_of
 from graphengine.render.text import one_line, wrap
-from graphengine.render.trace import times_in_words, trace_of
-from graphengine.render.ways import closing_ways, ways_of
+from graphengine.render.trace import trace_of
+from graphengine.render.ways import closing_ways
+from graphengine.render.words import (
+    TITLE_LINES,
+    counted,
+    head_of,
+    lines_of,
+    listed,
+    notes_of,
+    times_in_words,
+    title_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue
+    from graphengine.render.parts import Tone
+    from graphengine.render.scopes import Place, Scope, Spot
     from graphengine.render.trace import Trace
     from graphengine.render.ways import Way
 
-Shape: TypeAlias = Literal["start", "end", "fail", "function", "agent", "choose", "pass"]
-Tone: TypeAlias = Literal["plain", "done", "here", "failed", "unused"]
-Weight: TypeAlias = Literal["strong", "normal", "small"]
-
-TITLE_COLUMNS = 26
-NOTE_COLUMNS = 28
-LABEL_COLUMNS = 30
-CAPTION_COLUMNS = 70
-TITLE_LINES = 3
-NOTE_LINES = 3
-CONDITION_LINES = 5
-SHOWN_FIELDS = 3
-TIMES = "\N{MULTIPLICATION SIGN}"
-SHARED_SOURCES = 4
+LABEL_COLUMNS: Final = 30
+CAPTION_COLUMNS: Final = 70
+CONDITION_LINES: Final = 5
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+SHARED_SOURCES: Final = 4
 """An end that more nodes lead to gets a box for each, so that no arrows run across the whole picture."""
 
-_ENDS: dict[str, Shape] = {START: "start", END: "end", FAIL: "fail"}
-_TONES: dict[str, Tone] = {"ended": "done", "here": "here", "failed": "failed"}
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of text in a picture."""
-
-    text: str
-    weight: Weight = "normal"
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A node, or START, END or FAIL.
-
-    Attributes:
-        id: Its name in the file, made of letters and digits.
-        lines: What stands in it.
-        spoken: All it says in one sentence, for people who listen to a picture.
-        tone: What a run did here; `plain` where no run is drawn.
-    """
-
-    id: str
-    shape: Shape
-    lines: tuple[Line, ...]
-    spoken: str
-    tone: Tone = "plain"
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """A way from one box to another.
-
-    Attributes:
-        lines: What stands beside it.
-        failure: Whether it is taken after a failure.
-        back: Whether it closes a loop.
-        tone: `done` if the run took it, `unused` if it never did, `plain` where no run is drawn.
-    """
-
-    id: str
-    source: str
-    target: str
-    lines: tuple[Line, ...]
-    spoken: str
-    failure: bool = False
-    back: bool = False
-    tone: Tone = "plain"
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A whole picture.
-
-    Attributes:
-        title: The graph's name, in one line.
-        caption: What stands above the picture.
-        spoken: The picture in words.
-    """
-
-    title: str
-    caption: tuple[Line, ...]
-    spoken: str
-    boxes: tuple[Box, ...] = field(default=())
-    arrows: tuple[Arrow, ...] = field(default=())
+_ENDS: Final[Mapping[str, Shape]] = {START: "start", END: "end", FAIL: "fail"}
+_TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting": "waiting", "failed": "failed"}
 
 
 def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None) -> Drawing:
@@ -118,23 +62,19 @@ def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = 
     Raises:
         RenderError: The outline or the steps cannot be read.
     """
-    ways, nodes = _read(outline)
-    trace = trace_of(ways, steps) if steps is not None else None
-    ids = _ids(ways, nodes)
-    fields = frozenset(outline.get("state") or ())
-    boxes = tuple(_box(box_id, place, nodes.get(place.name, {}), fields, trace) for place, box_id in ids.items())
-    closing = closing_ways(ways, START)
-    arrows = tuple(
-        replace(_arrow(f"w{index}", ids, way, trace, index), back=index in closing) for index, way in enumerate(ways)
-    )
-    title = one_line(str(outline.get("graph", ""))) or "graph"
+    scopes = scopes_of(outline)
+    trace = trace_of(scopes, steps) if steps is not None else None
+    drafter = _Drafter(scopes, trace)
+    drafter.whole()
+    title = one_line(scopes[()].name) or "graph"
     caption = [Line(text, "strong") for text in wrap(title, CAPTION_COLUMNS, 1)]
     if trace is not None:
         told = f"run {trace.run_id}: {trace.summary}" if trace.run_id else f"run: {trace.summary}"
         caption += [Line(text, "small") for text in wrap(told, CAPTION_COLUMNS, 2)]
         title = f"{title}, {one_line(told)}"
-    spoken = " ".join([*(f"{box.spoken}." for box in boxes), *(f"{arrow.spoken}." for arrow in arrows)])
-    return Drawing(title, tuple(caption), spoken, boxes, arrows)
+    parts: list[Box | Cluster | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
+    spoken = " ".join(f"{part.spoken}." for part in parts)
+    return Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))
 
 
 class _Place(NamedTuple):
@@ -144,96 +84,192 @@ class _Place(NamedTuple):
     source: str = ""
 
 
-def _ids(ways: Sequence[Way], nodes: Mapping[str, object]) -> dict[_Place, str]:
-    """The boxes with their ids: START, the nodes as declared, what only the ways name, the ends."""
-    ends = {way.target for way in ways} & {END, FAIL}
-    many = {end for end in ends if len({way.source for way in ways if way.target == end}) > SHARED_SOURCES}
-    named = [name for way in ways for name in (way.source, way.target) if name not in ends]
-    inner = dict.fromkeys([START, *nodes, *named])
-    places = [_Place(name) for name in inner if name != START or START in named]
-    for end in sorted(ends):
-        alone = dict.fromkeys(way.source if end in many else "" for way in ways if way.target == end)
+class _Doors(NamedTuple):
+    """The boxes by which arrows come to a node and leave it, and the cluster it is, if it is one."""
+
+    entry: str
+    exit: str
+    cluster: str = ""
+
+
+class _Drafter:
+    """Draws graph by graph, from the outermost in; a node that is a graph is drawn where it stands."""
+
+    def __init__(self, scopes: Mapping[Place, Scope], trace: Trace | None) -> None:
+        self.scopes = scopes
+        self.trace = trace
+        self.boxes: list[Box] = []
+        self.arrows: list[Arrow] = []
+        self.clusters: list[Cluster] = []
+
+    def whole(self) -> None:
+        """Draw the outermost graph: START, the nodes as declared, what only the ways name, the ends."""
+        scope = self.scopes[()]
+        start = [_Place(START)] if any(way.source == START for way in scope.ways) else []
+        self._ways((), {place: self._node((), place, "") for place in [*start, *_places(scope, END, FAIL)]})
+
+    def _inside(self, place: Place, cluster: str) -> _Doors:
+        """Draw a graph that is a node into its cluster."""
+        scope = self.scopes[place]
+        first, last = plain_start(scope), plain_end(scope)
+        doors: dict[_Place, _Doors] = {}
+        if not first:
+            doors[_Place(START)] = self._dot(place, "entry", cluster)
+        doors |= {node: self._node(place, node, cluster) for node in _places(scope, FAIL)}
+        if not last:
+            doors[_Place(END)] = self._dot(place, "exit", cluster)
+        self._ways(place, doors)
+        return _Doors(doors[_Place(first or START)].entry, doors[_Place(last or END)].exit, cluster)
+
+    def _node(self, place: Place, node: _Place, cluster: str) -> _Doors:
+        """Draw a node, or an end."""
+        name = node.name
+        facts = self.scopes[place].nodes.get(name, {})
+        if facts.get("graphs") and name not in _ENDS:
+            return self._cluster((place, name), facts, cluster)
+        tone, happened = self._at((place, name), node.source)
+        if name in _ENDS:
+            shape, shown, notes = _ENDS[name], name, happened
+        else:
+            kind = facts.get("kind")
+            shape = cast("Shape", kind) if kind in get_args(Shape) else "function"
+            shown = title_of(name, facts)
+            notes = [*notes_of(name, facts, self.scopes[place].fields), *happened]
+        said = "; ".join([_named(place, shown if name not in _ENDS else name), *notes])
+        return self._box(
+            Box("", shape, lines_of(shown, notes), said, tone, cluster, bool(facts.get("each"))), place, name
+        )
+
+    def _cluster(self, spot: Spot, facts: Mapping[str, JsonValue], parent: str) -> _Doors:
+        """Draw a node that is a graph, or chooses among some."""
+        place, name = spot
+        tone, happened = self._at(spot)
+        notes = notes_of(name, facts, self.scopes[place].fields)
+        alone = "" in facts["graphs"]
+        inner = self.scopes[*place, (name, "")].name if alone else name
+        if inner != name:
+            notes[0] = f"{notes[0]} {inner}"
+        shown = title_of(name, facts)
+        said = "; ".join([path_at(place, shown), *notes, *happened])
+        lines = head_of(shown, [*notes, *happened])
+        many = bool(facts.get("each"))
+        shape: Shape = "graph" if alone else "choose"
+        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, _named(place, name)))
+        return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
+
+    def _choices(self, spot: Spot, facts: Mapping[str, JsonValue], cluster: str) -> _Doors:
+        """Draw the graphs that a node chooses among, a cluster each; what else it chooses among shares a box."""
+        place, name = spot
+        path = path_at(place, name)
+        on = str(facts.get("on") or "choose")
+        visits = self.trace.visits.get(spot, 0) if self.trace is not None else 0
+        began = {choice: self._began((*place, (name, str(choice)))) for choice in facts["graphs"]}
+        picks = Box("", "choose", lines_of(on, []), f"{path} chooses by {on}", self._tone(sum(began.values()) + visits))
+        picked = self._box(replace(picks, cluster=cluster), place, name).exit
+        leaves = Box("", "exit", (), f"END of {path}", self._tone(visits), cluster, name=f"END of {path}")
+        left = self._box(leaves, place, "")
+        for choice, times in began.items():
+            inner = (*place, (name, str(choice)))
+            graph = f"graph {self.scopes[inner].name}"
+            said, tone = f"{path_at(inner)}; {graph}", self._tone(times)
+            lines = head_of(str(choice), [graph])
+            frame = self._frame(Cluster("", "graph", lines, said, cluster, 0, tone, name=one_line(path_at(inner))))
+            doors = self._inside(inner, frame)
+            self._link(picked, doors, f"is {choice}", f"{path} to {path_at(inner)}", times)
+            self._link(doors.exit, left, "", f"{path_at(inner)} to END of {path}", min(times, visits))
+        others = [str(choice) for choice in facts.get("choices", ()) if str(choice) not in facts["graphs"]]
+        if others:
+            said = f"{path} ({', '.join(others)})"
+            times = sum(self.trace.picked.get((spot, other), 0) for other in others) if self.trace is not None else 0
+            rest = Box("", "function", lines_of(listed(others), []), said, self._tone(times), cluster)
+            doors = self._box(rest, place, said)
+            self._link(picked, doors, f"is {listed(others)}", f"{path} to {said}", times)
+            self._link(doors.exit, left, "", f"{said} to END of {path}", min(times, visits))
+        return _Doors(picked, left.exit, cluster)
+
+    def _dot(self, place: Place, shape: Literal["entry", "exit"], cluster: str) -> _Doors:
+        """Draw where a graph inside begins or ends."""
+        name = START if shape == "entry" else END
+        times = self._began(place)
+        if self.trace is not None and shape == "exit":
+            ways = zip(self.scopes[place].ways, self.trace.taken[place], strict=True)
+            times = sum(count for way, count in ways if way.target == END)
+        return self._box(Box("", shape, (), _named(place, name), self._tone(times), cluster), place, name)
+
+    def _began(self, place: Place) -> int:
+        return self.trace.visits.get((place, START), 0) if self.trace is not None else 0
+
+    def _tone(self, times: int) -> Tone:
+        return "plain" if self.trace is None else "done" if times else "unused"
+
+    def _at(self, spot: Spot, source: str = "") -> tuple[Tone, list[str]]:
+        """What a run did at a node: the tone and the words."""
+        if self.trace is None:
+            return "plain", []
+        visits = self.trace.visits.get(spot, 0)
+        said = [counted(visits, "visit")] if visits and spot[1] not in _ENDS else []
+        said += self.trace.facts.get(spot, ())
+        standing = self.trace.standings.get(spot)
+        if standing is not None and source in ("", standing.source):
+            return _TONES[standing.how], [*said, *standing.notes]
+        return self._tone(visits), said
+
+    def _ways(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
+        """Draw the ways of a graph; those of a START or END that is not drawn are not either."""
+        ways = self.scopes[place].ways
+        closing = closing_ways(ways, START)
+        for index, way in enumerate(ways):
+            source = doors.get(_Place(way.source))
+            target = doors.get(_Place(way.target)) or doors.get(_Place(way.target, way.source))
+            if source is None or target is None:
+                continue
+            count = self.trace.taken[place][index] if self.trace is not None else None
+            arrow, back = _arrow(place, way, count), index in closing
+            tail = source.cluster if way.failure and source.cluster != target.cluster else ""
+            head = target.cluster if source.cluster != target.cluster else ""
+            leaves = source.entry if tail and back else source.exit  # the shorter way; it is seen from the border on
+            self._add(replace(arrow, source=leaves, target=target.entry, back=back, tail=tail, head=head))
+
+    def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
+        """Draw an arrow that is no way of a graph's."""
+        drawn = [Line(text) for text in wrap(words, LABEL_COLUMNS, CONDITION_LINES)]
+        tone = self._tone(count)
+        arrow = Arrow("", source, target.entry, tuple(drawn), one_line(spoken), tone=tone, head=target.cluster)
+        self._add(replace(arrow, words=one_line(words)))
+
+    def _add(self, arrow: Arrow) -> None:
+        self.arrows.append(replace(arrow, id=f"w{len(self.arrows)}"))
+
+    def _box(self, box: Box, place: Place, name: str) -> _Doors:
+        made = replace(box, id=f"n{len(self.boxes)}", spoken=one_line(box.spoken), name=box.name or _named(place, name))
+        self.boxes.append(made)
+        return _Doors(made.id, made.id)
+
+    def _frame(self, cluster: Cluster) -> str:
+        depth = next((other.depth + 1 for other in self.clusters if other.id == cluster.parent), 0)
+        made = replace(cluster, id=f"g{len(self.clusters)}", spoken=one_line(cluster.spoken), depth=depth)
+        self.clusters.append(made)
+        return made.id
+
+
+def _places(scope: Scope, *ends: str) -> list[_Place]:
+    """The nodes of a graph as declared, what only its ways name, and those of its ends that are asked for."""
+    named = [name for way in scope.ways for name in (way.source, way.target) if name not in _ENDS]
+    places = [_Place(name) for name in dict.fromkeys([*scope.nodes, *named])]
+    for end in ends:
+        sources = dict.fromkeys(way.source for way in scope.ways if way.target == end)
+        alone = sources if len(sources) > SHARED_SOURCES else [""] * bool(sources)
         places += [_Place(end, source) for source in alone]
-    return {place: f"n{index}" for index, place in enumerate(places)}
+    return places
 
 
-def _read(outline: Mapping[str, JsonValue]) -> tuple[list[Way], dict[str, Mapping[str, JsonValue]]]:
-    try:
-        return ways_of(outline), {str(facts["name"]): facts for facts in outline["nodes"]}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RenderError(
-            f"this is no outline of a graph: {type(error).__name__}: {error}",
-            where="outline=",
-            repair="give what `graph.compile().outline` has, or what the store keeps of a run's graph",
-        ) from error
+def _named(place: Place, name: str) -> str:
+    """What a node, START, END or FAIL is called where others speak of it."""
+    return one_line(f"{name} of {path_at(place)}" if place and name in _ENDS else path_at(place, name))
 
 
-def _box(
-    box_id: str, place: _Place, facts: Mapping[str, JsonValue], fields: frozenset[str], trace: Trace | None
-) -> Box:
-    name = place.name
-    tone, happened = _at(place, trace)
-    if name in _ENDS:
-        said = [name, *happened]
-        return Box(box_id, _ENDS[name], _lines(name, happened), "; ".join(said), tone)
-    title = str(facts.get("title") or "")
-    shown = title if one_line(title) else name
-    notes = [*_notes(name, facts, shown=shown, fields=fields), *happened]
-    shape = facts.get("kind")
-    known = cast("Shape", shape) if shape in get_args(Shape) else "function"
-    return Box(box_id, known, _lines(shown, notes), one_line("; ".join([shown, *notes])), tone)
-
-
-def _lines(title: str, notes: Sequence[str]) -> tuple[Line, ...]:
-    strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES)]
-    return (*strong, *(Line(text, "small") for note in notes for text in wrap(note, NOTE_COLUMNS, NOTE_LINES)))
-
-
-def _notes(name: str, facts: Mapping[str, JsonValue], *, shown: str, fields: frozenset[str]) -> list[str]:
-    """What is worth knowing of a node beside its title, a line each."""
-    kind = str(facts.get("kind", "unknown node"))
-    notes = [f"{name} · {kind}" if shown != name else kind]
-    choices = [str(choice) for choice in facts.get("choices", ())]
-    if choices:
-        notes.append(f"one of {_listed(choices)}")
-    writes = [str(written) for written in facts.get("writes", ())]
-    if len(writes) > 1 and frozenset(writes) == fields:
-        notes.append("may write every field")
-    elif writes:
-        notes.append(f"writes {_listed(writes)}")
-    safety = _safety(facts)
-    return [*notes, safety] if safety else notes
-
-
-def _safety(facts: Mapping[str, JsonValue]) -> str:
-    attempts = facts.get("attempts", 1)
-    tries = f"{attempts} attempts" if attempts > 1 else ""
-    fallback = ("then a fallback" if tries else "a fallback if it fails") if facts.get("fallback") else ""
-    return ", ".join(part for part in (tries, fallback) if part)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN_FIELDS
-    shown = ", ".join(names[:SHOWN_FIELDS])
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
-def _at(place: _Place, trace: Trace | None) -> tuple[Tone, list[str]]:
-    """What a run did at a node: the tone and the words."""
-    if trace is None:
-        return "plain", []
-    name = place.name
-    visits = trace.visits.get(name, 0)
-    said = [f"{visits} {'visit' if visits == 1 else 'visits'}"] if visits and name not in _ENDS else []
-    said += trace.facts.get(name, ())
-    if name == trace.at and place.source in ("", trace.came_from):
-        return _TONES[trace.standing], [*said, trace.note]
-    return ("done" if visits else "unused"), said
-
-
-def _arrow(arrow_id: str, ids: Mapping[_Place, str], way: Way, trace: Trace | None, index: int) -> Arrow:
-    source = ids[_Place(way.source)]
-    target = ids.get(_Place(way.target)) or ids[_Place(way.target, way.source)]
+def _arrow(place: Place, way: Way, count: int | None) -> Arrow:
+    """What an arrow says; where it leads is still to be told."""
     number = f"{way.order + 1}. " if way.several else ""
     lines: list[Line] = []
     if way.label:
@@ -243,12 +279,13 @@ def _arrow(arrow_id: str, ids: Mapping[_Place, str], way: Way, trace: Trace | No
         lines += [Line(text) for text in wrap(number + way.condition, LABEL_COLUMNS, CONDITION_LINES)]
     tone: Tone = "plain"
     times = ""
-    if trace is not None:
-        count = trace.taken[index]
+    if count is not None:
         tone = "done" if count else "unused"
         times = f"taken {times_in_words(count)}" if count else "never taken"
         lines += [Line(f"{TIMES}{count}", "strong")] if count else []
     said = one_line("; ".join(part for part in (way.label, way.condition, times) if part))
     order = f" ({way.order + 1})" if way.several else ""
-    spoken = f"{one_line(way.source)} to {one_line(way.target)}{order}" + (f": {said}" if said else "")
-    return Arrow(arrow_id, source, target, tuple(lines), spoken, way.failure, tone=tone)
+    spoken = f"{_named(place, way.source)} to {_named(place, way.target)}{order}" + (f": {said}" if said else "")
+    return Arrow(
+        "", "", "", tuple(lines), spoken, way.failure, tone=tone, words=said, number=way.order + 1 if way.several else 0
+    )

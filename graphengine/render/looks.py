@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphengine.render.drawing import Arrow, Box
+    from graphengine.render.parts import Arrow, Box, Cluster
 
 INK = "#1f2328"
 SOFT_INK = "#57606a"
@@ -45,7 +45,20 @@ _SHAPES = {
     "function": Look("#e3f0f9", _BLUE, INK, SOFT_INK, 1.2),
     "agent": Look("#fdf1d7", "#9a6700", INK, SOFT_INK, 1.2),
     "choose": Look("#dff3ec", "#00785a", INK, SOFT_INK, 1.2),
+    "ask": Look("#fbe6f1", "#a83b7c", INK, SOFT_INK, 1.2),
+    "graph": Look("#e3f0f9", _BLUE, INK, SOFT_INK, 1.2),
+    "entry": Look("#3d444d", "#3d444d", PAPER, PAPER, 1.2),
+    "exit": Look("#3d444d", "#3d444d", PAPER, PAPER, 1.2),
     "pass": Look("#f6f8fa", "#57606a", INK, SOFT_INK, 1.2),
+}
+
+_SHEETS = ("#f6f8fa", "#edf0f3", PAPER)
+_CLUSTER_LINES = {
+    "plain": ("#57606a", 1.2),
+    "done": ("#57606a", 2.4),
+    "here": (INK, 2.4),
+    "waiting": ("#7d2259", 2.4),
+    "failed": ("#8a2f00", 2.4),
 }
 
 
@@ -56,9 +69,20 @@ def look_of_box(box: Box) -> Look:
         return Look(PAPER, _PALE_LINE, _PALE, _PALE, 1.0)
     if box.tone == "here":
         return Look("#f5e95c", INK, INK, INK, 3.5)
+    if box.tone == "waiting":
+        return Look("#f0c4dd", "#7d2259", INK, INK, 3.5)
     if box.tone == "failed":
         return Look("#f7b592", "#8a2f00", INK, INK, 3.5)
     return Look(look.fill, look.line, look.text, look.soft, 2.4) if box.tone == "done" else look
+
+
+def look_of_cluster(cluster: Cluster) -> Look:
+    """How a cluster looks; each lies on the one around it, a little darker or lighter."""
+    fill = _SHEETS[cluster.depth % len(_SHEETS)]
+    if cluster.tone == "unused":
+        return Look(PAPER, _PALE_LINE, _PALE, _PALE, 1.0)
+    line, points = _CLUSTER_LINES[cluster.tone]
+    return Look(fill, line, INK, SOFT_INK, points)
 
 
 def look_of_arrow(arrow: Arrow) -> Look:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from graphengine.render.looks import look_of_arrow, look_of_box
+from graphengine.render.looks import look_of_arrow, look_of_box, look_of_cluster
+from graphengine.render.parts import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from graphengine.render.drawing import Arrow, Box, Drawing, Line
     from graphengine.render.looks import Look
+    from graphengine.render.parts import Arrow, Box, Drawing, Line
 
 _OPEN_CLOSE = {
     "start": ("([", "])"),
@@ -26,8 +27,13 @@ _OPEN_CLOSE = {
     "function": ("[", "]"),
     "agent": ("(", ")"),
     "choose": ("{{", "}}"),
+    "ask": ("[\\", "/]"),
+    "graph": ("[", "]"),
     "pass": ("((", "))"),
+    "entry": ("((", "))"),
+    "exit": ("(((", ")))"),
 }
+_MANY = ("[[", "]]")
 _NAMED = {'"': "quot", "&": "amp", "<": "lt", ">": "gt"}
 _LAST_WESTERN = 0x2FF
 """Beyond lie other scripts, symbols and emoji, which mean nothing to Mermaid."""
@@ -43,29 +49,42 @@ def mermaid_text(drawing: Drawing) -> str:
         "flowchart TD",
         f"  accTitle: {_plain(drawing.title)}",
         f"  accDescr: {len(drawing.boxes)} boxes and {len(drawing.arrows)} arrows",
-        *(_box(box) for box in drawing.boxes),
+        *_parts(drawing, "", "  "),
         *(_arrow(arrow) for arrow in drawing.arrows),
         *_styles(drawing),
     ]
     return "\n".join(lines) + "\n"
 
 
+def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
+    """What stands in a cluster."""
+    for part in drawing.inside(cluster):
+        if isinstance(part, Cluster):
+            yield f'{indent}subgraph {part.id}["{_text(part.lines)}"]'
+            yield from _parts(drawing, part.id, f"{indent}  ")
+            yield f"{indent}end"
+        else:
+            yield f"{indent}{_box(part)}"
+
+
 def _box(box: Box) -> str:
-    before, after = _OPEN_CLOSE[box.shape]
-    return f'  {box.id}{before}"{_text(box.lines)}"{after}'
+    before, after = _MANY if box.many else _OPEN_CLOSE[box.shape]
+    return f'{box.id}{before}"{_text(box.lines) or " "}"{after}'
 
 
 def _arrow(arrow: Arrow) -> str:
     line = "-.->" if arrow.failure else "==>" if arrow.tone == "done" else "-->"
     label = f'|"{_text(arrow.lines)}"|' if arrow.lines else ""
-    return f"  {arrow.source} {line}{label} {arrow.target}"
+    return f"  {arrow.tail or arrow.source} {line}{label} {arrow.head or arrow.target}"
 
 
 def _styles(drawing: Drawing) -> list[str]:
-    """The looks: one class for the boxes that share one, one line for the arrows that share one."""
+    """The looks: one class for the boxes and clusters that share one, one line for the arrows that share one."""
     boxes: dict[Look, list[str]] = {}
     for box in drawing.boxes:
         boxes.setdefault(look_of_box(box), []).append(box.id)
+    for cluster in drawing.clusters:
+        boxes.setdefault(look_of_cluster(cluster), []).append(cluster.id)
     arrows: dict[Look, list[str]] = {}
     for index, arrow in enumerate(drawing.arrows):
         arrows.setdefault(look_of_arrow(arrow), []).append(str(index))

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 from graphengine.render.errors import RenderError
 
 if TYPE_CHECKING:
-    from graphengine.render.drawing import Drawing
+    from graphengine.render.parts import Arrow, Box, Cluster, Drawing
 
 _SVG = "http://www.w3.org/2000/svg"
 _ABSCISSA = re.compile(r"(-?[\d.]+),-?[\d.]+")
@@ -32,7 +32,8 @@ def accessible_svg(svg: bytes, drawing: Drawing) -> bytes:
         root = ET.fromstring(svg)  # noqa: S314 - Graphviz wrote it a moment ago
     except ET.ParseError as error:
         raise RenderError(f"Graphviz painted no SVG: {error}", repair="mend the installation of Graphviz") from error
-    spoken = {box.id: box.spoken for box in drawing.boxes} | {arrow.id: arrow.spoken for arrow in drawing.arrows}
+    parts: list[Box | Cluster | Arrow] = [*drawing.clusters, *drawing.boxes, *drawing.arrows]
+    spoken = {part.id: part.spoken for part in parts}
     for group in root.iter(f"{{{_SVG}}}g"):
         title = group.find(f"{{{_SVG}}}title")
         words = spoken.get(group.get("id", ""))

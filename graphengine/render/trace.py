@@ -1,63 +1,63 @@
-"""What a recorded run did on its graph, as a picture needs it: visits, edges taken, and where it stands.
+"""What a recorded run did on its graphs, as a picture needs it: visits, edges taken, and where it stands.
 
-Where a run stands is what the core's fold says; nothing is worked out anew here. The edge that a step took is known by
-its source, target and label. Where several edges share these, the number of conditions looked at before one held tells
-them apart.
+Where a run stands is what the core's fold says; nothing is worked out anew here. Steps of a graph inside a graph count
+at its place, whichever visit, arm or item they belong to. The edge that a step took is known by its source, target and
+label. Where several edges share these, the number of conditions looked at before one held tells them apart.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from graphengine.core.evolve import fold
-from graphengine.core.snapshot import ROOT
-from graphengine.graph import END, FAIL, START
+from graphengine.options import START
 from graphengine.render.errors import RenderError
+from graphengine.render.scopes import Places
+from graphengine.render.standings import standings_of
+from graphengine.render.words import counted, times_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.core.snapshot import Snapshot
     from graphengine.core.steps import Step
+    from graphengine.render.scopes import Place, Scope, Spot
+    from graphengine.render.standings import Move, Standing
     from graphengine.render.ways import Way
 
-Standing: TypeAlias = Literal["ended", "here", "failed"]
+_ITEMS: Final = ("done", "failed for good")
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A run on its graph.
+    """A run on its graphs.
 
     Attributes:
         run_id: The run.
         summary: Its status and why it stopped, in words.
-        visits: Completed visits by node.
+        visits: Completed visits by node; those of START count how often its graph began.
         facts: What else happened at a node, in words.
-        at: Where it stands: a node, END or FAIL; "" before its first step.
-        came_from: The node that led there.
-        standing: How it stands there.
-        note: That in words.
-        taken: How often each way was taken, in the order of the ways.
+        standings: How it stands at those nodes where it does.
+        taken: How often each way was taken, in the order of the ways, by graph.
+        picked: How often a node that chooses picked each of its choices.
     """
 
     run_id: str
     summary: str
-    visits: Mapping[str, int]
-    facts: Mapping[str, Sequence[str]]
-    at: str
-    came_from: str
-    standing: Standing
-    note: str
-    taken: Sequence[int]
+    visits: Mapping[Spot, int]
+    facts: Mapping[Spot, Sequence[str]]
+    standings: Mapping[Spot, Standing]
+    taken: Mapping[Place, Sequence[int]]
+    picked: Mapping[tuple[Spot, str], int]
 
 
-def trace_of(ways: Sequence[Way], steps: Sequence[Step]) -> Trace:
+def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
     """What these steps did.
 
     Args:
-        ways: The ways of the graph's outline.
+        scopes: The graphs of the outline.
         steps: All steps of the run from seq 1 on, a parent's included.
 
     Raises:
@@ -71,104 +71,94 @@ def trace_of(ways: Sequence[Way], steps: Sequence[Step]) -> Trace:
             where="steps=",
             repair="give every step from seq 1 on; a branch begins with its parent's",
         ) from error
-    came_from, target = _last_move(steps)
-    at, standing, note = _standing(snapshot, target)
-    frame = snapshot.frames.get(ROOT)
-    return Trace(
-        snapshot.run_id,
-        _summary(snapshot),
-        {START: 1, **_visits(snapshot)} if frame is not None else {},
-        _facts(steps),
-        at,
-        came_from,
-        standing,
-        note,
-        _taken(ways, steps),
-    )
-
-
-def _visits(snapshot: Snapshot) -> dict[str, int]:
-    """Completed visits by node, those of arms under way included."""
-    visits: Counter[str] = Counter()
-    for frame in snapshot.frames.values():
-        visits.update(frame.counts)
-    return dict(visits)
-
-
-def times_in_words(count: int) -> str:
-    """`never`, `once`, `twice`, `3 times`."""
-    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+    tally = _Tally(scopes)
+    for step in steps:
+        tally.add(step)
+    standings = standings_of(snapshot, tally.places, tally.moves)
+    facts = tally.facts(standings)
+    return Trace(snapshot.run_id, _summary(snapshot), tally.visits, facts, standings, tally.taken, tally.picked)
 
 
 def _summary(snapshot: Snapshot) -> str:
     if not snapshot.frames:
         return "not begun"
     stop = snapshot.stop or {}
-    visits = f"{snapshot.steps} {'visit' if snapshot.steps == 1 else 'visits'}"
     why = stop.get("label") or stop.get("explanation") or ""
-    return f"{snapshot.status} after {visits}" + (f": {why}" if why else "")
+    return f"{snapshot.status} after {counted(snapshot.steps, 'visit')}" + (f": {why}" if why else "")
 
 
-def _standing(snapshot: Snapshot, target: str) -> tuple[str, Standing, str]:
-    frame = snapshot.frames.get(ROOT)
-    if frame is None:
-        return "", "here", ""
-    if snapshot.status == "finished":
-        return END, "ended", "ended here"
-    if snapshot.status == "failed":
-        failure = snapshot.failure or {}
-        if target == FAIL:
-            return FAIL, "failed", "ended here"
-        why = f"{failure.get('kind', '')}: {failure.get('message', '')}"
-        return frame.at, "failed", f"failed {'on leaving' if frame.phase == 'leaving' else 'here'}: {why}"
-    if frame.phase == "forked":
-        under_way = sorted(arm.at for arm in snapshot.frames.values() if arm.kind == "arm" and arm.phase != "ended")
-        return frame.at, "here", f"its arms are at {', '.join(under_way)}" if under_way else "its arms have arrived"
-    words = {"running": "stands here", "waiting": "waits here", "stopped": "stopped before this visit"}
-    return frame.at, "here", words[snapshot.status]
+class _Tally:
+    """Counts of what the steps say, step by step."""
 
+    def __init__(self, scopes: Mapping[Place, Scope]) -> None:
+        self.scopes = scopes
+        self.places = Places()
+        self.moves: dict[str, Move] = {}
+        self.visits: Counter[Spot] = Counter()
+        self.taken = {place: [0] * len(scope.ways) for place, scope in scopes.items()}
+        self.picked: Counter[tuple[Spot, str]] = Counter()
+        self._told: Counter[tuple[Spot, str]] = Counter()
 
-def _last_move(steps: Sequence[Step]) -> tuple[str, str]:
-    """Whence and whither the last step that could move the run did; whither is "" if it moved nowhere."""
-    for step in reversed(steps):
-        if step.kind == "joined":
-            return "", step.data["to"][0] if "to" in step.data else ""
-        if step.kind in ("started", "node", "failed", "left"):
-            return step.node or START, step.data["to"][0] if "to" in step.data else ""
-    return "", ""
+    def add(self, step: Step) -> None:
+        """Count one step."""
+        data, frame, node = step.data, step.frame, step.node
+        place = self.places.of(frame)
+        if step.kind in ("started", "entered"):
+            if step.kind == "entered":
+                place, frame = self.places.enter(step)
+            node = START
+            self.visits[place, START] += 1
+        elif step.kind == "node" or (step.kind == "failed" and data.get("status", "finished") == "finished"):
+            self.visits[place, node] += 1
+        if "choice" in data and step.kind in ("node", "item"):
+            self.picked[(place, node), str(data["choice"])] += 1
+        for what in _what(step):
+            self._told[(place, node), what] += 1
+        if step.kind == "joined":  # the arms took their ways; the join takes none
+            self.moves[frame] = ("", data["to"][0] if "to" in data else "")
+        elif step.kind in ("started", "entered", "node", "failed", "left"):
+            self.moves[frame] = (node, data["to"][0] if "to" in data else "")
+            self._take(place, node, step)
 
+    def facts(self, standings: Mapping[Spot, Standing]) -> dict[Spot, list[str]]:
+        """Retries, fallbacks, failures, refusals and items by node, in words, unless its standing tells them."""
+        facts: dict[Spot, list[str]] = {}
+        for (spot, what), times in self._told.items():
+            standing = standings.get(spot)
+            told = standing is not None and standing.how == "failed" and what == "failed"
+            count = times - told
+            if what in _ITEMS:
+                mapping = standing is not None and any(" done" in note for note in standing.notes)
+                if not mapping:
+                    facts.setdefault(spot, []).append(f"{counted(times, 'item')} {what}")
+            elif count:
+                facts.setdefault(spot, []).append(f"{what} {times_in_words(count)}")
+        return facts
 
-def _facts(steps: Sequence[Step]) -> dict[str, list[str]]:
-    """Retries, fallbacks and failed visits by node, in words; the failure that a run stands at is told elsewhere."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for step in steps:
-        if step.kind == "attempt" and "due_at" in step.data:
-            counts[step.node, "tried again"] += 1
-        elif step.kind == "node" and step.data.get("fallback"):
-            counts[step.node, "fell back"] += 1
-        elif step.kind == "failed" and ("to" in step.data or step is not steps[-1]):
-            counts[step.node, "failed"] += 1
-    facts: dict[str, list[str]] = {}
-    for (node, what), times in counts.items():
-        facts.setdefault(node, []).append(f"{what} {times_in_words(times)}")
-    return facts
-
-
-def _taken(ways: Sequence[Way], steps: Iterable[Step]) -> list[int]:
-    taken = [0] * len(ways)
-    for step in steps:
-        if step.kind == "joined":
-            continue  # the arms took their ways; the join takes none
-        for target in step.data.get("to", ()):
-            index = _way_of(ways, step, target)
+    def _take(self, place: Place, source: str, step: Step) -> None:
+        scope = self.scopes.get(place)
+        for target in step.data.get("to", ()) if scope is not None else ():
+            index = _way_of(scope.ways, source, target, step) if scope is not None else None
             if index is not None:
-                taken[index] += 1
-    return taken
+                self.taken[place][index] += 1
 
 
-def _way_of(ways: Sequence[Way], step: Step, target: str) -> int | None:
+def _what(step: Step) -> Iterator[str]:
+    """What a step says that a reader wants to know beside the visits."""
+    if step.kind == "attempt" and "due_at" in step.data:
+        yield "tried again"
+    elif step.kind == "item":
+        yield "done"
+    elif step.kind == "failed":
+        yield "failed for good" if step.frame.endswith("]") else "failed"
+    elif step.kind == "refused" and step.node:
+        yield "refused an answer"
+    if step.data.get("fallback"):
+        yield "fell back"
+
+
+def _way_of(ways: Sequence[Way], source: str, target: str, step: Step) -> int | None:
     """The way a step took to a target; None if the graph has no such way (any more)."""
-    source = START if step.kind == "started" else step.node
     label = step.data.get("edge", "")
     failure = step.kind == "failed"
     found = [

@@ -21,11 +21,14 @@ def check_answer(snapshot: Snapshot, wait: str | None) -> tuple[str, str]:
         InputError: There is none such, or several and none is named.
     """
     where = f"run {snapshot.run_id}"
-    every = {name: facts for frame in snapshot.frames.values() for name, facts in frame.waits.items()}
+    every: dict[str, JsonValue] = {}
+    for frame in snapshot.frames.values():
+        for name, facts in frame.waits.items():
+            every.setdefault(name, facts)  # of several with one name the first is answered first
     asked = {name: facts for name, facts in every.items() if facts["kind"] in ("ask", "pause", "crash")}
     if not asked:
         told = f"run {snapshot.run_id} is {snapshot.status} and asks nothing"
-        others = ", ".join(f"{facts['question']}" for facts in every.values())
+        others = ", ".join(facts["question"] for facts in every.values())
         repair = f"it waits for {others}" if others else "look at it: it may have been answered already"
         raise InputError(told, where=where, repair=repair)
     if wait is None:

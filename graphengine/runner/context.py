@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from graphengine.asking import NO_ANSWER
 from graphengine.core.frames import place_of
 from graphengine.core.steps import path_of
-from graphengine.errors import DefinitionError
-from graphengine.runner.past import PastRun
+from graphengine.errors import DefinitionError, InputError, NotRecordable
+from graphengine.runner.answers import as_record
+from graphengine.runner.past import PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.threads import in_thread
 from graphengine.runner.work import Work, answers_of
 
@@ -50,9 +51,10 @@ class Context:
     Attributes:
         usage: What models did in this attempt so far.
         work: What it recorded and waits for, once it asked for any of that.
+        said: Messages (`sent`) and what else is to be kept (`emitted`), for the node's step.
     """
 
-    __slots__ = ("_emitted", "_frame", "_random", "_sent", "_surroundings", "_task", "usage", "work")
+    __slots__ = ("_frame", "_random", "_surroundings", "_task", "said", "usage", "work")
 
     def __init__(self, task: Task, frame: Frame, surroundings: Surroundings) -> None:
         self.usage: dict[str, float | None] | None = None
@@ -61,8 +63,7 @@ class Context:
         self._frame = frame
         self._surroundings = surroundings
         self._random: random.Random | None = None
-        self._sent: list[JsonValue] | None = None
-        self._emitted: list[JsonValue] | None = None
+        self.said: dict[str, JsonValue] | None = None
 
     @property
     def run_id(self) -> str:
@@ -199,8 +200,7 @@ class Context:
 
     def send(self, topic: str, payload: object) -> None:
         """Send a message to whoever receives this topic in this run; delivered with the node's step, once, in order."""
-        self._sent = self._sent if self._sent is not None else []
-        self._sent.append([topic, answers_of(Any).record(payload)])
+        self._say("sent", [topic, self._record(payload, "the message")])
 
     async def runs(self, graph: Graph[Any] | str, last: int = 20) -> Sequence[PastRun]:
         """Earlier finished runs of a graph, the newest first: memory across runs. What was found is recorded.
@@ -224,27 +224,23 @@ class Context:
             record: Keep it with the node's step too; then it must be something that JSON can carry.
         """
         if record:
-            self._emitted = self._emitted if self._emitted is not None else []
-            self._emitted.append(answers_of(Any).record(data))
+            self._say("emitted", self._record(data, "what is shown"))
         self._surroundings.emit(self.path, data)
 
-    @property
-    def said(self) -> bool:
-        """Whether there are messages, or things shown that are to be kept."""
-        return self._sent is not None or self._emitted is not None
+    def _record(self, value: object, what: str) -> JsonValue:
+        try:
+            return as_record(value, what)
+        except InputError as error:
+            raise NotRecordable(error.message, where=f"node {self.path}", repair=error.repair) from error
+
+    def _say(self, what: str, record: JsonValue) -> None:
+        self.said = self.said or {}
+        self.said.setdefault(what, []).append(record)
 
     def more(self) -> dict[str, JsonValue] | None:
         """What the node's step says beside its result; None for nothing. Called by the runner."""
-        found: dict[str, JsonValue] = {}
-        if self._sent:
-            found["sent"] = self._sent
-        if self._emitted:
-            found["emitted"] = self._emitted
-        if self._frame.memos:
-            unused = self._work("").unused
-            if unused:
-                found["unused"] = list(unused)
-        return found or None
+        unused = self._work("").unused if self._frame.memos else ()
+        return {**(self.said or {}), "unused": list(unused)} if unused else self.said
 
     def model_for(self, agent: str) -> Model | None:
         """The model that the run wants this agent to use, None for the agent's own."""
@@ -291,6 +287,12 @@ class Context:
     def _limit(
         self, wait: dict[str, JsonValue], timeout_seconds: float | None, record: JsonValue, default: object
     ) -> None:
+        where = f"node {self.path}"
+        if timeout_seconds is not None and not timeout_seconds > 0:
+            raise DefinitionError(f"timeout_seconds={timeout_seconds}", where=where, repair="give seconds above 0")
+        if timeout_seconds is None and default is not NO_ANSWER:
+            repair = "say when it counts: timeout_seconds=…"
+            raise DefinitionError(f"default={default!r} without a time", where=where, repair=repair)
         if timeout_seconds is not None:
             wait["due"] = self.now() + timeout_seconds
         if default is not NO_ANSWER:

@@ -67,6 +67,7 @@ class Driver:
         self._clock = clock
         self.run = run
         self._stop_reason = ""
+        self._halting = False  # begins nothing more: it was asked to stop, or to let go
         self._stopped: asyncio.Event | None = None  # made where somebody waits for it
         self._consume: Sequence[int] = ()
         self._turns = turns
@@ -83,6 +84,11 @@ class Driver:
         """Ask for a stop at the next safe point: when what is in flight is recorded."""
         self._stop_reason = explanation or "asked"
         self._consume = consume
+        self.leave()
+
+    def leave(self) -> None:
+        """Let go of the run when what is in flight is recorded, without ending it: somebody else goes on with it."""
+        self._halting = True
         if self._stopped is not None:
             self._stopped.set()
 
@@ -121,14 +127,15 @@ class Driver:
                     break
         finally:
             await self._ground()
-        if snapshot.status == "running" or (self._stop_reason and self.holds):
+        lets_go = self._halting and not self._stop_reason
+        if (snapshot.status == "running" and not lets_go) or (self._stop_reason and self.holds):
             await self.end()
 
     def _all_ready(self) -> list[Task]:
         """What is to be done now; of a run that waits, what its time has come for."""
         snapshot = self.snapshot
         snapshot.touched.clear()
-        wanted = [] if self._stop_reason else ready(snapshot)
+        wanted = [] if self._halting else ready(snapshot)
         if snapshot.status == "waiting":
             now = self._clock.now()
             wanted = [task for task in wanted if task.mode != "wake" or task.due <= now]
@@ -137,7 +144,7 @@ class Driver:
     def _newly_ready(self) -> list[Task]:
         """What is to be done since steps were recorded; what else there is flies already."""
         snapshot = self.snapshot
-        if self._stop_reason or snapshot.waiting or self._asleep:
+        if self._halting or snapshot.waiting or self._asleep:
             return self._all_ready()
         wanted = ready(snapshot, snapshot.touched)
         snapshot.touched.clear()
@@ -150,13 +157,13 @@ class Driver:
         """Do the only thing that is to be done, and what then is the only thing, without asyncio tasks of their own."""
         plan, snapshot, run = self.plan, self.snapshot, self.run
         touched = snapshot.touched
-        while not self._stop_reason:
+        while not self._halting:
             event = await self._alone(tasks, task) if task.due or run.watchers else await tasks.run(task)
             if event is None:
                 return
             step = decide(plan, snapshot, event)
             evolve(snapshot, step)
-            pending = self._append((step,), self._status())
+            pending = self._append((step,), snapshot.status if not snapshot.waiting else self._status())
             if pending is not None:
                 await pending
             elif step.at - self._turns.last > _TURN_SECONDS or step.seq % _TURN_STEPS == 0:
@@ -203,6 +210,8 @@ class Driver:
             found.append(self._landings.get_nowait())
         events: list[Event] = []
         for frame, flight, landed in found:
+            if flight is None:
+                continue  # something was sent
             if self._flights.get(frame) is not flight:
                 continue  # it was cancelled
             del self._flights[frame]
@@ -290,7 +299,7 @@ class Driver:
     def _mail_fits(self) -> bool:
         """Whether any of what was sent is to be recorded now."""
         waiting = self.snapshot.status == "waiting"
-        return not self._stop_reason and any(
+        return not self._halting and any(
             message.kind != "answer" or waiting or waiting_for(self.snapshot, message.payload["wait"]) is not None
             for message in self._mail.values()
         )
@@ -320,7 +329,7 @@ class Driver:
 
     def _wake(self) -> None:
         """Call off those that wait for their time and are not to go on then any more."""
-        wanted = [] if self._stop_reason else ready(self.snapshot)
+        wanted = [] if self._halting else ready(self.snapshot)
         for frame, sleeping in list(self._asleep.items()):
             if frame in self._flights and (
                 self.snapshot.status == "waiting" or all(sleeping != task for task in wanted)
@@ -401,4 +410,4 @@ class Driver:
             await asyncio.gather(sleeper, stopper, return_exceptions=True)
         if not sleeper.cancelled():
             sleeper.result()  # a clock that fails is no reason to start early
-        return not self._stop_reason
+        return not self._halting

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from graphengine.core.events import Error, Event
     from graphengine.core.snapshot import Frame, Snapshot, Task
     from graphengine.models.base import Model
-    from graphengine.plan import Call, Plan
+    from graphengine.plan import Call, NodePlan, Plan
     from graphengine.records import JsonValue
     from graphengine.runner.past import PastRun
     from graphengine.state import FieldType
@@ -93,21 +93,19 @@ class TaskRunner:
                 return self._failed(task, began, _crash_loop(task, frame), context, choice)
             plan = self._plan if frame.up is None else plan_of(self._plan, frame)
             node = plan.nodes[task.node]
-            view = View(plan.state, frame) if frame.kind != "item" else view_of(plan, frame)
+            view = View(plan.state, frame) if frame.up is None else view_of(plan, frame)
+            if not node.plain and task.mode == "run":
+                other = self._other(task, frame, node, view)
+                if other is not None:
+                    return other
             if task.mode == "fallback" and node.fallback is not None and node.fallback.call is not None:
                 call = node.fallback.call
-            elif node.each is not None and frame.kind != "item":
-                return self._entered(task, began)
-            elif node.asks and not frame.begun:
-                return NodeBegun(task.frame, task.node, task.visit, task.attempt, began)
             else:
                 call, choice = node.pick(view)
-                if call.graph is not None:
-                    return self._entered(task, began)
             result = self._begin(call, view, frame, context, node.timeout_seconds)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the quick look first
                 result = await result
-            if isinstance(call.body, AskBody):
+            if not node.plain and isinstance(call.body, AskBody):
                 return self._asks(task, frame, call.body, result, choice, began)
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
@@ -120,9 +118,11 @@ class TaskRunner:
             if context.work is not None and context.work.ending and _uncancelled():
                 return self._waits(task, began, context)  # it made an error of its own of the end of its attempt
             return self._failed(task, began, error, context, choice)
-        more = context.more() if context.work is not None or frame.memos or context.said else None
-        if context.work is not None and context.work.ending and _uncancelled():
-            return self._waits(task, began, context)
+        more = None
+        if context.work is not None or context.said is not None or frame.memos:
+            if context.work is not None and context.work.ending and _uncancelled():
+                return self._waits(task, began, context)
+            more = context.more()
         chance = random.random()  # noqa: S311 - jitter, should the update not fit
         ended = self._now()
         return NodeFinished(
@@ -140,9 +140,12 @@ class TaskRunner:
         error = self._changed_by_items(task) if task.mode == "collect" and self._check else None
         return Settled(task.frame, now, error, random.random())  # noqa: S311 - jitter, should there be a retry
 
-    def _entered(self, task: Task, now: float) -> NodeEntered:
-        chance = random.random()  # noqa: S311 - jitter
-        return NodeEntered(task.frame, task.node, task.visit, task.attempt, now, chance)
+    def _other(self, task: Task, frame: Frame, node: NodePlan, view: View) -> Event | None:
+        """What a node comes to before, or instead of, anything that is run; None where something is."""
+        visit = (task.frame, task.node, task.visit, task.attempt, self._now())
+        if (node.each is not None and frame.kind != "item") or node.pick(view)[0].graph is not None:
+            return NodeEntered(*visit, random.random())  # noqa: S311 - jitter
+        return NodeBegun(*visit) if node.asks and not frame.begun else None
 
     def _asks(  # noqa: PLR0913 - what a question is
         self, task: Task, frame: Frame, body: AskBody, question: object, choice: str, began: float

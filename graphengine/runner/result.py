@@ -73,7 +73,7 @@ class Result(Generic[S]):
 
     Attributes:
         run_id: The run.
-        status: `finished`, `waiting`, `stopped`, `failed`, or `running` if another process drives it.
+        status: `finished`, `waiting`, `stopped`, `failed`, or `running` if it was let go for another to drive it.
         state: The state, an instance of its own that nothing else holds.
         output: What the graph's `result=` names; the state without one.
         stop: Why it ended.

@@ -67,6 +67,8 @@ class Run(Generic[S]):
     def __init__(self, run_id: str, steps: Callable[[int], Awaitable[Sequence[Step]]]) -> None:
         self.id = run_id
         self.watchers: list[asyncio.Queue[Event | None]] = []
+        self.waits_out = True  # times that come by themselves; set by the runner
+        self.left = False  # to whoever goes on with it; set by the runner
         self._steps = steps
         self._task: asyncio.Task[Result[S]] | None = None
         self._recorded = False
@@ -97,6 +99,11 @@ class Run(Generic[S]):
         if self._known is not None:
             self._known.set()
 
+    @property
+    def is_going(self) -> bool:
+        """Whether it is seen through here: driven, about to be, or asleep."""
+        return self._task is not None and not self._task.done()
+
     def cancel(self) -> asyncio.Task[Result[S]]:
         """End its work now; called by the runner when it closes, which waits for what is given."""
         task = self._started()
@@ -114,7 +121,7 @@ class Run(Generic[S]):
         await asyncio.wait((self._started(),))
 
     async def result(self) -> Result[S]:
-        """What it came to, once it ended: finished, waiting or stopped.
+        """What it came to, once it ended: finished, waiting or stopped; running, if `Runner.leave` let it go.
 
         Raises:
             RunFailed: It failed; the error has the result.

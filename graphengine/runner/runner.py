@@ -117,6 +117,11 @@ class Runner:
     ) -> None:
         await self.close()
 
+    @property
+    def clock(self) -> Clock:
+        """What tells it the time."""
+        return self._clock
+
     async def close(self) -> None:
         """Stop what is being driven where it stands, to be resumed; close resources and the store."""
         self._closed = True
@@ -170,7 +175,7 @@ class Runner:
         initial = None if after else plan.state.initial(given, f"graph {graph.name}")
         pause = _pauses(plan, pause_before)
         run = self._run(run_id or new_id(self._clock.now()), graph)
-        return self._begin_driving(run, self._begin(run, plan, initial, given, limits or graph.limits, after, pause))
+        return self._live(run, plan, self._begin(run, plan, initial, given, limits or graph.limits, after, pause))
 
     def resume(
         self,
@@ -179,6 +184,7 @@ class Runner:
         *,
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
+        wait_out: bool = True,
     ) -> Run[S]:
         """Go on with a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
 
@@ -189,6 +195,7 @@ class Runner:
             run_id: The run.
             limits: In place of those it had.
             pause_before: In place of the nodes it had.
+            wait_out: Where it comes to wait for nothing but a time, wait that out; else the result is there at once.
 
         Raises:
             CompileError: At once. `UnknownRun`, `RunIsDriven`, `GraphChanged` are raised by `result()`.
@@ -197,8 +204,9 @@ class Runner:
         plan = graph.compile()
         self._check_names(plan)
         run = self._run(run_id, graph)
+        run.waits_out = wait_out
         pause = None if pause_before is None else _pauses(plan, pause_before)
-        return self._begin_driving(run, self._go_on(run, plan, limits, pause))
+        return self._live(run, plan, self._go_on(run, plan, limits, pause))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
@@ -210,6 +218,7 @@ class Runner:
         path: str | None = None,
         branch_id: str | None = None,
         limits: Limits | None = None,
+        pause_before: Sequence[str] | None = None,
     ) -> Run[S]:
         """Begin a child run behind a step of another run, which stays as it is.
 
@@ -222,6 +231,7 @@ class Runner:
                 graph at that path, `~facts` for what the arm to `facts` sees, `article/~facts` for one in a graph.
             branch_id: The child's id; one is made if none is given.
             limits: In place of those last in force in the parent.
+            pause_before: In place of the nodes that the parent had.
 
         Raises:
             CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable`, `InputError` by `result()`.
@@ -230,7 +240,8 @@ class Runner:
         plan = graph.compile()
         self._check_names(plan)
         run = self._run(branch_id or new_id(self._clock.now()), graph)
-        return self._begin_driving(run, self._branch_off(run, plan, run_id, at, update or {}, path, limits))
+        pause = None if pause_before is None else _pauses(plan, pause_before)
+        return self._live(run, plan, self._branch_off(run, plan, run_id, at, update or {}, path, limits, pause))
 
     async def stop(self, run_id: str, why: str = "asked") -> None:
         """Stop a run cleanly at its next safe point, whichever process drives it; returns at once for another's.
@@ -256,9 +267,26 @@ class Runner:
                 await self._stop_waiting(run_id, why)
             return
         driver.stop(why)
-        here = CURRENT.get()
-        if not (isinstance(here, Context) and here.run_id == run_id):  # a node of that run would wait for itself
+        if not _is_inside(run_id):
             await driver.run.ended()
+
+    async def leave(self, run_id: str) -> None:
+        """Let go of a run that is driven here, or sleeps here, without ending it, and return once that is so.
+
+        Nodes in flight finish and are recorded; nothing more is begun. The run stays `running`, or `waiting`, and
+        another Runner can go on with it at once. Nothing happens where it is not driven here.
+        """
+        self._usable()
+        runs = [run for run in self._runs if run.id == run_id]
+        for run in runs:
+            run.left = True
+        driver = self._drivers.get(run_id)
+        if driver is not None:
+            driver.leave()
+        self._alarm(run_id)
+        if not _is_inside(run_id):
+            for run in runs:
+                await run.ended()
 
     async def _stop_waiting(self, run_id: str, why: str) -> None:
         """Stop a run that nobody drives, since it waits."""
@@ -274,6 +302,12 @@ class Runner:
         finally:
             await self._release(run_id, fence)
         self._alarm(run_id)
+
+    async def due(self, graphs: Sequence[str] | None = None, *, limit: int = 100) -> Sequence[RunInfo]:
+        """The runs that somebody should go on with now, those that have been so for longest first; see `Store.due`."""
+        self._usable()
+        await self.store.open()
+        return await self.store.due(self._clock.now(), limit=limit, graphs=graphs)
 
     async def waits(self, run_id: str) -> Sequence[Wait]:
         """What a run waits for. Raises: UnknownRun."""
@@ -357,10 +391,24 @@ class Runner:
             raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
         return Run(run_id, lambda after: self.store.steps(run_id, after))
 
-    def _begin_driving(self, run: Run[S], work: Coroutine[Any, Any, Result[S]]) -> Run[S]:
+    def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
+        """See a run through in the background, from its opening to its result."""
         self._runs.add(run)
-        run.start(work, self._runs.discard)
+        run.start(self._see_through(run, plan, opening), self._runs.discard)
         return run
+
+    async def _see_through(
+        self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
+    ) -> Result[S]:
+        opened: Driver | Result[S] | None = await opening
+        while True:
+            result = await self._drive(run, opened) if isinstance(opened, Driver) else opened
+            opened = None  # a run that waits holds nothing but its name
+            if result is None or result.status != "waiting" or not await self._nap(run, result):
+                return result  # type: ignore[return-value]
+            if (await self.store.info(run.id)).status != "waiting":
+                return result_of(plan, await load_snapshot(self.store, run.id, None))
+            opened = await self._go_on(run, plan, None)
 
     async def _begin(  # noqa: PLR0913 - what a run begins with
         self,
@@ -371,7 +419,7 @@ class Runner:
         limits: Limits,
         after: str | None,
         pause: Sequence[str],
-    ) -> Result[S]:
+    ) -> Driver:
         await self.store.open()
         if initial is None:
             initial = await self._continued(plan, str(after), given)
@@ -383,7 +431,7 @@ class Runner:
         info = RunInfo(run.id, plan.graph, plan.fingerprint, status, 1, now, now, due_at=due)
         driver.fence = await self.store.create(info, [step], plan.outline)
         driver.show_steps([step])
-        return await self._drive(run, driver)
+        return driver
 
     async def _continued(self, plan: Plan[S], after: str, given: object) -> Initial:
         """The state of a run that begins where another one ended."""
@@ -409,7 +457,7 @@ class Runner:
 
     async def _go_on(
         self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None = None
-    ) -> Result[S]:
+    ) -> Driver | Result[S]:
         await self.store.open()
         info = await self.store.info(run.id)
         check_name(plan, info.graph, run.id)
@@ -418,19 +466,20 @@ class Runner:
             return result_of(plan, await load_snapshot(self.store, run.id, None))
         if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):
             run.recorded()
-            snapshot = await load_snapshot(self.store, run.id, None)
-            return await self._wait_out(run, plan, result_of(plan, snapshot), next_due(snapshot))
+            return result_of(plan, await load_snapshot(self.store, run.id, None))
         if run.id in self._drivers:
             raise RunIsDriven(run.id, "this runner", self._clock.now())
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
             await self._refit(plan, await load_snapshot(self.store, run.id, None))
         fence = await self.store.claim(run.id)
+        if (await self.store.info(run.id)).seq != info.seq:  # somebody went on with it, and let it go, meanwhile
+            await self._release(run.id, fence)
+            return await self._go_on(run, plan, limits, pause)
         try:
-            driver = await self._resumed(run, plan, fence, limits, pause, held=info.held)
+            return await self._resumed(run, plan, fence, limits, pause, held=info.held)
         except BaseException:
             await self._release(run.id, fence)
             raise
-        return await self._drive(run, driver)
 
     async def _still_waits(self, info: RunInfo, plan: Plan[Any]) -> bool:
         """Whether there is nothing to go on with: no answer, no message, no time that has come, no other graph."""
@@ -484,7 +533,8 @@ class Runner:
         update: Mapping[str, object],
         path: str | None,
         limits: Limits | None,
-    ) -> Result[S]:
+        pause: Sequence[str] | None,
+    ) -> Driver:
         await self.store.open()
         snapshot = await load_snapshot(self.store, parent, at)
         fitted = await self._refit(plan, snapshot)
@@ -511,6 +561,7 @@ class Runner:
             fitted.changes,
             fitted.ops,
             frame.id,
+            pause,
         )
         try:
             step = driver.decide(event)
@@ -520,11 +571,13 @@ class Runner:
         info = RunInfo(run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at, due_at=due)
         driver.fence = await self.store.create(info, [step], plan.outline)
         driver.show_steps([step])
-        return await self._drive(run, driver)
+        return driver
 
     async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
-        """Drive a run whose first step of this session is durable; wait with it for times that come by themselves."""
+        """Drive a run whose first step of this session is durable."""
         self._drivers[run.id] = driver
+        if run.left:
+            driver.leave()
         run.recorded()
         try:
             self._watch_inbox()
@@ -540,42 +593,44 @@ class Runner:
             if driver.snapshot.status == "running":
                 await driver.end("the runner was closed")
         finally:
+            CURRENT.set(None)  # or this asyncio task would hold the last node's context, and all that it knows
             self._drivers.pop(run.id, None)
             if driver.holds:
                 await self._release(run.id, driver.fence)
-        result, due = result_of(driver.plan, driver.snapshot), next_due(driver.snapshot)
-        driver.snapshot = Snapshot()  # a run that waits holds nothing of itself
-        if result.status != "waiting":
-            return result
-        return await self._wait_out(run, driver.plan, result, due)
+        result = result_of(driver.plan, driver.snapshot)
+        driver.snapshot = Snapshot()  # a store may still know the driver by its last append
+        return result
 
-    async def _wait_out(self, run: Run[S], plan: Plan[S], result: Result[S], due: float | None) -> Result[S]:
-        """Go on with a waiting run once its time comes, if that alone is what it waits for, or something was sent."""
-        if self._closed:
-            return result
-        sent = bool(await self.store.inbox([run.id]))
-        sleeps = due is not None and all(wait.kind == "sleep" for wait in result.waits)
-        if not sent and (due is None or not sleeps):
-            return result
-        if not sent and due is not None:
-            alarm = self._sleeping[run.id] = asyncio.Event()
-            sleeper = asyncio.ensure_future(self._clock.sleep_until(due))
-            waker = asyncio.ensure_future(alarm.wait())
-            try:
-                await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
-            except asyncio.CancelledError:
-                if not self._closed:
-                    raise
-                return result
-            finally:
-                self._sleeping.pop(run.id, None)
-                sleeper.cancel()
-                waker.cancel()
-                await asyncio.gather(sleeper, waker, return_exceptions=True)
-        info = await self.store.info(run.id)
-        if info.status != "waiting":
-            return result_of(plan, await load_snapshot(self.store, run.id, None))
-        return await self._go_on(run, plan, None)
+    async def _nap(self, run: Run[Any], result: Result[Any]) -> bool:
+        """Whether to go on with a waiting run: because something was sent, or since it slept and its time has come."""
+        try:
+            if self._closed or run.left:
+                return False
+            dues = [wait.due_at for wait in result.waits if wait.due_at is not None]
+            alarm = self._sleeping[run.id] = asyncio.Event()  # set by what is sent from now on
+            if await self.store.inbox([run.id]):
+                return not run.left
+            if not dues or not run.waits_out or any(wait.kind != "sleep" for wait in result.waits):
+                return False
+            await self._until(min(dues), alarm)
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise
+            return False
+        finally:
+            self._sleeping.pop(run.id, None)
+        return not run.left
+
+    async def _until(self, due: float, alarm: asyncio.Event) -> None:
+        """Return at a time, or when the alarm is set."""
+        sleeper = asyncio.ensure_future(self._clock.sleep_until(due))
+        waker = asyncio.ensure_future(alarm.wait())
+        try:
+            await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+            waker.cancel()
+            await asyncio.gather(sleeper, waker, return_exceptions=True)
 
     async def _tasks(self, driver: Driver) -> TaskRunner:
         for frame in driver.snapshot.frames.values():
@@ -674,6 +729,12 @@ class Runner:
                     if driver is not None:
                         driver.deliver([message])
             await asyncio.sleep(_INBOX_SECONDS)
+
+
+def _is_inside(run_id: str) -> bool:
+    """Whether a node of this run asks, which would wait for itself if it waited for the run."""
+    here = CURRENT.get()
+    return isinstance(here, Context) and here.run_id == run_id
 
 
 def _pauses(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:

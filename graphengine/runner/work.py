@@ -2,7 +2,8 @@
 
 Each piece is kept in the log under a key: its name, a digest of what it was given, and its number among equal ones.
 When the node runs again in the same attempt, what has a record is not done again. The order in which pieces run side by
-side come to their ends does not matter, since no key depends on time.
+side come to their ends does not matter, since no key depends on time. A call made inside another one has its key below
+that one's.
 
 A wait that has no answer yet ends the attempt: recorded calls in flight come to their ends first, then the asyncio task
 that the node runs in is cancelled, as a timeout would cancel it, and the runner records what is waited for.
@@ -15,9 +16,13 @@ import functools
 import hashlib
 import inspect
 import typing
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.asking import NO_ANSWER, Answers
@@ -26,11 +31,12 @@ from graphengine.core.events import AnswerRefused, WorkDone
 from graphengine.core.failures import text_of
 from graphengine.core.frames import place_of
 from graphengine.core.steps import path_of
-from graphengine.errors import NotRecordable, WaitTimeout
+from graphengine.errors import DefinitionError, NodeTimeout, NotRecordable, WaitTimeout
 from graphengine.runner.threads import in_thread
+from graphengine.state import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
     from graphengine.core.events import Event
@@ -39,8 +45,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_REFUSED: Final = "refused "
+"""Before the key of a wait: how many answers were refused, for the next question to be another one."""
 _DUE: Final = "due "
 """Before the key of a wait: since when it is to end, for the node that runs again in between."""
+
+_INSIDE: Final[ContextVar[tuple[Work | None, str]]] = ContextVar("graphengine_step", default=(None, ""))
+"""The recorded call that is being made, and whose it is."""
 
 
 class Work:
@@ -58,8 +69,8 @@ class Work:
         ending: Whether the attempt is being ended for its waits.
     """
 
-    __slots__ = ("_asked", "_busy", "_counts", "_frame", "_note", "_now", "_owner", "_raised", "_task", "_threads",
-                 "_used", "ending", "waits")  # fmt: skip
+    __slots__ = ("_asked", "_busy", "_counts", "_cut_off", "_frame", "_given", "_note", "_now", "_owner", "_raised", "_task",
+                 "_threads", "_used", "ending", "waits")  # fmt: skip
 
     def __init__(
         self,
@@ -77,38 +88,53 @@ class Work:
         self._owner = asyncio.current_task()
         self._counts: dict[str, int] = {}
         self._used: set[str] = set()
+        self._given: list[str] = []
         self._raised: list[BaseException] = []
         self._asked = 0
         self._busy = 0
+        self._cut_off = False
         self.waits: dict[str, JsonValue] = {}
         self.ending = False
 
     @property
     def unused(self) -> Sequence[str]:
-        """What was recorded and not asked for, by name and number."""
-        return [key for key in self._frame.memos if key not in self._used and not key.startswith(_DUE)]
+        """What was recorded and not asked for, by name and number; what a recorded call did inside is that call's."""
+        below = tuple(f"{key}/" for key in self._given)
+        return [k for k in self._frame.memos if k not in self._used and not k.startswith((_DUE, _REFUSED, *below))]
 
     def raised(self, error: BaseException) -> bool:
-        """Whether an exception came out of a recorded call, as it is or wrapped in others."""
-        seen: list[BaseException | None] = [error]
-        while seen:
-            here = seen.pop()
-            if here is None:
+        """Whether an exception came out of a recorded call, as it is or wrapped in others, or a timeout met one."""
+        if self._cut_off and isinstance(error, NodeTimeout):
+            return True
+        left: list[BaseException | None] = [error]
+        seen: set[int] = set()
+        while left:
+            here = left.pop()
+            if here is None or id(here) in seen:
                 continue
+            seen.add(id(here))
             if any(here is known for known in self._raised):
                 return True
-            seen += [here.__cause__, *(here.exceptions if isinstance(here, BaseExceptionGroup) else ())]
+            left += [here.__cause__, *(here.exceptions if isinstance(here, BaseExceptionGroup) else ())]
         return False
 
     async def call(
         self, function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], key: str | None
     ) -> object:
-        """The result of a call: the recorded one, or that of making it now."""
+        """The result of a call: the recorded one, or that of making it now.
+
+        Raises:
+            NotRecordable: The result, or, without a key, an argument is nothing that JSON can carry; whatever the
+                function raises.
+        """
         name = getattr(function, "__qualname__", type(function).__name__)
         place = self._key(name, key if key is not None else _digest(name, args, kwargs))
-        kind = _returned(function)
+        kind = _returned(function, name)
         if place in self._frame.memos:
+            self._given.append(place)
             return kind.read(self._frame.memos[place]["value"])
+        around = _INSIDE.get()
+        _INSIDE.set((self, place))
         self._busy += 1
         try:
             began = self._now()
@@ -120,10 +146,14 @@ class Work:
             except Exception as error:
                 self._raised.append(error)
                 raise
+            except asyncio.CancelledError:
+                self._cut_off = True
+                raise
             record, back = kind.record(result, name)
             await self._note(WorkDone(*self._visit, began, self._now(), place, name, record))
             return back
         finally:
+            _INSIDE.set(around)
             self._busy -= 1
             self._end_soon()
 
@@ -137,10 +167,15 @@ class Work:
 
         Raises:
             WaitTimeout: Its time came, and it has no default.
+            DefinitionError: It stands inside a recorded call, which would never be over.
         """
         place = self._key(wait["kind"], _digest(wait["kind"], (what,), {}))
         self._asked += 1
         path = path_of(self._frame.id, self._frame.at)
+        if _INSIDE.get()[0] is self:
+            text = f"ctx.{wait['kind']} was called inside a ctx.step, whose call would end with this attempt"
+            repair = "wait in the node itself, and give the step what came of it"
+            raise DefinitionError(text, where=f"node {path}", repair=repair)
         name = wait.pop("name", None) or (path if self._asked == 1 else f"{path}#{self._asked}")
         found = self._frame.memos.get(place)
         if found is not None and "timeout" in found:
@@ -150,11 +185,12 @@ class Work:
             try:
                 return answers.read(found["value"]) if answers is not None else None
             except ValidationError as error:
-                await self._note(AnswerRefused(*self._visit, self._now(), place, text_of(error)))
+                await self._note(AnswerRefused(*self._visit, self._now(), place, explain(error)))
         began = self._frame.memos.get(f"{_DUE}{place}")
         if began is not None:
             wait["due"] = began["value"]
-        self.waits[name] = {**wait, "id": f"{place_of(self._frame)}#{place}", "key": place}
+        refused = self._frame.memos.get(f"{_REFUSED}{place}", {"value": 0})["value"]
+        self.waits[name] = {**wait, "id": f"{place_of(self._frame)}#{place}#{refused}", "key": place}
         self._end_soon()
         await asyncio.get_running_loop().create_future()  # the attempt ends here
         return None
@@ -165,7 +201,8 @@ class Work:
         return task.frame, task.node, task.visit, task.attempt
 
     def _key(self, name: str, what: str) -> str:
-        stem = f"{name}|{what}"
+        owner, outer = _INSIDE.get()
+        stem = f"{outer}/{name}|{what}" if owner is self else f"{name}|{what}"
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
         key = f"{stem}|{number}"
         self._used.add(key)
@@ -215,18 +252,35 @@ class _Result:
 _ANNOTATE: Final = "annotate what the function returns with a type that JSON can carry"
 
 
-def _returned(function: Callable[..., object]) -> _Result:
-    target = function if inspect.isroutine(function) or isinstance(function, type) else type(function).__call__
-    try:
-        annotation = typing.get_type_hints(target, include_extras=True).get("return", Any)
-    except Exception:  # noqa: BLE001 - any annotation may raise anything
-        annotation = Any
+def _returned(function: Callable[..., object], name: str) -> _Result:
+    """How a function's results are recorded.
+
+    Raises:
+        NotRecordable: It says that it returns what JSON cannot carry.
+    """
+    annotation = _annotation(function)
+    if typing.get_origin(annotation) in (Awaitable, Coroutine):
+        annotation = typing.get_args(annotation)[-1]
     if isinstance(annotation, TypeVar):
         annotation = Any
     try:
         return _kept(annotation)
     except TypeError:  # an annotation that cannot be hashed
         return _Result(annotation)
+    except PydanticSchemaGenerationError as error:
+        text = f"the record cannot carry what {name} returns, {getattr(annotation, '__name__', annotation)}"
+        raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE) from error
+
+
+def _annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a type
+    """What a function says that it returns; a class makes its own instances."""
+    if isinstance(function, type):
+        return function
+    target = function if inspect.isroutine(function) else type(function).__call__
+    try:
+        return typing.get_type_hints(target, include_extras=True).get("return", Any)
+    except Exception:  # noqa: BLE001 - any annotation may raise anything
+        return Any
 
 
 @functools.lru_cache(maxsize=512)
@@ -248,8 +302,13 @@ def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
 
 
 def _digest(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:
+    """What tells a call's input from other input, the same in every process.
+
+    Raises:
+        NotRecordable: JSON cannot carry it, or looking at it uses it up.
+    """
     try:
-        body = to_json([list(args), dict(sorted(kwargs.items()))])
+        body = to_json([_steady(args), _steady(dict(sorted(kwargs.items())))])
     except PydanticSerializationError as error:
         raise NotRecordable(
             f"what {name} is given cannot be told apart from other input: {error}",
@@ -257,6 +316,26 @@ def _digest(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> 
             repair="give it key='…', which says what this call is",
         ) from error
     return hashlib.blake2b(body, digest_size=9).hexdigest()
+
+
+def _steady(value: object) -> object:
+    """A value whose JSON is the same each time: sets have an order, and iterators are left alone.
+
+    Raises:
+        PydanticSerializationError: It is an iterator, or holds one.
+    """
+    if isinstance(value, Iterator):
+        message = f"a {type(value).__name__} would be used up by looking at it"
+        raise PydanticSerializationError(message)
+    if isinstance(value, AbstractSet):
+        return sorted(to_json(_steady(item)) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _steady(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_steady(item) for item in value]
+    if isinstance(value, BaseModel):
+        return _steady(dict(value))
+    return value
 
 
 __all__ = ["NO_ANSWER", "Work", "answers_of"]

@@ -177,8 +177,10 @@ class Store(Protocol):
         """The outline recorded under this fingerprint, or None."""
         ...
 
-    async def due(self, now: float, *, limit: int = 100) -> Sequence[RunInfo]:
+    async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """The runs that somebody should go on with, at most `limit`, those that have been so for longest first.
+
+        With `graphs` only runs of graphs of these names are looked for, and others do not count for `limit`.
 
         A run is due that is
 

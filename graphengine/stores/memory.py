@@ -197,10 +197,11 @@ class MemoryStore:
         wanted = [log for log in logs if status in {None, log.status} and graph in {None, log.info.graph}]
         return [self._info(log) for log in wanted[: max(limit, 0)]]
 
-    async def due(self, now: float, *, limit: int = 100) -> Sequence[RunInfo]:
+    async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """The runs that somebody should go on with; see `Store.due`."""
         self._check_open()
-        found = [(since, log) for log in self._going.values() if (since := log.due_since(now)) is not None]
+        wanted = [log for log in self._going.values() if graphs is None or log.info.graph in graphs]
+        found = [(since, log) for log in wanted if (since := log.due_since(now)) is not None]
         found.sort(key=_since)
         return [self._info(log) for _, log in found[: max(limit, 0)]]
 

@@ -1,1 +1,5 @@
 """Tools for tests: of nodes and graphs, and of stores and models that keep to our protocols."""
+
+from graphengine.testing.clock import FakeClock
+
+__all__ = ["FakeClock"]

@@ -319,6 +319,20 @@ class WaitingRuns(StoreSuite):
         assert len(await store.due(1000.0, limit=200)) == 103
 
     @scenario
+    async def test_only_runs_of_the_graphs_that_are_named_are_given(self, store: Store) -> None:
+        """Runs of other graphs are passed over whatever makes them due, and do not count for the limit."""
+        for n, graph in enumerate(["other", "g", "other", "h", "g"]):
+            fence = await new_run(store, f"{n}", graph=graph)
+            await append(store, Append(f"{n}", fence, [step(1)], "waiting", due_at=float(n)))
+        for run_id, graph in (("left", "g"), ("left too", "other")):
+            await store.release(run_id, await new_run(store, run_id, graph=graph))
+        await store.post("2", "message", 1, "k")
+        wanted = [info.id for info in await store.due(10.0, limit=3, graphs=["g", "h"])]
+        assert wanted == ["1", "3", "4"]
+        assert [info.id for info in await store.due(10.0, graphs=["g"])] == ["1", "4", "left"]
+        assert list(await store.due(10.0, graphs=[])) == []
+
+    @scenario
     async def test_the_oldest_message_comes_first(self, store: Store) -> None:
         """Runs with messages come in the order of the oldest that counts, however many came later."""
         for run_id in "abcd":

@@ -43,10 +43,10 @@ def test_the_order_of_ends_changes_nothing(part: int, whole: bool) -> None:  # n
             random = Random(f"{seed} {order}")  # noqa: S311
             drive = Schedule.begin(spec, graph, begun, outcomes, random, RESUMES, upsets=2 * (order % 2)).to_the_end()
             snapshot, log = drive.session.snapshot, drive.session.log
-            assert rows_of(log) == walker.rows, seed
+            assert rows_of(log) == walker.record.rows, seed
             assert values_of(snapshot.root) == story.state, seed
-            assert drive.joins == walker.joins, seed
-            assert (snapshot.status, snapshot.steps) == (story.status, visits(walker)), seed
+            assert drive.joins == walker.record.joins, seed
+            assert (snapshot.status, snapshot.steps) == (story.status, walker.record.steps), seed
             if snapshot.status == "finished":
                 assert snapshot.root.usage == snapshot.usage == story.usage, seed
             details = details_of(log), snapshot.failure and snapshot.failure["message"], snapshot.root.marks
@@ -66,7 +66,7 @@ def test_a_run_cut_off_anywhere_comes_to_the_same_end(part: int) -> None:
         before = to_record(parent.snapshot)
         length = len(parent.log)
         for seq in sorted(random.sample(range(1, length + 1), min(length, 5))):
-            for cut in (resumed_at(whole, seq), branched_at(whole, seq)):
+            for cut in (whole.resumed_at(seq), whole.branched_at(seq)):
                 cut.to_the_end()
                 here, there = cut.session.snapshot, parent.snapshot
                 where = f"{seed}, behind step {seq}"
@@ -94,28 +94,3 @@ def test_the_scenes_are_not_dull() -> None:
         seen["deep"] += any(key.count("~") > 1 for key, _ in rows_of(drive.session.log))
         seen["again"] += any(len(states) > 1 for states in drive.joins.values())
     assert all(count >= 5 for count in seen.values()), seen
-
-
-def resumed_at(whole: Schedule, seq: int) -> Schedule:
-    """The same run, cut off behind a step and gone on with."""
-    session = whole.session.at(seq)
-    cut = whole.cut(session, seq, Random(seq))  # noqa: S311
-    if session.snapshot.status == "running":
-        session.resume()
-    return cut
-
-
-def branched_at(whole: Schedule, seq: int) -> Schedule:
-    """A branch of it behind that step, if anything is left to do there."""
-    status = whole.session.at(seq).snapshot.status
-    if status == "finished" or (status == "failed" and whole.resumed[seq] == whole.resumes):
-        return whole
-    cut = whole.cut(whole.session.branch(seq), seq, Random(seq))  # noqa: S311
-    cut.used += status == "failed"
-    return cut
-
-
-def visits(walker: Walker) -> int:
-    """Completed visits, those in arms that are still on their way included."""
-    own = sum(visit.node not in ("", "START") for visit in walker.story.visits[walker.before :])
-    return own + sum(visits(arm) for arm in walker.arms)

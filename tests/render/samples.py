@@ -3,6 +3,8 @@
 `python -m tests.render.samples` makes golden files and the docs' pictures anew; look at what changed.
 """
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from xml.etree import ElementTree as ET
@@ -12,12 +14,14 @@ from pydantic import BaseModel
 from graphengine import END, FAIL, START, Agent, Graph, Retry, choose, failed, iterations, plateau, value
 from graphengine.core.steps import Step
 from graphengine.reducers import append
-from graphengine.render import render_outline, to_dot, to_mermaid
+from graphengine.render import render_outline, to_dot, to_mermaid, to_text
+from tests.render.nested import company, newsroom, outline_of, waiting_run
 
 GOLDEN = Path(__file__).parent / "golden"
-PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "review_loop.svg"
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
 Outline = dict[str, Any]
+WRITERS: dict[str, Callable[[Outline], str]] = {"dot": to_dot, "mmd": to_mermaid, "txt": to_text}
 
 HOSTILE = [
     '"]; evil',
@@ -103,6 +107,10 @@ def hostile() -> Outline:
         "cases": dict.fromkeys(HOSTILE[:3], "h0"),
         "otherwise": END,
     }
+    inner = outline([node("a", title=text) for text in HOSTILE[1:2]], [edge(START, "a"), edge("a", END)], HOSTILE[0])
+    nodes[1] |= {"graphs": {"": inner}, "each": {HOSTILE[1]: HOSTILE[4]}}
+    nodes[2] |= {"graphs": dict.fromkeys(HOSTILE[:3], inner), "choices": HOSTILE[:5], "on": HOSTILE[6]}
+    nodes[3] |= {"kind": "ask", "question": HOSTILE[1], "each": {HOSTILE[0]: HOSTILE[3]}}
     return outline(nodes, [edge(START, "h0"), *edges, last], name='"]; <evil>\\N\n%%')
 
 
@@ -169,18 +177,31 @@ def _answer(kind: str) -> str:
     return kind
 
 
-GRAPHS = {"review_loop": review_loop, "help_desk": help_desk, "hostile": hostile}
+GRAPHS: dict[str, Callable[[], Outline]] = {
+    "review_loop": review_loop,
+    "help_desk": help_desk,
+    "hostile": hostile,
+    "newsroom": lambda: outline_of(newsroom()),
+    "company": lambda: outline_of(company()),
+}
+
+
+async def draw_docs(folder: Path) -> None:
+    """Draw the pictures of the docs into a folder."""
+    from graphs.review_loop import graph  # noqa: PLC0415 - only this needs it
+
+    render_outline(graph.compile().outline, folder / "review_loop.svg")
+    paper, steps = await waiting_run()
+    render_outline(paper.compile().outline, folder / "newsroom.svg")
+    render_outline(paper.compile().outline, folder / "newsroom_run.svg", steps=steps)
 
 
 def renew() -> None:
-    """Write the golden files and the picture of the docs."""
-    from graphs.review_loop import graph  # noqa: PLC0415 - only this needs it
-
+    """Write the golden files and the pictures of the docs."""
     for name, make in GRAPHS.items():
-        (GOLDEN / f"{name}.dot").write_text(to_dot(make()), encoding="utf-8")
-        (GOLDEN / f"{name}.mmd").write_text(to_mermaid(make()), encoding="utf-8")
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    render_outline(graph.compile().outline, PICTURE)
+        for ending, write in WRITERS.items():
+            (GOLDEN / f"{name}.{ending}").write_text(write(make()), encoding="utf-8")
+    asyncio.run(draw_docs(PICTURES))
 
 
 if __name__ == "__main__":

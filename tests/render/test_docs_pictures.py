@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from graphengine.render import render_graph
-from graphs.review_loop import graph
-from tests.render.samples import PICTURE, read_xml
+import pytest
+
+from tests.render.samples import PICTURES, draw_docs, read_xml
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
 
@@ -18,8 +18,17 @@ def said(picture: Path) -> list[tuple[str | None, str, list[str | None]]]:
     ]
 
 
-def test_the_picture_of_the_review_loop_is_up_to_date(tmp_path: Path) -> None:
-    """The README's picture says what `graphs/review_loop.py` does; `python -m tests.render.samples` makes it anew."""
-    render_graph(graph, tmp_path / "now.svg")
-    assert said(PICTURE) == said(tmp_path / "now.svg")
-    assert len(said(PICTURE)) > 10
+@pytest.fixture
+async def drawn(tmp_path: Path) -> Path:
+    """A folder with the pictures as they would be drawn now."""
+    await draw_docs(tmp_path)
+    return tmp_path
+
+
+async def test_the_pictures_of_the_docs_are_up_to_date(drawn: Path) -> None:
+    """Each says what its graph, or the run on it, does; `python -m tests.render.samples` makes them anew."""
+    names = sorted(path.name for path in drawn.iterdir())
+    assert names == sorted(path.name for path in PICTURES.iterdir())
+    for name in names:
+        assert said(PICTURES / name) == said(drawn / name), name
+        assert len(said(PICTURES / name)) > 10

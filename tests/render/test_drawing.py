@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from graphengine.render.drawing import Arrow, Box, Drawing, drawing_of
+from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
+from graphengine.render.parts import Arrow, Box, Drawing
 from tests.render.samples import chain, edge, help_desk, node, outline, review_loop
 
 
@@ -85,7 +86,12 @@ def test_an_otherwise_that_leads_where_a_case_leads_is_told() -> None:
         ({"fallback": True}, ["n", "function", "a fallback if it fails"]),
         ({"attempts": 3, "fallback": True}, ["n", "function", "3 attempts, then a fallback"]),
         ({"kind": "choose", "choices": ["x", "y"]}, ["n", "choose", "one of x, y"]),
-        ({"kind": "ask"}, ["n", "ask"]),
+        ({"kind": "choose", "choices": ["x"], "on": "kind"}, ["n", "choose", "one of x by kind"]),
+        ({"kind": "ask", "question": "Really {x}?"}, ["n", "somebody answers", "asks: Really {x}?"]),
+        ({"kind": "ask", "timeout_seconds": 7200.0}, ["n", "somebody answers", "waits 2 hours at most"]),
+        ({"each": {"item": "items"}}, ["n", "function", "for each item of items"]),
+        ({"each": {"a": "as", "b": "bs"}}, ["n", "function", "for each a of as and b of bs"]),
+        ({"on_resume": "ask"}, ["n", "function", "after a crash somebody", "decides"]),
     ],
 )
 def test_a_box_says_what_a_node_is(facts: dict[str, Any], said: list[str]) -> None:

@@ -44,6 +44,7 @@ def fake_dot(folder: Path, does: str) -> None:
         (".pdf", b"%PDF"),
         (".dot", b"digraph"),
         (".mmd", b"flowchart"),
+        (".txt", b"review_loop\n\nSTART\n"),
         (".SVG", b"<?xml"),
     ],
 )

@@ -8,31 +8,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphengine.render import to_dot, to_mermaid
-from graphengine.render.drawing import Line, drawing_of
+from graphengine.render import to_dot, to_mermaid, to_text
+from graphengine.render.drawing import drawing_of
 from graphengine.render.images import paint
-from tests.render.samples import GOLDEN, GRAPHS, Outline, edge, hostile, node, outline, read_xml
+from graphengine.render.parts import Box, Cluster, Line
+from graphengine.render.text import one_line
+from tests.render.samples import GOLDEN, GRAPHS, WRITERS, Outline, edge, hostile, node, outline, read_xml
 
 TITLES = st.text(st.characters() | st.sampled_from(list('"\\<>&#;%`|$_*-.[](){}:\n1Nn')), max_size=30)
 JOINER = "\u2060"
 LABEL = r'"(?P<label>[^"]*)"'
-BOX = re.compile(rf"  (n\d+)([(\[{{]+){LABEL}([)\]}}]+)")
-ARROW = re.compile(rf"  (n\d+) (-->|-\.->|==>)(?:\|{LABEL}\|)? (n\d+)")
+BOX = re.compile(rf" +(n\d+)([(\[{{\\]+){LABEL}([)\]}}/]+)")
+SUBGRAPH = re.compile(rf" +subgraph (g\d+)\[{LABEL}\]")
+ARROW = re.compile(rf"  ([ng]\d+) (-->|-\.->|==>)(?:\|{LABEL}\|)? ([ng]\d+)")
 REST = re.compile(
-    r"flowchart TD|  accTitle: [\w .,-]*|  accDescr: \d+ boxes and \d+ arrows|  class (n\d+,?)+ look\d+"
+    r"flowchart TD|  accTitle: [\w .,-]*|  accDescr: \d+ boxes and \d+ arrows|  class ([ng]\d+,?)+ look\d+| +end"
     r"|  classDef look\d+ fill:#\w{6},stroke:#\w{6},color:#\w{6},stroke-width:[\d.]+px"
     r"|  linkStyle [\d,]+ stroke:#\w{6},stroke-width:[\d.]+px"
 )
-BRACKETS = {("([", "])"), ("{{", "}}"), ("[", "]"), ("(", ")"), ("((", "))")}
+BRACKETS = {
+    *(("([", "])"), ("{{", "}}"), ("[", "]"), ("(", ")"), ("((", "))")),
+    *(("[\\", "/]"), ("[[", "]]"), ("(((", ")))")),
+}
 
 
 def read_mermaid(text: str) -> tuple[list[str], list[str]]:
-    """The labels of boxes and of arrows in a Mermaid flowchart, every line of which has to be one we know."""
+    """The labels of boxes and clusters, and of arrows, in a Mermaid flowchart whose every line has to be known."""
     boxes: list[str] = []
     arrows: list[str] = []
     for line in text.splitlines():
         if found := BOX.fullmatch(line):
             assert (found[2], found[4]) in BRACKETS
+            boxes.append(shown(found["label"]))
+        elif found := SUBGRAPH.fullmatch(line):
             boxes.append(shown(found["label"]))
         elif found := ARROW.fullmatch(line):
             arrows.append(shown(found["label"] or ""))
@@ -55,6 +63,32 @@ def titled(title: str) -> Outline:
     return outline([node("a", title=title)], [edge("START", "a"), edge("a", "END", title, title)], title)
 
 
+def nested(title: str) -> Outline:
+    """A graph with a map over a graph, a choice among graphs, and a question, whose every text is this one."""
+    inner = outline([node("a", title=title)], [edge("START", "a", title), edge("a", "END", title, title)], title)
+    several = node("b", "choose", title=title, choices=[title, "x"], on=title, graphs={title: inner})
+    nodes = [
+        node("a", "graph", title=title, each={title: title}, graphs={"": inner}),
+        several,
+        node("c", "ask", title=title, question=title),
+    ]
+    return outline(nodes, [edge("START", "a"), edge("a", "b", title), edge("b", "c"), edge("c", "END")], title)
+
+
+@given(TITLES)
+def test_every_format_keeps_the_texts_of_clusters_texts(title: str) -> None:
+    """A graph inside a graph says what it says in DOT, Mermaid and plain text, whatever a text holds."""
+    drawing = drawing_of(nested(title))
+    parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
+    words = sorted("\n".join(line.text for line in part.lines) or " " for part in parts)
+    assert sorted(read_mermaid(to_mermaid(nested(title)))[0]) == words
+    read = pygraphviz.AGraph(string=to_dot(nested(title)))
+    assert sorted(read.nodes()) == sorted(box.id for box in drawing.boxes)
+    assert len(names_of(read)) == len(drawing.clusters) + 1
+    for line in to_text(nested(title)).splitlines():
+        assert not line.strip() or line.strip() == one_line(line)
+
+
 def texts(title: str) -> tuple[list[str], list[str]]:
     """What should be read in boxes and beside arrows."""
     drawing = drawing_of(titled(title))
@@ -63,10 +97,10 @@ def texts(title: str) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-@pytest.mark.parametrize("ending", ["dot", "mmd"])
+@pytest.mark.parametrize("ending", WRITERS)
 def test_a_picture_is_byte_for_byte_what_it_was(name: str, ending: str) -> None:
     """The text of a picture changes only on purpose: `python -m tests.render.samples` writes it anew."""
-    write = {"dot": to_dot, "mmd": to_mermaid}[ending]
+    write = WRITERS[ending]
     golden = (GOLDEN / f"{name}.{ending}").read_bytes()
     assert write(GRAPHS[name]()).encode() == golden
     assert write(GRAPHS[name]()).encode() == golden
@@ -78,9 +112,54 @@ def test_graphviz_reads_what_we_wrote(name: str) -> None:
     drawing = drawing_of(GRAPHS[name]())
     read = pygraphviz.AGraph(string=to_dot(GRAPHS[name]()))
     assert sorted(read.nodes()) == sorted(box.id for box in drawing.boxes)
-    assert all(read.get_node(box.id).attr["label"].startswith("<") for box in drawing.boxes)
+    labels = {box.id: read.get_node(box.id).attr["label"] or "" for box in drawing.boxes}
+    assert all(labels[box.id].startswith("<") == bool(box.lines) for box in drawing.boxes)
+    clusters = [name.removeprefix("cluster_") for name in names_of(read) if not name.endswith("_many")]
+    assert sorted(clusters) == sorted(cluster.id for cluster in drawing.clusters)
     arrows = [(arrow.source, arrow.target, arrow.id) for arrow in drawing.arrows]
-    assert sorted((*edge, edge.attr["id"]) for edge in read.edges()) == sorted(arrows)
+    edges = [(*edge, edge.attr["id"]) for edge in read.edges() if edge.attr["dir"] != "back"]
+    edges += [(edge[1], edge[0], edge.attr["id"]) for edge in read.edges() if edge.attr["dir"] == "back"]
+    assert sorted(edges) == sorted(arrows)
+
+
+def names_of(read: pygraphviz.AGraph) -> list[str]:
+    """The names of all clusters, those in clusters included."""
+    return [name for inner in read.subgraphs() for name in (str(inner.name), *names_of(inner))]
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_boxes_stand_in_their_clusters(name: str) -> None:
+    """In DOT and in Mermaid each box is inside the cluster that the drawing says, and in no other."""
+    drawing = drawing_of(GRAPHS[name]())
+    read = pygraphviz.AGraph(string=to_dot(GRAPHS[name]()))
+    around = {cluster.id: cluster.parent for cluster in drawing.clusters}
+    for cluster in around:
+        inner = {box.id for box in drawing.boxes if cluster in chain_of(box.cluster, around)}
+        assert set(subgraph(read, f"cluster_{cluster}").nodes()) == inner
+    stack: list[str] = []
+    placed: dict[str, str] = {}
+    for line in to_mermaid(GRAPHS[name]()).splitlines():
+        if found := SUBGRAPH.fullmatch(line):
+            assert around[found[1]] == (stack[-1] if stack else "")
+            stack.append(found[1])
+        elif line.strip() == "end":
+            stack.pop()
+        elif found := BOX.fullmatch(line):
+            placed[found[1]] = stack[-1] if stack else ""
+    assert placed == {box.id: box.cluster for box in drawing.boxes}
+
+
+def chain_of(cluster: str, around: dict[str, str]) -> list[str]:
+    """A cluster and those it stands in."""
+    return [cluster, *chain_of(around[cluster], around)] if cluster else []
+
+
+def subgraph(read: pygraphviz.AGraph, name: str) -> pygraphviz.AGraph:
+    """The cluster of this name, wherever it is."""
+    left = list(read.subgraphs())
+    while left[0].name != name:
+        left += left.pop(0).subgraphs()
+    return left[0]
 
 
 @given(TITLES)

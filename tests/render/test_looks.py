@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
-from graphengine.render.drawing import Arrow, Box, Shape, Tone
-from graphengine.render.looks import PAPER, Look, look_of_arrow, look_of_box
+from graphengine.render.looks import PAPER, Look, look_of_arrow, look_of_box, look_of_cluster
+from graphengine.render.parts import Arrow, Box, Cluster, Shape, Tone
 
 
 def contrast(one: str, other: str) -> float:
@@ -29,6 +29,15 @@ def test_a_box_can_be_read(shape: Shape, tone: Tone) -> None:
     assert contrast(look.text, look.fill) >= 4.5
     assert contrast(look.soft, look.fill) >= 4.5
     assert contrast(look.line, PAPER) >= 3
+
+
+@pytest.mark.parametrize(("depth", "tone"), list(product(range(4), get_args(Tone))))
+def test_a_cluster_can_be_read(depth: int, tone: Tone) -> None:
+    """So can the head of a cluster, and its border, however deep it stands."""
+    look = look_of_cluster(Cluster("g0", "graph", (), "", depth=depth, tone=tone))
+    assert contrast(look.text, look.fill) >= 4.5
+    assert contrast(look.soft, look.fill) >= 4.5
+    assert contrast(look.line, look.fill) >= 3
 
 
 @pytest.mark.parametrize(("failure", "tone"), list(product((False, True), get_args(Tone))))

@@ -6,8 +6,9 @@ import pytest
 
 from graphengine import END, FAIL, START, Graph, Runner
 from graphengine.core.steps import Step
-from graphengine.render.drawing import Box, Drawing, drawing_of
+from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
+from graphengine.render.parts import Box, Drawing
 from tests.render.samples import Article, done, edge, help_desk, node, outline, review_loop, started
 
 

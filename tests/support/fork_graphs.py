@@ -53,9 +53,13 @@ class Maker:
         self.names: list[str] = []
         self.nodes: list[NodeSpec] = []
         self.ways: list[WaySpec | SwitchSpec | ForkSpec] = []
-        self.root = self.block("END", ALONE, depth)
+        self.root = self.block("END", self.alone(), depth)
         first = self.root.slots[0].name
-        self.begin = self.fork(first, [*self.root.slots], self.root, depth) if random.random() < 0.4 else None
+        self.begin = self.fork(first, [*self.root.slots], self.root, depth) if depth and random.random() < 0.4 else None
+
+    def alone(self) -> tuple[str, ...]:
+        """What can be written without a reducer."""
+        return ALONE
 
     def block(self, leads_to: str, free: tuple[str, ...], depth: int) -> Block:
         """A block with its forks."""
@@ -102,10 +106,11 @@ class Maker:
         fields = [*REDUCED, *(place for place in block.free if "[" not in place)]
         keys = [place[6:-1] for place in block.free if "[" in place]
         for i, slot in enumerate(block.slots):
-            self.nodes.append(node(random, slot.name, fields, keys))
+            made = self.node(slot.name, fields, keys)
+            self.nodes.append(made)
             on = [s.name for s in block.slots[i + 1 :]] + [block.exit]
             back = [s.name for s in block.slots[: i + 1]]
-            ways = self.some_ways(slot.name, on, back)
+            ways = [*self.after(made, on), *self.some_ways(slot.name, on, back)]
             if slot.fork is not None and not slot.fork.last:
                 when: Cond = self.condition()
                 if slot.fork.join in back:
@@ -118,6 +123,18 @@ class Maker:
                 self.ways.append(WaySpec(slot.name, on[0], ("value", "n", "<", 10), "maybe"))
             else:
                 self.ways.append(WaySpec(slot.name, on[0]))
+
+    def node(self, name: str, fields: Sequence[str], keys: Sequence[str]) -> NodeSpec:
+        """A node that may write these."""
+        return node(self.random, name, fields, keys)
+
+    def after(self, made: NodeSpec, on: Sequence[str]) -> Sequence[WaySpec]:  # noqa: ARG002 - what some need
+        """The ways out that only this kind of node has."""
+        return ()
+
+    def failures(self) -> Sequence[str]:
+        """What a node may be left after."""
+        return ("boom", "slow", "any")
 
     def emit_fork(self, source: str, fork: Fork, when: Cond | None) -> None:
         arms = [
@@ -140,7 +157,7 @@ class Maker:
             found.append(SwitchSpec(name, "n", tuple((n, random.choice(on)) for n in (1, 2, 5))))
         for i in range(random.choice((0, 1, 1))):
             target = random.choice([*on, *back])
-            when: Cond = ("failed", random.choice(("boom", "slow", "any")))
+            when: Cond = ("failed", random.choice(self.failures()))
             found.insert(0, WaySpec(name, target, self.guarded(when, name, target in back), f"failure {i}"))
         return found
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from graphengine.errors import ConditionFailed, CrashLoop, InvalidUpdate
+from graphengine.errors import ConditionFailed, CrashLoop, FailReached, InvalidUpdate, NodeError, NoWayOut
 from tests.support.spec import (
     EXCEPTIONS,
     Boom,
@@ -34,7 +34,7 @@ from tests.support.spec import (
 
 DEFAULTS: Mapping[str, Any] = {
     "n": 0, "score": None, "kind": "a", "log": [], "many": [], "table": {}, "total": 0, "best": 0, "seen": [],
-    "capped": [], "slots": {}, "double": 0, "errors": [],
+    "capped": [], "slots": {}, "items": [], "found": {}, "double": 0, "errors": [],
 }  # fmt: skip
 _SIGNS: Mapping[str, Callable[[Any, Any], object]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne,
@@ -49,6 +49,21 @@ def endless(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
 
 class Misfit(Exception):
     """An update does not fit the state."""
+
+
+class Told(NamedTuple):
+    """A failure: what it was, where, and at which attempt."""
+
+    error: type[Exception]
+    path: str
+    attempt: int
+
+    @property
+    def kind(self) -> str:
+        """As a record names it."""
+        if issubclass(self.error, NodeError):
+            return self.error.code
+        return f"{self.error.__module__}.{self.error.__qualname__}"
 
 
 @dataclass
@@ -68,6 +83,7 @@ class Story:
     trace: list[tuple[Any, ...]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
+    label: str = ""
     usage: dict[str, float | None] = field(default_factory=dict)
     status: str = "running"
     reason: str = ""
@@ -93,8 +109,11 @@ class Interpreter:
             self.story.state["double"] = 2 * self.story.state["n"]
         self.recorded = self.due = 0.0
         self.failure: type[Exception] | None = None
-        self.cause: tuple[Any, ...] = ()
+        self.stuck: type[NodeError] = NoWayOut
+        self.cause: Told | None = None
+        self.told: Told | None = None
         self.leaving = self.in_fallback = False
+        self.ended = ""
         self.at, self.visit, self.attempt, self.tries, self.crashes = "START", 1, 1, 0, 0
         self.wrote: list[Write] = []
 
@@ -147,22 +166,37 @@ class Interpreter:
         raised = {"boom": Boom, "slow": Slow}.get(outcome.kind)
         if raised is None:
             node = self.nodes[self.at]
-            extra = [self.excuse(self.cause)] if self.in_fallback else []
+            extra = [self.excuse(self.cause)] if self.in_fallback and self.cause else []
+            key = self.key()
             try:
-                state = self.updated([*writes_of(node, outcome.seed, bad=outcome.kind == "bad"), *extra])
+                state = self.updated([*writes_of(node, outcome.seed, bad=outcome.kind == "bad", key=key), *extra])
             except Misfit:
                 self.wrong(InvalidUpdate, Outcome(tokens=outcome.tokens, chance=0.5))
                 return
             self.spend(outcome)
-            self.done(state, node, [*writes_of(node, outcome.seed), *extra])
+            self.done(state, node, [*writes_of(node, outcome.seed, key=key), *extra])
         else:
             self.wrong(raised, outcome)
 
-    def wrong(self, error: type[Exception], outcome: Outcome, *, retryable: bool = True) -> None:
+    def path(self) -> str:
+        """The node's place in the run."""
+        return self.at
+
+    def led_to_fail(self) -> Told:
+        """What it is to be led to FAIL."""
+        return Told(FailReached, self.path(), self.attempt)
+
+    def key(self) -> str:
+        """The key that an item is written under."""
+        return ""
+
+    def wrong(
+        self, error: type[Exception], outcome: Outcome, *, retryable: bool = True, told: Told | None = None
+    ) -> None:
         """An attempt failed: again, or the fallback, or a way for failures, or the end."""
         node = self.nodes[self.at]
         self.spend(outcome)
-        told = (error, self.attempt)
+        told = told or Told(error, self.path(), self.attempt)
         if not self.in_fallback:
             if retryable and self.tries + 1 < node.attempts and issubclass(error, EXCEPTIONS[node.on]):
                 wait = node.initial_seconds * 2.0**self.tries * (1 + node.jitter * (2 * outcome.chance - 1))
@@ -175,7 +209,8 @@ class Interpreter:
                 self.again(("fallback",))
                 return
             if node.fallback:
-                writes = [*writes_of(node, node.fallback_seed, bad=node.fallback == "bad value"), self.excuse(told)]
+                made = writes_of(node, node.fallback_seed, bad=node.fallback == "bad value", key=self.key())
+                writes = [*made, self.excuse(told)]
                 try:
                     state = self.updated(writes)
                 except Misfit:
@@ -189,7 +224,7 @@ class Interpreter:
         self.note("attempt", what)
         self.tries, self.attempt, self.crashes = self.tries + 1, self.attempt + 1, 0
 
-    def failed(self, error: type[Exception], told: tuple[Any, ...]) -> None:
+    def failed(self, error: type[Exception], told: Told) -> None:
         """Take the first way for this error, or end the run, to be resumed here."""
         story = self.story
         before = deepcopy(story.state), list(story.visits)
@@ -202,16 +237,22 @@ class Interpreter:
         if found is _NO_WAY or found[0] == "FAIL":
             story.state, story.visits = before
             self.note("failed", None if found is _NO_WAY else found)
+            self.told = told if found is _NO_WAY else self.led_to_fail()
             self.attempt, self.tries, self.crashes, self.due, self.in_fallback = self.attempt + 1, 0, 0, 0.0, False
             story.status = story.reason = "failed"
         else:
             self.wrote.append(excuse)
+            self.completed()
             self.enter("failed", found)
 
     def done(self, state: dict[str, Any], node: NodeSpec, writes: Sequence[Write]) -> None:
         """A visit is complete: the way out."""
         self.keep(node.name, state, writes)
+        self.completed()
         self.leave("node")
+
+    def completed(self) -> None:
+        """A visit is complete."""
 
     def keep(self, node: str, state: dict[str, Any], writes: Sequence[Write]) -> None:
         """Go on with a new state, and keep a copy of it."""
@@ -226,6 +267,7 @@ class Interpreter:
         self.leaving = found is _NO_WAY or found[0] == "FAIL"
         if self.leaving:
             self.note(kind, None if found is _NO_WAY else found)
+            self.told = Told(self.stuck, self.path(), self.attempt) if found is _NO_WAY else self.led_to_fail()
             self.story.status = self.story.reason = "failed"
         else:
             self.enter(kind, found)
@@ -235,7 +277,7 @@ class Interpreter:
         self.note(kind, found)
         target = found[0]
         if target == "END":
-            self.story.status, self.story.reason = "finished", "end"
+            self.story.status, self.story.reason, self.story.label = "finished", "end", found[1]
         else:
             self.go(target)
 
@@ -262,7 +304,9 @@ class Interpreter:
                 elif _on_failure(way.when) == (self.failure is not None) and (way.when is None or self.holds(way.when)):
                     return way.target, way.label
         except ConditionFailed:
-            pass
+            self.stuck = ConditionFailed
+            return _NO_WAY
+        self.stuck = NoWayOut
         return _NO_WAY
 
     def holds(self, cond: Cond) -> bool:
@@ -276,6 +320,7 @@ class Interpreter:
             "function": self.function,
             "plateau": self.plateau,
             "changed": self.changed,
+            "ended": lambda *labels: self.ended in labels,
         }
         return looks[kind](*rest) if kind in looks else self.compares(kind, rest)
 
@@ -308,9 +353,13 @@ class Interpreter:
         if kind == "elapsed":
             return self.story.elapsed
         if kind == "usage":
-            return self.story.usage.get("input_tokens" if rest[0] == "tokens" else rest[0], 0)
+            return self.spent("input_tokens" if rest[0] == "tokens" else rest[0])
         found = at(self.story.state, rest[0])
         return len(found) if kind == "length" else found
+
+    def spent(self, name: str) -> float | None:
+        """What was spent of something."""
+        return self.story.usage.get(name, 0)
 
     def count(self, node: str, since: str | None) -> int:
         """Visits of a node behind the last one of another."""
@@ -353,18 +402,15 @@ class Interpreter:
                 raise Misfit
             if write.field == "errors" and not self.spec.errors:
                 continue
-            state[write.field] = _reduced(state[write.field], write)
+            state[write.field] = reduced(state[write.field], write)
         if self.spec.whole:
             if state["total"] > 6:
                 raise Misfit
             state["double"] = 2 * state["n"]
         return state
 
-    def excuse(self, told: tuple[Any, ...]) -> Write:
-        error, attempt = told
-        engine = {InvalidUpdate: "invalid_update", CrashLoop: "crash_loop"}
-        kind = engine.get(error) or f"{error.__module__}.{error.__qualname__}"
-        return Write("errors", {"path": self.at, "kind": kind, "attempt": attempt})
+    def excuse(self, told: Told) -> Write:
+        return Write("errors", {"path": told.path, "kind": told.kind, "attempt": told.attempt})
 
     def limited(self) -> bool:
         """Whether a limit is reached."""
@@ -416,15 +462,17 @@ def _on_failure(cond: Cond | None) -> bool:
     return bool(kind == "failed")
 
 
-def _reduced(old: Any, write: Write) -> Any:
+def reduced(old: Any, write: Write) -> Any:
     """A field after an update, by its rule."""
     name, new = write.field, write.value
     full = name == "capped" and len(old) >= 3
+    if new is None and name != "score":
+        raise Misfit
     if not write.replace and (full or new in ("x", ["x"], {"a": "x"}) or (name, new) == ("seen", [1])):
         raise Misfit
-    if write.replace or name in ("n", "score", "kind"):
+    if write.replace or name in ("n", "score", "kind", "items"):
         return new
-    if name == "slots":
+    if name in ("slots", "found"):
         return {**old, write.key: new}
     joined: Mapping[str, Callable[[], Any]] = {
         "log": lambda: [*old, new],

@@ -8,6 +8,7 @@ under `== snapshot`. `play` gives the page as it should read; a test compares th
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -21,15 +22,19 @@ import pydantic
 import graphengine
 from graphengine import reducers
 from graphengine.core.decide import StaleEvent
-from graphengine.core.events import NodeFinished
-from graphengine.core.snapshot import ROOT, Frame, Snapshot, Task, to_record
-from graphengine.core.steps import Step
-from graphengine.errors import GraphEngineError, NodeError
-from graphengine.failure import Failure
+from graphengine.core.events import NodeFinished, WorkDone
+from graphengine.core.frames import place_of
+from graphengine.core.snapshot import ROOT, Frame, Snapshot, to_record
+from graphengine.core.steps import Step, path_of
+from graphengine.errors import GraphEngineError
+from graphengine.records import JsonValue
 from tests.support.session import Session
 
 _PARTS = ("== graph", "== run", "== snapshot")
-_OPTIONS = re.compile(r"\s+with\s+(?=(?:usage|chance|limits|graph|update)=)")
+_OPTIONS = re.compile(r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after)=)")
+_WORK = ("node", "attempt", "failed", "item", "recorded", "waiting", "left")
+_KEY = re.compile(r'"([^"]*)" (.*)')
+_LATE = re.compile(r"(.*?) (returns|records) (.*)")
 _AT = re.compile(r"at ([\d.]+): ")
 
 
@@ -80,16 +85,18 @@ class _Player:
             line = line[timed.end() :]
         command, *tail = _OPTIONS.split(line, maxsplit=1)
         options: dict[str, Any] = self._value(f"dict({tail[0]})") if tail else {}
+        session, known = self.session, len(self.session.log)
         try:
-            step = self._event(command, options)
+            self._event(command, options)
         except (StaleEvent, GraphEngineError) as error:
             why = str(error).splitlines()[0] if isinstance(error, GraphEngineError) else "it is of an earlier attempt"
-            return [f"refused, {type(error).__name__}: {why}", _ready(self.session)]
-        told = [] if step is None else _step(step)
-        return [*told, _ready(self.session)]
+            return [f"refused, {type(error).__name__}: {why}", *_ready(self.session)]
+        steps = self.session.log[known if self.session is session else -1 :]
+        return [*(told for step in steps for told in _step(step)), *_ready(self.session)]
 
     def _event(self, command: str, options: dict[str, Any]) -> Step | None:
         verb, _, rest = command.partition(" ")
+        name, _, what = rest.partition(" ")
         plain: dict[str, Callable[[], Step | None]] = {
             "start": lambda: self.session.start(self._value(rest or "{}"), **options),
             "stop": self.session.stop,
@@ -97,52 +104,60 @@ class _Player:
             "crash": self.session.crash,
             "resume": lambda: self.session.resume(**options),
             "branch": lambda: self._branch(int(rest.removeprefix("at ")), options),
+            "answer": lambda: self.session.answer(name, self._value(what), **options),
+            "message": lambda: self.session.message(name, self._value(what)),
+            "late": lambda: self._late(rest, options),
         }
-        if verb in plain:
-            return plain[verb]()
-        return self._late(rest, options) if verb == "late" else self._node(verb, rest, options)
+        return plain[verb]() if verb in plain else self._node(verb, rest, options)
 
-    def _node(self, node: str, rest: str, options: dict[str, Any]) -> Step:
+    def _node(self, node: str, rest: str, options: dict[str, Any]) -> Step | None:
         session, (verb, _, what) = self.session, rest.partition(" ")
         if verb == "returns":
             return session.finish(self._value(what), of=node, **options)
         if verb == "raises":
             return session.fail(_raised(self._value(what)), of=node, **options)
-        if verb == "runs":
-            return self._run(session.task(node), options)
-        plain = {"leaves": session.leave, "joins": session.join, "is given up": session.give_up}
-        return plain[rest](node)
+        if verb == "records":
+            key, value = _KEY.fullmatch(what).groups()  # type: ignore[union-attr]
+            return session.work(key, self._value(value), of=node)
+        if verb == "waits":
+            return session.wait(self._waits(node, what), of=node)
+        plain: dict[str, Callable[..., Step | None]] = {
+            "runs": session.act,
+            "enters": session.enter,
+            "begins": session.begin,
+            "collects": session.collect,
+            "ends": session.exit,
+            "joins": session.join,
+            "leaves": session.leave,
+            "wakes": session.wake,
+            "receives": session.deliver,
+            "reaches its limit": session.meet_limit,
+            "is given up": session.give_up,
+        }
+        return plain[rest](node, **options)
 
-    def _run(self, task: Task, options: dict[str, Any]) -> Step:
-        """Really call what is ready, as the runner would."""
-        session, choice = self.session, ""
-        node, view = session.plan.nodes[task.node], session.view(task.frame)
-        try:
-            if task.mode == "fallback":
-                assert node.fallback is not None
-                call = node.fallback.call
-                assert call is not None
-            else:
-                call, choice = node.pick(view)
-            extras = {name: self._extra(task, name) for name in call.extras}
-            result = call.function(**call.values(view), **extras)
-        except NodeError as error:
-            return session.fail(error, of=task.frame, **options)
-        return session.finish(result, of=task.frame, choice=choice, **options)
-
-    def _extra(self, task: Task, name: str) -> object:
+    def _waits(self, node: str, text: str) -> dict[str, dict[str, JsonValue]]:
+        """What a node that stands for others waits for, as the Context would tell it."""
+        task = self.session.task(node)
         frame = self.session.snapshot.frames[task.frame]
-        failure = frame.cause or frame.error
-        assert name == "error"
-        return Failure(**{key: failure[key] for key in Failure.model_fields}) if failure else None
+        words = {"ask": _ask, "receive": _receive, "sleep": _sleep}
+        waits: list[dict[str, JsonValue]] = eval(f"[{text}]", {**self.names, **words})  # noqa: S307 - our own pages
+        path = path_of(task.frame, task.node)
+        return {
+            (path if number == 1 else f"{path}#{number}"): {**wait, "id": f"{place_of(frame)}#{wait['key']}"}
+            for number, wait in enumerate(waits, start=1)
+        }
 
     def _late(self, rest: str, options: dict[str, Any]) -> Step:
-        """The result of a visit and attempt that are named: `late NODE VISIT.ATTEMPT [in FRAME] returns VALUE`."""
-        place, what = rest.split(" returns ", 1)
+        """What comes of a visit and attempt that are named: `late NODE VISIT.ATTEMPT [in FRAME] returns VALUE`."""
+        place, verb, what = _LATE.fullmatch(rest).groups()  # type: ignore[union-attr]
         node, which, *frame = place.replace(" in ", " ").split(" ")
         visit, attempt = map(int, which.split("."))
-        now, key = self.session.now, frame[0] if frame else ROOT
-        return self.session.send(NodeFinished(key, node, visit, attempt, now, now, self._value(what), **options))
+        now, at = self.session.now, (frame[0] if frame else ROOT, node, visit, attempt)
+        if verb == "records":
+            key, value = _KEY.fullmatch(what).groups()  # type: ignore[union-attr]
+            return self.session.send(WorkDone(*at, now, now, key, key, self._value(value)))
+        return self.session.send(NodeFinished(*at, now, now, self._value(what), **options))
 
     def _branch(self, seq: int, options: dict[str, Any]) -> Step:
         before = to_record(self.session.snapshot)
@@ -163,12 +178,26 @@ def _namespace(graph: str, name: str) -> dict[str, Any]:
         raise AssertionError
 
     names: dict[str, Any] = {"__name__": "scenario", "work": work, "Annotated": Annotated, "Literal": Literal}
+    names |= {"asyncio": asyncio, "Any": Any}
     names |= {public: getattr(graphengine, public) for public in graphengine.__all__}
     names |= {public: getattr(reducers, public) for public in ("append", "extend", "merge", "add", "maximum")}
-    of_pydantic = ("BaseModel", "Field", "field_validator", "model_validator")
+    of_pydantic = ("AfterValidator", "BaseModel", "Field", "field_validator", "model_validator")
     names |= {public: getattr(pydantic, public) for public in of_pydantic}
     exec(compile(graph, name, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
     return names
+
+
+def _ask(question: str, **more: JsonValue) -> dict[str, JsonValue]:
+    return {"kind": "ask", "question": question, "key": f"ask|{question}|1", **more}
+
+
+def _receive(topic: str, **more: JsonValue) -> dict[str, JsonValue]:
+    question = f"a message on {topic!r}"
+    return {"kind": "receive", "question": question, "topic": topic, "key": f"receive|{topic}|1", **more}
+
+
+def _sleep(due: float) -> dict[str, JsonValue]:
+    return {"kind": "sleep", "question": f"until {due}", "due": due, "key": f"sleep|{due}|1"}
 
 
 def _raised(error: BaseException) -> BaseException:
@@ -184,7 +213,7 @@ def _step(step: Step) -> list[str]:
     place = f" {step.node} {step.visit}.{step.attempt}" if step.visit else f" {step.node}" if step.node else ""
     place += f" in {step.frame}" if step.frame else ""
     target = f" → {', '.join(data.pop('to'))}" if "to" in data else ""
-    worked = f", began {step.began:g}" if step.began != step.at and step.node and step.kind != "joined" else ""
+    worked = f", began {step.began:g}" if step.began != step.at and step.kind in _WORK else ""
     lines = [f"{step.seq} {step.kind}{place}{target}  [at {step.at:g}{worked}]"]
     lines += [f"  {_op(op)}" for op in step.update]
     lines += _said("why", data.pop("why", None))
@@ -236,13 +265,17 @@ def _mark(key: str, mark: object) -> str:
     return f"{key} = {'digest' if key.startswith('change:') else _json(mark)}"
 
 
-def _ready(session: Session) -> str:
+def _ready(session: Session) -> list[str]:
+    """What is ready, and what is waited for."""
     tasks = [
         f"{t.node} {t.visit}.{t.attempt}{f' in {t.frame}' if t.frame else ''}, {t.mode}"
+        + (f" {t.wait}" if t.wait and t.wait != path_of(t.frame, t.node) else "")
         + (f", due {t.due:g}" if t.due else "")
         for t in session.tasks()
     ]
-    return f"ready: {'; '.join(tasks) or 'nothing'}"
+    lines = [f"ready: {'; '.join(tasks) or 'nothing'}"]
+    waits = [f"{name}, {wait['kind']}" for f in session.snapshot.frames.values() for name, wait in f.waits.items()]
+    return [*lines, f"{session.snapshot.status}, waits: {'; '.join(waits)}"] if waits else lines
 
 
 def _snapshot(session: Session) -> list[str]:
@@ -252,7 +285,7 @@ def _snapshot(session: Session) -> list[str]:
     lines += [line.strip() if i == 0 else line for i, line in enumerate(_stop(snapshot.stop) if snapshot.stop else [])]
     lines += [line.removeprefix("  ") for line in _failure(snapshot.failure)]
     lines.append(f"steps {snapshot.steps}, driven {snapshot.elapsed_seconds:g} s")
-    for name in ("usage", "inherited", "limits"):
+    for name in ("usage", "inherited", "limits", "pause", "mailbox", "waiting"):
         if getattr(snapshot, name):
             lines.append(f"{name} {_json(getattr(snapshot, name))}")
     return lines + [line for frame in snapshot.frames.values() for line in _frame(snapshot, frame)]
@@ -276,4 +309,11 @@ def _plain(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(_lean(value), ensure_ascii=False)
+
+
+def _lean(value: object) -> object:
+    """A record without the text of tracebacks, which tell of files and lines."""
+    if isinstance(value, Mapping):
+        return {key: "…" if key == "traceback" else _lean(part) for key, part in value.items()}
+    return [_lean(part) for part in value] if isinstance(value, (list, tuple)) else value

@@ -1,23 +1,71 @@
-"""Drives a session with several in flight: which of them ends next is drawn, what comes of each is not."""
+"""Drives a session with several in flight: which of them ends next is drawn, what comes of each is not.
+
+What is in flight is kept as the runner keeps it, by what `ready` says of the frames that a step touched; every time it
+is held against what `ready` says of them all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Any
 
+from pydantic_core import from_json, to_json
+
 from graphengine import Graph
-from graphengine.core.snapshot import Frame
-from graphengine.core.steps import Step
+from graphengine.core.decide import decide
+from graphengine.core.events import (
+    Event,
+    LimitMet,
+    NodeEntered,
+    NodeFailed,
+    NodeFinished,
+    NodeLeft,
+    Settled,
+)
+from graphengine.core.evolve import evolve
+from graphengine.core.failures import error_of
+from graphengine.core.lookup import plan_of
+from graphengine.core.ready import ready
+from graphengine.core.snapshot import Frame, Snapshot, Task, from_record, to_record
+from graphengine.core.steps import Step, decode_step, encode_step
 from graphengine.records import JsonValue
 from graphengine.view import View
 from tests.support.session import Session
-from tests.support.spec import Boom, Slow, Spec, condition, result_of
-from tests.support.walker import Outcomes, Rows
+from tests.support.spec import Boom, NodeSpec, Slow, Spec, condition, mark_of, result_of
+from tests.support.walker import Outcomes, Rows, frame_id, spot
 
 MOST = 5_000  # steps, which no graph of ours needs
+
+
+@dataclass
+class Quick(Session):
+    """A session that only decides, folds and records, and leaves it to who drives it to look at the rest.
+
+    A careful one folds what was recorded beside it.
+    """
+
+    def send(self, event: Event) -> Step:
+        """Decide what an event means and fold it in."""
+        step = decide(self.plan, self.snapshot, event)
+        evolve(self.snapshot, step)
+        self.log.append(step)
+        self.rows.append(encode_step(step))
+        if self.careful:
+            evolve(self._folded, decode_step(step.seq, self.rows[-1]))
+        return step
+
+    @property
+    def folded(self) -> Snapshot:
+        """What was recorded, folded."""
+        return self._folded
+
+    def at(self, seq: int) -> Quick:
+        """A child of this run behind a step, not yet begun."""
+        child = super().at(seq)
+        return Quick(**{part.name: getattr(child, part.name) for part in fields(child)})
 
 
 @dataclass
@@ -25,20 +73,29 @@ class Schedule:
     """A run and the order that its nodes end in.
 
     Attributes:
-        upsets: How often the process crashes, or is stopped, or the run goes on in a branch; never three in a row.
+        upsets: How often the process crashes, or is stopped, or the run goes on in a branch, or in a snapshot that was
+            written and read; never three in a row.
         resumes: How often it is resumed after it failed.
         resumed: For each seq, how often it had been by then.
+        flights: What is in flight, by frame.
+        crashes: How many crashes in a row an attempt was in flight at, by frame.
+        entries: How often each subgraph was entered.
     """
 
     spec: Spec
-    session: Session
+    session: Quick
     outcomes: Outcomes
     random: Random
     resumes: int
     upsets: int = 0
     used: int = 0
     resumed: dict[int, int] = field(default_factory=dict)
+    states: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     joins: dict[str, list[tuple[dict[str, Any], list[bool]]]] = field(default_factory=dict)
+    seen: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    flights: dict[str, Task] = field(default_factory=dict)
+    entries: dict[str, int] = field(default_factory=dict)
+    crashes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def begin(  # noqa: PLR0913 - all that makes a run
@@ -46,8 +103,10 @@ class Schedule:
         *, upsets: int = 0, careful: bool = False,
     ) -> Schedule:  # fmt: skip
         """Start a run."""
-        made = cls(spec, Session(graph, careful=careful), outcomes, random, resumes, upsets)
-        made.keep(made.session.start(dict(state)))
+        made = cls(spec, Quick(graph, careful=careful), outcomes, random, resumes, upsets)
+        started = made.session.start({name + mark_of(spec): value for name, value in state.items()})
+        made.look(started, "")
+        made.go_on(started)
         return made
 
     def to_the_end(self) -> Schedule:
@@ -58,73 +117,203 @@ class Schedule:
             if self.session.snapshot.status == "finished" or self.used >= self.resumes:
                 return self
             self.used += 1
-            self.keep(self.session.resume())
+            self.go_on(self.session.resume())
 
     def turn(self) -> None:
-        """One of those that are ready ends; or the process does."""
-        session = self.session
-        assert len(session.log) < MOST, "it does not end"
+        """One of those that are in flight ends; or the process does."""
+        assert len(self.session.log) < MOST, "it does not end"
         if self.upsets and self.random.random() < 0.1:
             self.upsets -= 1
             self.upset()
             return
-        task = self.random.choice(session.tasks())
-        if task.mode == "leave":
-            self.keep(session.leave(task.frame))
-        elif task.mode == "join":
-            self.keep(session.join(task.frame))
-            self.look(task.frame)
-        else:
-            self.attempt(task.frame, task.node)
+        assert self.flights, "nothing is in flight, and the run has not ended"
+        task = self.flights.pop(self.random.choice(list(self.flights)))
+        self.session.now = max(self.session.now, task.due)
+        self.crashes.pop(task.frame, None)
+        self.keep(self.session.send(self.event(task)))
 
     def upset(self) -> None:
-        """A crash, a stop or a branch, and on it goes."""
-        session, kind = self.session, self.random.choice(("crash", "stop", "branch"))
+        """A crash, a stop, a branch, or a snapshot that is written and read; and on it goes."""
+        session, kind = self.session, self.random.choice(("crash", "stop", "branch", "read"))
         if kind == "branch":
-            self.session = session.branch(session.snapshot.seq)
-            self.keep(self.session.log[-1])
-            return
-        if kind == "crash":
-            session.crash()
+            child = session.branch(session.snapshot.seq)
+            assert isinstance(child, Quick)
+            self.session = child
+            self.go_on(self.session.log[-1])
+        elif kind == "read":
+            session.snapshot = read_back(session.snapshot)
         else:
-            self.keep(session.stop())
-        self.keep(session.resume())
+            if kind == "crash":
+                session.crash()
+                self.count_crash()
+            else:
+                self.go_on(session.stop())
+            self.go_on(session.resume())
+            for key, frame in session.snapshot.frames.items():
+                if frame.phase in ("ready", "fallback"):
+                    assert frame.crashes == self.crashes.get(key, 0), f"{key} was in flight at so many crashes"
 
-    def attempt(self, frame: str, name: str) -> None:
-        """What comes of an attempt."""
-        task = self.session.task(frame)
-        outcome = self.outcomes(name, task.visit, task.attempt)
+    def count_crash(self) -> None:
+        """Whoever has an attempt in flight was there; who waits for its time, or for others, was not."""
+        for task in self.flights.values():
+            if task.mode in ("run", "fallback") and task.due <= self.session.now:
+                self.crashes[task.frame] = self.crashes.get(task.frame, 0) + 1
+
+    def go_on(self, step: Step) -> None:
+        """Begin what is ready anew behind a step."""
+        self.session.snapshot.touched.clear()
+        self.resumed[step.seq] = self.used
+        self.flights = {task.frame: task for task in ready(self.session.snapshot)}
+
+    def event(self, task: Task) -> Event:
+        """What comes of a task."""
+        now = self.session.now
+        if task.mode == "leave":
+            return NodeLeft(task.frame, now)
+        if task.mode == "limit":
+            return LimitMet(task.frame, now)
+        if task.mode in ("join", "collect", "exit"):
+            return Settled(task.frame, now)
+        frame = self.session.snapshot.frames[task.frame]
+        node = self.node(frame)
+        if task.mode == "run" and ((node.each and frame.kind != "item") or node.graph is not None):
+            return NodeEntered(task.frame, task.node, task.visit, task.attempt, now)
+        assert task.mode in ("run", "fallback")
+        self.seen.setdefault((task.frame, task.node), []).append(deepcopy(values_of(frame)))
+        outcome = self.outcomes(spot(task.frame, task.node, self.entries), task.visit, task.attempt)
+        visit = (task.frame, task.node, task.visit, task.attempt, now, now)
         if outcome.kind in ("boom", "slow"):
             error = Boom("boom") if outcome.kind == "boom" else Slow("slow")
-            self.keep(self.session.fail(error, outcome.usage, of=frame, chance=outcome.chance))
-        else:
-            node = next(n for n in self.spec.nodes if n.name == name)
-            result = result_of(node, outcome.seed, bad=outcome.kind == "bad")
-            self.keep(self.session.finish(result, outcome.usage, of=frame))
+            return NodeFailed(*visit, error_of(error), outcome.usage, "", outcome.chance)
+        result = result_of(node, outcome.seed, bad=outcome.kind == "bad", mark=mark_of(self.spec_of(frame)))
+        return NodeFinished(*visit, result, outcome.usage)
+
+    def spec_of(self, frame: Frame) -> Spec:
+        """The graph that a frame walks."""
+        if frame.up is None:
+            return self.spec
+        around = self.spec_of(frame.up)
+        graph = next((n.graph for n in around.nodes if n.name == frame.up.at), None) if frame.kind == "sub" else around
+        assert graph is not None
+        return graph
+
+    def node(self, frame: Frame) -> NodeSpec:
+        """The node that a frame stands at."""
+        return next(n for n in self.spec_of(frame).nodes if n.name == frame.at)
 
     def keep(self, step: Step) -> None:
-        """Note how often the run had been resumed at a step."""
+        """Note what a step led to, and begin what is ready now."""
+        session = self.session
+        snapshot = session.snapshot
         self.resumed[step.seq] = self.used
+        if step.kind == "entered":
+            key = frame_id(step.frame, "sub", f"{step.node}/")
+            self.entries[key] = self.entries.get(key, 0) + 1
+            self.look(step, key)
+        self.look(step, step.frame)
+        self.flights = {key: task for key, task in self.flights.items() if key in snapshot.frames}
+        for task in ready(snapshot, snapshot.touched):
+            self.flights.setdefault(task.frame, task)
+        snapshot.touched.clear()
+        wanted = ready(snapshot)
+        missed = [task for task in wanted if self.flights.get(task.frame) != task]
+        assert not missed, f"no step is said to have touched {missed}"
+        assert snapshot.status != "running" or len(wanted) == len(self.flights)
+        if session.careful:
+            self.watch()
 
-    def look(self, key: str) -> None:
-        """Keep the state behind a join, and what the conditions of the graph say of the past there."""
-        if "to" in self.session.log[-1].data:
-            frame = self.session.snapshot.frames[key]
-            view = View(self.session.plan.state, frame)
-            past = [condition(cond, []).evaluate(view)[0] for cond in self.spec.leaves("plateau", "iterations")]
-            self.joins.setdefault(key, []).append((deepcopy(values_of(frame)), past))
+    def watch(self) -> None:
+        """What was recorded folds to the same snapshot, which is what its own record gives; typed values fit it."""
+        session, snapshot = self.session, self.session.snapshot
+        assert [encode_step(step) for step in session.log[-9:]] == session.rows[-9:], "a recorded step changed"
+        record = recorded(snapshot)
+        assert recorded(session.folded) == record, "the log folds to another snapshot"
+        assert recorded(read_back(snapshot)) == record
+        for frame in snapshot.frames.values():
+            state = plan_of(session.plan, frame).state
+            fresh = View(state, bare(frame))
+            for name, value in frame.typed.items():
+                if name in state.fields:
+                    assert fresh.get(name) == value, name
 
-    def cut(self, session: Session, seq: int, random: Random) -> Schedule:
-        """The same run, gone on with in a session that stands behind a step, in another order."""
-        return Schedule(
-            self.spec, session, self.outcomes, random, self.resumes, 0, self.resumed[seq], dict(self.resumed)
-        )
+    def look(self, step: Step, key: str) -> None:
+        """Keep the state behind a step that led on, and what the conditions of the graph say of the past at joins."""
+        if "to" not in step.data or step.data["to"][0] == "FAIL" or step.frame + step.kind == key + "entered":
+            return
+        frame = self.session.snapshot.frames.get(key)
+        if frame is None or step.kind in ("resumed", "stopped", "branched"):
+            return
+        values = deepcopy(values_of(frame))
+        self.states.setdefault(key, []).append(values)
+        spec = self.spec_of(frame)
+        node = next((n for n in spec.nodes if n.name == step.node), None)
+        if step.kind == "joined" or (step.kind == "node" and node is not None and (node.each or node.graph)):
+            view = View(plan_of(self.session.plan, frame).state, frame)
+            conditions = [condition(cond, [], mark_of(spec)) for cond in spec.leaves("plateau", "iterations")]
+            past = [cond.evaluate(view)[0] for cond in conditions]
+            self.joins.setdefault(key, []).append((values, past))
+
+    def resumed_at(self, seq: int) -> Schedule:
+        """The same run, cut off behind a step and gone on with in another order."""
+        session = self.session.at(seq)
+        cut = self.cut(session, seq)
+        cut.go_on(session.resume() if session.snapshot.status == "running" else session.log[-1])
+        return cut
+
+    def branched_at(self, seq: int) -> Schedule:
+        """A branch of it behind that step, if anything is left to do there."""
+        status = self.session.at(seq).snapshot.status
+        if status == "finished" or (status == "failed" and self.resumed[seq] == self.resumes):
+            return self
+        session = self.session.branch(seq)
+        assert isinstance(session, Quick)
+        cut = self.cut(session, seq)
+        cut.used += status == "failed"
+        cut.go_on(session.log[-1])
+        return cut
+
+    def cut(self, session: Quick, seq: int) -> Schedule:
+        """The same run in a session that stands behind a step."""
+        random, resumed = Random(seq), self.resumed[seq]  # noqa: S311 - no secret
+        cut = Schedule(self.spec, session, self.outcomes, random, self.resumes, 0, resumed, dict(self.resumed))
+        cut.entries = entries_of(session.log)
+        return cut
+
+
+def entries_of(log: Sequence[Step]) -> dict[str, int]:
+    """How often each subgraph was entered."""
+    found: dict[str, int] = {}
+    for step in log:
+        if step.kind == "entered":
+            key = frame_id(step.frame, "sub", f"{step.node}/")
+            found[key] = found.get(key, 0) + 1
+    return found
+
+
+def read_back(snapshot: Snapshot) -> Snapshot:
+    """A snapshot as it is when it was written and read."""
+    return from_record(from_json(to_json(to_record(snapshot))))
+
+
+def recorded(snapshot: Snapshot) -> object:
+    """Its record as it reads back from JSON, where tuples are lists."""
+    return from_json(to_json(to_record(snapshot)))
+
+
+def bare(frame: Frame) -> Frame:
+    """A frame and those it has its state from, without what they keep beside the records."""
+    return Frame(values=frame.values, base=None if frame.base is None else bare(frame.base))
 
 
 def values_of(frame: Frame) -> dict[str, Any]:
-    """The state as a frame sees it; of survived failures only what does not depend on a message."""
-    seen = {**(values_of(frame.base) if frame.base is not None else {}), **frame.values}
+    """The state as a frame sees it, by the specs' names; of survived failures what does not depend on a message."""
+    seen = {**(values_of(frame.base) if frame.base is not None else {}), **plain(frame.values)}
     return {**seen, "errors": [{name: e[name] for name in ("path", "kind", "attempt")} for e in seen["errors"]]}
+
+
+def plain(values: Mapping[str, JsonValue]) -> dict[str, Any]:
+    """Fields by the names that the specs have for them."""
+    return {name.removesuffix("_"): value for name, value in values.items()}
 
 
 def rows_of(log: Sequence[Step]) -> Rows:
@@ -140,6 +329,8 @@ def rows_of(log: Sequence[Step]) -> Rows:
             what = (step.data["to"][0], step.data.get("edge", ""))
         elif step.kind == "attempt":
             what = ("fallback",) if step.data.get("then") == "fallback" else ("due",)
+        elif step.kind == "mapped":
+            what = step.data["count"]
         node = "START" if step.kind == "started" else step.node
         rows.setdefault((step.frame, node), []).append((step.kind, step.visit, step.attempt, what))
     return rows

@@ -2,13 +2,18 @@
 
 `Session.send` does what the runner does with an event, decide → record → evolve, and watches what must hold at
 every step of every run, whatever is tested: decide leaves the snapshot alone, the rows read back from JSON fold to
-the same snapshot, rows that were recorded never change, typed values equal what their records give, and a snapshot
-survives its own record.
+the same snapshot, rows that were recorded never change, typed values equal what their records give, a snapshot
+survives its own record, and what is ready now is what was ready before and still is, with what the step made ready.
+
+`Session.act` is the one place where a node is really run: by the runner's own code, on an event loop that lives as long
+as the attempt.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,24 +24,39 @@ from pydantic_core import from_json, to_json
 from graphengine import Graph
 from graphengine.core.decide import decide
 from graphengine.core.events import (
-    Settled,
+    Answered,
     Begun,
     BranchedOff,
     Event,
+    LimitMet,
+    MessageCame,
+    NodeBegun,
+    NodeEntered,
     NodeFailed,
     NodeFinished,
     NodeLeft,
+    NodeWaits,
     Resumed,
+    Settled,
     StopAsked,
+    WaitOver,
+    WorkDone,
 )
 from graphengine.core.evolve import evolve, fold
 from graphengine.core.failures import error_of
+from graphengine.core.lookup import plan_of, view_of
 from graphengine.core.ready import limit_reached, ready
 from graphengine.core.snapshot import Frame, Snapshot, Task, from_record, to_record
-from graphengine.core.steps import Step, decode_step, encode_step
+from graphengine.core.steps import Step, decode_step, encode_step, path_of
+from graphengine.core.waits import waiting_for
 from graphengine.errors import CrashLoop
 from graphengine.plan import Plan
+from graphengine.records import JsonValue
+from graphengine.runner.execute import TaskRunner
+from graphengine.runner.past import PastRun
 from graphengine.view import View
+
+_EVERYTHING = ("started", "resumed", "branched")  # steps after which the runner looks at every frame
 
 
 @dataclass
@@ -64,6 +84,7 @@ class Session:
     mirror: bool = False
     careful: bool = True
     _folded: Snapshot = field(default_factory=Snapshot)
+    _before: Sequence[Task] = ()
 
     @property
     def plan(self) -> Plan[Any]:
@@ -75,6 +96,7 @@ class Session:
         if not self.careful:
             step = decide(self.plan, self.snapshot, event)
             evolve(self.snapshot, step)
+            self.snapshot.touched.clear()
             self.log.append(step)
             self.rows.append(encode_step(step))
             return step
@@ -92,16 +114,35 @@ class Session:
         self.rows.append(row)
         assert recorded(self.snapshot) == recorded(self._folded), "the log folds to another snapshot"
         assert ready(self.snapshot) == ready(self._folded)
+        self.check_ready(step)
         self.check_caches()
         again = from_record(to_record(self.snapshot))
         assert recorded(again) == recorded(self.snapshot)
+        assert ready(again) == ready(self.snapshot)
         assert [encode_step(s) for s in self.log[-2:]] == self.rows[-2:], "a step changed after it was recorded"
         return step
+
+    def check_ready(self, step: Step) -> None:
+        """What a step made ready, looked for among the frames it touched, is all that was not ready before."""
+        snapshot, before = self.snapshot, self._before
+        made = ready(snapshot, snapshot.touched)
+        snapshot.touched.clear()
+        self._folded.touched.clear()
+        self._before = full = ready(snapshot)
+        waiting = [frame for frame in snapshot.frames.values() if frame.phase == "waiting"]
+        assert snapshot.waiting == len(waiting)
+        if snapshot.status in ("running", "waiting") and not limit_reached(snapshot):
+            still = bool(waiting) and all(task.mode == "wake" for task in full)
+            assert snapshot.status == ("waiting" if still else "running"), f"{snapshot.status}, and ready is {full}"
+        assert all(task in full for task in made), f"ready for who looks at the touched frames alone: {made}"
+        if step.kind not in _EVERYTHING:
+            lost = [task for task in full if task not in made and task not in before]
+            assert not lost, f"ready, and nobody would look: {lost}"
 
     def check_caches(self) -> None:
         """Every typed value that is kept equals what its record gives."""
         for frame in self.snapshot.frames.values():
-            fresh = View(self.plan.state, bare(frame))
+            fresh = view_of(plan_of(self.plan, frame), bare(frame))
             for name, value in frame.typed.items():
                 built = fresh.get(name)
                 assert built == value, f"{name} is kept as {value!r}, and its record gives {built!r}"
@@ -115,22 +156,31 @@ class Session:
         """What should be running now."""
         return ready(self.snapshot)
 
-    def task(self, of: str | None = None) -> Task:
-        """The only thing that should be running now; or that of a node or of a frame."""
-        tasks = [task for task in ready(self.snapshot) if of is None or of in (task.node, task.frame)]
-        assert len(tasks) == 1, f"{len(tasks)} tasks of {of}: {ready(self.snapshot)}"
+    def task(self, of: str | None = None, mode: str | None = None) -> Task:
+        """The only thing that should be running now; or that of a path, a node or a frame; and of a mode."""
+        tasks = [task for task in ready(self.snapshot) if of is None or of in (*places(task), task.node)]
+        if len(tasks) > 1:  # a path says more than a name
+            tasks = [task for task in tasks if of in places(task)]
+        if mode is not None:
+            tasks = [task for task in tasks if task.mode == mode]
+        assert len(tasks) == 1, f"{len(tasks)} tasks of {of} ({mode or 'any'}): {ready(self.snapshot)}"
         return tasks[0]
 
     def view(self, of: str | None = None) -> View:
         """What the run's own frame sees, or a node or an arm."""
-        return View(self.plan.state, self.snapshot.root if of is None else self.snapshot.frames[self.task(of).frame])
+        frame = self.snapshot.root if of is None else self.snapshot.frames[self.task(of).frame]
+        return view_of(plan_of(self.plan, frame), frame)
 
     def start(
-        self, state: BaseModel | Mapping[str, object] | None = None, limits: Mapping[str, float | None] | None = None
+        self,
+        state: BaseModel | Mapping[str, object] | None = None,
+        limits: Mapping[str, float | None] | None = None,
+        pause: Sequence[str] = (),
     ) -> Step:
-        """Begin with a state."""
+        """Begin with a state, to wait before some nodes."""
         begun = self.plan.state.initial({} if state is None else state, "the test")
-        return self.send(Begun(self.now, self.run_id, begun.values, begun.typed, dict(limits or {}), begun.given))
+        given = (begun.values, begun.typed, dict(limits or {}), begun.given)
+        return self.send(Begun(self.now, self.run_id, *given, pause=pause))
 
     def finish(
         self,
@@ -169,15 +219,101 @@ class Session:
             NodeFailed(task.frame, task.node, task.visit, task.attempt, began, self.now, told, usage, "", chance)
         )
 
+    def act(self, of: str | None = None, *, dies_after: int = 0, chance: float = 0.5) -> Step | None:
+        """Really run what is ready, as the runner does; the process dies once so many pieces of work are recorded."""
+        task = self.task(of)
+        self.now = max(self.now, task.due)
+        noted = 0
+
+        async def note(event: Event) -> None:
+            nonlocal noted
+            if not dies_after or noted < dies_after:
+                self.send(event)
+            noted += 1
+            if dies_after and noted >= dies_after:
+                raise Died
+
+        async def attempt() -> Event:
+            tasks = TaskRunner(
+                self.plan, self.snapshot, resources={}, models={}, threads=lambda: pool, now=lambda: self.now,
+                emit=lambda path, data: None, note=note, past=no_past, check=True,
+            )  # fmt: skip
+            return await tasks.run(task)
+
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                event = asyncio.run(attempt())
+            except Died:
+                self.crash()
+                return None
+        if isinstance(event, NodeFinished):
+            event.chance = chance
+        elif isinstance(event, NodeFailed):
+            event = event._replace(chance=chance)
+        return self.send(event)
+
+    def enter(self, of: str | None = None, *, chance: float = 0.5) -> Step:
+        """A map takes its items, or a graph begins."""
+        task, _ = self._begin(0.0, of)
+        assert task.mode == "run"
+        return self.send(NodeEntered(task.frame, task.node, task.visit, task.attempt, self.now, chance))
+
+    def begin(self, of: str | None = None) -> Step:
+        """The start of an attempt that must not be repeated unasked is recorded."""
+        task, _ = self._begin(0.0, of)
+        return self.send(NodeBegun(task.frame, task.node, task.visit, task.attempt, self.now))
+
+    def work(self, key: str, value: JsonValue, of: str | None = None) -> Step:
+        """A piece of a node's work is done."""
+        task, began = self._begin(0.0, of)
+        name = key.split("|", maxsplit=1)[0]
+        return self.send(WorkDone(task.frame, task.node, task.visit, task.attempt, began, self.now, key, name, value))
+
+    def wait(self, waits: Mapping[str, Mapping[str, JsonValue]], of: str | None = None) -> Step:
+        """A node cannot go on before one of these is over."""
+        task, began = self._begin(0.0, of)
+        return self.send(NodeWaits(task.frame, task.node, task.visit, task.attempt, began, self.now, waits))
+
+    def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
+        """Somebody answers what is asked, or something that was asked before."""
+        frame = waiting_for(self.snapshot, wait)
+        known = frame.waits[wait]["id"] if frame is not None else ""
+        return self.send(Answered(wait, known if identity is None else identity, self.now, value))
+
+    def message(self, topic: str, payload: JsonValue) -> Step:
+        """Somebody sends a message."""
+        return self.send(MessageCame(self.now, topic, payload))
+
+    def wake(self, of: str | None = None) -> Step:
+        """The time of a wait has come."""
+        task = self.task(of, "wake")
+        self.now = max(self.now, task.due)
+        return self.send(WaitOver(task.frame, task.wait, self.now))
+
+    def deliver(self, of: str | None = None) -> Step:
+        """A message is given to a node that waits for its topic."""
+        task = self.task(of, "deliver")
+        return self.send(WaitOver(task.frame, task.wait, self.now, delivered=True))
+
     def leave(self, of: str | None = None) -> Step:
         """The way out that could not be chosen before is chosen now."""
-        assert self.task(of).mode == "leave"
-        return self.send(NodeLeft(self.task(of).frame, self.now))
+        return self.send(NodeLeft(self.task(of, "leave").frame, self.now))
 
     def join(self, of: str | None = None) -> Step:
         """The arms of a fork become one."""
-        assert self.task(of).mode == "join"
-        return self.send(Settled(self.task(of).frame, self.now))
+        return self.send(Settled(self.task(of, "join").frame, self.now))
+
+    def collect(self, of: str | None = None) -> Step:
+        """The items of a map are all done."""
+        return self.send(Settled(self.task(of, "collect").frame, self.now, chance=0.5))
+
+    def exit(self, of: str | None = None, *, chance: float = 0.5) -> Step:
+        """A graph that is a node came to its end."""
+        return self.send(Settled(self.task(of, "exit").frame, self.now, chance=chance))
+
+    def meet_limit(self, of: str | None = None) -> Step:
+        """A graph that is a node reached a limit of its own."""
+        return self.send(LimitMet(self.task(of, "limit").frame, self.now))
 
     def give_up(self, of: str | None = None) -> Step:
         """What the runner does with a node that took the process down too often."""
@@ -199,12 +335,17 @@ class Session:
         self.snapshot = self._fold(len(self.rows))
         self._folded = self._fold(len(self.rows))
 
-    def resume(self, limits: Mapping[str, float | None] | None = None, graph: Graph[Any] | None = None) -> Step:
-        """Go on, with other limits or a mended graph; a run that nobody ended had crashed."""
+    def resume(
+        self,
+        limits: Mapping[str, float | None] | None = None,
+        graph: Graph[Any] | None = None,
+        pause: Sequence[str] | None = None,
+    ) -> Step:
+        """Go on, with other limits, pauses or a mended graph; a run that nobody ended had crashed."""
         self.graph = graph or self.graph
         wanted = self.snapshot.limits if limits is None else limits
         crashed = self.snapshot.status == "running"
-        return self.send(Resumed(self.now, crashed, dict(wanted), self.plan.fingerprint))
+        return self.send(Resumed(self.now, crashed, dict(wanted), self.plan.fingerprint, pause=pause))
 
     def at(self, seq: int) -> Session:
         """A child of this run behind a step, not yet begun."""
@@ -227,14 +368,15 @@ class Session:
         update: Mapping[str, object] | None = None,
         limits: Mapping[str, float | None] | None = None,
         now: float | None = None,
+        frame: str = "",
     ) -> Session:
-        """A child of this run behind a step, begun with an update."""
+        """A child of this run behind a step, begun with an update of a frame's state."""
         child = self.at(seq)
         child.now = self.now if now is None else now
         wanted = child.snapshot.limits if limits is None else limits
         updates: Sequence[tuple[str, object]] = list((update or {}).items())
-        fingerprint = self.plan.fingerprint
-        child.send(BranchedOff(child.now, child.run_id, self.run_id, seq, updates, fingerprint, dict(wanted)))
+        off = (child.run_id, self.run_id, seq, updates, self.plan.fingerprint, dict(wanted))
+        child.send(BranchedOff(child.now, *off, frame=frame))
         return child
 
     def _fold(self, seq: int) -> Snapshot:
@@ -247,6 +389,20 @@ class Session:
         return task, began
 
 
+class Died(BaseException):
+    """The process died: nothing of it catches this."""
+
+
+async def no_past(run_id: str, graph: str, last: int) -> Sequence[PastRun]:
+    """No run came before."""
+    return []
+
+
+def places(task: Task) -> Sequence[str]:
+    """What a task can be called by: its frame, and its path; that of a limit is the graph's."""
+    return task.frame, path_of(task.frame, "" if task.mode == "limit" else task.node)
+
+
 def recorded(snapshot: Snapshot) -> object:
     """A snapshot's record as it reads back from JSON, where tuples are lists."""
     return from_json(to_json(to_record(snapshot)))
@@ -254,7 +410,8 @@ def recorded(snapshot: Snapshot) -> object:
 
 def bare(frame: Frame) -> Frame:
     """A frame and those it has its state from, without what they keep beside the records."""
-    return Frame(values=frame.values, base=None if frame.base is None else bare(frame.base))
+    base = None if frame.base is None else bare(frame.base)
+    return Frame(kind=frame.kind, at=frame.at, values=frame.values, base=base)
 
 
 def picture(snapshot: Snapshot) -> tuple[object, dict[str, dict[str, object]]]:

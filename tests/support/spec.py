@@ -2,6 +2,9 @@
 
 A `Spec` says what a graph is; `build` makes the engine's Graph of it. A script of `Outcome`s says what comes of each
 attempt, in order. Conditions are tuples, the first item says which; see `condition`.
+
+Fields have one name in every spec. A graph whose state is `apart` has a state of its own, whose fields end in `_`, so
+that it shares no name with the graph around it; only the engine's graphs and what is read from them know that.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ from graphengine import (
     Condition,
     Failure,
     Graph,
+    Limits,
     Replace,
     Retry,
     changed,
     elapsed_seconds,
+    ended,
     failed,
     iterations,
     plateau,
@@ -27,6 +32,8 @@ from graphengine import (
     value,
 )
 from graphengine.conditions import Comparison, Quantity, as_condition
+from graphengine.endings import Stop
+from graphengine.errors import FailReached, InvalidUpdate, SubgraphLimit
 from graphengine.reducers import add, append, extend, maximum, merge
 
 
@@ -38,7 +45,10 @@ class Slow(TimeoutError):
     """Another one."""
 
 
-EXCEPTIONS: Mapping[str, type[Exception]] = {"boom": Boom, "slow": Slow, "any": Exception, "os": OSError}
+EXCEPTIONS: Mapping[str, type[Exception]] = {
+    "boom": Boom, "slow": Slow, "any": Exception, "os": OSError,
+    "fail": FailReached, "update": InvalidUpdate, "limit": SubgraphLimit,
+}  # fmt: skip
 
 
 def union(old: list[str], new: list[str]) -> list[str]:
@@ -60,8 +70,43 @@ class State(BaseModel):
     seen: Annotated[list[str], union] = []
     capped: Annotated[list[int], append, Field(max_length=3)] = []
     slots: dict[str, int] = {}
+    items: list[int] = []
+    found: dict[str, int] = {}
     double: int = 0
     errors: Annotated[list[Failure], append] = []
+
+
+class Apart(BaseModel):
+    """The same fields under other names."""
+
+    n_: int = 0
+    score_: float | None = None
+    kind_: Literal["a", "b", "c"] = "a"
+    log_: Annotated[list[int], append] = []
+    many_: Annotated[list[int], extend] = []
+    table_: Annotated[dict[str, int], merge] = {}
+    total_: Annotated[int, add] = 0
+    best_: Annotated[int, maximum] = 0
+    seen_: Annotated[list[str], union] = []
+    capped_: Annotated[list[int], append, Field(max_length=3)] = []
+    slots_: dict[str, int] = {}
+    items_: list[int] = []
+    found_: dict[str, int] = {}
+    double_: int = 0
+    errors_: Annotated[list[Failure], append] = []
+
+
+class WholeApart(Apart):
+    """Those with the validator of `WholeState`."""
+
+    @model_validator(mode="after")
+    def whole(self) -> WholeApart:
+        """Total is at most 6; double is twice n."""
+        if self.total_ > 6:
+            message = "total is too large"
+            raise ValueError(message)
+        self.double_ = 2 * self.n_
+        return self
 
 
 class WholeState(State):
@@ -79,13 +124,25 @@ class WholeState(State):
 
 FIELDS = ("n", "score", "kind", "log", "many", "table", "total", "best", "seen", "capped")
 """The fields that a node may write whole."""
+ITEMS = ("item", "other")
+"""What the items of a map are called."""
+COUNTED = "counted"
+STOP = "stop"
 
 Cond = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node: `form` says how its result is written (`pass`, `field`, `key`, `some`, `parts`), to these fields."""
+    """A node: `form` says how its result is written (`pass`, `field`, `key`, `some`, `parts`), to these fields.
+
+    Attributes:
+        each: What it is mapped over, (name, source): a path, or COUNTED for a function of `n`.
+        graph: The graph it is.
+        inputs: Its fields and where they are read.
+        parts: Beside each of `fields` what of the graph's state is written there: a path, or STOP for its label. One
+            alone is the graph's `result`.
+    """
 
     name: str
     form: str
@@ -96,6 +153,11 @@ class NodeSpec:
     on: str = "any"
     fallback: str = ""
     fallback_seed: int = 0
+    each: tuple[tuple[str, str], ...] = ()
+    concurrency: int = 16
+    graph: Spec | None = None
+    inputs: tuple[tuple[str, str], ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,12 +193,29 @@ class ForkSpec:
 
 @dataclass(frozen=True)
 class Spec:
-    """A graph."""
+    """A graph; `result` is the path that it ends with, `steps` its own limit."""
 
     nodes: tuple[NodeSpec, ...]
     ways: tuple[WaySpec | SwitchSpec | ForkSpec, ...]
     errors: bool = False
     whole: bool = False
+    apart: bool = False
+    result: str = ""
+    steps: int | None = None
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """What it may end with."""
+        found = [way.label for way in self.ways if isinstance(way, WaySpec) and way.target == "END"]
+        found += [way.label for way in self.ways if isinstance(way, ForkSpec) and way.join == "END"]
+        found += [
+            str(case)
+            for way in self.ways
+            if isinstance(way, SwitchSpec)
+            for case, target in way.cases
+            if target == "END"
+        ]
+        return sorted({label for label in found if label})
 
     def leaves(self, *kinds: str) -> list[Cond]:
         """The conditions of these kinds that its ways are made of."""
@@ -205,19 +284,36 @@ class Write:
     key: str = ""
 
 
-def writes_of(node: NodeSpec, seed: int, *, bad: bool = False) -> list[Write]:
-    """What a node's result writes, made of a number."""
+def counted(n: int) -> list[int] | None:
+    """The items that a count stands for; none at all for 5, and for 7 it raises."""
+    if n == 7:
+        raise Boom
+    return None if n == 5 else list(range((n + 2) % 5))
+
+
+def counted_apart(n_: int) -> list[int] | None:
+    """The same of a state that is apart."""
+    return counted(n_)
+
+
+def writes_of(node: NodeSpec, seed: int, *, bad: bool = False, key: str = "") -> list[Write]:
+    """What a node's result writes, made of a number; `key` is the item's, where it is an item's that is written."""
+    if node.graph is not None:
+        values = _values_of(node, seed, bad=bad)
+        return [Write(name, values[part], key=key) for name, part in zip(node.fields, node.parts, strict=True)]
     if node.form == "pass":
         return []
     if node.form == "key":
         return [Write("slots", "x" if bad else seed, key=node.fields[0])]
+    if node.form == "found":
+        return [Write("found", "x" if bad else seed, key=key)]
     if node.form == "some":
         chosen = [name for i, name in enumerate(node.fields) if (seed >> i) % 2 == 0]
     else:
         chosen = list(node.fields)
     if bad and node.form == "some" and seed % 2:
         return [Write("nowhere", 1)]
-    made = [_write(name, seed) for name in chosen]
+    made = [_write(name, seed, item=bool(node.each)) for name in chosen]
     return [*made[:-1], Write(made[-1].field, _misfit(made[-1].field))] if bad and made else made
 
 
@@ -226,7 +322,7 @@ def update_of(seed: int) -> Write:
     return _write(FIELDS[seed % len(FIELDS)], seed)
 
 
-def _write(name: str, seed: int) -> Write:
+def _write(name: str, seed: int, *, item: bool = False) -> Write:
     values: dict[str, Any] = {
         "n": seed,
         "score": (None, 1.0, 2.0, 2.5, 4.0)[seed % 5],
@@ -238,6 +334,7 @@ def _write(name: str, seed: int) -> Write:
         "best": seed,
         "seen": [f"s{seed % 3}"],
         "capped": seed,
+        "items": seed if item else [seed] * (seed % 3),
     }
     replaced: dict[str, Any] = {"log": [seed, seed], "many": [], "table": {"r": 1}}
     replaced |= {"total": 1, "seen": [], "capped": []}
@@ -250,13 +347,44 @@ def _misfit(name: str) -> Any:
     return {"many": ["x"], "table": {"a": "x"}, "seen": [1]}.get(name, "x")
 
 
-def result_of(node: NodeSpec, seed: int, *, bad: bool = False) -> object:
-    """The result that the engine is given for the same number."""
+def _values_of(node: NodeSpec, seed: int, *, bad: bool) -> dict[str, Any]:
+    """What stands in for the parts of a graph's state that its node writes."""
+    few = [seed] * (seed % 3)
+    values: dict[str, Any] = {"n": seed, "total": seed % 4, "best": seed, "score": (None, 1.0, 2.5)[seed % 3]}
+    values |= dict.fromkeys(("log", "many", "capped", "items"), few)
+    values |= dict.fromkeys(("table", "slots", "found"), {"ab"[seed % 2]: seed})
+    values |= {"seen": [f"s{seed % 3}"], STOP: ["none"]}
+    given = {part: values[part] for part in node.parts}
+    if bad and node.parts[-1] != STOP:
+        given[node.parts[-1]] = _misfit({"log": "many", "capped": "many", "items": "many", "slots": "table",
+                                         "found": "table"}.get(node.parts[-1], node.parts[-1]))
+    return given
+
+
+def result_of(node: NodeSpec, seed: int, *, bad: bool = False, mark: str = "") -> object:
+    """The result that the engine is given for the same number; `mark` ends the names of fields."""
+    if node.graph is not None:
+        inner = mark_of(node.graph)
+        values = _values_of(node, seed, bad=bad)
+        if node.graph.result:
+            return values[node.graph.result]
+        return {part + inner: value for part, value in values.items() if part != STOP}
     writes = writes_of(node, seed, bad=bad)
     if node.form == "pass":
         return None
-    given = {w.field: Replace(w.value) if w.replace else w.value for w in writes}
-    return given[writes[0].field] if node.form in ("field", "key") else given
+    given = {w.field + mark: Replace(w.value) if w.replace else w.value for w in writes}
+    return given[writes[0].field + mark] if node.form in ("field", "key", "found") else given
+
+
+def mark_of(spec: Spec) -> str:
+    """What the names of its fields end in."""
+    return "_" if spec.apart else ""
+
+
+def marked(path: str, mark: str) -> str:
+    """A path in a state whose names end so; items have none."""
+    name, bracket, rest = path.partition("[")
+    return path if name in ITEMS else f"{name}{mark}{bracket}{rest}"
 
 
 def work() -> Any:
@@ -266,69 +394,107 @@ def work() -> Any:
 
 def build(spec: Spec, calls: list[str]) -> Graph[Any]:
     """The engine's graph of a spec; functions of conditions note their calls."""
-    graph: Graph[Any] = Graph("random", WholeState if spec.whole else State, errors="errors" if spec.errors else None)
+    mark = mark_of(spec)
+    state = (WholeApart if spec.whole else Apart) if spec.apart else (WholeState if spec.whole else State)
+    graph: Graph[Any] = Graph(
+        "random",
+        state,
+        errors=f"errors{mark}" if spec.errors else None,
+        result=marked(spec.result, mark) if spec.result else None,
+        limits=Limits(steps=spec.steps or 1000),
+    )
     for node in spec.nodes:
-        _add_node(graph, node)
+        _add_node(graph, node, mark, calls)
     for way in spec.ways:
         if isinstance(way, SwitchSpec):
-            graph.add_switch(way.source, way.on, dict(way.cases), way.otherwise)
+            graph.add_switch(way.source, way.on + mark, dict(way.cases), way.otherwise)
         elif isinstance(way, ForkSpec):
-            when = None if way.when is None else condition(way.when, calls)
-            arms = [target if c is None else (target, condition(c, calls)) for target, c in way.targets]
+            when = None if way.when is None else condition(way.when, calls, mark)
+            arms = [target if c is None else (target, condition(c, calls, mark)) for target, c in way.targets]
             graph.add_fork(way.source, arms, join=way.join, when=when, label=way.label)
         else:
-            when = None if way.when is None else condition(way.when, calls)
+            when = None if way.when is None else condition(way.when, calls, mark)
             graph.add_edge(way.source, way.target, when=when, label=way.label)
     return graph
 
 
-def _add_node(graph: Graph[Any], node: NodeSpec) -> None:
-    if node.form == "pass":
+def _add_node(graph: Graph[Any], node: NodeSpec, mark: str, calls: list[str]) -> None:
+    if node.form == "pass" and node.graph is None:
         graph.add_node(node.name)
         return
-    writes: Any = node.fields
-    if node.form in ("field", "key"):
-        writes = node.fields[0] if node.form == "field" else f"slots[{node.fields[0]}]"
-    elif node.form == "parts":
-        writes = {name: _part(name) for name in node.fields}
     retry = Retry(node.attempts, node.initial_seconds, 2.0, 4.0, node.jitter, (EXCEPTIONS[node.on],))
     options: dict[str, Any] = {"retry": retry} if node.attempts > 1 else {}
+    if node.each:
+        function = counted_apart if mark else counted
+        sources = {name: function if source == COUNTED else marked(source, mark) for name, source in node.each}
+        options |= {"each": sources, "concurrency": node.concurrency}
+    if node.graph is not None:
+        inner = mark_of(node.graph)
+        options["inputs"] = {marked(name, inner): marked(source, mark) for name, source in node.inputs}
     if node.fallback:
-        stand_in = result_of(node, node.fallback_seed, bad=node.fallback == "bad value")
-        options["fallback"] = work if node.fallback == "function" else stand_in
-    graph.add_node(node.name, work, writes=writes, **options)
+        bad = node.fallback == "bad value"
+        options["fallback"] = work if node.fallback == "function" else result_of(node, node.fallback_seed, bad=bad, mark=mark)
+    runnable = work if node.graph is None else build(node.graph, calls)
+    graph.add_node(node.name, runnable, writes=_writes(node, mark), **options)
+
+
+def _writes(node: NodeSpec, mark: str) -> Any:
+    targets = [_target(node, name, mark) for name in node.fields] or [_target(node, "", mark)]
+    if node.form in ("field", "key", "found"):
+        return targets[0]
+    if node.form == "parts":
+        return {target: _part(name + mark) for target, name in zip(targets, node.fields, strict=True)}
+    if node.graph is None:
+        return tuple(targets)
+    inner = mark_of(node.graph)
+    return {
+        target: _stopped if part == STOP else "." if node.graph.result else marked(part, inner)
+        for target, part in zip(targets, node.parts, strict=True)
+    }
+
+
+def _target(node: NodeSpec, name: str, mark: str) -> str:
+    if node.form == "found" or name == "found":
+        return f"found{mark}[{{item}}]"
+    return f"slots{mark}[{name}]" if node.form == "key" else name + mark
+
+
+def _stopped(result: object, stop: Stop | None) -> list[str]:  # noqa: ARG001 - what a writes-function may take
+    return [stop.label if stop else "none"]
 
 
 def _part(name: str) -> Any:
     return name if name in ("n", "log") else lambda result: result[name]
 
 
-def condition(cond: Cond, calls: list[str]) -> Condition:
-    """The engine's condition of a tuple."""
+def condition(cond: Cond, calls: list[str], mark: str = "") -> Condition:
+    """The engine's condition of a tuple, over a state whose names end so."""
     kind, *rest = cond
     makes: Mapping[str, Callable[..., Condition]] = {
-        "and": lambda left, right: condition(left, calls) & condition(right, calls),
-        "or": lambda left, right: condition(left, calls) | condition(right, calls),
-        "not": lambda of: ~condition(of, calls),
+        "and": lambda left, right: condition(left, calls, mark) & condition(right, calls, mark),
+        "or": lambda left, right: condition(left, calls, mark) | condition(right, calls, mark),
+        "not": lambda of: ~condition(of, calls, mark),
         "plateau": lambda path, patience, min_delta, mode, since: plateau(
-            path, patience=patience, min_delta=min_delta, mode=mode, since=since
+            marked(path, mark), patience=patience, min_delta=min_delta, mode=mode, since=since
         ),
-        "changed": changed,
+        "changed": lambda path, since: changed(marked(path, mark), since),
         "failed": lambda *names: failed(*(EXCEPTIONS[name] for name in names)),
-        "function": lambda name, modulus: _function(name, modulus, calls),
-        "true": lambda path: value(path).is_true(),
-        "none": lambda path: value(path).is_none(),
-        "in": lambda path, allowed: value(path).is_in(allowed),
-        "contains": lambda path, item: value(path).contains(item),
+        "ended": ended,
+        "function": lambda name, modulus: _function(name, modulus, calls, mark),
+        "true": lambda path: value(marked(path, mark)).is_true(),
+        "none": lambda path: value(marked(path, mark)).is_none(),
+        "in": lambda path, allowed: value(marked(path, mark)).is_in(allowed),
+        "contains": lambda path, item: value(marked(path, mark)).contains(item),
     }
-    return makes[kind](*rest) if kind in makes else _comparison(kind, rest)
+    return makes[kind](*rest) if kind in makes else _comparison(kind, rest, mark)
 
 
-def _comparison(kind: str, rest: Sequence[Any]) -> Condition:
+def _comparison(kind: str, rest: Sequence[Any], mark: str) -> Condition:
     *of, sign, other = rest
     quantity: Quantity
     if kind in ("value", "length"):
-        quantity = value(of[0]) if kind == "value" else value(of[0]).length()
+        path = marked(of[0], mark)
+        quantity = value(path) if kind == "value" else value(path).length()
     elif kind == "iterations":
         quantity = iterations(*of)
     else:
@@ -336,11 +502,14 @@ def _comparison(kind: str, rest: Sequence[Any]) -> Condition:
     return Comparison(quantity, sign, other)
 
 
-def _function(name: str, modulus: int, calls: list[str]) -> Condition:
+def _function(name: str, modulus: int, calls: list[str], mark: str) -> Condition:
     def odd(n: int) -> bool:
         calls.append(name)
         if n in (3, 10):
             raise Boom
         return n % modulus == 1
 
-    return as_condition(odd)
+    def odd_apart(n_: int) -> bool:
+        return odd(n_)
+
+    return as_condition(odd_apart if mark else odd)

@@ -26,12 +26,19 @@ if TYPE_CHECKING:
 _Candidate: TypeAlias = tuple[float, "Sequence[JsonValue]"]
 """Since when, and the row of `run_facts`."""
 
-_DUE_AT: Final = 13  # columns of `run_facts`
+_GRAPH: Final = 2  # columns of `run_facts`
+_DUE_AT: Final = 13
 _WANTED_AT: Final = 14
 _UNKNOWN: Final = 0.0  # somebody saw the owner dead and removed its row: it died before those that have one
 
 
-def due(connection: sqlite3.Connection, now: float, limit: int, onlooker: Onlooker) -> list[RunInfo]:
+def due(
+    connection: sqlite3.Connection,
+    now: float,
+    limit: int,
+    onlooker: Onlooker,
+    graphs: Sequence[str] | None = None,
+) -> list[RunInfo]:
     """The runs that are due at `now`, those that have been so for longest first; see `Store.due`."""
     if limit <= 0:
         return []
@@ -39,6 +46,8 @@ def due(connection: sqlite3.Connection, now: float, limit: int, onlooker: Onlook
     timers = ((row[_DUE_AT], row) for row in connection.execute(SQL["due_timers"], (now,)))
     wanted = ((row[_WANTED_AT], row) for row in connection.execute(SQL["wanted_runs"]))
     for _, row in merge(timers, wanted, *_orphans(connection, onlooker), key=itemgetter(0)):
+        if graphs is not None and row[_GRAPH] not in graphs:
+            continue
         info = from_row(connection, row, onlooker).info
         if info.driver is None:
             found[info.id] = info

@@ -242,9 +242,9 @@ class SQLiteStore:
         page = reads.Page(limit, status, graph, before)
         return await self._read(partial(reads.runs, page=page, onlooker=self._onlooker()))
 
-    async def due(self, now: float, *, limit: int = 100) -> Sequence[RunInfo]:
+    async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """The runs that somebody should go on with; see `Store.due`."""
-        return await self._read(partial(due, now=now, limit=limit, onlooker=self._onlooker()))
+        return await self._read(partial(due, now=now, limit=limit, onlooker=self._onlooker(), graphs=graphs))
 
     async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
         """The outline of this fingerprint; see `Store.outline`."""

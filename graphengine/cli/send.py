@@ -1,0 +1,51 @@
+"""`graphengine send`: send a message to a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from graphengine.cli.options import Given
+    from graphengine.cli.session import Session
+    from graphengine.runner import Runner
+
+
+@click.command("send", context_settings={"ignore_unknown_options": True})  # a message may be -5
+@click.argument("run_id", metavar="RUN_ID")
+@click.argument("topic", metavar="TOPIC")
+@click.argument("value", metavar="VALUE|@FILE|-")
+@click.option("--key", metavar="KEY", help="The same key again sends nothing, so that a call may be tried twice.")
+@options.graph
+@click.pass_obj
+@options.driving
+def command(  # noqa: PLR0913 - one for each option
+    session: Session, run_id: str, topic: str, value: str, key: str | None, reference: str | None, given: Given
+) -> int:
+    """Send a message to a run; where it waits and nobody drives it, go on with it as `resume` would.
+
+    VALUE is JSON if it is any, else text. @FILE reads it from a file, - from stdin, both without the last line break;
+    @@ at the start stands for a literal @. A message is kept until a node of the run receives its topic.
+
+    The exit code is that of `resume` where the run is gone on with, else 0.
+    """
+    from graphengine.cli.places import place_of
+    from graphengine.cli.posting import Post, post_and_go_on, post_only
+    from graphengine.cli.project import file_of
+    from graphengine.cli.recorded import read_info
+    from graphengine.cli.values import value_from
+
+    place = place_of(given.database, file_of(reference))
+    info = read_info(place, run_id)
+    payload = value_from(value, None)
+
+    async def send(runner: Runner) -> None:
+        await runner.send(run_id, topic, payload, key=key)
+
+    post = Post(run_id, place, send, ("message", "sent"))
+    if info.status == "waiting" and info.driver is None:
+        return post_and_go_on(session, post, reference, given)
+    return post_only(session, post)

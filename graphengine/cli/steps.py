@@ -1,0 +1,140 @@
+"""What a step says, in words: shared by what is shown while a run moves and by what is shown of it later."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from graphengine.cli.terminal import one_line
+from graphengine.cli.waits import in_words
+from graphengine.document import told_by
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.cli.terminal import Part
+    from graphengine.core.steps import Step
+    from graphengine.records import JsonValue, Op
+
+_REASON_COLUMNS = 300
+_BY = {"default": "nobody answered in time, so the default counts", "time": "its time has come", "message": "a message"}
+
+
+def arrow(step: Step) -> Sequence[Part]:
+    """Where a step leads, and by which edge."""
+    targets = step.data.get("to")
+    if not targets:
+        return ()
+    label = step.data.get("edge")
+    way: list[Part] = [" -> ", (", ".join(targets), "bold")]
+    if label:
+        way += [" ", (f"[{label}]", "cyan")]
+    return way
+
+
+def error_line(step: Step) -> str:
+    """What a step's error says, on one line; "" where there is none, or the way to FAIL says it."""
+    error = step.data.get("error")
+    return one_line(f"{error['kind']}: {told_by(error).message}") if error and error["kind"] != "fail" else ""
+
+
+def in_short(step: Step, limit: int) -> list[str]:
+    """What a step does to the state, a line for each field; what is empty at the start is no news."""
+    is_start = step.kind in ("started", "entered")
+    ops = step.data.get("writes", ()) if step.kind == "item" else step.update
+    return [_operation(op, limit) for op in ops if not is_start or op[-1] not in ("", [], {}, None)]
+
+
+def _operation(op: Op, limit: int) -> str:
+    kind, field = op[0], op[1]
+    if kind == "put":
+        return f"{field}[{op[2]}] = {one_line(compact(op[3]), limit)}"
+    if kind == "item":  # one result of a map, for the list that the field becomes
+        return f"{field}: {one_line(compact(op[2]), limit)}"
+    sign = "=" if kind in ("set", "reduce") else "+="
+    return f"{field} {sign} {one_line(compact(op[-1]), limit)}"
+
+
+def facts_of(step: Step, limit: int = 200) -> list[str]:
+    """What a step tells beside its update, its way out and its error: a line for each thing, if there is any."""
+    data = step.data
+    found: list[str] = []
+    if step.kind == "mapped":
+        found.append(mapped(step))
+    elif step.kind == "entered":
+        found.append(f"graph {data['graph']}")
+    elif step.kind == "recorded":
+        found.append(f"{data['name']} gave {one_line(compact(data['value']), limit)}")
+    elif step.kind == "waiting":
+        found += [in_words(name, facts, step.path) for name, facts in data["waits"].items()]
+    elif step.kind == "refused":
+        found.append(f"{one_line(data['message'], limit)}; it is asked again")
+    elif step.kind == "message":
+        found.append(f"{data['topic']}: {one_line(compact(data['payload']), limit)}")
+    elif step.kind == "resumed" and data.get("crashed"):
+        found.append("the process that drove it had died")
+    if "by" in data:
+        found.append(answer(data, limit))
+    return found + _beside(data, limit)
+
+
+def _beside(data: Mapping[str, JsonValue], limit: int) -> list[str]:
+    """What nodes leave beside their results."""
+    found: list[str] = []
+    if data.get("inside", {}).get("label"):
+        found.append(f"its graph ended [{data['inside']['label']}]")
+    if data.get("choice"):
+        found.append(f"chose {data['choice']}")
+    if data.get("pause"):
+        found.append(f"pauses before {', '.join(data['pause'])}")
+    if data.get("cancelled"):
+        found.append(f"cancelled: {', '.join(data['cancelled'])}")
+    found += [f"sent {topic}: {one_line(compact(payload), limit)}" for topic, payload in data.get("sent", ())]
+    found += [f"emitted {one_line(compact(shown), limit)}" for shown in data.get("emitted", ())]
+    if data.get("unused"):
+        found.append(f"recorded, but not asked for again: {', '.join(key.partition('|')[0] for key in data['unused'])}")
+    return found + [f"the graph changed: {change}" for change in data.get("changes", ())]
+
+
+def mapped(step: Step) -> str:
+    """How many items a map has, and how many of them it runs at a time."""
+    count, at_a_time = step.data["count"], step.data["concurrency"]
+    return counted(count, "item") + (f", {at_a_time} at a time" if count > at_a_time else "")
+
+
+def answer(data: Mapping[str, JsonValue], limit: int) -> str:
+    """How a wait ended."""
+    by = _BY.get(data["by"], "answered")
+    if data["by"] == "time":
+        return by
+    return f"{by}: {one_line(compact(data.get('answer', {}).get('value')), limit)}"
+
+
+def reason(step: Step) -> str:
+    """What the conditions of its way out said; "" where there is nothing to say."""
+    why = step.data.get("why") or ""
+    return one_line(why, _REASON_COLUMNS) if why != "otherwise" else ""
+
+
+def compact(value: JsonValue) -> str:
+    """A value on one line: a text as it is, anything else as JSON."""
+    if isinstance(value, str):
+        return value or '""'
+    try:
+        return json.dumps(value, ensure_ascii=False, default=repr)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+
+
+def usage_line(usage: Mapping[str, Any]) -> str:
+    """What models did and cost."""
+    calls, offline = usage["calls"], usage["offline_calls"]
+    tokens = (usage["input_tokens"] or 0) + (usage["output_tokens"] or 0)
+    cost = usage["cost_usd"]
+    priced = "cost unknown" if cost is None else f"cost {cost:.4f} USD" if cost else "cost 0 USD"
+    return f"{counted(calls, 'model call')} ({offline} offline), {counted(tokens, 'token')}, {priced}"
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

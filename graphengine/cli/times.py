@@ -1,0 +1,34 @@
+"""Times and durations as people read them, on this machine's clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def when(at: float) -> str:
+    """A time, to the second."""
+    try:
+        return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):  # beyond what a calendar has
+        return f"{at:g} s after 1970"
+
+
+def short_time(at: float) -> str:
+    """A time as short as it is clear today: the time of this day, a day of this year, or a date."""
+    try:
+        local, now = datetime.fromtimestamp(at).astimezone(), datetime.now().astimezone()
+    except (ValueError, OverflowError, OSError):
+        return when(at)
+    if local.date() == now.date():
+        return local.strftime("%H:%M:%S")
+    return local.strftime("%m-%d %H:%M" if local.year == now.year else "%Y-%m-%d")
+
+
+def seconds(duration: float) -> str:
+    """A duration."""
+    if duration < 0.0995:  # noqa: PLR2004 - from here on two digits of seconds say it as well
+        return f"{max(0.0, duration) * 1000:.0f} ms"
+    if duration < 60:  # noqa: PLR2004
+        return f"{duration:.1f} s" if duration >= 1 else f"{duration:.2f} s"
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes} min {rest} s"

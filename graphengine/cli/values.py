@@ -1,0 +1,76 @@
+"""VALUE on the command line as an answer or a message: JSON or text, written out, in a file, or on stdin.
+
+Whether a text like `5` or `yes` stands for itself or for a number or a bool is told by the schema of the answer: the
+first of these that fits is taken.
+
+1. The text as JSON, if it is any.
+2. The text as it is.
+3. For a bool: `yes` as true and `no` as false, in any case.
+
+Without a schema (a message) JSON is taken where the text is any, else the text.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from pydantic_core import from_json
+
+from graphengine.cli.inputs import read_text
+from graphengine.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.records import JsonValue
+
+_WORDS: Final = {"yes": True, "no": False, "true": True, "false": False}
+
+
+def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
+    """What VALUE, @file or `-` stands for.
+
+    Args:
+        raw: As it was given; `@@` at the start stands for a literal `@`.
+        schema: The JSON Schema of what is wanted; None where nothing is known.
+
+    Raises:
+        InputError: A file that cannot be read, no text on stdin.
+    """
+    text = _text(raw)
+    candidates: list[JsonValue] = []
+    with suppress(ValueError):
+        candidates.append(from_json(text, allow_inf_nan=False))
+    candidates.append(text)
+    if text.strip().lower() in _WORDS:
+        candidates.append(_WORDS[text.strip().lower()])
+    return next((value for value in candidates if _fits(value, schema)), candidates[0])
+
+
+def _text(raw: str) -> str:
+    if raw.startswith("@@"):
+        return raw[1:]
+    if raw.startswith("@"):
+        return _without_last_break(read_text(raw[1:], f"VALUE {raw}"))
+    if raw != "-":
+        return raw
+    try:
+        return _without_last_break(sys.stdin.read())
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"stdin is no UTF-8 text: {error.reason} at byte {error.start}", where="VALUE -", repair="give UTF-8"
+        ) from error
+
+
+def _without_last_break(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _fits(value: JsonValue, schema: Mapping[str, JsonValue] | None) -> bool:
+    if schema is None:
+        return True
+    from jsonschema import Draft202012Validator
+
+    return bool(Draft202012Validator(schema).is_valid(value))

@@ -1,0 +1,119 @@
+"""What a run waits for, in words, each with the command that answers it: words that work when they are pasted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from graphengine.cli.places import command
+from graphengine.cli.terminal import one_line
+from graphengine.cli.times import when
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.cli.places import Place
+    from graphengine.cli.terminal import Channel
+    from graphengine.core.snapshot import Snapshot
+    from graphengine.records import JsonValue
+
+ANSWERED: Final = ("ask", "pause", "crash")
+"""The kinds of waits that an answer ends."""
+
+_WORDS: Final = {"string": "TEXT", "integer": "NUMBER", "number": "NUMBER"}
+_MOST: Final = 12
+_SCHEMA_COLUMNS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One thing that a run waits for: its name, what is recorded of it, and since when, epoch seconds."""
+
+    name: str
+    facts: Mapping[str, JsonValue]
+    since: float
+
+    @property
+    def due(self) -> str:
+        """When it ends by itself, and how; "" for never."""
+        if "due" not in self.facts:
+            return ""
+        if self.facts["kind"] == "sleep":
+            return f"until {when(self.facts['due'])}"
+        default = f"the answer is {_compact(self.facts['default'])}" if "default" in self.facts else "it fails"
+        return f"until {when(self.facts['due'])}, then {default}"
+
+
+def all_waits(snapshot: Snapshot) -> list[Waiting]:
+    """All that a run waits for, in the order of its frames."""
+    return [
+        Waiting(name, facts, frame.since) for frame in snapshot.frames.values() for name, facts in frame.waits.items()
+    ]
+
+
+def in_words(name: str, facts: Mapping[str, JsonValue], path: str = "") -> str:
+    """A wait on one line; its name is left out where the path says it."""
+    kind = facts["kind"]
+    named = "" if name == path or kind in ("sleep", "pause") else f"{name}: "
+    told = {
+        "receive": f"waits for a message on {facts.get('topic')!r}",
+        "sleep": "sleeps",
+        "pause": "waits for leave to go on",
+    }.get(kind, one_line(str(facts["question"]), 500))
+    due = Waiting(name, facts, 0.0).due
+    return f"{named}{told}" + (f" ({due})" if due and kind != "sleep" else f" {due}" if due else "")
+
+
+def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Place) -> None:
+    """Show what a run waits for, and how each is answered.
+
+    Args:
+        out: Where to.
+        snapshot: The run.
+        graph: What a command needs to find the graph.
+        place: Where the run is kept.
+    """
+    waits = all_waits(snapshot)
+    is_one = sum(wait.facts["kind"] in ANSWERED for wait in waits) == 1
+    for wait in waits[:_MOST]:
+        kind = wait.facts["kind"]
+        out.line("  ", (wait.name, "bold"), f": {in_words(wait.name, wait.facts, wait.name)}")
+        out.line(("    since: ", "dim"), when(wait.since))
+        if kind in ANSWERED:
+            value, told = _example(wait.facts)
+            named = [] if is_one else ["--wait", wait.name]
+            out.line(
+                ("    answer: ", "dim"), command("answer", snapshot.run_id, value, *named, *graph, place=place), told
+            )
+        elif kind == "receive":
+            words = command("send", snapshot.run_id, str(wait.facts["topic"]), "VALUE", *graph, place=place)
+            out.line(("    send: ", "dim"), words)
+    if len(waits) > _MOST:
+        out.line(f"  … {len(waits) - _MOST} more; show {snapshot.run_id} --json has them all")
+
+
+def _example(facts: Mapping[str, JsonValue]) -> tuple[str, str]:
+    """An answer that fits, or a word that stands for it, and what others there are."""
+    if facts["kind"] == "pause":
+        return "true", ""
+    if facts["kind"] == "crash":
+        return "rerun", """  (or fail, or '{"result": …}', the node's result)"""
+    return _fitting(facts.get("schema") or {})
+
+
+def _fitting(schema: Mapping[str, JsonValue]) -> tuple[str, str]:
+    if schema.get("type") == "boolean":
+        return "yes", "  (or no)"
+    values = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
+    if values:
+        first, *others = [value if isinstance(value, str) else _compact(value) for value in values]
+        return first, f"  (or {', '.join(others)})" if others else ""
+    word = _WORDS.get(str(schema.get("type")))
+    if word is not None:
+        return word, ""
+    return "JSON", f"  (of the schema {one_line(_compact(schema), _SCHEMA_COLUMNS)})" if schema else ""
+
+
+def _compact(value: JsonValue) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,178 @@
+"""`graphengine worker`: go on with whatever is due in a database."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from graphengine.cli.places import Place
+    from graphengine.cli.session import Session
+    from graphengine.cli.signals import Stopper
+    from graphengine.graph import Graph
+    from graphengine.records import JsonValue
+    from graphengine.runner.worker import Ended, Refused, WorkerEvent
+
+_WHY = {"due": "its time has come", "sent": "it was answered or sent a message", "orphan": "no process drove it"}
+_STYLES = {"finished": "bold green", "failed": "bold red"}
+
+
+@click.command("worker")
+@click.option("--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="The most runs at once.")
+@click.option(
+    "--poll",
+    "poll_seconds",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How long to wait before looking again where nothing was found.",
+)
+@click.option(
+    "--graph",
+    "references",
+    metavar="FILE[:NAME]",
+    multiple=True,
+    help="The graphs whose runs are driven; may be repeated. All graphs of the project if not given.",
+)
+@options.database
+@options.common
+@click.pass_obj
+def command(
+    session: Session, concurrency: int, poll_seconds: float, references: tuple[str, ...], database: Path | None
+) -> int:
+    """Go on with whatever is due in a database, until stopped.
+
+    That is: runs that slept and whose time has come, runs that were answered or sent a message, runs whose process
+    died. Runs of other graphs are left alone. Any number of workers may share a database. One line on stdout tells of
+    each run that is taken, and another of what became of it; under --json these lines are JSON documents, one to a
+    line.
+
+    SIGTERM or Ctrl-C ends it with exit code 0: nodes in flight finish and are recorded, and the runs are left as they
+    are, for the next worker. A second Ctrl-C ends it at once (130).
+    """
+    from graphengine.cli.driving import last_words
+    from graphengine.cli.places import place_of, shown
+    from graphengine.cli.project import file_of, graphs_to_drive
+    from graphengine.cli.session import Interrupted
+    from graphengine.cli.signals import Stopper
+    from graphengine.cli.steps import counted
+
+    found = graphs_to_drive(references)
+    for problem in found.unread:
+        session.err.line(("warning ", "bold yellow"), problem)
+    place = place_of(database, file_of(references[0]) if references else None)
+    with Stopper() as stopper:
+        stopper.says = "letting go of the runs after the nodes in flight"
+        safe = Interrupted("interrupted; what was recorded is safe", repair="start another worker")
+        stopper.last_words = last_words(session, safe)
+        names = ", ".join(found.graphs)
+        session.err.line(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
+        asyncio.run(_work(session, place, found.graphs, (concurrency, poll_seconds), stopper))
+    session.err.line("worker ended; what was under way goes on where another one takes it up")
+    return 0
+
+
+async def _work(
+    session: Session, place: Place, graphs: Mapping[str, Graph[Any]], pace: tuple[int, float], stopper: Stopper
+) -> None:
+    from graphengine.runner import Runner
+    from graphengine.runner.worker import Worker
+
+    async with Runner(place.database) as runner:
+        worker = Worker(
+            runner,
+            graphs,
+            concurrency=pace[0],
+            poll_seconds=pace[1],
+            tell=lambda event: _tell(session, place, event),
+        )
+
+        async def stop() -> None:
+            worker.stop()
+
+        stopper.drives(stop)
+        await worker.run()
+
+
+def _tell(session: Session, place: Place, event: WorkerEvent) -> None:
+    """Write what happened to a run, on one line; below it what is to be done about it."""
+    from graphengine.runner.worker import Ended, Took
+
+    if session.json:
+        session.line(_document(event))
+    elif isinstance(event, Took):
+        session.out.line(("took     ", "bold"), (event.info.id, "bold"), f" of {event.info.graph}: {_WHY[event.why]}")
+    elif isinstance(event, Ended):
+        _tell_end(session, place, event)
+    else:
+        _tell_refusal(session, event)
+
+
+def _tell_end(session: Session, place: Place, event: Ended) -> None:
+    from graphengine.cli.places import command as to_paste
+    from graphengine.cli.places import graph_words
+    from graphengine.cli.terminal import one_line
+
+    result = event.result
+    verb = "left" if result.status == "running" else result.status
+    said = ""
+    if result.error is not None:
+        said = f" at {result.error.path or 'the run'}: {one_line(f'{result.error.kind}: {result.error.message}')}"
+    elif result.stop is not None and (result.stop.label or result.status == "stopped"):
+        said = f" [{result.stop.label}]" if result.stop.label else f": {one_line(result.stop.explanation)}"
+    elif result.waits:
+        first, *others = result.waits
+        said = f": {one_line(first.question)}" + (f" (and {len(others)} more)" if others else "")
+    session.out.line((f"{verb:<9}", _STYLES.get(verb, "bold yellow")), (event.info.id, "bold"), said)
+    if result.status == "failed":
+        resume = to_paste("resume", event.info.id, *graph_words(event.info.graph), place=place)
+        session.err.line(("  resume: ", "dim"), resume)
+
+
+def _tell_refusal(session: Session, event: Refused) -> None:
+    from graphengine.cli.session import unexpected
+    from graphengine.errors import GraphEngineError
+
+    error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
+    what = f"run {event.info.id} of {event.info.graph} cannot be gone on with" if event.info else "no look at the runs"
+    session.out.line(("refused  ", "bold red"), what)
+    session.tell(error)
+
+
+def _document(event: WorkerEvent) -> dict[str, JsonValue]:
+    from graphengine.cli.session import unexpected
+    from graphengine.document import SCHEMA, error_document
+    from graphengine.errors import GraphEngineError
+    from graphengine.runner.worker import Ended, Took
+
+    run = {"run_id": event.info.id, "graph": event.info.graph} if event.info is not None else {"run_id": None}
+    if isinstance(event, Took):
+        return {"schema": SCHEMA, "event": "took", **run, "why": event.why}
+    if isinstance(event, Ended):
+        return {"schema": SCHEMA, "event": "ended", **run, **_outcome(event)}
+    error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
+    return {"schema": SCHEMA, "event": "refused", **run, "error": error_document(error)["error"]}
+
+
+def _outcome(event: Ended) -> dict[str, JsonValue]:
+    result = event.result
+    error: dict[str, JsonValue] | None = None
+    if result.error is not None:
+        told = result.error.model_dump()
+        error = {"code": told.pop("kind"), **told, "repair": result.repair}
+    return {
+        "status": "left" if result.status == "running" else result.status,
+        "seq": result.seq,
+        "stop": asdict(result.stop) if result.stop is not None else None,
+        "error": error,
+        "waits": [asdict(wait) for wait in result.waits],
+    }

@@ -1,0 +1,134 @@
+"""What a picture is made of: boxes and arrows, and clusters around the boxes of graphs inside a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Shape: TypeAlias = Literal[
+    "start", "end", "fail", "function", "agent", "choose", "ask", "graph", "pass", "entry", "exit"
+]
+Tone: TypeAlias = Literal["plain", "done", "here", "waiting", "failed", "unused"]
+Weight: TypeAlias = Literal["strong", "normal", "small"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text in a picture."""
+
+    text: str
+    weight: Weight = "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A node, or START, END or FAIL.
+
+    Attributes:
+        id: Its name in the file, made of letters and digits.
+        shape: What it is; `entry` and `exit` are the START and END of a graph inside, dots without words.
+        lines: What stands in it.
+        spoken: All it says in one sentence, for people who listen to a picture.
+        tone: What a run did here; `plain` where no run is drawn.
+        cluster: The id of the cluster it stands in, "" for none.
+        many: Whether it is done once for each item of a list.
+        name: What it is called where others speak of it.
+    """
+
+    id: str
+    shape: Shape
+    lines: tuple[Line, ...]
+    spoken: str
+    tone: Tone = "plain"
+    cluster: str = ""
+    many: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A node that is a graph, or chooses among some: what it is made of stands in it.
+
+    Attributes:
+        id: Its name in the file.
+        shape: `graph`, or `choose` around the graphs it chooses among.
+        lines: What stands at its head.
+        spoken: All it says in one sentence.
+        parent: The id of the cluster it stands in, "" for none.
+        depth: How many clusters it stands in.
+        many: Whether it is done once for each item of a list.
+        name: What it is called where others speak of it.
+    """
+
+    id: str
+    shape: Shape
+    lines: tuple[Line, ...]
+    spoken: str
+    parent: str = ""
+    depth: int = 0
+    tone: Tone = "plain"
+    many: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """A way from one box to another.
+
+    Attributes:
+        lines: What stands beside it.
+        failure: Whether it is taken after a failure.
+        back: Whether it closes a loop.
+        tone: `done` if the run took it, `unused` if it never did, `plain` where no run is drawn.
+        tail: The cluster whose border it begins at, since it leaves from anywhere in it; "" for none.
+        head: The cluster whose border it ends at; "" for none.
+        words: What it says in one line: the label, the condition, how often it was taken.
+        number: As which of its node's ways it is tried, from 1; 0 where there is no choice.
+    """
+
+    id: str
+    source: str
+    target: str
+    lines: tuple[Line, ...]
+    spoken: str
+    failure: bool = False
+    back: bool = False
+    tone: Tone = "plain"
+    tail: str = ""
+    head: str = ""
+    words: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A whole picture.
+
+    Attributes:
+        title: The graph's name, in one line.
+        caption: What stands above the picture.
+        spoken: The picture in words.
+        clusters: Each behind the one it stands in.
+    """
+
+    title: str
+    caption: tuple[Line, ...]
+    spoken: str
+    boxes: tuple[Box, ...] = field(default=())
+    arrows: tuple[Arrow, ...] = field(default=())
+    clusters: tuple[Cluster, ...] = field(default=())
+
+    def inside(self, cluster: str = "") -> list[Box | Cluster]:
+        """What stands in a cluster, or, for "", in none, in the order it was declared."""
+        parents = {inner.id: inner.parent for inner in self.clusters}
+        first: dict[str, int] = {}
+        for index, box in enumerate(self.boxes):
+            around = box.cluster
+            while around and around not in first:
+                first[around] = index
+                around = parents[around]
+        found: list[tuple[int, Box | Cluster]] = [
+            (i, box) for i, box in enumerate(self.boxes) if box.cluster == cluster
+        ]
+        found += [(first.get(inner.id, -1), inner) for inner in self.clusters if inner.parent == cluster]
+        return [part for _, part in sorted(found, key=lambda pair: pair[0])]

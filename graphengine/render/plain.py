@@ -1,0 +1,38 @@
+"""A drawing as plain text, for terminals and for those who read with their ears: each box, and where it leads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphengine.render.parts import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphengine.render.parts import Arrow, Box, Drawing
+
+_SIGNS = {True: "-x", False: "->"}
+
+
+def plain_text(drawing: Drawing) -> str:
+    """The drawing in words, a line each; what stands in a cluster is indented, ways after a failure begin with -x."""
+    lines = [line.text for line in drawing.caption]
+    lines += ["", *_parts(drawing, "", "")]
+    return "\n".join(lines) + "\n"
+
+
+def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
+    """What stands in a cluster, each with the arrows that leave it."""
+    for part in drawing.inside(cluster):
+        yield f"{indent}{part.spoken}"
+        leaving = [arrow for arrow in drawing.arrows if (arrow.tail or arrow.source) == part.id]
+        yield from (f"{indent}  {_arrow(drawing, arrow)}" for arrow in leaving)
+        if isinstance(part, Cluster):
+            yield from _parts(drawing, part.id, f"{indent}    ")
+
+
+def _arrow(drawing: Drawing, arrow: Arrow) -> str:
+    parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
+    name = next(part.name for part in parts if part.id == (arrow.head or arrow.target))
+    number = f"{arrow.number}. " if arrow.number else ""
+    return f"{_SIGNS[arrow.failure]} {name}" + (f": {number}{arrow.words}" if arrow.words else "")

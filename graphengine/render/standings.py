@@ -1,0 +1,145 @@
+"""Where a run stands: what the core's fold says of each frame, put to the nodes of the picture, in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from graphengine.core.snapshot import ROOT
+from graphengine.options import END, FAIL
+from graphengine.render.text import one_line
+from graphengine.render.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.core.snapshot import Frame, Snapshot
+    from graphengine.records import JsonValue
+    from graphengine.render.scopes import Places, Spot
+
+How: TypeAlias = Literal["ended", "here", "waiting", "failed"]
+Move: TypeAlias = tuple[str, str]
+"""Whence and whither a frame went last; whither is "" if it went nowhere."""
+
+_LOUDEST: Final[Sequence[How]] = ("failed", "waiting", "here", "ended")
+_STANDS: Final = {
+    "running": ("stands here", "stand here"),
+    "waiting": ("waits here", "wait here"),
+    "stopped": ("stopped before this visit", "stopped before their visits"),
+    "failed": ("stopped before this visit", "stopped before their visits"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a run stands at a node.
+
+    Attributes:
+        how: The loudest of what the frames there say.
+        notes: What they say, in words.
+        source: The node that led there, where that tells one END or FAIL of many from the others.
+    """
+
+    how: How
+    notes: tuple[str, ...]
+    source: str = ""
+
+
+def standings_of(snapshot: Snapshot, places: Places, moves: Mapping[str, Move]) -> dict[Spot, Standing]:
+    """Where a run stands, and how.
+
+    Args:
+        snapshot: Where it stands.
+        places: The graph of each frame.
+        moves: The last move of each frame.
+    """
+    if ROOT not in snapshot.frames:
+        return {}
+    if snapshot.status == "finished":
+        return {((), END): Standing("ended", ("ended here",), moves.get(ROOT, ("", ""))[0])}
+    said: dict[Spot, list[tuple[How, str]]] = defaultdict(list)
+    sources: dict[Spot, str] = {}
+    for frame in snapshot.frames.values():
+        place = places.of(frame.id)
+        source, target = moves.get(frame.id, ("", ""))
+        at_fail = frame.failure is not None and frame.phase == "leaving" and target == FAIL
+        if at_fail:
+            sources[place, FAIL] = source
+            said[place, FAIL].append(("failed", "ended here"))
+            continue
+        for node, how, note in _frame(snapshot, frame):
+            said[place, node].append((how, note))
+    return {spot: _together(notes, snapshot, sources.get(spot, "")) for spot, notes in said.items()}
+
+
+def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, source: str) -> Standing:
+    """What several frames at one node say; equal words are counted."""
+    how: How = min((how for how, _ in said), key=_LOUDEST.index)
+    one, several = _STANDS.get(snapshot.status, ("", ""))
+    notes = [note for _, note in said if note]
+    same = notes.count(one)
+    told = [note for note in dict.fromkeys(notes) if note != one]
+    waits = [note for note in told if note.startswith("waits")]
+    if len(waits) > 1:
+        first = waits[0].removeprefix("waits").lstrip(": ")
+        told = [*(note for note in told if note not in waits), f"{len(waits)} wait, one of them: {first}"]
+    if same:
+        told.append(one if same == 1 else f"{same} {several}")
+    return Standing(how, tuple(told), source)
+
+
+def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
+    """What a frame says of the nodes it has to do with. Items not begun to wait are told by their map."""
+    failure = frame.failure
+    if frame.phase == "forked":
+        yield from _arms(snapshot, frame)
+    elif frame.phase == "mapping":
+        yield frame.at, "failed" if failure else "here", items_in_words(frame)
+    elif frame.phase == "inside":
+        yield frame.at, "failed" if failure else "here", ""
+    elif frame.phase == "waiting":
+        for wait in frame.waits.values():
+            yield frame.at, "waiting", _wait(wait)
+    elif failure is not None and frame.phase in ("failed", "leaving"):
+        why = f"{failure.get('kind', '')}: {failure.get('message', '')}"
+        yield frame.at, "failed", f"failed {'on leaving' if frame.phase == 'leaving' else 'here'}: {why}"
+    elif frame.phase in ("ready", "fallback", "leaving") and frame.kind != "item":
+        yield frame.at, "here", _STANDS[snapshot.status][0]
+
+
+def _arms(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
+    arms = [snapshot.frames[key] for key in frame.fork["arms"]]
+    arrived = sum(arm.phase == "ended" for arm in arms)
+    if arrived == len(arms):
+        yield frame.fork["join"], "here", "its arms have arrived"
+    elif arrived:
+        yield frame.fork["join"], "here", f"{arrived} of {counted(len(arms), 'arm')} arrived"
+
+
+def items_in_words(frame: Frame) -> str:
+    """How far a map is: `3 of 10 done, 1 failed`."""
+    facts = frame.map
+    failed = len(facts["failed"])
+    done = facts["count"] - facts["left"]
+    return f"{done} of {facts['count']} done" + (f", {failed} failed" if failed else "")
+
+
+def _wait(wait: Mapping[str, JsonValue]) -> str:
+    if wait["kind"] == "pause":
+        return "paused before this visit"
+    if wait["kind"] == "crash":
+        return "waits: run it again after the crash?"
+    if wait["kind"] == "ask":
+        return f"waits: {one_line(str(wait['question']))}"
+    if wait["kind"] == "sleep" and "due" in wait:
+        return f"waits until {_time(wait['due'])}"
+    return f"waits for {one_line(str(wait['question']))}"
+
+
+def _time(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, OSError, ValueError):  # later than any calendar
+        return f"{seconds:g} s"

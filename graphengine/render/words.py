@@ -1,0 +1,109 @@
+"""What a picture says of a node, in words: what it is, whether it is many, what it writes, what becomes of failures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from graphengine.render.parts import Line
+from graphengine.render.text import one_line, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.records import JsonValue
+
+TITLE_COLUMNS = 26
+NOTE_COLUMNS = 28
+HEAD_COLUMNS = 32
+TITLE_LINES = 3
+NOTE_LINES = 3
+SHOWN_FIELDS = 3
+
+_KINDS: Final = {"ask": "somebody answers"}
+_UNITS: Final = ((86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes"), (1, "second", "seconds"))
+
+
+def lines_of(title: str, notes: Sequence[str]) -> tuple[Line, ...]:
+    """The lines of a box: its title, and what is worth knowing below it."""
+    strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES)]
+    return (*strong, *(Line(text, "small") for note in notes for text in wrap(note, NOTE_COLUMNS, NOTE_LINES)))
+
+
+def head_of(title: str, notes: Sequence[str]) -> tuple[Line, ...]:
+    """The lines at the head of a cluster, which is wide: the notes share theirs."""
+    strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES)]
+    told = "; ".join(one_line(note) for note in notes)
+    return (*strong, *(Line(text, "small") for text in wrap(told, HEAD_COLUMNS, NOTE_LINES)))
+
+
+def title_of(name: str, facts: Mapping[str, JsonValue]) -> str:
+    """What a node is called in a picture: its title, if that can be seen, or its name."""
+    title = str(facts.get("title") or "")
+    return title if one_line(title) else name
+
+
+def notes_of(name: str, facts: Mapping[str, JsonValue], fields: frozenset[str]) -> list[str]:
+    """What is worth knowing of a node beside its title, a note each.
+
+    Args:
+        name: Its name.
+        facts: What the outline says of it.
+        fields: All fields of its graph's state.
+    """
+    kind = str(facts.get("kind", "unknown node"))
+    kind = _KINDS.get(kind, kind)
+    notes = [f"{name} · {kind}" if title_of(name, facts) != name else kind]
+    if facts.get("question"):
+        notes.append(f"asks: {facts['question']}")
+    if facts.get("timeout_seconds"):
+        notes.append(f"waits {duration(facts['timeout_seconds'])} at most")
+    choices = [str(choice) for choice in facts.get("choices", ())]
+    if choices:
+        notes.append(f"one of {listed(choices)}" + (f" by {facts['on']}" if facts.get("on") else ""))
+    each = facts.get("each") or {}
+    if each:
+        notes.append("for each " + " and ".join(f"{item} of {source}" for item, source in each.items()))
+    writes = [str(written) for written in facts.get("writes", ())]
+    if len(writes) > 1 and frozenset(writes) == fields:
+        notes.append("may write every field")
+    elif writes:
+        notes.append(f"writes {listed(writes)}")
+    if facts.get("on_resume") == "ask":
+        notes.append("after a crash somebody decides")
+    safety = _safety(facts)
+    return [*notes, safety] if safety else notes
+
+
+def duration(seconds: float) -> str:
+    """A time in the largest unit that tells it in a whole number.
+
+    >>> duration(86_400), duration(5_400), duration(0.5)
+    ('1 day', '90 minutes', '0.5 seconds')
+    """
+    size, one, several = next((unit for unit in _UNITS if seconds >= unit[0] and not seconds % unit[0]), _UNITS[-1])
+    count = seconds / size
+    return f"{count:g} {one if count == 1 else several}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(names) - SHOWN_FIELDS
+    shown = ", ".join(names[:SHOWN_FIELDS])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """`1 visit`, `2 visits`."""
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def times_in_words(count: int) -> str:
+    """`never`, `once`, `twice`, `3 times`."""
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def _safety(facts: Mapping[str, JsonValue]) -> str:
+    attempts = facts.get("attempts", 1)
+    tries = f"{attempts} attempts" if attempts > 1 else ""
+    fallback = ("then a fallback" if tries else "a fallback if it fails") if facts.get("fallback") else ""
+    return ", ".join(part for part in (tries, fallback) if part)

@@ -1,0 +1,204 @@
+"""The Worker: goes on with whatever a database has that somebody should go on with, until it is stopped.
+
+That is what `Store.due` tells: runs that sleep and whose time has come, runs that were answered or sent a message, runs
+whose process died. Any number of workers may look at one database: each run goes to the one that claims it first. A
+worker never ends a run by its own end; it lets go of it, and whoever looks next goes on with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from graphengine.errors import DefinitionError, RunIsDriven, RunnerClosed, StoreError
+from graphengine.runner.result import RunFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from graphengine.graph import Graph
+    from graphengine.runner.result import Result
+    from graphengine.runner.run import Event, Run
+    from graphengine.runner.runner import Runner
+    from graphengine.stores.base import RunInfo
+
+_AGAIN_SECONDS: Final = 60.0
+"""A run that could not be gone on with, since its graph was changed for instance, is not tried again before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """The worker goes on with a run.
+
+    Attributes:
+        info: The run as it was found.
+        why: `due`, its time has come; `sent`, it was answered or sent a message; `orphan`, nobody drove it.
+    """
+
+    info: RunInfo
+    why: Literal["due", "sent", "orphan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a run that the worker took: `running` if it let go of it. A run that failed has its error."""
+
+    info: RunInfo
+    result: Result[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A run could not be gone on with, or, without one, the store could not be looked at; both are tried again."""
+
+    info: RunInfo | None
+    error: Exception
+
+
+WorkerEvent: TypeAlias = "Took | Ended | Refused"
+
+
+class Worker:
+    """Drives what is due in the store of a Runner.
+
+    Args:
+        runner: What drives the runs. It stays open for as long as the worker works.
+        graphs: The graphs by their names. Runs of others are left alone.
+        concurrency: The most runs at the same time.
+        poll_seconds: How long to wait, by the runner's clock, before looking again where nothing was found.
+        tell: Called with each event.
+
+    Example:
+        async with Runner("checkpoints/runs.db") as runner:
+            await Worker(runner, {graph.name: graph}).run()
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        graphs: Mapping[str, Graph[Any]],
+        *,
+        concurrency: int = 4,
+        poll_seconds: float = 1.0,
+        tell: Callable[[WorkerEvent], object] = lambda _: None,
+    ) -> None:
+        if concurrency < 1:
+            raise DefinitionError(f"Worker(concurrency={concurrency})", repair="give 1 or more")
+        if not poll_seconds > 0:
+            raise DefinitionError(f"Worker(poll_seconds={poll_seconds})", repair="give seconds above 0")
+        self._runner = runner
+        self._graphs = dict(graphs)
+        self._concurrency = concurrency
+        self._poll_seconds = poll_seconds
+        self._tell = tell
+        self._driven: dict[str, asyncio.Task[None]] = {}
+        self._aside: dict[str, float] = {}
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until `stop` is called, or this is cancelled; either way what is driven is let go before it returns.
+
+        Raises:
+            StoreError: The store could not be looked at for the first time; later that is told, and tried again.
+            RunnerClosed: The runner was closed.
+        """
+        is_first = True
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._take()
+                except StoreError as error:
+                    if is_first:
+                        raise
+                    self._tell(Refused(None, error))
+                is_first = False
+                await self._rest()
+        finally:
+            await self._drain()
+
+    def stop(self) -> None:
+        """Ask it to end: nodes in flight finish and are recorded, then the runs are let go as they are."""
+        self._stopping.set()
+
+    async def _take(self) -> None:
+        """Begin to drive what is due, as far as there is room."""
+        room = self._concurrency - len(self._driven)
+        if room <= 0:
+            return
+        now = self._runner.clock.now()
+        self._aside = {run_id: until for run_id, until in self._aside.items() if until > now}
+        enough = room + len(self._aside) + len(self._driven)
+        found = await self._runner.due(list(self._graphs), limit=enough)
+        fresh = [info for info in found if info.id not in self._driven and info.id not in self._aside]
+        for info in fresh[:room]:
+            if not self._stopping.is_set():
+                self._driven[info.id] = asyncio.create_task(self._drive(info), name=f"graphengine worker {info.id}")
+
+    async def _rest(self) -> None:
+        """Wait until it is time to look again: a run has ended, the poll's time is over, or the worker is to stop."""
+        clock = self._runner.clock
+        waker = asyncio.ensure_future(self._stopping.wait())
+        waiting: list[asyncio.Future[Any]] = [waker, *self._driven.values()]
+        if len(self._driven) < self._concurrency:
+            waiting.append(asyncio.ensure_future(clock.sleep_until(clock.now() + self._poll_seconds)))
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            own = [each for each in waiting if each not in self._driven.values()]
+            for each in own:
+                each.cancel()
+            await asyncio.gather(*own, return_exceptions=True)
+            for run_id in [run_id for run_id, task in self._driven.items() if task.done()]:
+                self._driven.pop(run_id).result()
+
+    async def _drain(self) -> None:
+        """Let go of all that is driven."""
+        self._stopping.set()
+        with suppress(RunnerClosed):
+            await asyncio.gather(*(self._runner.leave(run_id) for run_id in self._driven))
+        await asyncio.gather(*self._driven.values(), return_exceptions=True)
+        self._driven.clear()
+
+    async def _drive(self, info: RunInfo) -> None:
+        """Go on with a run until it ends, waits, or is let go."""
+        now = self._runner.clock.now()
+        try:
+            run = self._runner.resume(self._graphs[info.graph], info.id, wait_out=False)
+            is_taken = await _is_taken(run)
+            if is_taken:
+                self._tell(Took(info, _why(info, now)))
+            try:
+                result = await run.result()
+            except RunFailed as failed:
+                result = failed.result
+            if is_taken:
+                self._tell(Ended(info, result))
+        except RunIsDriven:
+            self._aside[info.id] = now + self._poll_seconds  # another worker was quicker
+        except RunnerClosed:
+            self._stopping.set()
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one run, the others go on
+            self._aside[info.id] = self._runner.clock.now() + _AGAIN_SECONDS
+            self._tell(Refused(info, error))
+
+
+async def _is_taken(run: Run[Any]) -> bool:
+    """Whether anything is done for a run here; not where another one went on with it meanwhile."""
+    events: asyncio.Queue[Event | None] = asyncio.Queue()
+    run.watchers.append(events)
+    try:
+        return await events.get() is not None
+    finally:
+        run.watchers.remove(events)
+
+
+def _why(info: RunInfo, now: float) -> Literal["due", "sent", "orphan"]:
+    if info.status == "running":
+        return "orphan"
+    return "due" if info.due_at is not None and info.due_at <= now else "sent"
+
+
+__all__ = ["Ended", "Refused", "Took", "Worker", "WorkerEvent"]

@@ -1,0 +1,147 @@
+"""A clock for tests: a run that sleeps for a week is over in milliseconds.
+
+    async with Runner(clock=FakeClock()) as runner:
+        result = await runner.start(reminders).result()
+
+Nobody waits here for time to pass. By default the clock jumps: once nothing else is to be done on the event loop, it is
+at once as late as the earliest sleeper wants, who wakes; then the next one. With `jumps=False` it stands still until a
+test moves it. Node timeouts (`timeout_seconds` of a node) and asyncio's own sleeps are real time, which no clock of
+ours changes and which this one does not wait for.
+
+How it knows that nothing else is to be done: the event loop's queue is empty through a whole turn, and no thread of a
+pool or of the SQLite store is at work. Threads are looked at several times before they count as idle, since work that
+was handed to one a moment ago cannot be seen yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+import sys
+import threading
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
+    from types import FrameType
+
+_WORKERS: Final = ("concurrent.futures.thread", "aiosqlite.core")
+"""Modules whose threads work for an event loop; one of them is idle while it stands in its module's own code."""
+
+_LOOK_SECONDS: Final = 0.0005
+_QUIET_LOOKS: Final = 4
+"""How often, and how many times in a row, the event loop and its threads must be found idle where there are threads."""
+
+
+class FakeClock:
+    """A clock for `Runner(clock=…)` whose time passes without anybody waiting for it.
+
+    It serves one event loop at a time; `now` and `move` may be called from any code that runs there.
+
+    Args:
+        start: What time it is at first, epoch seconds.
+        jumps: Whether time jumps to the earliest sleeper whenever nothing else is to be done; if not, `move` it.
+
+    Example:
+        >>> clock = FakeClock(start=100.0, jumps=False)
+        >>> clock.move(5)
+        >>> clock.now()
+        105.0
+    """
+
+    def __init__(self, start: float = 1_000_000_000.0, *, jumps: bool = True) -> None:
+        self._now = start
+        self._jumps = jumps
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+        self._looker: asyncio.AbstractEventLoop | None = None
+        self._quiet = 0
+
+    def __repr__(self) -> str:
+        return f"FakeClock({self._now}, {len(self._waiting())} asleep)"
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._now
+
+    async def sleep_until(self, when: float) -> None:
+        """Return once the clock is as late as that, epoch seconds; in order of their times where several sleep."""
+        if when <= self._now:
+            return
+        loop = asyncio.get_running_loop()
+        awake: asyncio.Future[None] = loop.create_future()
+        heapq.heappush(self._sleepers, (when, next(self._numbers), awake))
+        if self._jumps and self._looker is not loop:
+            self._looker = loop
+            loop.call_soon(self._look, loop)
+        await awake
+
+    def move(self, seconds: float) -> None:
+        """Let time pass, and wake those whose time has come, the earliest first.
+
+        Args:
+            seconds: How much.
+
+        Raises:
+            DefinitionError: It would pass backwards, or for ever.
+        """
+        if not 0 <= seconds < math.inf:
+            raise DefinitionError(f"move({seconds!r})", where="FakeClock", repair="give seconds, 0 or more")
+        self._set(self._now + seconds)
+
+    def _set(self, now: float) -> None:
+        self._now = now
+        while self._sleepers and self._sleepers[0][0] <= now:
+            awake = heapq.heappop(self._sleepers)[2]
+            if not awake.done():
+                awake.set_result(None)
+
+    def _waiting(self) -> list[tuple[float, int, asyncio.Future[None]]]:
+        return [sleeper for sleeper in self._sleepers if not sleeper[2].done()]
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Jump if nothing else is to be done; look again as long as anybody sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)  # it was cancelled
+        if not self._sleepers or self._sleepers[0][0] == math.inf:
+            self._looker = None
+            return
+        threads = _threads()
+        self._quiet = 0 if _is_busy(loop) or any(threads) else self._quiet + 1
+        if self._quiet >= (_QUIET_LOOKS if threads else 2):  # once more: sockets are read between two turns
+            self._quiet = 0
+            self._set(self._sleepers[0][0])
+        if threads and not _is_busy(loop):
+            loop.call_later(_LOOK_SECONDS, self._look, loop)
+        else:
+            loop.call_soon(self._look, loop)
+
+
+def _is_busy(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether anything is to be run on the loop at once, beside what runs now."""
+    waiting: Sized = getattr(loop, "_ready", ())  # asyncio tells this nowhere else
+    return len(waiting) > 0
+
+
+def _threads() -> list[bool]:
+    """For each thread that works for event loops, whether it is at work."""
+    if threading.active_count() == 1:
+        return []
+    here = threading.get_ident()
+    found: list[bool] = []
+    for ident, frame in sys._current_frames().items():  # noqa: SLF001 - the documented way to see what threads do
+        if ident == here:
+            continue
+        below: FrameType | None = frame
+        while below is not None and below.f_globals.get("__name__") not in _WORKERS:
+            below = below.f_back
+        if below is not None:
+            found.append(below is not frame)
+    return found
+
+
+__all__ = ["FakeClock"]

@@ -1,0 +1,277 @@
+"""Graphs inside graphs: what a picture says of them, and of a run on them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphengine import END, START, Context, Graph, RunFailed, Runner
+from graphengine.core.steps import Step
+from graphengine.render import render_outline, to_text
+from graphengine.render.drawing import drawing_of
+from graphengine.render.parts import Arrow, Box, Cluster, Drawing
+from tests.render.nested import Job, Paper, asking_run, company, newsroom, outline_of, tree, waiting_run
+from tests.render.samples import edge, node, outline, read_xml
+
+
+def box(drawing: Drawing, name: str) -> Box:
+    """The box that others call by this name."""
+    return next(box for box in drawing.boxes if box.name == name)
+
+
+def cluster(drawing: Drawing, title: str) -> Cluster:
+    """The cluster of this title."""
+    return next(cluster for cluster in drawing.clusters if cluster.lines[0].text == title)
+
+
+def words(part: Box | Cluster | Arrow) -> str:
+    """All lines as one."""
+    return " ".join(line.text for line in part.lines)
+
+
+def arrows(drawing: Drawing) -> list[tuple[str, str]]:
+    """From where to where each arrow leads, by name."""
+    names = {box.id: box.name for box in drawing.boxes}
+    return [(names[arrow.source], names[arrow.target]) for arrow in drawing.arrows]
+
+
+def test_a_graph_that_is_a_node_is_a_cluster_with_its_nodes() -> None:
+    """Its own nodes stand in it, its head says what it is, and none of its nodes stands outside."""
+    drawing = drawing_of(outline_of(newsroom()))
+    articles = cluster(drawing, "articles")
+    assert words(articles) == "articles graph article; for each item of topics; writes articles"
+    inside = [box.name for box in drawing.boxes if box.cluster == articles.id]
+    assert inside == [*(f"articles/{name}" for name in ("search", "read", "write", "review")), "END of articles"]
+    assert not [box for box in drawing.boxes if box.name == "articles"]
+
+
+def test_arrows_to_a_graph_end_at_its_border() -> None:
+    """They do not cross its head, and what it begins with is plain: the node that nothing leads to, or a dot."""
+    drawing = drawing_of(outline_of(newsroom()))
+    assert ("plan", "articles/search") in arrows(drawing)
+    assert [arrow.head for arrow in drawing.arrows if arrow.head] == [cluster(drawing, "articles").id]
+    assert not [box for box in drawing.boxes if box.shape == "entry"]
+    inner = outline([node("a"), node("b")], [edge("START", "a"), edge("a", "b"), edge("b", "a", "x"), edge("b", "END")])
+    looping = drawing_of(outline([node("n", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
+    assert ("START of n", "n/a") in arrows(looping)
+
+
+def test_a_graph_that_begins_in_several_ways_has_a_dot_for_its_start() -> None:
+    """The ways from its START leave the dot; a graph that begins in one way has none."""
+    found = arrows(drawing_of(outline_of(company())))
+    assert ("team", "START of team (code)") in found
+    assert ("START of team (code)", "team (code)/two") in found
+    assert ("team", "team (law)/find") in found
+
+
+def test_a_graph_with_one_plain_end_is_left_from_its_last_node() -> None:
+    """Its END is folded away; where there is more to say of its ends, a dot stands for it."""
+    found = arrows(drawing_of(outline_of(company())))
+    assert ("team (law)/argue", "END of team") in found
+    assert ("team (code)/join", "END of team (code)") in found
+    deep = arrows(drawing_of(outline_of(tree(2, 2))))
+    assert ("inner/step_1_1", "END of inner") in deep
+    assert ("END of inner", "step_2_1") in deep
+    assert ("inner/step_1_1", "inner/step_1_1") in deep
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        [edge("START", "a"), edge("a", "END", label="done")],
+        [edge("START", "a"), edge("a", "END"), edge("a", "FAIL", "failed with E", failure=True)],
+        [edge("START", "a"), edge("a", "END", "x"), edge("a", "END")],
+        [edge("START", "a"), edge("a", "FAIL")],
+        [edge("START", "END")],
+    ],
+)
+def test_an_end_of_which_there_is_something_to_say_is_drawn(ways: list[dict[str, Any]]) -> None:
+    """A label, a second way, a condition, no end at all: each keeps the dot, which arrows around leave."""
+    inner = outline([node("a")] if len(ways) > 1 else [], ways, "inner")
+    drawing = drawing_of(outline([node("n", "graph", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
+    assert ("END of n", "END") in arrows(drawing)
+
+
+def test_ways_after_a_failure_leave_the_border() -> None:
+    """Anything in the cluster may have failed; a way to itself does not leave it."""
+    drawing = drawing_of(outline_of(newsroom()))
+    tails = {arrow.words: arrow.tail for arrow in drawing.arrows if arrow.failure}
+    assert tails == {"plan anew; failed with Exception": cluster(drawing, "articles").id}
+    inner = outline([node("a")], [edge("START", "a"), edge("a", "END")])
+    again = [edge("START", "n"), edge("n", "n", "failed with E", failure=True), edge("n", "END")]
+    assert [a.tail for a in drawing_of(outline([node("n", graphs={"": inner})], again)).arrows] == ["", "", ""]
+
+
+def test_a_choice_among_graphs_has_a_cluster_for_each() -> None:
+    """A box says what picks, an arrow to each graph says its value; what else may be picked has a box."""
+    drawing = drawing_of(outline_of(company()))
+    team = cluster(drawing, "team")
+    assert [c.lines[0].text for c in drawing.clusters if c.parent == team.id] == ["law", "code"]
+    picks = next(box for box in drawing.boxes if box.cluster == team.id and box.shape == "choose")
+    assert words(picks) == "team"
+    told = [words(a) for a in drawing.arrows if a.source == picks.id and not a.tail]
+    assert told == ["is law", "is code", "is other"]
+
+
+def test_labels_that_a_graph_ended_with_are_on_the_arrows() -> None:
+    """A way that asks how the graph ended says so."""
+    told = [words(arrow) for arrow in drawing_of(outline_of(company())).arrows]
+    assert "1. well done ended 'done'" in told
+
+
+def test_what_is_many_and_who_is_asked_can_be_seen() -> None:
+    """A map has several outlines; a question has a shape of its own."""
+    drawing = drawing_of(outline_of(newsroom()))
+    assert [box.name for box in drawing.boxes if box.many] == ["articles/read"]
+    assert cluster(drawing, "articles").many
+    assert [box.name for box in drawing.boxes if box.shape == "ask"] == ["approve"]
+
+
+def test_three_levels_of_sixty_nodes_are_drawn_whole(tmp_path: Path) -> None:
+    """Each node stands once, each cluster in the one around it, and Graphviz paints them all."""
+    drawing = drawing_of(outline_of(tree(3, 20)))
+    named = [box.name for box in drawing.boxes if "step_" in box.name]
+    assert len(named) == len(set(named)) == 60
+    assert [c.depth for c in drawing.clusters] == [0, 1]
+    render_outline(outline_of(tree(3, 20)), tmp_path / "deep.svg")
+    root = read_xml((tmp_path / "deep.svg").read_bytes())
+    groups = root.findall(".//{http://www.w3.org/2000/svg}g")
+    assert len([g for g in groups if g.get("class") == "node"]) == len(drawing.boxes)
+    assert len([g for g in groups if g.get("class") == "cluster"]) == 2
+
+
+def test_plain_text_says_where_each_node_leads() -> None:
+    """Each box has its ways below it, what stands in a cluster is indented, and failures have a sign of their own."""
+    lines = to_text(outline_of(newsroom())).splitlines()
+    assert "  -> articles" in lines
+    assert "  -x plan: plan anew; failed with Exception" in lines
+    at = lines.index("    articles/review; function; writes score; 3 attempts")
+    assert lines[at + 1] == "      -> END of articles: 1. approved; score >= 7"
+
+
+def test_an_outline_tells_of_graphs_items_questions_and_choices() -> None:
+    """What a picture needs is in the outline, without any code, and the same each time."""
+    nodes = {facts["name"]: facts for facts in outline_of(newsroom())["nodes"]}
+    assert nodes["articles"]["each"] == {"item": "topics"}
+    assert list(nodes["articles"]["graphs"]) == [""]
+    assert nodes["articles"]["graphs"][""]["graph"] == "article"
+    assert (nodes["approve"]["question"], nodes["approve"]["timeout_seconds"]) == ("Publish {topics}?", 86_400)
+    assert nodes["publish"]["on_resume"] == "ask"
+    teams = next(facts for facts in outline_of(company())["nodes"] if facts["name"] == "team")
+    assert (teams["on"], teams["choices"], list(teams["graphs"])) == ("team", ["law", "code", "other"], ["law", "code"])
+    assert json.loads(json.dumps(outline_of(newsroom()))) == outline_of(newsroom())
+
+
+async def test_a_run_that_waits_shows_where_and_for_what() -> None:
+    """The question is marked, and the steps of all items count at the nodes of their graph."""
+    graph, steps = await waiting_run()
+    drawing = drawing_of(graph.compile().outline, steps)
+    assert box(drawing, "approve").tone == "waiting"
+    assert words(box(drawing, "approve")).endswith('waits: Publish [ "tides", "dunes", "winds" ]?')
+    assert words(cluster(drawing, "articles")).endswith("writes articles; 1 visit; 3 items done")
+    assert words(box(drawing, "articles/read")).endswith("3 visits 6 items done fell back once")
+    taken = {arrow.spoken.split(":")[0]: words(arrow).split("\N{MULTIPLICATION SIGN}")[-1] for arrow in drawing.arrows}
+    assert taken["plan to articles"] == "1"
+    assert taken["articles/read to articles/write"] == "3"
+    assert taken["articles to approve"] == "1"
+    assert drawing.caption[1].text.startswith("run sea: waiting after ")
+
+
+async def test_a_map_under_way_tells_how_far_it_is() -> None:
+    """Items that are done are counted, and those that wait are marked where they wait."""
+    graph, steps = await asking_run()
+    drawing = drawing_of(graph.compile().outline, steps)
+    assert "1 of 3 done" in words(cluster(drawing, "articles"))
+    assert cluster(drawing, "articles").tone == "here"
+    assert box(drawing, "articles/write").tone == "waiting"
+    assert words(box(drawing, "articles/write")).endswith("1 visit 2 wait, one of them: What of tides?")
+    assert box(drawing, "END").tone == "unused"
+
+
+async def test_a_failure_inside_is_shown_where_it_happened() -> None:
+    """The node in the graph is marked with its error, and the node that the graph is, too; the map counts it."""
+
+    def check(task: str) -> str:
+        if task == "b":
+            message = "no b"
+            raise ValueError(message)
+        return task
+
+    inner = Graph("inner", Job, result="answer")
+    inner.add_node("check", check, writes="answer", thread=False)
+    inner.add_path(START, "check", END)
+    graph = Graph("outer", Paper)
+    graph.add_node("all", inner, each={"item": "topics"}, inputs={"task": "item"}, writes="articles")
+    graph.add_path(START, "all", END)
+    async with Runner() as runner:
+        run = runner.start(graph, Paper(topics=["a", "b", "c"]))
+        with pytest.raises(RunFailed):
+            await run.result()
+        drawing = drawing_of(graph.compile().outline, await runner.history(run.id))
+    assert box(drawing, "all/check").tone == "failed"
+    assert words(box(drawing, "all/check")).endswith("2 visits failed here: ValueError: no b")
+    assert cluster(drawing, "all").tone == "failed"
+    assert words(cluster(drawing, "all")).endswith("2 of 3 done, 1 failed")
+
+
+async def test_a_run_shows_which_graph_was_chosen() -> None:
+    """Only the cluster that was entered is done, and the arrow to it was taken."""
+    graph = company()
+    async with Runner() as runner:
+        run = runner.start(graph, Job(task="write code"))
+        await run.result()
+        drawing = drawing_of(graph.compile().outline, await runner.history(run.id))
+    assert [cluster(drawing, name).tone for name in ("team", "law", "code")] == ["done", "unused", "done"]
+    tones = {words(arrow): arrow.tone for arrow in drawing.arrows if words(arrow).startswith("is ")}
+    assert tones == {"is law": "unused", "is code": "done", "is other": "unused"}
+    assert "well done" in next(words(a) for a in drawing.arrows if a.tone == "done" and "ended 'done'" in words(a))
+
+
+def waits(**wait: Any) -> list[Step]:
+    """A run whose one node waits so."""
+    data = {"run_id": "r", "graph": "g", "fingerprint": "f", "limits": {}, "to": ["a"]}
+    return [
+        Step(1, "started", 1.0, data=data),
+        Step(2, "waiting", 2.0, "", "a", 1, 1, data={"waits": {"a": {"id": "1", **wait}}}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wait", "told"),
+    [
+        ({"kind": "ask", "question": "Go on?", "key": "k"}, "waits: Go on?"),
+        ({"kind": "receive", "question": "a message on 'x'", "topic": "x"}, "waits for a message on 'x'"),
+        ({"kind": "sleep", "question": "60 s", "due": 86_460.0}, "waits until 1970-01-02 00:01 UTC"),
+        ({"kind": "sleep", "question": "60 s", "due": 1e30}, "waits until 1e+30 s"),
+        ({"kind": "pause", "question": "paused before a"}, "paused before this visit"),
+        ({"kind": "crash", "question": "…"}, "waits: run it again after the crash?"),
+    ],
+)
+def test_each_kind_of_wait_has_its_words(wait: dict[str, Any], told: str) -> None:
+    """A node that waits is marked and says for what."""
+    drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "END")]), waits(**wait))
+    assert box(drawing, "a").tone == "waiting"
+    assert " ".join(line.text for line in box(drawing, "a").lines[2:]) == told
+
+
+async def test_arms_under_way_are_marked_where_they_are() -> None:
+    """Each arm stands at its node, and the join tells how many have arrived."""
+    graph = Graph("arms", Job)
+    graph.add_node("ask", _asked, writes="first")
+    graph.add_node("do", lambda task: task, writes="second", thread=False)
+    graph.add_node("join", lambda first, second: first + second, writes="answer", thread=False)
+    graph.add_fork(START, ["ask", "do"], join="join")
+    graph.add_path("ask", "join")
+    graph.add_path("do", "join", END)
+    async with Runner() as runner:
+        run = runner.start(graph, Job(task="x"))
+        await run.result()
+        drawing = drawing_of(graph.compile().outline, await runner.history(run.id))
+    assert box(drawing, "ask").tone == "waiting"
+    assert box(drawing, "do").tone == "done"
+    assert words(box(drawing, "join")).endswith("1 of 2 arms arrived")
+
+
+async def _asked(ctx: Context) -> str:
+    return await ctx.ask("Well?")

@@ -1,0 +1,201 @@
+"""The fake clock: weeks in milliseconds, in order, and never ahead of work that is under way."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Limits, Retry, Runner, value
+from graphengine.errors import DefinitionError
+from graphengine.testing import FakeClock
+
+WEEK = 7 * 86_400
+SOON = 5  # seconds that a test may hang before it fails
+
+
+class State(BaseModel):
+    n: int = 0
+
+
+def one(work: Callable[..., Any], **options: Any) -> Graph[State]:
+    """A graph of one node that writes n."""
+    graph = Graph("one", State)
+    graph.add_node("work", work, writes="n", **options)
+    graph.add_path(START, "work", END)
+    return graph
+
+
+async def nap(clock: FakeClock, when: float, log: list[float]) -> None:
+    """Sleep until a time and note it."""
+    await clock.sleep_until(when)
+    log.append(when)
+
+
+async def test_a_week_passes_at_once(timed: Runner, clock: FakeClock) -> None:
+    """A run that sleeps for a week is over in much less than a second, and its times are a week apart."""
+
+    async def patient(ctx: Context) -> int:
+        await ctx.sleep(WEEK)
+        return 1
+
+    began = time.monotonic()
+    async with asyncio.timeout(SOON):
+        result = await timed.start(one(patient)).result()
+    assert (result.status, result.state.n) == ("finished", 1)
+    assert time.monotonic() - began < 1
+    assert clock.now() == 1000.0 + WEEK
+
+
+async def test_sleepers_wake_in_order_of_their_times() -> None:
+    """Not in the order in which they lay down; those of one time in that order."""
+    clock, log = FakeClock(start=0.0), list[float]()
+    await asyncio.gather(*(nap(clock, when, log) for when in (30.0, 10.0, 20.0, 10.0)))
+    assert log == [10.0, 10.0, 20.0, 30.0]
+    assert clock.now() == 30.0
+
+
+async def test_time_stands_still_while_there_is_work() -> None:
+    """Whoever is awake ends first, however many turns of the event loop that takes."""
+    clock, log = FakeClock(start=0.0), list[float]()
+    sleeper = asyncio.create_task(nap(clock, 1.0, log))
+    for _ in range(200):
+        await asyncio.sleep(0)
+        assert clock.now() == 0.0
+    await sleeper
+    assert log == [1.0]
+
+
+async def test_time_stands_still_while_a_thread_works(timed: Runner, clock: FakeClock) -> None:
+    """A sync node is seen at work, though the event loop has nothing to do."""
+    seen: list[float] = []
+
+    def slow() -> int:
+        time.sleep(0.05)
+        seen.append(clock.now())
+        return 1
+
+    sleeper = asyncio.create_task(clock.sleep_until(2000.0))
+    await timed.start(one(slow)).result()
+    assert seen == [1000.0]
+    await sleeper
+    assert clock.now() == 2000.0
+
+
+async def test_a_cancelled_sleeper_is_not_waited_for() -> None:
+    """Time goes to the next that is left."""
+    clock, log = FakeClock(start=0.0), list[float]()
+    first, second = (asyncio.create_task(nap(clock, when, log)) for when in (5.0, 9.0))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert (log, clock.now()) == ([9.0], 9.0)
+
+
+async def test_a_moved_clock_moves_by_hand_alone() -> None:
+    """It wakes those whose time has come and no others."""
+    clock, log = FakeClock(start=0.0, jumps=False), list[float]()
+    naps = [asyncio.create_task(nap(clock, when, log)) for when in (3.0, 1.0, 7.0)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (log, clock.now(), repr(clock)) == ([], 0.0, "FakeClock(0.0, 3 asleep)")
+    clock.move(5)
+    await asyncio.gather(*naps[:2])
+    assert (log, clock.now()) == ([1.0, 3.0], 5.0)
+    clock.move(2)
+    await naps[2]
+    assert log == [1.0, 3.0, 7.0]
+
+
+async def test_a_time_that_has_come_is_not_slept_for() -> None:
+    """Nor is now."""
+    clock = FakeClock(start=5.0, jumps=False)
+    await clock.sleep_until(4.0)
+    await clock.sleep_until(5.0)
+
+
+async def test_for_ever_never_comes() -> None:
+    """Who sleeps without end does not take the clock there."""
+    clock = FakeClock(start=0.0)
+    endless = asyncio.create_task(clock.sleep_until(float("inf")))
+    await clock.sleep_until(3.0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (endless.done(), clock.now()) == (False, 3.0)
+    endless.cancel()
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+def test_time_moves_forwards_by_something(seconds: float) -> None:
+    """Anything else is refused with the repair."""
+    with pytest.raises(DefinitionError, match="0 or more"):
+        FakeClock().move(seconds)
+
+
+def test_a_clock_serves_one_event_loop_after_another() -> None:
+    """A second loop finds it as the first one left it."""
+    clock = FakeClock(start=0.0)
+    asyncio.run(clock.sleep_until(1.0))
+    asyncio.run(clock.sleep_until(2.0))
+    assert clock.now() == 2.0
+
+
+async def test_waits_of_retries_are_jumped_over(timed: Runner, clock: FakeClock) -> None:
+    """Backing off is waiting too: sixty seconds and then two minutes."""
+    calls: list[float] = []
+
+    async def shaky() -> int:
+        calls.append(clock.now())
+        if len(calls) < 3:
+            raise ValueError
+        return 7
+
+    graph = one(shaky, retry=Retry(attempts=3, initial_seconds=60, max_seconds=600, jitter=0))
+    assert (await timed.start(graph).result()).state.n == 7
+    assert calls == [1000.0, 1060.0, 1180.0]
+
+
+async def test_time_that_a_node_lets_pass_counts_for_the_limit_of_seconds(timed: Runner, clock: FakeClock) -> None:
+    """A test tells how long work takes by moving the clock."""
+
+    async def long(n: int) -> int:
+        clock.move(60)
+        return n + 1
+
+    graph = one(long)
+    graph.ways.pop()
+    graph.add_edge("work", END, when=value("n") >= 9)
+    graph.add_edge("work", "work")
+    result = await timed.start(graph, limits=Limits(seconds=150)).result()
+    assert (result.status, result.state.n, result.elapsed_seconds) == ("stopped", 3, 180.0)
+
+
+async def test_runs_of_one_runner_sleep_side_by_side(timed: Runner, clock: FakeClock) -> None:
+    """Twenty runs with different times: each is done at its own time, in order."""
+    done: list[int] = []
+
+    async def patient(n: int, ctx: Context) -> int:
+        await ctx.sleep_until(1000.0 + n * 3600)
+        done.append(n)
+        assert clock.now() == 1000.0 + n * 3600
+        return n
+
+    graph = one(patient)
+    runs = [timed.start(graph, {"n": n}) for n in reversed(range(1, 21))]
+    async with asyncio.timeout(SOON):
+        await asyncio.gather(*(run.result() for run in runs))
+    assert done == list(range(1, 21))
+
+
+async def test_a_thread_of_somebody_elses_is_nothing_to_wait_for() -> None:
+    """A thread that never works for an event loop keeps no clock back."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait, daemon=True)
+    thread.start()
+    async with asyncio.timeout(SOON):
+        await FakeClock(start=0.0).sleep_until(9.0)
+    over.set()
+    thread.join()
