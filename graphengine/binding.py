@@ -95,7 +95,8 @@ class Binder:
         for name in inputs:
             roots = {_root(n) for n in names}
             if name not in names and name not in roots:
-                self.report("unknown_input", where, f"{body.name} has no parameter {name!r}", did_you_mean(name, names))
+                what = "field" if body.kind == "graph" else "parameter"
+                self.report("unknown_input", where, f"{body.name} has no {what} {name!r}", did_you_mean(name, names))
         bound = [self._argument(p, inputs, where, alone=body.kind == "graph") for p in body.parameters]
         arguments = [a for a in bound if isinstance(a, Argument)]
         extras = tuple(name for name in bound if isinstance(name, str))
@@ -146,6 +147,10 @@ class Binder:
                     f"did you mean {near[0]!r}?",
                     warning=True,
                 )
+            return None
+        if alone:
+            repair = f"say where it comes from: inputs={{{name!r}: 'field'}}, or give it a default"
+            self.report("unknown_parameter", where, f"nothing provides {name!r}, which its state needs", repair)
             return None
         known_names = [*self.state.fields, *self.resources, "ctx", "state", "error"]
         self.report("unknown_parameter", where, f"nothing provides {name!r}", did_you_mean(name, known_names))
@@ -228,9 +233,9 @@ class Binder:
         sources: list[tuple[str, Reading, str]] = []
         items: dict[str, object] = {}
         for name, source in options.each.items():
-            if not name.isidentifier() or name in self.state.fields or name in _GIVEN or name in self.resources:
-                text = f"{name!r} is the name of a field or resource, reserved, or no identifier"
-                self.report("name_clash", f"{where}, each", text, "give the item another name")
+            clash = self._clash(name)
+            if clash:
+                self.report("name_clash", f"{where}, each", f"{name!r} is {clash}", "give the item another name")
             reading = self.reading(source, f"{where}, each {name}")
             if reading is None:
                 continue
@@ -246,6 +251,16 @@ class Binder:
                 self.report("not_recordable", f"{where}, each {name}", text, "use another type")
         state = with_items(self.state, items)
         return Each(tuple(sources), state, options.concurrency or _CONCURRENCY)
+
+    def _clash(self, name: str) -> str:
+        """Why an item cannot have this name; "" if it can."""
+        if not name.isidentifier():
+            return "no identifier"
+        if name in self.state.fields:
+            return "a field of the state"
+        if name in self.resources:
+            return "a resource"
+        return "a name that nodes are given something else by" if name in _GIVEN else ""
 
     def _item_type(self, name: str, reading: Reading, where: str) -> object:
         """The annotation of the items of what is read."""
@@ -271,24 +286,32 @@ class Binder:
         body = FunctionBody.of(options.fallback, thread=options.thread)
         return Fallback(call=self.call(body, {}, f"{where}, fallback"))
 
-    def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], *, each: bool = False) -> Writer:
-        """Where a node's result goes; `each`: where the results of its items go."""
-        writer = self._writer(writes, where, calls, each=each)
-        if each:
+    def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
+        """Where a node's result goes; with `each` the results of its items."""
+        writer = self._writer(writes, where, calls, each=each is not None)
+        if each is not None:
             for name in sorted(writer.fields if writes is not None else ()):
-                self._takes_items(name, writer, where)
+                self._takes_items(name, writer, where, each.sources[0][0])
         return writer
 
-    def _takes_items(self, name: str, writer: Writer, where: str) -> None:
+    def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:
         """Check that a field without a reducer can hold the list of the items' results."""
         found = self.state.fields.get(name)
         targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
-        keyed = any(target.field == name and target.key is not None for target in targets)
-        if found is None or found.reducer is not None or keyed:
+        keys = [target for target in targets if target.field == name and target.key is not None]
+        for target in keys:
+            if not target.pieces:
+                text = f"all items would write the one key {name}[{target.key}]"
+                self.report("bad_each", where, text, f"name the item in it: writes='{name}[{{{item}}}]'")
+        if found is None or found.reducer is not None or keys:
             return
         if all(_item_of(m) is None for m in members(found.info.annotation)):
             text = f"{name} gets the list of the items' results, and is {type_name(found.info.annotation)}"
-            self.report("bad_each", where, text, f"make it a list, or write '{name}[{{item}}]', one key an item")
+            if _is_dict(found.info.annotation):
+                repair = f"write one key an item, '{name}[{{{item}}}]', or make it a list"
+            else:
+                repair = "write to a list field, or give it a reducer"
+            self.report("bad_each", where, text, repair)
 
     def _writer(self, writes: Writes | None, where: str, calls: Sequence[Call], *, each: bool) -> Writer:
         if isinstance(writes, str):
@@ -301,7 +324,7 @@ class Binder:
                 self._keyed(call, where)
             return Writer(keys=frozenset(self.state.fields))
         if isinstance(writes, Mapping):
-            parts = [(self.target(t, where), self._result_part(s, where)) for t, s in writes.items()]
+            parts = [(self.target(t, where), self._result_part(s, where, calls)) for t, s in writes.items()]
             return Writer(parts=tuple(parts))
         for name in writes:
             self.target(name, where)
@@ -360,23 +383,30 @@ class Binder:
                 pieces.append(reading)
         return Target(name, key, tuple(pieces))
 
-    def _result_part(self, source: object, where: str) -> Reading | Injected | None:
+    def _result_part(self, source: object, where: str, calls: Sequence[Call]) -> Reading | Injected | None:
         if source == ".":
             return None
         if callable(source):
             injected = Injected.of(source)
-            self.function(injected, where, also=("result", "stop"))
+            ends = any(call.body.kind == "graph" for call in calls)
+            self.function(injected, where, also=("result", "stop") if ends else ("result",))
             return injected
         try:
             path = parse(source)  # type: ignore[arg-type]
         except (DefinitionError, TypeError):
             self.report("bad_write", where, f"takes {source!r} from the result", "a path, '.' or a function(result)")
             return None
-        return Reading(path.text, Path(path.text, path.root, (("name", path.root), *path.parts)), None)
+        inside = Path(f"result.{path.text}", "result", (("name", path.root), *path.parts))
+        for call in calls:
+            types, hint = type_at(call.body.returns, inside)
+            if not types and call.body.returns not in (Any, object):
+                text = f"takes {path.text!r} from the result of {call.body.name}, which has no such part"
+                self.report("unknown_field", where, text, hint or "'.' is the whole result")
+        return Reading(path.text, Path(path.text, path.root, inside.parts), None)
 
     def _returns(self, call: Call, target: Target, where: str, *, each: bool = False) -> None:
         found = self.state.fields.get(target.field)
-        if found is None or call.body.returns in (Any, object):
+        if found is None or call.body.returns in (Any, object) or (call.body.kind == "graph" and call.graph is None):
             return
         if call.body.kind == "pass":
             self.report("bad_write", where, "a node without a runnable has no result", "leave writes out")

@@ -34,7 +34,7 @@ from graphengine.endings import Ended
 from graphengine.errors import CompileError, Problem
 from graphengine.failure import Failure
 from graphengine.fork_checks import fork_problems
-from graphengine.graph import END, FAIL, START, Choose, Edge, Fork, Graph, Switch
+from graphengine.graph import END, FAIL, START, UNSET, Choose, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
 from graphengine.option_checks import graph_problems, node_problems
 from graphengine.outline import ends_of, outline_of
@@ -45,7 +45,7 @@ from graphengine.shape import can_reach, reachable_from, unbounded_loop
 from graphengine.state import StateType, reducers_of, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.conditions import Reading
     from graphengine.graph import Declared
@@ -327,7 +327,7 @@ class _Compiler:
 
     def _leaf(self, leaf: Condition, where: str) -> None:
         if isinstance(leaf, Ended) and where == f"way out of {START}":
-            self._labels(leaf, None, where)
+            self._labels(leaf, (), (), where)
         if isinstance(leaf, Function):
             self.binder.function(leaf.injected, where)
         elif isinstance(leaf, (Plateau, Changed)):
@@ -373,14 +373,14 @@ class _Compiler:
         where = f"node {declared.name}"
         options = declared.options
         each = self.binder.each(options, where)
+        if options.each is not None and each is None:  # what reads the items would only be told to be unknown
+            options = replace(options, each=None, inputs=None, writes=None, fallback=UNSET)
+            declared = replace(declared, runnable=None, options=options)
         binder = self.binder if each is None else replace(self.binder, state=each.state)
         call, selector, choices = binder.calls(declared, where)
         every = [*([call] if call else []), *choices.values()]
         passes = declared.runnable is None
-        if passes:
-            writer = Writer(keys=frozenset())
-        else:
-            writer = binder.writer(options.writes, where, every, each=each is not None)
+        writer = Writer(keys=frozenset()) if passes else binder.writer(options.writes, where, every, each)
         self._graph_options(declared, every, where)
         success = [w for w in ways if not _on_failure(w)]
         failure = tuple(w for w in ways if isinstance(w, EdgeWay) and _on_failure(w))
@@ -408,25 +408,27 @@ class _Compiler:
         if walks and options.timeout_seconds is not None:
             name, kind = walks[0].body.name, walks[0].body.kind
             repair = "Graph(limits=Limits(seconds=…))" if kind == "graph" else "ask(…, timeout_seconds=…)"
-            self.report("bad_option", where, f"timeout_seconds on {name}, which is a {kind}", f"write {repair}")
+            what = f"{name}, which is a graph" if kind == "graph" else "a question"
+            self.report("bad_option", where, f"timeout_seconds on {what}", f"write {repair}")
         if walks and options.on_resume == "ask":
             text = f"on_resume='ask' on {walks[0].body.name}, which is resumed where it stood"
             self.report("bad_option", where, text, "give it to the node inside that must not run twice")
         labels = {label for call in calls if call.graph is not None for label in ends_of(call.graph)}
-        graphs = any(call.body.kind == "graph" for call in calls)
+        graphs = [call.body.name for call in calls if call.body.kind == "graph"]
         for condition in self._conditions_from(declared.name):
             for leaf in _leaves(condition):
                 if isinstance(leaf, Ended):
-                    self._labels(leaf, labels if graphs else None, f"way out of {declared.name}")
+                    self._labels(leaf, graphs, labels, f"way out of {declared.name}")
 
-    def _labels(self, leaf: Ended, labels: set[str] | None, where: str) -> None:
-        if labels is None:
-            self.report("bad_ended", where, f"'{leaf}', and its node is no graph", "test a field with value(…)")
+    def _labels(self, leaf: Ended, graphs: Sequence[str], labels: Collection[str], where: str) -> None:
+        if not graphs:
+            self.report("bad_ended", where, f"{leaf}: the node is no graph", "test a field with value(…)")
             return
         for label in leaf.labels:
             if label not in labels:
                 near = did_you_mean(label, labels) or "give a way to END in it a label"
-                self.report("unknown_label", where, f"no way to END is labelled {label!r}", near)
+                names = " or ".join(graphs)
+                self.report("unknown_label", where, f"no way to END of {names} is labelled {label!r}", near)
 
     def _conditions_from(self, source: str) -> Iterable[Condition]:
         for way in self.graph.ways:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphengine.runner import Runner
 
 
-@click.command("answer", context_settings={"ignore_unknown_options": True})  # an answer may be -5
+@click.command("answer", cls=options.ValueCommand)
 @click.argument("run_id", metavar="RUN_ID")
 @click.argument("value", metavar="VALUE|@FILE|-")
 @click.option("--wait", metavar="NAME", help="Which question; needed where the run asks several things.")

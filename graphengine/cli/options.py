@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+_NEGATIVE: Final = re.compile(r"-\.?[0-9]")
 _LIMITS: Final = ("steps", "tokens", "cost_usd", "seconds")
 
 
@@ -68,6 +70,15 @@ _pause = click.option(
     help="Wait before every visit of this node, by path as article/review, until `graphengine answer` lets it go on. "
     "May be repeated.",
 )
+
+
+class ValueCommand(click.Command):
+    """A command whose VALUE may be a negative number, which is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words of the command."""
+        ctx.ignore_unknown_options = any(_NEGATIVE.match(word) for word in args)
+        return super().parse_args(ctx, args)
 
 
 def common(function: F) -> F:

@@ -65,11 +65,19 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def command(name: str, run_id: str, *words: str, place: Place) -> str:
-    """A command about a run, in a form that works when it is pasted into a shell."""
-    named = ["--", run_id] if run_id.startswith("-") else []
-    first = [] if named else [run_id]
-    return shlex.join([*program(), name, *first, *words, *place.words, *named])
+def command(name: str, run_id: str, *words: str, place: Place, arguments: Sequence[str] = ()) -> str:
+    """A command about a run, in a form that works when it is pasted into a shell.
+
+    Args:
+        name: The command.
+        run_id: The run.
+        words: Its options.
+        place: Where the run is kept.
+        arguments: What stands behind the run's id.
+    """
+    first = [run_id, *arguments]
+    last = ["--", *first] if any(word.startswith("-") for word in first) else []
+    return shlex.join([*program(), name, *([] if last else first), *words, *place.words, *last])
 
 
 def graph_words(graph: str) -> list[str]:

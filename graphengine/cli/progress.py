@@ -100,7 +100,7 @@ class Progress:
         self._line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
 
     def _step(self, step: Step) -> None:
-        if step.kind in ("attempt", "node", "failed") and step.began:
+        if step.kind in ("attempt", "node", "failed") and step.began and "by" not in step.data:
             self._began(step.path, step.visit, step.attempt)
         if step.kind == "attempt":
             self._attempt(step)
@@ -108,14 +108,20 @@ class Progress:
             verb = "failed" if step.kind == "failed" else "fallback" if step.data.get("fallback") else "done"
             self._ended(verb, step)
         elif step.kind in ("left", "joined"):
-            is_failed = step.kind == "joined" and "error" in step.data
-            self._line("failed" if is_failed else step.kind, step.path, *arrow(step))
-            self._why(step)
+            self._moved(step)
         elif step.kind in ("mapped", "entered", "recorded"):
             self._inside(step)
         elif step.kind in ("resumed", "branched"):
             for told in facts_of(step):
                 self._line("changed" if told.startswith("the graph changed") else step.kind, told)
+
+    def _moved(self, step: Step) -> None:
+        """A way out was chosen later on, or the arms of a fork became one again."""
+        if step.kind == "left":
+            self._line("left", step.path, *arrow(step))
+        else:
+            self._line("failed" if "error" in step.data else "joined", step.path)
+        self._why(step)
 
     def _inside(self, step: Step) -> None:
         """A node begins its items or its graph, or has recorded a piece of its work."""
@@ -136,7 +142,7 @@ class Progress:
         elif step.kind == "answered":
             self._line("answered", step.path, f": {answer(step.data, 200)}")
         elif step.kind == "refused":
-            self._line("refused", step.path, f": {facts_of(step)[0]}")
+            self._line("refused", f"{step.path}: " if step.node else "", facts_of(step)[0])
         else:
             self._line("message", facts_of(step)[0])
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.errors import DefinitionError, GraphEngineError, GraphNotFound
+from graphengine.errors import CompileError, DefinitionError, GraphEngineError, GraphNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -316,14 +316,29 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
         )
     if inner:
         wanted = [g for v, g in graphs.items() if v == inner] or [g for g in graphs.values() if g.name == inner]
+    elif name and len(graphs) > 1:
+        wanted = [g for g in graphs.values() if g.name == name]
     else:
-        wanted = [g for g in graphs.values() if g.name == name] if name and len(graphs) > 1 else list(graphs.values())
+        wanted = list(graphs.values()) if len(graphs) < 2 else _outermost(list(graphs.values()))  # noqa: PLR2004 - one
     if len(wanted) == 1:
         return wanted[0]
     listed = ", ".join(f"{where}:{variable}" for variable in graphs)
     if inner:
         raise GraphNotFound(f"{where} has no graph {inner!r}", where=where, repair=f"it has {listed}")
     raise GraphNotFound(f"{where} has {len(graphs)} graphs", where=where, repair=f"name one of {listed}")
+
+
+def _outermost(graphs: Sequence[Graph[Any]]) -> Sequence[Graph[Any]]:
+    """Those that are no node of another one; all of them where one does not compile, so that nothing is known."""
+    try:
+        plans = [graph.compile() for graph in graphs]
+    except CompileError:
+        return graphs
+    inside = list(plans)
+    for plan in inside:
+        inside += plan.graphs
+    nodes = {plan.graph for plan in inside[len(plans) :]}
+    return [graph for graph in graphs if graph.name not in nodes]
 
 
 def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:

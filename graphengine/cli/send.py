@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphengine.runner import Runner
 
 
-@click.command("send", context_settings={"ignore_unknown_options": True})  # a message may be -5
+@click.command("send", cls=options.ValueCommand)
 @click.argument("run_id", metavar="RUN_ID")
 @click.argument("topic", metavar="TOPIC")
 @click.argument("value", metavar="VALUE|@FILE|-")

@@ -68,7 +68,7 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
     elif step.kind == "waiting":
         found += [in_words(name, facts, step.path) for name, facts in data["waits"].items()]
     elif step.kind == "refused":
-        found.append(f"{one_line(data['message'], limit)}; it is asked again")
+        found.append(one_line(data["message"], limit) + ("; it is asked again" if step.node else ""))
     elif step.kind == "message":
         found.append(f"{data['topic']}: {one_line(compact(data['payload']), limit)}")
     elif step.kind == "resumed" and data.get("crashed"):

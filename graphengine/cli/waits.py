@@ -82,12 +82,12 @@ def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
         out.line(("    since: ", "dim"), when(wait.since))
         if kind in ANSWERED:
             value, told = _example(wait.facts)
-            named = [] if is_one else ["--wait", wait.name]
-            out.line(
-                ("    answer: ", "dim"), command("answer", snapshot.run_id, value, *named, *graph, place=place), told
-            )
+            named = [*([] if is_one else ["--wait", wait.name]), *graph]
+            words = command("answer", snapshot.run_id, *named, place=place, arguments=[value])
+            out.line(("    answer: ", "dim"), words, told)
         elif kind == "receive":
-            words = command("send", snapshot.run_id, str(wait.facts["topic"]), "VALUE", *graph, place=place)
+            sent = [str(wait.facts["topic"]), "VALUE"]
+            words = command("send", snapshot.run_id, *graph, place=place, arguments=sent)
             out.line(("    send: ", "dim"), words)
     if len(waits) > _MOST:
         out.line(f"  … {len(waits) - _MOST} more; show {snapshot.run_id} --json has them all")

@@ -46,14 +46,13 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
     if step.seq != snapshot.seq + 1:
         message = f"step {step.seq} does not follow step {snapshot.seq}"
         raise ValueError(message)
-    if step.at > snapshot.now and snapshot.status == "running" and step.kind not in _BEGINNINGS:
-        snapshot.elapsed_seconds += (
-            step.at - snapshot.now
-        )  # what lies between a stop, or a wait, and this is not driven
-    snapshot.now = step.at
+    now = step.at
+    if now > snapshot.now and snapshot.status == "running" and step.kind not in _BEGINNINGS:
+        snapshot.elapsed_seconds += now - snapshot.now  # what lies before, in a stop or a wait, is not driven
+    snapshot.now = now
     _KINDS[step.kind](snapshot, step)
     snapshot.seq = step.seq
-    if snapshot.waiting or snapshot.status == "waiting":
+    if snapshot.waiting:
         _settle(snapshot)
     return snapshot
 
@@ -61,8 +60,7 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
 def _settle(snapshot: Snapshot) -> None:
     """A run waits while nothing in it can move before an answer, a message or a time comes."""
     if snapshot.status in ("running", "waiting"):
-        waits = snapshot.waiting and not can_move(snapshot)
-        snapshot.status = "waiting" if waits else "running"
+        snapshot.status = "running" if can_move(snapshot) else "waiting"
 
 
 def fold(steps: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
@@ -101,16 +99,13 @@ def _node(snapshot: Snapshot, step: Step) -> None:
     _count(snapshot, frame, step.node)
     if frame.phase != "ready" or frame.memos:
         _done(snapshot, frame)
-        if "inside" in data:
+        if "inside" in data and data.get("status") == "failed":  # its way out is chosen later, and may ask for this
             frame.ended = data["inside"]["label"]
     if "marks" in data:
         _mark(frame, data)
     if "sent" in data:
         _keep(snapshot, data["sent"])
-    if "error" in data:
-        _leave(snapshot, frame, data)
-    else:
-        move(snapshot, frame, data)
+    _leave(snapshot, frame, data)
 
 
 def _done(snapshot: Snapshot, frame: Frame) -> None:
@@ -128,6 +123,8 @@ def _left(snapshot: Snapshot, step: Step) -> None:
     frame = snapshot.frames[step.frame]
     _mark(frame, step.data)
     _leave(snapshot, frame, step.data)
+    if frame.phase != "leaving":
+        frame.ended = ""
 
 
 def _leave(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
@@ -261,10 +258,10 @@ def _answered(snapshot: Snapshot, step: Step) -> None:
     if data.get("by") == "message":
         _take(snapshot, kept["topic"])
     if "key" in kept:
-        frame.memos[kept["key"]] = data["answer"]
-        for other in frame.waits.values():
-            if "due" in other and other is not kept:  # it goes on from where it was
-                frame.memos[f"due {other['key']}"] = {"value": other["due"]}
+        frame.memos[kept["key"]] = {**data["answer"], "name": data["wait"]}
+        for name, other in frame.waits.items():
+            if other is not kept:  # it goes on under its name, until its time
+                frame.memos[f"asked {other['key']}"] = {"name": name, "value": other.get("due")}
     if kept["kind"] == "crash":
         frame.begun = False
     go_on(snapshot, frame)
@@ -277,7 +274,8 @@ def _refused(snapshot: Snapshot, step: Step) -> None:
         _take(snapshot, data["topic"])
     frame = snapshot.frames.get(step.frame)
     if "key" in data and frame is not None:
-        frame.memos.pop(data["key"], None)
+        given = frame.memos.pop(data["key"], {})
+        frame.memos[f"asked {data['key']}"] = {"name": given.get("name"), "value": None}
         counted = frame.memos.setdefault(f"refused {data['key']}", {"value": 0})
         frame.memos[f"refused {data['key']}"] = {"value": counted["value"] + 1}
     elif frame is not None and data["wait"] in frame.waits:
@@ -404,11 +402,11 @@ def _stopped(snapshot: Snapshot, step: Step) -> None:
 def _count(snapshot: Snapshot, frame: Frame, node: str) -> None:
     frame.counts[node] = frame.counts.get(node, 0) + 1
     snapshot.steps += 1
-    around: Frame | None = frame
-    while around is not None and around.up is not None:
-        if around.kind == "sub":
-            around.steps += 1
-        around = around.up
+    if frame.up is not None:
+        around: Frame | None = frame
+        while around is not None:
+            around.steps += around.kind == "sub"
+            around = around.up
 
 
 def _mark(frame: Frame, data: Mapping[str, JsonValue]) -> None:

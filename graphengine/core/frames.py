@@ -23,15 +23,10 @@ _INDEX: Final = re.compile(r"\[\d+\]")
 
 def move(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
     """Put a frame to where a step leads: the next node, the arms of a fork, the join it is an arm of, its end."""
-    if frame.attempt > 1 or frame.crashes:
-        frame.tries = frame.crashes = 0
-        frame.due = 0.0
-    if frame.error is not None or frame.cause is not None:
-        frame.error = frame.cause = None
-    if frame.begun:
-        frame.begun = False
-    if frame.ended:
-        frame.ended = ""
+    frame.tries = frame.crashes = 0
+    frame.due = 0.0
+    frame.error = None
+    frame.begun = False
     to = data["to"]
     if "fork" in data:
         _fork(snapshot, frame, data["fork"], to)
@@ -98,8 +93,14 @@ def go_on(snapshot: Snapshot, frame: Frame) -> None:
     """Let a frame wait no more: its node, or the fallback, runs, or runs again with what it recorded."""
     frame.waits.clear()
     frame.phase = "fallback" if frame.cause is not None else "ready"
-    snapshot.waiting -= 1
+    _waits_less(snapshot)
     touch(snapshot, frame)
+
+
+def _waits_less(snapshot: Snapshot) -> None:
+    snapshot.waiting -= 1
+    if not snapshot.waiting and snapshot.status == "waiting":
+        snapshot.status = "running"
 
 
 def _fork(snapshot: Snapshot, frame: Frame, fork: Mapping[str, JsonValue], targets: Sequence[str]) -> None:
@@ -261,7 +262,7 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
     for key in children(frame):
         drop(snapshot, snapshot.frames[key], heir, counts=counts)
     if frame.phase == "waiting":
-        snapshot.waiting -= 1
+        _waits_less(snapshot)
     del snapshot.frames[frame.id]
 
 

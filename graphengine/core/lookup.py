@@ -99,14 +99,15 @@ def tell(snapshot: Snapshot, frame: Frame, view: View, event: NodeFinished | Nod
     """Tell a view what conditions may ask beside the state."""
     view.node = view.completing = event.node
     view.until = frame.until
-    view.usage = usage_of(frame)
-    for key in children(frame) if frame.phase != "ready" else ():
-        view.usage = add_usage(view.usage, _spent_below(snapshot, snapshot.frames[key]))
+    view.usage = frame.usage if frame.base is None else usage_of(frame)
+    if frame.phase != "ready":
+        for key in children(frame):
+            view.usage = add_usage(view.usage, _spent_below(snapshot, snapshot.frames[key]))
     if event.usage:
         view.usage = add_usage(view.usage, event.usage)
-    past = event.now - snapshot.now if snapshot.status == "running" else 0.0
-    so_far = snapshot.elapsed_seconds if frame.up is None else elapsed(snapshot, frame)
-    view.elapsed_seconds = so_far + past if past > 0 else so_far
+    view.elapsed_seconds = snapshot.elapsed_seconds if frame.up is None else elapsed(snapshot, frame)
+    if event.now > snapshot.now and snapshot.status == "running":
+        view.elapsed_seconds += event.now - snapshot.now
 
 
 def usage_of(frame: Frame) -> Mapping[str, float | None]:

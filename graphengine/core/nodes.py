@@ -55,12 +55,12 @@ def finish(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFinishe
     more = spent(event) if event.usage or event.choice else EMPTY
     if event.more:
         more = {**more, **event.more}
-    if frame.phase == "fallback":
-        more = {**more, "fallback": True, "error": frame.cause}
     try:
         updates = node.writer.updates(event.result, view, node.name, stop)
-        if frame.phase == "fallback" and inner.errors is not None:
-            updates = [*updates, (inner.errors, Failure.of(frame.cause))]
+        if frame.cause is not None:  # what it came to is a fallback's
+            more = {**more, "fallback": True, "error": frame.cause}
+            if inner.errors is not None:
+                updates = [*updates, (inner.errors, Failure.of(frame.cause))]
         if frame.kind == "item":
             return _step(snapshot, event, "item", {**more, "writes": item_writes(inner.state, view, updates)})
         change = inner.state.apply(view, updates)

@@ -76,7 +76,8 @@ def standings_of(snapshot: Snapshot, places: Places, moves: Mapping[str, Move]) 
 
 def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, source: str) -> Standing:
     """What several frames at one node say; equal words are counted."""
-    how: How = min((how for how, _ in said), key=_LOUDEST.index)
+    said_so = {how for how, _ in said}
+    loudest: How = next(how for how in _LOUDEST if how in said_so)
     one, several = _STANDS.get(snapshot.status, ("", ""))
     notes = [note for _, note in said if note]
     same = notes.count(one)
@@ -87,7 +88,7 @@ def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, source: str) 
         told = [*(note for note in told if note not in waits), f"{len(waits)} wait, one of them: {first}"]
     if same:
         told.append(one if same == 1 else f"{same} {several}")
-    return Standing(how, tuple(told), source)
+    return Standing(loudest, tuple(told), source)
 
 
 def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
@@ -122,7 +123,7 @@ def items_in_words(frame: Frame) -> str:
     """How far a map is: `3 of 10 done, 1 failed`."""
     facts = frame.map
     failed = len(facts["failed"])
-    done = facts["count"] - facts["left"]
+    done = facts["count"] - facts["left"] - failed
     return f"{done} of {facts['count']} done" + (f", {failed} failed" if failed else "")
 
 

@@ -17,7 +17,7 @@ from graphengine.runner.threads import in_thread
 from graphengine.runner.work import Work, answers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from concurrent.futures import Executor
 
     from graphengine.core.events import Event
@@ -109,16 +109,16 @@ class Context:
     @overload
     def step(
         self, function: Callable[..., Awaitable[T]], *args: object, key: str | None = None, **kwargs: object
-    ) -> Awaitable[T]: ...
+    ) -> Coroutine[Any, Any, T]: ...
 
     @overload
     def step(
         self, function: Callable[..., T], *args: object, key: str | None = None, **kwargs: object
-    ) -> Awaitable[T]: ...
+    ) -> Coroutine[Any, Any, T]: ...
 
     def step(
         self, function: Callable[..., Any], *args: object, key: str | None = None, **kwargs: object
-    ) -> Awaitable[Any]:
+    ) -> Coroutine[Any, Any, Any]:
         """Call a function, sync or async, and record its result; a node that runs again gets the record instead.
 
         The record is kept through crashes and waits, and through a retry where a recorded call raised. A sync function
@@ -138,6 +138,7 @@ class Context:
         """
         return self._work("step").call(function, args, kwargs, key)
 
+    @overload
     async def ask(
         self,
         question: str,
@@ -146,7 +147,28 @@ class Context:
         name: str | None = None,
         timeout_seconds: float | None = None,
         default: object = NO_ANSWER,
-    ) -> T:
+    ) -> T: ...
+
+    @overload
+    async def ask(
+        self,
+        question: str,
+        output: object,
+        *,
+        name: str | None = None,
+        timeout_seconds: float | None = None,
+        default: object = NO_ANSWER,
+    ) -> Any: ...  # noqa: ANN401 - of a type that `type[T]` does not cover, as Literal
+
+    async def ask(
+        self,
+        question: str,
+        output: object = str,
+        *,
+        name: str | None = None,
+        timeout_seconds: float | None = None,
+        default: object = NO_ANSWER,
+    ) -> Any:
         """Wait for somebody's answer. The attempt ends here; with the answer the node runs again from its beginning.
 
         Args:
@@ -162,16 +184,36 @@ class Context:
         answers = answers_of(output)
         wait: dict[str, JsonValue] = {"kind": "ask", "question": question, "schema": answers.schema, "name": name}
         self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
-        return await self._work("ask").wait(wait, [question, name], answers)  # type: ignore[no-any-return]
+        return await self._work("ask").wait(wait, [question, name], answers)
+
+    @overload
+    async def receive(
+        self,
+        topic: str,
+        output: type[T],
+        *,
+        timeout_seconds: float | None = None,
+        default: object = NO_ANSWER,
+    ) -> T: ...
+
+    @overload
+    async def receive(
+        self,
+        topic: str,
+        output: object = Any,
+        *,
+        timeout_seconds: float | None = None,
+        default: object = NO_ANSWER,
+    ) -> Any: ...  # noqa: ANN401 - of a type that `type[T]` does not cover, as Literal
 
     async def receive(
         self,
         topic: str,
-        output: type[T] = object,  # type: ignore[assignment]
+        output: object = Any,
         *,
         timeout_seconds: float | None = None,
         default: object = NO_ANSWER,
-    ) -> T:
+    ) -> Any:
         """The next message of a topic that nobody received yet; waits for one as `ask` does.
 
         Args:
@@ -183,10 +225,10 @@ class Context:
         Raises:
             WaitTimeout: None came in time, and there is no default.
         """
-        answers = answers_of(Any if output is object else output)
+        answers = answers_of(output)
         wait: dict[str, JsonValue] = {"kind": "receive", "question": f"a message on {topic!r}", "topic": topic}
         self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
-        return await self._work("receive").wait(wait, topic, answers)  # type: ignore[no-any-return]
+        return await self._work("receive").wait(wait, topic, answers)
 
     async def sleep(self, seconds: float) -> None:
         """Wait for a time; meanwhile the run is stored as waiting and costs nothing."""

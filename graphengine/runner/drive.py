@@ -75,6 +75,7 @@ class Driver:
         self._cancelled: set[asyncio.Task[None]] = set()
         self._asleep: dict[str, Task] = {}
         self._mail: dict[int, Message] = {}
+        self._known: set[int] = set()  # a look at the inbox may give again what is just being recorded
         self._broken: StoreError | None = None
         self._landings: asyncio.Queue[Landing] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
@@ -163,7 +164,7 @@ class Driver:
                 return
             step = decide(plan, snapshot, event)
             evolve(snapshot, step)
-            pending = self._append((step,), snapshot.status if not snapshot.waiting else self._status())
+            pending = self._append((step,), self._status() if snapshot.waiting else snapshot.status)
             if pending is not None:
                 await pending
             elif step.at - self._turns.last > _TURN_SECONDS or step.seq % _TURN_STEPS == 0:
@@ -291,8 +292,9 @@ class Driver:
         for message in messages:
             if message.kind == "stop":
                 self.stop(str(message.payload), (message.id,))
-            else:
-                self._mail.setdefault(message.id, message)
+            elif message.id not in self._known:
+                self._known.add(message.id)
+                self._mail[message.id] = message
         if self._mail:
             self._landings.put_nowait(("", None, None))
 

@@ -82,7 +82,7 @@ class TaskRunner:
     async def run(self, task: Task) -> Event:
         """Do what the task says and tell what came of it."""
         began = self._now()
-        if task.mode not in ("run", "fallback", "crash_loop"):
+        if task.mode != "run" and task.mode not in ("fallback", "crash_loop"):
             return self._moved(task, began)
         frame = self._snapshot.frames[task.frame]
         context = Context(task, frame, self._surroundings)
@@ -94,13 +94,13 @@ class TaskRunner:
             plan = self._plan if frame.up is None else plan_of(self._plan, frame)
             node = plan.nodes[task.node]
             view = View(plan.state, frame) if frame.up is None else view_of(plan, frame)
-            if not node.plain and task.mode == "run":
+            call = node.call if node.plain and task.mode == "run" else None
+            if call is None and task.mode == "fallback" and node.fallback is not None:
+                call = node.fallback.call
+            if call is None:
                 other = self._other(task, frame, node, view)
                 if other is not None:
                     return other
-            if task.mode == "fallback" and node.fallback is not None and node.fallback.call is not None:
-                call = node.fallback.call
-            else:
                 call, choice = node.pick(view)
             result = self._begin(call, view, frame, context, node.timeout_seconds)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the quick look first
@@ -142,6 +142,8 @@ class TaskRunner:
 
     def _other(self, task: Task, frame: Frame, node: NodePlan, view: View) -> Event | None:
         """What a node comes to before, or instead of, anything that is run; None where something is."""
+        if node.plain:
+            return None
         visit = (task.frame, task.node, task.visit, task.attempt, self._now())
         if (node.each is not None and frame.kind != "item") or node.pick(view)[0].graph is not None:
             return NodeEntered(*visit, random.random())  # noqa: S311 - jitter
@@ -153,7 +155,7 @@ class TaskRunner:
         ask, now = body.ask, self._now()
         wait: dict[str, JsonValue] = {
             "kind": "ask",
-            "id": place_of(frame),
+            "id": f"{place_of(frame)}.{task.attempt}",
             "question": str(question),
             "schema": ask.answers.schema,
         }

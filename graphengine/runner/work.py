@@ -19,6 +19,7 @@ import typing
 from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -47,8 +48,8 @@ T = TypeVar("T")
 
 _REFUSED: Final = "refused "
 """Before the key of a wait: how many answers were refused, for the next question to be another one."""
-_DUE: Final = "due "
-"""Before the key of a wait: since when it is to end, for the node that runs again in between."""
+_ASKED: Final = "asked "
+"""Before the key of a wait: its name and its time, for the node that runs again before it is over."""
 
 _INSIDE: Final[ContextVar[tuple[Work | None, str]]] = ContextVar("graphengine_step", default=(None, ""))
 """The recorded call that is being made, and whose it is."""
@@ -69,8 +70,8 @@ class Work:
         ending: Whether the attempt is being ended for its waits.
     """
 
-    __slots__ = ("_asked", "_busy", "_counts", "_cut_off", "_frame", "_given", "_note", "_now", "_owner", "_raised", "_task",
-                 "_threads", "_used", "ending", "waits")  # fmt: skip
+    __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_given", "_note", "_now", "_owner",
+                 "_raised", "_task", "_threads", "_used", "ending", "waits")  # fmt: skip
 
     def __init__(
         self,
@@ -90,7 +91,6 @@ class Work:
         self._used: set[str] = set()
         self._given: list[str] = []
         self._raised: list[BaseException] = []
-        self._asked = 0
         self._busy = 0
         self._cut_off = False
         self.waits: dict[str, JsonValue] = {}
@@ -100,7 +100,7 @@ class Work:
     def unused(self) -> Sequence[str]:
         """What was recorded and not asked for, by name and number; what a recorded call did inside is that call's."""
         below = tuple(f"{key}/" for key in self._given)
-        return [k for k in self._frame.memos if k not in self._used and not k.startswith((_DUE, _REFUSED, *below))]
+        return [k for k in self._frame.memos if k not in self._used and not k.startswith((_ASKED, _REFUSED, *below))]
 
     def raised(self, error: BaseException) -> bool:
         """Whether an exception came out of a recorded call, as it is or wrapped in others, or a timeout met one."""
@@ -170,14 +170,15 @@ class Work:
             DefinitionError: It stands inside a recorded call, which would never be over.
         """
         place = self._key(wait["kind"], _digest(wait["kind"], (what,), {}))
-        self._asked += 1
         path = path_of(self._frame.id, self._frame.at)
         if _INSIDE.get()[0] is self:
             text = f"ctx.{wait['kind']} was called inside a ctx.step, whose call would end with this attempt"
             repair = "wait in the node itself, and give the step what came of it"
             raise DefinitionError(text, where=f"node {path}", repair=repair)
-        name = wait.pop("name", None) or (path if self._asked == 1 else f"{path}#{self._asked}")
+        earlier = self._frame.memos.get(f"{_ASKED}{place}", {"name": None, "value": None})
         found = self._frame.memos.get(place)
+        known = earlier["name"] or (found or {}).get("name")  # one whose answer is refused keeps its name
+        name = wait.pop("name", None) or known or self._free_name(path)
         if found is not None and "timeout" in found:
             text = f"nobody answered {wait['question']!r} in time"
             raise WaitTimeout(text, where=f"node {path}", repair="give it a default, or wait longer")
@@ -186,14 +187,22 @@ class Work:
                 return answers.read(found["value"]) if answers is not None else None
             except ValidationError as error:
                 await self._note(AnswerRefused(*self._visit, self._now(), place, explain(error)))
-        began = self._frame.memos.get(f"{_DUE}{place}")
-        if began is not None:
-            wait["due"] = began["value"]
+        if earlier["value"] is not None:
+            wait["due"] = earlier["value"]
         refused = self._frame.memos.get(f"{_REFUSED}{place}", {"value": 0})["value"]
-        self.waits[name] = {**wait, "id": f"{place_of(self._frame)}#{place}#{refused}", "key": place}
+        self.waits[name] = {
+            **wait,
+            "id": f"{place_of(self._frame)}.{self._task.attempt}#{place}#{refused}",
+            "key": place,
+        }
         self._end_soon()
         await asyncio.get_running_loop().create_future()  # the attempt ends here
         return None
+
+    def _free_name(self, path: str) -> str:
+        """A name for a wait: the node's path for the first one, then `path#2` and so on."""
+        taken = {*self.waits, *(memo.get("name") for memo in self._frame.memos.values())}
+        return next(name for n in count(1) if (name := path if n == 1 else f"{path}#{n}") not in taken)
 
     @property
     def _visit(self) -> tuple[str, str, int, int]:

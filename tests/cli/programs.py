@@ -80,6 +80,66 @@ graph.add_node("third", third, writes="third")
 graph.add_path(START, "first", "second", "third", END)
 """
 
+WAITING = """
+from typing import Annotated, Literal
+from pydantic import BaseModel
+from graphengine import END, START, Context, Graph, ask
+from graphengine.reducers import append
+
+class Desk(BaseModel):
+    title: str = "Ants"
+    style: str = ""
+    tip: object = None
+    ok: bool = False
+
+async def listen(ctx: Context) -> object:
+    return await ctx.receive("tips")
+
+graph = Graph("waiting", Desk, result="style")
+graph.add_node("style", ask("Which style?", str), writes="style")
+graph.add_node("listen", listen, writes="tip")
+graph.add_node("merge")
+graph.add_node("publish", ask("Publish {title}?", bool, timeout_seconds=86_400, default=False), writes="ok")
+graph.add_fork(START, ["style", "listen"], join="merge")
+graph.add_edge("style", "merge")
+graph.add_edge("listen", "merge")
+graph.add_path("merge", "publish", END)
+"""
+"""A question and a message side by side, then a question that has a default."""
+
+ASKING = """
+from typing import Any, Literal
+from pydantic import BaseModel
+from graphengine import END, START, Graph, ask
+
+class Answer(BaseModel):
+    given: Any = None
+
+graph = Graph("asking", Answer, result="given")
+graph.add_node("question", ask("What?", TYPE), writes="given")
+graph.add_path(START, "question", END)
+"""
+
+NAPPING = """
+from pathlib import Path
+from pydantic import BaseModel
+from graphengine import END, START, Context, Graph
+
+HERE = Path(__file__).parent
+
+class Nap(BaseModel):
+    seconds: float = 3600
+    told: str = ""
+
+async def nap(ctx: Context, seconds: float) -> str:
+    await ctx.sleep(seconds)
+    return "awake"
+
+graph = Graph("napping", Nap, result="told")
+graph.add_node("nap", nap, writes="told")
+graph.add_path(START, "nap", END)
+"""
+
 STARTED: "list[subprocess.Popen[str]]" = []
 """What the present test has started; `conftest` ends what is left of it."""
 
@@ -118,6 +178,19 @@ def read_until(process: "subprocess.Popen[str]", text: str) -> str:
     finally:
         watchdog.cancel()
     pytest.fail(f"{text!r} never came: {''.join(lines)}")
+
+
+def read_line(process: "subprocess.Popen[str]") -> str:
+    """The next line of a process's stdout; a process that never writes one is ended."""
+    assert process.stdout is not None
+    watchdog = Timer(30, process.kill)
+    watchdog.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        watchdog.cancel()
+    assert line, "it wrote no other line"
+    return line
 
 
 def document(text: str) -> dict[str, Any]:

@@ -25,7 +25,9 @@ RESUMES = 3
 
 
 def taste(random: Random, *, mends: bool = False) -> Taste:
-    """What a graph is to be like."""
+    """What a graph is to be like: now and then graphs in graphs alone, which may have limits."""
+    if random.random() < 0.15:  # noqa: PLR2004 - a share
+        return Taste(0, 2, mends, usage=not mends, maps=0.0)
     return Taste(random.choice((0, 0, 1, 2)), random.choice((0, 1, 2, 2)), mends, usage=not mends)
 
 

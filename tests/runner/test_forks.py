@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, value
-from graphengine.errors import GraphChanged, InputError
+from graphengine.errors import GraphChanged
 from graphengine.reducers import append
 from graphengine.runner.run import NodeBegan, StepRecorded
 

@@ -79,7 +79,7 @@ async def test_a_message_sent_before_it_is_awaited_is_kept(runner: Runner) -> No
     run_id = (await runner.start(graph).result()).run_id
     for word in ("one", "two", "three", "four"):
         await runner.send(run_id, "topic", word)
-    await runner.answer(run_id, True)
+    await runner.answer(run_id, value=True)
     assert (await go_on(runner, graph, run_id)).state.text == "one two three"
 
 
@@ -210,9 +210,9 @@ async def test_a_branch_has_the_kept_messages_of_its_step(runner: Runner) -> Non
     at = len(await runner.history(run_id))
     await runner.send(run_id, "topic", "later")
     child = await runner.branch(graph, run_id, at).result()
-    await runner.answer(child.run_id, True)
+    await runner.answer(child.run_id, value=True)
     assert (await go_on(runner, graph, child.run_id)).state.text == "kept"
-    await runner.answer(run_id, True)
+    await runner.answer(run_id, value=True)
     assert (await go_on(runner, graph, run_id)).state.text == "kept"
 
 
@@ -286,7 +286,7 @@ async def test_a_node_that_asks_sends_once(runner: Runner) -> None:
     graph = talking(speak)
     result = await runner.start(graph).result()
     assert sorted(wait.kind for wait in result.waits) == ["ask", "receive"]
-    await runner.answer(result.run_id, True)
+    await runner.answer(result.run_id, value=True)
     assert (await go_on(runner, graph, result.run_id)).state.text == "a b c"
     sent = [step.data["sent"] for step in await runner.history(result.run_id) if "sent" in step.data]
     assert len(sent) == 1
@@ -474,7 +474,7 @@ async def test_agents_that_never_agree_are_stopped(runner: Runner) -> None:
 
 
 async def test_a_way_may_be_taken_only_if_something_changed(runner: Runner) -> None:
-    """`when=changed(\"findings\")`: from its source's last visit; where nothing changed, on to the end."""
+    """Compared with its source's last visit; where nothing changed, on to the end."""
     found = iter([{"a": "1"}, {"b": "2"}, {}])
     rounds: list[int] = []
 

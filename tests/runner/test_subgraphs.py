@@ -64,6 +64,11 @@ async def rate(score: int) -> int:
     return score + 1
 
 
+def joined(result: object) -> str:
+    """A result as text."""
+    return "".join(result) if isinstance(result, list) else str(result)
+
+
 def article(until: int = 2, write: Callable[..., Any] = write, **options: Any) -> Graph[Article]:
     """A loop that writes and rates until the score is high enough."""
     graph = Graph("article", Article, **{"result": "draft", **options})
@@ -103,7 +108,7 @@ async def test_a_graph_is_a_node(runner: Runner) -> None:
 
 
 async def test_its_fields_are_its_own(runner: Runner) -> None:
-    """A node that names inputs leaves the other fields to the graph's defaults, and what is not written stays inside."""
+    """A node that names inputs leaves the rest to the graph's defaults; what is not written stays inside."""
     state = (await runner.start(around(article(until=9, result=None), {"text": "draft"}), {"score": 7}).result()).state
     assert (state.text, state.score) == ("ants v5", 7)
 
@@ -148,7 +153,7 @@ async def test_each_visit_begins_anew(runner: Runner) -> None:
     inner.add_edge("look", END, when=plateau("score"), label="level")
     inner.add_edge("look", "look")
     graph = Graph("outer", State)
-    graph.add_node("inner", inner, inputs={"score": lambda: 0}, writes={"log": lambda result: str(result)})
+    graph.add_node("inner", inner, inputs={"score": lambda: 0}, writes={"log": joined})
     graph.add_edge(START, "inner")
     graph.add_edge("inner", END, when=iterations("inner") >= 2)
     graph.add_edge("inner", "inner")
@@ -204,7 +209,7 @@ async def test_forks_in_graphs_in_forks(runner: Runner) -> None:
         inner.add_edge(name, END)
     inner.add_fork(START, ["x", "y"], join=END)
     graph = Graph("outer", State)
-    graph.add_node("a", inner, writes={"log": lambda result: "".join(result)})
+    graph.add_node("a", inner, writes={"log": joined})
     graph.add_node("b", note("b"), writes="log")
     graph.add_fork(START, ["a", "b"], join=END)
     graph.add_edge("a", END)
@@ -418,7 +423,8 @@ async def test_one_graph_at_two_places_sees_what_is_around_each(runner: Runner) 
     inner = Graph("inner", Article, result="draft")
     inner.add_node("use", use, writes="draft")
     inner.add_path(START, "use", END)
-    left, right = (Graph(name, Article, result="draft", resources={"db": lambda name=name: name}) for name in "lr")
+    left = Graph("l", Article, result="draft", resources={"db": lambda: "l"})
+    right = Graph("r", Article, result="draft", resources={"db": lambda: "r"})
     for side in (left, right):
         side.add_node("inner", inner, writes="draft")
         side.add_path(START, "inner", END)
@@ -505,12 +511,12 @@ async def test_a_graph_that_changed_since_is_compiled_anew_where_it_is_a_node(ru
     inner.add_edge(START, "one")
     inner.add_edge("one", END, when=value("notes").length() >= 9)
     inner.add_edge("one", FAIL)
-    graph = around(inner, {"log": lambda result: " ".join(result)})
+    graph = around(inner, {"log": joined})
     graph.compile()
     inner.ways = inner.ways[:1]
     inner.add_node("two", lambda: "two", writes="notes")
     inner.add_path("one", "two", END)
-    assert (await runner.start(graph).result()).state.log == ["one two"]
+    assert (await runner.start(graph).result()).state.log == ["onetwo"]
 
 
 async def test_a_stop_inside_lets_the_node_in_flight_finish(runner: Runner) -> None:

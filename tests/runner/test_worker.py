@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Limits, Retry, Runner, ask
 from graphengine.errors import DefinitionError, RunnerClosed, StoreMissing
 from graphengine.reducers import append
+from graphengine.runner import StepRecorded
 from graphengine.runner.worker import Ended, Refused, Took, Worker, WorkerEvent
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
@@ -407,7 +408,7 @@ async def test_a_run_that_waits_for_its_next_attempt_is_left_at_once(timed: Runn
     graph.add_path(START, "bad", END)
     run = timed.start(graph, run_id="r")
     async for event in run.events():
-        if getattr(event, "step", None) is not None and event.step.kind == "attempt":
+        if isinstance(event, StepRecorded) and event.step.kind == "attempt":
             break
     await timed.leave("r")
     assert (await run.result()).status == "running"

@@ -112,6 +112,7 @@ class Interpreter:
         self.stuck: type[NodeError] = NoWayOut
         self.cause: Told | None = None
         self.told: Told | None = None
+        self.telling: Told | None = None
         self.leaving = self.in_fallback = False
         self.ended = ""
         self.at, self.visit, self.attempt, self.tries, self.crashes = "START", 1, 1, 0, 0
@@ -196,7 +197,7 @@ class Interpreter:
         """An attempt failed: again, or the fallback, or a way for failures, or the end."""
         node = self.nodes[self.at]
         self.spend(outcome)
-        told = told or Told(error, self.path(), self.attempt)
+        self.telling = told = told or Told(error, self.path(), self.attempt)
         if not self.in_fallback:
             if retryable and self.tries + 1 < node.attempts and issubclass(error, EXCEPTIONS[node.on]):
                 wait = node.initial_seconds * 2.0**self.tries * (1 + node.jitter * (2 * outcome.chance - 1))
@@ -226,6 +227,7 @@ class Interpreter:
 
     def failed(self, error: type[Exception], told: Told) -> None:
         """Take the first way for this error, or end the run, to be resumed here."""
+        self.telling = told
         story = self.story
         before = deepcopy(story.state), list(story.visits)
         self.failure = error

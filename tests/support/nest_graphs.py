@@ -40,12 +40,15 @@ class Taste:
         forks: How deep forks may nest.
         graphs: How deep graphs may.
         mends: Whether no failure is survived, so that a run which is mended ends as one that never failed.
+        usage: Whether conditions ask what was spent.
+        maps: How many of the nodes are mapped.
     """
 
     forks: int
     graphs: int
     mends: bool = False
     usage: bool = True
+    maps: float = 0.4
 
 
 class Nest(Maker):
@@ -83,7 +86,7 @@ class Nest(Maker):
     def node(self, name: str, fields: Sequence[str], keys: Sequence[str]) -> NodeSpec:
         """A node of any kind."""
         random, draw = self.random, self.random.random()
-        mapped = random.random() < (0.5 if draw < 0.4 else 0.4)
+        mapped = random.random() < self.taste.maps
         alone = [field for field in fields if field not in (*REDUCED, "items", "found")]
         plain = [field for field in fields if field != "found"]
         if draw < 0.4 and self.taste.graphs:
@@ -167,6 +170,8 @@ def begun(random: Random) -> dict[str, Any]:
         "n": random.choice((0, 1, 4)), "score": 2.0, "kind": "b", "log": [3, 1], "many": [2, 5, 2], "table": {"a": 2},
         "best": 3, "total": 2, "seen": ["s1", "s2"], "items": [4, 0, 7], "capped": [8],
     }  # fmt: skip
+    if random.random() < 0.1:
+        values["items"] = [i % 5 for i in range(12)]
     return {name: values[name] for name in values if random.random() < 0.5}
 
 

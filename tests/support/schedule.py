@@ -6,7 +6,9 @@ is held against what `ready` says of them all.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from random import Random
@@ -15,7 +17,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
-from graphengine.core.decide import decide
+from graphengine.core.decide import StaleEvent, decide
 from graphengine.core.events import (
     Event,
     LimitMet,
@@ -127,10 +129,35 @@ class Schedule:
             self.upset()
             return
         assert self.flights, "nothing is in flight, and the run has not ended"
+        if self.random.random() < 0.1:
+            self.tell_too_early()
         task = self.flights.pop(self.random.choice(list(self.flights)))
         self.session.now = max(self.session.now, task.due)
         self.crashes.pop(task.frame, None)
         self.keep(self.session.send(self.event(task)))
+
+    def tell_too_early(self) -> None:
+        """What is not to be done yet, or any more, is refused."""
+        session = self.session
+        frame = self.random.choice(list(session.snapshot.frames.values()))
+        task, now = self.flights.get(frame.id), session.now
+        early: list[Event] = [NodeLeft(frame.id, now)] if frame.phase != "leaving" else []
+        if frame.phase in ("forked", "mapping", "inside") and task is None:
+            early.append(Settled(frame.id, now))
+        if frame.kind == "sub" and (task is None or task.mode != "limit"):
+            early.append(LimitMet(frame.id, now))
+        error = error_of(Boom("late"))
+        early += [
+            NodeFailed(frame.id, frame.at, frame.visit, frame.attempt - 1, now, now, error),
+            NodeFailed(frame.id, frame.at, frame.visit + 1, frame.attempt, now, now, error),
+        ]
+        if any(frame.at == node.name for node in self.spec_of(frame).nodes):
+            early.append(NodeEntered(frame.id, frame.at, frame.visit, frame.attempt + 1, now))
+        for event in early:
+            with suppress(StaleEvent):
+                decide(session.plan, session.snapshot, event)
+                message = f"{event} is taken"
+                raise AssertionError(message)
 
     def upset(self) -> None:
         """A crash, a stop, a branch, or a snapshot that is written and read; and on it goes."""
@@ -219,8 +246,22 @@ class Schedule:
         missed = [task for task in wanted if self.flights.get(task.frame) != task]
         assert not missed, f"no step is said to have touched {missed}"
         assert snapshot.status != "running" or len(wanted) == len(self.flights)
+        self.check_order()
         if session.careful:
             self.watch()
+
+    def check_order(self) -> None:
+        """As many items are under way as may be, and nothing moves below what has failed."""
+        frames = self.session.snapshot.frames
+        live = Counter(frame.parent for frame in frames.values() if frame.kind == "item" and frame.failure is None)
+        for key, frame in frames.items():
+            if frame.phase == "mapping":
+                assert live[key] == min(self.node(frame).concurrency, frame.map["left"]), f"{live[key]} items of {key}"
+        for task in self.flights.values():
+            around = frames[task.frame].up
+            while around is not None:
+                assert around.failure is None, f"{task} is ready below what has failed"
+                around = around.up
 
     def watch(self) -> None:
         """What was recorded folds to the same snapshot, which is what its own record gives; typed values fit it."""
@@ -331,6 +372,9 @@ def rows_of(log: Sequence[Step]) -> Rows:
             what = ("fallback",) if step.data.get("then") == "fallback" else ("due",)
         elif step.kind == "mapped":
             what = step.data["count"]
+        if step.kind in ("attempt", "failed") or (step.kind == "joined" and what is None):
+            error = step.data["error"]
+            what = (what, error["path"], error["kind"], error["attempt"])
         node = "START" if step.kind == "started" else step.node
         rows.setdefault((step.frame, node), []).append((step.kind, step.visit, step.attempt, what))
     return rows

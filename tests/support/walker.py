@@ -232,6 +232,7 @@ class Walker(Interpreter):
                 raise
             self.inside.told = Told(SubgraphLimit, self.path(), self.attempt)
             self.inside.story.status = "failed"
+            self.inside.telling = self.inside.told
             self.inside.row("failed", None, "")
         self.check_limits()
         sub, self.ended = self.inside, self.inside.story.label
@@ -320,6 +321,7 @@ class Walker(Interpreter):
     def failed(self, error: type[Exception], told: Told) -> None:
         """A way for this failure, or the end; an item has no ways."""
         if self.kind == "item":
+            self.telling = told
             self.note("failed", None)
             self.told, self.story.status = told, "failed"
             self.attempt, self.tries, self.due, self.in_fallback = self.attempt + 1, 0, 0.0, False
@@ -378,6 +380,7 @@ class Walker(Interpreter):
         except Misfit:
             self.told = self.told or Told(InvalidUpdate, "/".join(filter(None, (path_of(self), self.join_at))), 1)
             self.story.status = self.story.reason = "failed"
+            self.telling = self.told
             self.note("joined", None)
             return
         arms, self.arms = self.arms, []
@@ -417,6 +420,9 @@ class Walker(Interpreter):
     def row(self, kind: str, what: Any, node: str) -> None:
         """One step."""
         visit, attempt = (0, 0) if kind in ("started", "joined") else (self.visit, self.attempt)
+        told = self.telling
+        if told is not None and (kind in ("attempt", "failed") or (kind == "joined" and what is None)):
+            what = (what, told.path, told.kind, told.attempt)
         self.record.rows.setdefault((self.frame, node), []).append((kind, visit, attempt, what))
 
 

@@ -1,0 +1,365 @@
+"""Runs that wait: what is shown of them, and the commands that go on with them."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import ASKING, COUNTER, NAPPING, WAITING, Invoke, call, document
+
+MAPPED = """
+from pydantic import BaseModel
+from graphengine import END, START, Graph, value
+
+class Piece(BaseModel):
+    topic: str
+    rounds: int = 0
+
+article = Graph("article", Piece, result="rounds")
+article.add_node("write", lambda rounds: rounds + 1, writes="rounds", thread=False)
+article.add_path(START, "write")
+article.add_edge("write", END, when=value("rounds") >= 2, label="good")
+article.add_edge("write", "write")
+
+class News(BaseModel):
+    topics: list[str] = [str(n) for n in range(COUNT)]
+    found: list[str] = []
+    counts: list[int] = []
+    total: int = 0
+
+def read(topic: str) -> str:
+    if topic in ("3", "4"):
+        raise ValueError("no such topic")
+    return "read " + topic
+
+graph = Graph("news", News)
+graph.add_node("read", read, each={"topic": "topics"}, fallback="?", writes="found", thread=False)
+graph.add_node("article", article, inputs={"topic": "topics[0]"}, writes="total")
+graph.add_node("articles", article, each={"topic": "topics"}, writes="counts")
+graph.add_path(START, "read", "article", "articles", END)
+"""
+
+
+@pytest.fixture
+def waiting(project: Path, invoke: Invoke) -> Invoke:
+    """The command line, with the run `r` of `waiting`, which asks one thing and waits for a message."""
+    (project / "flows" / "waiting.py").write_text(WAITING)
+    (project / "flows" / "napping.py").write_text(NAPPING)
+    assert invoke("run", "waiting", "--run-id", "r").exit_code == 3
+    return invoke
+
+
+def asked(project: Path, invoke: Invoke, kind: str, run_id: str = "a") -> None:
+    """A run that asks for an answer of this type."""
+    (project / "asking.py").write_text(ASKING.replace("TYPE", kind))
+    assert invoke("run", "asking.py", "--run-id", run_id).exit_code == 3
+
+
+def commands(text: str, word: str) -> list[list[str]]:
+    """The commands that are shown behind this word, without the program's name."""
+    lines = [line.strip().split(": ", 1)[1] for line in text.splitlines() if line.strip().startswith(f"{word}: ")]
+    return [shlex.split(line.split("  (")[0])[1:] for line in lines]
+
+
+def test_a_run_that_waits_shows_the_commands_that_go_on_with_it(waiting: Invoke) -> None:
+    """They work when pasted: each question and topic has its own, and the exit code is 3 until all are answered."""
+    found = waiting("resume", "r")
+    assert found.exit_code == 3
+    assert "Which style?" in found.stderr
+    assert commands(found.stderr, "answer") == [["answer", "r", "TEXT"]]
+    assert commands(found.stderr, "send") == [["send", "r", "tips", "VALUE"]]
+    (answer,) = commands(waiting("show", "r").stdout, "answer")
+    assert waiting(*answer).exit_code == 3
+    (send,) = commands(waiting("show", "r").stdout, "send")
+    sent = waiting(*send)
+    assert sent.exit_code == 3
+    assert "Publish Ants? (until " in sent.stderr
+    assert "then the answer is false" in sent.stderr
+    (publish,) = commands(sent.stderr, "answer")
+    assert publish == ["answer", "r", "yes"]
+    done = waiting(*publish)
+    assert (done.exit_code, done.stdout) == (0, "TEXT\n")
+    state = document(waiting("show", "r", "--json").stdout)["state"]
+    assert (state["style"], state["tip"], state["ok"]) == ("TEXT", "VALUE", True)
+
+
+def test_the_documents_have_what_is_waited_for(waiting: Invoke) -> None:
+    """A run's document and the list of runs have the same waits, which a finished run has none of."""
+    keys = ["name", "kind", "question", "schema", "topic", "due_at"]
+    made = document(waiting("show", "r", "--json").stdout)
+    assert [list(wait) for wait in made["waits"]] == [keys, keys]
+    assert [(wait["name"], wait["kind"], wait["topic"], wait["due_at"]) for wait in made["waits"]] == [
+        ("style", "ask", None, None),
+        ("listen", "receive", "tips", None),
+    ]
+    assert made["waits"][0]["schema"] == {"type": "string"}
+    assert document(waiting("resume", "r", "--json").stdout)["waits"] == made["waits"]
+    waiting("run", "counter", "--run-id", "c")
+    runs = document(waiting("runs", "--json").stdout)["runs"]
+    assert {run["run_id"]: run["waits"] for run in runs} == {"r": made["waits"], "c": []}
+    waiting("answer", "r", "x")
+    waiting("send", "r", "tips", "1")
+    (run,) = document(waiting("runs", "--status", "waiting", "--json").stdout)["runs"]
+    assert [wait["due_at"] for wait in run["waits"]] == [run["due_at"]]
+    assert run["due_at"] > run["updated_at"]
+
+
+def test_runs_tells_what_is_waited_for(waiting: Invoke) -> None:
+    """The first question, how many more there are, and when it ends by itself."""
+    heading, row = waiting("runs").stdout.splitlines()
+    assert heading.split()[-2:] == ["waits", "for"]
+    assert row.endswith("style: Which style? (and 1 more)")
+    waiting("answer", "r", "x")
+    waiting("send", "r", "tips", "1")
+    heading, row = waiting("runs").stdout.splitlines()
+    assert "due" in heading
+    assert row.endswith("publish: Publish Ants?")
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("str", "yes", "yes"),
+        ("str", "5", "5"),
+        ("str", '"5"', "5"),
+        ("str", "true", "true"),
+        ("str", "@@home", "@home"),
+        ("str", "", ""),
+        ("bool", "true", True),
+        ("bool", "Yes", True),
+        ("bool", "no", False),
+        ("int", "-5", -5),
+        ("float", "2.5", 2.5),
+        ("str | int", "5", 5),
+        ("list[int]", "[1, 2]", [1, 2]),
+        ("dict[str, int]", '{"a": 1}', {"a": 1}),
+        ('Literal["dry", "lively"]', "dry", "dry"),
+        ("bool | None", "null", None),
+        ("bool | None", "yes", True),
+        ("str", "@text.txt", "from a\nfile"),
+        ("list[int]", "@list.json", [1, 2]),
+    ],
+)
+def test_an_answer_is_what_fits_the_question(
+    project: Path, invoke: Invoke, kind: str, given: str, expected: object
+) -> None:
+    """JSON if it fits, else text, else yes and no; files are read alike, without their last line break."""
+    (project / "text.txt").write_text("from a\nfile\n")
+    (project / "list.json").write_text("[1,\n 2]\n")
+    asked(project, invoke, kind)
+    found = invoke("answer", "a", given, "--graph", "asking.py", "--json")
+    assert found.exit_code == 0, found.stderr
+    assert document(found.stdout)["state"]["given"] == expected
+
+
+def test_an_answer_may_come_on_stdin(project: Path, invoke: Invoke) -> None:
+    """- reads it, so that it can be piped."""
+    from click.testing import CliRunner
+
+    from graphengine.cli.main import main
+
+    asked(project, invoke, "bool")
+    found = CliRunner().invoke(main, ["answer", "a", "-", "--graph", "asking.py", "--json"], input="yes\n")
+    assert document(found.stdout)["state"]["given"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["answer", "a", "maybe", "--graph", "asking.py"], "this is no answer to 'What?'"),
+        (["answer", "a", "@nowhere", "--graph", "asking.py"], "cannot be read"),
+        (["answer", "a", "yes", "--wait", "questoin", "--graph", "asking.py"], "did you mean 'question'?"),
+        (["answer", "a", "yes"], "no such graph was found"),
+        (["answer", "nobody", "yes", "--graph", "asking.py"], "nobody"),
+        (["answer", "c", "yes"], "asks nothing"),
+        (["send", "c", "tips", "yes"], "is over"),
+        (["send", "a", "tips"], "Missing argument"),
+        (["answer", "a", "--wiat", "x", "yes"], "--wiat"),
+    ],
+)
+def test_what_is_no_answer_is_refused_where_it_is_given(
+    project: Path, invoke: Invoke, words: list[str], told: str
+) -> None:
+    """Exit code 2, one error with the repair, and nothing is recorded."""
+    invoke("run", "counter", "--run-id", "c")
+    asked(project, invoke, "bool")
+    before = [document(invoke("show", run, "--json").stdout) for run in ("a", "c")]
+    found = invoke(*words)
+    assert found.exit_code == 2, found.output
+    assert told in found.output
+    assert "Traceback" not in found.output
+    assert [document(invoke("show", run, "--json").stdout) for run in ("a", "c")] == before
+    assert set(document(invoke(*words, "--json").stdout)["error"]) == {"code", "message", "where", "repair"}
+
+
+def test_one_of_several_questions_must_be_named(project: Path, invoke: Invoke) -> None:
+    """The error lists them, and the commands that are shown name each."""
+    text = WAITING.replace('"listen", listen', '"listen", ask("Which tip?", str)')
+    (project / "flows" / "waiting.py").write_text(text)
+    found = invoke("run", "waiting", "--run-id", "r")
+    assert commands(found.stderr, "answer") == [
+        ["answer", "r", "TEXT", "--wait", "style"],
+        ["answer", "r", "TEXT", "--wait", "listen"],
+    ]
+    refused = invoke("answer", "r", "dry")
+    assert refused.exit_code == 2
+    assert "name one of: style, listen" in refused.stderr
+    assert invoke("answer", "r", "dry", "--wait", "listen").exit_code == 3
+    assert document(invoke("show", "r", "--json").stdout)["waits"][0]["name"] == "style"
+
+
+def test_a_message_is_kept_until_it_is_received(waiting: Invoke) -> None:
+    """One of another topic changes nothing but the log; the same key again sends nothing."""
+    assert waiting("send", "r", "other", "x").exit_code == 3
+    for _ in range(2):
+        assert waiting("send", "r", "tips", '{"a": [1]}', "--key", "once").exit_code == 3
+    made = document(waiting("show", "r", "--json").stdout)
+    messages = [step["detail"] for step in made["steps"] if step["kind"] == "message"]
+    assert messages == [{"topic": "other", "payload": "x"}, {"topic": "tips", "payload": {"a": [1]}}]
+    assert [wait["name"] for wait in made["waits"]] == ["style"]
+
+
+def test_a_message_to_a_run_that_does_not_wait_is_sent_and_no_more(invoke: Invoke) -> None:
+    """A stopped run is not gone on with, and its graph is not needed."""
+    invoke("run", "counter", "--run-id", "c", "--limit", "steps=1")
+    found = invoke("send", "c", "tips", "1", "--json")
+    assert (found.exit_code, document(found.stdout)) == (0, {"schema": 1, "run_id": "c", "message": "sent"})
+    told = invoke("send", "c", "tips", "2")
+    assert "the message is sent" in told.stdout
+    assert "run c is stopped; resume: graphengine resume c" in told.stderr
+
+
+def test_a_run_pauses_before_the_nodes_that_are_named(invoke: Invoke) -> None:
+    """On every visit, until it is answered; resume and branch may name others; a wrong name is an error."""
+    found = invoke("run", "counter", "--run-id", "c", "--pause-before", "more")
+    assert found.exit_code == 3
+    (answer,) = commands(found.stderr, "answer")
+    assert answer == ["answer", "c", "true"]
+    assert invoke(*answer).exit_code == 3
+    assert document(invoke("show", "c", "--json").stdout)["state"]["n"] == 1
+    assert invoke("answer", "c", "no").exit_code == 2
+    refused = invoke("run", "counter", "--pause-before", "mroe")
+    assert (refused.exit_code, "did you mean 'more'?" in refused.stderr) == (2, True)
+    invoke("run", "counter", "--run-id", "whole")
+    branched = invoke("branch", "whole", "--at", "2", "--branch-id", "b", "--pause-before", "more")
+    assert branched.exit_code == 3
+
+
+def test_a_sleeping_run_is_told_by_show_and_runs(project: Path, invoke: Invoke) -> None:
+    """Until when it sleeps; there is nothing to answer."""
+    (project / "flows" / "napping.py").write_text(
+        NAPPING.replace("await ctx.sleep(seconds)", "await ctx.ask('?', str, timeout_seconds=seconds)")
+    )
+    invoke("run", "napping", "--run-id", "n")
+    shown = invoke("show", "n").stdout
+    assert "nap: ? (until " in shown
+    assert "then it fails" in shown
+
+
+def test_a_waiting_run_is_stopped_at_once(waiting: Invoke) -> None:
+    """`stop` needs no process that drives it; a resume lets it wait again."""
+    assert document(waiting("stop", "r", "--json").stdout) == {"schema": 1, "run_id": "r", "stop": "done"}
+    assert document(waiting("show", "r", "--json").stdout)["status"] == "stopped"
+    assert waiting("resume", "r").exit_code == 3
+    assert "stopped run r, which waited" in waiting("stop", "r").stdout
+
+
+# -- maps and graphs inside, while they run and afterwards
+
+
+def test_items_are_counted_and_not_listed(project: Path, invoke: Invoke) -> None:
+    """Of a thousand items ten lines are shown, and the first that failed; what runs below an item is not."""
+    (project / "news.py").write_text(MAPPED.replace("COUNT", "1000"))
+    found = invoke("run", "news.py:graph", "--run-id", "n", "--limit", "steps=5000")
+    assert found.exit_code == 0, found.stderr
+    lines = found.stderr.splitlines()
+    assert len(lines) < 60
+    assert "items    read: 1,000 items, 8 at a time" in lines or any("read: 1,000 items" in line for line in lines)
+    assert [line for line in lines if "read: " in line and "done" in line][
+        -1
+    ] == "items    read: 1,000 of 1,000 items done"
+    assert sum("of 1,000 items done" in line for line in lines) == 20
+    assert sum("no such topic" in line for line in lines) == 2
+    assert any(line.startswith("fallback read[3]") for line in lines)
+    for told in ("entered  article: graph article -> write", "done     article/write (visit 2)", "ended [good]"):
+        assert any(told in line for line in lines)
+    assert not any("articles[" in line for line in lines)
+    shown = invoke("show", "n").stdout
+    assert "read[…] 1,000 items, 2 by fallback" in shown
+    assert "article/write" in shown
+    assert len(document(invoke("show", "n", "--json").stdout)["steps"]) > 4000
+
+
+def test_many_failures_of_items_are_cut_short(project: Path, invoke: Invoke) -> None:
+    """The first five are told, then they are counted."""
+    text = MAPPED.replace("COUNT", "20").replace('topic in ("3", "4")', "True").replace('fallback="?", ', "")
+    (project / "news.py").write_text(text)
+    found = invoke("run", "news.py")
+    assert found.exit_code == 1
+    assert sum("failed   read[" in line for line in found.stderr.splitlines()) == 5
+    assert "further failures of read are counted only" in found.stderr
+    assert "20 of 20 items done, 20 of them failed" in found.stderr
+
+
+def test_one_step_is_shown_whole(project: Path, invoke: Invoke) -> None:
+    """--step has the path of an item or of a node of a graph inside, what it wrote, and the traceback of an error."""
+    (project / "news.py").write_text(MAPPED.replace("COUNT", "5").replace('fallback="?"', 'fallback=lambda: "?"'))
+    invoke("run", "news.py", "--run-id", "n")
+    steps = document(invoke("show", "n", "--json").stdout)["steps"]
+    by_path = {(step["path"], step["kind"]): step for step in steps}
+    item = by_path["read[2]", "item"]
+    shown = invoke("show", "n", "--step", str(item["seq"])).stdout
+    assert "item read[2]" in shown
+    assert "found += read 2" in shown
+    attempt = invoke("show", "n", "--step", str(by_path["read[3]", "attempt"]["seq"])).stdout
+    assert "ValueError: no such topic" in attempt
+    assert "news.py" in attempt
+    inner = by_path["articles[1]/write", "node"]
+    made = document(invoke("show", "n", "--step", str(inner["seq"]), "--json").stdout)
+    assert made == {"schema": 1, "run_id": "n", "step": inner}
+    assert by_path["read", "mapped"]["detail"]["count"] == 5
+    assert by_path["article", "node"]["detail"]["inside"]["label"] == "good"
+    assert invoke("show", "n", "--step", "9999").exit_code == 2
+    assert invoke("show", "n", "--step", "1", "--at", "1").exit_code == 2
+
+
+def test_every_kind_of_step_says_something(waiting: Invoke) -> None:
+    """No row of `show` stands without a word about what was waited for, answered or sent."""
+    waiting("send", "r", "other", "later")
+    waiting("answer", "r", "dry")
+    waiting("send", "r", "tips", "news")
+    lines = [line.strip() for line in waiting("show", "r").stdout.splitlines()]
+    for told in (
+        "Which style?",
+        "waits for a message on 'tips'",
+        "other: later",
+        "answered: dry",
+        "a message: news",
+        "2 of 2 arms arrived",
+    ):
+        assert told in lines, told
+
+
+def test_the_outermost_graph_of_a_file_is_meant(project: Path, invoke: Invoke) -> None:
+    """A file with a graph and the graphs that are its nodes needs no name behind it."""
+    (project / "news.py").write_text(MAPPED.replace("COUNT", "2"))
+    assert document(invoke("run", "news.py", "--json").stdout)["graph"] == "news"
+    assert document(invoke("run", "news.py:article", "--input", "topic=x", "--json").stdout)["graph"] == "article"
+    (project / "two.py").write_text(COUNTER + "\nother = Graph('other', Count)\n")
+    assert invoke("run", "two.py").exit_code == 2
+
+
+def test_the_commands_work_in_a_shell(project: Path) -> None:
+    """A question of a graph elsewhere, in a database of a strange name, is answered by the words that are shown."""
+    elsewhere = project.parent / "else where"
+    elsewhere.mkdir()
+    (elsewhere / "ask.py").write_text(ASKING.replace("TYPE", "bool"))
+    ran = call(project, "run", "../else where/ask.py", "--db", "it's.db", "--run-id", "-odd")
+    assert ran.returncode == 3
+    (line,) = [line for line in ran.stderr.splitlines() if line.strip().startswith("answer:")]
+    words = shlex.split(line.split(": ", 1)[1].split("  (")[0])
+    assert words[1:3] == ["-m", "graphengine"]
+    done = call(project, *words[3:])
+    assert done.returncode == 0, done.stderr
+    assert (done.returncode, json.loads(done.stdout)) == (0, True)

@@ -1,0 +1,241 @@
+"""Workers as processes of their own, and signals while a run sleeps."""
+
+import asyncio
+import json
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphengine import Runner
+from tests.cli.programs import ASKING, GATED, NAPPING, call, document, read_line, read_until, start
+
+FIRST = (
+    GATED.replace(
+        'async def first() -> str:\n    note("first")',
+        'async def first() -> str:\n    note("first")\n    await hold("first")',
+    )
+    .replace(
+        "async def first",
+        """async def hold(name: str) -> None:
+    print("holding", name, os.getpid(), file=sys.stderr, flush=True)
+    while not (HERE / "go").exists():
+        await asyncio.sleep(0.01)
+
+async def first""",
+        1,
+    )
+    .replace("import asyncio\n", "import asyncio\nimport os\n", 1)
+)
+"""The first node holds until there is a file named go; the second until there is one named gate."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder whose project has the graphs `gated`, `napping` and `asking`."""
+    (tmp_path / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
+    (tmp_path / "flows").mkdir()
+    for name, text in (("gated", FIRST), ("napping", NAPPING), ("asking", ASKING.replace("TYPE", "str"))):
+        (tmp_path / "flows" / f"{name}.py").write_text(text)
+    return tmp_path
+
+
+def worker(folder: Path, *words: str) -> "subprocess.Popen[str]":
+    """A worker that looks often, once it is at work."""
+    process = start(folder, "worker", "--poll", "0.05", *words)
+    read_until(process, "worker for ")
+    return process
+
+
+def status(folder: Path, run_id: str) -> str:
+    """A run's status as recorded."""
+    found = document(call(folder, "show", run_id, "--json").stdout)["status"]
+    assert isinstance(found, str)
+    return found
+
+
+def asleep(folder: Path, seconds: float, run_id: str = "n") -> None:
+    """A run that sleeps, left so by Ctrl-C."""
+    process = start(folder, "run", "napping", "--input", f"seconds={seconds}", "--run-id", run_id)
+    read_until(process, "sleeps   until ")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 3
+
+
+def interrupted(folder: Path, run_id: str = "r") -> None:
+    """A run of `gated` whose process was killed in its first node."""
+    process = start(folder, "run", "gated", "--run-id", run_id)
+    read_until(process, "holding first")
+    process.kill()
+    process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_sleeping_run_waiting(folder: Path, number: signal.Signals) -> None:
+    """Exit code 3: it is told until when it sleeps, and it is not stopped; a resume sleeps on and ends alike."""
+    for words in (["run", "napping", "--run-id", "n"], ["resume", "n"]):
+        process = start(folder, *words)
+        told = read_until(process, "sleeps   until ")
+        assert "run n of napping" in told
+        assert "Ctrl-C leaves the run waiting" in told
+        process.send_signal(number)
+        out, rest = process.communicate(timeout=60)
+        assert (process.returncode, out) == (3, "")
+        assert "leaving the run waiting" in rest
+        assert "nap: sleeps until " in rest
+        assert status(folder, "n") == "waiting"
+
+
+def test_a_run_sleeps_its_time_out_where_it_is_begun(folder: Path) -> None:
+    """The command goes on when the time has come, and Ctrl-C in a node after that stops the run."""
+    done = call(folder, "run", "napping", "--input", "seconds=0.1")
+    assert (done.returncode, done.stdout) == (0, "awake\n")
+    assert "answered nap: its time has come" in done.stderr
+
+
+def test_a_worker_goes_on_with_what_is_due(folder: Path) -> None:
+    """A sleeper, an answered run and one whose process was killed; a line for each that is taken, one for its end."""
+    asleep(folder, 0.5)
+    interrupted(folder)
+    assert call(folder, "run", "asking", "--run-id", "a").returncode == 3
+    (folder / "flows" / "go").touch()
+    (folder / "flows" / "gate").touch()
+    process = worker(folder, "--json")
+    answer(folder, "a", "blue")
+    lines: list[dict[str, Any]] = []
+    while len([line for line in lines if line["event"] == "ended"]) < 3:
+        lines.append(json.loads(read_line(process)))
+    process.send_signal(signal.SIGTERM)
+    rest, told = process.communicate(timeout=60)
+    assert (process.returncode, rest) == (0, "")
+    assert "SIGTERM: letting go of the runs" in told
+    assert all(line["schema"] == 1 for line in lines)
+    took = {line["run_id"]: (line["graph"], line["why"]) for line in lines if line["event"] == "took"}
+    assert took == {"n": ("napping", "due"), "r": ("gated", "orphan"), "a": ("asking", "sent")}
+    assert {line["run_id"]: line["status"] for line in lines if line["event"] == "ended"} == dict.fromkeys(
+        took, "finished"
+    )
+
+
+def answer(folder: Path, run_id: str, value: str) -> None:
+    """Record an answer, and leave the run to whoever goes on with it."""
+
+    async def post() -> None:
+        async with Runner(folder / "checkpoints" / "runs.db") as runner:
+            await runner.answer(run_id, value)
+
+    asyncio.run(post())
+
+
+def log(folder: Path) -> list[str]:
+    """Which nodes of `gated` began, in order."""
+    return (folder / "flows" / "log.txt").read_text().split()
+
+
+def test_a_worker_that_is_told_to_end_lets_its_runs_go(folder: Path) -> None:
+    """The node in flight finishes and is recorded; the run is not stopped, and the next worker goes on behind it."""
+    interrupted(folder)
+    process = worker(folder)
+    assert "took     r of gated: no process drove it" in read_line(process)
+    read_until(process, "holding first")
+    process.send_signal(signal.SIGTERM)
+    read_until(process, "SIGTERM: letting go of the runs after the nodes in flight")
+    assert status(folder, "r") == "running"  # the node is in flight, and the worker has had the time to hear the signal
+    (folder / "flows" / "go").touch()
+    out, told = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "left     r\n")
+    assert "worker ended" in told
+    found = document(call(folder, "show", "r", "--json").stdout)
+    assert (found["status"], found["state"]["first"], found["state"]["second"]) == ("running", "one", "")
+    (folder / "flows" / "gate").touch()
+    process = worker(folder)
+    assert [read_line(process).split()[0] for _ in range(2)] == ["took", "finished"]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert log(folder) == ["first", "first", "second", "third"]
+
+
+def test_ctrl_c_twice_ends_a_worker_at_once(folder: Path) -> None:
+    """Exit code 130, with no wait for the node in flight."""
+    interrupted(folder)
+    process = worker(folder)
+    read_until(process, "holding first")
+    process.send_signal(signal.SIGINT)
+    read_until(process, "letting go of the runs after the nodes in flight; Ctrl-C again ends at once")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+
+
+def test_a_worker_takes_over_what_a_killed_one_drove(folder: Path) -> None:
+    """Two share a database, and no run is driven by both; after kill -9 the other one finishes it."""
+    interrupted(folder)
+    first = worker(folder)
+    read_until(first, "holding first")
+    second = worker(folder)
+    other = call(folder, "resume", "r")
+    assert other.returncode == 6
+    first.kill()
+    first.communicate(timeout=60)
+    assert "took     r" in read_line(second)
+    (folder / "flows" / "go").touch()
+    (folder / "flows" / "gate").touch()
+    assert "finished r" in read_line(second)
+    second.send_signal(signal.SIGTERM)
+    second.communicate(timeout=60)
+    assert log(folder) == ["first", "first", "first", "second", "third"]
+
+
+def test_a_worker_shows_why_a_run_failed(folder: Path) -> None:
+    """The error and the command that resumes the run; the worker goes on with others."""
+    (folder / "flows" / "go").touch()
+    (folder / "flows" / "gate").touch()
+    asleep(folder, 0.1)
+    broken = NAPPING.replace('return "awake"', 'raise ValueError("no luck")')
+    (folder / "flows" / "napping.py").write_text(broken)
+    (folder / "flows" / "wrong.py").write_text("1 / 0")
+    process = start(folder, "worker", "--poll", "0.05")
+    assert "wrong.py is left out: ZeroDivisionError" in read_until(process, "worker for 3 graphs")
+    assert read_line(process).startswith("took     n of napping")
+    assert read_line(process) == "failed   n at nap: ValueError: no luck\n"
+    assert "graphengine resume n" in read_until(process, "resume: ")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert status(folder, "n") == "failed"
+
+
+def test_a_worker_without_graphs_is_an_error(folder: Path) -> None:
+    """It says how to name some; so is one that is named and cannot be used."""
+    (folder / "pyproject.toml").write_text("")
+    for words, code in (([], "graph_not_found"), (["--graph", "flows/nope.py"], "graph_not_found")):
+        done = call(folder, "worker", *words, "--json")
+        assert (done.returncode, document(done.stdout)["error"]["code"]) == (2, code)
+
+
+def test_an_answer_to_a_run_that_is_driven_is_left_to_its_driver(folder: Path) -> None:
+    """Exit code 0, as it is recorded; the process that drives the run goes on with it."""
+    text = """
+from graphengine import ask
+graph = Graph("both", Work, result="third")
+graph.add_node("second", second, writes="second")
+graph.add_node("question", ask("What?", str), writes="third")
+graph.add_node("merge")
+graph.add_fork(START, ["second", "question"], join="merge")
+graph.add_edge("second", "merge")
+graph.add_edge("question", "merge")
+graph.add_edge("merge", END)
+"""
+    (folder / "flows" / "both.py").write_text(GATED.split("graph = ")[0] + text)
+    process = start(folder, "run", "both", "--run-id", "b")
+    read_until(process, "waits    question: What?")
+    done = call(folder, "answer", "b", "blue", "--json")
+    assert (done.returncode, document(done.stdout)) == (0, {"schema": 1, "run_id": "b", "answer": "recorded"})
+    read_until(process, "question (visit 1)")
+    (folder / "flows" / "gate").touch()
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "blue\n")

@@ -1,0 +1,288 @@
+"""Kills `life.py` again and again, answers what it asks, and keeps the books: what each death cost.
+
+A `Trial` is one run in a database of its own. Its processes are started one after another; between them the books are
+checked exactly: what a process did and the log did not come to know is lost with it and is to be done once more,
+everything else must not be. `order_free` is what two logs must have in common.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Final, Literal
+
+from graphengine import Runner
+from graphengine.core.evolve import evolve
+from graphengine.core.frames import place_of
+from graphengine.core.snapshot import Snapshot
+from graphengine.core.steps import Step
+from graphengine.errors import InputError, UnknownRun
+from graphengine.history import load_snapshot
+from tests.crash.life import RUN, Moment, Orders
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PROGRAM: Final = Path(__file__).with_name("life.py")
+SECONDS: Final = 60
+"""A process that takes longer hangs."""
+ANSWERS: Final[Mapping[str, object]] = {"agree": True, "christen": "Ada", "publish": "rerun"}
+PASSING: Final = {"at", "began", "due", "due_at", "traceback"}
+"""What no two runs have in common: times, and tracebacks, which tell lines of the engine."""
+MOMENTS: Final[Sequence[Moment]] = ("line", "line", "before", "submitted", "durable")
+LATEST_SECONDS: Final = 0.001
+"""Some commits take so long: a death that comes up to so late meets the writing thread anywhere."""
+
+
+# -- what a log tells
+
+
+def order_free(steps: Sequence[Step]) -> Counter[str]:
+    """Every row but those that tell of crashes, without its number and times: equal logs differ in order only.
+
+    The rows that a crash brings about are `resumed`, and for the node that must not be repeated unasked its further
+    beginnings, the questions whether to repeat it, and their answers.
+    """
+    rows: Counter[str] = Counter()
+    begun: set[tuple[str, str, int]] = set()
+    for step in steps:
+        visit = (step.frame, step.node, step.visit)
+        again = step.kind == "begun" and visit in begun
+        asked = step.kind in ("waiting", "answered") and step.node == "publish"
+        if step.kind == "begun":
+            begun.add(visit)
+        if step.kind != "resumed" and not again and not asked:
+            told = {"kind": step.kind, "attempt": step.attempt, "update": step.update, "data": _lasting(step.data)}
+            rows[json.dumps([*visit, told], sort_keys=True)] += 1
+    return rows
+
+
+def _lasting(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, Mapping):
+        return {key: _lasting(inner) for key, inner in value.items() if key not in PASSING}
+    return [_lasting(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def recorded(steps: Sequence[Step]) -> Counter[str]:
+    """What the log knows to be done, named as in the lines of work."""
+    snapshot, found = Snapshot(), Counter[str]()
+    for step in steps:
+        if step.kind == "recorded":
+            found[step.data["value"]] += 1
+        elif step.kind in ("node", "item", "attempt", "failed"):
+            found[f"{RUN}/{place_of(snapshot.frames[step.frame])} {step.attempt} whole"] += 1
+        evolve(snapshot, step)
+    return found
+
+
+def done(lines: Path) -> Sequence[tuple[int, str]]:
+    """Who did what, in order."""
+    if not lines.exists():
+        return []
+    parts = [line.partition(" ") for line in lines.read_text(encoding="utf-8").splitlines()]
+    return [(int(pid), what) for pid, _, what in parts]
+
+
+def never_recorded(what: str) -> bool:
+    """Whether it is the work of the arm that is cancelled while it works."""
+    return "/dawdle:" in what
+
+
+# -- processes
+
+
+class Stage:
+    """Starts processes; the next one loads while the last one works."""
+
+    def __init__(self) -> None:
+        self._next: asyncio.Task[Process] | None = None
+
+    async def enter(self) -> Process:
+        """A fresh process that has loaded everything and waits for its orders."""
+        process = await (self._next or self._load())
+        self._next = asyncio.create_task(self._load())
+        return process
+
+    async def close(self) -> None:
+        """End the process that nobody needs any more."""
+        if self._next is not None:
+            process = await self._next
+            process.kill()
+            await process.communicate()
+
+    async def _load(self) -> Process:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(PROGRAM), stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
+        )
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        assert line == b"ready\n", (await process.communicate())[1].decode()
+        return process
+
+
+@contextlib.asynccontextmanager
+async def staged() -> AsyncIterator[Stage]:
+    """A stage that is left empty."""
+    stage = Stage()
+    try:
+        yield stage
+    finally:
+        await stage.close()
+
+
+# -- a run and its deaths
+
+
+@dataclass(frozen=True)
+class Death:
+    """When and how to kill a process.
+
+    Attributes:
+        moment: As in `Orders`; `delay` is for the one who started it.
+        number: The how manieth such moment.
+        seconds: After how long; for the other moments, how late.
+        live: Whether questions are answered while the process lives.
+    """
+
+    moment: Moment | Literal["delay"] = "never"
+    number: int = 1
+    seconds: float = 0.0
+    live: bool = False
+
+    @classmethod
+    def drawn(cls, random: Random, life_seconds: float, *, spares: bool) -> "Death":
+        """Any death; where visits are to be spared, the process must count for itself."""
+        live = random.random() < 0.4
+        if not spares and random.random() < 0.35:
+            return cls("delay", seconds=random.uniform(0, life_seconds), live=live)
+        moment = random.choice(MOMENTS)
+        late = random.uniform(0, LATEST_SECONDS) if moment == "submitted" else 0.0
+        return cls(moment, random.randint(1, 24), late, live)
+
+
+@dataclass
+class Books:
+    """What became of a trial.
+
+    Attributes:
+        kills: For each, how it died and how many rows of the life's log there were.
+        lost: What processes did that was not recorded when they died.
+        reruns: How often it was allowed to repeat what must not be repeated unasked.
+    """
+
+    kills: list[tuple[Death, int]] = field(default_factory=list)
+    lost: Counter[str] = field(default_factory=Counter)
+    reruns: int = 0
+
+
+class Trial:
+    """One run, through any number of deaths.
+
+    Args:
+        folder: Where its database and its lines are.
+        runner: Over the same database, in this process.
+        stage: Where its processes come from.
+    """
+
+    def __init__(self, folder: Path, runner: Runner, stage: Stage) -> None:
+        self.lines = folder / "lines"
+        self.books = Books()
+        self.runner = runner
+        self._database = folder / "runs.db"
+        self._stage = stage
+
+    async def steps(self) -> Sequence[Step]:
+        """The log; empty before the run begins."""
+        try:
+            return await self.runner.history(RUN)
+        except UnknownRun:
+            return []
+
+    async def status(self) -> str:
+        """The run's status, "" before it begins."""
+        try:
+            return (await self.runner.store.info(RUN)).status
+        except UnknownRun:
+            return ""
+
+    async def at_risk(self) -> list[tuple[str, str, int]]:
+        """The visits that were in flight at a crash and are not over."""
+        if not await self.status():
+            return []
+        frames = (await load_snapshot(self.runner.store, RUN, None)).frames.values()
+        return [(frame.id, frame.at, frame.visit) for frame in frames if frame.crashes]
+
+    async def answer(self) -> None:
+        """Answer whatever is asked; all at once, and again where it was answered before."""
+        with contextlib.suppress(UnknownRun):
+            for wait in await self.runner.waits(RUN):
+                with contextlib.suppress(InputError):  # it was answered meanwhile
+                    if wait.answerable:
+                        await self.runner.answer(RUN, ANSWERS[wait.name], wait=wait.name)
+                    elif wait.topic == "news":
+                        number = 1 + sum(step.kind == "message" for step in await self.steps())
+                        await self.runner.send(RUN, "news", f"news {number}", key=str(number))
+
+    async def process(self, death: Death, spare: Sequence[tuple[str, str, int]] = ()) -> bool:
+        """Let one process go on with the run until it dies, ends or waits; whether it died. The books are checked."""
+        known = recorded(await self.steps())
+        status = await self.status()
+        process = await self._stage.enter()
+        orders = Orders(
+            database=str(self._database),
+            lines=str(self.lines),
+            what="resume" if status else "start",
+            die="never" if death.moment == "delay" else death.moment,
+            number=death.number,
+            late_seconds=death.seconds,
+            spare=list(spare),
+        )
+        killed = await self._see_through(process, orders, death)
+        await self._check_books(process.pid, known, killed=killed)
+        if killed:
+            rows = sum(order_free(await self.steps()).values())
+            self.books.kills.append((death, rows))
+        return killed
+
+    async def _see_through(self, process: Process, orders: Orders, death: Death) -> bool:
+        over = asyncio.create_task(process.communicate(orders.model_dump_json().encode() + b"\n"))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        ends = began + death.seconds if death.moment == "delay" else began + SECONDS
+        while not over.done() and loop.time() < ends:
+            await asyncio.wait([over], timeout=min(ends - loop.time(), 0.02) if death.live else ends - loop.time())
+            if death.live:
+                await self.answer()
+        hangs = not over.done() and death.moment != "delay"
+        if not over.done():
+            process.kill()
+        _, errors = await over
+        assert not hangs, f"a process took longer than {SECONDS} s: {orders}"
+        assert process.returncode in (0, -9), errors.decode()
+        return process.returncode == -9
+
+    async def _check_books(self, pid: int, known: Counter[str], *, killed: bool) -> None:
+        """What was recorded is not done again; what was done is recorded, unless the process was killed."""
+        mine = Counter(what for who, what in done(self.lines) if who == pid)
+        steps = await self.steps()
+        lost = mine - recorded(steps)
+        assert not mine.keys() & known.keys(), "what was recorded was done again"
+        assert max(mine.values(), default=0) <= 1, "one process did the same twice"
+        assert killed or all(map(never_recorded, lost)), f"not recorded, and nobody was killed: {lost}"
+        self.books.lost.update(lost)
+        self.books.reruns = sum(
+            step.kind == "answered" and step.node == "publish" and step.data["answer"] == {"value": "rerun"}
+            for step in steps
+        )
+
+    async def live_on(self) -> None:
+        """Answer and resume until the run has ended."""
+        while await self.status() not in ("finished", "failed", "stopped"):
+            await self.answer()
+            await self.process(Death())

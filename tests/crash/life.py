@@ -1,0 +1,357 @@
+"""A program that uses the whole language of graphs, and is killed: run it, and write its orders to its stdin as JSON.
+
+Two rounds of a fork whose arms are a map of graphs, a fork with `need=2`, questions with recorded work around them and
+a sleep, a sender that fails once, and a receiver; last a node that must not be repeated unasked. Everything that is
+done to the outside is a line `PID WHAT` in a file, on disk before the work goes on; WHAT is the node's
+`idempotency_key`, its attempt and a name, so it tells each piece of work from all others of the run.
+
+The orders (`Orders`) say what to do (start or resume the run, or work for whoever needs it) and when to die: the
+process kills itself with SIGKILL at a line or at an append, or whoever started it does.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Retry, Runner, ask, iterations
+from graphengine.reducers import add, extend
+from graphengine.runner.worker import Ended, Worker, WorkerEvent
+from graphengine.stores.base import Append
+from graphengine.stores.sqlite import SQLiteStore
+
+RUN = "life"
+TOPICS = [f"t{number}" for number in range(8)]
+NAP_SECONDS = 0.005
+POLL_SECONDS = 0.02
+
+Moment = Literal["never", "line", "before", "submitted", "durable"]
+"""When to die: behind a line of work that is on disk; before, during or right behind an append."""
+
+
+class Orders(BaseModel):
+    """What a process is to do.
+
+    Attributes:
+        database: The SQLite file.
+        lines: The file that work leaves its lines in.
+        what: `hold` starts the run and stays when it waits; `work` is a worker, until the run is finished.
+        die: When to die, at the `number`th of those, `late_seconds` after it.
+        spare: Visits (frame, node, number) that were cut off before: it does not die before they are over, since
+            three crashes in a row give a node up.
+    """
+
+    database: str
+    lines: str
+    what: Literal["start", "resume", "hold", "work"]
+    die: Moment = "never"
+    number: int = 1
+    late_seconds: float = 0.0
+    spare: list[tuple[str, str, int]] = []
+
+
+class Death:
+    """Ends this process when its time has come."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.orders = orders
+        self._left = orders.number
+        self._spare = set(orders.spare)
+        self._counting = threading.Lock()
+
+    def comes(self, moment: Moment) -> bool:
+        """Whether this is the moment."""
+        with self._counting:
+            if self._spare or moment != self.orders.die:
+                return False
+            self._left -= 1
+            return self._left == 0
+
+    def strike(self) -> None:
+        """Die, as late as ordered: another thread may be writing meanwhile."""
+        until = time.perf_counter() + self.orders.late_seconds
+        while time.perf_counter() < until:
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def look(self, batch: Append) -> None:
+        """See which of the spared visits are over."""
+        for step in batch.steps:
+            if step.kind in ("node", "item", "attempt", "failed"):
+                self._spare.discard((step.frame, step.node, step.visit))
+            if step.kind == "joined":
+                self._spare = {visit for visit in self._spare if not visit[0].startswith(f"{step.frame}~")}
+
+
+class MortalStore(SQLiteStore):
+    """A store that may die at an append."""
+
+    def __init__(self, death: Death) -> None:
+        super().__init__(death.orders.database)
+        self.death = death
+
+    def append(self, batch: Append) -> asyncio.Future[None]:
+        """Append, or die."""
+        if self.death.comes("before"):
+            self.death.strike()
+        pending = super().append(batch)
+        if self.death.comes("submitted"):
+            asyncio.get_running_loop().call_soon(self.death.strike)  # when the thread that writes has the batch
+        dies = self.death.comes("durable")
+        self.death.look(batch)
+        return asyncio.ensure_future(self._die_after(pending)) if dies else pending
+
+    async def _die_after(self, pending: asyncio.Future[None]) -> None:
+        await pending
+        self.death.strike()
+
+
+death = Death(Orders(database="", lines="", what="start"))
+
+
+def done(what: str) -> str:
+    """Do something to the outside that cannot be taken back."""
+    file = os.open(death.orders.lines, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, f"{os.getpid()} {what}\n".encode())
+    os.fsync(file)
+    os.close(file)
+    if death.comes("line"):
+        death.strike()
+    return what
+
+
+async def done_later(what: str) -> str:
+    """The same in its own time."""
+    await asyncio.sleep(0.002)
+    return done(what)
+
+
+def tag(ctx: Context, name: str) -> str:
+    """What no other piece of work is."""
+    return f"{ctx.idempotency_key} {ctx.attempt} {name}"
+
+
+class Trouble(Exception):  # noqa: N818 - what it is
+    """What some nodes meet."""
+
+
+@contextlib.contextmanager
+def work(ctx: Context, *, fails: bool = False) -> Generator[None]:
+    """The work of a node that records nothing by itself, which may then fail."""
+    done(tag(ctx, "whole"))
+    yield
+    if fails:
+        message = "as it was to be"
+        raise Trouble(message)
+
+
+# -- the map of graphs
+
+
+class Article(BaseModel):
+    """The state of one item's graph."""
+
+    topic: str
+    parts: list[str] = []
+    polished: Annotated[int, add] = 0
+
+
+async def draft(ctx: Context, topic: str) -> list[str]:
+    """Two pieces side by side; one topic fails behind them at first, another one always."""
+    parts = await asyncio.gather(
+        ctx.step(done, tag(ctx, f"left of {topic}")), ctx.step(done_later, tag(ctx, f"right of {topic}"))
+    )
+    if topic == "t7" or (topic == "t2" and ctx.attempt == 1):
+        message = f"no draft of {topic}"
+        raise Trouble(message)
+    return list(parts)
+
+
+def polish(ctx: Context, topic: str) -> int:
+    """In a thread, twice; it fails for one topic, where its fallback stands in."""
+    with work(ctx, fails=topic == "t5"):
+        return ctx.visit
+
+
+def article() -> Graph[Article]:
+    """Two nodes, one of them a loop."""
+    graph = Graph("article", Article, result="parts")
+    graph.add_node("draft", draft, writes="parts", retry=Retry(attempts=2, initial_seconds=0.003))
+    graph.add_node("polish", polish, writes="polished", fallback=100)
+    graph.add_path(START, "draft", "polish")
+    graph.add_edge("polish", END, when=iterations("polish") >= 2)
+    graph.add_edge("polish", "polish")
+    return graph
+
+
+# -- the run
+
+
+class State(BaseModel):
+    """What a life leaves behind."""
+
+    topics: list[str] = TOPICS
+    articles: list[list[str]] = []
+    facts: dict[str, str] = {}
+    total: Annotated[int, add] = 0
+    agreed: bool = False
+    name: str = ""
+    heard: Annotated[list[str], extend] = []
+    notes: Annotated[list[str], extend] = []
+
+
+async def plan(ctx: Context) -> int:
+    """Begin a round; the second begins with a failure."""
+    with work(ctx, fails=ctx.visit == 2 and ctx.attempt == 1):
+        return ctx.visit
+
+
+def web(ctx: Context) -> str:
+    """In a thread."""
+    with work(ctx):
+        return tag(ctx, "found")
+
+
+async def books(ctx: Context) -> str:
+    """With a piece that is recorded."""
+    return await ctx.step(done, tag(ctx, "asked"))
+
+
+async def shelve(ctx: Context) -> str:
+    """The second node of its arm."""
+    with work(ctx):
+        await asyncio.sleep(0.001)
+        return tag(ctx, "shelved")
+
+
+async def dawdle(ctx: Context) -> str:
+    """Never comes to the join."""
+    with work(ctx):
+        await asyncio.get_running_loop().create_future()
+    return ""
+
+
+async def weigh(ctx: Context, facts: dict[str, str]) -> list[str]:
+    """The inner join."""
+    with work(ctx):
+        return sorted(facts)
+
+
+async def christen(ctx: Context, *, agreed: bool) -> str:
+    """Recorded work, a question, a nap, recorded work."""
+    before = await ctx.step(done, tag(ctx, "before"))
+    name = await ctx.ask("What is it called?", str)
+    await ctx.sleep(NAP_SECONDS)
+    after = await ctx.step(done_later, tag(ctx, "after"))
+    return f"{name} {agreed} ({before}, {after})"
+
+
+async def tell(ctx: Context) -> int:
+    """Send two messages, and fail at first: then nothing is sent."""
+    ctx.send("gossip", 10 * ctx.visit + ctx.attempt)
+    with work(ctx, fails=ctx.attempt == 1):
+        ctx.send("gossip", 100 * ctx.visit)
+    return 0
+
+
+async def hear(ctx: Context) -> list[str]:
+    """Two messages of a node's, and one from outside."""
+    heard = [str(await ctx.receive("gossip", int)), str(await ctx.receive("gossip", int))]
+    return [*heard, await ctx.receive("news", str), await ctx.step(done, tag(ctx, "heard"))]
+
+
+def merge(ctx: Context, articles: list[list[str]], total: int) -> list[str]:
+    """The outer join."""
+    with work(ctx):
+        return [f"{len(articles)} articles, {total}"]
+
+
+async def publish(ctx: Context) -> list[str]:
+    """Must not be repeated unasked."""
+    with work(ctx):
+        await asyncio.sleep(0.002)
+        return ["published"]
+
+
+def life() -> Graph[State]:
+    """The whole graph."""
+    graph = Graph("life", State)
+    graph.add_node("plan", plan, writes="total", retry=Retry(attempts=2, initial_seconds=0))
+    graph.add_node(
+        "articles",
+        article(),
+        each={"topic": "topics"},
+        concurrency=3,
+        writes="articles",
+        inputs={"topic": "topic"},
+        fallback=["none"],
+    )
+    graph.add_node("research", writes=())
+    graph.add_node("web", web, writes="facts[web]")
+    graph.add_node("books", books, writes="facts[books]")
+    graph.add_node("shelve", shelve, writes="facts[shelf]")
+    graph.add_node("dawdle", dawdle, writes="facts[never]")
+    graph.add_node("weigh", weigh, writes="notes")
+    graph.add_node("agree", ask("Publish {total}?", bool), writes="agreed")
+    graph.add_node("christen", christen, writes="name")
+    graph.add_node("tell", tell, writes="total", retry=Retry(attempts=2, initial_seconds=0))
+    graph.add_node("hear", hear, writes="heard")
+    graph.add_node("merge", merge, writes="notes")
+    graph.add_node("publish", publish, writes="notes", on_resume="ask")
+    graph.add_edge(START, "plan")
+    graph.add_fork("plan", ["articles", "research", "agree", "tell", "hear"], join="merge")
+    graph.add_fork("research", ["web", "books", "dawdle"], join="weigh", need=2)
+    graph.add_path("books", "shelve", "weigh")
+    for node in ("web", "dawdle"):
+        graph.add_edge(node, "weigh")
+    graph.add_edge("agree", "christen")
+    for node in ("articles", "weigh", "christen", "tell", "hear"):
+        graph.add_edge(node, "merge")
+    graph.add_edge("merge", "publish", when=iterations("merge") >= 2, label="two rounds")
+    graph.add_edge("merge", "plan")
+    graph.add_edge("publish", END, label="published")
+    return graph
+
+
+async def drive(runner: Runner) -> None:
+    """Drive the run until it ends, or waits for somebody."""
+    graph = life()
+    run = runner.resume(graph, RUN) if death.orders.what == "resume" else runner.start(graph, run_id=RUN)
+    result = await run.result()
+    sys.stdout.write(f"{result.status}\n")
+    sys.stdout.flush()
+    if death.orders.what == "hold":
+        await asyncio.get_running_loop().create_future()
+
+
+async def serve(runner: Runner) -> None:
+    """Go on with the run whenever it needs it, until it is finished."""
+
+    def tell(event: WorkerEvent) -> None:
+        if isinstance(event, Ended) and event.result.status == "finished":
+            worker.stop()
+
+    graph = life()
+    worker = Worker(runner, {graph.name: graph}, poll_seconds=POLL_SECONDS, tell=tell)
+    await worker.run()
+
+
+async def main() -> None:
+    """Say that all is loaded, and do as ordered."""
+    global death  # noqa: PLW0603 - one process, one death
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    death = Death(Orders.model_validate_json(sys.stdin.readline()))
+    async with Runner(MortalStore(death)) as runner:
+        await (serve(runner) if death.orders.what == "work" else drive(runner))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

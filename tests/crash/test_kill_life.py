@@ -1,0 +1,108 @@
+"""A run that uses the whole language is killed at random points, and ends as one that nobody disturbed.
+
+`KILLS=100 SEED=7 pytest -s tests/crash/test_kill_life.py` kills more often, and prints where. The seed stands in every
+failure.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from time import monotonic
+
+import pytest
+
+from graphengine import Runner
+from tests.crash.deaths import Death, Stage, Trial, done, never_recorded, order_free, recorded, staged
+from tests.crash.life import RUN
+
+KILLS = int(os.environ.get("KILLS", "12"))
+SEED = int(os.environ.get("SEED", "3"))
+
+
+@dataclass(frozen=True)
+class Ideal:
+    """What comes of a run that is not killed."""
+
+    state: object
+    rows: Counter[str]
+    recorded: Counter[str]
+    done: Counter[str]
+    seconds: float
+
+
+async def undisturbed(folder: Path, stage: Stage) -> Ideal:
+    """Let it live."""
+    folder.mkdir()
+    async with Runner(folder / "runs.db") as runner:
+        trial = Trial(folder, runner, stage)
+        began = monotonic()
+        await trial.process(Death())
+        seconds = monotonic() - began
+        await trial.live_on()
+        assert await trial.status() == "finished"
+        steps = await trial.steps()
+        works = Counter(what for _, what in done(trial.lines) if not never_recorded(what))
+        assert set(works.values()) == {1}
+        assert recorded(steps).keys() >= works.keys()
+        return Ideal(await runner.state_at(RUN), order_free(steps), recorded(steps), works, seconds)
+
+
+async def check(trial: Trial, ideal: Ideal) -> None:
+    """The run ended as the ideal one, and each death cost no more than what it met."""
+    assert await trial.status() == "finished"
+    steps = await trial.steps()
+    assert await trial.runner.state_at(RUN) == ideal.state
+    rows = order_free(steps)
+    assert rows - ideal.rows == Counter(), "more than in the undisturbed run"
+    assert ideal.rows - rows == Counter(), "missing from the undisturbed run"
+    assert recorded(steps) == ideal.recorded
+    works = Counter(what for _, what in done(trial.lines) if not never_recorded(what))
+    lost = Counter({what: times for what, times in trial.books.lost.items() if not never_recorded(what)})
+    assert works == ideal.done + lost, "what was lost is done once more, all else once"
+    assert sum(times for what, times in lost.items() if "/publish:" in what) <= trial.books.reruns
+
+
+def told(kills: Sequence[tuple[Death, int]], ideal: Ideal) -> str:
+    """Where the kills fell, a line for each tenth of the life."""
+    rows = sum(ideal.rows.values())
+    tenths: list[list[str]] = [[] for _ in range(11)]
+    for death, seen in kills:
+        tenths[10 * seen // rows].append(death.moment)
+    lines = [f"{at:2}/10: {' '.join(moments)}" for at, moments in enumerate(tenths) if moments]
+    return "\n".join(lines)
+
+
+async def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path: Path) -> None:
+    """State and log are those of the undisturbed run; a death costs what was in flight, once."""
+    random = Random(SEED)
+    began = monotonic()
+    kills: list[tuple[Death, int]] = []
+    trials = lost = 0
+    async with staged() as stage:
+        ideal = await undisturbed(tmp_path / "undisturbed", stage)
+        while len(kills) < KILLS:
+            trials += 1
+            folder = tmp_path / str(trials)
+            folder.mkdir()
+            async with Runner(folder / "runs.db") as runner:
+                trial = Trial(folder, runner, stage)
+                try:
+                    while await trial.status() != "finished" and len(kills) + len(trial.books.kills) < KILLS:
+                        if await trial.status() == "waiting":
+                            await trial.answer()
+                        spare = await trial.at_risk()
+                        await trial.process(Death.drawn(random, ideal.seconds, spares=bool(spare)), spare)
+                    await trial.live_on()
+                    await check(trial, ideal)
+                except AssertionError as error:
+                    error.add_note(f"SEED={SEED} KILLS={KILLS}, run {trials}, kills {trial.books.kills}")
+                    raise
+            kills += trial.books.kills
+            lost += sum(trial.books.lost.values())
+    text = f"{len(kills)} kills of {trials} runs in {monotonic() - began:.1f} s, SEED={SEED}; {lost} works done twice"
+    sys.stdout.write(f"{text}; where in the log:\n{told(kills, ideal)}\n")
+    assert len(kills) >= KILLS

@@ -1,0 +1,363 @@
+"""Waiting runs over restarts, stops and branches, what they cost, and what they show."""
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, field_validator
+
+from graphengine import (
+    END,
+    START,
+    Context,
+    Graph,
+    Limits,
+    Runner,
+    ask,
+    iterations,
+)
+from graphengine.core.snapshot import Snapshot
+from graphengine.reducers import append
+from graphengine.runner.run import StepRecorded
+from graphengine.testing import FakeClock
+
+SOON = 5  # seconds that a test may hang before it fails
+WEEK = 7 * 86_400
+
+
+class Verdict(BaseModel):
+    ok: bool
+    score: int = Field(ge=0, le=10)
+
+
+class Odd(BaseModel):
+    """A type with a rule that no JSON Schema tells."""
+
+    n: int
+
+    @field_validator("n")
+    @classmethod
+    def odd(cls, n: int) -> int:
+        """Refuse even numbers."""
+        if n % 2 == 0:
+            message = "even"
+            raise ValueError(message)
+        return n
+
+
+class State(BaseModel):
+    title: str = "Ants"
+    ok: bool | None = None
+    verdict: Verdict | None = None
+    odd: Odd | None = None
+    word: str = ""
+    names: list[str] = []
+    log: Annotated[list[str], append] = []
+    items: list[str] = ["a", "b", "c", "d"]
+    answers: list[bool] = []
+
+
+def path(*nodes: tuple[str, Any, Any], name: str = "g") -> Graph[State]:
+    """A graph of nodes in a row: name, runnable, writes."""
+    graph = Graph(name, State)
+    for node, runnable, writes in nodes:
+        graph.add_node(node, runnable, writes=writes)
+    graph.add_path(START, *(node for node, _, _ in nodes), END)
+    return graph
+
+
+async def waiting(runner: Runner, graph: Graph[Any], **options: Any) -> str:
+    """Start a run that is to wait, and tell its id."""
+    result = await runner.start(graph, **options).result()
+    assert result.status == "waiting"
+    return result.run_id
+
+
+async def go_on(runner: Runner, graph: Graph[Any], run_id: str) -> Any:
+    """Resume and give the result."""
+    async with asyncio.timeout(SOON):
+        return await runner.resume(graph, run_id).result()
+
+
+def names(waits: Sequence[Any]) -> list[str]:
+    """By what they are answered."""
+    return [wait.name for wait in waits]
+
+
+def forked(*arms: tuple[str, Any, Any], need: int | None = None) -> Graph[State]:
+    """A graph of one fork; each arm is a node."""
+    graph = Graph("forked", State)
+    for node, runnable, writes in arms:
+        graph.add_node(node, runnable, writes=writes)
+        graph.add_edge(node, "merge")
+    graph.add_fork(START, [node for node, _, _ in arms], join="merge", need=need)
+    graph.add_node("merge")
+    graph.add_edge("merge", END)
+    return graph
+
+
+# -- restarts, other runners, stops, branches
+
+
+async def test_an_answer_survives_restarts(tmp_path: Path) -> None:
+    """Asked by one process, answered by another, gone on with by a third."""
+    calls: list[str] = []
+
+    async def draft() -> str:
+        calls.append("draft")
+        return "text"
+
+    async def work(ctx: Context) -> str:
+        text = await ctx.step(draft)
+        return text if await ctx.ask("Fine?", bool) else ""
+
+    graph = path(("work", work, "word"))
+    async with Runner(tmp_path / "runs.db") as runner:
+        run_id = await waiting(runner, graph)
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await runner.store.info(run_id)).status == "waiting"
+        assert names(await runner.waits(run_id)) == ["work"]
+        await runner.answer(run_id, value=True)
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await go_on(runner, graph, run_id)).state.word == "text"
+    assert calls == ["draft"]
+
+
+async def test_two_runners_share_a_waiting_run(tmp_path: Path) -> None:
+    """One that did not start it answers, and goes on; the first sees what came of it."""
+    graph = path(("q", ask("Well?", str), "word"))
+    async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
+        run_id = await waiting(first, graph)
+        await second.answer(run_id, "x")
+        assert (await go_on(second, graph, run_id)).state.word == "x"
+        assert (await go_on(first, graph, run_id)).state.word == "x"
+
+
+async def test_an_answer_of_another_process_reaches_a_run_that_is_driven(tmp_path: Path) -> None:
+    """Here one arm works on while the other's question is answered through the database."""
+    leave = asyncio.Event()
+
+    async def work() -> str:
+        await leave.wait()
+        return "worked"
+
+    graph = forked(("q", ask("Well?", str), "log"), ("work", work, "log"))
+    async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
+        run = first.start(graph)
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                break
+        await second.answer(run.id, "x")
+        async with asyncio.timeout(SOON):
+            async for event in run.events():
+                if isinstance(event, StepRecorded) and event.step.node == "q" and event.step.kind == "node":
+                    break
+        leave.set()
+        assert (await run.result()).state.log == ["x", "worked"]
+
+
+async def test_a_sleeping_run_goes_on_in_another_process(tmp_path: Path) -> None:
+    """Closing its runner leaves it waiting; whoever resumes it waits the rest of its time."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep(WEEK)
+        return "rested"
+
+    graph = path(("rest", rest, "word"))
+    clock = FakeClock(start=0.0, jumps=False)
+    async with Runner(tmp_path / "runs.db", clock=clock) as runner:
+        run = runner.start(graph)
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                break
+    assert (await run.result()).status == "waiting"
+    clock = FakeClock(start=86_400.0)
+    async with Runner(tmp_path / "runs.db", clock=clock) as runner, asyncio.timeout(SOON):
+        assert (await runner.resume(graph, run.id).result()).state.word == "rested"
+    assert clock.now() == WEEK
+
+
+async def test_a_waiting_run_can_be_stopped_and_resumed(runner: Runner) -> None:
+    """A stopped run takes no answer; resumed it asks again."""
+    graph = path(("q", ask("Well?", str), "word"))
+    run_id = await waiting(runner, graph)
+    await runner.stop(run_id, "lunch")
+    assert (await runner.store.info(run_id)).status == "stopped"
+    result = await go_on(runner, graph, run_id)
+    assert (result.status, names(result.waits)) == ("waiting", ["q"])
+    await runner.answer(run_id, "x")
+    assert (await go_on(runner, graph, run_id)).state.word == "x"
+
+
+async def test_a_stopped_run_keeps_its_answer(runner: Runner) -> None:
+    """What was answered before the resume counts with it."""
+    graph = path(("q", ask("Well?", str), "word"))
+    run_id = await waiting(runner, graph)
+    await runner.stop(run_id)
+    await runner.answer(run_id, "x")
+    assert (await go_on(runner, graph, run_id)).state.word == "x"
+
+
+async def test_a_sleeping_run_can_be_stopped(timed: Runner) -> None:
+    """Its result is there at once."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep_until(float("inf"))
+        return "rested"
+
+    run = timed.start(path(("rest", rest, "word")))
+    async for event in run.events():
+        if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+            break
+    await timed.stop(run.id)
+    async with asyncio.timeout(SOON):
+        assert (await run.result()).status == "stopped"
+
+
+async def test_a_branch_of_a_waiting_run_waits_for_itself(runner: Runner) -> None:
+    """Each of the two is answered on its own."""
+    graph = path(("q", ask("Publish {title}?", str), "word"))
+    run_id = await waiting(runner, graph)
+    at = len(await runner.history(run_id))
+    child = await runner.branch(graph, run_id, at, update={"title": "Bees"}).result()
+    assert (child.status, names(child.waits)) == ("waiting", ["q"])
+    await runner.answer(child.run_id, "child")
+    assert (await go_on(runner, graph, child.run_id)).state.word == "child"
+    assert names(await runner.waits(run_id)) == ["q"]
+    await runner.answer(run_id, "parent")
+    assert (await go_on(runner, graph, run_id)).state.word == "parent"
+
+
+async def test_the_branch_of_a_sleeper_has_its_time(timed: Runner, clock: FakeClock) -> None:
+    """A timer that has passed meanwhile is due at once."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep(WEEK)
+        return "rested"
+
+    graph = path(("rest", rest, "word"))
+    run = timed.start(graph)
+    await run.result()
+    waits = next(step.seq for step in await timed.history(run.id) if step.kind == "waiting")
+    before = clock.now()
+    async with asyncio.timeout(SOON):
+        assert (await timed.branch(graph, run.id, waits).result()).state.word == "rested"
+    assert clock.now() == before
+
+
+# -- what a waiting run costs, and shows
+
+
+async def test_a_waiting_run_holds_nothing(runner: Runner) -> None:
+    """No asyncio task of its own and no snapshot are left of it."""
+    graph = path(("q", ask("Well?", str), "word"))
+    for _ in range(3):
+        await waiting(runner, graph)
+    gc.collect()
+    tasks = [task for task in asyncio.all_tasks() if "graphengine run" in task.get_name()]
+    assert tasks == []
+    assert [found for found in gc.get_objects() if isinstance(found, Snapshot) and found.frames] == []
+
+
+async def test_a_sleeping_run_holds_no_snapshot() -> None:
+    """Only what is to wake it."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep_until(float("inf"))
+        return "rested"
+
+    async with Runner(clock=FakeClock()) as runner:
+        run = runner.start(path(("rest", rest, "word")))
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                break
+        for _ in range(10):
+            await asyncio.sleep(0)
+        gc.collect()
+        held = [found for found in gc.get_objects() if isinstance(found, Snapshot) and found.frames]
+        assert held == []
+
+
+async def test_events_end_where_the_run_waits_and_go_on_with_the_resume(runner: Runner) -> None:
+    """Whoever watches the resumed run gets every step from the first, or those after the last seen."""
+    graph = path(("q", ask("Well?", str), "word"))
+    run = runner.start(graph)
+    async with asyncio.timeout(SOON):
+        first = [event.seq async for event in run.events() if isinstance(event, StepRecorded)]
+    assert first == [1, 2]
+    await runner.answer(run.id, "x")
+    again = runner.resume(graph, run.id)
+    async with asyncio.timeout(SOON):
+        rest = [event async for event in again.events(after=2) if isinstance(event, StepRecorded)]
+    assert [event.seq for event in rest] == [3, 4]
+    assert [event.step.kind for event in rest] == ["resumed", "node"]
+
+
+async def test_events_of_a_sleeping_run_go_on_when_it_wakes(timed: Runner) -> None:
+    """One watcher sees it all."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep(WEEK)
+        return "rested"
+
+    run = timed.start(path(("rest", rest, "word")))
+    async with asyncio.timeout(SOON):
+        kinds = [event.step.kind async for event in run.events() if isinstance(event, StepRecorded)]
+    assert kinds == ["started", "waiting", "resumed", "answered", "node"]
+
+
+async def test_a_run_that_still_waits_is_not_touched_by_a_resume(runner: Runner) -> None:
+    """Nothing is recorded and its result tells the waits."""
+    graph = path(("q", ask("Well?", str), "word"))
+    run_id = await waiting(runner, graph)
+    before = len(await runner.history(run_id))
+    for _ in range(2):
+        assert names((await go_on(runner, graph, run_id)).waits) == ["q"]
+    assert len(await runner.history(run_id)) == before
+
+
+async def test_a_run_may_sleep_again_and_again() -> None:
+    """A poller: no nap leaves anything behind on the stack."""
+
+    async def poll(log: list[str], ctx: Context) -> str:
+        await ctx.sleep(60)
+        return "polled"
+
+    graph = Graph("poller", State, limits=Limits(steps=None))
+    graph.add_node("poll", poll, writes="log")
+    graph.add_edge(START, "poll")
+    graph.add_edge("poll", END, when=iterations("poll") >= 400)
+    graph.add_edge("poll", "poll")
+    async with Runner(clock=FakeClock(start=0.0)) as runner, asyncio.timeout(30):
+        result = await runner.start(graph).result()
+    assert (result.status, len(result.state.log)) == ("finished", 400)
+
+
+async def test_five_hundred_runs_may_wait_at_once(runner: Runner) -> None:
+    """And be answered in any order."""
+    graph = path(("q", ask("Well?", str), "word"))
+    runs = [runner.start(graph) for _ in range(500)]
+    async with asyncio.timeout(30):
+        results = await asyncio.gather(*(run.result() for run in runs))
+        assert {result.status for result in results} == {"waiting"}
+        await asyncio.gather(*(runner.answer(run.id, str(n)) for n, run in reversed(list(enumerate(runs)))))
+        done = await asyncio.gather(*(runner.resume(graph, run.id).result() for run in runs))
+    assert [result.state.word for result in done] == [str(n) for n in range(500)]
+
+
+async def test_many_sleepers_wake_in_order(timed: Runner, clock: FakeClock) -> None:
+    """Each at its own time."""
+    woke: list[int] = []
+
+    async def rest(title: str, ctx: Context) -> str:
+        await ctx.sleep_until(2000.0 + int(title))
+        woke.append(int(title))
+        return title
+
+    graph = path(("rest", rest, "word"))
+    runs = [timed.start(graph, {"title": str(n)}) for n in reversed(range(200))]
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(run.result() for run in runs))
+    assert woke == list(range(200))
