@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 
 from pydantic import BaseModel
 
-from graphengine.body import FunctionBody, GraphBody, HasBody
+from graphengine.body import FunctionBody, HasBody
 from graphengine.conditions import Reading
 from graphengine.errors import DefinitionError, Problem
-from graphengine.graph import UNSET, Choose, Declared, Node, Options
+from graphengine.graph import UNSET, Choose, Declared, GraphBody, Node, Options
 from graphengine.immutable import unrecordable
 from graphengine.injection import NO_DEFAULT, Injected
 from graphengine.paths import Path, did_you_mean, members, parse, type_at
@@ -115,7 +115,7 @@ class Binder:
             return ()
         return tuple(sorted(n for n in names if n in self.state.fields and not self.state.fields[n].immutable))
 
-    def _argument(
+    def _argument(  # noqa: PLR0911 - a case a return
         self, parameter: Parameter, inputs: Mapping[str, object], where: str, *, alone: bool
     ) -> Argument | str | None:
         """Where a parameter's value comes from; its own name if the runner gives it, None if nothing does.
@@ -236,6 +236,7 @@ class Binder:
             clash = self._clash(name)
             if clash:
                 self.report("name_clash", f"{where}, each", f"{name!r} is {clash}", "give the item another name")
+                continue
             reading = self.reading(source, f"{where}, each {name}")
             if reading is None:
                 continue
@@ -260,7 +261,7 @@ class Binder:
             return "a field of the state"
         if name in self.resources:
             return "a resource"
-        return "a name that nodes are given something else by" if name in _GIVEN else ""
+        return "what a node calls something else that it may be given" if name in _GIVEN else ""
 
     def _item_type(self, name: str, reading: Reading, where: str) -> object:
         """The annotation of the items of what is read."""
@@ -401,7 +402,7 @@ class Binder:
             types, hint = type_at(call.body.returns, inside)
             if not types and call.body.returns not in (Any, object):
                 text = f"takes {path.text!r} from the result of {call.body.name}, which has no such part"
-                self.report("unknown_field", where, text, hint or "'.' is the whole result")
+                self.report("unknown_field", where, text, hint.replace("'result.", "'") or "'.' is the whole result")
         return Reading(path.text, Path(path.text, path.root, inside.parts), None)
 
     def _returns(self, call: Call, target: Target, where: str, *, each: bool = False) -> None:

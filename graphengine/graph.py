@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, Typed
 
 from pydantic import BaseModel
 
-from graphengine.body import GraphBody
 from graphengine.conditions import Condition, as_condition
 from graphengine.errors import DefinitionError
+from graphengine.injection import NO_DEFAULT, Parameter
 from graphengine.options import END, FAIL, START, Limits, Retry
+from graphengine.paths import parse, type_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from graphengine.body import Body, HasBody
+    from graphengine.body import Body, HasBody, Kind
     from graphengine.errors import Problem
     from graphengine.plan import Plan
     from graphengine.runner.result import Result
@@ -391,6 +392,55 @@ class Graph(Generic[S]):
         from graphengine.render import render_graph  # noqa: PLC0415 - the lazy door to the renderer
 
         render_graph(self, path)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphBody:
+    """A graph as a node's body: its parameters are the fields of its state. The engine walks it, and calls nothing."""
+
+    graph: Graph[Any]
+    kind: Kind = "graph"
+    thread: bool = False
+
+    @property
+    def name(self) -> str:
+        """The graph's name."""
+        return self.graph.name
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        """The fields of its state; those that have a default need not be given."""
+        fields = getattr(self.graph.state, "model_fields", {})
+        return [Parameter(name, info.annotation, _default(info)) for name, info in fields.items()]
+
+    @property
+    def returns(self) -> object:
+        """The type of its result, or its state's where it names none."""
+        state: object = self.graph.state
+        if self.graph.result is None or not (isinstance(state, type) and issubclass(state, BaseModel)):
+            return state
+        path = parse(self.graph.result)
+        info = state.model_fields.get(path.root)
+        types = type_at(info.annotation, path)[0] if info is not None else ()
+        return types[0] if len(types) == 1 else Any
+
+    @property
+    def call(self) -> Callable[..., object]:
+        """Nothing: its nodes are run one by one."""
+        return _not_called
+
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        """None by itself; its own compilation tells."""
+        return ()
+
+
+def _default(info: Any) -> object:  # noqa: ANN401 - a field of any type
+    return NO_DEFAULT if info.is_required() else info.default
+
+
+def _not_called(**_: object) -> object:
+    message = "a graph is not called as a function; run it, or make it a node"
+    raise TypeError(message)
 
 
 def _merged(inner: Options, outer: Options) -> Options:

@@ -35,16 +35,7 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
             "timeout_seconds with thread=False: a sync function on the event loop cannot be timed",
             "drop thread=False",
         )
-    each: object = options.each
-    if each is not None and not (isinstance(each, Mapping) and each):
-        yield f"each={options.each!r}", "write a mapping of name to list: each={'source': 'sources'}"
-    if options.each is not None and runnable is None:
-        yield "each on a node that runs nothing", "give it a runnable"
-    wanted = options.concurrency
-    if wanted is not None and not (type(wanted) is int and wanted > 0):
-        yield f"concurrency={wanted!r}", "give a whole number above 0"
-    if wanted is not None and options.each is None:
-        yield f"concurrency={wanted!r} without each", "concurrency is how many items run at a time: add each={…}"
+    yield from _map_problems(declared)
     if options.on_resume not in (None, "rerun", "ask"):
         yield f"on_resume={options.on_resume!r}", "write 'rerun' or 'ask'"
     if options.thread is not None and hasattr(runnable, "body"):
@@ -52,6 +43,20 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     called = runnable if inspect.isroutine(runnable) else getattr(type(runnable), "__call__", None)  # noqa: B004
     if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
         yield "it yields, and a node returns", "return the value; ctx.emit(…) shows progress"
+
+
+def _map_problems(declared: Declared) -> Iterator[tuple[str, str]]:
+    options = declared.options
+    each: object = options.each
+    if each is not None and not (isinstance(each, Mapping) and each):
+        yield f"each={options.each!r}", "write a mapping of name to list: each={'source': 'sources'}"
+    if options.each is not None and declared.runnable is None:
+        yield "each on a node that runs nothing", "give it a runnable"
+    wanted = options.concurrency
+    if wanted is not None and not (type(wanted) is int and wanted > 0):
+        yield f"concurrency={wanted!r}", "give a whole number above 0"
+    if wanted is not None and options.each is None:
+        yield f"concurrency={wanted!r} without each", "concurrency is how many items run at a time: add each={…}"
 
 
 def graph_problems(graph: Graph[Any]) -> Iterator[tuple[str, str]]:

@@ -286,7 +286,7 @@ class FieldType:
             raise self._changed(vars(back)[self.name], value)
         return from_json(body)[self.name]
 
-    def again(self, op: Op, view: View) -> object:
+    def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - a kind of operation a return
         """The update that an operation came from, to be reduced a second time at a join."""
         kind, value = op[0], op[-1]
         if kind == "set":

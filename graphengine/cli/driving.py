@@ -108,16 +108,16 @@ class _Watch:
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
         """Show events until the run is over; a first one tells that it is driven here, and that a step is durable."""
         await self._run.begun()
-        is_asleep = False
         while True:
-            if events.empty():
-                is_asleep = await self._is_asleep()
+            until = await self._asleep_until() if events.empty() else None
+            if until is not None and events.empty():  # nothing came meanwhile that is to be shown first
+                self._begun()
+                self._stopper.says = _LEAVING
+                self._progress.sleeps(when(until))
             event = await events.get()
             if event is None:
                 return
-            if is_asleep:
-                is_asleep = False
-                self._stopper.says = STOPPING
+            self._stopper.says = STOPPING
             self._begun()
             self._progress.show(event)
 
@@ -132,18 +132,13 @@ class _Watch:
         self._job.announce(run_id)
         self._stopper.drives(self._stop)
 
-    async def _is_asleep(self) -> bool:
-        """Say so where the whole run sleeps, and will go on here by itself."""
+    async def _asleep_until(self) -> float | None:
+        """When the run, all of which sleeps, will go on here by itself; None where that is not so."""
         if not self._run.is_going or (await self._runner.store.info(self._run.id)).status != "waiting":
-            return False
+            return None
         waits = await self._runner.waits(self._run.id)
         dues = [wait.due_at for wait in waits if wait.due_at is not None and wait.kind == "sleep"]
-        if not dues or len(dues) < len(waits):
-            return False
-        self._stopper.says = _LEAVING
-        self._begun()
-        self._progress.sleeps(when(min(dues)))
-        return True
+        return min(dues) if dues and len(dues) == len(waits) else None
 
     async def _stop(self) -> None:
         """Stop the run; one that waits is left waiting, since nothing of it is in flight."""

@@ -319,7 +319,7 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
     elif name and len(graphs) > 1:
         wanted = [g for g in graphs.values() if g.name == name]
     else:
-        wanted = list(graphs.values()) if len(graphs) < 2 else _outermost(list(graphs.values()))  # noqa: PLR2004 - one
+        wanted = _outermost(list(graphs.values()))
     if len(wanted) == 1:
         return wanted[0]
     listed = ", ".join(f"{where}:{variable}" for variable in graphs)
@@ -328,8 +328,10 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
     raise GraphNotFound(f"{where} has {len(graphs)} graphs", where=where, repair=f"name one of {listed}")
 
 
-def _outermost(graphs: Sequence[Graph[Any]]) -> Sequence[Graph[Any]]:
+def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
     """Those that are no node of another one; all of them where one does not compile, so that nothing is known."""
+    if len(graphs) == 1:
+        return graphs
     try:
         plans = [graph.compile() for graph in graphs]
     except CompileError:

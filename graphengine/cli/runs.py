@@ -56,10 +56,18 @@ def command(session: Session, status: str | None, limit: int, database: Path | N
 
 async def _listed(store: Store, limit: int, status: str | None) -> tuple[Sequence[RunInfo], Mapping[str, Snapshot]]:
     """The newest runs that are shown with this status, and where those stand that wait."""
+    from contextlib import suppress
+
+    from graphengine.errors import StoreError
     from graphengine.history import load_snapshot
 
     found = await _newest(store, limit, status)
-    return found, {info.id: await load_snapshot(store, info.id, None) for info in found if info.status == "waiting"}
+    waiting: dict[str, Snapshot] = {}
+    for info in found:
+        if info.status == "waiting":
+            with suppress(StoreError):  # a run that cannot be read is listed all the same; `show` tells what is wrong
+                waiting[info.id] = await load_snapshot(store, info.id, None)
+    return found, waiting
 
 
 async def _newest(store: Store, limit: int, status: str | None) -> Sequence[RunInfo]:

@@ -202,8 +202,8 @@ class Settled(NamedTuple):
 class Resumed(NamedTuple):
     """A run goes on: after a crash (`crashed`), a stop, a failure or with other limits.
 
-    `fingerprint`, `changes` and `refit` (operations by frame) say what differs where the graph was changed since; `pause`
-    before which nodes it is to wait from now on, None for those it knows.
+    `fingerprint`, `changes` and `refit` (operations by frame) say what differs where the graph was changed since;
+    `pause` before which nodes it is to wait from now on, None for those it knows.
     """
 
     now: float

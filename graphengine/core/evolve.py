@@ -258,7 +258,7 @@ def _answered(snapshot: Snapshot, step: Step) -> None:
     if data.get("by") == "message":
         _take(snapshot, kept["topic"])
     if "key" in kept:
-        frame.memos[kept["key"]] = {**data["answer"], "name": data["wait"]}
+        frame.memos[kept["key"]] = {**data["answer"], "name": data["wait"], "due": kept.get("due")}
         for name, other in frame.waits.items():
             if other is not kept:  # it goes on under its name, until its time
                 frame.memos[f"asked {other['key']}"] = {"name": name, "value": other.get("due")}
@@ -275,7 +275,7 @@ def _refused(snapshot: Snapshot, step: Step) -> None:
     frame = snapshot.frames.get(step.frame)
     if "key" in data and frame is not None:
         given = frame.memos.pop(data["key"], {})
-        frame.memos[f"asked {data['key']}"] = {"name": given.get("name"), "value": None}
+        frame.memos[f"asked {data['key']}"] = {"name": given.get("name"), "value": given.get("due")}
         counted = frame.memos.setdefault(f"refused {data['key']}", {"value": 0})
         frame.memos[f"refused {data['key']}"] = {"value": counted["value"] + 1}
     elif frame is not None and data["wait"] in frame.waits:

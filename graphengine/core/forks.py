@@ -15,12 +15,11 @@ from graphengine.reducers import Replace
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from graphengine.core.events import Settled
     from graphengine.core.snapshot import Frame, Snapshot
     from graphengine.plan import Plan
-    from graphengine.records import JsonValue
 
 
 def arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:

@@ -49,7 +49,7 @@ def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]
     return tasks
 
 
-def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:
+def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 - a phase a return
     """What a frame should be doing, None if nothing."""
     phase = frame.phase
     if phase == "ready" and frame.up is None and not frame.crashes:  # the usual case first

@@ -21,8 +21,9 @@ from graphengine.view import View
 if TYPE_CHECKING:
     from graphengine.core.events import LimitMet, NodeEntered, Settled
     from graphengine.core.snapshot import Snapshot
-    from graphengine.plan import NodePlan, Plan
+    from graphengine.plan import Call, NodePlan, Plan
     from graphengine.records import JsonValue
+    from graphengine.state import Initial
 
 
 _LIMIT: Final = [exception_name(kind) for kind in SubgraphLimit.__mro__ if issubclass(kind, BaseException)]
@@ -37,26 +38,33 @@ def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
     view = view_of(inner, frame)
     try:
         call, choice = inner.nodes[event.node].pick(view)
-        if call.graph is None:
-            raise StaleEvent(event)
-        given = call.graph.state.initial(call.values(view), path_of(frame.id, event.node))
-    except StaleEvent:
-        raise
-    except InputError as error:
-        told = error_of(InvalidInputs(error.message, where=error.where, repair=error.repair))
-        return fail(plan, snapshot, frame, failed._replace(error=told))
-    except Exception as error:  # noqa: BLE001 - a selector or source of the user's
+        graph, given = _begins_with(call, view, path_of(frame.id, event.node))
+    except Exception as error:  # noqa: BLE001 - a selector or source of the user's, validators
         return fail(plan, snapshot, frame, failed._replace(error=error_of(error)))
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
-    data: dict[str, JsonValue] = {"graph": call.graph.graph, **first_way(call.graph, begins, given.given)}
+    data: dict[str, JsonValue] = {"graph": graph.graph, **first_way(graph, begins, given.given)}
     if choice:
         data["choice"] = choice
-    limits = call.graph.limits.given()
+    limits = graph.limits.given()
     if limits:
         data["limits"] = limits
     update = [("set", name, value) for name, value in given.values.items()]
     typed = [given.typed[op[1]] for op in update]
     return Step(snapshot.seq + 1, "entered", event.now, *visit[:4], update=update, data=data, typed=typed)
+
+
+def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial]:
+    """A graph and the state that it begins with.
+
+    Raises:
+        InvalidInputs: What it is given does not fit; besides what a source of the user's raises.
+    """
+    if call.graph is None:
+        raise InvalidInputs(f"{call.body.name} is no graph", where=where, repair="enter graphs alone")
+    try:
+        return call.graph, call.graph.state.initial(call.values(view), where)
+    except InputError as error:
+        raise InvalidInputs(error.message, where=error.where, repair=error.repair) from error
 
 
 def sub_ended(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:

@@ -108,7 +108,7 @@ class Driver:
         snapshot, flights = self.snapshot, self._flights
         try:
             wanted = self._all_ready()
-            while True:
+            while self.holds:
                 if self._mail:
                     await self._take_mail()
                     wanted = self._all_ready()
@@ -164,13 +164,14 @@ class Driver:
                 return
             step = decide(plan, snapshot, event)
             evolve(snapshot, step)
-            pending = self._append((step,), self._status() if snapshot.waiting else snapshot.status)
+            status = self._status() if snapshot.waiting else snapshot.status
+            pending = self._append((step,), status)
             if pending is not None:
                 await pending
             elif step.at - self._turns.last > _TURN_SECONDS or step.seq % _TURN_STEPS == 0:
                 self._turns.last = step.at
                 await asyncio.sleep(0)
-            if snapshot.status != "running":
+            if status != "running":
                 self.holds = False
             if run.watchers:
                 self.show(StepRecorded(step.seq, step))

@@ -79,7 +79,7 @@ class TaskRunner:
         self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads, loop, note, past)
         self._check = check
 
-    async def run(self, task: Task) -> Event:
+    async def run(self, task: Task) -> Event:  # noqa: C901, PLR0911, PLR0912 - an attempt in the order it happens
         """Do what the task says and tell what came of it."""
         began = self._now()
         if task.mode != "run" and task.mode not in ("fallback", "crash_loop"):

@@ -125,18 +125,18 @@ def _state(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[str]]:
     ops: list[Op] = []
     problems: list[str] = []
     view = View(plan.state, frame)
-    for name, field in plan.state.fields.items():
+    for name, kind in plan.state.fields.items():
         if name in frame.values:
             try:
                 view.get(name)
             except InvalidUpdate as error:
                 problems.append(error.message)
             continue
-        default = field.info.get_default(call_default_factory=True, validated_data=dict(frame.typed))
+        default = kind.info.get_default(call_default_factory=True, validated_data=dict(frame.typed))
         if default is PydanticUndefined:
             problems.append(f"field {name!r} is new and has no default")
         else:
-            ops.append(("set", name, field.record(default, view)[0]))
+            ops.append(("set", name, kind.record(default, view)[0]))
     return ops, problems
 
 

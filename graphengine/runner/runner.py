@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -13,42 +12,31 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from graphengine.core.events import Begun, BranchedOff, Resumed, StopAsked
+from graphengine.core.events import StopAsked
 from graphengine.core.evolve import evolve
-from graphengine.core.lookup import plan_of
-from graphengine.core.ready import next_due
 from graphengine.core.runs import stop_asked
-from graphengine.core.snapshot import Frame, Snapshot
 from graphengine.core.waits import waiting_for
 from graphengine.errors import (
     DefinitionError,
     InputError,
-    InvalidUpdate,
-    NotRecordable,
-    ResourceFailed,
-    RunIsDriven,
     RunnerClosed,
-    RunNotResumable,
-    StoreError,
 )
-from graphengine.graph import Graph, Limits
 from graphengine.history import Difference, differences, load_snapshot
 from graphengine.paths import did_you_mean
 from graphengine.runner.answers import as_record, check_against, check_answer
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
-from graphengine.runner.drive import Driver, Turns
-from graphengine.runner.execute import TaskRunner
-from graphengine.runner.fit import Refit, check_name, frame_at, refit
-from graphengine.runner.past import past_runs
+from graphengine.runner.opening import release
 from graphengine.runner.resources import Resources
-from graphengine.runner.result import Result, Wait, result_of, waits_of
+from graphengine.runner.result import Result, Wait, waits_of
 from graphengine.runner.run import Run
+from graphengine.runner.tending import Tending
 from graphengine.scope import CURRENT
 from graphengine.stores.base import Append, RunInfo
-from graphengine.view import View
 
 if TYPE_CHECKING:
+    from graphengine.runner.drive import Driver
+    from graphengine.graph import Graph, Limits
     from collections.abc import Coroutine, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
@@ -58,7 +46,6 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
-    from graphengine.state import Initial
     from graphengine.stores.base import Store
 
 S = TypeVar("S", bound=BaseModel)
@@ -92,19 +79,14 @@ class Runner:
         self.store: Store = _store(store)
         self._resources = Resources(resources or {})
         self._models = dict(models or {})
-        self._check = check
         if threads < 1:
             raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
         self._thread_count = threads
         self._threads: ThreadPoolExecutor | None = None
         self._clock = clock or SystemClock()
-        self._drivers: dict[str, Driver] = {}
-        self._turns = Turns()
         self._runs: set[Run[Any]] = set()
-        self._inbox: asyncio.Task[None] | None = None
-        self._sleeping: dict[str, asyncio.Event] = {}
+        self._tending = Tending(self.store, self._clock, self._resources, self._models, self._pool, check=check)
         self._pid = os.getpid()
-        self._closed = False
         self._closing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -124,7 +106,7 @@ class Runner:
 
     async def close(self) -> None:
         """Stop what is being driven where it stands, to be resumed; close resources and the store."""
-        self._closed = True
+        self._tending.closed = True
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="graphengine close")
         await asyncio.shield(self._closing)
@@ -135,16 +117,11 @@ class Runner:
             stack.push_async_callback(self._resources.close)
             if self._threads is not None:
                 stack.callback(self._threads.shutdown, wait=False)
-            for driver in self._drivers.values():
-                driver.stop("the runner was closed")
-            left: list[asyncio.Task[Any]] = [run.cancel() for run in self._runs]
-            if self._inbox is not None:
-                self._inbox.cancel()
-                left.append(self._inbox)
+            left: list[asyncio.Task[Any]] = [*self._tending.close(), *(run.cancel() for run in self._runs)]
             if left:
                 await asyncio.wait(left)
 
-    def start(
+    def start(  # noqa: PLR0913 - what a run begins with
         self,
         graph: Graph[S],
         state: S | Mapping[str, object] | None = None,
@@ -175,7 +152,8 @@ class Runner:
         initial = None if after else plan.state.initial(given, f"graph {graph.name}")
         pause = _pauses(plan, pause_before)
         run = self._run(run_id or new_id(self._clock.now()), graph)
-        return self._live(run, plan, self._begin(run, plan, initial, given, limits or graph.limits, after, pause))
+        opening = self._tending.opener.begin(run, plan, initial, given, limits or graph.limits, after, pause)
+        return self._live(run, plan, opening)
 
     def resume(
         self,
@@ -206,7 +184,7 @@ class Runner:
         run = self._run(run_id, graph)
         run.waits_out = wait_out
         pause = None if pause_before is None else _pauses(plan, pause_before)
-        return self._live(run, plan, self._go_on(run, plan, limits, pause))
+        return self._live(run, plan, self._tending.opener.go_on(run, plan, limits, pause))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
@@ -241,7 +219,9 @@ class Runner:
         self._check_names(plan)
         run = self._run(branch_id or new_id(self._clock.now()), graph)
         pause = None if pause_before is None else _pauses(plan, pause_before)
-        return self._live(run, plan, self._branch_off(run, plan, run_id, at, update or {}, path, limits, pause))
+        return self._live(
+            run, plan, self._tending.opener.branch_off(run, plan, run_id, at, update or {}, path, limits, pause)
+        )
 
     async def stop(self, run_id: str, why: str = "asked") -> None:
         """Stop a run cleanly at its next safe point, whichever process drives it; returns at once for another's.
@@ -256,7 +236,7 @@ class Runner:
         self._usable()
         for run in [run for run in self._runs if run.id == run_id]:
             await run.begun()
-        driver = self._drivers.get(run_id)
+        driver = self._tending.drivers.get(run_id)
         if driver is None:
             await self.store.open()
             status = (await self.store.info(run_id)).status
@@ -280,7 +260,7 @@ class Runner:
         runs = [run for run in self._runs if run.id == run_id]
         for run in runs:
             run.left = True
-        driver = self._drivers.get(run_id)
+        driver = self._tending.drivers.get(run_id)
         if driver is not None:
             driver.leave()
         self._alarm(run_id)
@@ -300,7 +280,7 @@ class Runner:
                 if pending is not None:
                     await pending
         finally:
-            await self._release(run_id, fence)
+            await release(self.store, run_id, fence)
         self._alarm(run_id)
 
     async def due(self, graphs: Sequence[str] | None = None, *, limit: int = 100) -> Sequence[RunInfo]:
@@ -359,14 +339,14 @@ class Runner:
 
     async def _look(self, run_id: str) -> None:
         """Look at a run's inbox now, where it is driven here, or sleeps here."""
-        driver = self._drivers.get(run_id)
+        driver = self._tending.drivers.get(run_id)
         if driver is not None:
             driver.deliver(await self.store.inbox([run_id]))
         self._alarm(run_id)
 
     def _alarm(self, run_id: str) -> None:
-        if run_id in self._sleeping:
-            self._sleeping[run_id].set()
+        if run_id in self._tending.sleeping:
+            self._tending.sleeping[run_id].set()
 
     async def history(self, run_id: str) -> Sequence[Step]:
         """Every step of a run, those it shares with its parents included. Raises: UnknownRun."""
@@ -394,279 +374,8 @@ class Runner:
     def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
         """See a run through in the background, from its opening to its result."""
         self._runs.add(run)
-        run.start(self._see_through(run, plan, opening), self._runs.discard)
+        run.start(self._tending.see_through(run, plan, opening), self._runs.discard)
         return run
-
-    async def _see_through(
-        self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
-    ) -> Result[S]:
-        opened: Driver | Result[S] | None = await opening
-        while True:
-            result = await self._drive(run, opened) if isinstance(opened, Driver) else opened
-            opened = None  # a run that waits holds nothing but its name
-            if result is None or result.status != "waiting" or not await self._nap(run, result):
-                return result  # type: ignore[return-value]
-            if (await self.store.info(run.id)).status != "waiting":
-                return result_of(plan, await load_snapshot(self.store, run.id, None))
-            opened = await self._go_on(run, plan, None)
-
-    async def _begin(  # noqa: PLR0913 - what a run begins with
-        self,
-        run: Run[S],
-        plan: Plan[S],
-        initial: Initial | None,
-        given: object,
-        limits: Limits,
-        after: str | None,
-        pause: Sequence[str],
-    ) -> Driver:
-        await self.store.open()
-        if initial is None:
-            initial = await self._continued(plan, str(after), given)
-        driver = self._driver(run, plan, Snapshot())
-        now = self._clock.now()
-        event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
-        step = driver.decide(event)
-        status, due = driver.snapshot.status, next_due(driver.snapshot)
-        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, 1, now, now, due_at=due)
-        driver.fence = await self.store.create(info, [step], plan.outline)
-        driver.show_steps([step])
-        return driver
-
-    async def _continued(self, plan: Plan[S], after: str, given: object) -> Initial:
-        """The state of a run that begins where another one ended."""
-        where = f"after run {after}"
-        left = await load_snapshot(self.store, after, None)
-        if left.status in ("running", "waiting"):
-            raise InputError(
-                f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
-            )
-        earlier = plan.state.rebuild(left.root.values)
-        update = _as_mapping(given)
-        written = sorted(update)
-        kept = plan.keep if plan.keep is not None else tuple(plan.state.fields)
-        base: dict[str, Any] = {name: getattr(earlier, name) for name in kept if hasattr(earlier, name)}
-        for name, field in plan.state.fields.items():
-            if name not in base and field.info.is_required() and name in update:
-                base[name] = update.pop(name)
-        values, typed, _ = plan.state.initial(base, where)
-        view = View(plan.state, Frame(values=values, typed=typed))
-        self._apply_update(plan, view, update, where)
-        whole = plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
-        return whole._replace(given=written)
-
-    async def _go_on(
-        self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None = None
-    ) -> Driver | Result[S]:
-        await self.store.open()
-        info = await self.store.info(run.id)
-        check_name(plan, info.graph, run.id)
-        if info.status == "finished":
-            run.recorded()
-            return result_of(plan, await load_snapshot(self.store, run.id, None))
-        if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):
-            run.recorded()
-            return result_of(plan, await load_snapshot(self.store, run.id, None))
-        if run.id in self._drivers:
-            raise RunIsDriven(run.id, "this runner", self._clock.now())
-        if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
-            await self._refit(plan, await load_snapshot(self.store, run.id, None))
-        fence = await self.store.claim(run.id)
-        if (await self.store.info(run.id)).seq != info.seq:  # somebody went on with it, and let it go, meanwhile
-            await self._release(run.id, fence)
-            return await self._go_on(run, plan, limits, pause)
-        try:
-            return await self._resumed(run, plan, fence, limits, pause, held=info.held)
-        except BaseException:
-            await self._release(run.id, fence)
-            raise
-
-    async def _still_waits(self, info: RunInfo, plan: Plan[Any]) -> bool:
-        """Whether there is nothing to go on with: no answer, no message, no time that has come, no other graph."""
-        due = info.due_at is not None and info.due_at <= self._clock.now()
-        return not due and info.fingerprint == plan.fingerprint and not await self.store.inbox([info.id])
-
-    async def _resumed(  # noqa: PLR0913 - what a run goes on with
-        self,
-        run: Run[S],
-        plan: Plan[S],
-        fence: int,
-        limits: Limits | None,
-        pause: Sequence[str] | None,
-        *,
-        held: bool,
-    ) -> Driver:
-        """A driver for a claimed run, its resume recorded. Stops that were asked for before are over with it.
-
-        A run that is `held` though nobody drives it was left by a process that died.
-        """
-        snapshot = await load_snapshot(self.store, run.id, None)
-        changed = snapshot.fingerprint != plan.fingerprint
-        fitted = await self._refit(plan, snapshot)
-        driver = self._driver(run, plan, snapshot)
-        driver.fence = fence
-        wanted = as_limits(limits) if limits is not None else snapshot.limits
-        crashed = snapshot.status == "running" and held
-        event = Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause)
-        step = driver.decide(event)
-        inbox = await self.store.inbox([run.id])
-        driver.deliver([message for message in inbox if message.kind != "stop"])
-        stale = [message.id for message in inbox if message.kind == "stop"]
-        await driver.append([step], consume=stale, changed=changed)
-        return driver
-
-    async def _release(self, run_id: str, fence: int) -> None:
-        """Let others drive a run; where even that fails, the lease's end does it."""
-        with contextlib.suppress(StoreError):
-            await self.store.release(run_id, fence)
-
-    async def _refit(self, plan: Plan[Any], snapshot: Snapshot) -> Refit:
-        same = snapshot.fingerprint == plan.fingerprint
-        return refit(plan, snapshot, None if same else await self.store.outline(snapshot.fingerprint))
-
-    async def _branch_off(  # noqa: PLR0913 - what a branch begins with
-        self,
-        run: Run[S],
-        plan: Plan[S],
-        parent: str,
-        at: int,
-        update: Mapping[str, object],
-        path: str | None,
-        limits: Limits | None,
-        pause: Sequence[str] | None,
-    ) -> Driver:
-        await self.store.open()
-        snapshot = await load_snapshot(self.store, parent, at)
-        fitted = await self._refit(plan, snapshot)
-        if snapshot.status == "finished":
-            raise RunNotResumable(
-                f"run {parent} had finished at step {at}, so nothing is left to run there",
-                where=f"run {parent}, step {at}",
-                repair=f"branch at step {at - 1} or before",
-            )
-        driver = self._driver(run, plan, snapshot)
-        where = f"branch of {parent} at step {at}"
-        frame = frame_at(snapshot, path if update else "", where)
-        self._check_fields(plan_of(plan, frame), update, where)
-        wanted = as_limits(limits) if limits is not None else await self._limits_of(parent, snapshot)
-        now = self._clock.now()
-        event = BranchedOff(
-            now,
-            run.id,
-            parent,
-            at,
-            list(update.items()),
-            plan.fingerprint,
-            wanted,
-            fitted.changes,
-            fitted.ops,
-            frame.id,
-            pause,
-        )
-        try:
-            step = driver.decide(event)
-        except (InvalidUpdate, NotRecordable) as error:
-            raise InputError(error.message, where=where, repair=error.repair) from error
-        status, due = driver.snapshot.status, next_due(driver.snapshot)
-        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at, due_at=due)
-        driver.fence = await self.store.create(info, [step], plan.outline)
-        driver.show_steps([step])
-        return driver
-
-    async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
-        """Drive a run whose first step of this session is durable."""
-        self._drivers[run.id] = driver
-        if run.left:
-            driver.leave()
-        run.recorded()
-        try:
-            self._watch_inbox()
-            try:
-                tasks = await self._tasks(driver)
-            except ResourceFailed as error:
-                await driver.fail(error)
-            else:
-                await driver.drive(tasks)
-        except asyncio.CancelledError:
-            if not self._closed:
-                raise
-            if driver.snapshot.status == "running":
-                await driver.end("the runner was closed")
-        finally:
-            CURRENT.set(None)  # or this asyncio task would hold the last node's context, and all that it knows
-            self._drivers.pop(run.id, None)
-            if driver.holds:
-                await self._release(run.id, driver.fence)
-        result = result_of(driver.plan, driver.snapshot)
-        driver.snapshot = Snapshot()  # a store may still know the driver by its last append
-        return result
-
-    async def _nap(self, run: Run[Any], result: Result[Any]) -> bool:
-        """Whether to go on with a waiting run: because something was sent, or since it slept and its time has come."""
-        try:
-            if self._closed or run.left:
-                return False
-            dues = [wait.due_at for wait in result.waits if wait.due_at is not None]
-            alarm = self._sleeping[run.id] = asyncio.Event()  # set by what is sent from now on
-            if await self.store.inbox([run.id]):
-                return not run.left
-            if not dues or not run.waits_out or any(wait.kind != "sleep" for wait in result.waits):
-                return False
-            await self._until(min(dues), alarm)
-        except asyncio.CancelledError:
-            if not self._closed:
-                raise
-            return False
-        finally:
-            self._sleeping.pop(run.id, None)
-        return not run.left
-
-    async def _until(self, due: float, alarm: asyncio.Event) -> None:
-        """Return at a time, or when the alarm is set."""
-        sleeper = asyncio.ensure_future(self._clock.sleep_until(due))
-        waker = asyncio.ensure_future(alarm.wait())
-        try:
-            await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeper.cancel()
-            waker.cancel()
-            await asyncio.gather(sleeper, waker, return_exceptions=True)
-
-    async def _tasks(self, driver: Driver) -> TaskRunner:
-        for frame in driver.snapshot.frames.values():
-            frame.check = self._check
-        resources: dict[int, Mapping[str, object]] = {}
-        await self._gather_resources(driver.plan, {}, resources)
-        return TaskRunner(
-            driver.plan,
-            driver.snapshot,
-            resources=resources,
-            models=self._models,
-            threads=self._pool,
-            now=self._clock.now,
-            emit=driver.emitted,
-            note=driver.note,
-            past=functools.partial(past_runs, self.store),
-            check=self._check,
-        )
-
-    async def _gather_resources(
-        self, plan: Plan[Any], around: Mapping[str, object], found: dict[int, Mapping[str, object]]
-    ) -> None:
-        """The resources of each graph of a run, by the id of its plan: its own, then those of the graphs around it."""
-        found[id(plan)] = {**around, **await self._resources.of(plan.resources)} if plan.resources else around
-        for inner in plan.graphs:
-            await self._gather_resources(inner, found[id(plan)], found)
-
-    async def _limits_of(self, run_id: str, snapshot: Snapshot) -> dict[str, float | None]:
-        """The limits last in force in a run; those of the snapshot where its end cannot be read."""
-        try:
-            return (await load_snapshot(self.store, run_id, None)).limits
-        except StoreError:
-            return snapshot.limits
-
-    def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
-        return Driver(plan, snapshot, self.store, self._clock, run, self._turns)
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:
@@ -674,8 +383,8 @@ class Runner:
         return self._threads
 
     def _usable(self) -> None:
-        if self._closed or self._pid != os.getpid():
-            forked = "" if self._closed else ", in a process that was forked from the one it was made in"
+        if self._tending.closed or self._pid != os.getpid():
+            forked = "" if self._tending.closed else ", in a process that was forked from the one it was made in"
             raise RunnerClosed(f"this Runner is closed{forked}", repair="make a new one: async with Runner(path)")
         loop = asyncio.get_running_loop()
         self._loop = self._loop or loop
@@ -696,39 +405,6 @@ class Runner:
             near = did_you_mean(name, agents)
             if name not in agents and near.startswith("did you mean"):
                 raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=near)
-
-    def _check_fields(self, plan: Plan[Any], update: Mapping[str, object], where: str) -> None:
-        for name in update:
-            if name not in plan.state.fields:
-                near = did_you_mean(name, plan.state.fields)
-                raise InputError(f"unknown field {name!r}", where=where, repair=near)
-
-    def _apply_update(self, plan: Plan[Any], view: View, update: Mapping[str, object], where: str) -> None:
-        self._check_fields(plan, update, where)
-        try:
-            plan.state.apply(view, list(update.items()))
-        except (InvalidUpdate, NotRecordable) as error:
-            raise InputError(error.message, where=where, repair=error.repair) from error
-
-    def _watch_inbox(self) -> None:
-        if self._inbox is None and self.store.shared:
-            self._inbox = asyncio.create_task(self._read_inbox(), name="graphengine inbox")
-
-    async def _read_inbox(self) -> None:
-        """Look for messages to driven runs, as long as there are any."""
-        try:
-            await self._deliver()
-        finally:
-            self._inbox = None
-
-    async def _deliver(self) -> None:
-        while self._drivers:
-            with contextlib.suppress(StoreError):  # the next look may succeed; the runs themselves meet lasting trouble
-                for message in await self.store.inbox(list(self._drivers)):
-                    driver = self._drivers.get(message.run_id)
-                    if driver is not None:
-                        driver.deliver([message])
-            await asyncio.sleep(_INBOX_SECONDS)
 
 
 def _is_inside(run_id: str) -> bool:
@@ -767,21 +443,3 @@ def _store(given: str | PathLike[str] | Store | None) -> Store:
 def new_id(now: float) -> str:
     """A new run's id: sorts by time of creation, to the millisecond, and is unlike any other."""
     return f"{int(now * 1000):011x}-{secrets.token_hex(4)}"
-
-
-def as_limits(limits: Limits) -> dict[str, float | None]:
-    """Limits as the core keeps them: those that are set.
-
-    Raises:
-        DefinitionError: They are something else.
-    """
-    given: object = limits
-    if not isinstance(given, Limits):
-        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
-    return limits.given()
-
-
-def _as_mapping(given: object) -> dict[str, object]:
-    if isinstance(given, BaseModel):
-        return {name: getattr(given, name) for name in sorted(given.model_fields_set)}
-    return dict(given)  # type: ignore[call-overload,no-any-return]

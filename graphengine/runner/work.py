@@ -175,10 +175,7 @@ class Work:
             text = f"ctx.{wait['kind']} was called inside a ctx.step, whose call would end with this attempt"
             repair = "wait in the node itself, and give the step what came of it"
             raise DefinitionError(text, where=f"node {path}", repair=repair)
-        earlier = self._frame.memos.get(f"{_ASKED}{place}", {"name": None, "value": None})
         found = self._frame.memos.get(place)
-        known = earlier["name"] or (found or {}).get("name")  # one whose answer is refused keeps its name
-        name = wait.pop("name", None) or known or self._free_name(path)
         if found is not None and "timeout" in found:
             text = f"nobody answered {wait['question']!r} in time"
             raise WaitTimeout(text, where=f"node {path}", repair="give it a default, or wait longer")
@@ -187,6 +184,8 @@ class Work:
                 return answers.read(found["value"]) if answers is not None else None
             except ValidationError as error:
                 await self._note(AnswerRefused(*self._visit, self._now(), place, explain(error)))
+        earlier = self._frame.memos.get(f"{_ASKED}{place}", {"name": None, "value": None})
+        name = wait.pop("name", None) or earlier["name"] or self._free_name(path)
         if earlier["value"] is not None:
             wait["due"] = earlier["value"]
         refused = self._frame.memos.get(f"{_REFUSED}{place}", {"value": 0})["value"]

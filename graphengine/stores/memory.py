@@ -1,7 +1,8 @@
 """`MemoryStore`: runs that end with the process.
 
-Steps are kept as the objects they are, so a step costs a look-up, a check and an append to a list. There are
-no snapshots, no lease and no second process; everything else behaves as in a store on disk.
+Steps are kept as the objects they are, so a step costs a look-up, a check and an append to a list. A snapshot is made
+only where a run is let go, since nothing else reads it again. There is no lease and no second process; everything else
+behaves as in a store on disk.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import time
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from pydantic_core import from_json, to_json
 
 from graphengine.errors import (
     LeaseLost,
@@ -21,6 +24,7 @@ from graphengine.errors import (
     UnknownStep,
 )
 from graphengine.stores.base import Loaded, Message, RunInfo
+from graphengine.stores.snapshots import MIN_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,12 +38,13 @@ class _Log:
     """One run: its facts as created, its own steps, and where the rest of its log lies.
 
     `driver_fence` is `fence` while the run is driven and None while it is not; `freed_at` is when that began.
-    `inbox` holds the messages that wait, oldest first, each with the time when it was posted.
+    `inbox` holds the messages that wait, oldest first, each with the time when it was posted. `shots` are its
+    snapshots, as (seq, JSON), the oldest first.
     """
 
     __slots__ = (
-        "driver_fence", "due_at", "fence", "fingerprint", "freed_at", "inbox", "info", "next_seq", "parent", "status",
-        "steps",
+        "driver_fence", "due_at", "fence", "fingerprint", "freed_at", "inbox", "info", "next_seq", "parent", "shots",
+        "status", "steps",
     )  # fmt: skip
 
     def __init__(self, info: RunInfo, parent: _Log | None, steps: Sequence[Step]) -> None:
@@ -54,6 +59,18 @@ class _Log:
         self.driver_fence: int | None = 1
         self.freed_at = 0.0
         self.inbox: dict[int, tuple[float, Message]] = {}
+        self.shots: list[tuple[int, bytes]] = []
+
+    def shot(self, upto: int) -> tuple[int, bytes] | None:
+        """The newest snapshot at or before a seq, its own or its parents'."""
+        log: _Log | None = self
+        while log is not None:
+            for seq, body in reversed(log.shots):
+                if seq <= upto:
+                    return seq, body
+            upto = min(upto, log.info.parent_seq)
+            log = log.parent
+        return None
 
     def read(self, after: int, upto: int) -> list[Step]:
         """The steps with `after < seq <= upto`, as a store on disk gives them back: without `typed`."""
@@ -165,14 +182,17 @@ class MemoryStore:
         return self._info(self._log(run_id))
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """All steps of a run up to `upto`; see `Store.load`."""
+        """A snapshot of a run and the steps behind it up to `upto`; see `Store.load`."""
         log = self._log(run_id)
         last = log.next_seq - 1
         if upto is not None:
             if not 1 <= upto <= last:
                 raise _unknown_step(log, upto)
             last = upto
-        return Loaded(self._info(log), None, log.read(0, last))
+        shot = log.shot(last)
+        if shot is None:
+            return Loaded(self._info(log), None, log.read(0, last))
+        return Loaded(self._info(log), from_json(shot[1]), log.read(shot[0], last))
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
         """A stretch of the log; see `Store.steps`."""
@@ -230,6 +250,10 @@ class MemoryStore:
         log.due_at = batch.due_at if batch.status == "waiting" else None
         if batch.status != "running":
             self._free(log)
+            behind = log.next_seq - 1
+            since = log.shots[-1][0] if log.shots else log.info.parent_seq
+            if batch.snapshot is not None and behind - since >= MIN_ROWS:
+                log.shots.append((behind, to_json(batch.snapshot())))
         self._sort_in(log)
         for message_id in batch.consume:
             log.inbox.pop(message_id, None)

@@ -5,7 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from graphengine.cli.main import main
 from tests.cli.programs import ASKING, COUNTER, NAPPING, WAITING, Invoke, call, document
 
 MAPPED = """
@@ -155,10 +157,6 @@ def test_an_answer_is_what_fits_the_question(
 
 def test_an_answer_may_come_on_stdin(project: Path, invoke: Invoke) -> None:
     """- reads it, so that it can be piped."""
-    from click.testing import CliRunner
-
-    from graphengine.cli.main import main
-
     asked(project, invoke, "bool")
     found = CliRunner().invoke(main, ["answer", "a", "-", "--graph", "asking.py", "--json"], input="yes\n")
     assert document(found.stdout)["state"]["given"] is True

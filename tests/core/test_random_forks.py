@@ -16,7 +16,7 @@ from tests.support.schedule import Schedule, details_of, rows_of, values_of
 from tests.support.spec import Case, Spec, build
 from tests.support.walker import Outcomes, Walker
 
-SCENES = int(os.environ.get("SCENES", "3000")) // 30
+SCENES = int(os.environ.get("SCENES", "3000")) // 50
 ORDERS = 4
 RESUMES = 3
 

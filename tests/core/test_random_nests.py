@@ -26,7 +26,7 @@ RESUMES = 3
 
 def taste(random: Random, *, mends: bool = False) -> Taste:
     """What a graph is to be like: now and then graphs in graphs alone, which may have limits."""
-    if random.random() < 0.15:  # noqa: PLR2004 - a share
+    if random.random() < 0.15:
         return Taste(0, 2, mends, usage=not mends, maps=0.0)
     return Taste(random.choice((0, 0, 1, 2)), random.choice((0, 1, 2, 2)), mends, usage=not mends)
 
@@ -152,7 +152,9 @@ def agree(drive: Schedule, walker: Walker, seed: str) -> None:
         "state": (values_of(snapshot.root), story.state),
     }
     for name, (engine, told) in pairs.items():
-        differing = {key: (engine.get(key), told.get(key)) for key in {*engine, *told} if engine.get(key) != told.get(key)}
+        differing = {
+            key: (engine.get(key), told.get(key)) for key in {*engine, *told} if engine.get(key) != told.get(key)
+        }
         assert not differing, f"{seed}: {name}: {differing}"
     assert (snapshot.status, snapshot.steps) == (story.status, record.steps), seed
     if snapshot.status == "finished":
@@ -172,7 +174,7 @@ def same_end(cut: Schedule, whole: Schedule, where: str) -> None:
 def mended(seed: str, stages: Mapping[str, int]) -> Outcomes:
     """Outcomes that depend on the visit alone; what fails there does so until it was mended once or twice."""
 
-    def of(at: str, visit: int, attempt: int) -> Outcome:  # noqa: ARG001 - whichever attempt it is
+    def of(at: str, visit: int, attempt: int) -> Outcome:
         random = Random(f"{seed} {at.split(' ', 1)[1]} {visit}")  # noqa: S311
         kind = random.choice(("ok", "ok", "ok", "ok", "boom", "bad"))
         return Outcome("ok" if stages["stage"] >= random.choice((1, 2)) else kind, random.randint(0, 12))

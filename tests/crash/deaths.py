@@ -31,10 +31,11 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = Path(__file__).with_name("life.py")
 SECONDS: Final = 60
 """A process that takes longer hangs."""
+POLL_SECONDS: Final = 0.02
 ANSWERS: Final[Mapping[str, object]] = {"agree": True, "christen": "Ada", "publish": "rerun"}
 PASSING: Final = {"at", "began", "due", "due_at", "traceback"}
 """What no two runs have in common: times, and tracebacks, which tell lines of the engine."""
-MOMENTS: Final[Sequence[Moment]] = ("line", "line", "before", "submitted", "durable")
+MOMENTS: Final[Sequence[Moment]] = ("line", "line", "before", "submitted", "durable", "stuck")
 LATEST_SECONDS: Final = 0.001
 """Some commits take so long: a death that comes up to so late meets the writing thread anywhere."""
 
@@ -62,7 +63,7 @@ def order_free(steps: Sequence[Step]) -> Counter[str]:
     return rows
 
 
-def _lasting(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _lasting(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _lasting(inner) for key, inner in value.items() if key not in PASSING}
     return [_lasting(inner) for inner in value] if isinstance(value, (list, tuple)) else value
@@ -78,6 +79,11 @@ def recorded(steps: Sequence[Step]) -> Counter[str]:
             found[f"{RUN}/{place_of(snapshot.frames[step.frame])} {step.attempt} whole"] += 1
         evolve(snapshot, step)
     return found
+
+
+def awaits_news(step: Step) -> bool:
+    """Whether a node began to wait for a message from outside."""
+    return step.kind == "waiting" and any(wait.get("topic") == "news" for wait in step.data["waits"].values())
 
 
 def done(lines: Path) -> Sequence[tuple[int, str]]:
@@ -144,13 +150,14 @@ class Death:
     """When and how to kill a process.
 
     Attributes:
-        moment: As in `Orders`; `delay` is for the one who started it.
+        moment: As in `Orders`; or, decided by the one who kills, after a `delay`, when the run waits and its process
+            stays (`waiting`), or while all that it waits for is a time (`asleep`).
         number: The how manieth such moment.
         seconds: After how long; for the other moments, how late.
         live: Whether questions are answered while the process lives.
     """
 
-    moment: Moment | Literal["delay"] = "never"
+    moment: Moment | Literal["delay", "waiting", "asleep"] = "never"
     number: int = 1
     seconds: float = 0.0
     live: bool = False
@@ -159,11 +166,20 @@ class Death:
     def drawn(cls, random: Random, life_seconds: float, *, spares: bool) -> "Death":
         """Any death; where visits are to be spared, the process must count for itself."""
         live = random.random() < 0.4
-        if not spares and random.random() < 0.35:
+        draw = random.random()
+        if draw < 0.1:
+            return cls("waiting")
+        if draw < 0.4 and not spares:
             return cls("delay", seconds=random.uniform(0, life_seconds), live=live)
         moment = random.choice(MOMENTS)
         late = random.uniform(0, LATEST_SECONDS) if moment == "submitted" else 0.0
         return cls(moment, random.randint(1, 24), late, live)
+
+    def die(self) -> Moment:
+        """What the process is told of it."""
+        if self.moment == "delay" or self.moment == "waiting" or self.moment == "asleep":  # noqa: PLR1714 - mypy narrows these
+            return "never"
+        return self.moment
 
 
 @dataclass
@@ -188,13 +204,16 @@ class Trial:
         folder: Where its database and its lines are.
         runner: Over the same database, in this process.
         stage: Where its processes come from.
+        nap_seconds: How long the run sleeps.
     """
 
-    def __init__(self, folder: Path, runner: Runner, stage: Stage) -> None:
+    def __init__(self, folder: Path, runner: Runner, stage: Stage, nap_seconds: float = 0.005) -> None:
         self.lines = folder / "lines"
         self.books = Books()
         self.runner = runner
-        self._database = folder / "runs.db"
+        self._orders = Orders(
+            database=str(folder / "runs.db"), lines=str(self.lines), what="start", nap_seconds=nap_seconds
+        )
         self._stage = stage
 
     async def steps(self) -> Sequence[Step]:
@@ -206,10 +225,15 @@ class Trial:
 
     async def status(self) -> str:
         """The run's status, "" before it begins."""
+        return (await self._stand())[0]
+
+    async def _stand(self) -> tuple[str, int]:
+        """The run's status and its last step."""
         try:
-            return (await self.runner.store.info(RUN)).status
+            info = await self.runner.store.info(RUN)
         except UnknownRun:
-            return ""
+            return "", 0
+        return info.status, info.seq
 
     async def at_risk(self) -> list[tuple[str, str, int]]:
         """The visits that were in flight at a crash and are not over."""
@@ -217,6 +241,13 @@ class Trial:
             return []
         frames = (await load_snapshot(self.runner.store, RUN, None)).frames.values()
         return [(frame.id, frame.at, frame.visit) for frame in frames if frame.crashes]
+
+    async def begun(self) -> set[str]:
+        """The visits and attempts that the log has begun and not ended, as the lines of work name them."""
+        if not await self.status():
+            return set()
+        frames = (await load_snapshot(self.runner.store, RUN, None)).frames.values()
+        return {f"{RUN}/{place_of(frame)} {frame.attempt}" for frame in frames}
 
     async def answer(self) -> None:
         """Answer whatever is asked; all at once, and again where it was answered before."""
@@ -226,46 +257,54 @@ class Trial:
                     if wait.answerable:
                         await self.runner.answer(RUN, ANSWERS[wait.name], wait=wait.name)
                     elif wait.topic == "news":
-                        number = 1 + sum(step.kind == "message" for step in await self.steps())
+                        number = sum(awaits_news(step) for step in await self.steps())
                         await self.runner.send(RUN, "news", f"news {number}", key=str(number))
 
     async def process(self, death: Death, spare: Sequence[tuple[str, str, int]] = ()) -> bool:
         """Let one process go on with the run until it dies, ends or waits; whether it died. The books are checked."""
         known = recorded(await self.steps())
-        status = await self.status()
-        process = await self._stage.enter()
-        orders = Orders(
-            database=str(self._database),
-            lines=str(self.lines),
+        status, seq = await self._stand()
+        worker = await self.employ(
             what="resume" if status else "start",
-            die="never" if death.moment == "delay" else death.moment,
+            stays=death.moment == "waiting",  # one that sleeps stays anyway
+            die=death.die(),
             number=death.number,
             late_seconds=death.seconds,
             spare=list(spare),
         )
-        killed = await self._see_through(process, orders, death)
-        await self._check_books(process.pid, known, killed=killed)
+        killed = await self._see_through(worker, death, seq)
+        await self._check_books(worker.pid, known, killed=killed)
         if killed:
-            rows = sum(order_free(await self.steps()).values())
-            self.books.kills.append((death, rows))
+            self.books.kills.append((death, sum(order_free(await self.steps()).values())))
         return killed
 
-    async def _see_through(self, process: Process, orders: Orders, death: Death) -> bool:
-        over = asyncio.create_task(process.communicate(orders.model_dump_json().encode() + b"\n"))
+    async def employ(self, **orders: object) -> "Employed":
+        """A process that does as ordered, from now on."""
+        return Employed(await self._stage.enter(), self._orders.model_copy(update=orders))
+
+    async def _see_through(self, process: "Employed", death: Death, seq: int) -> bool:
+        """Wait until the process ends, or it is time to kill it; whether it was killed."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        ends = began + death.seconds if death.moment == "delay" else began + SECONDS
-        while not over.done() and loop.time() < ends:
-            await asyncio.wait([over], timeout=min(ends - loop.time(), 0.02) if death.live else ends - loop.time())
+        polls = death.live or death.moment in ("waiting", "asleep")
+        ends = began + (death.seconds if death.moment == "delay" else SECONDS)
+        while not process.over.done() and loop.time() < ends and not await self._is_time(death, seq):
+            await asyncio.wait([process.over], timeout=min(ends - loop.time(), POLL_SECONDS if polls else SECONDS))
             if death.live:
                 await self.answer()
-        hangs = not over.done() and death.moment != "delay"
-        if not over.done():
-            process.kill()
-        _, errors = await over
-        assert not hangs, f"a process took longer than {SECONDS} s: {orders}"
-        assert process.returncode in (0, -9), errors.decode()
-        return process.returncode == -9
+        hangs = not process.over.done() and loop.time() >= began + SECONDS
+        code, errors = await process.end()
+        assert not hangs, f"a process took longer than {SECONDS} s: {death}"
+        assert code in (0, -9), errors
+        return code == -9
+
+    async def _is_time(self, death: Death, seq: int) -> bool:
+        """Whether to kill it now, for how its run stands."""
+        if death.moment not in ("waiting", "asleep"):
+            return False
+        status, now = await self._stand()
+        waits = await self.runner.waits(RUN) if status == "waiting" and now > seq else []
+        return bool(waits) and (death.moment == "waiting" or all(wait.kind == "sleep" for wait in waits))
 
     async def _check_books(self, pid: int, known: Counter[str], *, killed: bool) -> None:
         """What was recorded is not done again; what was done is recorded, unless the process was killed."""
@@ -274,6 +313,9 @@ class Trial:
         lost = mine - recorded(steps)
         assert not mine.keys() & known.keys(), "what was recorded was done again"
         assert max(mine.values(), default=0) <= 1, "one process did the same twice"
+        begun = await self.begun()
+        early = [what for what in lost if not never_recorded(what) and " ".join(what.split(" ")[:2]) not in begun]
+        assert not early, f"begun before the log said so: {early}"
         assert killed or all(map(never_recorded, lost)), f"not recorded, and nobody was killed: {lost}"
         self.books.lost.update(lost)
         self.books.reruns = sum(
@@ -286,3 +328,77 @@ class Trial:
         while await self.status() not in ("finished", "failed", "stopped"):
             await self.answer()
             await self.process(Death())
+
+
+class Employed:
+    """A process that has its orders.
+
+    Attributes:
+        over: Done when the process has ended.
+    """
+
+    def __init__(self, process: Process, orders: Orders) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.over = asyncio.create_task(process.communicate(orders.model_dump_json().encode() + b"\n"))
+
+    async def end(self) -> tuple[int | None, str]:
+        """Kill it, if it has not ended; its exit code and what it complained of."""
+        if not self.over.done():
+            self._process.kill()
+        _, errors = await self.over
+        return self._process.returncode, errors.decode()
+
+
+# -- what is compared
+
+
+@dataclass(frozen=True)
+class Ideal:
+    """What comes of a run that is not killed."""
+
+    state: object
+    rows: Counter[str]
+    recorded: Counter[str]
+    done: Counter[str]
+    seconds: float
+
+    @classmethod
+    async def of(cls, folder: Path, stage: Stage, nap_seconds: float = 0.005) -> "Ideal":
+        """Let a run live."""
+        folder.mkdir()
+        async with Runner(folder / "runs.db") as runner:
+            trial = Trial(folder, runner, stage, nap_seconds)
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            await trial.process(Death())
+            seconds = loop.time() - began
+            await trial.live_on()
+            assert await trial.status() == "finished"
+            steps = await trial.steps()
+            works = works_of(trial)
+            assert set(works.values()) == {1}
+            assert recorded(steps).keys() >= works.keys()
+            return cls(await runner.state_at(RUN), order_free(steps), recorded(steps), works, seconds)
+
+    async def check(self, trial: Trial) -> None:
+        """Another run came to the same state and the same log."""
+        assert await trial.status() == "finished"
+        steps = await trial.steps()
+        assert await trial.runner.state_at(RUN) == self.state
+        rows = order_free(steps)
+        assert rows - self.rows == Counter(), "more than in the undisturbed run"
+        assert self.rows - rows == Counter(), "missing from the undisturbed run"
+        assert recorded(steps) == self.recorded
+        assert works_of(trial).keys() == self.done.keys()
+
+    def check_costs(self, trial: Trial) -> None:
+        """Each death cost no more than what it met."""
+        lost = Counter({what: times for what, times in trial.books.lost.items() if not never_recorded(what)})
+        assert works_of(trial) == self.done + lost, "what was lost is done once more, all else once"
+        assert sum(times for what, times in lost.items() if "/publish:" in what) <= trial.books.reruns
+
+
+def works_of(trial: Trial) -> Counter[str]:
+    """How often a trial did what is recorded in the end."""
+    return Counter(what for _, what in done(trial.lines) if not never_recorded(what))

@@ -24,16 +24,25 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Retry, Runner, ask, iterations
 from graphengine.reducers import add, extend
 from graphengine.runner.worker import Ended, Worker, WorkerEvent
+from graphengine.stores import snapshots
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore
 
 RUN = "life"
 TOPICS = [f"t{number}" for number in range(8)]
-NAP_SECONDS = 0.005
 POLL_SECONDS = 0.02
+STUCK_SECONDS = 0.02
 
-Moment = Literal["never", "line", "before", "submitted", "durable"]
-"""When to die: behind a line of work that is on disk; before, during or right behind an append."""
+SNAPSHOT_ROWS = 16
+"""Snapshots are to be as many as deaths may meet. In earnest a run as short as this one has none."""
+vars(snapshots)["MIN_ROWS"] = SNAPSHOT_ROWS
+
+Moment = Literal["never", "line", "before", "submitted", "durable", "stuck"]
+"""When to die: behind a line of work that is on disk; before, during or right behind an append.
+
+At `stuck` the disk takes no more appends, and what is in flight goes on for a while without: then nothing may begin
+that follows from what was not written.
+"""
 
 
 class Orders(BaseModel):
@@ -42,7 +51,9 @@ class Orders(BaseModel):
     Attributes:
         database: The SQLite file.
         lines: The file that work leaves its lines in.
-        what: `hold` starts the run and stays when it waits; `work` is a worker, until the run is finished.
+        what: `work` is a worker, until the run is finished.
+        stays: When the run waits, the process does not end.
+        nap_seconds: How long the run sleeps.
         die: When to die, at the `number`th of those, `late_seconds` after it.
         spare: Visits (frame, node, number) that were cut off before: it does not die before they are over, since
             three crashes in a row give a node up.
@@ -50,7 +61,9 @@ class Orders(BaseModel):
 
     database: str
     lines: str
-    what: Literal["start", "resume", "hold", "work"]
+    what: Literal["start", "resume", "work"]
+    stays: bool = False
+    nap_seconds: float = 0.005
     die: Moment = "never"
     number: int = 1
     late_seconds: float = 0.0
@@ -96,14 +109,21 @@ class MortalStore(SQLiteStore):
     def __init__(self, death: Death) -> None:
         super().__init__(death.orders.database)
         self.death = death
+        self._stuck = False
 
     def append(self, batch: Append) -> asyncio.Future[None]:
         """Append, or die."""
         if self.death.comes("before"):
             self.death.strike()
+        loop = asyncio.get_running_loop()
+        if self.death.comes("stuck"):
+            self._stuck = True
+            loop.call_later(STUCK_SECONDS, self.death.strike)
+        if self._stuck:
+            return loop.create_future()
         pending = super().append(batch)
         if self.death.comes("submitted"):
-            asyncio.get_running_loop().call_soon(self.death.strike)  # when the thread that writes has the batch
+            loop.call_soon(self.death.strike)  # when the thread that writes has the batch
         dies = self.death.comes("durable")
         self.death.look(batch)
         return asyncio.ensure_future(self._die_after(pending)) if dies else pending
@@ -138,7 +158,7 @@ def tag(ctx: Context, name: str) -> str:
     return f"{ctx.idempotency_key} {ctx.attempt} {name}"
 
 
-class Trouble(Exception):  # noqa: N818 - what it is
+class Trouble(Exception):
     """What some nodes meet."""
 
 
@@ -248,7 +268,7 @@ async def christen(ctx: Context, *, agreed: bool) -> str:
     """Recorded work, a question, a nap, recorded work."""
     before = await ctx.step(done, tag(ctx, "before"))
     name = await ctx.ask("What is it called?", str)
-    await ctx.sleep(NAP_SECONDS)
+    await ctx.sleep(death.orders.nap_seconds)
     after = await ctx.step(done_later, tag(ctx, "after"))
     return f"{name} {agreed} ({before}, {after})"
 
@@ -325,9 +345,7 @@ async def drive(runner: Runner) -> None:
     graph = life()
     run = runner.resume(graph, RUN) if death.orders.what == "resume" else runner.start(graph, run_id=RUN)
     result = await run.result()
-    sys.stdout.write(f"{result.status}\n")
-    sys.stdout.flush()
-    if death.orders.what == "hold":
+    if result.status == "waiting" and death.orders.stays:
         await asyncio.get_running_loop().create_future()
 
 

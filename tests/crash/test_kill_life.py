@@ -6,64 +6,16 @@ failure.
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from time import monotonic
 
-import pytest
-
 from graphengine import Runner
-from tests.crash.deaths import Death, Stage, Trial, done, never_recorded, order_free, recorded, staged
-from tests.crash.life import RUN
+from tests.crash.deaths import Death, Ideal, Trial, staged
 
 KILLS = int(os.environ.get("KILLS", "12"))
 SEED = int(os.environ.get("SEED", "3"))
-
-
-@dataclass(frozen=True)
-class Ideal:
-    """What comes of a run that is not killed."""
-
-    state: object
-    rows: Counter[str]
-    recorded: Counter[str]
-    done: Counter[str]
-    seconds: float
-
-
-async def undisturbed(folder: Path, stage: Stage) -> Ideal:
-    """Let it live."""
-    folder.mkdir()
-    async with Runner(folder / "runs.db") as runner:
-        trial = Trial(folder, runner, stage)
-        began = monotonic()
-        await trial.process(Death())
-        seconds = monotonic() - began
-        await trial.live_on()
-        assert await trial.status() == "finished"
-        steps = await trial.steps()
-        works = Counter(what for _, what in done(trial.lines) if not never_recorded(what))
-        assert set(works.values()) == {1}
-        assert recorded(steps).keys() >= works.keys()
-        return Ideal(await runner.state_at(RUN), order_free(steps), recorded(steps), works, seconds)
-
-
-async def check(trial: Trial, ideal: Ideal) -> None:
-    """The run ended as the ideal one, and each death cost no more than what it met."""
-    assert await trial.status() == "finished"
-    steps = await trial.steps()
-    assert await trial.runner.state_at(RUN) == ideal.state
-    rows = order_free(steps)
-    assert rows - ideal.rows == Counter(), "more than in the undisturbed run"
-    assert ideal.rows - rows == Counter(), "missing from the undisturbed run"
-    assert recorded(steps) == ideal.recorded
-    works = Counter(what for _, what in done(trial.lines) if not never_recorded(what))
-    lost = Counter({what: times for what, times in trial.books.lost.items() if not never_recorded(what)})
-    assert works == ideal.done + lost, "what was lost is done once more, all else once"
-    assert sum(times for what, times in lost.items() if "/publish:" in what) <= trial.books.reruns
 
 
 def told(kills: Sequence[tuple[Death, int]], ideal: Ideal) -> str:
@@ -78,12 +30,12 @@ def told(kills: Sequence[tuple[Death, int]], ideal: Ideal) -> str:
 
 async def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path: Path) -> None:
     """State and log are those of the undisturbed run; a death costs what was in flight, once."""
-    random = Random(SEED)
+    random = Random(SEED)  # noqa: S311 - repeatable, and no secret
     began = monotonic()
     kills: list[tuple[Death, int]] = []
     trials = lost = 0
     async with staged() as stage:
-        ideal = await undisturbed(tmp_path / "undisturbed", stage)
+        ideal = await Ideal.of(tmp_path / "undisturbed", stage)
         while len(kills) < KILLS:
             trials += 1
             folder = tmp_path / str(trials)
@@ -97,7 +49,8 @@ async def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_
                         spare = await trial.at_risk()
                         await trial.process(Death.drawn(random, ideal.seconds, spares=bool(spare)), spare)
                     await trial.live_on()
-                    await check(trial, ideal)
+                    await ideal.check(trial)
+                    ideal.check_costs(trial)
                 except AssertionError as error:
                     error.add_note(f"SEED={SEED} KILLS={KILLS}, run {trials}, kills {trial.books.kills}")
                     raise

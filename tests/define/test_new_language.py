@@ -186,6 +186,8 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
      "bad_each", "node b", "task gets the list of the items' results, and is str", "write to a list"),
     ("one of several to no list", lambda: problems(mapping, each={"x": "names"}, writes=("task", "findings")),
      "bad_each", "node b", "task gets the list", "write to a list"),
+    ("one key for all", lambda: problems(item, each={"x": "names"}, writes="table[k]"),
+     "bad_each", "node b", "all items would write the one key table[k]", "table[{x}]"),
     ("item of another type", lambda: problems(of_source, each={"x": "names"}, writes="findings"),
      "type_disagrees", "node b", "parameter 'x' is Source, but x is str", "agree"),
     ("result of another type", lambda: problems(many, each={"x": "names"}, writes="findings"),
@@ -224,6 +226,10 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
      "no_writes", "node b", "nothing says which fields of inner go where", "result='field'"),
     ("graph without writes", lambda: problems(inner()),
      "no_writes", "node b", "inner returns str", "writes='field'"),
+    ("part of a graph", lambda: problems(inner(result=None), writes={"task": "drft"}),
+     "unknown_field", "node b", "'drft'", "draft"),
+    ("end of no graph", lambda: problems(words, writes={"task": when_stopped}),
+     "unknown_parameter", "node b", "'stop'", "known are"),
     ("result of a graph", lambda: problems(inner(result="need"), writes="task"),
      "type_disagrees", "node b", "inner returns int, but task takes str", "its type"),
     ("input of no field", lambda: problems(inner(), inputs={"tpic": "task"}, writes="task"),
@@ -286,6 +292,12 @@ def test_each_problem_has_its_code_place_and_repair(
     hits = [p for p in check() if p.code == code and where in p.where and says in p.message and repair in p.repair]
     assert hits, found
     assert not hits[0].warning
+
+
+@pytest.mark.parametrize("each", ["source", "sources["])
+def test_a_map_over_nothing_is_one_problem(each: str) -> None:
+    """What would only follow from it is not told."""
+    assert len(problems(item, each={"x": each}, writes="findings")) == 1
 
 
 def test_the_problems_of_a_graph_inside_are_told_with_its_path() -> None:

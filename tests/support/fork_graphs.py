@@ -128,7 +128,7 @@ class Maker:
         """A node that may write these."""
         return node(self.random, name, fields, keys)
 
-    def after(self, made: NodeSpec, on: Sequence[str]) -> Sequence[WaySpec]:  # noqa: ARG002 - what some need
+    def after(self, made: NodeSpec, on: Sequence[str]) -> Sequence[WaySpec]:
         """The ways out that only this kind of node has."""
         return ()
 

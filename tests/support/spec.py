@@ -352,12 +352,15 @@ def _values_of(node: NodeSpec, seed: int, *, bad: bool) -> dict[str, Any]:
     few = [seed] * (seed % 3)
     values: dict[str, Any] = {"n": seed, "total": seed % 4, "best": seed, "score": (None, 1.0, 2.5)[seed % 3]}
     values |= dict.fromkeys(("log", "many", "capped", "items"), few)
-    values |= dict.fromkeys(("table", "slots", "found"), {"ab"[seed % 2]: seed})
+    values |= {name: {"ab"[seed % 2]: seed} for name in ("table", "slots", "found")}
     values |= {"seen": [f"s{seed % 3}"], STOP: ["none"]}
     given = {part: values[part] for part in node.parts}
     if bad and node.parts[-1] != STOP:
-        given[node.parts[-1]] = _misfit({"log": "many", "capped": "many", "items": "many", "slots": "table",
-                                         "found": "table"}.get(node.parts[-1], node.parts[-1]))
+        given[node.parts[-1]] = _misfit(
+            {"log": "many", "capped": "many", "items": "many", "slots": "table", "found": "table"}.get(
+                node.parts[-1], node.parts[-1]
+            )
+        )
     return given
 
 
@@ -433,7 +436,9 @@ def _add_node(graph: Graph[Any], node: NodeSpec, mark: str, calls: list[str]) ->
         options["inputs"] = {marked(name, inner): marked(source, mark) for name, source in node.inputs}
     if node.fallback:
         bad = node.fallback == "bad value"
-        options["fallback"] = work if node.fallback == "function" else result_of(node, node.fallback_seed, bad=bad, mark=mark)
+        options["fallback"] = (
+            work if node.fallback == "function" else result_of(node, node.fallback_seed, bad=bad, mark=mark)
+        )
     runnable = work if node.graph is None else build(node.graph, calls)
     graph.add_node(node.name, runnable, writes=_writes(node, mark), **options)
 
@@ -459,7 +464,7 @@ def _target(node: NodeSpec, name: str, mark: str) -> str:
     return f"slots{mark}[{name}]" if node.form == "key" else name + mark
 
 
-def _stopped(result: object, stop: Stop | None) -> list[str]:  # noqa: ARG001 - what a writes-function may take
+def _stopped(result: object, stop: Stop | None) -> list[str]:
     return [stop.label if stop else "none"]
 
 

@@ -1,4 +1,4 @@
-"""The interpreter of graphs with forks, maps and graphs inside them: one walker a frame, each with copies of everything.
+"""The interpreter of graphs with forks, maps and graphs inside them: one walker a frame, with copies of everything.
 
 Arms, items and subgraphs walk one after the other in declared order, each to its end, which is as good an order as any
 other: that is what the tests are about. At a join the writes of the arms are done again, in that order, on the state
@@ -75,7 +75,7 @@ class Walker(Interpreter):
     ) -> None:
         super().__init__(case)
         self.case, self.outcomes, self.up, self.kind, self.place = case, outcomes, up, kind, place
-        self.frame = frame_id(up.frame if up else "", kind, place)
+        self.frame: str = frame_id(up.frame if up else "", kind, place)
         self.record: Record = up.record if up else Record()
         self.until, self.before, self.steps = "", 0, 0
         self.arms: list[Walker] = []
@@ -174,9 +174,7 @@ class Walker(Interpreter):
         if self.items is None:
             self.check_limits()
             try:
-                lists = {name: self.source(source) for name, source in node.each}
-                if len({len(items) for items in lists.values()}) > 1:
-                    raise Misread(InvalidUpdate)
+                lists = self.lists(node)
             except Misread as error:
                 self.failed(error.args[0], Told(error.args[0], self.path(), self.attempt))
                 return
@@ -199,6 +197,13 @@ class Walker(Interpreter):
             return
         self.drop()
         self.done(state, node, writes)
+
+    def lists(self, node: NodeSpec) -> dict[str, list[Any]]:
+        """What a node is mapped over, by the names of its items."""
+        lists = {name: self.source(source) for name, source in node.each}
+        if len({len(items) for items in lists.values()}) > 1:
+            raise Misread(InvalidUpdate)
+        return lists
 
     def source(self, source: str) -> list[Any]:
         """The items of one list."""

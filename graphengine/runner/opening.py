@@ -1,0 +1,277 @@
+"""How a run is opened: begun anew, gone on with, or branched off. What is opened is driven by `runner.tending`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
+
+from graphengine.core.events import Begun, BranchedOff, Resumed
+from graphengine.core.lookup import plan_of
+from graphengine.core.ready import next_due
+from graphengine.core.snapshot import Frame, Snapshot
+from graphengine.errors import (
+    DefinitionError,
+    InputError,
+    InvalidUpdate,
+    NotRecordable,
+    RunIsDriven,
+    RunNotResumable,
+    StoreError,
+)
+from graphengine.graph import Limits
+from graphengine.history import load_snapshot
+from graphengine.paths import did_you_mean
+from graphengine.runner.drive import Driver, Turns
+from graphengine.runner.fit import Refit, check_name, frame_at, refit
+from graphengine.runner.result import Result, result_of
+from graphengine.stores.base import RunInfo
+from graphengine.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.plan import Plan
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.run import Run
+    from graphengine.state import Initial
+    from graphengine.stores.base import Store
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class Opener:
+    """Opens the runs of one Runner.
+
+    Args:
+        store: Where they are kept.
+        clock: Tells the time.
+        driven: The drivers of the runs that are driven here, by run.
+    """
+
+    def __init__(self, store: Store, clock: Clock, driven: Mapping[str, Driver]) -> None:
+        self._store = store
+        self._clock = clock
+        self._driven = driven
+        self._turns = Turns()
+
+    async def begin(  # noqa: PLR0913 - what a run begins with
+        self,
+        run: Run[S],
+        plan: Plan[S],
+        initial: Initial | None,
+        given: object,
+        limits: Limits,
+        after: str | None,
+        pause: Sequence[str],
+    ) -> Driver:
+        """Record the first step of a new run.
+
+        Raises:
+            RunExists; InputError: The run that it is to follow is not over.
+        """
+        await self._store.open()
+        if initial is None:
+            initial = await self._continued(plan, str(after), given)
+        driver = self._driver(run, plan, Snapshot())
+        now = self._clock.now()
+        event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
+        step = driver.decide(event)
+        status, due = driver.snapshot.status, next_due(driver.snapshot)
+        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, 1, now, now, due_at=due)
+        driver.fence = await self._store.create(info, [step], plan.outline)
+        driver.show_steps([step])
+        return driver
+
+    async def _continued(self, plan: Plan[S], after: str, given: object) -> Initial:
+        """The state of a run that begins where another one ended."""
+        where = f"after run {after}"
+        left = await load_snapshot(self._store, after, None)
+        if left.status in ("running", "waiting"):
+            raise InputError(
+                f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
+            )
+        earlier = plan.state.rebuild(left.root.values)
+        update = _as_mapping(given)
+        written = sorted(update)
+        kept = plan.keep if plan.keep is not None else tuple(plan.state.fields)
+        base: dict[str, Any] = {name: getattr(earlier, name) for name in kept if hasattr(earlier, name)}
+        for name, field in plan.state.fields.items():
+            if name not in base and field.info.is_required() and name in update:
+                base[name] = update.pop(name)
+        values, typed, _ = plan.state.initial(base, where)
+        view = View(plan.state, Frame(values=values, typed=typed))
+        self._apply_update(plan, view, update, where)
+        whole = plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
+        return whole._replace(given=written)
+
+    async def go_on(
+        self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None = None
+    ) -> Driver | Result[S]:
+        """Take a run and record that it goes on; its result, untouched, where there is nothing to go on with.
+
+        Raises:
+            UnknownRun, RunIsDriven, GraphChanged.
+        """
+        await self._store.open()
+        info = await self._store.info(run.id)
+        check_name(plan, info.graph, run.id)
+        if info.status == "finished":
+            run.recorded()
+            return result_of(plan, await load_snapshot(self._store, run.id, None))
+        if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):
+            run.recorded()
+            return result_of(plan, await load_snapshot(self._store, run.id, None))
+        if run.id in self._driven:
+            raise RunIsDriven(run.id, "this runner", self._clock.now())
+        if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
+            await self._refit(plan, await load_snapshot(self._store, run.id, None))
+        fence = await self._store.claim(run.id)
+        if (await self._store.info(run.id)).seq != info.seq:  # somebody went on with it, and let it go, meanwhile
+            await release(self._store, run.id, fence)
+            return await self.go_on(run, plan, limits, pause)
+        try:
+            return await self._resumed(run, plan, fence, limits, pause, held=info.held)
+        except BaseException:
+            await release(self._store, run.id, fence)
+            raise
+
+    async def _still_waits(self, info: RunInfo, plan: Plan[Any]) -> bool:
+        """Whether there is nothing to go on with: no answer, no message, no time that has come, no other graph."""
+        due = info.due_at is not None and info.due_at <= self._clock.now()
+        return not due and info.fingerprint == plan.fingerprint and not await self._store.inbox([info.id])
+
+    async def _resumed(  # noqa: PLR0913 - what a run goes on with
+        self,
+        run: Run[S],
+        plan: Plan[S],
+        fence: int,
+        limits: Limits | None,
+        pause: Sequence[str] | None,
+        *,
+        held: bool,
+    ) -> Driver:
+        """A driver for a claimed run, its resume recorded. Stops that were asked for before are over with it.
+
+        A run that is `held` though nobody drives it was left by a process that died.
+        """
+        snapshot = await load_snapshot(self._store, run.id, None)
+        changed = snapshot.fingerprint != plan.fingerprint
+        fitted = await self._refit(plan, snapshot)
+        driver = self._driver(run, plan, snapshot)
+        driver.fence = fence
+        wanted = as_limits(limits) if limits is not None else snapshot.limits
+        crashed = snapshot.status == "running" and held
+        event = Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause)
+        step = driver.decide(event)
+        inbox = await self._store.inbox([run.id])
+        driver.deliver([message for message in inbox if message.kind != "stop"])
+        stale = [message.id for message in inbox if message.kind == "stop"]
+        await driver.append([step], consume=stale, changed=changed)
+        return driver
+
+    async def _refit(self, plan: Plan[Any], snapshot: Snapshot) -> Refit:
+        same = snapshot.fingerprint == plan.fingerprint
+        return refit(plan, snapshot, None if same else await self._store.outline(snapshot.fingerprint))
+
+    async def branch_off(  # noqa: PLR0913 - what a branch begins with
+        self,
+        run: Run[S],
+        plan: Plan[S],
+        parent: str,
+        at: int,
+        update: Mapping[str, object],
+        path: str | None,
+        limits: Limits | None,
+        pause: Sequence[str] | None,
+    ) -> Driver:
+        """Record the first step of a child run.
+
+        Raises:
+            UnknownRun, UnknownStep, RunNotResumable, GraphChanged; InputError: The update does not fit.
+        """
+        await self._store.open()
+        snapshot = await load_snapshot(self._store, parent, at)
+        fitted = await self._refit(plan, snapshot)
+        if snapshot.status == "finished":
+            raise RunNotResumable(
+                f"run {parent} had finished at step {at}, so nothing is left to run there",
+                where=f"run {parent}, step {at}",
+                repair=f"branch at step {at - 1} or before",
+            )
+        driver = self._driver(run, plan, snapshot)
+        where = f"branch of {parent} at step {at}"
+        frame = frame_at(snapshot, path if update else "", where)
+        self._check_fields(plan_of(plan, frame), update, where)
+        wanted = as_limits(limits) if limits is not None else await self._limits_of(parent, snapshot)
+        now = self._clock.now()
+        event = BranchedOff(
+            now,
+            run.id,
+            parent,
+            at,
+            list(update.items()),
+            plan.fingerprint,
+            wanted,
+            fitted.changes,
+            fitted.ops,
+            frame.id,
+            pause,
+        )
+        try:
+            step = driver.decide(event)
+        except (InvalidUpdate, NotRecordable) as error:
+            raise InputError(error.message, where=where, repair=error.repair) from error
+        status, due = driver.snapshot.status, next_due(driver.snapshot)
+        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at, due_at=due)
+        driver.fence = await self._store.create(info, [step], plan.outline)
+        driver.show_steps([step])
+        return driver
+
+    async def _limits_of(self, run_id: str, snapshot: Snapshot) -> dict[str, float | None]:
+        """The limits last in force in a run; those of the snapshot where its end cannot be read."""
+        try:
+            return (await load_snapshot(self._store, run_id, None)).limits
+        except StoreError:
+            return snapshot.limits
+
+    def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
+        return Driver(plan, snapshot, self._store, self._clock, run, self._turns)
+
+    def _check_fields(self, plan: Plan[Any], update: Mapping[str, object], where: str) -> None:
+        for name in update:
+            if name not in plan.state.fields:
+                near = did_you_mean(name, plan.state.fields)
+                raise InputError(f"unknown field {name!r}", where=where, repair=near)
+
+    def _apply_update(self, plan: Plan[Any], view: View, update: Mapping[str, object], where: str) -> None:
+        self._check_fields(plan, update, where)
+        try:
+            plan.state.apply(view, list(update.items()))
+        except (InvalidUpdate, NotRecordable) as error:
+            raise InputError(error.message, where=where, repair=error.repair) from error
+
+
+async def release(store: Store, run_id: str, fence: int) -> None:
+    """Let others drive a run; where even that fails, the lease's end does it."""
+    with contextlib.suppress(StoreError):
+        await store.release(run_id, fence)
+
+
+def as_limits(limits: Limits) -> dict[str, float | None]:
+    """Limits as the core keeps them: those that are set.
+
+    Raises:
+        DefinitionError: They are something else.
+    """
+    given: object = limits
+    if not isinstance(given, Limits):
+        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
+    return limits.given()
+
+
+def _as_mapping(given: object) -> dict[str, object]:
+    if isinstance(given, BaseModel):
+        return {name: getattr(given, name) for name in sorted(given.model_fields_set)}
+    return dict(given)  # type: ignore[call-overload,no-any-return]

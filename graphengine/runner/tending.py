@@ -1,0 +1,205 @@
+"""Seeing runs through: driving them, waiting with those that sleep, and handing on what others send to them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import BaseModel
+
+from graphengine.core.snapshot import Snapshot
+from graphengine.errors import ResourceFailed, StoreError
+from graphengine.history import load_snapshot
+from graphengine.runner.drive import Driver
+from graphengine.runner.execute import TaskRunner
+from graphengine.runner.opening import Opener, release
+from graphengine.runner.past import past_runs
+from graphengine.runner.result import Result, result_of
+from graphengine.scope import CURRENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+    from concurrent.futures import Executor
+
+    from graphengine.models.base import Model
+    from graphengine.plan import Plan
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.resources import Resources
+    from graphengine.runner.run import Run
+    from graphengine.stores.base import Store
+
+S = TypeVar("S", bound=BaseModel)
+
+_INBOX_SECONDS: Final = 0.5
+"""How often the inbox of driven runs is looked at, for what other processes send."""
+
+
+class Tending:
+    """Sees the runs of one Runner through.
+
+    Args:
+        store: Where they are kept.
+        clock: Tells the time.
+        resources: What nodes may ask for.
+        models: The models that stand in for agents' own.
+        pool: Gives the threads of sync nodes.
+        check: Whether nodes that change what they are given are caught.
+
+    Attributes:
+        opener: Opens runs.
+        drivers: Those of the runs that are driven now, by run.
+        sleeping: What wakes a run that sleeps here, by run.
+        closed: Whether the Runner is closed, so that nothing goes on any more.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a run is driven with
+        self,
+        store: Store,
+        clock: Clock,
+        resources: Resources,
+        models: Mapping[str, Model],
+        pool: Callable[[], Executor],
+        *,
+        check: bool,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._resources = resources
+        self._models = models
+        self._pool = pool
+        self._check = check
+        self._inbox: asyncio.Task[None] | None = None
+        self.drivers: dict[str, Driver] = {}
+        self.sleeping: dict[str, asyncio.Event] = {}
+        self.closed = False
+        self.opener = Opener(store, clock, self.drivers)
+
+    def close(self) -> list[asyncio.Task[None]]:
+        """Ask every run to stop, and look at no inbox any more; gives what is still to be waited for."""
+        for driver in self.drivers.values():
+            driver.stop("the runner was closed")
+        if self._inbox is None:
+            return []
+        self._inbox.cancel()
+        return [self._inbox]
+
+    async def see_through(
+        self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
+    ) -> Result[S]:
+        """Drive a run from its opening to its result; one that only sleeps is gone on with when its time has come."""
+        opened: Driver | Result[S] | None = await opening
+        while True:
+            result = await self._drive(run, opened) if isinstance(opened, Driver) else opened
+            opened = None  # a run that waits holds nothing but its name
+            if result is None or result.status != "waiting" or not await self._nap(run, result):
+                return result  # type: ignore[return-value]
+            if (await self._store.info(run.id)).status != "waiting":
+                return result_of(plan, await load_snapshot(self._store, run.id, None))
+            opened = await self.opener.go_on(run, plan, None)
+
+    async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
+        """Drive a run whose first step of this session is durable."""
+        self.drivers[run.id] = driver
+        if run.left:
+            driver.leave()
+        run.recorded()
+        try:
+            self._watch_inbox()
+            try:
+                tasks = await self._tasks(driver)
+            except ResourceFailed as error:
+                await driver.fail(error)
+            else:
+                await driver.drive(tasks)
+        except asyncio.CancelledError:
+            if not self.closed:
+                raise
+            if driver.snapshot.status == "running":
+                await driver.end("the runner was closed")
+        finally:
+            CURRENT.set(None)  # or this asyncio task would hold the last node's context, and all that it knows
+            self.drivers.pop(run.id, None)
+            if driver.holds:
+                await release(self._store, run.id, driver.fence)
+        result = result_of(driver.plan, driver.snapshot)
+        driver.snapshot = Snapshot()  # a store may still know the driver by its last append
+        return result
+
+    async def _nap(self, run: Run[Any], result: Result[Any]) -> bool:
+        """Whether to go on with a waiting run: because something was sent, or since it slept and its time has come."""
+        try:
+            if self.closed or run.left:
+                return False
+            dues = [wait.due_at for wait in result.waits if wait.due_at is not None]
+            alarm = self.sleeping[run.id] = asyncio.Event()  # set by what is sent from now on
+            if await self._store.inbox([run.id]):
+                return not run.left
+            if not dues or not run.waits_out or any(wait.kind != "sleep" for wait in result.waits):
+                return False
+            await self._until(min(dues), alarm)
+        except asyncio.CancelledError:
+            if not self.closed:
+                raise
+            return False
+        finally:
+            self.sleeping.pop(run.id, None)
+        return not run.left
+
+    async def _until(self, due: float, alarm: asyncio.Event) -> None:
+        """Return at a time, or when the alarm is set."""
+        sleeper = asyncio.ensure_future(self._clock.sleep_until(due))
+        waker = asyncio.ensure_future(alarm.wait())
+        try:
+            await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+            waker.cancel()
+            await asyncio.gather(sleeper, waker, return_exceptions=True)
+
+    async def _tasks(self, driver: Driver) -> TaskRunner:
+        for frame in driver.snapshot.frames.values():
+            frame.check = self._check
+        resources: dict[int, Mapping[str, object]] = {}
+        await self._gather_resources(driver.plan, {}, resources)
+        return TaskRunner(
+            driver.plan,
+            driver.snapshot,
+            resources=resources,
+            models=self._models,
+            threads=self._pool,
+            now=self._clock.now,
+            emit=driver.emitted,
+            note=driver.note,
+            past=functools.partial(past_runs, self._store),
+            check=self._check,
+        )
+
+    async def _gather_resources(
+        self, plan: Plan[Any], around: Mapping[str, object], found: dict[int, Mapping[str, object]]
+    ) -> None:
+        """The resources of each graph of a run, by the id of its plan: its own, then those of the graphs around it."""
+        found[id(plan)] = {**around, **await self._resources.of(plan.resources)} if plan.resources else around
+        for inner in plan.graphs:
+            await self._gather_resources(inner, found[id(plan)], found)
+
+    def _watch_inbox(self) -> None:
+        if self._inbox is None and self._store.shared:
+            self._inbox = asyncio.create_task(self._read_inbox(), name="graphengine inbox")
+
+    async def _read_inbox(self) -> None:
+        """Look for messages to driven runs, as long as there are any."""
+        try:
+            await self._deliver()
+        finally:
+            self._inbox = None
+
+    async def _deliver(self) -> None:
+        while self.drivers:
+            with contextlib.suppress(StoreError):  # the next look may succeed; the runs themselves meet lasting trouble
+                for message in await self._store.inbox(list(self.drivers)):
+                    driver = self.drivers.get(message.run_id)
+                    if driver is not None:
+                        driver.deliver([message])
+            await asyncio.sleep(_INBOX_SECONDS)
