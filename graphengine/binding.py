@@ -16,12 +16,13 @@ from pydantic import BaseModel
 from graphengine.body import FunctionBody, HasBody
 from graphengine.conditions import Reading
 from graphengine.errors import DefinitionError, Problem
+from graphengine.fieldtype import type_name
 from graphengine.graph import UNSET, Choose, Declared, GraphBody, Node, Options
 from graphengine.immutable import unrecordable
 from graphengine.injection import NO_DEFAULT, Injected
 from graphengine.paths import Path, did_you_mean, members, parse, type_at
 from graphengine.plan import Argument, Call, Each, Fallback, Target, Writer
-from graphengine.state import type_name, with_items
+from graphengine.state import with_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable

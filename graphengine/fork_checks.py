@@ -12,9 +12,9 @@ from graphengine.regions import breaches, region
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from graphengine.fieldtype import FieldType
     from graphengine.graph import Graph
     from graphengine.plan import NodePlan
-    from graphengine.state import FieldType
 
 
 def fork_problems(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.asking import AskBody
 from graphengine.conditions import is_on_failure
+from graphengine.fieldtype import type_name
 from graphengine.graph import END, Edge, Fork, Switch
 from graphengine.plan import EdgeWay, SwitchWay
-from graphengine.state import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

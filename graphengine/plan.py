@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from pydantic import BaseModel
 
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
+from graphengine.fieldtype import Put
 from graphengine.injection import Injected
-from graphengine.state import Put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -8,85 +8,39 @@ A validator on the whole model means the whole model, once an update.
 
 from __future__ import annotations
 
-import inspect
-import math
-import re
-import warnings
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Any,
     Final,
     Generic,
     NamedTuple,
     TypeVar,
-    get_args,
-    get_origin,
-    get_type_hints,
 )
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
-    PlainValidator,
-    TypeAdapter,
     ValidationError,
-    WrapValidator,
     create_model,
 )
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json
 
-from graphengine.errors import InputError, InvalidUpdate, NotRecordable
-from graphengine.immutable import is_immutable
-from graphengine.paths import did_you_mean, members
-from graphengine.reducers import OPERATIONS, Replace, maximum
+from graphengine.errors import InputError, InvalidUpdate
+from graphengine.fieldtype import FieldType, explain, field_type, is_plain, why
+from graphengine.paths import did_you_mean
 from graphengine.view import Held, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.records import JsonValue, Op
 
 S = TypeVar("S", bound=BaseModel)
 
-_PLAIN: Final = (int, str, bool, float)
-_MOST_BITS: Final = 10_000  # of an int; JSON readers refuse numbers of more than some 4,300 digits
-_VALIDATORS: Final[dict[str, Callable[..., object]]] = {
-    "before": BeforeValidator,
-    "after": AfterValidator,
-    "wrap": WrapValidator,
-    "plain": PlainValidator,
-}
+
 _SMALL: Final = 1 << 62  # such ints are carried by every JSON reader
-_SHOWN: Final = 120  # characters of a value in a message
-_CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """An update of one key of a dict field: what `writes="results[ann]"` makes of a result."""
-
-    key: str
-    value: object
-
-
-@dataclass(frozen=True, slots=True)
-class Puts:
-    """An update of several keys of a dict field: what the items of a map wrote, or an arm."""
-
-    keys: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """An update of a field with the `append` reducer by several items."""
-
-    values: Sequence[object]
 
 
 @dataclass(slots=True)
@@ -109,314 +63,6 @@ class Initial(NamedTuple):
 
 
 @dataclass(slots=True)
-class FieldType:
-    """One field of a state: its type, reducer, validation, record and digest.
-
-    Attributes:
-        plain: `int`, `str`, `bool` or `float` where values of exactly this type need no validation; else None.
-        assigned: The same where an update of this type takes the place of what was there.
-        item: The type of a list's items, where a value of exactly this type needs no validation; else None.
-        scalar: Whether all its values are plain (or None), so that they are their own record.
-        single: A model of this field alone, without the state's validators for it.
-        checked: The same with the state's validators for it.
-        loose: The same without the rules of the field as a whole, for parts of it.
-        given: The type of the updates of a reducer of the user's own, where it says so.
-        own: Whether the state has a validator of its own for it.
-        dumped: Whether the state has a serialiser of its own for it.
-        constrained: Whether the field as a whole has rules beyond its items' (a length, a validator).
-        immutable: Whether its values cannot be changed in place.
-    """
-
-    name: str
-    info: FieldInfo
-    model: type[BaseModel]
-    single: type[BaseModel]
-    plain: type | None
-    assigned: type | None
-    item: type | None
-    scalar: bool
-    checked: type[BaseModel]
-    loose: type[BaseModel]
-    given: TypeAdapter[Any] | None
-    own: bool
-    dumped: bool
-    reducer: Callable[[Any, Any], object] | None
-    operation: str | None
-    constrained: bool
-    immutable: bool
-
-    def validate(self, value: object, view: View) -> object:
-        """The value as the field's type.
-
-        Raises:
-            InvalidUpdate: It does not fit.
-        """
-        try:
-            if self.own:
-                return self._assigned(value, view)
-            made = self.single.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
-        except ValidationError as error:
-            raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
-        return made.__dict__[self.name]
-
-    def record(self, value: object, view: View) -> tuple[JsonValue, object]:
-        """The value as the record keeps it, and the typed value that the record gives back.
-
-        Raises:
-            NotRecordable: They differ, or JSON cannot carry the value.
-        """
-        if self.scalar and is_plain(value):
-            return value, value
-        try:
-            body = self._dump(value)
-            back = self._load(body, view)
-        except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            raise self._uncarried(value, error) from error
-        if back != value:
-            raise self._changed(back, value)
-        return from_json(body)[self.name], back
-
-    def _uncarried(self, value: object, error: Exception) -> NotRecordable:
-        return NotRecordable(
-            f"the record of {self.name!r} cannot carry {_short(value)}: {_why(error)}",
-            where=f"field {self.name}",
-            repair="return values that JSON can carry and that validate again when read",
-        )
-
-    def _changed(self, back: object, value: object) -> NotRecordable:
-        return NotRecordable(
-            f"the record would give {_short(back)} back for {_short(value)}",
-            where=f"field {self.name}",
-            repair="use a type whose JSON reads back equal (no NaN, no fields outside the declared type)",
-        )
-
-    def build(self, record: JsonValue, view: View) -> object:
-        """The typed value of a record.
-
-        Raises:
-            InvalidUpdate: The record does not fit the field's present type.
-        """
-        if self.plain is type(record):
-            return record
-        try:
-            return self._load(to_json({self.name: record}), view)
-        except (ValidationError, ValueError) as error:
-            raise InvalidUpdate(
-                f"the recorded value of {self.name!r} does not fit its type: {_why(error)}",
-                where=f"field {self.name}",
-                repair="the state's type was changed since this was recorded; give the field its old type or a default",
-            ) from error
-
-    def digest(self, value: object) -> int:
-        """A number that changes when the value is changed in place."""
-        return hash(self._dump(value))
-
-    def reduce(self, view: View, update: object) -> tuple[Op, object]:
-        """The operation that an update is, and the typed value it adds or sets.
-
-        Raises:
-            InvalidUpdate: The update, or the field after it, does not validate.
-            NotRecordable: See `record`.
-        """
-        if isinstance(update, (Put, Puts, Items)):
-            return self._several(view, update)
-        replaced = isinstance(update, Replace)
-        value = update.value if isinstance(update, Replace) else update
-        if replaced or self.reducer is None:
-            record, typed = self.record(self.validate(value, view), view)
-            return ("set", self.name, record), typed
-        if self.operation in ("append", "extend", "merge") and not self.constrained:
-            return self._part(view, value)
-        return self._whole(view, value)
-
-    def part(self, update: object, view: View) -> Op:
-        """What one of several updates writes, by itself: those of a map's items, before they are put together.
-
-        Raises:
-            InvalidUpdate: It is none of the field's type.
-            NotRecordable: See `record`.
-        """
-        if isinstance(update, Put):
-            ((key, item),) = self._alone({update.key: update.value}).items()
-            return ("put", self.name, key, item)
-        if isinstance(update, Replace) and self.reducer is not None:
-            return ("set", self.name, self._alone(update.value))
-        value = update.value if isinstance(update, Replace) else update
-        if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
-            self.reduce(view, value)  # what cannot be reduced at all fails here, and not all items together
-            return ("raw", self.name, from_json(to_json(value, fallback=repr, inf_nan_mode="strings")))
-        kind = "item" if self.reducer is None else str(self.operation)
-        if kind in ("item", "append"):
-            plain = type(value) is self.item and is_plain(value)
-            return (kind, self.name, value if plain else self._alone([value])[0])
-        return (kind, self.name, self._alone(value))
-
-    def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
-        """The updates that such parts are all together, in order."""
-        kinds = {op[0] for op in ops}
-        kind = kinds.pop() if len(kinds) == 1 else ""
-        values = [op[-1] for op in ops]
-        if kind == "item":
-            return [self._bare(values)]
-        if kind == "append":
-            made: Any = self._bare(values)
-            return [Items(made)] if not self.constrained else made
-        if kind == "put":
-            return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
-        if kind in ("extend", "merge") and not self.constrained:
-            whole = [x for value in values for x in value] if kind == "extend" else {}
-            for value in values if kind == "merge" else ():
-                whole.update(value)  # type: ignore[attr-defined]
-            return [self._bare(whole)]
-        if self.reducer is None:  # a serialiser of the state's own, or some items replaced
-            return [[self._raw(value) for value in values]]
-        return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
-
-    def _alone(self, value: object) -> Any:  # noqa: ANN401 - records
-        """The record of a value of the field's type, without the rules of the field as a whole."""
-        try:
-            made = self.loose.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
-            body = self.loose.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True, warnings="error")
-            back = self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
-        except ValidationError as error:
-            raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
-        except (PydanticSerializationError, ValueError, RecursionError) as error:
-            raise self._uncarried(value, error) from error
-        if back != made:
-            raise self._changed(vars(back)[self.name], value)
-        return from_json(body)[self.name]
-
-    def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - a kind of operation a return
-        """The update that an operation came from, to be reduced a second time at a join."""
-        kind, value = op[0], op[-1]
-        if kind == "set":
-            made = self.build(value, view)
-            return made if self.reducer is None else Replace(made)
-        if kind == "append":
-            return self._bare([value])[0]  # type: ignore[index]
-        if kind == "put":
-            return Put(op[2], next(iter(self._bare({op[2]: value}).values())))  # type: ignore[attr-defined]
-        if kind == "merge" and self.operation != "merge":
-            return Puts(self._bare(value))  # type: ignore[arg-type]
-        if kind == "extend" and self.operation == "append":
-            return Items(self._bare(value))  # type: ignore[arg-type]
-        if kind in ("extend", "merge"):
-            return self._bare(value)
-        return self._raw(op[2]) if kind == "reduce" else op[2]
-
-    def _raw(self, raw: JsonValue) -> object:
-        """The typed update that a reducer was given, as far as its annotation or the field's type tells."""
-        try:
-            if self.given is not None:
-                return self.given.validate_json(to_json(raw))
-            return self._bare([raw])[0] if self.operation == "append" else self._bare(raw)  # type: ignore[index]
-        except ValidationError:
-            return raw
-
-    def _bare(self, value: JsonValue) -> object:
-        """A value of the field's type, without the rules of the field as a whole."""
-        body = to_json({self.name: value})
-        return vars(self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False))[self.name]
-
-    def _part(self, view: View, value: object) -> tuple[Op, object]:
-        if value is None and self.operation != "append":
-            raise InvalidUpdate(
-                f"{self.operation} of {self.name!r} got None", where=f"field {self.name}", repair=self._expected()
-            )
-        if self.operation == "append" and type(value) is self.item and is_plain(value):
-            return ("append", self.name, value), value
-        part = [value] if self.operation == "append" else value
-        record, typed = self.record(self.validate(part, view), view)
-        if self.operation == "append":
-            return ("append", self.name, record[0]), typed[0]  # type: ignore[index]
-        return (str(self.operation), self.name, record), typed
-
-    def _whole(self, view: View, value: object) -> tuple[Op, object]:
-        old = view.get(self.name) if self.operation else view.apart(self.name)
-        try:
-            joined = self.reducer(old, value)  # type: ignore[misc]
-        except Exception as error:
-            reducer = getattr(self.reducer, "__name__", "reducer")
-            raise InvalidUpdate(
-                f"the reducer {reducer} of {self.name!r} raised {type(error).__name__}: {error}",
-                where=f"field {self.name}",
-                repair=f"return what {reducer}(old, new) can join, or Replace(value)",
-            ) from error
-        record, typed = self.record(self.validate(joined, view), view)
-        summed = self.operation == "add" and type(value) in (int, float) and typed == joined
-        if summed and type(typed) in (type(value), float) and is_plain(typed):
-            return ("add", self.name, value), typed
-        if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
-            return ("append", self.name, record[-1]), typed[-1]
-        raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
-        return ("reduce", self.name, from_json(raw), record), typed
-
-    def _several(self, view: View, update: Put | Puts | Items) -> tuple[Op, object]:
-        if isinstance(update, Put):
-            return self._put(view, update)
-        if not self.constrained:
-            part = list(update.values) if isinstance(update, Items) else dict(update.keys)
-            record, typed = self.record(self.validate(part, view), view)
-            return ("extend" if isinstance(update, Items) else "merge", self.name, record), typed
-        old: Any = view.get(self.name)
-        joined = [*(old or ()), *update.values] if isinstance(update, Items) else {**(old or {}), **update.keys}
-        record, typed = self.record(self.validate(joined, view), view)
-        if isinstance(update, Puts):
-            return ("set", self.name, record), typed
-        raw = to_json(update.values, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
-        return ("reduce", self.name, from_json(raw), record), typed
-
-    def _put(self, view: View, update: Put) -> tuple[Op, object]:
-        part = {update.key: update.value}
-        if self.constrained:
-            old = view.get(self.name) or {}
-            record, typed = self.record(self.validate({**old, **part}, view), view)  # type: ignore[dict-item]
-            key = update.key
-            if isinstance(typed, dict) and key in typed and typed == {**old, key: typed[key]}:  # type: ignore[dict-item]
-                return ("put", self.name, key, record[key]), {key: typed[key]}
-            return ("set", self.name, record), typed
-        record, typed = self.record(self.validate(part, view), view)
-        ((key, item),) = record.items()
-        return ("put", self.name, key, item), typed
-
-    def _dump(self, value: object) -> bytes:
-        if self.dumped:
-            whole = self.model.model_construct(None, **{self.name: value})
-            only = {self.name}
-            return self.model.__pydantic_serializer__.to_json(whole, include=only, by_alias=False, round_trip=True)
-        alone = self.single.model_construct(None, **{self.name: value})
-        return self.single.__pydantic_serializer__.to_json(alone, by_alias=False, round_trip=True, warnings="error")
-
-    def _assigned(self, value: object, view: View) -> object:
-        """The value after the state's own validators, which may look at the other fields."""
-        draft = self.checked.model_construct()
-        vars(draft).update(view.beside(self.name))
-        self.checked.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
-        return vars(draft)[self.name]
-
-    def _load(self, body: bytes, view: View) -> object:
-        """The value that a record holds.
-
-        The state's own validators have their say on updates, not on what was recorded: one that was tightened since
-        must not make history unreadable. Only a value that cannot be read without them (a validator that makes the
-        type from what a serialiser wrote) goes through them.
-        """
-        try:
-            made = self.single.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
-        except ValidationError:
-            if not self.own:
-                raise
-            return self._assigned(from_json(body)[self.name], view)
-        return made.__dict__[self.name]
-
-    def _expected(self) -> str:
-        declared = f"{self.name} is declared as {type_name(self.info.annotation)}"
-        if self.operation == "append":
-            return f"{declared}; append adds one item: return one, or give the field extend, or return Replace([…])"
-        return declared
-
-
-@dataclass(slots=True)
 class StateType(Generic[S]):
     """A state model, taken apart into fields."""
 
@@ -431,7 +77,7 @@ class StateType(Generic[S]):
         decorators = model.__pydantic_decorators__
         made.whole = bool(decorators.model_validators or decorators.root_validators)
         for name, info in model.model_fields.items():
-            made.fields[name] = _field_type(model, name, info)
+            made.fields[name] = field_type(model, name, info)
         return made
 
     def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
@@ -447,7 +93,7 @@ class StateType(Generic[S]):
             )
             back = self.model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            raise InputError(f"the state does not fit {self.model.__name__}: {_why(error)}", where=where) from error
+            raise InputError(f"the state does not fit {self.model.__name__}: {why(error)}", where=where) from error
         if back != instance:
             differing = [n for n in self.fields if getattr(back, n, None) != getattr(instance, n, None)]
             raise InputError(
@@ -553,14 +199,8 @@ def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]
     fields: dict[str, Any] = {name: (annotation, ...) for name, annotation in items.items()}
     config = ConfigDict(**{**state.model.model_config, "extra": "forbid", "frozen": False})
     model = create_model(f"{state.model.__name__}.each", __config__=config, **fields)
-    added = {name: _field_type(model, name, info) for name, info in model.model_fields.items()}
+    added = {name: field_type(model, name, info) for name, info in model.model_fields.items()}
     return StateType(state.model, {**state.fields, **added}, state.whole)
-
-
-def _is_longer(new: list[object], old: object) -> bool:
-    """Whether a list is another one with one item more."""
-    before = old if isinstance(old, list) else []
-    return len(new) == len(before) + 1 and new[:-1] == before
 
 
 def lay_over(view: View, op: Op, typed: object) -> None:
@@ -574,129 +214,3 @@ def lay_over(view: View, op: Op, typed: object) -> None:
         view.add_keys(name, typed)  # type: ignore[arg-type]
     else:
         view.set_new(name, typed)
-
-
-def is_plain(value: object) -> bool:
-    """Whether JSON carries this value and gives the same back: int, bool, finite float, UTF-8 text, None."""
-    kind = type(value)
-    if kind is str:
-        return value.isascii() or _is_utf8(value)  # type: ignore[attr-defined,arg-type]
-    if kind is float:
-        return math.isfinite(value)  # type: ignore[arg-type]
-    if kind is int:
-        return value.bit_length() <= _MOST_BITS  # type: ignore[attr-defined,no-any-return]
-    return kind is bool or value is None
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def explain(error: ValidationError) -> str:
-    """What pydantic found: the place, what is wrong, and the value of each."""
-    lines = []
-    for item in error.errors(include_url=False):
-        place = ".".join(str(part) for part in item["loc"]) or "value"
-        lines.append(f"{place}: {item['msg']} (got {_short(item['input'])})")
-    return "; ".join(lines)
-
-
-def type_name(annotation: object) -> str:
-    """An annotation as a person writes it."""
-    if isinstance(annotation, type) and not get_args(annotation):
-        return annotation.__name__
-    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(annotation))
-
-
-def _short(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a __repr__ of the user's, or a number of too many digits
-        text = f"a {type(value).__name__} that cannot be shown"
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, ValidationError):
-        return explain(error)
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
-    """The reducers in a field's annotation: its plain functions."""
-    return [item for item in info.metadata if inspect.isroutine(item)]
-
-
-def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
-    """What a reducer says its second argument is, if it says so."""
-    if reducer.__module__ == maximum.__module__:
-        return None  # the type of those is the field's
-    try:
-        names = list(inspect.signature(reducer).parameters)
-        return TypeAdapter(get_type_hints(reducer)[names[1]])
-    except Exception:  # noqa: BLE001 - any annotation may raise anything, or be missing
-        return None
-
-
-def _single(model: type[BaseModel], name: str, info: FieldInfo, annotation: object) -> type[BaseModel]:
-    """A model of one field alone, with the state's configuration."""
-    config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a field may shadow a name of BaseModel; the user's own model warned already
-        return create_model(f"{model.__name__}.{name}", __config__=config, **{name: (annotation, info)})  # type: ignore[call-overload,no-any-return]
-
-
-def _field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
-    reducers = reducers_of(info)
-    others = [item for item in info.metadata if not inspect.isroutine(item)]
-    decorators = model.__pydantic_decorators__
-    validators = [v for v in decorators.field_validators.values() if name in v.info.fields or "*" in v.info.fields]
-    serializers = [v for v in decorators.field_serializers.values() if name in v.info.fields or "*" in v.info.fields]
-    own, dumped = bool(validators), bool(serializers)
-    annotation: Any = info.annotation
-    single = checked = _single(model, name, info, annotation)
-    if own:
-        for validator in validators:
-            annotation = Annotated[annotation, _VALIDATORS[validator.info.mode](validator.func)]
-        checked = _single(model, name, info, annotation)
-    loose = _single(model, name, FieldInfo(annotation=annotation), info.annotation) if others or own else single
-    reducer = reducers[0] if reducers else None
-    annotation = info.annotation
-    plain = not others and not own and not dumped
-    transforms = any(key.startswith("str_") for key in model.model_config) or "strict" in model.model_config
-    simple = annotation in _PLAIN and plain and not transforms
-    operation = OPERATIONS.get(reducer) if reducer else None
-    kinds = [getattr(m, "__origin__", m) for m in members(annotation)]
-    if operation and sum(kind in _CONTAINERS[operation] for kind in kinds) != 1:
-        operation = None  # an item alone would not tell which of several lists it belongs to
-    return FieldType(
-        name=name,
-        info=info,
-        model=model,
-        single=single,
-        plain=annotation if simple else None,
-        assigned=annotation if simple and reducer is None else None,
-        item=_item(annotation) if plain and not transforms else None,
-        scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
-        checked=checked,
-        loose=loose,
-        given=_given(reducer) if reducer is not None and operation is None else None,
-        own=own,
-        dumped=dumped,
-        reducer=reducer,
-        operation=operation,
-        constrained=own or dumped or bool(others),
-        immutable=is_immutable(annotation),
-    )
-
-
-def _item(annotation: object) -> type | None:
-    """The plain type of the items of a `list[int]` and its like."""
-    if get_origin(annotation) is not list or get_args(annotation)[0] not in _PLAIN:
-        return None
-    found: type = get_args(annotation)[0]
-    return found

@@ -33,6 +33,7 @@ from graphengine.conditions import (
 from graphengine.endings import Ended
 from graphengine.errors import CompileError, Problem
 from graphengine.failure import Failure
+from graphengine.fieldtype import reducers_of, type_name
 from graphengine.fork_checks import fork_problems
 from graphengine.graph import END, FAIL, START, UNSET, Choose, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
@@ -42,7 +43,7 @@ from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer
 from graphengine.reducers import append
 from graphengine.shape import can_reach, reachable_from, unbounded_loop
-from graphengine.state import StateType, reducers_of, type_name
+from graphengine.state import StateType
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -16,13 +16,13 @@ from typing_extensions import TypeVar
 
 from graphengine.body import is_async
 from graphengine.errors import BadAnswer, DefinitionError, ModelUnavailable
+from graphengine.fieldtype import explain
 from graphengine.injection import Injected, Parameter
 from graphengine.models.base import Request
 from graphengine.models.offline import OfflineModel
 from graphengine.paths import parse
 from graphengine.prompts import fill, holes, labelled
 from graphengine.scope import CURRENT
-from graphengine.state import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

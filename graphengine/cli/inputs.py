@@ -18,9 +18,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError
+from graphengine.fieldtype import explain
 from graphengine.files import TextFile
 from graphengine.paths import did_you_mean, members
-from graphengine.state import explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -110,8 +110,8 @@ def _held(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
             or (around.phase == "forked" and "need" in around.fork and arms_settled(snapshot, around))
         ):
             return True, None
-        if over is None and around.limits and sub_limit(snapshot, around):
-            over = around
+        if around.limits and sub_limit(snapshot, around):
+            over = around  # the outermost: what is inside it fails with it
         around = around.up
     return over is not None, over
 

@@ -19,7 +19,7 @@ from graphengine.core.lookup import ATTEMPTED, StaleEvent, frame_of, plan_of
 from graphengine.core.nodes import fail, finish
 from graphengine.core.steps import Step, path_of
 from graphengine.errors import WaitTimeout, WorkNotRepeatable
-from graphengine.state import explain
+from graphengine.fieldtype import explain
 
 if TYPE_CHECKING:
     from graphengine.core.events import (

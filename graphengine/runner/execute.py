@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 
     from graphengine.core.events import Error, Event
     from graphengine.core.snapshot import Frame, Snapshot, Task
+    from graphengine.fieldtype import FieldType
     from graphengine.models.base import Model
     from graphengine.plan import Call, NodePlan, Plan
     from graphengine.records import JsonValue
     from graphengine.runner.past import PastRun
-    from graphengine.state import FieldType
 
 
 class TaskRunner:

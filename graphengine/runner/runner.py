@@ -35,17 +35,17 @@ from graphengine.scope import CURRENT
 from graphengine.stores.base import Append, RunInfo
 
 if TYPE_CHECKING:
-    from graphengine.runner.drive import Driver
-    from graphengine.graph import Graph, Limits
     from collections.abc import Coroutine, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
     from typing import Self
 
     from graphengine.core.steps import Step
+    from graphengine.graph import Graph, Limits
     from graphengine.models.base import Model
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
+    from graphengine.runner.drive import Driver
     from graphengine.stores.base import Store
 
 S = TypeVar("S", bound=BaseModel)

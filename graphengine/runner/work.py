@@ -33,8 +33,8 @@ from graphengine.core.failures import text_of
 from graphengine.core.frames import place_of
 from graphengine.core.steps import path_of
 from graphengine.errors import DefinitionError, NodeTimeout, NotRecordable, WaitTimeout
+from graphengine.fieldtype import explain
 from graphengine.runner.threads import in_thread
-from graphengine.state import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

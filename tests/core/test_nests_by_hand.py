@@ -97,10 +97,12 @@ def test_a_label_is_known_when_the_way_is_chosen_later() -> None:
 
 def test_a_label_is_that_of_this_visit() -> None:
     """Where a fallback stands in for a graph, nothing is left of the label of its visit before."""
-    session = Session(asked_for_a_label(mended=True))
+    session = Session(asked_for_a_label(mended=False))
     session.start()
-    while session.snapshot.root.at != "other":
+    while session.snapshot.status == "running":
         go(session)
+    session.resume(graph=asked_for_a_label(mended=True))
+    go(session)
     session.finish(None)
     go(session)
     session.graph = asked_for_a_label(mended=False)
@@ -128,10 +130,10 @@ def test_a_visit_counts_in_every_graph_around_it(inner: int, outer: int, first: 
 
 
 def test_time_in_a_graph_begins_with_its_visit() -> None:
-    """What was driven before a graph was entered is not of its time; what was driven in it is of the run's."""
+    """What was driven before a graph was entered is not of its time, in its arms neither; all is of the run's."""
     graph = Graph("inside", Inner)
     graph.add_node("a0", work, writes="n")
-    graph.add_edge(START, "a0")
+    graph.add_fork(START, ["a0"], join=END)
     graph.add_edge("a0", END, when=elapsed_seconds() >= 5, label="late")
     graph.add_edge("a0", "a0")
     outer = Graph("outer", Outer)
@@ -144,8 +146,9 @@ def test_time_in_a_graph_begins_with_its_visit() -> None:
     session.start()
     session.finish(1, seconds=10)
     go(session)
-    assert session.finish(1, of="sub/", seconds=4).data["to"] == ("a0",)
-    assert session.finish(1, of="sub/", seconds=1).data["edge"] == "late"
+    assert session.finish(1, of="sub/~a0", seconds=4).data["to"] == ("a0",)
+    assert session.finish(1, of="sub/~a0", seconds=1).data["edge"] == "late"
+    go(session)
     assert go(session).data["edge"] == "later"
 
 

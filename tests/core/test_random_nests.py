@@ -17,7 +17,7 @@ from tests.support.fork_graphs import outcome
 from tests.support.nest_graphs import Taste, begun, nest_spec
 from tests.support.schedule import Schedule, details_of, rows_of, values_of
 from tests.support.spec import Case, Outcome, Spec, build
-from tests.support.walker import Outcomes, Walker
+from tests.support.walker import Outcomes, Walker, frame_id
 
 SCENES = int(os.environ.get("SCENES", "3000")) // 60
 ORDERS = 3
@@ -128,9 +128,8 @@ def test_the_scenes_are_not_dull() -> None:
                 "two graphs deep": any(frame.count("/") > 1 for _, frame, _ in rows),
                 "failed graph": any(kind == "failed" and frame.endswith("/") for kind, frame, _ in rows),
                 "graph begun again": any(
-                    step.kind == "attempt" and path in drive.entries
+                    step.kind == "attempt" and frame_id(step.frame, "sub", f"{step.node}/") in drive.entries
                     for step in log
-                    for path in (f"{step.frame}/", f"{step.frame}{step.node}/")
                 ),
                 "left by its label": any(data.get("edge") == "ended" for _, _, data in rows),
             }
@@ -195,7 +194,7 @@ def again(drive: Schedule) -> list[tuple[object, ...]]:
         around = step.frame[: step.frame.rfind("/") + 1]
         if step.kind == "entered":
             done[(step.kind, entries[around], step.frame, step.node, step.visit, step.attempt)] += 1
-            entries[f"{step.frame}/" if step.frame.endswith("]") else f"{step.frame}{step.node}/"] += 1
+            entries[frame_id(step.frame, "sub", f"{step.node}/")] += 1
         elif step.kind in ("node", "item", "mapped"):
             done[(step.kind, entries[around], step.frame, step.node, step.visit)] += 1
     return [key for key, count in done.items() if count > 1]
