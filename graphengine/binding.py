@@ -25,7 +25,7 @@ from graphengine.plan import Argument, Call, Each, Fallback, Target, Writer
 from graphengine.state import with_items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from graphengine.body import Body
     from graphengine.graph import Graph, Runnable, Writes
@@ -254,6 +254,11 @@ class Binder:
         state = with_items(self.state, items)
         return Each(tuple(sources), state, options.concurrency or _CONCURRENCY)
 
+    @staticmethod
+    def unread(each: Each, read: Collection[str]) -> Sequence[str]:
+        """The items that nothing reads."""
+        return [name for name, _, _ in each.sources if name not in read]
+
     def _clash(self, name: str) -> str:
         """Why an item cannot have this name; "" if it can."""
         if not name.isidentifier():
@@ -403,7 +408,9 @@ class Binder:
             types, hint = type_at(call.body.returns, inside)
             if not types and call.body.returns not in (Any, object):
                 text = f"takes {path.text!r} from the result of {call.body.name}, which has no such part"
-                self.report("unknown_field", where, text, hint.replace("'result.", "'") or "'.' is the whole result")
+                near = hint.replace("'result.", "'") if hint.startswith("did you mean") else ""
+                whole = f"write '.' for all of it, which is {type_name(call.body.returns)}"
+                self.report("unknown_field", where, text, near or whole)
         return Reading(path.text, Path(path.text, path.root, inside.parts), None)
 
     def _returns(self, call: Call, target: Target, where: str, *, each: bool = False) -> None:

@@ -96,6 +96,8 @@ class FieldType:
     Attributes:
         plain: `int`, `str`, `bool` or `float` where values of exactly this type need no validation; else None.
         assigned: The same where an update of this type takes the place of what was there.
+        one: What an item of a map is to this field by itself: `item`, one of the list that it becomes, or `append`; ""
+            if neither.
         item: The type of a list's items, where a value of exactly this type needs no validation; else None.
         scalar: Whether all its values are plain (or None), so that they are their own record.
         single: A model of this field alone, without the state's validators for it.
@@ -114,6 +116,7 @@ class FieldType:
     single: type[BaseModel]
     plain: type | None
     assigned: type | None
+    one: str
     item: type | None
     scalar: bool
     checked: type[BaseModel]
@@ -217,6 +220,8 @@ class FieldType:
             InvalidUpdate: It is none of the field's type.
             NotRecordable: See `record`.
         """
+        if type(update) is self.item and self.one and is_plain(update):
+            return (self.one, self.name, update)
         if isinstance(update, Put):
             ((key, item),) = self._alone({update.key: update.value}).items()
             return ("put", self.name, key, item)
@@ -226,11 +231,9 @@ class FieldType:
         if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
             self.reduce(view, value)  # what cannot be reduced at all fails here, and not all items together
             return ("raw", self.name, from_json(to_json(value, fallback=repr, inf_nan_mode="strings")))
-        kind = "item" if self.reducer is None else str(self.operation)
-        if kind in ("item", "append"):
-            plain = type(value) is self.item and is_plain(value)
-            return (kind, self.name, value if plain else self._alone([value])[0])
-        return (kind, self.name, self._alone(value))
+        if self.one:
+            return (self.one, self.name, self._alone([value])[0])
+        return (str(self.operation), self.name, self._alone(value))
 
     def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
         """The updates that such parts are all together, in order."""
@@ -509,6 +512,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
         single=single,
         plain=annotation if simple else None,
         assigned=annotation if simple and reducer is None else None,
+        one="" if dumped else "item" if reducer is None else "append" if operation == "append" else "",
         item=_item(annotation) if plain and not transforms else None,
         scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
         checked=checked,

@@ -65,6 +65,12 @@ class Call:
     parts: tuple[str, ...] = ()
     graph: Plan[Any] | None = None
 
+    @property
+    def roots(self) -> frozenset[str]:
+        """The fields and items that it reads, and what the runner gives it."""
+        read = {root for argument in self.arguments for root in argument.reading.roots}
+        return frozenset((*read, *(field for _, field in self.fields), *self.extras))
+
     def values(self, view: View) -> dict[str, object]:
         """The arguments of this visit that the state gives.
 
@@ -195,6 +201,14 @@ class Writer:
         return [target.place for target in targets]
 
     @property
+    def roots(self) -> frozenset[str]:
+        """The fields and items that its keys and functions read."""
+        targets = [self.whole] if self.whole is not None else [target for target, _ in self.parts]
+        keys = {root for t in targets for piece in t.pieces if not isinstance(piece, str) for root in piece.roots}
+        read = {name for _, made in self.parts if isinstance(made, Injected) for name in made.names}
+        return frozenset(keys | read)
+
+    @property
     def fields(self) -> frozenset[str]:
         """Every field it may write."""
         if self.whole is not None:
@@ -275,6 +289,7 @@ class NodePlan:
     Attributes:
         each: What it is run for each item of, if it is.
         asks: Whether a person decides what becomes of an attempt that a crash ended.
+        plain_items: The same of what it runs for an item.
         plain: Whether it is done with what a function or an agent returns: no map, no graph, no question, and it may be
             run again after a crash.
         call: What it runs, unless it chooses.
@@ -297,6 +312,7 @@ class NodePlan:
     each: Each | None = None
     asks: bool = False
     plain: bool = True
+    plain_items: bool = False
 
     def chosen(self, choice: str) -> Call:
         """The call that was picked under this name before.

@@ -383,6 +383,15 @@ class _Compiler:
         passes = declared.runnable is None
         writer = Writer(keys=frozenset()) if passes else binder.writer(options.writes, where, every, each)
         self._graph_options(declared, every, where)
+        fallback = binder.fallback(options, where)
+        if each is not None:
+            calls = [*every, *([fallback.call] if fallback is not None and fallback.call is not None else [])]
+            read = {*writer.roots, *(root for call in calls for root in call.roots)}
+            for name in binder.unread(each, read | (selector.roots if selector is not None else set())):
+                text = f"nothing reads the item {name!r}, so every item is run alike"
+                repair = f"name it in a parameter, or in inputs={{…: {name!r}}}"
+                self.report("unused_item", where, text, repair, warning=True)
+        plain = options.on_resume != "ask" and all(c.body.kind in _PLAIN for c in every)
         success = [w for w in ways if not _on_failure(w)]
         failure = tuple(w for w in ways if isinstance(w, EdgeWay) and _on_failure(w))
         return NodePlan(
@@ -396,10 +405,11 @@ class _Compiler:
             failure_ways=failure,
             retry=options.retry,
             timeout_seconds=options.timeout_seconds,
-            fallback=binder.fallback(options, where),
+            fallback=fallback,
             each=each,
             asks=options.on_resume == "ask",
-            plain=each is None and options.on_resume != "ask" and all(c.body.kind in _PLAIN for c in every),
+            plain=each is None and plain,
+            plain_items=each is not None and plain,
         )
 
     def _graph_options(self, declared: Declared, calls: Sequence[Call], where: str) -> None:

@@ -167,8 +167,9 @@ class Progress:
         begun, attempt = self._begun.get(f"failures of {count.path}", (0, 0))
         self._begun[f"failures of {count.path}"] = (begun + 1, attempt)
         if begun < _FAILURES:
-            verb = "failed" if step.kind == "failed" else "fallback" if step.kind == "item" else "retry"
-            self._line(verb, step.path, f" (attempt {step.attempt}): {error_line(step)}")
+            falls_back = step.kind == "item" or step.data.get("then") == "fallback"
+            verb = "failed" if step.kind == "failed" else "fallback" if falls_back else "retry"
+            self._line(verb, step.path, f" (attempt {step.attempt} failed): {error_line(step)}")
         elif begun == _FAILURES:
             self._line("", (f"further failures of {count.path} are counted only", "dim"))
 

@@ -402,11 +402,10 @@ def _stopped(snapshot: Snapshot, step: Step) -> None:
 def _count(snapshot: Snapshot, frame: Frame, node: str) -> None:
     frame.counts[node] = frame.counts.get(node, 0) + 1
     snapshot.steps += 1
-    if frame.up is not None:
-        around: Frame | None = frame
-        while around is not None:
-            around.steps += around.kind == "sub"
-            around = around.up
+    sub = frame.sub
+    while sub is not None:
+        sub.steps += 1
+        sub = sub.up.sub if sub.up is not None else None
 
 
 def _mark(frame: Frame, data: Mapping[str, JsonValue]) -> None:
@@ -419,13 +418,12 @@ def _spend(snapshot: Snapshot, step: Step) -> None:
     spent = step.data.get("usage")
     if spent:
         snapshot.usage = add_usage(snapshot.usage, spent)
-        frame: Frame | None = snapshot.frames[step.frame]
-        if frame is not None:
-            frame.usage = add_usage(frame.usage, spent)
-        while frame is not None:
-            if frame.kind == "sub":
-                frame.spent = add_usage(frame.spent, spent)
-            frame = frame.up
+        frame = snapshot.frames[step.frame]
+        frame.usage = add_usage(frame.usage, spent)
+        sub = frame.sub
+        while sub is not None:
+            sub.spent = add_usage(sub.spent, spent)
+            sub = sub.up.sub if sub.up is not None else None
 
 
 _BEGINNINGS: Final = ("started", "resumed", "branched")

@@ -109,7 +109,14 @@ def _fork(snapshot: Snapshot, frame: Frame, fork: Mapping[str, JsonValue], targe
     frame.fork = {**fork, "arms": arms}
     for key, target in zip(arms, targets, strict=True):
         arm = snapshot.frames[key] = Frame(
-            id=key, kind="arm", parent=frame.id, up=frame, base=frame, check=frame.check, until=fork["join"]
+            id=key,
+            kind="arm",
+            parent=frame.id,
+            up=frame,
+            base=frame,
+            sub=frame.sub,
+            check=frame.check,
+            until=fork["join"],
         )
         if target == arm.until:
             arm.phase = "ended"
@@ -165,6 +172,7 @@ def open_items(snapshot: Snapshot, frame: Frame) -> None:
             parent=frame.id,
             up=frame,
             base=frame,
+            sub=frame.sub,
             check=frame.check,
             values=values,
             at=frame.at,
@@ -240,6 +248,7 @@ def open_sub(snapshot: Snapshot, frame: Frame, step: Step) -> Frame:
         entered=snapshot.elapsed_seconds,
         since=step.at,
     )
+    sub.sub = sub
     return sub
 
 

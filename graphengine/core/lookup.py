@@ -28,19 +28,18 @@ def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
     Raises:
         KeyError, NoChoice: The graph was changed, and has no such node or choice any more.
     """
-    if frame.up is None:
+    sub = frame.sub
+    if sub is None or sub.up is None:
         return plan
-    known = frame.plan
+    known = sub.plan
     if known is not None and known[0] is plan:
         return known[1]
-    inner = plan_of(plan, frame.up)
-    if frame.kind == "sub":
-        graph = inner.nodes[frame.up.at].chosen(frame.up.choice).graph
-        if graph is None:
-            raise KeyError(frame.up.at)
-        inner = graph
-    frame.plan = (plan, inner)
-    return inner
+    node = plan_of(plan, sub.up).nodes[sub.up.at]
+    graph = node.chosen(sub.up.choice).graph
+    if graph is None:
+        raise KeyError(node.name)
+    sub.plan = (plan, graph)
+    return graph
 
 
 def view_of(plan: Plan[Any], frame: Frame) -> View:
@@ -125,10 +124,7 @@ def _spent_below(snapshot: Snapshot, frame: Frame) -> Mapping[str, float | None]
 
 def elapsed(snapshot: Snapshot, frame: Frame) -> float:
     """Driven time since the run began, or the subgraph that a frame is in."""
-    around: Frame | None = frame
-    while around is not None and around.kind != "sub":
-        around = around.up
-    return snapshot.elapsed_seconds if around is None else snapshot.elapsed_seconds - around.entered
+    return snapshot.elapsed_seconds if frame.sub is None else snapshot.elapsed_seconds - frame.sub.entered
 
 
 def spent(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
@@ -150,10 +146,7 @@ def place(event: NodeFinished | NodeFailed) -> str:
 
 def attempt_of(frame: Frame) -> int:
     """Which attempt a frame's whole walk is: that of the node that a graph stands for, the run's first."""
-    around: Frame | None = frame
-    while around is not None and around.kind != "sub":
-        around = around.up
-    return around.up.attempt if around is not None and around.up is not None else 1
+    return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
 
 
 def nested(frame: Frame, names: Iterable[str], *, lasting: bool) -> dict[str, JsonValue]:

@@ -58,7 +58,7 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
     if mode is None or frame.failure is not None:
         return None
     if frame.up is not None:
-        held, over = _held(snapshot, frame)
+        held, over = held_by(snapshot, frame)
         if held:
             return None if over is None else Task(over.id, over.at, over.visit, over.attempt, "limit", 0.0)
     if mode == "run" or mode == "fallback":  # noqa: PLR1714 - the quickest way to ask
@@ -100,19 +100,21 @@ def next_due(snapshot: Snapshot) -> float | None:
     return min(dues, default=None)
 
 
-def _held(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
+def held_by(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
     """Whether what is around a frame keeps it from moving, and the subgraph whose limit does, if that is the reason."""
-    over: Frame | None = None
-    around: Frame | None = frame
+    around = frame.up
     while around is not None:
-        if around is not frame and (
-            around.failure is not None
-            or (around.phase == "forked" and "need" in around.fork and arms_settled(snapshot, around))
+        if around.failure is not None or (
+            around.phase == "forked" and "need" in around.fork and arms_settled(snapshot, around)
         ):
             return True, None
-        if around.limits and sub_limit(snapshot, around):
-            over = around  # the outermost: what is inside it fails with it
         around = around.up
+    over: Frame | None = None
+    sub = frame.sub
+    while sub is not None:
+        if sub.limits and sub_limit(snapshot, sub):
+            over = sub  # the outermost: what is inside it fails with it
+        sub = sub.up.sub if sub.up is not None else None
     return over is not None, over
 
 

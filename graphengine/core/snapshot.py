@@ -82,7 +82,8 @@ class Frame:
         up: That frame. It stands still meanwhile.
         base: The same for arms and items: what they do not hold themselves, they have from there. None for the root
             and for subgraphs, which have a state of their own.
-        plan: The run's plan and the one that this frame walks, once that was looked up.
+        sub: The subgraph's frame that it is in, itself where it is one; None in the run's own graph.
+        plan: In a subgraph's frame: the run's plan and the one that it walks, once that was looked up.
         until: Where an arm ends: the join.
         check: Whether functions that change what they are given are caught; the process says so, no record.
         values: The state as records; an arm's, what it wrote since the fork; an item's, its item by name.
@@ -130,6 +131,7 @@ class Frame:
     parent: str = ""
     up: Frame | None = None
     base: Frame | None = None
+    sub: Frame | None = None
     plan: tuple[Plan[Any], Plan[Any]] | None = None
     check: bool = True
     until: str = ""
@@ -312,4 +314,6 @@ def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
     for frame in frames.values():
         frame.up = frames[frame.parent] if frame.kind != "root" else None
         frame.base = frame.up if frame.kind != "sub" else None
+    for frame in frames.values():  # each behind the one around it, as they were made
+        frame.sub = frame if frame.kind == "sub" else frame.up.sub if frame.up is not None else None
     return Snapshot(frames=frames, **rest)

@@ -9,7 +9,7 @@ from graphengine.core.events import Error, NodeFailed, NodeFinished
 from graphengine.core.failures import error_of
 from graphengine.core.lookup import StaleEvent, attempt_of, failed_frame, frame_of, nested, plan_of, view_of
 from graphengine.core.nodes import fail, finish
-from graphengine.core.ready import settled, sub_limit
+from graphengine.core.ready import held_by, settled, sub_limit
 from graphengine.core.runs import first_way
 from graphengine.core.snapshot import Frame, sub_id
 from graphengine.core.steps import Step, path_of
@@ -100,9 +100,9 @@ def _state(node: NodePlan, inner: Plan[Any], view: View) -> object:
 def limit_met(plan: Plan[Any], snapshot: Snapshot, event: LimitMet) -> Step:
     """A graph inside another one reached a limit of its own, and fails with it."""
     frame = snapshot.frames.get(event.frame)
-    reached = sub_limit(snapshot, frame) if frame is not None else ""
-    if frame is None or settled(frame) or not reached:
+    if frame is None or settled(frame) or held_by(snapshot, frame)[1] is not frame:
         raise StaleEvent(event)
+    reached = sub_limit(snapshot, frame)
     inner = plan_of(plan, frame)
     path = path_of(frame.id, "")
     failure: dict[str, JsonValue] = {

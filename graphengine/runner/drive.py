@@ -77,7 +77,8 @@ class Driver:
         self._mail: dict[int, Message] = {}
         self._known: set[int] = set()  # a look at the inbox may give again what is just being recorded
         self._broken: StoreError | None = None
-        self._landings: asyncio.Queue[Landing] = asyncio.Queue()
+        self._landings: list[Landing] = []
+        self._landing: asyncio.Future[None] | None = None  # what is waited for while there are none
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
@@ -198,18 +199,24 @@ class Driver:
         """Do one of several things, and hand in the event that ends it."""
         landed: Event | BaseException | None = None
         try:
-            landed = await self._alone(tasks, task)
+            landed = await (self._alone(tasks, task) if task.due or self.run.watchers else tasks.run(task))
         except BaseException as error:
             landed = error
             raise
         finally:
-            self._landings.put_nowait((task.frame, asyncio.current_task(), landed))
+            self._hand_in((task.frame, asyncio.current_task(), landed))
+
+    def _hand_in(self, landing: Landing) -> None:
+        self._landings.append(landing)
+        if self._landing is not None and not self._landing.done():
+            self._landing.set_result(None)
 
     async def _landed(self) -> list[Event]:
         """The events of all that has ended, at least one."""
-        found = [await self._landings.get()]
-        while not self._landings.empty():
-            found.append(self._landings.get_nowait())
+        if not self._landings:
+            self._landing = self._loop.create_future()
+            await self._landing
+        found, self._landings = self._landings, []
         events: list[Event] = []
         for frame, flight, landed in found:
             if flight is None:
@@ -297,7 +304,7 @@ class Driver:
                 self._known.add(message.id)
                 self._mail[message.id] = message
         if self._mail:
-            self._landings.put_nowait(("", None, None))
+            self._hand_in(("", None, None))
 
     def _mail_fits(self) -> bool:
         """Whether any of what was sent is to be recorded now."""

@@ -94,7 +94,8 @@ class TaskRunner:
             plan = self._plan if frame.up is None else plan_of(self._plan, frame)
             node = plan.nodes[task.node]
             view = View(plan.state, frame) if frame.up is None else view_of(plan, frame)
-            call = node.call if node.plain and task.mode == "run" else None
+            plain = node.plain or (node.plain_items and frame.kind == "item")
+            call = node.call if plain and task.mode == "run" else None
             if call is None and task.mode == "fallback" and node.fallback is not None:
                 call = node.fallback.call
             if call is None:
@@ -105,7 +106,7 @@ class TaskRunner:
             result = self._begin(call, view, frame, context, node.timeout_seconds)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the quick look first
                 result = await result
-            if not node.plain and isinstance(call.body, AskBody):
+            if not plain and isinstance(call.body, AskBody):
                 return self._asks(task, frame, call.body, result, choice, began)
         except asyncio.CancelledError as error:
             current = asyncio.current_task()

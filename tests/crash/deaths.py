@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
@@ -32,6 +33,8 @@ PROGRAM: Final = Path(__file__).with_name("life.py")
 SECONDS: Final = 60
 """A process that takes longer hangs."""
 POLL_SECONDS: Final = 0.02
+PROCESSES: Final = 60
+"""No run needs so many to come to its end, however it is killed."""
 ANSWERS: Final[Mapping[str, object]] = {"agree": True, "christen": "Ada", "publish": "rerun"}
 PASSING: Final = {"at", "began", "due", "due_at", "traceback"}
 """What no two runs have in common: times, and tracebacks, which tell lines of the engine."""
@@ -118,7 +121,7 @@ class Stage:
         """End the process that nobody needs any more."""
         if self._next is not None:
             process = await self._next
-            process.kill()
+            kill(process)
             await process.communicate()
 
     async def _load(self) -> Process:
@@ -130,6 +133,12 @@ class Stage:
         line = await process.stdout.readline()
         assert line == b"ready\n", (await process.communicate())[1].decode()
         return process
+
+
+def kill(process: Process) -> None:
+    """End a process that may have ended just now: `Process.kill` would then take its exit code from who waits."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
 
 
 @contextlib.asynccontextmanager
@@ -215,6 +224,7 @@ class Trial:
             database=str(folder / "runs.db"), lines=str(self.lines), what="start", nap_seconds=nap_seconds
         )
         self._stage = stage
+        self._processes = 0
 
     async def steps(self) -> Sequence[Step]:
         """The log; empty before the run begins."""
@@ -262,6 +272,8 @@ class Trial:
 
     async def process(self, death: Death, spare: Sequence[tuple[str, str, int]] = ()) -> bool:
         """Let one process go on with the run until it dies, ends or waits; whether it died. The books are checked."""
+        self._processes += 1
+        assert self._processes <= PROCESSES, "the run comes to no end"
         known = recorded(await self.steps())
         status, seq = await self._stand()
         worker = await self.employ(
@@ -304,7 +316,8 @@ class Trial:
             return False
         status, now = await self._stand()
         waits = await self.runner.waits(RUN) if status == "waiting" and now > seq else []
-        return bool(waits) and (death.moment == "waiting" or all(wait.kind == "sleep" for wait in waits))
+        asleep = all(wait.kind == "sleep" for wait in waits)
+        return bool(waits) and asleep == (death.moment == "asleep")
 
     async def _check_books(self, pid: int, known: Counter[str], *, killed: bool) -> None:
         """What was recorded is not done again; what was done is recorded, unless the process was killed."""
@@ -345,7 +358,7 @@ class Employed:
     async def end(self) -> tuple[int | None, str]:
         """Kill it, if it has not ended; its exit code and what it complained of."""
         if not self.over.done():
-            self._process.kill()
+            kill(self._process)
         _, errors = await self.over
         return self._process.returncode, errors.decode()
 

@@ -144,7 +144,7 @@ class Schedule:
         early: list[Event] = [NodeLeft(frame.id, now)] if frame.phase != "leaving" else []
         if frame.phase in ("forked", "mapping", "inside") and task is None:
             early.append(Settled(frame.id, now))
-        if frame.kind == "sub" and (task is None or task.mode != "limit"):
+        if frame.kind == "sub" and frame.phase == "ended":
             early.append(LimitMet(frame.id, now))
         error = error_of(Boom("late"))
         early += [

@@ -7,7 +7,7 @@ the fork began with; those of items on the state the map began with; of a subgra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -163,11 +163,11 @@ class Walker(Interpreter):
 
     def check_limits(self) -> None:
         """Nothing new begins in a subgraph that is at its limit."""
-        around: Walker | None = self
-        while around is not None:
-            if around.kind == "sub" and around.steps >= (around.spec.steps or 1000):
-                raise LimitReached(around)
-            around = around.up
+        above: Walker | None = self
+        while above is not None:
+            if above.kind == "sub" and above.steps >= (above.spec.steps or 1000):
+                raise LimitReached(above)
+            above = above.up
 
     def map(self, node: NodeSpec) -> None:
         """Let every item come to its end, and write what they gave in order."""
@@ -340,10 +340,10 @@ class Walker(Interpreter):
     def completed(self) -> None:
         """Count the visit wherever it counts."""
         self.record.steps += 1
-        around: Walker | None = self
-        while around is not None:
-            around.steps += 1
-            around = around.up
+        above: Walker | None = self
+        while above is not None:
+            above.steps += 1
+            above = above.up
 
     def path(self) -> str:
         """The node's place in the run, in which arms have no part."""
@@ -351,10 +351,10 @@ class Walker(Interpreter):
 
     def led_to_fail(self) -> Told:
         """The failure is the node's that the graph is."""
-        around: Walker | None = self
-        while around is not None and around.kind == "arm":
-            around = around.up
-        node = around.up if around is not None else None
+        above: Walker | None = self
+        while above is not None and above.kind == "arm":
+            above = above.up
+        node = above.up if above is not None else None
         return Told(FailReached, path_of(self), node.attempt if node is not None else 1)
 
     def key(self) -> str:
@@ -459,7 +459,12 @@ def path_of(walker: Walker) -> str:
     return "/".join(filter(None, (above, walker.place.removesuffix("/"))))
 
 
-def spot(frame: str, node: str, entries: dict[str, int]) -> str:
+def spot(frame: str, node: str, entries: Mapping[str, int]) -> str:
     """A place of attempts: a node of a frame, and which entry of the subgraph around it this is."""
-    around = frame[: frame.rfind("/") + 1]
-    return f"{around}{entries.get(around, 0)} {frame} {node}"
+    return f"{entries.get(around(frame, entries), 0)} {frame} {node}"
+
+
+def around(frame: str, entries: Mapping[str, int]) -> str:
+    """The innermost subgraph that a frame lies in, of those that were entered; "" for none."""
+    ends = [end for end in range(1, len(frame) + 1) if frame[end - 1] == "/" and frame[:end] in entries]
+    return frame[: ends[-1]] if ends else ""
