@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import aiosqlite
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Send
 from pydantic import BaseModel
 
 from benchmarks.ours import Counter
@@ -77,9 +78,73 @@ def writing(steps: int, entry: str, visited: Callable[[], object], saver: AsyncS
     return _loop(Pages, write, ahead, saver)
 
 
+class Squares(BaseModel):
+    """A list, and what becomes of it in any order."""
+
+    numbers: list[int] = []
+    squares: Annotated[list[int], operator.add] = []
+
+
+class Item(TypedDict):
+    """What one of its tasks is sent."""
+
+    number: int
+
+
+class Sum(BaseModel):
+    """What arms add up to, and how often they were joined."""
+
+    total: Annotated[int, operator.add] = 0
+    rounds: Annotated[int, operator.add] = 0
+
+
+def mapping() -> Any:  # noqa: ANN401 - as above
+    """A node that is sent each item of a list."""
+
+    async def square(item: Item) -> dict[str, list[int]]:
+        return {"squares": [item["number"] * item["number"]]}
+
+    def send(state: Squares) -> list[Send]:
+        return [Send("square", {"number": number}) for number in state.numbers]
+
+    graph = StateGraph(Squares)
+    graph.add_node("square", square)
+    graph.add_conditional_edges(START, send, ["square"])
+    graph.add_edge("square", END)
+    return graph.compile()
+
+
+def fanning(arms: int, rounds: int) -> Any:  # noqa: ANN401 - as above
+    """A fan-out to so many nodes and an edge that waits for them all, so many times."""
+
+    async def plan(_: Sum) -> dict[str, int]:
+        return {}
+
+    async def one(_: Sum) -> dict[str, int]:
+        return {"total": 1}
+
+    async def join(_: Sum) -> dict[str, int]:
+        return {"rounds": 1}
+
+    def ahead(state: Sum) -> str:
+        return "__end__" if state.rounds >= rounds else "plan"
+
+    graph = StateGraph(Sum)
+    graph.add_node("plan", plan)
+    names = [f"arm{number}" for number in range(arms)]
+    for name in names:
+        graph.add_node(name, one)
+        graph.add_edge("plan", name)
+    graph.add_node("join", join)
+    graph.add_edge(START, "plan")
+    graph.add_edge(names, "join")
+    graph.add_conditional_edges("join", ahead, ["plan", END])
+    return graph.compile()
+
+
 async def run(app: Any, state: Mapping[str, object], steps: int, **options: object) -> float:  # noqa: ANN401
     """Run it on a new thread; the seconds a step, from the call to the result."""
-    config = {"recursion_limit": steps + 10, "configurable": {"thread_id": str(time.perf_counter_ns())}}
+    config = {"recursion_limit": 3 * steps + 10, "configurable": {"thread_id": str(time.perf_counter_ns())}}
     began = time.perf_counter()
     await app.ainvoke(dict(state), config, **options)
     return (time.perf_counter() - began) / steps

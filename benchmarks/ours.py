@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Limits, iterations, value
-from graphengine.reducers import append
+from graphengine import END, START, Context, Graph, Limits, ask, iterations, value
+from graphengine.reducers import add, append
 
 ENTRY = "a line of the diary"
 NEVER = 1_000_000_000
@@ -91,4 +92,96 @@ def writing(steps: int, entry: str, visited: Callable[[], object]) -> Graph[Diar
     graph.add_edge(START, "write")
     graph.add_edge("write", END, when=iterations("write") >= steps)
     graph.add_edge("write", "write")
+    return graph
+
+
+class Numbers(BaseModel):
+    """A list, and what becomes of it."""
+
+    numbers: list[int] = []
+    squares: list[int] = []
+
+
+class Sum(BaseModel):
+    """What arms add up to, and how often they were joined."""
+
+    total: Annotated[int, add] = 0
+    rounds: Annotated[int, add] = 0
+
+
+class Asked(BaseModel):
+    """A large state, and a question."""
+
+    text: str = ""
+    answer: bool = False
+
+
+def mapping(concurrency: int, *, gives_way: bool = False) -> Graph[Numbers]:
+    """A node that is mapped over a list; it may give way, so that as many are in flight as may be."""
+
+    async def square(number: int) -> int:
+        if gives_way:
+            await asyncio.sleep(0)
+        return number * number
+
+    graph = Graph("mapping", Numbers)
+    graph.add_node("square", square, each={"number": "numbers"}, concurrency=concurrency, writes="squares")
+    graph.add_path(START, "square", END)
+    return graph
+
+
+def fanning(arms: int, rounds: int) -> Graph[Sum]:
+    """A fork of so many arms and its join, so many times."""
+
+    async def plan() -> None:
+        pass
+
+    async def one() -> int:
+        return 1
+
+    async def join() -> int:
+        return 1
+
+    graph = Graph("fanning", Sum, limits=Limits(steps=None))
+    graph.add_node("plan", plan, writes=())
+    names = [f"arm{number}" for number in range(arms)]
+    for name in names:
+        graph.add_node(name, one, writes="total")
+        graph.add_edge(name, "join")
+    graph.add_node("join", join, writes="rounds")
+    graph.add_edge(START, "plan")
+    graph.add_fork("plan", names, join="join")
+    graph.add_edge("join", END, when=iterations("join") >= rounds)
+    graph.add_edge("join", "plan")
+    return graph
+
+
+def nested(inner: Graph[Counter], visits: int = 1) -> Graph[Counter]:
+    """A node that is a graph, visited so many times; each visit begins to count anew."""
+    graph = Graph("nested", Counter, limits=Limits(steps=None))
+    graph.add_node("inner", inner, inputs={"name": "name"}, writes={"count": "count"})
+    graph.add_edge(START, "inner")
+    graph.add_edge("inner", END, when=iterations("inner") >= visits)
+    graph.add_edge("inner", "inner")
+    return graph
+
+
+def asking() -> Graph[Asked]:
+    """A run that waits for an answer."""
+    graph = Graph("asking", Asked)
+    graph.add_node("agree", ask("Go on?", bool), writes="answer")
+    graph.add_path(START, "agree", END)
+    return graph
+
+
+def sleeping(seconds: float) -> Graph[Asked]:
+    """A run that waits for a time."""
+
+    async def nap(ctx: Context) -> bool:
+        await ctx.sleep(seconds)
+        return True
+
+    graph = Graph("sleeping", Asked)
+    graph.add_node("nap", nap, writes="answer")
+    graph.add_path(START, "nap", END)
     return graph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import durable, memory, startup, stored
+from benchmarks import durable, held, memory, startup, stored, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -20,5 +20,11 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "resume": stored.resume,
     "branch": stored.branch,
     "many": durable.many,
+    "map": wide.mapped,
+    "commits": wide.commits,
+    "fork": wide.fork,
+    "subgraph": wide.subgraph,
+    "working": held.working,
+    "waiting": held.waiting,
     "startup": startup.startup,
 }

@@ -114,14 +114,14 @@ async def _branched(steps: int) -> _Branched:
         def visited() -> None:
             if times:
                 times.append(time.perf_counter())
-                seen.append(_frames(log))
+                seen.append(log_frames(log))
 
         graph = writing(NEVER, MESSAGE, visited)
         async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
             parent = await runner.start(graph, limits=Limits(steps=steps)).result()
         async with Runner(SQLiteStore(path)) as runner:
             await runner.history(parent.run_id)
-            before = _frames(log)
+            before = log_frames(log)
             times.append(time.perf_counter())
             middle = steps // 2
             await runner.branch(graph, parent.run_id, middle, limits=Limits(steps=middle + 1)).result()
@@ -129,7 +129,7 @@ async def _branched(steps: int) -> _Branched:
     return _Branched(commits, pages, (times[1] - times[0]) * MILLI)
 
 
-def _frames(log: Path) -> tuple[int, int]:
+def log_frames(log: Path) -> tuple[int, int]:
     """The frames of a write-ahead log, and how many of them end a commit.
 
     Source: "WAL-Frame Header Format", https://sqlite.org/fileformat2.html#walformat.

@@ -100,8 +100,9 @@ def ask(
     """
     if default is not NO_ANSWER and timeout_seconds is None:
         raise DefinitionError("ask(default=…) without a time", repair="say when it counts: timeout_seconds=…")
-    if timeout_seconds is not None and not timeout_seconds > 0:
-        raise DefinitionError(f"ask(timeout_seconds={timeout_seconds})", repair="give seconds above 0")
+    seconds: object = timeout_seconds
+    if seconds is not None and not (type(seconds) in (int, float) and timeout_seconds > 0):  # type: ignore[operator]
+        raise DefinitionError(f"ask(timeout_seconds={timeout_seconds!r})", repair="give seconds above 0")
     answers = Answers(output)
     if default is not NO_ANSWER:
         answers.record(default)

@@ -84,7 +84,7 @@ class Binder:
         for parameter in injected.parameters:
             known = parameter.name in self.state.fields or parameter.name in (*also, "state")
             if not known and parameter.default is NO_DEFAULT:
-                near = did_you_mean(parameter.name, self.state.fields)
+                near = did_you_mean(parameter.name, [*also, *self.state.fields])
                 self.report("unknown_parameter", where, f"{injected.name} takes {parameter.name!r}", near)
 
     def call(self, body: Body, inputs: Mapping[str, object], where: str) -> Call:

@@ -165,7 +165,8 @@ class Graph(Generic[S]):
         resources: Factories of what nodes may ask for by name, built once a runner and closed with it.
         errors: A `list[Failure]` field with the `append` reducer that every survived failure is appended to.
         keep: The fields that `after=` carries over; all if not given.
-        limits: Where its runs stop unless told otherwise.
+        limits: Where its runs stop unless told otherwise: 1,000 steps if nothing is said. As a node of another graph it
+            has only the limits that it was given, and fails its node with them.
         version: Raise it when old runs need to be told apart.
 
     Example:
@@ -200,7 +201,8 @@ class Graph(Generic[S]):
         self.resources = dict(resources or {})
         self.errors = errors
         self.keep = tuple(keep) if keep is not None else None
-        self.limits = limits or Limits()
+        self.limits = Limits() if limits is None else limits
+        self.own_limits = limits
         self.version = version
         self.nodes: list[Declared] = []
         self.ways: list[Edge | Switch | Fork] = []

@@ -35,7 +35,7 @@ async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:
     """
     loaded = await store.load(run_id, seq)
     try:
-        start = from_record(loaded.snapshot) if loaded.snapshot is not None else Snapshot()
+        start = from_record(loaded.snapshot, copied=False) if loaded.snapshot is not None else Snapshot()
         return fold(loaded.steps, start)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise StoreCorrupt(

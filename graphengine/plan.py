@@ -357,6 +357,8 @@ class Plan(Generic[S]):
 
     Attributes:
         start: The ways out of START.
+        limits: Where its runs stop unless told otherwise.
+        own_limits: Those that were given to it, where it fails inside another graph.
         samples: Plateau trackers by the field whose writing takes a sample.
         epochs: Trackers by the node whose completion (or leaving) starts them anew.
         outline: A description of the graph in JSON, enough to draw it and to tell what changed.
@@ -372,6 +374,7 @@ class Plan(Generic[S]):
     samples: Mapping[str, tuple[Tracker, ...]]
     epochs: Mapping[str, tuple[Tracker, ...]]
     limits: Limits
+    own_limits: Mapping[str, float | None]
     errors: str | None
     keep: tuple[str, ...] | None
     result: Reading | None

@@ -12,7 +12,7 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
@@ -38,6 +38,7 @@ from graphengine.fork_checks import fork_problems
 from graphengine.graph import END, FAIL, START, UNSET, Choose, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
 from graphengine.option_checks import graph_problems, node_problems
+from graphengine.options import Limits
 from graphengine.outline import ends_of, outline_of
 from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer
@@ -78,6 +79,9 @@ def problems_of(graph: Graph[Any]) -> Sequence[Problem]:
     return compiler.problems
 
 
+_Known: TypeAlias = "dict[tuple[int, object], tuple[Plan[Any] | None, Sequence[Graph[Any]], Sequence[Problem]]]"
+
+
 class _Compiler:
     """One compilation. Its problems are in the order they were found.
 
@@ -85,14 +89,21 @@ class _Compiler:
         graph: The graph.
         around: The graphs that it is a node of, outermost first.
         resources: What those provide.
+        known: What came of the graphs that were compiled before: one that stands at several places is compiled once,
+            as long as the same is provided around it.
     """
 
     def __init__(
-        self, graph: Graph[Any], around: tuple[Graph[Any], ...] = (), resources: frozenset[str] = frozenset()
+        self,
+        graph: Graph[Any],
+        around: tuple[Graph[Any], ...] = (),
+        resources: Mapping[str, object] | None = None,
+        known: _Known | None = None,
     ) -> None:
         self.graph = graph
         self.around = around
-        self.resources = resources | frozenset(graph.resources)
+        self.resources = {**(resources or {}), **graph.resources}
+        self.known: _Known = {} if known is None else known
         self.problems: list[Problem] = []
         self.inner: list[Graph[Any]] = []
         self.names = [d.name for d in graph.nodes]
@@ -109,7 +120,7 @@ class _Compiler:
         state = self._state()
         if state is None:
             return None
-        self.binder = Binder(state, self.resources, self._inner, self.problems)
+        self.binder = Binder(state, frozenset(self.resources), self._inner, self.problems)
         self._names()
         for message, repair in graph_problems(graph):
             self.report("bad_option", f"graph {graph.name}", message, repair)
@@ -139,6 +150,7 @@ class _Compiler:
             samples=samples,
             epochs=epochs,
             limits=graph.limits,
+            own_limits=graph.own_limits.given() if isinstance(graph.own_limits, Limits) else {},
             errors=graph.errors,
             keep=graph.keep,
             result=result,
@@ -155,10 +167,13 @@ class _Compiler:
             names = " → ".join(other.name for other in (*chain, graph))
             self.report("own_node", where, f"the graph contains itself: {names}", "loop with an edge instead")
             return None
-        compiler = _Compiler(graph, chain, self.resources)
-        plan = compiler.plan()
-        self.inner += [graph, *compiler.inner]
-        self.problems += [replace(p, where=f"{where}: {p.where}") for p in compiler.problems]
+        provided = tuple(sorted((name, id(factory)) for name, factory in self.resources.items()))
+        if (id(graph), provided) not in self.known:
+            compiler = _Compiler(graph, chain, self.resources, self.known)
+            self.known[id(graph), provided] = compiler.plan(), [graph, *compiler.inner], compiler.problems
+        plan, inner, problems = self.known[id(graph), provided]
+        self.inner += inner
+        self.problems += [replace(p, where=f"{where}: {p.where}") for p in problems]
         return plan
 
     def _state(self) -> StateType[Any] | None:

@@ -18,11 +18,18 @@ if TYPE_CHECKING:
 @click.argument("run_id", metavar="RUN_ID")
 @click.argument("value", metavar="VALUE|@FILE|-")
 @click.option("--wait", metavar="NAME", help="Which question; needed where the run asks several things.")
+@options.no_resume
 @options.graph
 @click.pass_obj
 @options.driving
 def command(  # noqa: PLR0913 - one for each option
-    session: Session, run_id: str, value: str, wait: str | None, reference: str | None, given: Given
+    session: Session,
+    run_id: str,
+    value: str,
+    wait: str | None,
+    no_resume: bool,  # noqa: FBT001 - as click gives it
+    reference: str | None,
+    given: Given,
 ) -> int:
     """Answer what a run asks, and go on with it as `resume` would.
 
@@ -31,26 +38,28 @@ def command(  # noqa: PLR0913 - one for each option
     without the last line break; @@ at the start stands for a literal @. What does not fit is refused, and nothing is
     recorded. `graphengine show` tells what is asked.
 
-    The exit code is that of `resume`. Where another process drives the run, the answer is left to it: 0.
+    The answer is recorded first, for which the run's graph is not needed. Where the graph is not found the run is left
+    to a worker or a later `resume`: exit code 3. With --no-resume, and where another process drives the run, it is left
+    so as well: 0. Else the exit code is that of `resume`.
     """
     from graphengine.cli.places import place_of
-    from graphengine.cli.posting import Post, post_and_go_on, post_only
+    from graphengine.cli.posting import Post, check_options, post_and_go_on, post_only
     from graphengine.cli.project import file_of
-    from graphengine.cli.recorded import read_run
+    from graphengine.cli.recorded import read_run, run_id_of
     from graphengine.cli.values import value_from
-    from graphengine.core.waits import waiting_for
     from graphengine.runner.answers import check_answer
 
+    check_options(given, resumes=not no_resume)
     place = place_of(given.database, file_of(reference))
+    run_id = run_id_of(session, place, run_id)
     recorded = read_run(place, run_id)
-    name, _ = check_answer(recorded.snapshot, wait)
-    frame = waiting_for(recorded.snapshot, name)
-    answer = value_from(value, frame.waits[name].get("schema") if frame is not None else None)
+    name, asked = check_answer(recorded.snapshot, wait)
+    answer = value_from(value, asked.get("schema"))
 
     async def send(runner: Runner) -> None:
         await runner.answer(run_id, answer, wait=name)
 
     post = Post(run_id, place, send, ("answer", "recorded"))
-    if recorded.info.driver is not None:
+    if no_resume or recorded.info.driver is not None:
         return post_only(session, post)
     return post_and_go_on(session, post, reference, given)

@@ -47,6 +47,6 @@ def command(  # noqa: PLR0913 - one for each option
     more: dict[str, Any] = {"branch_id": branch_id, "limits": limits, "pause_before": given.pauses}
 
     async def begin(runner: Runner) -> Run[Any]:
-        return runner.branch(graph, run_id, at, update=update, **more)
+        return runner.branch(graph, job.run_id, at, update=update, **more)
 
     return drive(job, begin)

@@ -9,7 +9,7 @@ from graphengine.cli import options
 from graphengine.cli.places import command, place_of
 from graphengine.cli.progress import Progress
 from graphengine.cli.project import file_of, graph_of
-from graphengine.cli.recorded import read_run
+from graphengine.cli.recorded import read_run, run_id_of
 from graphengine.cli.report import Ended, Job, check_output, report
 from graphengine.cli.session import Interrupted, as_json
 from graphengine.cli.signals import STOPPING, Stopper
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from graphengine.cli.options import Given
+    from graphengine.cli.recorded import Recorded
     from graphengine.cli.session import Session
     from graphengine.runner import Run
     from graphengine.runner.run import Event
@@ -45,11 +46,17 @@ def recorded_job(session: Session, run_id: str, reference: str | None, given: Gi
     if given.output is not None:
         check_output(given.output)
     place = place_of(given.database, file_of(reference))
-    recorded = read_run(place, run_id)
+    recorded = read_run(place, run_id_of(session, place, run_id))
     found = graph_of(recorded.info.graph, reference)
+    return Job(session, found, place, given.output, recorded.info.id), limits_of(recorded, given)
+
+
+def limits_of(recorded: Recorded, given: Given) -> Limits | None:
+    """The run's limits with those that were given in place of its own; None where none was given."""
+    if not given.limits:
+        return None
     known: dict[str, Any] = {**dict.fromkeys(Limits.__dataclass_fields__), **recorded.snapshot.limits}
-    limits = options.limits_from(given.limits, Limits(**known)) if given.limits else None
-    return Job(session, found, place, given.output), limits
+    return options.limits_from(given.limits, Limits(**known))
 
 
 def drive(job: Job, begin: Begin) -> int:

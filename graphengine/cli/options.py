@@ -48,6 +48,9 @@ database = click.option(
 graph = click.option(
     "--graph", "reference", metavar="FILE[:NAME]", help="The run's graph, where its name alone does not lead to it."
 )
+no_resume = click.option(
+    "--no-resume", is_flag=True, help="Record it and no more; a worker or a later `resume` goes on with the run."
+)
 _output = click.option(
     "-o",
     "--output",

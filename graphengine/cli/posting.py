@@ -1,25 +1,54 @@
-"""Answers and messages from the command line: handed to the run, which then goes on here unless another drives it."""
+"""Answers and messages from the command line: recorded first, which needs no graph; then the run goes on here.
+
+Once one is recorded nothing takes it back. Where the run cannot be gone on with here, because its graph is not found
+for instance, that is told, and a worker or a later `resume` goes on with it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from graphengine.cli.driving import drive, recorded_job
+import click
+
+from graphengine.cli.driving import drive, limits_of
 from graphengine.cli.places import command, graph_words
-from graphengine.cli.recorded import read_info
-from graphengine.document import SCHEMA
-from graphengine.errors import RunIsDriven
+from graphengine.cli.project import GraphFileBroken, ProjectBroken, graph_of
+from graphengine.cli.recorded import read_info, read_run
+from graphengine.cli.report import Job, check_output
+from graphengine.cli.session import Exit
+from graphengine.document import SCHEMA, error_document
+from graphengine.errors import (
+    CompileError,
+    GraphChanged,
+    GraphEngineError,
+    GraphNotFound,
+    InputError,
+    RunIsDriven,
+    RunNotResumable,
+)
 from graphengine.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from typing import Any
 
     from graphengine.cli.options import Given
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.runner import Run
+
+_CANNOT_GO_ON: Final = (
+    CompileError,
+    GraphChanged,
+    GraphFileBroken,
+    GraphNotFound,
+    InputError,
+    ProjectBroken,
+    RunNotResumable,
+)
+"""What keeps a run from going on in this process, and perhaps in no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +56,8 @@ class Post:
     """What is handed to a run.
 
     Attributes:
-        place: Where the run is kept.
+        run_id: The run.
+        place: Where it is kept.
         send: Hands it over, given a runner.
         what: What it is and what has become of it, as the document says it: `("answer", "recorded")`.
     """
@@ -38,22 +68,42 @@ class Post:
     what: tuple[str, str]
 
 
+def check_options(given: Given, *, resumes: bool) -> None:
+    """See, before anything is recorded, that the options can be followed.
+
+    Raises:
+        click.UsageError: They ask for what is not done.
+        GraphEngineError: There is no place for the result.
+    """
+    if not resumes and (given.limits or given.pauses or given.output is not None):
+        told = "--no-resume does not go on with the run, so that --limit, --pause-before and --output have no meaning"
+        raise click.UsageError(told)
+    if given.output is not None:
+        check_output(given.output)
+
+
 def post_and_go_on(session: Session, post: Post, reference: str | None, given: Given) -> int:
     """Hand it over, and go on with the run as `resume` would; gives the exit code.
 
     Raises:
-        GraphEngineError: It was refused, or the run could not be gone on with.
+        GraphEngineError: It was refused, or the store failed.
     """
-    job, limits = recorded_job(session, post.run_id, reference, given)
-
-    async def begin(runner: Runner) -> Run[Any]:
-        await post.send(runner)
-        return runner.resume(job.found.graph, post.run_id, limits=limits, pause_before=given.pauses)
-
+    recorded = read_run(post.place, post.run_id)
+    limits = limits_of(recorded, given)
+    _send(post)
     try:
+        found = graph_of(recorded.info.graph, reference)
+        found.graph.compile()
+        job = Job(session, found, post.place, given.output, post.run_id)
+
+        async def begin(runner: Runner) -> Run[Any]:
+            return runner.resume(found.graph, post.run_id, limits=limits, pause_before=given.pauses)
+
         return drive(job, begin)
     except RunIsDriven:  # another process, a worker for instance, was quicker
         return _tell(session, post)
+    except _CANNOT_GO_ON as error:
+        return _tell(session, post, error)
 
 
 def post_only(session: Session, post: Post) -> int:
@@ -62,25 +112,38 @@ def post_only(session: Session, post: Post) -> int:
     Raises:
         GraphEngineError: It was refused.
     """
+    _send(post)
+    return _tell(session, post)
 
+
+def _send(post: Post) -> None:
     async def send() -> None:
         async with Runner(post.place.database) as runner:
             await post.send(runner)
 
     asyncio.run(send())
-    return _tell(session, post)
 
 
-def _tell(session: Session, post: Post) -> int:
+def _tell(session: Session, post: Post, error: GraphEngineError | None = None) -> int:
+    """Say that it is recorded, what kept the run from going on here if anything did, and who goes on with it."""
     name, done = post.what
+    code = Exit.FINISHED if error is None else Exit.WAITING
     if session.json:
-        session.document({"schema": SCHEMA, "run_id": post.run_id, name: done})
-        return 0
+        more = {"error": error_document(error)["error"]} if error is not None else {}
+        session.document({"schema": SCHEMA, "run_id": post.run_id, name: done, **more})
+        return code
     info = read_info(post.place, post.run_id)
     session.out.line(f"the {name} is {done}")
+    if error is not None:
+        session.err.line(("not gone on with here", "bold yellow"), f": {error.message}")
+        if error.where:
+            session.err.line(("  at: ", "dim"), error.where)
     if info.driver is not None:
         session.err.line(f"run {info.id} is driven by {info.driver}, which goes on with it")
+    elif info.status in ("waiting", "running"):
+        resume = command("resume", info.id, *graph_words(info.graph), place=post.place)
+        session.err.line((f"a worker goes on with run {info.id} of {info.graph}; or resume: ", "dim"), resume)
     elif info.status != "finished":
         resume = command("resume", info.id, *graph_words(info.graph), place=post.place)
         session.err.line((f"run {info.id} is {info.status}; resume: ", "dim"), resume)
-    return 0
+    return code

@@ -55,6 +55,7 @@ class Job:
         found: The run's graph.
         place: Where it is kept.
         output: The file for its result.
+        run_id: The recorded run that it goes on from; "" where it begins one.
         notes: What is said about it before it begins.
     """
 
@@ -62,6 +63,7 @@ class Job:
     found: Found
     place: Place
     output: Path | None = None
+    run_id: str = ""
     notes: list[str] = field(default_factory=list)
     is_known_offline: bool = False
     is_announced: bool = False

@@ -30,6 +30,6 @@ def command(session: Session, run_id: str, reference: str | None, given: Given) 
     job, limits = recorded_job(session, run_id, reference, given)
 
     async def begin(runner: Runner) -> Run[Any]:
-        return runner.resume(job.found.graph, run_id, limits=limits, pause_before=given.pauses)
+        return runner.resume(job.found.graph, job.run_id, limits=limits, pause_before=given.pauses)
 
     return drive(job, begin)

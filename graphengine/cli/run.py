@@ -48,6 +48,7 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine.cli.driving import drive
     from graphengine.cli.places import place_of
     from graphengine.cli.project import find
+    from graphengine.cli.recorded import run_id_of
     from graphengine.cli.report import Job, check_output
 
     if given.output is not None:
@@ -58,6 +59,8 @@ def command(  # noqa: PLR0913 - one for each option
     job = Job(session, found, place_of(given.database, found.file), given.output)
     state = _state(job.notes, found, pairs, is_continued=after is not None)
     limits = options.limits_from(given.limits, graph.limits)
+    if after is not None and job.place.database.exists():
+        after = run_id_of(session, job.place, after)
 
     async def begin(runner: Runner) -> Run[Any]:
         return runner.start(graph, state, run_id=run_id, limits=limits, after=after, pause_before=given.pauses or ())

@@ -19,26 +19,38 @@ if TYPE_CHECKING:
 @click.argument("topic", metavar="TOPIC")
 @click.argument("value", metavar="VALUE|@FILE|-")
 @click.option("--key", metavar="KEY", help="The same key again sends nothing, so that a call may be tried twice.")
+@options.no_resume
 @options.graph
 @click.pass_obj
 @options.driving
 def command(  # noqa: PLR0913 - one for each option
-    session: Session, run_id: str, topic: str, value: str, key: str | None, reference: str | None, given: Given
+    session: Session,
+    run_id: str,
+    topic: str,
+    value: str,
+    key: str | None,
+    no_resume: bool,  # noqa: FBT001 - as click gives it
+    reference: str | None,
+    given: Given,
 ) -> int:
     """Send a message to a run; where it waits and nobody drives it, go on with it as `resume` would.
 
     VALUE is JSON if it is any, else text. @FILE reads it from a file, - from stdin, both without the last line break;
     @@ at the start stands for a literal @. A message is kept until a node of the run receives its topic.
 
-    The exit code is that of `resume` where the run is gone on with, else 0.
+    The message is recorded first, for which the run's graph is not needed. Where the graph is not found the run is left
+    to a worker or a later `resume`: exit code 3. Where the run is gone on with the exit code is that of `resume`; with
+    --no-resume, and where it does not wait or another process drives it, 0.
     """
     from graphengine.cli.places import place_of
-    from graphengine.cli.posting import Post, post_and_go_on, post_only
+    from graphengine.cli.posting import Post, check_options, post_and_go_on, post_only
     from graphengine.cli.project import file_of
-    from graphengine.cli.recorded import read_info
+    from graphengine.cli.recorded import read_info, run_id_of
     from graphengine.cli.values import value_from
 
+    check_options(given, resumes=not no_resume)
     place = place_of(given.database, file_of(reference))
+    run_id = run_id_of(session, place, run_id)
     info = read_info(place, run_id)
     payload = value_from(value, None)
 
@@ -46,6 +58,6 @@ def command(  # noqa: PLR0913 - one for each option
         await runner.send(run_id, topic, payload, key=key)
 
     post = Post(run_id, place, send, ("message", "sent"))
-    if info.status == "waiting" and info.driver is None:
+    if info.status == "waiting" and info.driver is None and not no_resume:
         return post_and_go_on(session, post, reference, given)
     return post_only(session, post)

@@ -40,13 +40,13 @@ def command(session: Session, run_id: str, at: int | None, step: int | None, dat
     Many items of a map in a row are shown as one line; --step shows one of them, --json has them all.
     """
     from graphengine.cli.places import place_of
-    from graphengine.cli.recorded import read_run
+    from graphengine.cli.recorded import read_run, run_id_of
     from graphengine.document import SCHEMA, run_document, step_document
 
     if at is not None and step is not None:
         raise click.UsageError("give --at or --step, not both")
     place = place_of(database)
-    recorded = read_run(place, run_id, at if step is None else step)
+    recorded = read_run(place, run_id_of(session, place, run_id), at if step is None else step)
     if step is not None and session.json:
         found = step_document(recorded.steps[-1])
         session.document({"schema": SCHEMA, "run_id": recorded.info.id, "step": found})

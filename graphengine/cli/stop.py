@@ -31,11 +31,12 @@ def command(session: Session, run_id: str, database: Path | None) -> int:
     """Stop a run that another process drives, at its next safe point, or one that waits, at once."""
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words, place_of
-    from graphengine.cli.recorded import read_info
+    from graphengine.cli.recorded import read_info, run_id_of
     from graphengine.document import SCHEMA
     from graphengine.runner import Runner
 
     place = place_of(database)
+    run_id = run_id_of(session, place, run_id)
     info = read_info(place, run_id)
     resume = to_paste("resume", run_id, *graph_words(info.graph), place=place)
     if info.status not in ("running", "waiting"):

@@ -23,11 +23,13 @@ from graphengine.core.frames import (
     place_of,
     reopen_failed,
     touch,
+    unpause,
     wait,
 )
 from graphengine.core.ready import can_move, task_of
 from graphengine.core.snapshot import ROOT, Frame, Snapshot
 from graphengine.core.steps import path_of
+from graphengine.errors import WorkNotRepeatable
 from graphengine.options import START
 
 if TYPE_CHECKING:
@@ -148,6 +150,7 @@ def _attempt(snapshot: Snapshot, step: Step) -> None:
     frame.crashes = 0
     frame.begun = False
     frame.due = step.data.get("due_at", 0.0)
+    frame.arrived = max(step.at, frame.due)
     if not step.data.get("keeps"):
         frame.memos.clear()
     if step.data.get("then") == "fallback":
@@ -192,9 +195,10 @@ def _given_up(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -
         frame.memos.clear()
     frame.cause = None
     frame.attempt += 1
-    frame.begun = False
+    frame.begun = data["error"]["kind"] == WorkNotRepeatable.code  # a resume asks again
     if frame.kind == "item":
-        end_item(snapshot, frame, {**_told(data), "attempt": frame.attempt, "memos": frame.memos})
+        kept = {"attempt": frame.attempt, "memos": frame.memos, "begun": frame.begun}
+        end_item(snapshot, frame, {**_told(data), **kept})
     else:
         fail(snapshot, frame, "failed", data)
 
@@ -242,7 +246,7 @@ def _begun(snapshot: Snapshot, step: Step) -> None:
 
 def _recorded(snapshot: Snapshot, step: Step) -> None:
     _spend(snapshot, step)
-    snapshot.frames[step.frame].memos[step.data["key"]] = {"value": step.data["value"]}
+    snapshot.frames[step.frame].memos[step.data["key"]] = {"value": step.data["value"], "at": step.at}
 
 
 def _waiting(snapshot: Snapshot, step: Step) -> None:
@@ -258,7 +262,12 @@ def _answered(snapshot: Snapshot, step: Step) -> None:
     if data.get("by") == "message":
         _take(snapshot, kept["topic"])
     if "key" in kept:
-        frame.memos[kept["key"]] = {**data["answer"], "name": data["wait"], "due": kept.get("due")}
+        frame.memos[kept["key"]] = {
+            **data["answer"],
+            "at": step.at,
+            "name": data["wait"],
+            "due": kept.get("due"),
+        }
         for name, other in frame.waits.items():
             if other is not kept:  # it goes on under its name, until its time
                 frame.memos[f"asked {other['key']}"] = {"name": name, "value": other.get("due")}
@@ -317,14 +326,15 @@ def _resumed(snapshot: Snapshot, step: Step) -> None:
     snapshot.root.marks.update(data.get("marks", ()))
     for frame in cut_off:
         frame.crashes += 1
+    for frame in list(snapshot.frames.values()) if was_failed else ():
+        _revive(snapshot, frame)
     for frame in list(snapshot.frames.values()):
-        if was_failed:
-            _revive(snapshot, frame)
         if frame.begun and frame.phase == "ready" and step.kind == "resumed":
             _ask_about(snapshot, frame, step.at)
     if "pause" in data:
         snapshot.pause = data["pause"]
         for frame in list(snapshot.frames.values()):
+            unpause(snapshot, frame)
             if frame.phase == "ready" and frame.attempt == 1 and not (frame.crashes or frame.begun or frame.memos):
                 pause(snapshot, frame, step.at)
 
@@ -346,6 +356,7 @@ def _revive(snapshot: Snapshot, frame: Frame) -> None:
         frame.lasting = False
     if frame.phase == "failed":
         frame.phase, frame.tries, frame.crashes, frame.due = "ready", 0, 0, 0.0
+        frame.arrived = snapshot.now
     elif frame.phase == "mapping":
         reopen_failed(snapshot, frame)
     elif frame.phase == "inside" and failed:

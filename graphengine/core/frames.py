@@ -58,6 +58,7 @@ def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
     frame.at = node
     frame.visit = frame.count(node) + 1
     frame.attempt = 1
+    frame.arrived = snapshot.now
     if snapshot.pause:
         pause(snapshot, frame, snapshot.now)
 
@@ -68,6 +69,13 @@ def pause(snapshot: Snapshot, frame: Frame, now: float) -> None:
     if frame.kind != "item" and _INDEX.sub("", path) in snapshot.pause:
         asked = {"kind": "pause", "id": f"{place_of(frame)}/pause", "question": f"paused before {path}"}
         wait(snapshot, frame, {path: {**asked, "schema": {"const": True}}}, now)
+
+
+def unpause(snapshot: Snapshot, frame: Frame) -> None:
+    """Let a frame go on that waits before a node where the run is not to pause any more."""
+    path = _INDEX.sub("", path_of(frame.id, frame.at))
+    if path not in snapshot.pause and any(facts["kind"] == "pause" for facts in frame.waits.values()):
+        go_on(snapshot, frame)
 
 
 def place_of(frame: Frame) -> str:
@@ -177,10 +185,12 @@ def open_items(snapshot: Snapshot, frame: Frame) -> None:
             values=values,
             at=frame.at,
             visit=frame.visit,
+            arrived=snapshot.now,
         )
         if earlier is not None:
             item.attempt = earlier["attempt"]
             item.memos = earlier["memos"]
+            item.begun = earlier["begun"]
         snapshot.touched.append(key)
 
 

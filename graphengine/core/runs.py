@@ -69,7 +69,7 @@ def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
     raised = {
         frame.id: limits
         for frame in snapshot.frames.values()
-        if frame.kind == "sub" and (limits := plan_of(plan, frame).limits.given()) != frame.limits
+        if frame.kind == "sub" and (limits := dict(plan_of(plan, frame).own_limits)) != frame.limits
     }
     if raised:
         data["sub_limits"] = raised

@@ -57,6 +57,7 @@ _STORED: Final = (
     "names",
     "lasting",
     "since",
+    "arrived",
     "choice",
     "ended",
     "begun",
@@ -105,6 +106,7 @@ class Frame:
         failure: What it failed with, until the run is resumed.
         names: What that exception can be matched by.
         lasting: Whether another attempt cannot help.
+        arrived: When it could begin this attempt.
         since: When it began to wait, or, in a subgraph, when that was entered.
         stop: How an arm failed, or how a subgraph came to its end.
         counts: Completed visits by node; an arm's, those since the fork.
@@ -159,6 +161,7 @@ class Frame:
     names: Sequence[str] = ()
     lasting: bool = False
     since: float = 0.0
+    arrived: float = 0.0
     choice: str = ""
     ended: str = ""
     begun: bool = False
@@ -300,13 +303,17 @@ def to_record(snapshot: Snapshot) -> dict[str, JsonValue]:
     }
 
 
-def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
+def from_record(record: Mapping[str, JsonValue], *, copied: bool = True) -> Snapshot:
     """The snapshot that `to_record` described. It owns what it holds.
+
+    Args:
+        record: The description.
+        copied: Whether to copy it, since somebody else holds it too.
 
     Raises:
         ValueError: The record is of another format.
     """
-    rest = deepcopy(dict(record))
+    rest = deepcopy(dict(record)) if copied else dict(record)
     if rest.pop("format", None) != FORMAT:
         message = f"snapshot of format {record.get('format')!r}; this version reads {FORMAT}"
         raise ValueError(message)

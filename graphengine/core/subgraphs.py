@@ -45,9 +45,8 @@ def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
     data: dict[str, JsonValue] = {"graph": graph.graph, **first_way(graph, begins, given.given)}
     if choice:
         data["choice"] = choice
-    limits = graph.limits.given()
-    if limits:
-        data["limits"] = limits
+    if graph.own_limits:
+        data["limits"] = dict(graph.own_limits)
     update = [("set", name, value) for name, value in given.values.items()]
     typed = [given.typed[op[1]] for op in update]
     return Step(snapshot.seq + 1, "entered", event.now, *visit[:4], update=update, data=data, typed=typed)

@@ -61,8 +61,8 @@ def node_waits(plan: Plan[Any], snapshot: Snapshot, event: NodeWaits) -> Step:  
 
 def answered(plan: Plan[Any], snapshot: Snapshot, event: Answered) -> Step:
     """Somebody's answer ends a wait, or is refused."""
-    frame = waiting_for(snapshot, event.wait)
-    if frame is None or frame.waits[event.wait]["id"] != event.id:
+    frame = waiting_for(snapshot, event.wait, event.id)
+    if frame is None:
         return _refused(snapshot, event.now, event.wait, event.value, "nobody waits for it any more")
     wait = frame.waits[event.wait]
     value = event.value
@@ -81,10 +81,15 @@ def answered(plan: Plan[Any], snapshot: Snapshot, event: Answered) -> Step:
 def _decided(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Answered, more: dict[str, JsonValue]) -> Step:
     """What a person decided of an attempt that a crash ended: its result, or that it failed."""
     if isinstance(event.value, dict) and "result" in event.value:
-        return _finished(plan, snapshot, frame, event.now, event.value["result"], more)
+        step = _finished(plan, snapshot, frame, event.now, event.value["result"], more)
+        if step.kind in ("node", "item"):
+            return step
+        why = step.data["error"]["message"]
+        return _refused(snapshot, event.now, event.wait, event.value, f"that is no result of it: {why}", frame)
     path = path_of(frame.id, frame.at)
-    text = f"the process died while {path} was running, and it was decided not to run it again"
-    return _failed(plan, snapshot, frame, event.now, WorkNotRepeatable(text, where=f"node {path}"))
+    text = f"{path} was cut off while it was running, and it was decided not to run it again"
+    step = _failed(plan, snapshot, frame, event.now, WorkNotRepeatable(text, where=f"node {path}"))
+    return step._replace(data={**more, **step.data})
 
 
 def wait_over(plan: Plan[Any], snapshot: Snapshot, event: WaitOver) -> Step:
@@ -128,9 +133,10 @@ def message_came(plan: Plan[Any], snapshot: Snapshot, event: MessageCame) -> Ste
     return Step(snapshot.seq + 1, "message", event.now, data={"topic": event.topic, "payload": event.payload})
 
 
-def waiting_for(snapshot: Snapshot, name: str) -> Frame | None:
+def waiting_for(snapshot: Snapshot, name: str, identity: str) -> Frame | None:
     """The frame that has this wait, None if none has."""
-    return next((frame for frame in snapshot.frames.values() if name in frame.waits), None)
+    frames = (frame for frame in snapshot.frames.values() if name in frame.waits)
+    return next((frame for frame in frames if frame.waits[name]["id"] == identity), None)
 
 
 def _question(plan: Plan[Any], frame: Frame, wait: JsonValue) -> Any:  # noqa: ANN401 - the type of the answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
@@ -10,47 +10,63 @@ from graphengine.errors import InputError
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
-    from graphengine.core.snapshot import Frame, Snapshot
+    from collections.abc import Collection, Mapping
+
+    from graphengine.core.snapshot import Snapshot
     from graphengine.records import JsonValue
 
 
-def check_answer(snapshot: Snapshot, wait: str | None) -> tuple[str, str]:
-    """The name and the id of the wait that an answer is for.
+class Asked(NamedTuple):
+    """A wait that an answer is for."""
+
+    name: str
+    facts: Mapping[str, JsonValue]
+
+
+def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str] = ()) -> Asked:
+    """The wait that an answer is for. Of several with one name the first is answered first.
+
+    Args:
+        snapshot: The run.
+        wait: Its name; None where the run asks one thing only.
+        answered: The ids of waits that have an answer which the run did not take yet.
 
     Raises:
         InputError: There is none such, or several and none is named.
     """
     where = f"run {snapshot.run_id}"
-    every: dict[str, JsonValue] = {}
-    for frame in snapshot.frames.values():
-        for name, facts in frame.waits.items():
-            every.setdefault(name, facts)  # of several with one name the first is answered first
-    asked = {name: facts for name, facts in every.items() if facts["kind"] in ("ask", "pause", "crash")}
-    if not asked:
+    every = [Asked(*wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
+    asks = [asked for asked in every if asked.facts["kind"] in ("ask", "pause", "crash")]
+    open_ones = [asked for asked in asks if asked.facts["id"] not in answered]
+    names = list(dict.fromkeys(asked.name for asked in open_ones))
+    if not open_ones:
         told = f"run {snapshot.run_id} is {snapshot.status} and asks nothing"
-        others = ", ".join(facts["question"] for facts in every.values())
+        others = ", ".join(asked.facts["question"] for asked in every if asked not in asks)
         repair = f"it waits for {others}" if others else "look at it: it may have been answered already"
+        if asks:
+            told, repair = f"run {snapshot.run_id} was answered already", "resume it, or let a worker go on with it"
         raise InputError(told, where=where, repair=repair)
     if wait is None:
-        if len(asked) > 1:
-            names = ", ".join(asked)
-            raise InputError(f"run {snapshot.run_id} asks several things", where=where, repair=f"name one of: {names}")
-        wait = next(iter(asked))
-    if wait not in asked:
-        raise InputError(
-            f"run {snapshot.run_id} asks nothing as {wait!r}", where=where, repair=did_you_mean(wait, asked)
-        )
-    return wait, asked[wait]["id"]
+        if len(names) > 1:
+            told = f"run {snapshot.run_id} asks several things"
+            raise InputError(told, where=where, repair=f"name one of: {', '.join(names)}")
+        wait = names[0]
+    if wait not in names:
+        told = f"run {snapshot.run_id} asks nothing as {wait!r}"
+        if any(asked.name == wait for asked in asks):
+            told = f"{wait!r} of run {snapshot.run_id} was answered already"
+        raise InputError(told, where=where, repair=did_you_mean(wait, names))
+    return next(asked for asked in open_ones if asked.name == wait)
 
 
-def check_against(frame: Frame | None, wait: str, record: JsonValue) -> None:
+def check_against(asked: Asked, record: JsonValue) -> None:
     """See whether an answer fits the schema that was stored with its question.
 
     Raises:
         InputError: It does not.
     """
-    schema = frame.waits[wait].get("schema") if frame is not None else None
-    if schema is None or frame is None:
+    schema = asked.facts.get("schema")
+    if schema is None:
         return
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
 
@@ -58,8 +74,8 @@ def check_against(frame: Frame | None, wait: str, record: JsonValue) -> None:
     if errors:
         told = "; ".join(f"{'.'.join(map(str, e.path)) or 'answer'}: {e.message}" for e in errors)
         raise InputError(
-            f"this is no answer to {frame.waits[wait]['question']!r}: {told}",
-            where=f"wait {wait}",
+            f"this is no answer to {asked.facts['question']!r}: {told}",
+            where=f"wait {asked.name}",
             repair=f"give what this JSON Schema describes: {to_json(schema).decode()}",
         )
 

@@ -103,8 +103,12 @@ class Context:
         return self._random
 
     def now(self) -> float:
-        """The time, epoch seconds."""
-        return self._surroundings.now()
+        """The time as the log has it, epoch seconds: when this attempt could begin, or the last recorded work was done.
+
+        A node that runs again sees the same times, so what it makes of them is found again. What takes how long is
+        measured with `time.monotonic`.
+        """
+        return self.work.time if self.work is not None else self._frame.arrived
 
     @overload
     def step(
@@ -142,7 +146,17 @@ class Context:
     async def ask(
         self,
         question: str,
-        output: type[T] = str,  # type: ignore[assignment]
+        *,
+        name: str | None = None,
+        timeout_seconds: float | None = None,
+        default: object = NO_ANSWER,
+    ) -> str: ...
+
+    @overload
+    async def ask(
+        self,
+        question: str,
+        output: type[T],
         *,
         name: str | None = None,
         timeout_seconds: float | None = None,
@@ -232,7 +246,11 @@ class Context:
 
     async def sleep(self, seconds: float) -> None:
         """Wait for a time; meanwhile the run is stored as waiting and costs nothing."""
-        wait: dict[str, JsonValue] = {"kind": "sleep", "question": f"{seconds} s", "due": self.now() + seconds}
+        wait: dict[str, JsonValue] = {
+            "kind": "sleep",
+            "question": f"{seconds} s",
+            "due": self._surroundings.now() + seconds,
+        }
         await self._work("sleep").wait(wait, seconds, None)
 
     async def sleep_until(self, when: float) -> None:
@@ -281,8 +299,13 @@ class Context:
 
     def more(self) -> dict[str, JsonValue] | None:
         """What the node's step says beside its result; None for nothing. Called by the runner."""
+        found = dict(self.said or {})
         unused = self._work("").unused if self._frame.memos else ()
-        return {**(self.said or {}), "unused": list(unused)} if unused else self.said
+        if unused:
+            found["unused"] = list(unused)
+        if self.work is not None and self.work.waits:  # begun, and not awaited to their ends
+            found["unawaited"] = sorted(self.work.waits)
+        return found or None
 
     def model_for(self, agent: str) -> Model | None:
         """The model that the run wants this agent to use, None for the agent's own."""
@@ -336,6 +359,6 @@ class Context:
             repair = "say when it counts: timeout_seconds=…"
             raise DefinitionError(f"default={default!r} without a time", where=where, repair=repair)
         if timeout_seconds is not None:
-            wait["due"] = self.now() + timeout_seconds
+            wait["due"] = self._surroundings.now() + timeout_seconds
         if default is not NO_ANSWER:
             wait["default"] = record

@@ -163,6 +163,8 @@ class Driver:
             event = await self._alone(tasks, task) if task.due or run.watchers else await tasks.run(task)
             if event is None:
                 return
+            if self._broken is not None:
+                raise self._broken
             step = decide(plan, snapshot, event)
             evolve(snapshot, step)
             status = self._status() if snapshot.waiting else snapshot.status
@@ -310,7 +312,9 @@ class Driver:
         """Whether any of what was sent is to be recorded now."""
         waiting = self.snapshot.status == "waiting"
         return not self._halting and any(
-            message.kind != "answer" or waiting or waiting_for(self.snapshot, message.payload["wait"]) is not None
+            message.kind != "answer"
+            or waiting
+            or waiting_for(self.snapshot, message.payload["wait"], message.payload["id"]) is not None
             for message in self._mail.values()
         )
 
@@ -320,7 +324,10 @@ class Driver:
             payload, now = message.payload, self._clock.now()
             if message.kind == "message":
                 event: Event = MessageCame(now, payload["topic"], payload["payload"])
-            elif self.snapshot.status == "waiting" or waiting_for(self.snapshot, payload["wait"]) is not None:
+            elif (
+                self.snapshot.status == "waiting"
+                or waiting_for(self.snapshot, payload["wait"], payload["id"]) is not None
+            ):
                 event = Answered(payload["wait"], payload["id"], now, payload["value"])
             else:
                 continue

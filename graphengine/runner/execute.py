@@ -79,7 +79,7 @@ class TaskRunner:
         self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads, loop, note, past)
         self._check = check
 
-    async def run(self, task: Task) -> Event:  # noqa: C901, PLR0911, PLR0912 - an attempt in the order it happens
+    async def run(self, task: Task) -> Event:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Do what the task says and tell what came of it."""
         began = self._now()
         if task.mode != "run" and task.mode not in ("fallback", "crash_loop"):
@@ -119,6 +119,9 @@ class TaskRunner:
             if context.work is not None and context.work.ending and _uncancelled():
                 return self._waits(task, began, context)  # it made an error of its own of the end of its attempt
             return self._failed(task, began, error, context, choice)
+        finally:
+            if context.work is not None:
+                context.work.over = True
         more = None
         if context.work is not None or context.said is not None or frame.memos:
             if context.work is not None and context.work.ending and _uncancelled():

@@ -70,11 +70,26 @@ def _place(plan: Plan[Any], frame: Frame) -> Iterator[str]:
         return
     if frame.fork is not None and not _forks(plan, frame):
         yield f"the fork at {frame.at} to the join {frame.fork['join']}, which is under way, is gone"
+    yield from _asks(plan, frame)
     if frame.phase == "mapping":
         each = plan.nodes[frame.at].each
         names = sorted({*frame.map["fields"], *frame.map["items"]})
         if each is None or sorted(name for name, _, _ in each.sources) != names:
             yield f"the map at {frame.at} over {', '.join(names)}, which is under way, is gone"
+
+
+def _asks(plan: Plan[Any], frame: Frame) -> Iterator[str]:
+    """Questions of nodes that are none any more."""
+    for name, facts in frame.waits.items():
+        if facts["kind"] != "ask" or "key" in facts:
+            continue
+        try:
+            body = plan.nodes[frame.at].chosen(facts.get("choice", "")).body
+        except NoChoice as error:
+            yield f"the run waits for an answer to {name}: {error.message}"
+            continue
+        if body.kind != "ask":
+            yield f"the run waits for an answer to {name}, which is no question any more"
 
 
 def frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:

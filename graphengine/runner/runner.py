@@ -15,18 +15,18 @@ from pydantic import BaseModel
 from graphengine.core.events import StopAsked
 from graphengine.core.evolve import evolve
 from graphengine.core.runs import stop_asked
-from graphengine.core.waits import waiting_for
 from graphengine.errors import (
     DefinitionError,
     InputError,
     RunnerClosed,
 )
+from graphengine.graph import Graph
 from graphengine.history import Difference, differences, load_snapshot
 from graphengine.paths import did_you_mean
 from graphengine.runner.answers import as_record, check_against, check_answer
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
-from graphengine.runner.opening import release
+from graphengine.runner.opening import as_limits, release
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, Wait, waits_of
 from graphengine.runner.run import Run
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.core.steps import Step
-    from graphengine.graph import Graph, Limits
+    from graphengine.graph import Limits
     from graphengine.models.base import Model
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
@@ -146,7 +146,7 @@ class Runner:
             CompileError, InputError: At once. What only the store knows (`RunExists`) is raised by `result()`.
         """
         self._usable()
-        plan = graph.compile()
+        plan = _plan_of(graph, limits)
         self._check_names(plan)
         given: S | Mapping[str, object] = {} if state is None else state
         initial = None if after else plan.state.initial(given, f"graph {graph.name}")
@@ -179,7 +179,7 @@ class Runner:
             CompileError: At once. `UnknownRun`, `RunIsDriven`, `GraphChanged` are raised by `result()`.
         """
         self._usable()
-        plan = graph.compile()
+        plan = _plan_of(graph, limits)
         self._check_names(plan)
         run = self._run(run_id, graph)
         run.waits_out = wait_out
@@ -215,7 +215,7 @@ class Runner:
             CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable`, `InputError` by `result()`.
         """
         self._usable()
-        plan = graph.compile()
+        plan = _plan_of(graph, limits)
         self._check_names(plan)
         run = self._run(branch_id or new_id(self._clock.now()), graph)
         pause = None if pause_before is None else _pauses(plan, pause_before)
@@ -309,11 +309,14 @@ class Runner:
         self._usable()
         await self.store.open()
         snapshot = await load_snapshot(self.store, run_id, None)
-        name, identity = check_answer(snapshot, wait)
+        given = {m.payload["id"] for m in await self.store.inbox([run_id]) if m.kind == "answer"}
+        asked = check_answer(snapshot, wait, given)
         record = as_record(value, "the answer")
-        check_against(waiting_for(snapshot, name), name, record)
-        payload = {"wait": name, "id": identity, "value": record}
-        await self.store.post(run_id, "answer", payload, key=f"answer {identity}")
+        check_against(asked, record)
+        identity = asked.facts["id"]
+        payload = {"wait": asked.name, "id": identity, "value": record}
+        if not await self.store.post(run_id, "answer", payload, key=f"answer {identity}"):
+            raise InputError(f"{asked.name!r} was answered already", where=f"run {run_id}", repair="look at the run")
         await self._look(run_id)
 
     async def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None:
@@ -411,6 +414,20 @@ def _is_inside(run_id: str) -> bool:
     """Whether a node of this run asks, which would wait for itself if it waited for the run."""
     here = CURRENT.get()
     return isinstance(here, Context) and here.run_id == run_id
+
+
+def _plan_of(graph: Graph[S], limits: Limits | None) -> Plan[S]:
+    """The plan of a graph that is to be run.
+
+    Raises:
+        DefinitionError: It is no graph, or the limits are none; CompileError.
+    """
+    given: object = graph
+    if not isinstance(given, Graph):
+        raise DefinitionError(f"{given!r} is no Graph", repair="give the Graph itself; the CLI finds graphs by name")
+    if limits is not None:
+        as_limits(limits)
+    return graph.compile()
 
 
 def _pauses(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:

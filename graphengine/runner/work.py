@@ -68,10 +68,11 @@ class Work:
     Attributes:
         waits: What it waits for, by name.
         ending: Whether the attempt is being ended for its waits.
+        over: Whether it came to its end.
     """
 
     __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_given", "_note", "_now", "_owner",
-                 "_raised", "_task", "_threads", "_used", "ending", "waits")  # fmt: skip
+                 "_raised", "_task", "_threads", "_time", "_used", "ending", "over", "waits")  # fmt: skip
 
     def __init__(
         self,
@@ -93,8 +94,10 @@ class Work:
         self._raised: list[BaseException] = []
         self._busy = 0
         self._cut_off = False
+        self._time = frame.arrived
         self.waits: dict[str, JsonValue] = {}
         self.ending = False
+        self.over = False
 
     @property
     def unused(self) -> Sequence[str]:
@@ -118,6 +121,22 @@ class Work:
             left += [here.__cause__, *(here.exceptions if isinstance(here, BaseExceptionGroup) else ())]
         return False
 
+    @property
+    def time(self) -> float:
+        """The time as the log has it: when the attempt could begin, or the last piece of recorded work was done."""
+        return self._time
+
+    def _pass(self, memo: Mapping[str, JsonValue]) -> None:
+        self._time = max(self._time, memo.get("at", 0.0))
+
+    def _still_going(self, what: str) -> None:
+        if self.over:
+            raise DefinitionError(
+                f"{what} was called when its node had ended",
+                where=f"node {path_of(self._frame.id, self._task.node)}",
+                repair="await what the node begins before it returns",
+            )
+
     async def call(
         self, function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], key: str | None
     ) -> object:
@@ -130,8 +149,10 @@ class Work:
         name = getattr(function, "__qualname__", type(function).__name__)
         place = self._key(name, key if key is not None else _digest(name, args, kwargs))
         kind = _returned(function, name)
+        self._still_going(f"ctx.step({name})")
         if place in self._frame.memos:
             self._given.append(place)
+            self._pass(self._frame.memos[place])
             return kind.read(self._frame.memos[place]["value"])
         around = _INSIDE.get()
         _INSIDE.set((self, place))
@@ -151,6 +172,7 @@ class Work:
                 raise
             record, back = kind.record(result, name)
             await self._note(WorkDone(*self._visit, began, self._now(), place, name, record))
+            self._pass(self._frame.memos.get(place, {}))
             return back
         finally:
             _INSIDE.set(around)
@@ -169,6 +191,7 @@ class Work:
             WaitTimeout: Its time came, and it has no default.
             DefinitionError: It stands inside a recorded call, which would never be over.
         """
+        self._still_going(f"ctx.{wait['kind']}")
         place = self._key(wait["kind"], _digest(wait["kind"], (what,), {}))
         path = path_of(self._frame.id, self._frame.at)
         if _INSIDE.get()[0] is self:
@@ -180,6 +203,7 @@ class Work:
             text = f"nobody answered {wait['question']!r} in time"
             raise WaitTimeout(text, where=f"node {path}", repair="give it a default, or wait longer")
         if found is not None:
+            self._pass(found)
             try:
                 return answers.read(found["value"]) if answers is not None else None
             except ValidationError as error:
@@ -195,8 +219,11 @@ class Work:
             "key": place,
         }
         self._end_soon()
-        await asyncio.get_running_loop().create_future()  # the attempt ends here
-        return None
+        try:
+            await asyncio.get_running_loop().create_future()  # the attempt ends here
+        finally:
+            if not self.ending:  # who asked does not want to know any more: the loser of a race
+                self.waits.pop(name, None)
 
     def _free_name(self, path: str) -> str:
         """A name for a wait: the node's path for the first one, then `path#2` and so on."""
@@ -222,7 +249,7 @@ class Work:
             asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
-        if not self.ending and not self._busy and self._owner is not None:
+        if not (self.ending or self.over or self._busy) and self.waits and self._owner is not None:
             self.ending = True
             self._owner.cancel()
 

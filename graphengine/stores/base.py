@@ -196,8 +196,10 @@ class Store(Protocol):
         """
         ...
 
-    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> None:
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into the run's inbox, whatever its status, whoever drives it. From any process, unfenced.
+
+        Returns whether it is new.
 
         Keys are remembered for as long as the run is: a key that was ever posted to it, also one whose message was
         consumed since, changes nothing when it comes again.

@@ -230,13 +230,15 @@ class MemoryStore:
         self._check_open()
         return self._outlines.get(fingerprint)
 
-    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> None:
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
         log = self._log(run_id)
-        if (run_id, key) not in self._posted:
-            self._posted.add((run_id, key))
-            message_id = len(self._posted)
-            log.inbox[message_id] = self._clock(), Message(message_id, run_id, kind, payload)
+        if (run_id, key) in self._posted:
+            return False
+        self._posted.add((run_id, key))
+        message_id = len(self._posted)
+        log.inbox[message_id] = self._clock(), Message(message_id, run_id, kind, payload)
+        return True
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
         """The messages waiting for these runs; see `Store.inbox`."""

@@ -65,8 +65,8 @@ class WaitingRuns(StoreSuite):
     async def test_the_same_key_again_changes_nothing(self, store: Store) -> None:
         """A key counts once for each run, also after its message was consumed."""
         fence = await new_run(store)
-        await store.post("r", "answer", 1, "k")
-        await store.post("r", "answer", 2, "k")
+        assert await store.post("r", "answer", 1, "k")
+        assert not await store.post("r", "answer", 2, "k")
         waiting = await store.inbox(["r"])
         assert [m.payload for m in waiting] == [1]
         await append(store, Append("r", fence, [step(1)], "running", [waiting[0].id]))

@@ -1,5 +1,6 @@
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.measure import Figure, Settings, Target, alternate
 from benchmarks.programs import PROGRAMS
 from benchmarks.report import report
@@ -17,6 +18,26 @@ async def test_every_program_gives_figures(name: str) -> None:
     page = report({name: outcome})
     assert all(f"`{name}`: {target.claim}" in page for target in outcome.targets)
     assert all(f"| {figure.side} |" in page for figure in outcome.figures.values())
+
+
+def test_help_lists_every_program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m benchmarks --help` names what can be run."""
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--help"])
+
+    with pytest.raises(SystemExit) as left:
+        main()
+
+    assert left.value.code == 0
+    listed = " ".join(capsys.readouterr().out.split())
+    assert f"one of {', '.join(PROGRAMS)}" in listed
+
+
+async def test_items_at_a_time_share_commits() -> None:
+    """One at a time, each item has a commit of its own; sixteen at a time, they share."""
+    found = (await PROGRAMS["commits"](QUICK)).figures
+
+    assert found["commits 1"].median >= 1
+    assert found["commits 16"].median <= found["commits 1"].median / 2
 
 
 async def test_the_sides_take_turns() -> None:

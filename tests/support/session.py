@@ -48,7 +48,6 @@ from graphengine.core.lookup import plan_of, view_of
 from graphengine.core.ready import limit_reached, ready
 from graphengine.core.snapshot import Frame, Snapshot, Task, from_record, to_record
 from graphengine.core.steps import Step, decode_step, encode_step, path_of
-from graphengine.core.waits import waiting_for
 from graphengine.errors import CrashLoop
 from graphengine.plan import Plan
 from graphengine.records import JsonValue
@@ -276,8 +275,7 @@ class Session:
 
     def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
         """Somebody answers what is asked, or something that was asked before."""
-        frame = waiting_for(self.snapshot, wait)
-        known = frame.waits[wait]["id"] if frame is not None else ""
+        known = next((f.waits[wait]["id"] for f in self.snapshot.frames.values() if wait in f.waits), "")
         return self.send(Answered(wait, known if identity is None else identity, self.now, value))
 
     def message(self, topic: str, payload: JsonValue) -> Step:

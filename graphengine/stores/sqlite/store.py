@@ -250,11 +250,11 @@ class SQLiteStore:
         """The outline of this fingerprint; see `Store.outline`."""
         return await self._read(partial(reads.outline, fingerprint=fingerprint))
 
-    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> None:
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
         commits, lease = self._writing()
         message = writes.Post(run_id, kind, _json(payload), key, lease.now())
-        await commits.submit(partial(writes.post, message=message))
+        return await commits.submit(partial(writes.post, message=message))
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
         """The messages waiting for these runs; see `Store.inbox`."""

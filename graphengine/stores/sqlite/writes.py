@@ -184,8 +184,8 @@ def release(connection: sqlite3.Connection, run_id: str, fence: int, lease: Leas
     connection.execute(SQL["release"], (lease.now(), run_id, fence, lease.id))
 
 
-def post(connection: sqlite3.Connection, message: Post) -> None:
-    """Put a message into a run's inbox unless one of that key was ever there.
+def post(connection: sqlite3.Connection, message: Post) -> bool:
+    """Put a message into a run's inbox unless one of that key was ever there; true if none was.
 
     Raises:
         UnknownRun: No such run.
@@ -194,6 +194,7 @@ def post(connection: sqlite3.Connection, message: Post) -> None:
     added = connection.execute(SQL["post"], (run, message.key, message.kind, message.payload, message.at))
     if added.rowcount and message.kind != "stop":
         connection.execute(SQL["want"], (message.at, run))
+    return bool(added.rowcount)
 
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:

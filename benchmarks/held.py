@@ -1,0 +1,128 @@
+"""What runs hold in memory: a map while it works, and runs that wait. Traced by `tracemalloc`, never timed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tempfile
+import tracemalloc
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import Figure, Outcome, Settings, Target
+from benchmarks.ours import Asked, Numbers, asking, mapping, sleeping
+from graphengine import Runner
+from graphengine.runner.run import StepRecorded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphengine import Graph
+    from graphengine.runner.run import Run
+
+KILO = 1_000
+CONCURRENCY, WIDE = 16, 1600
+TEXT = 100 * KILO
+SLEEPER_KILOBYTES = 16
+"""Tasks, a timer and names: far from the state of such a run."""
+LONG_SECONDS = 86_400.0
+POINTERS_BYTES = 16
+"""Two pointers: what a list and one copy of it hold of a value."""
+
+
+async def working(settings: Settings) -> Outcome:
+    """The most memory that a map had at any time, less what is left when it has ended, with all garbage collected.
+
+    What is left is the results: the final state, and the run's log, which the store keeps in memory. So the difference
+    is what the engine works with. The map squares numbers, each node giving way once, so that as many are in flight as
+    may be. The targets: what each of 9,000 more items adds at the same concurrency, which is no more than a list of
+    the results and its copy take, so nothing is kept for an item that is done; beside it what each of 1,584 more
+    items *at a time* adds.
+    """
+    few, many = settings.count(1000, 20), settings.count(10_000, 60)
+    wide = settings.count(WIDE, 40)
+    await _working_bytes(few, CONCURRENCY)  # what is made once does not count
+    small, large, widest = [], [], []
+    for _ in range(settings.count(3, 1)):
+        small.append(await _working_bytes(few, CONCURRENCY))
+        large.append(await _working_bytes(many, CONCURRENCY))
+        widest.append(await _working_bytes(many, wide))
+    figures = {
+        "few": Figure(f"{few:,} items, {CONCURRENCY} at a time", "KB", tuple(each / KILO for each in small)),
+        "many": Figure(f"{many:,} items, {CONCURRENCY} at a time", "KB", tuple(each / KILO for each in large)),
+        "wide": Figure(f"{many:,} items, {wide:,} at a time", "KB", tuple(each / KILO for each in widest)),
+    }
+    more = (figures["many"].median - figures["few"].median) * KILO / (many - few)
+    at_a_time = (figures["wide"].median - figures["many"].median) * KILO / (wide - CONCURRENCY)
+    figures["at a time"] = Figure("each item more at a time", "bytes", (max(at_a_time, 1.0),))
+    targets = [Target("memory beyond the results, for each item more", max(more, 0.0), "≤", POINTERS_BYTES, "bytes")]
+    return Outcome("Working memory of a map", figures, targets)
+
+
+async def _working_bytes(count: int, concurrency: int) -> float:
+    """What a map of so many items works with."""
+    graph = mapping(concurrency, gives_way=True)
+    graph.compile()
+    with _traced():
+        async with Runner() as runner:
+            result = await runner.start(graph, Numbers(numbers=list(range(count)))).result()
+            _, most = tracemalloc.get_traced_memory()
+            gc.collect()
+            left, _ = tracemalloc.get_traced_memory()
+            del result
+    return float(most - left)
+
+
+async def waiting(settings: Settings) -> Outcome:
+    """What a process holds for each of 200 runs that wait, each with a state of 100 KB, kept in SQLite.
+
+    Memory traced when all runs wait and garbage is collected, less that before the first, divided by the runs. A run
+    that asks is done with for the process: only its result, if anyone keeps that, is left. A run that sleeps is woken
+    by the Runner, which therefore holds an asyncio task and a timer for it, but neither its state nor its log.
+    """
+    runs = settings.count(200, 10)
+    await _held_bytes(asking(), 5)
+    await _held_bytes(sleeping(LONG_SECONDS), 5)
+    rounds = settings.count(3, 1)
+    asks = [max(await _held_bytes(asking(), runs) / KILO, 0.001) for _ in range(rounds)]
+    sleeps = [max(await _held_bytes(sleeping(LONG_SECONDS), runs) / KILO, 0.001) for _ in range(rounds)]
+    figures = {
+        "ask": Figure("a run that waits for an answer", "KB", tuple(asks)),
+        "sleep": Figure("a run that sleeps", "KB", tuple(sleeps)),
+    }
+    targets = [Target("a run that sleeps", figures["sleep"].median, "≤", SLEEPER_KILOBYTES, "KB")]
+    return Outcome("Memory for a run that waits, with a state of 100 KB", figures, targets)
+
+
+async def _held_bytes(graph: Graph[Asked], runs: int) -> float:
+    """What is held for each of so many runs that wait."""
+    graph.compile()
+    with tempfile.TemporaryDirectory() as folder:
+        async with Runner(Path(folder) / "runs.db") as runner:
+            await runner.due()  # the store is open
+            with _traced():
+                before, _ = tracemalloc.get_traced_memory()
+                for number in range(runs):
+                    await _waits(runner.start(graph, {"text": f"{number:05}" * (TEXT // 5)}))
+                await asyncio.sleep(0.01)  # for the last one to let go of everything
+                gc.collect()
+                after, _ = tracemalloc.get_traced_memory()
+    return (after - before) / runs
+
+
+async def _waits(run: Run[Asked]) -> None:
+    """Return when a run begins to wait."""
+    async for event in run.events():
+        if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+            return
+
+
+@contextmanager
+def _traced() -> Iterator[None]:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,175 @@
+"""Maps, forks and graphs as nodes: what an item, a fork with its join, and a step in a graph cost."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import MICRO, Figure, Outcome, Settings, Target, alternate
+from benchmarks.ours import Counter, Numbers, Sum, counting, fanning, mapping, nested
+from benchmarks.stored import log_frames
+from graphengine import Runner
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Side
+
+OURS, PEER = "graphengine", "LangGraph"
+CONCURRENCY = 16
+"""How many items run at a time where nothing else is said."""
+PLAIN, INSIDE, AS_NODE = "a plain step", "a step in a graph", "a graph of one step, from its node's begin to its end"
+
+
+async def mapped(settings: Settings) -> Outcome:
+    """A run that maps a node over 1,000 numbers, from the call to its result, divided by the items.
+
+    The node squares a number; 16 items at a time, in memory, each item recorded; the results are a list in the order
+    of the numbers. LangGraph sends each number to a node (`Send`), all at once and without a checkpointer, and adds
+    lists of one up in a pydantic state.
+    """
+    count = settings.count(1000, 20)
+    graph, numbers = mapping(CONCURRENCY), list(range(count))
+    squares = [number * number for number in numbers]
+
+    async def ours() -> float:
+        began = time.perf_counter()
+        result = await graph.run(Numbers(numbers=numbers))
+        seconds = time.perf_counter() - began
+        _see(result.state.squares == squares)
+        return seconds / count * MICRO
+
+    sides: dict[str, Side] = {OURS: ours}
+    if settings.peers:
+        from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
+
+        app = peer.mapping()
+
+        async def langgraph() -> float:
+            began = time.perf_counter()
+            result = await app.ainvoke({"numbers": numbers})
+            seconds = time.perf_counter() - began
+            _see(sorted(result["squares"]) == squares)
+            return seconds / count * MICRO
+
+        sides["LangGraph, Send"] = langgraph
+    found = await alternate(sides, "µs", settings.count(15, 2))
+    return Outcome(
+        "Map over 1,000 items in memory", found, [Target("an item of a map", found[OURS].median, "≤", 15.0, "µs")]
+    )
+
+
+async def commits(settings: Settings) -> Outcome:
+    """Commits in SQLite's write-ahead log for a map over 1,000 numbers, divided by the items, and the time of an item.
+
+    `synchronous = FULL`; each item is durable before another one takes its place. A reader that is open meanwhile
+    keeps SQLite from beginning the log anew, so that every commit is in it. The rows of the run itself (it began, the
+    map began, the map ended) are among them.
+    """
+    count, figures = settings.count(1000, 20), {}
+    for concurrency in (1, CONCURRENCY, 64):
+        times, shares = [], []
+        for _ in range(settings.count(3, 1)):
+            seconds, written = await _map_durably(count, concurrency)
+            times.append(seconds / count * MICRO)
+            shares.append(written / count)
+        side = f"{concurrency} at a time"
+        figures[f"commits {concurrency}"] = Figure(f"commits an item, {side}", "", tuple(shares))
+        figures[f"time {concurrency}"] = Figure(f"an item, {side}", "µs", tuple(times))
+    share = figures[f"commits {CONCURRENCY}"].median
+    targets = [Target(f"commits an item, {CONCURRENCY} at a time", share, "≤", 2 / CONCURRENCY, "")]
+    return Outcome("Map over 1,000 items in SQLite, synchronous = FULL", figures, targets)
+
+
+async def _map_durably(count: int, concurrency: int) -> tuple[float, int]:
+    """The seconds of a map in a new database, and its commits."""
+    graph = mapping(concurrency)
+    graph.compile()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "runs.db"
+        async with Runner(path) as runner:
+            with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM runs").fetchone()
+                _, before = log_frames(path.with_name("runs.db-wal"))
+                began = time.perf_counter()
+                await runner.start(graph, Numbers(numbers=list(range(count)))).result()
+                seconds = time.perf_counter() - began
+                _, after = log_frames(path.with_name("runs.db-wal"))
+    return seconds, after - before
+
+
+async def fork(settings: Settings) -> Outcome:
+    """A run of 100 rounds of a fork of 10 arms and their join (LangGraph: 10), divided by the rounds.
+
+    A round is a node, ten nodes side by side that each add one to a number, and a node that runs when all ten are
+    done. LangGraph has an edge to each of the ten and one that waits for them all; its state is a pydantic model.
+    """
+    arms, rounds = 10, settings.count(100, 3)
+    graph = fanning(arms, rounds)
+
+    async def ours() -> float:
+        began = time.perf_counter()
+        result = await graph.run(Sum())
+        seconds = time.perf_counter() - began
+        _see(result.state == Sum(total=arms * rounds, rounds=rounds))
+        return seconds / rounds * MICRO
+
+    sides: dict[str, Side] = {OURS: ours}
+    if settings.peers:
+        from benchmarks import langgraph_side as peer  # noqa: PLC0415 - installed for the benchmarks only
+
+        few = settings.count(10, 2)
+        app, state = peer.fanning(arms, few), Sum().model_dump()
+
+        async def langgraph() -> float:
+            return await peer.run(app, state, few) * MICRO
+
+        sides[PEER] = langgraph
+    found = await alternate(sides, "µs", settings.count(15, 2))
+    targets = []
+    if settings.peers:
+        ratio = found[PEER].against(found[OURS])
+        targets.append(Target("LangGraph's fork and join of 10 arms, against ours", ratio, "≥", 10.0))
+    return Outcome("Fork of 10 arms and their join, in memory", found, targets)
+
+
+async def subgraph(settings: Settings) -> Outcome:
+    """Runs in memory from the call to the result, divided by their visits: 2,000 plain ones, 2,000 in a graph.
+
+    The step is that of `step`. In a graph it is the same graph, which is then the only node of the run, so that its
+    2,000 visits share one begin and one end. Beside it a node that is a graph of a single visit, 500 times: a visit of
+    it is three rows of the log, for the begin, the step and the end.
+    """
+    steps, visits = settings.count(2000, 20), settings.count(500, 5)
+    plain, inside, as_node = counting(steps), nested(counting(steps)), nested(counting(1), visits)
+
+    async def plain_step() -> float:
+        began = time.perf_counter()
+        await plain.run(Counter())
+        return (time.perf_counter() - began) / steps * MICRO
+
+    async def step_inside() -> float:
+        began = time.perf_counter()
+        result = await inside.run(Counter())
+        seconds = time.perf_counter() - began
+        _see(result.state.count == steps)
+        return seconds / steps * MICRO
+
+    async def graph_as_node() -> float:
+        began = time.perf_counter()
+        await as_node.run(Counter())
+        return (time.perf_counter() - began) / visits * MICRO
+
+    sides: dict[str, Side] = {PLAIN: plain_step, INSIDE: step_inside, AS_NODE: graph_as_node}
+    found = await alternate(sides, "µs", settings.count(15, 2))
+    targets = [Target(f"{INSIDE}, against {PLAIN}", found[INSIDE].against(found[PLAIN]), "≤", 1.5)]
+    return Outcome("Steps of a graph that is a node, in memory", found, targets)
+
+
+def _see(is_right: bool) -> None:  # noqa: FBT001 - the only thing there is to say
+    if not is_right:
+        message = "a measured run came to a wrong result"
+        raise RuntimeError(message)
