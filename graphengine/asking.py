@@ -10,6 +10,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.errors import DefinitionError
+from graphengine.fieldtype import explain
 from graphengine.injection import Injected, Parameter
 from graphengine.paths import parse
 from graphengine.prompts import fill, holes
@@ -59,8 +60,9 @@ class Answers:
             made = self._adapter.validate_python(value)
             return self._adapter.dump_python(made, mode="json", by_alias=False, round_trip=True)
         except (ValidationError, PydanticSerializationError) as error:
+            told = explain(error) if isinstance(error, ValidationError) else str(error)
             raise DefinitionError(
-                f"the default {value!r} is no answer of its own type: {error}", repair="give a default that fits"
+                f"the default {value!r} is no answer of its own type: {told}", repair="give a default that fits"
             ) from error
 
 

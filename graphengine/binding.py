@@ -193,6 +193,10 @@ class Binder:
             return FunctionBody(Injected.of(_nothing), thread=False, kind="pass")
         if isinstance(runnable, HasBody):
             return runnable.body()
+        if callable(runnable) and getattr(runnable, "__module__", "").startswith("graphengine."):
+            name = getattr(runnable, "__name__", "it")
+            self.report("not_runnable", where, f"{name} itself is no node", f"call it: {name}(…)")
+            return None
         if callable(runnable):
             return FunctionBody.of(runnable, thread=options.thread)
         self.report("not_runnable", where, f"{runnable!r} cannot be run", "give a function, an Agent or choose(…)")
@@ -288,9 +292,18 @@ class Binder:
         """A node's fallback, bound."""
         if options.fallback is UNSET:
             return None
-        if not callable(options.fallback):
-            return Fallback(options.fallback)
-        body = FunctionBody.of(options.fallback, thread=options.thread)
+        given = options.fallback
+        if isinstance(given, HasBody) and given.body().kind == "agent":
+            return Fallback(call=self.call(given.body(), {}, f"{where}, fallback"))
+        if isinstance(given, (HasBody, Node, Choose)):
+            text = f"fallback={given!r}"
+            self.report(
+                "bad_option", where, text, "give a value, a function or an Agent; for a graph, a failed(…) edge"
+            )
+            return None
+        if not callable(given):
+            return Fallback(given)
+        body = FunctionBody.of(given, thread=options.thread)
         return Fallback(call=self.call(body, {}, f"{where}, fallback"))
 
     def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
@@ -386,8 +399,7 @@ class Binder:
                 pieces += [part] if part else []
                 continue
             reading = self.reading(part.strip(), f"{where}, writes {name}[{key}]")
-            if reading is not None:
-                pieces.append(reading)
+            pieces.append(reading if reading is not None else "?")
         return Target(name, key, tuple(pieces))
 
     def _result_part(self, source: object, where: str, calls: Sequence[Call]) -> Reading | Injected | None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from graphengine.cli.options import Given
     from graphengine.cli.session import Session
     from graphengine.runner import Runner
+    from graphengine.runner.answers import Asked
+    from graphengine.stores.base import Store
 
 
 @click.command("answer", cls=options.ValueCommand)
@@ -45,21 +47,29 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine.cli.places import place_of
     from graphengine.cli.posting import Post, check_options, post_and_go_on, post_only
     from graphengine.cli.project import file_of
-    from graphengine.cli.recorded import read_run, run_id_of
+    from graphengine.cli.recorded import read, run_id_of
     from graphengine.cli.values import value_from
-    from graphengine.runner.answers import check_answer
 
     check_options(given, resumes=not no_resume)
     place = place_of(given.database, file_of(reference))
     run_id = run_id_of(session, place, run_id)
-    recorded = read_run(place, run_id)
-    name, asked = check_answer(recorded.snapshot, wait)
-    answer = value_from(value, asked.get("schema"))
+    asked, is_driven = read(place, lambda store: _asked(store, run_id, wait))
+    answer = value_from(value, asked.facts.get("schema"))
 
     async def send(runner: Runner) -> None:
-        await runner.answer(run_id, answer, wait=name)
+        await runner.answer(run_id, answer, wait=asked.name)
 
     post = Post(run_id, place, send, ("answer", "recorded"))
-    if no_resume or recorded.info.driver is not None:
+    if no_resume or is_driven:
         return post_only(session, post)
     return post_and_go_on(session, post, reference, given)
+
+
+async def _asked(store: Store, run_id: str, wait: str | None) -> tuple[Asked, bool]:
+    """What is asked, and whether a process drives the run."""
+    from graphengine.history import load_snapshot
+    from graphengine.runner.answers import check_answer
+
+    snapshot = await load_snapshot(store, run_id, None)
+    answered = {message.payload["id"] for message in await store.inbox([run_id]) if message.kind == "answer"}
+    return check_answer(snapshot, wait, answered), (await store.info(run_id)).driver is not None

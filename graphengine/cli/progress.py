@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.cli.steps import answer, arrow, compact, error_line, facts_of, mapped
+from graphengine.cli.steps import answer, arrow, compact, error_line, facts_of, mapped, reason
+from graphengine.cli.stopwatch import Stopwatch, is_by_answer
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
@@ -67,7 +68,8 @@ class Progress:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._begun: dict[str, tuple[int, int]] = {}
-        self._entered: dict[str, float] = {}  # when the graph at a path was entered
+        self._watch = Stopwatch()
+        self._is_idle = False
         self._falls_back: dict[str, int] = {}  # the visit of a node whose fallback is run
         self._counts: dict[str, _Count] = {}  # by the frame of the items, without their index
 
@@ -80,6 +82,8 @@ class Progress:
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
         elif isinstance(event, StepRecorded):
             step = event.step
+            self._watch.see(step, was_idle=self._is_idle)
+            self._is_idle = False
             if step.kind in ("waiting", "answered", "refused", "message"):
                 self._wait(step)
             elif "[" in step.frame:
@@ -89,6 +93,7 @@ class Progress:
 
     def sleeps(self, until: str) -> None:
         """Say that nothing is to be done for a while."""
+        self._is_idle = True
         self._line("sleeps", f"until {until}; Ctrl-C leaves the run waiting")
 
     def _began(self, path: str, visit: int, attempt: int) -> None:
@@ -100,7 +105,7 @@ class Progress:
         self._line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
 
     def _step(self, step: Step) -> None:
-        if step.kind in ("attempt", "node", "failed") and step.began and "by" not in step.data:
+        if step.kind in ("attempt", "node", "failed") and step.began and self._is_own(step):
             self._began(step.path, step.visit, step.attempt)
         if step.kind == "attempt":
             self._attempt(step)
@@ -129,7 +134,6 @@ class Progress:
             self._counts[child_id(step.frame, step.node)] = _Count(step.path, step.data["count"])
             self._line("items", step.path, f": {mapped(step)}")
         elif step.kind == "entered":
-            self._entered[step.path] = step.at
             self._line("entered", step.path, f": graph {step.data['graph']}", *arrow(step))
         else:
             self._line("recorded", step.path, f": {one_line(facts_of(step)[0])} ({seconds(step.at - step.began)})")
@@ -140,7 +144,7 @@ class Progress:
             for name, facts in step.data["waits"].items():
                 self._line("waits", step.path, f": {in_words(name, facts, step.path)}")
         elif step.kind == "answered":
-            self._line("answered", step.path, f": {answer(step.data, 200)}")
+            self._line("answered", step.path, f": {answer(step, 200)}")
         elif step.kind == "refused":
             self._line("refused", f"{step.path}: " if step.node else "", facts_of(step)[0])
         else:
@@ -186,7 +190,7 @@ class Progress:
 
     def _ended(self, verb: str, step: Step) -> None:
         choice = f", chose {step.data['choice']}" if step.data.get("choice") else ""
-        said = f": {answer(step.data, 200)}" if "by" in step.data else ""
+        said = f": {answer(step, 200)}" if "by" in step.data else ""
         inside = step.data.get("inside", {}).get("label")
         ended = f", ended [{inside}]" if inside else ""
         self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){self._took(step)}{said}", *arrow(step))
@@ -194,14 +198,22 @@ class Progress:
             self._line("", f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
         self._why(step)
 
+    def _is_own(self, step: Step) -> bool:
+        """Whether the node itself did something: its start is then shown before its end, should nothing have told it.
+
+        The end of a graph or of a map is no start, and neither is an answer.
+        """
+        has_inside = "inside" in step.data or self._watch.began(step) < self._watch.since
+        return not has_inside and not is_by_answer(step)
+
     def _took(self, step: Step) -> str:
-        began = step.began or self._entered.get(step.path, 0.0)
-        return f" in {seconds(step.at - began)}" if began else ""
+        took = self._watch.took(step)
+        return f" in {seconds(took)}" if took is not None else ""
 
     def _why(self, step: Step) -> None:
-        why = step.data.get("why")
-        if why and why != "otherwise":
-            self._line("", (one_line(why, 1000), "dim"))
+        why = reason(step, 1000)
+        if why:
+            self._line("", (why, "dim"))
 
     def _line(self, verb: str, first: Part, *rest: Part) -> None:
         path: Part = (first, "bold") if isinstance(first, str) and verb else first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from graphengine.graph import Graph
     from graphengine.records import JsonValue
     from graphengine.stores.base import Store
+
+    Drawn: TypeAlias = tuple[Mapping[str, JsonValue], Sequence[Step]]
 
 
 @click.command("render")
@@ -41,15 +43,17 @@ def command(session: Session, reference: str, output: Path, database: Path | Non
     from graphengine.cli.places import place_of
     from graphengine.cli.project import file_of
     from graphengine.document import SCHEMA
+    from graphengine.graph import Graph
     from graphengine.render import render_graph, render_outline
 
     place = place_of(database)
     recorded = _recorded(place, reference) if file_of(reference) is None else None
-    if recorded is not None:
-        outline, steps = recorded
-        render_outline(outline, output, steps=steps)
+    drawn = recorded or _graph(session, place, reference)
+    if isinstance(drawn, Graph):
+        render_graph(drawn, output)
     else:
-        render_graph(_graph(place, reference), output)
+        outline, steps = drawn
+        render_outline(outline, output, steps=steps)
     if session.json:
         session.document({"schema": SCHEMA, "file": str(output)})
     else:
@@ -57,33 +61,40 @@ def command(session: Session, reference: str, output: Path, database: Path | Non
     return 0
 
 
-def _graph(place: Place, reference: str) -> Graph[Any]:
-    """The graph of this name or file.
+def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn:
+    """The graph of this name or file, or else the run whose id begins so.
 
     Raises:
-        GraphNotFound: There is none, and no run of this id either.
+        GraphNotFound: There is none, and no such run either.
     """
     from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, find
-    from graphengine.errors import GraphNotFound
+    from graphengine.cli.recorded import run_id_of
+    from graphengine.errors import GraphNotFound, UnknownRun
 
     try:
         return find(reference).graph
     except GraphNotFound as error:
         if file_of(reference) is not None:
             raise
+        near = "see the ids with `graphengine runs`, or name another database with --db PATH"
+        try:
+            drawn = _recorded(place, run_id_of(session, place, reference)) if place.database.exists() else None
+        except UnknownRun as unknown:
+            drawn, near = None, unknown.repair
+        if drawn is not None:
+            return drawn
         told = error.message.replace("there is no graph", "there is no run and no graph", 1)
         where = f"{shown(place.database)} (runs); {error.where} (graphs)"
-        repair = f"see the ids with `graphengine runs`, or name another database with --db PATH; {error.repair}"
-        raise GraphNotFound(told, where=where, repair=repair) from error
+        raise GraphNotFound(told, where=where, repair=f"{near}; {error.repair}") from error
 
 
-def _recorded(place: Place, run_id: str) -> tuple[Mapping[str, JsonValue], Sequence[Step]] | None:
+def _recorded(place: Place, run_id: str) -> Drawn | None:
     """The outline and the steps of a run; None where there is no such run."""
     from graphengine.cli.recorded import read
     from graphengine.errors import UnknownRun
 
-    async def reading(store: Store) -> tuple[Mapping[str, JsonValue], Sequence[Step]]:
+    async def reading(store: Store) -> Drawn:
         info = await store.info(run_id)
         return await store.outline(info.fingerprint) or {}, await store.steps(run_id)
 

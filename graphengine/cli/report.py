@@ -12,8 +12,8 @@ from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.cli.places import command, shown
 from graphengine.cli.session import Exit
-from graphengine.cli.steps import counted, usage_line
-from graphengine.cli.terminal import OutputFailed, clean, one_line
+from graphengine.cli.steps import counted, explained, usage_line
+from graphengine.cli.terminal import OutputFailed, clean
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import tell_waits
 from graphengine.core.ready import limit_reached, spent
@@ -150,13 +150,13 @@ def tell_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
     stop = snapshot.stop or {}
     failure = snapshot.failure
     is_way = failure is None or failure["kind"] == "fail"  # to END or FAIL: the edge says it all
-    why = one_line(stop.get("explanation") or "", 1000)
+    why = explained(stop.get("explanation"), 1000)
     if stop.get("reason") == "asked" and asked_by:
         why = f"asked by {asked_by}"
     said = [f" [{stop['label']}]"] if stop.get("label") else []
     if failure is not None and failure.get("path"):
         said += [f" at {failure['path']}"]
-    if is_way and why and why != "otherwise":
+    if is_way and why:
         said += [f": {why}"]
     err.line((snapshot.status, _STYLES.get(snapshot.status, "bold")), *said)
     if failure is not None and not is_way:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Place
     from graphengine.cli.recorded import Recorded
     from graphengine.cli.session import Session
+    from graphengine.cli.stopwatch import Stopwatch
     from graphengine.cli.terminal import Channel, Part
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue
@@ -37,7 +38,8 @@ _ITEMS: Final = 5
 def command(session: Session, run_id: str, at: int | None, step: int | None, database: Path | None) -> int:
     """Show a run: its steps, its state, what it waits for, what it cost.
 
-    Many items of a map in a row are shown as one line; --step shows one of them, --json has them all.
+    Many items of a map in a row are shown as one line; --step shows one of them, --json has them all. `took` is time in
+    which the run was driven: what lies in a stop or a wait is not counted.
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read_run, run_id_of
@@ -122,21 +124,31 @@ def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
             out.line(indent, (part, "dim"))
 
 
+def _timed(steps: Sequence[Step]) -> Stopwatch:
+    """What tells how long each of these steps took, all of a run's from the first."""
+    from graphengine.cli.stopwatch import Stopwatch
+    from graphengine.core.evolve import evolve
+    from graphengine.core.snapshot import Snapshot
+
+    watch, snapshot = Stopwatch(), Snapshot()
+    for step in steps:
+        watch.see(step, was_idle=snapshot.status == "waiting")
+        evolve(snapshot, step)
+    return watch
+
+
 def _rows(steps: Sequence[Step]) -> Iterator[tuple[tuple[str, ...], Step | None]]:
     """A row for each step, and the step; one without a step for many items of a map in a row."""
-    begun: dict[tuple[str, int], float] = {}
+    watch = _timed(steps)
     at = 0
     while at < len(steps):
         step = steps[at]
         end = _end_of_items(steps, at)
         if end - at > _ITEMS:
-            yield _items_row(steps[at:end]), None
+            yield _items_row(steps[at:end], watch), None
             at = end
             continue
-        if step.kind == "entered":
-            begun[step.path, step.visit] = step.at
-        began = step.began or (begun.get((step.path, step.visit), 0.0) if step.kind in ("node", "failed") else 0.0)
-        yield _row(step, began), step
+        yield _row(step, watch), step
         at += 1
 
 
@@ -148,20 +160,16 @@ def _end_of_items(steps: Sequence[Step], at: int) -> int:
     return end
 
 
-def _items_row(items: Sequence[Step]) -> tuple[str, ...]:
-    from graphengine.cli.times import seconds
-
+def _items_row(items: Sequence[Step], watch: Stopwatch) -> tuple[str, ...]:
     first, last = items[0], items[-1]
-    took = seconds(last.at - min(step.began or step.at for step in items))
+    began = min(watch.began(step) or step.at for step in items)
     path = first.path.rpartition("[")[0]
     fallbacks = sum(bool(step.data.get("fallback")) for step in items)
     told = f"{path}[…] {len(items):,} items" + (f", {fallbacks:,} by fallback" if fallbacks else "")
-    return (f"{first.seq}-{last.seq}", told, "", "", took, "")
+    return (f"{first.seq}-{last.seq}", told, "", "", _seconds(watch.between(began, last.at)), "")
 
 
-def _row(step: Step, began: float) -> tuple[str, ...]:
-    from graphengine.cli.times import seconds
-
+def _row(step: Step, watch: Stopwatch) -> tuple[str, ...]:
     data = step.data
     is_fallback = bool(data.get("fallback"))
     kind = {"node": "", "item": "", "attempt": " attempt failed"}.get(step.kind, f" {step.kind}")
@@ -171,9 +179,15 @@ def _row(step: Step, began: float) -> tuple[str, ...]:
         f"{step.path}{kind}{' (fallback)' if is_fallback else ''}".strip(),
         str(step.visit or ""),
         str(step.attempt) if (step.attempt > 1 or step.kind == "attempt") and not is_fallback else "",
-        seconds(step.at - began) if began else "",
+        _seconds(watch.took(step)),
         f"{targets} [{data['edge']}]" if data.get("edge") else targets,
     )
+
+
+def _seconds(took: float | None) -> str:
+    from graphengine.cli.times import seconds
+
+    return seconds(took) if took is not None else ""
 
 
 def _because(step: Step, *, is_last: bool) -> str:
@@ -194,7 +208,7 @@ def _because(step: Step, *, is_last: bool) -> str:
 def _show_step(out: Channel, recorded: Recorded) -> None:
     """One step, with everything that is recorded of it."""
     from graphengine.cli.steps import arrow, facts_of, reason
-    from graphengine.cli.times import seconds, when
+    from graphengine.cli.times import when
     from graphengine.document import told_by
 
     step, info = recorded.steps[-1], recorded.info
@@ -203,11 +217,13 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     out.line((step.kind, "bold"), f" {step.path}".rstrip(), *arrow(step))
     if step.node:
         out.line(f"visit {step.visit}, attempt {step.attempt}{', its fallback' if data.get('fallback') else ''}")
-    took = f", began {when(step.began)}, took {seconds(step.at - step.began)}" if step.began else ""
-    out.line(f"recorded {when(step.at)}{took}")
-    for told in (*facts_of(step, 100_000), reason(step)):
-        if told:
-            out.line(told)
+    watch = _timed(recorded.steps)
+    took, began = watch.took(step), watch.began(step)
+    told = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
+    out.line(f"recorded {when(step.at)}{told}" + (f", took {_seconds(took)}" if took is not None else ""))
+    for fact in (*facts_of(step, 100_000), reason(step)):
+        if fact:
+            out.line(fact)
     for op in data.get("writes", ()) if step.kind == "item" else step.update:
         sign = {"set": "=", "reduce": "=", "put": f"[{op[2]}] ="}.get(op[0], "+=")
         out.line((str(op[1]), "bold"), f" {sign} ", _value(op[-1], whole=True))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.cli.stopwatch import open_seconds
 from graphengine.cli.terminal import one_line
+from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
 from graphengine.document import told_by
 
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue, Op
 
-_REASON_COLUMNS = 300
+OTHERWISE: Final = "otherwise"
+"""All that a way without a condition has to say for itself."""
+
+_REASON_COLUMNS: Final = 300
 _BY = {"default": "nobody answered in time, so the default counts", "time": "its time has come", "message": "a message"}
 
 
@@ -74,7 +79,7 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
     elif step.kind == "resumed" and data.get("crashed"):
         found.append("the process that drove it had died")
     if "by" in data:
-        found.append(answer(data, limit))
+        found.append(answer(step, limit))
     return found + _beside(data, limit)
 
 
@@ -102,18 +107,25 @@ def mapped(step: Step) -> str:
     return counted(count, "item") + (f", {at_a_time} at a time" if count > at_a_time else "")
 
 
-def answer(data: Mapping[str, JsonValue], limit: int) -> str:
-    """How a wait ended."""
+def answer(step: Step, limit: int) -> str:
+    """How a wait ended, and how long its question was open where the step tells."""
+    data = step.data
     by = _BY.get(data["by"], "answered")
     if data["by"] == "time":
         return by
-    return f"{by}: {one_line(compact(data.get('answer', {}).get('value')), limit)}"
+    was_open = open_seconds(step) if data["by"] == "answer" else None
+    after = f" after {seconds(was_open)}" if was_open is not None else ""
+    return f"{by}{after}: {one_line(compact(data.get('answer', {}).get('value')), limit)}"
 
 
-def reason(step: Step) -> str:
+def reason(step: Step, limit: int = _REASON_COLUMNS) -> str:
     """What the conditions of its way out said; "" where there is nothing to say."""
-    why = step.data.get("why") or ""
-    return one_line(why, _REASON_COLUMNS) if why != "otherwise" else ""
+    return explained(step.data.get("why"), limit)
+
+
+def explained(why: str | None, limit: int) -> str:
+    """What conditions said, on one line; "" where there were none, so that a way was taken otherwise."""
+    return one_line(why, limit) if why and why != OTHERWISE else ""
 
 
 def compact(value: JsonValue) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from graphengine.cli.places import command
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import when
+from graphengine.runner.wanted import choices
+from graphengine.runner.wanted import in_words as wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,14 +107,13 @@ def _example(facts: Mapping[str, JsonValue]) -> tuple[str, str]:
 def _fitting(schema: Mapping[str, JsonValue]) -> tuple[str, str]:
     if schema.get("type") == "boolean":
         return "yes", "  (or no)"
-    values = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
-    if values:
-        first, *others = [value if isinstance(value, str) else _compact(value) for value in values]
+    if "enum" in schema or "const" in schema:
+        first, *others = choices(schema)
         return first, f"  (or {', '.join(others)})" if others else ""
     word = _WORDS.get(str(schema.get("type")))
     if word is not None:
         return word, ""
-    return "JSON", f"  (of the schema {one_line(_compact(schema), _SCHEMA_COLUMNS)})" if schema else ""
+    return "JSON", f"  ({one_line(wanted(schema), _SCHEMA_COLUMNS)})" if schema else ""
 
 
 def _compact(value: JsonValue) -> str:

@@ -110,7 +110,8 @@ def _tell(session: Session, place: Place, event: WorkerEvent) -> None:
     if session.json:
         session.line(_document(event))
     elif isinstance(event, Took):
-        session.out.line(("took     ", "bold"), (event.info.id, "bold"), f" of {event.info.graph}: {_WHY[event.why]}")
+        told = f" of {event.info.graph}: {_WHY[event.why]}"
+        session.out.line(("goes on with ", "bold"), (event.info.id, "bold"), told)
     elif isinstance(event, Ended):
         _tell_end(session, place, event)
     else:

@@ -152,7 +152,7 @@ def _attempt(snapshot: Snapshot, step: Step) -> None:
     frame.due = step.data.get("due_at", 0.0)
     frame.arrived = max(step.at, frame.due)
     if not step.data.get("keeps"):
-        frame.memos.clear()
+        _forget_work(frame, ("answer", "message"))
     if step.data.get("then") == "fallback":
         frame.phase = "fallback"
         frame.cause = step.data["error"]
@@ -182,6 +182,11 @@ def _failed(snapshot: Snapshot, step: Step) -> None:
         fail(snapshot, frame, frame.phase, data)
 
 
+def _forget_work(frame: Frame, but: Sequence[str]) -> None:
+    """Begin a visit afresh, but for what others gave: a message is taken once, and nobody is asked twice the same."""
+    frame.memos = {key: memo for key, memo in frame.memos.items() if memo.get("by") in but}
+
+
 def _told(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """What a map keeps of an item's failure."""
     return {name: data[name] for name in ("error", "names", "lasting") if name in data}
@@ -192,7 +197,7 @@ def _given_up(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -
     if frame.phase == "waiting":
         go_on(snapshot, frame)
     if not data.get("keeps"):
-        frame.memos.clear()
+        _forget_work(frame, ("message",))
     frame.cause = None
     frame.attempt += 1
     frame.begun = data["error"]["kind"] == WorkNotRepeatable.code  # a resume asks again
@@ -246,11 +251,13 @@ def _begun(snapshot: Snapshot, step: Step) -> None:
 
 def _recorded(snapshot: Snapshot, step: Step) -> None:
     _spend(snapshot, step)
+    snapshot.frames[step.frame].crashes = 0  # it came further than the last time
     snapshot.frames[step.frame].memos[step.data["key"]] = {"value": step.data["value"], "at": step.at}
 
 
 def _waiting(snapshot: Snapshot, step: Step) -> None:
     _spend(snapshot, step)
+    snapshot.frames[step.frame].crashes = 0
     wait(snapshot, snapshot.frames[step.frame], step.data["waits"], step.at)
 
 
@@ -267,6 +274,7 @@ def _answered(snapshot: Snapshot, step: Step) -> None:
             "at": step.at,
             "name": data["wait"],
             "due": kept.get("due"),
+            "by": data.get("by"),
         }
         for name, other in frame.waits.items():
             if other is not kept:  # it goes on under its name, until its time

@@ -7,6 +7,7 @@ is in flight is still recorded, since `decide` knows no limits.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from graphengine.core.snapshot import CRASHES, Task, sub_id
@@ -25,6 +26,7 @@ _MODES: Final[Mapping[Phase, Mode]] = {
     "inside": "exit",
     "waiting": "wake",
 }
+_LIKELY: Final = 4
 _MOVING: Final = ("running", "waiting")
 
 
@@ -90,8 +92,14 @@ def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
 
 def can_move(snapshot: Snapshot) -> bool:
     """Whether anything is to be done before an answer, a message or a time comes."""
-    tasks = (task_of(snapshot, frame) for frame in snapshot.frames.values())
-    return any(task is not None and task.mode != "wake" for task in tasks)
+    frames = snapshot.frames
+    likely = [snapshot.mover, *snapshot.touched[-_LIKELY:]]  # mostly one of these, and then the others do not matter
+    for key in chain((key for key in likely if key in frames), reversed(frames)):
+        task = task_of(snapshot, frames[key])
+        if task is not None and task.mode != "wake":
+            snapshot.mover = key
+            return True
+    return False
 
 
 def next_due(snapshot: Snapshot) -> float | None:

@@ -227,6 +227,7 @@ class Snapshot:
         mailbox: Messages that nobody received yet, by topic.
         waiting: How many frames wait.
         frames: All live frames by id.
+        mover: A frame that could move when that was last looked for.
         touched: Frames that may have something to run since this was last emptied.
     """
 
@@ -247,6 +248,7 @@ class Snapshot:
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     waiting: int = 0
     frames: dict[str, Frame] = field(default_factory=dict)
+    mover: str = ROOT
     touched: list[str] = field(default_factory=list)
 
     @property

@@ -84,6 +84,7 @@ def _summary(snapshot: Snapshot) -> str:
         return "not begun"
     stop = snapshot.stop or {}
     why = stop.get("label") or stop.get("explanation") or ""
+    why = "" if why == "otherwise" else why  # a way without a condition has no more to say
     return f"{snapshot.status} after {counted(snapshot.steps, 'visit')}" + (f": {why}" if why else "")
 
 

@@ -8,6 +8,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError
 from graphengine.paths import did_you_mean
+from graphengine.runner.wanted import choices, in_words, whats_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -68,15 +69,16 @@ def check_against(asked: Asked, record: JsonValue) -> None:
     schema = asked.facts.get("schema")
     if schema is None:
         return
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
-
-    errors = sorted(Draft202012Validator(schema).iter_errors(record), key=lambda error: list(error.path))
-    if errors:
-        told = "; ".join(f"{'.'.join(map(str, e.path)) or 'answer'}: {e.message}" for e in errors)
+    wrong = whats_wrong(schema, record)
+    if wrong:
+        wanted = f"answer {in_words(schema)}"
+        near = did_you_mean(record, choices(schema)) if isinstance(record, str) else ""
+        if str(record).lower() in ("yes", "no", "true", "false"):  # only a program gives these as texts
+            wanted += ", in Python True or False"
         raise InputError(
-            f"this is no answer to {asked.facts['question']!r}: {told}",
+            f"this is no answer to {asked.facts['question']!r}: {'; '.join(wrong)}",
             where=f"wait {asked.name}",
-            repair=f"give what this JSON Schema describes: {to_json(schema).decode()}",
+            repair=f"{near} {wanted}" if near.startswith("did you mean") else wanted,
         )
 
 

@@ -271,10 +271,12 @@ class Context:
         """
         past = self._surroundings.past
 
-        async def earlier_runs(run_id: str, graph: str, last: int) -> list[PastRun]:
-            return list(await past(run_id, graph, last))
+        name = graph if isinstance(graph, str) else graph.name
 
-        return await self.step(earlier_runs, self.run_id, graph if isinstance(graph, str) else graph.name, last)
+        async def earlier_runs() -> list[PastRun]:
+            return list(await past(self.run_id, name, last))
+
+        return await self.step(earlier_runs, key=f"{name} {last}")
 
     def emit(self, data: object, *, record: bool = False) -> None:
         """Show something to whoever watches the run live.

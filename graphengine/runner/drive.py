@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.core.decide import StaleEvent, decide
 from graphengine.core.events import Answered, MessageCame, StopAsked
 from graphengine.core.evolve import evolve
 from graphengine.core.failures import error_of
-from graphengine.core.ready import limit_reached, next_due, ready
+from graphengine.core.ready import limit_reached, next_due, ready, task_of
 from graphengine.core.snapshot import to_record
 from graphengine.core.steps import path_of
 from graphengine.core.waits import waiting_for
@@ -48,9 +48,15 @@ _TURN_STEPS: Final = 1024
 
 @dataclass(slots=True)
 class Turns:
-    """When a run last gave way; all runs of a Runner share it."""
+    """What all runs of a Runner share.
+
+    Attributes:
+        last: When one of them last gave way.
+        called_off: Nodes that were called off and have not ended yet.
+    """
 
     last: float = 0.0
+    called_off: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 class Driver:
@@ -72,7 +78,6 @@ class Driver:
         self._consume: Sequence[int] = ()
         self._turns = turns
         self._flights: dict[str, asyncio.Task[None]] = {}
-        self._cancelled: set[asyncio.Task[None]] = set()
         self._asleep: dict[str, Task] = {}
         self._mail: dict[int, Message] = {}
         self._known: set[int] = set()  # a look at the inbox may give again what is just being recorded
@@ -146,7 +151,7 @@ class Driver:
     def _newly_ready(self) -> list[Task]:
         """What is to be done since steps were recorded; what else there is flies already."""
         snapshot = self.snapshot
-        if self._halting or snapshot.waiting or self._asleep:
+        if self._halting or snapshot.status == "waiting":
             return self._all_ready()
         wanted = ready(snapshot, snapshot.touched)
         snapshot.touched.clear()
@@ -346,24 +351,25 @@ class Driver:
 
     def _wake(self) -> None:
         """Call off those that wait for their time and are not to go on then any more."""
-        wanted = [] if self._halting else ready(self.snapshot)
-        for frame, sleeping in list(self._asleep.items()):
-            if frame in self._flights and (
-                self.snapshot.status == "waiting" or all(sleeping != task for task in wanted)
-            ):
-                self._call_off(frame)
+        snapshot = self.snapshot
+        moves = snapshot.status == "running" and not self._halting and not limit_reached(snapshot)
+        touched = dict.fromkeys(snapshot.touched) if moves else list(self._asleep)
+        for key in [key for key in touched if key in self._asleep and key in self._flights]:
+            frame = snapshot.frames.get(key)
+            if not moves or frame is None or task_of(snapshot, frame) != self._asleep[key]:
+                self._call_off(key)
 
     def _call_off(self, frame: str) -> None:
         flight = self._flights.pop(frame)
-        self._cancelled.add(flight)
-        flight.add_done_callback(self._cancelled.discard)
+        self._turns.called_off.add(flight)
+        flight.add_done_callback(self._turns.called_off.discard)
         flight.cancel()
 
     async def _ground(self) -> None:
         """End what is still in flight, where the run cannot go on; a cancelled thread is waited for."""
         for flight in self._flights.values():
             flight.cancel()
-        left = [*self._flights.values(), *self._cancelled]
+        left = list(self._flights.values())
         self._flights.clear()
         if left:
             await asyncio.gather(*left, return_exceptions=True)

@@ -54,7 +54,7 @@ class Opener:
         self._store = store
         self._clock = clock
         self._driven = driven
-        self._turns = Turns()
+        self.turns = Turns()
 
     async def begin(  # noqa: PLR0913 - what a run begins with
         self,
@@ -237,7 +237,7 @@ class Opener:
             return snapshot.limits
 
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
-        return Driver(plan, snapshot, self._store, self._clock, run, self._turns)
+        return Driver(plan, snapshot, self._store, self._clock, run, self.turns)
 
     def _check_fields(self, plan: Plan[Any], update: Mapping[str, object], where: str) -> None:
         for name in update:

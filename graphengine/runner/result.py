@@ -123,7 +123,8 @@ def result_of(plan: Plan[S], snapshot: Snapshot) -> Result[S]:
     state = plan.state.rebuild(snapshot.root.values)
     view = View(plan.state, Held(snapshot.root.values, dict(vars(state))))
     output = plan.result.read(view) if plan.result is not None else state
-    failure = snapshot.failure
+    failed = (frame.failure for frame in snapshot.frames.values() if frame.failure is not None)
+    failure = snapshot.failure or next(failed, None)  # what fails beside a wait is seen before the wait is over
     return Result(
         run_id=snapshot.run_id,
         status=snapshot.status,

@@ -8,7 +8,7 @@ import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -49,9 +49,6 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 S = TypeVar("S", bound=BaseModel)
-
-_INBOX_SECONDS: Final = 0.5
-"""How often the inbox of driven runs is looked at, for stops asked by other processes."""
 
 
 class Runner:
@@ -118,6 +115,7 @@ class Runner:
             if self._threads is not None:
                 stack.callback(self._threads.shutdown, wait=False)
             left: list[asyncio.Task[Any]] = [*self._tending.close(), *(run.cancel() for run in self._runs)]
+            left += self._tending.opener.turns.called_off
             if left:
                 await asyncio.wait(left)
 
@@ -234,8 +232,7 @@ class Runner:
             UnknownRun.
         """
         self._usable()
-        for run in [run for run in self._runs if run.id == run_id]:
-            await run.begun()
+        await self._known(run_id)
         driver = self._tending.drivers.get(run_id)
         if driver is None:
             await self.store.open()
@@ -291,8 +288,7 @@ class Runner:
 
     async def waits(self, run_id: str) -> Sequence[Wait]:
         """What a run waits for. Raises: UnknownRun."""
-        self._usable()
-        await self.store.open()
+        await self._known(run_id)
         return waits_of(await load_snapshot(self.store, run_id, None))
 
     async def answer(self, run_id: str, value: object, *, wait: str | None = None) -> None:
@@ -306,8 +302,7 @@ class Runner:
         Raises:
             UnknownRun; InputError: The run waits for no answer of that name, or this is none.
         """
-        self._usable()
-        await self.store.open()
+        await self._known(run_id)
         snapshot = await load_snapshot(self.store, run_id, None)
         given = {m.payload["id"] for m in await self.store.inbox([run_id]) if m.kind == "answer"}
         asked = check_answer(snapshot, wait, given)
@@ -331,13 +326,12 @@ class Runner:
         Raises:
             UnknownRun; InputError: The run is over, or JSON cannot carry the payload.
         """
-        self._usable()
-        await self.store.open()
+        await self._known(run_id)
         info = await self.store.info(run_id)
         if info.status == "finished":
             raise InputError(f"run {run_id} is over", where=f"run {run_id}", repair="send to a run that goes on")
         message = {"topic": topic, "payload": as_record(payload, "the message")}
-        await self.store.post(run_id, "message", message, key=f"message {key or secrets.token_hex(8)}")
+        await self.store.post(run_id, "message", message, key=f"message {topic} {key or secrets.token_hex(8)}")
         await self._look(run_id)
 
     async def _look(self, run_id: str) -> None:
@@ -353,14 +347,12 @@ class Runner:
 
     async def history(self, run_id: str) -> Sequence[Step]:
         """Every step of a run, those it shares with its parents included. Raises: UnknownRun."""
-        self._usable()
-        await self.store.open()
+        await self._known(run_id)
         return await self.store.steps(run_id)
 
     async def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, JsonValue]:
         """The state, as recorded, after a step (the last one if none is given). Raises: UnknownRun, UnknownStep."""
-        self._usable()
-        await self.store.open()
+        await self._known(run_id)
         return deepcopy((await load_snapshot(self.store, run_id, seq)).root.values)
 
     async def diff(
@@ -368,6 +360,13 @@ class Runner:
     ) -> Sequence[Difference]:
         """What differs between the states of two runs, or of one run at two steps. Raises: UnknownRun, UnknownStep."""
         return differences(await self.state_at(first, first_seq), await self.state_at(second, second_seq))
+
+    async def _known(self, run_id: str) -> None:
+        """See to it that a run which was started here just now is there to be looked at."""
+        self._usable()
+        for run in [run for run in self._runs if run.id == run_id]:
+            await run.begun()
+        await self.store.open()
 
     def _run(self, run_id: str, graph: Graph[S]) -> Run[S]:  # noqa: ARG002 - it says what the run is a run of
         if not run_id or any(c.isspace() or ord(c) < ord(" ") for c in run_id) or len(run_id) > 200:  # noqa: PLR2004

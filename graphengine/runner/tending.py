@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel
 
 from graphengine.core.snapshot import Snapshot
-from graphengine.errors import ResourceFailed, StoreError
+from graphengine.errors import ResourceFailed, RunIsDriven, StoreError
 from graphengine.history import load_snapshot
 from graphengine.runner.drive import Driver
 from graphengine.runner.execute import TaskRunner
@@ -34,6 +34,8 @@ S = TypeVar("S", bound=BaseModel)
 
 _INBOX_SECONDS: Final = 0.5
 """How often the inbox of driven runs is looked at, for what other processes send."""
+_LOOK_SECONDS: Final = 2.0
+"""How often a run that sleeps here is looked at, for what other processes do with it."""
 
 
 class Tending:
@@ -89,15 +91,29 @@ class Tending:
         self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
     ) -> Result[S]:
         """Drive a run from its opening to its result; one that only sleeps is gone on with when its time has come."""
-        opened: Driver | Result[S] | None = await opening
+        opened: Driver | Result[S] = await opening
         while True:
             result = await self._drive(run, opened) if isinstance(opened, Driver) else opened
-            opened = None  # a run that waits holds nothing but its name
-            if result is None or result.status != "waiting" or not await self._nap(run, result):
-                return result  # type: ignore[return-value]
-            if (await self._store.info(run.id)).status != "waiting":
-                return result_of(plan, await load_snapshot(self._store, run.id, None))
-            opened = await self.opener.go_on(run, plan, None)
+            if result.status != "waiting":
+                return result
+            dues = [wait.due_at for wait in result.waits if wait.due_at is not None]
+            sleeps = bool(dues) and all(wait.kind == "sleep" for wait in result.waits)
+            del result, opened  # a run that waits holds nothing but its name
+            if not await self._nap(run, min(dues) if sleeps and run.waits_out else None):
+                return await self._stands(run, plan)
+            try:
+                opened = await self.opener.go_on(run, plan, None)
+            except RunIsDriven:
+                opened = await self._follow(run, plan)
+
+    async def _stands(self, run: Run[S], plan: Plan[S]) -> Result[S]:
+        return result_of(plan, await load_snapshot(self._store, run.id, None))
+
+    async def _follow(self, run: Run[S], plan: Plan[S]) -> Result[S]:
+        """What a run comes to that somebody else was quicker to go on with."""
+        while not (self.closed or run.left) and (await self._store.info(run.id)).status == "running":
+            await asyncio.sleep(_INBOX_SECONDS)
+        return await self._stands(run, plan)
 
     async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
         """Drive a run whose first step of this session is durable."""
@@ -127,32 +143,36 @@ class Tending:
         driver.snapshot = Snapshot()  # a store may still know the driver by its last append
         return result
 
-    async def _nap(self, run: Run[Any], result: Result[Any]) -> bool:
-        """Whether to go on with a waiting run: because something was sent, or since it slept and its time has come."""
+    async def _nap(self, run: Run[Any], due: float | None) -> bool:
+        """Whether to go on with a waiting run: because something was sent, or since its time has come."""
         try:
-            if self.closed or run.left:
+            if run.left or self.closed:
                 return False
-            dues = [wait.due_at for wait in result.waits if wait.due_at is not None]
             alarm = self.sleeping[run.id] = asyncio.Event()  # set by what is sent from now on
-            if await self._store.inbox([run.id]):
-                return not run.left
-            if not dues or not run.waits_out or any(wait.kind != "sleep" for wait in result.waits):
-                return False
-            await self._until(min(dues), alarm)
+            if not await self._store.inbox([run.id]):
+                if due is None:
+                    return False
+                await self._until(due, alarm, run)
+            status = (await self._store.info(run.id)).status
+            return status in ("waiting", "running") and run.left is False  # noqa: TRY300 - what is caught is the wait
         except asyncio.CancelledError:
             if not self.closed:
                 raise
             return False
         finally:
             self.sleeping.pop(run.id, None)
-        return not run.left
 
-    async def _until(self, due: float, alarm: asyncio.Event) -> None:
-        """Return at a time, or when the alarm is set."""
+    async def _until(self, due: float, alarm: asyncio.Event, run: Run[Any]) -> None:
+        """Return at a time, when the alarm is set, or when somebody else did something with the run."""
         sleeper = asyncio.ensure_future(self._clock.sleep_until(due))
         waker = asyncio.ensure_future(alarm.wait())
+        seq = (await self._store.info(run.id)).seq if self._store.shared else 0
         try:
-            await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
+            while True:
+                patience = _LOOK_SECONDS if self._store.shared else None
+                done, _ = await asyncio.wait((sleeper, waker), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                if done or (await self._store.info(run.id)).seq != seq:
+                    return
         finally:
             sleeper.cancel()
             waker.cancel()

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_TURNS: Final = 4
+"""Turns of the event loop between a wait and the end of its attempt."""
 _REFUSED: Final = "refused "
 """Before the key of a wait: how many answers were refused, for the next question to be another one."""
 _ASKED: Final = "asked "
@@ -71,7 +73,7 @@ class Work:
         over: Whether it came to its end.
     """
 
-    __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_given", "_note", "_now", "_owner",
+    __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_note", "_now", "_owner",
                  "_raised", "_task", "_threads", "_time", "_used", "ending", "over", "waits")  # fmt: skip
 
     def __init__(
@@ -89,6 +91,7 @@ class Work:
         self._threads = threads
         self._owner = asyncio.current_task()
         self._counts: dict[str, int] = {}
+        self._functions: dict[str, object] = {}
         self._used: set[str] = set()
         self._given: list[str] = []
         self._raised: list[BaseException] = []
@@ -146,8 +149,11 @@ class Work:
             NotRecordable: The result, or, without a key, an argument is nothing that JSON can carry; whatever the
                 function raises.
         """
-        name = getattr(function, "__qualname__", type(function).__name__)
-        place = self._key(name, key if key is not None else _digest(name, args, kwargs))
+        name, identity, given = _told_apart(function, args, kwargs)
+        what = key if key is not None else _digest(name, *given)
+        if key is None:
+            self._one_function(name, what, identity)
+        place = self._key(name, what)
         kind = _returned(function, name)
         self._still_going(f"ctx.step({name})")
         if place in self._frame.memos:
@@ -178,6 +184,20 @@ class Work:
             _INSIDE.set(around)
             self._busy -= 1
             self._end_soon()
+
+    def _one_function(self, name: str, what: str, identity: object) -> None:
+        """Refuse two functions whose calls look alike, since their records could be taken for each other's.
+
+        Raises:
+            NotRecordable: Another function was called by this name with this input.
+        """
+        known = self._functions.setdefault(f"{name}|{what}", identity)
+        if known != identity:
+            raise NotRecordable(
+                f"two different functions are called {name} here, and were given the same",
+                where=f"ctx.step({name})",
+                repair="give each call key='…', or pass what differs as an argument",
+            )
 
     async def wait(self, wait: dict[str, JsonValue], what: object, answers: Answers | None) -> Any:  # noqa: ANN401 - of the type that is waited for
         """The answer to a wait.
@@ -246,10 +266,12 @@ class Work:
     def _end_soon(self) -> None:
         """End the attempt once nothing that will be recorded is in flight; what was begun beside it begins first."""
         if self.waits and not self._busy:
-            asyncio.get_running_loop().call_soon(self._end)
+            asyncio.get_running_loop().call_soon(self._end, _TURNS)
 
-    def _end(self) -> None:
-        if not (self.ending or self.over or self._busy) and self.waits and self._owner is not None:
+    def _end(self, turns: int) -> None:
+        if turns:  # whoever waited for what has just come, in a race, may want nothing else any more
+            asyncio.get_running_loop().call_soon(self._end, turns - 1)
+        elif not (self.ending or self.over or self._busy) and self.waits and self._owner is not None:
             self.ending = True
             self._owner.cancel()
 
@@ -334,6 +356,34 @@ def answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
 @functools.lru_cache(maxsize=512)
 def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
     return Answers(output)
+
+
+def _told_apart(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+) -> tuple[str, object, tuple[Sequence[object], Mapping[str, object]]]:
+    """A function's name, what it is besides, and what it is given, with what a partial gives it already."""
+    while isinstance(function, functools.partial):
+        args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
+        function = function.func
+    name = getattr(function, "__qualname__", type(function).__name__)
+    bound = getattr(function, "__self__", None)
+    inner = getattr(function, "__func__", function)
+    return name, (_Same(bound), _Same(inner)), (args, kwargs)
+
+
+class _Same:
+    """Equal to what holds the very same object; keeps it, so that its id stays its own."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, held: object) -> None:
+        self._held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._held is other._held
+
+    def __hash__(self) -> int:
+        return id(self._held)
 
 
 def _digest(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:

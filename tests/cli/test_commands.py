@@ -357,6 +357,35 @@ def test_show_at_a_step_speaks_of_then(invoke: Invoke) -> None:
     assert invoke("show", "r", "--at", "4").stdout == invoke("show", "r").stdout
 
 
+def test_a_run_may_be_named_by_the_beginning_of_its_id(invoke: Invoke) -> None:
+    """Four characters at least, and of one run alone; which run was taken is told."""
+    invoke("run", "counter", "--run-id", "tides-1", "--limit", "steps=1")
+    invoke("run", "counter", "--run-id", "tidy")
+    shown = invoke("show", "tide")
+    assert "run tides-1 of counter" in shown.stdout
+    assert "tide is taken for run tides-1" in shown.stderr
+    assert invoke("show", "tides-1").stderr == ""
+    assert invoke("render", "tide", "-o", "run.txt").exit_code == 0
+    assert document(invoke("branch", "tide", "--at", "1", "--json").stdout)["parent"]["run_id"] == "tides-1"
+    assert document(invoke("run", "counter", "--after", "tide", "--json").stdout)["state"]["n"] == 3
+    assert document(invoke("resume", "tide", "--limit", "steps=9", "--json").stdout)["run_id"] == "tides-1"
+    assert invoke("show", "tid").exit_code == 2
+    invoke("run", "counter", "--run-id", "tides-2")
+    refused = invoke("show", "tides")
+    assert refused.exit_code == 2
+    assert "2 runs in checkpoints/runs.db begin with 'tides'" in refused.stderr
+    assert "give more of the id: tides-2, tides-1" in refused.stderr
+
+
+def test_a_misspelt_id_of_a_run_is_set_right(invoke: Invoke) -> None:
+    """By the id that is nearest to it, for every command that wants one."""
+    invoke("run", "counter", "--run-id", "1a1f8cfdaf3-20304cbb")
+    for words in (["show"], ["resume"], ["stop"], ["answer", "yes"], ["send", "t", "1"], ["branch", "--at", "1"]):
+        found = invoke(words[0], "1a1f8cfdaf3-20304cbd", *words[1:])
+        assert (found.exit_code, "did you mean '1a1f8cfdaf3-20304cbb'?" in found.stderr) == (2, True), words
+    assert "did you mean" not in invoke("show", "entirely-else").stderr
+
+
 def test_check_lists_problems_and_shouts_warnings(project: Path, invoke: Invoke) -> None:
     """Errors give exit code 2, warnings alone 0; --json lists both."""
     found = invoke("check", "counter")

@@ -168,7 +168,9 @@ def test_an_answer_may_come_on_stdin(project: Path, invoke: Invoke) -> None:
         (["answer", "a", "maybe", "--graph", "asking.py"], "this is no answer to 'What?'"),
         (["answer", "a", "@nowhere", "--graph", "asking.py"], "cannot be read"),
         (["answer", "a", "yes", "--wait", "questoin", "--graph", "asking.py"], "did you mean 'question'?"),
-        (["answer", "a", "yes"], "no such graph was found"),
+        (["answer", "a", "yes", "--graph", "asking.py", "-o", "missing/file.txt"], "missing"),
+        (["answer", "a", "yes", "--graph", "asking.py", "--limit", "stepz=1"], "stepz"),
+        (["answer", "a", "yes", "--no-resume", "--limit", "steps=1"], "--no-resume"),
         (["answer", "nobody", "yes", "--graph", "asking.py"], "nobody"),
         (["answer", "c", "yes"], "asks nothing"),
         (["send", "c", "tips", "yes"], "is over"),
@@ -189,6 +191,66 @@ def test_what_is_no_answer_is_refused_where_it_is_given(
     assert "Traceback" not in found.output
     assert [document(invoke("show", run, "--json").stdout) for run in ("a", "c")] == before
     assert set(document(invoke(*words, "--json").stdout)["error"]) == {"code", "message", "where", "repair"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "wrong", "wanted"),
+    [
+        ("bool", "maybe", "'maybe' is not yes or no", "answer yes or no"),
+        ('Literal["dry", "lively"]', "dri", "'dri' is not dry or lively", "did you mean 'dry'? answer dry or lively"),
+        ("int", "x", "'x' is not a whole number", "answer a whole number"),
+        ("list[int]", '[1, "a"]', "[1]: 'a' is not a whole number", "answer a list, each of it a whole number"),
+    ],
+)
+def test_a_bad_answer_is_told_what_is_wanted(  # noqa: PLR0913 - one for each part of the message
+    project: Path, invoke: Invoke, kind: str, given: str, wrong: str, wanted: str
+) -> None:
+    """In words that need no schema to be read."""
+    asked(project, invoke, kind)
+    error = document(invoke("answer", "a", given, "--no-resume", "--json").stdout)["error"]
+    assert error["message"] == f"this is no answer to 'What?': {wrong}"
+    assert error["repair"] == wanted
+
+
+def test_an_answer_is_recorded_where_the_graph_is_not_found(project: Path, invoke: Invoke) -> None:
+    """Exit code 3; it says who goes on with it, and a resume that is told the graph does."""
+    asked(project, invoke, "bool")
+    found = invoke("answer", "a", "yes")
+    assert (found.exit_code, found.stdout) == (3, "the answer is recorded\n")
+    assert "not gone on with here: the run is of graph 'asking', and no such graph was found" in found.stderr
+    assert "a worker for asking goes on with run a; or resume: graphengine resume a --graph FILE" in found.stderr
+    again = invoke("answer", "a", "no")
+    assert (again.exit_code, "was answered already" in again.stderr) == (2, True)
+    assert document(invoke("resume", "a", "--graph", "asking.py", "--json").stdout)["state"]["given"] is True
+
+
+def test_an_answer_outlives_a_graph_that_is_broken(project: Path, invoke: Invoke) -> None:
+    """Its document has the error that kept the run from going on."""
+    asked(project, invoke, "bool")
+    (project / "asking.py").write_text("1 / 0")
+    found = invoke("answer", "a", "yes", "--graph", "asking.py", "--json")
+    made = document(found.stdout)
+    assert (found.exit_code, made["answer"], made["error"]["code"]) == (3, "recorded", "graph_file_broken")
+
+
+def test_a_message_is_sent_where_the_graph_is_not_found(waiting: Invoke, project: Path) -> None:
+    """As an answer is recorded."""
+    (project / "flows" / "waiting.py").rename(project / "elsewhere.py")
+    found = waiting("send", "r", "tips", "1", "--json")
+    made = document(found.stdout)
+    assert (found.exit_code, made["message"], made["error"]["code"]) == (3, "sent", "graph_not_found")
+    waiting("resume", "r", "--graph", "elsewhere.py")
+    assert [wait["name"] for wait in document(waiting("show", "r", "--json").stdout)["waits"]] == ["style"]
+
+
+def test_an_answer_may_be_recorded_and_no_more(waiting: Invoke) -> None:
+    """--no-resume leaves the run to others: exit code 0, and nothing of the run has moved."""
+    before = document(waiting("show", "r", "--json").stdout)
+    found = waiting("answer", "r", "dry", "--no-resume", "--json")
+    assert (found.exit_code, document(found.stdout)) == (0, {"schema": 1, "run_id": "r", "answer": "recorded"})
+    assert waiting("send", "r", "tips", "1", "--no-resume").stdout == "the message is sent\n"
+    assert document(waiting("show", "r", "--json").stdout) == before
+    assert "Publish Ants?" in waiting("resume", "r").stderr
 
 
 def test_one_of_several_questions_must_be_named(project: Path, invoke: Invoke) -> None:

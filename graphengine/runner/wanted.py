@@ -1,0 +1,134 @@
+"""What an answer has to be, in words, as its JSON Schema tells: for people, who read no schemas.
+
+`in_words` names what is wanted, `choices` the values where they are listed, `whats_wrong` what is wrong with a value
+that is not wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import to_json
+
+if TYPE_CHECKING:
+    from graphengine.records import JsonValue
+
+Schema = Mapping[str, "JsonValue"]
+
+_SIMPLE: Final = {
+    "boolean": "yes or no",
+    "string": "a text",
+    "null": "null",
+    "integer": "a whole number",
+    "number": "a number",
+}
+_DEPTH: Final = 3
+_COLUMNS: Final = 80
+_LISTED: Final = 20
+
+
+def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) -> str:
+    """What fits a schema, as a noun: `yes or no`, `a whole number from 1 to 10`, `a list, each of it a text`.
+
+    Args:
+        schema: The JSON Schema.
+        root: The schema it is a part of, which has the definitions.
+        depth: How deep to go into lists and objects; what lies deeper is called JSON.
+    """
+    root = schema if root is None else root
+    schema = _resolved(schema, root)
+    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    if isinstance(values, Sequence):
+        return _either([*map(_shown, values[:_LISTED]), *(["…"] if len(values) > _LISTED else [])])
+    branches = _branches(schema)
+    if branches:
+        alone = choices(schema, root)[:_LISTED]
+        return _either([*alone, *(in_words(branch, root, depth) for branch in branches if not choices(branch, root))])
+    kind = schema.get("type")
+    if kind == "array":
+        items = schema.get("items")
+        return f"a list, each of it {in_words(items, root, depth - 1)}" if items and depth else "a list"
+    if kind == "object":
+        return _object(schema, root, depth)
+    return _SIMPLE.get(str(kind), "JSON") + _bounds(schema)
+
+
+def choices(schema: Schema, root: Schema | None = None) -> list[str]:
+    """The values that a schema lists, as a person writes them; none where it lists none."""
+    root = schema if root is None else root
+    schema = _resolved(schema, root)
+    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    return [*map(_shown, values), *(word for branch in _branches(schema) for word in choices(branch, root))]
+
+
+def whats_wrong(schema: Schema, value: JsonValue) -> list[str]:
+    """What keeps a value from fitting a schema: a text for each thing, none where it fits."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
+
+    errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda error: [str(p) for p in error.path])
+    return list(dict.fromkeys(_told(error, schema) for error in errors))
+
+
+def _told(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library without types
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path).lstrip(".")
+    told: str = error.message
+    if error.validator in ("type", "enum", "const", "anyOf", "oneOf"):
+        told = f"{_shown(error.instance, quoted=True)} is not {in_words(error.schema, root, 0)}"
+    elif error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        told = f"{missing[0]} is missing" if len(missing) == 1 else told
+    return f"{place}: {told}" if place else told
+
+
+def _branches(schema: Schema) -> Sequence[Schema]:
+    return schema.get("anyOf") or schema.get("oneOf") or ()
+
+
+def _resolved(schema: Schema, root: Schema) -> Schema:
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    found = root.get("$defs", {}).get(name) if name else None
+    return found if isinstance(found, Mapping) else schema
+
+
+def _bounds(schema: Schema) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    bounds = (
+        (low, "of {} or more"),
+        (high, "of {} or less"),
+        (schema.get("exclusiveMinimum"), "above {}"),
+        (schema.get("exclusiveMaximum"), "below {}"),
+    )
+    told = " and ".join(text.format(bound) for bound, text in bounds if bound is not None)
+    return f" {told}" if told else ""
+
+
+def _object(schema: Schema, root: Schema, depth: int) -> str:
+    properties: Schema = schema.get("properties", {})
+    needed = schema.get("required", ())
+    names = [*needed, *(name for name in properties if name not in needed)]
+    if not names or not depth:
+        return "a JSON object"
+    told = []
+    for name in names:
+        of_it = properties.get(name)
+        facts = [in_words(of_it, root, depth - 1)] if isinstance(of_it, Mapping) else []
+        facts += [] if name in needed else ["may be left out"]
+        told.append(f"{name} ({'; '.join(facts)})" if facts else name)
+    return f"a JSON object with {', '.join(told)}"
+
+
+def _either(words: Sequence[str]) -> str:
+    words = list(dict.fromkeys(words))
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _shown(value: JsonValue, *, quoted: bool = False) -> str:
+    """A value as a person writes it: a text without quotes, yes and no for true and false."""
+    if isinstance(value, bool) and not quoted:
+        return "yes" if value else "no"
+    text = repr(value) if isinstance(value, str) and quoted else None
+    text = text or (value if isinstance(value, str) else to_json(value).decode())
+    return text if len(text) <= _COLUMNS else text[:_COLUMNS] + "…"
