@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphengine.runner.worker import Ended, Refused, WorkerEvent
 
 _WHY = {"due": "its time has come", "sent": "it was answered or sent a message", "orphan": "no process drove it"}
+_COLUMNS = len("goes on with ")
 _STYLES = {"finished": "bold green", "failed": "bold red"}
 
 
@@ -111,7 +112,7 @@ def _tell(session: Session, place: Place, event: WorkerEvent) -> None:
         session.line(_document(event))
     elif isinstance(event, Took):
         told = f" of {event.info.graph}: {_WHY[event.why]}"
-        session.out.line(("goes on with ", "bold"), (event.info.id, "bold"), told)
+        session.out.line((f"{'goes on with':<{_COLUMNS}}", "bold"), (event.info.id, "bold"), told)
     elif isinstance(event, Ended):
         _tell_end(session, place, event)
     else:
@@ -133,7 +134,7 @@ def _tell_end(session: Session, place: Place, event: Ended) -> None:
     elif result.waits:
         first, *others = result.waits
         said = f": {one_line(first.question)}" + (f" (and {len(others)} more)" if others else "")
-    session.out.line((f"{verb:<9}", _STYLES.get(verb, "bold yellow")), (event.info.id, "bold"), said)
+    session.out.line((f"{verb:<{_COLUMNS}}", _STYLES.get(verb, "bold yellow")), (event.info.id, "bold"), said)
     if result.status == "failed":
         resume = to_paste("resume", event.info.id, *graph_words(event.info.graph), place=place)
         session.err.line(("  resume: ", "dim"), resume)
@@ -145,7 +146,7 @@ def _tell_refusal(session: Session, event: Refused) -> None:
 
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
     what = f"run {event.info.id} of {event.info.graph} cannot be gone on with" if event.info else "no look at the runs"
-    session.out.line(("refused  ", "bold red"), what)
+    session.out.line((f"{'refused':<{_COLUMNS}}", "bold red"), what)
     session.tell(error)
 
 
@@ -157,7 +158,7 @@ def _document(event: WorkerEvent) -> dict[str, JsonValue]:
 
     run = {"run_id": event.info.id, "graph": event.info.graph} if event.info is not None else {"run_id": None}
     if isinstance(event, Took):
-        return {"schema": SCHEMA, "event": "took", **run, "why": event.why}
+        return {"schema": SCHEMA, "event": "goes_on", **run, "why": event.why}
     if isinstance(event, Ended):
         return {"schema": SCHEMA, "event": "ended", **run, **_outcome(event)}
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)

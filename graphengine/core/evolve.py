@@ -20,7 +20,6 @@ from graphengine.core.frames import (
     open_map,
     open_sub,
     pause,
-    place_of,
     reopen_failed,
     touch,
     unpause,
@@ -278,7 +277,7 @@ def _answered(snapshot: Snapshot, step: Step) -> None:
         }
         for name, other in frame.waits.items():
             if other is not kept:  # it goes on under its name, until its time
-                frame.memos[f"asked {other['key']}"] = {"name": name, "value": other.get("due")}
+                frame.memos[f"asked {other['key']}"] = {"name": name, "value": other.get("due"), "id": other["id"]}
     if kept["kind"] == "crash":
         frame.begun = False
     go_on(snapshot, frame)
@@ -293,8 +292,6 @@ def _refused(snapshot: Snapshot, step: Step) -> None:
     if "key" in data and frame is not None:
         given = frame.memos.pop(data["key"], {})
         frame.memos[f"asked {data['key']}"] = {"name": given.get("name"), "value": given.get("due")}
-        counted = frame.memos.setdefault(f"refused {data['key']}", {"value": 0})
-        frame.memos[f"refused {data['key']}"] = {"value": counted["value"] + 1}
     elif frame is not None and data["wait"] in frame.waits:
         asked = frame.waits[data["wait"]]
         asked["id"] += "+"  # another answer is another matter
@@ -375,8 +372,7 @@ def _ask_about(snapshot: Snapshot, frame: Frame, now: float) -> None:
     """A node was cut off that must not be run again unasked."""
     path = path_of(frame.id, frame.at)
     question = f"{path} was cut off while it was running, and may have done its work: rerun it?"
-    place = f"{place_of(frame)}/cut off at {snapshot.seq}"
-    wait(snapshot, frame, {path: {"kind": "crash", "id": place, "question": question, "schema": _DECISION}}, now)
+    wait(snapshot, frame, {path: {"kind": "crash", "question": question, "schema": _DECISION}}, now)
 
 
 def _branched(snapshot: Snapshot, step: Step) -> None:

@@ -67,7 +67,7 @@ def pause(snapshot: Snapshot, frame: Frame, now: float) -> None:
     """Let a frame wait before its node, if the run is to pause there; every item's is meant by one path."""
     path = path_of(frame.id, frame.at)
     if frame.kind != "item" and _INDEX.sub("", path) in snapshot.pause:
-        asked = {"kind": "pause", "id": f"{place_of(frame)}/pause", "question": f"paused before {path}"}
+        asked = {"kind": "pause", "question": f"paused before {path}"}
         wait(snapshot, frame, {path: {**asked, "schema": {"const": True}}}, now)
 
 
@@ -89,8 +89,9 @@ def place_of(frame: Frame) -> str:
 
 
 def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, JsonValue], now: float) -> None:
-    """Let a frame wait."""
-    frame.waits.update({name: dict(facts) for name, facts in waits.items()})
+    """Let a frame wait. Each wait gets an id that no other ever has, unless it goes on from before."""
+    for name, facts in waits.items():
+        frame.waits[name] = {**facts, "id": facts.get("id") or f"{name}@{snapshot.seq + 1}"}
     frame.phase = "waiting"
     frame.since = now
     snapshot.waiting += 1

@@ -251,12 +251,12 @@ class Context:
             "question": f"{seconds} s",
             "due": self._surroundings.now() + seconds,
         }
-        await self._work("sleep").wait(wait, seconds, None)
+        await self._work("sleep").wait(wait, None, None)
 
     async def sleep_until(self, when: float) -> None:
         """Wait until a time, epoch seconds."""
         wait: dict[str, JsonValue] = {"kind": "sleep", "question": f"until {when}", "due": when}
-        await self._work("sleep_until").wait(wait, when, None)
+        await self._work("sleep_until").wait(wait, None, None)
 
     def send(self, topic: str, payload: object) -> None:
         """Send a message to whoever receives this topic in this run; delivered with the node's step, once, in order."""

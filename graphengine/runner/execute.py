@@ -27,7 +27,6 @@ from graphengine.core.events import (
     WaitOver,
 )
 from graphengine.core.failures import error_of
-from graphengine.core.frames import place_of
 from graphengine.core.lookup import plan_of, view_of
 from graphengine.core.steps import path_of
 from graphengine.digests import digest_of
@@ -107,7 +106,7 @@ class TaskRunner:
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the quick look first
                 result = await result
             if not plain and isinstance(call.body, AskBody):
-                return self._asks(task, frame, call.body, result, choice, began)
+                return self._asks(task, call.body, result, choice, began)
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
             if context.work is not None and context.work.ending and current is not None and not current.uncancel():
@@ -153,13 +152,12 @@ class TaskRunner:
             return NodeEntered(*visit, random.random())  # noqa: S311 - jitter
         return NodeBegun(*visit) if node.asks and not frame.begun else None
 
-    def _asks(  # noqa: PLR0913 - what a question is
-        self, task: Task, frame: Frame, body: AskBody, question: object, choice: str, began: float
+    def _asks(
+        self, task: Task, body: AskBody, question: object, choice: str, began: float
     ) -> NodeWaits:
         ask, now = body.ask, self._now()
         wait: dict[str, JsonValue] = {
             "kind": "ask",
-            "id": f"{place_of(frame)}.{task.attempt}",
             "question": str(question),
             "schema": ask.answers.schema,
         }

@@ -111,7 +111,9 @@ class Tending:
 
     async def _follow(self, run: Run[S], plan: Plan[S]) -> Result[S]:
         """What a run comes to that somebody else was quicker to go on with."""
-        while not (self.closed or run.left) and (await self._store.info(run.id)).status == "running":
+        while not (self.closed or run.left):
+            if (await self._store.info(run.id)).status != "running":
+                break
             await asyncio.sleep(_INBOX_SECONDS)
         return await self._stands(run, plan)
 

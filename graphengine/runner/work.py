@@ -30,7 +30,6 @@ from graphengine.asking import NO_ANSWER, Answers
 from graphengine.body import is_async
 from graphengine.core.events import AnswerRefused, WorkDone
 from graphengine.core.failures import text_of
-from graphengine.core.frames import place_of
 from graphengine.core.steps import path_of
 from graphengine.errors import DefinitionError, NodeTimeout, NotRecordable, WaitTimeout
 from graphengine.fieldtype import explain
@@ -48,8 +47,6 @@ T = TypeVar("T")
 
 _TURNS: Final = 4
 """Turns of the event loop between a wait and the end of its attempt."""
-_REFUSED: Final = "refused "
-"""Before the key of a wait: how many answers were refused, for the next question to be another one."""
 _ASKED: Final = "asked "
 """Before the key of a wait: its name and its time, for the node that runs again before it is over."""
 
@@ -106,7 +103,7 @@ class Work:
     def unused(self) -> Sequence[str]:
         """What was recorded and not asked for, by name and number; what a recorded call did inside is that call's."""
         below = tuple(f"{key}/" for key in self._given)
-        return [k for k in self._frame.memos if k not in self._used and not k.startswith((_ASKED, _REFUSED, *below))]
+        return [k for k in self._frame.memos if k not in self._used and not k.startswith((_ASKED, *below))]
 
     def raised(self, error: BaseException) -> bool:
         """Whether an exception came out of a recorded call, as it is or wrapped in others, or a timeout met one."""
@@ -232,12 +229,7 @@ class Work:
         name = wait.pop("name", None) or earlier["name"] or self._free_name(path)
         if earlier["value"] is not None:
             wait["due"] = earlier["value"]
-        refused = self._frame.memos.get(f"{_REFUSED}{place}", {"value": 0})["value"]
-        self.waits[name] = {
-            **wait,
-            "id": f"{place_of(self._frame)}.{self._task.attempt}#{place}#{refused}",
-            "key": place,
-        }
+        self.waits[name] = {**wait, "id": earlier.get("id"), "key": place}
         self._end_soon()
         try:
             await asyncio.get_running_loop().create_future()  # the attempt ends here

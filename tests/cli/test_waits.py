@@ -1,6 +1,7 @@
 """Runs that wait: what is shown of them, and the commands that go on with them."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -389,12 +390,12 @@ def test_every_kind_of_step_says_something(waiting: Invoke) -> None:
     waiting("send", "r", "other", "later")
     waiting("answer", "r", "dry")
     waiting("send", "r", "tips", "news")
-    lines = [line.strip() for line in waiting("show", "r").stdout.splitlines()]
+    lines = [re.sub(r"after [0-9.]+ m?s", "after …", line).strip() for line in waiting("show", "r").stdout.splitlines()]
     for told in (
         "Which style?",
         "waits for a message on 'tips'",
         "other: later",
-        "answered: dry",
+        "answered after …: dry",
         "a message: news",
         "2 of 2 arms arrived",
     ):

@@ -113,8 +113,8 @@ def test_a_worker_goes_on_with_what_is_due(folder: Path) -> None:
     assert (process.returncode, rest) == (0, "")
     assert "SIGTERM: letting go of the runs" in told
     assert all(line["schema"] == 1 for line in lines)
-    took = {line["run_id"]: (line["graph"], line["why"]) for line in lines if line["event"] == "took"}
-    assert took == {"n": ("napping", "due"), "r": ("gated", "orphan"), "a": ("asking", "sent")}
+    taken = {line["run_id"]: (line["graph"], line["why"]) for line in lines if line["event"] == "goes_on"}
+    assert taken == {"n": ("napping", "due"), "r": ("gated", "orphan"), "a": ("asking", "sent")}
     assert {line["run_id"]: line["status"] for line in lines if line["event"] == "ended"} == dict.fromkeys(
         took, "finished"
     )
@@ -139,7 +139,7 @@ def test_a_worker_that_is_told_to_end_lets_its_runs_go(folder: Path) -> None:
     """The node in flight finishes and is recorded; the run is not stopped, and the next worker goes on behind it."""
     interrupted(folder)
     process = worker(folder)
-    assert "took     r of gated: no process drove it" in read_line(process)
+    assert "goes on with r of gated: no process drove it" in read_line(process)
     read_until(process, "holding first")
     process.send_signal(signal.SIGTERM)
     read_until(process, "SIGTERM: letting go of the runs after the nodes in flight")
@@ -152,7 +152,7 @@ def test_a_worker_that_is_told_to_end_lets_its_runs_go(folder: Path) -> None:
     assert (found["status"], found["state"]["first"], found["state"]["second"]) == ("running", "one", "")
     (folder / "flows" / "gate").touch()
     process = worker(folder)
-    assert [read_line(process).split()[0] for _ in range(2)] == ["took", "finished"]
+    assert [read_line(process).split()[0] for _ in range(2)] == ["goes", "finished"]
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 0
@@ -181,7 +181,7 @@ def test_a_worker_takes_over_what_a_killed_one_drove(folder: Path) -> None:
     assert other.returncode == 6
     first.kill()
     first.communicate(timeout=60)
-    assert "took     r" in read_line(second)
+    assert "goes on with r" in read_line(second)
     (folder / "flows" / "go").touch()
     (folder / "flows" / "gate").touch()
     assert "finished r" in read_line(second)
@@ -200,7 +200,7 @@ def test_a_worker_shows_why_a_run_failed(folder: Path) -> None:
     (folder / "flows" / "wrong.py").write_text("1 / 0")
     process = start(folder, "worker", "--poll", "0.05")
     assert "wrong.py is left out: ZeroDivisionError" in read_until(process, "worker for 3 graphs")
-    assert read_line(process).startswith("took     n of napping")
+    assert read_line(process).startswith("goes on with n of napping")
     assert read_line(process) == "failed   n at nap: ValueError: no luck\n"
     assert "graphengine resume n" in read_until(process, "resume: ")
     process.send_signal(signal.SIGTERM)
