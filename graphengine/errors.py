@@ -302,6 +302,13 @@ class WaitTimeout(NodeError, TimeoutError):
     code = "wait_timeout"
 
 
+class NotAwaited(NodeError):
+    """The node did not await what it asked its context for."""
+
+    code = "not_awaited"
+    retryable = False
+
+
 class WorkNotRepeatable(NodeError):
     """A person decided that an attempt which a crash ended is not to be run again."""
 

@@ -317,6 +317,10 @@ class FieldType:
 
     def _whole(self, view: View, value: object) -> tuple[Op, object]:
         old = view.get(self.name) if self.operation else view.apart(self.name)
+        if self.operation == "add" and self.plain is type(value) is type(old):
+            total: Any = old + value  # type: ignore[operator]
+            if is_plain(total):
+                return ("add", self.name, value), total
         try:
             joined = self.reducer(old, value)  # type: ignore[misc]
         except Exception as error:

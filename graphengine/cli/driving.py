@@ -83,6 +83,7 @@ def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
 async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
     async with Runner(job.place.database) as runner:
         run = await begin(runner)
+        run.waits_out = job.sleeps
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         run.watchers.append(events)  # before it moves, so that nothing is missed and nothing of the past is read
         watching = asyncio.create_task(_Watch(job, stopper, runner, run).show(events))

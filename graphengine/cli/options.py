@@ -51,6 +51,11 @@ graph = click.option(
 no_resume = click.option(
     "--no-resume", is_flag=True, help="Record it and no more; a worker or a later `resume` goes on with the run."
 )
+no_wait = click.option(
+    "--no-wait",
+    is_flag=True,
+    help="Where the run only sleeps, end with exit code 3 and leave it to a worker or a later `resume`.",
+)
 _output = click.option(
     "-o",
     "--output",

@@ -1,5 +1,7 @@
 """Answers and messages from the command line: recorded first, which needs no graph; then the run goes on here.
 
+It goes on as far as it can at once: who answers or sends does not sleep with the run.
+
 Once one is recorded nothing takes it back. Where the run cannot be gone on with here, because its graph is not found
 for instance, that is told, and a worker or a later `resume` goes on with it.
 """
@@ -60,12 +62,14 @@ class Post:
         place: Where it is kept.
         send: Hands it over, given a runner.
         what: What it is and what has become of it, as the document says it: `("answer", "recorded")`.
+        note: What else is to be told of it.
     """
 
     run_id: str
     place: Place
     send: Callable[[Runner], Awaitable[None]]
     what: tuple[str, str]
+    note: str = ""
 
 
 def check_options(given: Given, *, resumes: bool) -> None:
@@ -90,11 +94,11 @@ def post_and_go_on(session: Session, post: Post, reference: str | None, given: G
     """
     recorded = read_run(post.place, post.run_id)
     limits = limits_of(recorded, given)
-    _send(post)
+    _send(session, post)
     try:
         found = graph_of(recorded.info.graph, reference)
         found.graph.compile()
-        job = Job(session, found, post.place, given.output, post.run_id)
+        job = Job(session, found, post.place, given.output, post.run_id, sleeps=False)
 
         async def begin(runner: Runner) -> Run[Any]:
             return runner.resume(found.graph, post.run_id, limits=limits, pause_before=given.pauses)
@@ -112,16 +116,18 @@ def post_only(session: Session, post: Post) -> int:
     Raises:
         GraphEngineError: It was refused.
     """
-    _send(post)
+    _send(session, post)
     return _tell(session, post)
 
 
-def _send(post: Post) -> None:
+def _send(session: Session, post: Post) -> None:
     async def send() -> None:
         async with Runner(post.place.database) as runner:
             await post.send(runner)
 
     asyncio.run(send())
+    if post.note:
+        session.err.line(post.note)
 
 
 def _tell(session: Session, post: Post, error: GraphEngineError | None = None) -> int:

@@ -168,10 +168,14 @@ class Progress:
 
     def _item_failed(self, step: Step, count: _Count) -> None:
         """Tell the first failures of a map's items one by one."""
+        if step.kind == "item" and self._falls_back.pop(step.path, 0):
+            return  # what its fallback stands in for was told before
+        if step.data.get("then") == "fallback":
+            self._falls_back[step.path] = step.visit
         begun, attempt = self._begun.get(f"failures of {count.path}", (0, 0))
         self._begun[f"failures of {count.path}"] = (begun + 1, attempt)
         if begun < _FAILURES:
-            falls_back = step.kind == "item" or step.data.get("then") == "fallback"
+            falls_back = step.kind == "item" or step.path in self._falls_back
             verb = "failed" if step.kind == "failed" else "fallback" if falls_back else "retry"
             self._line(verb, step.path, f" (attempt {step.attempt} failed): {error_line(step)}")
         elif begun == _FAILURES:

@@ -55,6 +55,7 @@ class Job:
         found: The run's graph.
         place: Where it is kept.
         output: The file for its result.
+        sleeps: Whether to sleep with a run all of which sleeps, instead of leaving it to a worker.
         run_id: The recorded run that it goes on from; "" where it begins one.
         notes: What is said about it before it begins.
     """
@@ -64,6 +65,7 @@ class Job:
     place: Place
     output: Path | None = None
     run_id: str = ""
+    sleeps: bool = True
     notes: list[str] = field(default_factory=list)
     is_known_offline: bool = False
     is_announced: bool = False

@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 
 @click.command("resume")
 @click.argument("run_id", metavar="RUN_ID")
+@options.no_wait
 @options.graph
 @click.pass_obj
 @options.driving
-def command(session: Session, run_id: str, reference: str | None, given: Given) -> int:
+def command(
+    session: Session,
+    run_id: str,
+    no_wait: bool,  # noqa: FBT001 - as click gives it
+    reference: str | None,
+    given: Given,
+) -> int:
     """Go on with a run after a crash, a stop, a failure, a reached limit or an answer.
 
     What finished is not run again. A run that is finished gives its result once more; one that still waits tells what
@@ -28,6 +35,7 @@ def command(session: Session, run_id: str, reference: str | None, given: Given) 
     from graphengine.cli.driving import drive, recorded_job
 
     job, limits = recorded_job(session, run_id, reference, given)
+    job.sleeps = not no_wait
 
     async def begin(runner: Runner) -> Run[Any]:
         return runner.resume(job.found.graph, job.run_id, limits=limits, pause_before=given.pauses)

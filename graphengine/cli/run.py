@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--run-id", metavar="ID", help="The run's id; one is made if not given.")
 @click.option("--after", metavar="RUN_ID", help="Begin with the state that this earlier run ended with.")
+@options.no_wait
 @click.pass_obj
 @options.driving
 def command(  # noqa: PLR0913 - one for each option
@@ -35,15 +36,18 @@ def command(  # noqa: PLR0913 - one for each option
     pairs: tuple[str, ...],
     run_id: str | None,
     after: str | None,
+    no_wait: bool,  # noqa: FBT001 - as click gives it
     given: Given,
 ) -> int:
     """Run a graph and record every step.
 
     The graph is one of a file, FILE.py or FILE.py:NAME, or NAME in a folder that pyproject.toml names under
-    [tool.graphengine] graphs. Without --input it runs on the file's `example`, if there is one.
+    [tool.graphengine] graphs. Without --input it runs on the file's `example`, if there is one:
+    a state, a dict of its fields, or a function that gives one of these.
 
     A run that comes to wait for an answer or a message ends the command with exit code 3, and the commands that go on
-    with it are shown. Where it only sleeps, the command sleeps with it; Ctrl-C then leaves the run waiting.
+    with it are shown. Where it only sleeps, the command sleeps with it unless --no-wait is given; Ctrl-C then leaves
+    the run waiting.
     """
     from graphengine.cli.driving import drive
     from graphengine.cli.places import place_of
@@ -56,7 +60,7 @@ def command(  # noqa: PLR0913 - one for each option
     found = find(reference)
     graph = found.graph
     graph.compile()
-    job = Job(session, found, place_of(given.database, found.file), given.output)
+    job = Job(session, found, place_of(given.database, found.file), given.output, sleeps=not no_wait)
     state = _state(job.notes, found, pairs, is_continued=after is not None)
     limits = options.limits_from(given.limits, graph.limits)
     if after is not None and job.place.database.exists():
@@ -70,28 +74,42 @@ def command(  # noqa: PLR0913 - one for each option
 
 def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continued: bool) -> Any:  # noqa: ANN401
     """The state, or the update of a continued one, that the inputs or the example make."""
+    from collections.abc import Mapping
+
     from graphengine.cli.inputs import forms_of, parse_pairs, state_from, update_forms_of
+    from graphengine.errors import InputError
 
     state = found.graph.state
-    if not pairs and not is_continued:
-        example = _example(found)
-        if example is not None:
-            notes.append(f"input: the example of {found.file.name}; give your own with --input key=value")
-            return example
     if is_continued:
         return parse_pairs(pairs, update_forms_of(found.graph.compile().state), "--input")
-    return state_from(state, parse_pairs(pairs, forms_of(state), "--input"))
+    wrong = ""
+    if not pairs:
+        example = _example(found)
+        if isinstance(example, (state, Mapping)):
+            notes.append(f"input: the example of {found.file.name}; give your own with --input key=value")
+            found.graph.compile().state.initial(example, f"the example of {found.file.name}")
+            return example
+        if example is not None:
+            kind = f"a {type(example).__name__}"
+            wrong = f"the example of {found.file.name} is not used: it is {kind}, no {state.__name__} and no dict"
+            notes.append(wrong)
+    try:
+        return state_from(state, parse_pairs(pairs, forms_of(state), "--input"))
+    except InputError as error:
+        if wrong:
+            error.message += f"; {wrong}"
+        raise
 
 
-def _example(found: Found) -> object | None:
-    """The `example` of the graph's file, if it is one of this graph's states."""
+def _example(found: Found) -> object:
+    """The `example` of the graph's file: what it holds, or what it gives if it is a function; None without one."""
     from graphengine.cli.project import GraphFileBroken
 
-    example = getattr(found.module, "example", None)
-    if callable(example) and not isinstance(example, type):
-        try:
-            example = example()
-        except Exception as error:
-            text = f"example() raised {type(error).__name__}: {error}"
-            raise GraphFileBroken(text, where=str(found.file), repair="mend it, or give --input") from error
-    return example if isinstance(example, found.graph.state) else None
+    example: object = getattr(found.module, "example", None)
+    if not callable(example) or isinstance(example, type):
+        return example
+    try:
+        return example()
+    except Exception as error:
+        text = f"example() raised {type(error).__name__}: {error}"
+        raise GraphFileBroken(text, where=str(found.file), repair="mend it, or give --input") from error

@@ -10,6 +10,7 @@ from graphengine.cli import options
 
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
+    from graphengine.cli.recorded import Recorded
     from graphengine.cli.session import Session
     from graphengine.runner import Runner
 
@@ -45,19 +46,33 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine.cli.places import place_of
     from graphengine.cli.posting import Post, check_options, post_and_go_on, post_only
     from graphengine.cli.project import file_of
-    from graphengine.cli.recorded import read_info, run_id_of
+    from graphengine.cli.recorded import read_run, run_id_of
     from graphengine.cli.values import value_from
 
     check_options(given, resumes=not no_resume)
     place = place_of(given.database, file_of(reference))
     run_id = run_id_of(session, place, run_id)
-    info = read_info(place, run_id)
+    recorded = read_run(place, run_id)
     payload = value_from(value, None)
 
     async def send(runner: Runner) -> None:
         await runner.send(run_id, topic, payload, key=key)
 
-    post = Post(run_id, place, send, ("message", "sent"))
+    post = Post(run_id, place, send, ("message", "sent"), _unheard(recorded, topic))
+    info = recorded.info
     if info.status == "waiting" and info.driver is None and not no_resume:
         return post_and_go_on(session, post, reference, given)
     return post_only(session, post)
+
+
+def _unheard(recorded: Recorded, topic: str) -> str:
+    """What is told where a run waits, and not for a message on this topic; "" where it does or does not wait."""
+    from graphengine.cli.waits import all_waits
+
+    if recorded.info.status != "waiting":
+        return ""
+    topics = [str(wait.facts["topic"]) for wait in all_waits(recorded.snapshot) if wait.facts["kind"] == "receive"]
+    if topic in topics:
+        return ""
+    others = f"; it waits for one on {', '.join(map(repr, dict.fromkeys(topics)))}" if topics else ""
+    return f"the run does not wait for a message on {topic!r} now and keeps it{others}"

@@ -128,13 +128,17 @@ def held_by(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
 
 def arms_settled(snapshot: Snapshot, frame: Frame) -> bool:
     """Whether a fork can become one again: every arm has arrived or failed, or enough have arrived."""
-    arms = [snapshot.frames[key] for key in frame.fork["arms"]]
-    arrived = sum(arm.phase == "ended" for arm in arms)
-    under_way = sum(not settled(arm) for arm in arms)
     need: int | None = frame.fork.get("need")
-    if need is not None:
-        return arrived >= need or arrived + under_way < need
-    return under_way == 0
+    arrived = under_way = 0
+    for key in frame.fork["arms"]:
+        arm = snapshot.frames[key]
+        if arm.phase == "ended":
+            arrived += 1
+        elif arm.failure is None:
+            if need is None:
+                return False
+            under_way += 1
+    return need is None or arrived >= need or arrived + under_way < need
 
 
 def settled(frame: Frame) -> bool:

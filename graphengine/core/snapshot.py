@@ -134,45 +134,45 @@ class Frame:
     up: Frame | None = None
     base: Frame | None = None
     sub: Frame | None = None
-    plan: tuple[Plan[Any], Plan[Any]] | None = None
+    plan: tuple[Plan[Any], Plan[Any]] | None = field(default=None, init=False)
     check: bool = True
     until: str = ""
     values: dict[str, JsonValue] = field(default_factory=dict)
     typed: dict[str, object] = field(default_factory=dict)
-    owned: set[str] = field(default_factory=set)
-    lent: set[str] = field(default_factory=set)
-    digests: dict[str, int] = field(default_factory=dict)
+    owned: set[str] = field(default_factory=set, init=False)
+    lent: set[str] = field(default_factory=set, init=False)
+    digests: dict[str, int] = field(default_factory=dict, init=False)
     at: str = ""
-    phase: Phase = "ready"
+    phase: Phase = field(default="ready", init=False)
     visit: int = 1
-    attempt: int = 1
-    tries: int = 0
-    crashes: int = 0
-    due: float = 0.0
-    error: JsonValue = None
-    cause: JsonValue = None
-    failure: JsonValue = None
-    stop: JsonValue = None
-    counts: dict[str, int] = field(default_factory=dict)
+    attempt: int = field(default=1, init=False)
+    tries: int = field(default=0, init=False)
+    crashes: int = field(default=0, init=False)
+    due: float = field(default=0.0, init=False)
+    error: JsonValue = field(default=None, init=False)
+    cause: JsonValue = field(default=None, init=False)
+    failure: JsonValue = field(default=None, init=False)
+    stop: JsonValue = field(default=None, init=False)
+    counts: dict[str, int] = field(default_factory=dict, init=False)
     marks: dict[str, JsonValue] = field(default_factory=dict)
-    usage: Mapping[str, float | None] = field(default_factory=dict)
-    fork: JsonValue = None
-    map: JsonValue = None
-    names: Sequence[str] = ()
-    lasting: bool = False
+    usage: Mapping[str, float | None] = field(default_factory=dict, init=False)
+    fork: JsonValue = field(default=None, init=False)
+    map: JsonValue = field(default=None, init=False)
+    names: Sequence[str] = field(default=(), init=False)
+    lasting: bool = field(default=False, init=False)
     since: float = 0.0
     arrived: float = 0.0
-    choice: str = ""
-    ended: str = ""
-    begun: bool = False
-    waits: dict[str, JsonValue] = field(default_factory=dict)
-    memos: dict[str, JsonValue] = field(default_factory=dict)
+    choice: str = field(default="", init=False)
+    ended: str = field(default="", init=False)
+    begun: bool = field(default=False, init=False)
+    waits: dict[str, JsonValue] = field(default_factory=dict, init=False)
+    memos: dict[str, JsonValue] = field(default_factory=dict, init=False)
     limits: Mapping[str, float | None] = field(default_factory=dict)
-    steps: int = 0
+    steps: int = field(default=0, init=False)
     entered: float = 0.0
-    spent: Mapping[str, float | None] = field(default_factory=dict)
-    journal: list[Op] = field(default_factory=list)
-    samples: list[JsonValue] = field(default_factory=list)
+    spent: Mapping[str, float | None] = field(default_factory=dict, init=False)
+    journal: list[Op] = field(default_factory=list, init=False)
+    samples: list[JsonValue] = field(default_factory=list, init=False)
 
     def count(self, node: str) -> int:
         """Completed visits of a node, in this frame and those it has its state from."""
@@ -305,6 +305,14 @@ def to_record(snapshot: Snapshot) -> dict[str, JsonValue]:
     }
 
 
+def _frame(key: str, facts: Mapping[str, JsonValue]) -> Frame:
+    frame = Frame(id=key)
+    for name, fact in facts.items():
+        setattr(frame, name, fact)
+    frame.owned = set(frame.values)
+    return frame
+
+
 def from_record(record: Mapping[str, JsonValue], *, copied: bool = True) -> Snapshot:
     """The snapshot that `to_record` described. It owns what it holds.
 
@@ -319,7 +327,7 @@ def from_record(record: Mapping[str, JsonValue], *, copied: bool = True) -> Snap
     if rest.pop("format", None) != FORMAT:
         message = f"snapshot of format {record.get('format')!r}; this version reads {FORMAT}"
         raise ValueError(message)
-    frames = {key: Frame(id=key, owned=set(facts["values"]), **facts) for key, facts in rest.pop("frames").items()}
+    frames = {key: _frame(key, facts) for key, facts in rest.pop("frames").items()}
     for frame in frames.values():
         frame.up = frames[frame.parent] if frame.kind != "root" else None
         frame.base = frame.up if frame.kind != "sub" else None

@@ -89,7 +89,7 @@ def as_record(value: object, what: str) -> JsonValue:
         InputError: JSON cannot carry it.
     """
     try:
-        return from_json(to_json(value, inf_nan_mode="constants"))
+        return from_json(to_json(value, inf_nan_mode="constants"), allow_inf_nan=False)
     except (PydanticSerializationError, ValueError) as error:
         raise InputError(
             f"JSON cannot carry {what}: {error}", repair="give plain values or a pydantic model"

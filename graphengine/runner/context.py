@@ -140,7 +140,8 @@ class Context:
             NotRecordable: The result, or, without a key, an argument is nothing that JSON can carry; whatever the
                 function raises.
         """
-        return self._work("step").call(function, args, kwargs, key)
+        work = self._work("step")
+        return work.handed("step", work.call(function, args, kwargs, key))
 
     @overload
     async def ask(
@@ -174,7 +175,7 @@ class Context:
         default: object = NO_ANSWER,
     ) -> Any: ...  # noqa: ANN401 - of a type that `type[T]` does not cover, as Literal
 
-    async def ask(
+    def ask(
         self,
         question: str,
         output: object = str,
@@ -198,7 +199,8 @@ class Context:
         answers = answers_of(output)
         wait: dict[str, JsonValue] = {"kind": "ask", "question": question, "schema": answers.schema, "name": name}
         self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
-        return await self._work("ask").wait(wait, [question, name], answers)
+        work = self._work("ask")
+        return work.handed("ask", work.wait(wait, [question, name], answers))
 
     @overload
     async def receive(
@@ -220,7 +222,7 @@ class Context:
         default: object = NO_ANSWER,
     ) -> Any: ...  # noqa: ANN401 - of a type that `type[T]` does not cover, as Literal
 
-    async def receive(
+    def receive(
         self,
         topic: str,
         output: object = Any,
@@ -241,22 +243,27 @@ class Context:
         """
         answers = answers_of(output)
         wait: dict[str, JsonValue] = {"kind": "receive", "question": f"a message on {topic!r}", "topic": topic}
+        if answers.schema:
+            wait["schema"] = answers.schema
         self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
-        return await self._work("receive").wait(wait, topic, answers)
+        work = self._work("receive")
+        return work.handed("receive", work.wait(wait, topic, answers))
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
         """Wait for a time; meanwhile the run is stored as waiting and costs nothing."""
         wait: dict[str, JsonValue] = {
             "kind": "sleep",
             "question": f"{seconds} s",
             "due": self._surroundings.now() + seconds,
         }
-        await self._work("sleep").wait(wait, None, None)
+        work = self._work("sleep")
+        return work.handed("sleep", work.wait(wait, None, None))
 
-    async def sleep_until(self, when: float) -> None:
+    def sleep_until(self, when: float) -> Coroutine[Any, Any, None]:
         """Wait until a time, epoch seconds."""
         wait: dict[str, JsonValue] = {"kind": "sleep", "question": f"until {when}", "due": when}
-        await self._work("sleep_until").wait(wait, None, None)
+        work = self._work("sleep_until")
+        return work.handed("sleep_until", work.wait(wait, None, None))
 
     def send(self, topic: str, payload: object) -> None:
         """Send a message to whoever receives this topic in this run; delivered with the node's step, once, in order."""

@@ -105,6 +105,8 @@ class TaskRunner:
             result = self._begin(call, view, frame, context, node.timeout_seconds)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the quick look first
                 result = await result
+            if context.work is not None and not context.work.ending:
+                context.work.awaited()
             if not plain and isinstance(call.body, AskBody):
                 return self._asks(task, call.body, result, choice, began)
         except asyncio.CancelledError as error:
@@ -152,9 +154,7 @@ class TaskRunner:
             return NodeEntered(*visit, random.random())  # noqa: S311 - jitter
         return NodeBegun(*visit) if node.asks and not frame.begun else None
 
-    def _asks(
-        self, task: Task, body: AskBody, question: object, choice: str, began: float
-    ) -> NodeWaits:
+    def _asks(self, task: Task, body: AskBody, question: object, choice: str, began: float) -> NodeWaits:
         ask, now = body.ask, self._now()
         wait: dict[str, JsonValue] = {
             "kind": "ask",

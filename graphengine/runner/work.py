@@ -31,7 +31,7 @@ from graphengine.body import is_async
 from graphengine.core.events import AnswerRefused, WorkDone
 from graphengine.core.failures import text_of
 from graphengine.core.steps import path_of
-from graphengine.errors import DefinitionError, NodeTimeout, NotRecordable, WaitTimeout
+from graphengine.errors import DefinitionError, NodeTimeout, NotAwaited, NotRecordable, WaitTimeout
 from graphengine.fieldtype import explain
 from graphengine.runner.threads import in_thread
 
@@ -70,7 +70,7 @@ class Work:
         over: Whether it came to its end.
     """
 
-    __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_note", "_now", "_owner",
+    __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_handed", "_note", "_now", "_owner",
                  "_raised", "_task", "_threads", "_time", "_used", "ending", "over", "waits")  # fmt: skip
 
     def __init__(
@@ -92,6 +92,7 @@ class Work:
         self._used: set[str] = set()
         self._given: list[str] = []
         self._raised: list[BaseException] = []
+        self._handed: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._busy = 0
         self._cut_off = False
         self._time = frame.arrived
@@ -120,6 +121,29 @@ class Work:
                 return True
             left += [here.__cause__, *(here.exceptions if isinstance(here, BaseExceptionGroup) else ())]
         return False
+
+    def handed(self, what: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """A coroutine for the node to await, under the name of what it asked for."""
+        self._handed.append((what, coroutine))
+        return coroutine
+
+    def awaited(self) -> None:
+        """See that the node awaited all that it began.
+
+        Raises:
+            NotAwaited: It did not, so what it meant to do was not done.
+        """
+        created = inspect.CORO_CREATED
+        forgotten = [(what, made) for what, made in self._handed if inspect.getcoroutinestate(made) == created]
+        for _, made in forgotten:
+            made.close()
+        if forgotten:
+            names = ", ".join(f"ctx.{what}" for what, _ in forgotten)
+            raise NotAwaited(
+                f"what {names} was to do was not awaited, so nothing of it was done",
+                where=f"node {path_of(self._frame.id, self._task.node)}",
+                repair="write await in front of it, in an async node",
+            )
 
     @property
     def time(self) -> float:

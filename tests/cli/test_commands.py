@@ -279,13 +279,32 @@ def test_a_limit_stops_a_run_and_the_resume_command_raises_it(invoke: Invoke) ->
 
 
 def test_the_example_is_run_without_input_and_said_so(project: Path, invoke: Invoke) -> None:
-    """Without --input the file's `example` is used, be it a state or a function; with --input it is not."""
-    for definition in ("example = Count(text='sample')", "def example():\n    return Count(text='sample')"):
+    """Without --input the file's `example` is used, be it a state, a dict or a function; with --input it is not."""
+    for definition in (
+        "example = Count(text='sample')",
+        "example = {'text': 'sample'}",
+        "def example():\n    return Count(text='sample')",
+    ):
         (project / "flows" / "counter.py").write_text(f"{COUNTER}\n{definition}\n")
         found = invoke("run", "counter")
         assert found.stdout == "sample\n"
         assert "input: the example of counter.py" in found.stderr
     assert invoke("run", "counter", "--input", "text=own").stdout == "own\n"
+
+
+def test_an_example_that_is_none_is_told(project: Path, invoke: Invoke) -> None:
+    """One of another type, in the error where a field is missing; a dict that does not fit, by its own error."""
+    flow = project / "flows" / "counter.py"
+    flow.write_text(COUNTER + "\nexample = [1]\n")
+    told = "the example of counter.py is not used: it is a list, no Count and no dict"
+    found = invoke("run", "counter")
+    assert (found.exit_code, told in found.stderr) == (0, True)
+    flow.write_text(COUNTER.replace('text: str = ""', "text: str") + "\nexample = [1]\n")
+    error = document(invoke("run", "counter", "--json").stdout)["error"]
+    assert error["message"].endswith(told)
+    flow.write_text(COUNTER + "\nexample = {'n': 'many'}\n")
+    error = document(invoke("run", "counter", "--json").stdout)["error"]
+    assert (error["code"], error["where"]) == ("invalid_input", "the example of counter.py")
 
 
 def test_after_goes_on_with_the_state_of_another_run(invoke: Invoke) -> None:

@@ -254,6 +254,23 @@ def test_an_answer_may_be_recorded_and_no_more(waiting: Invoke) -> None:
     assert "Publish Ants?" in waiting("resume", "r").stderr
 
 
+def test_who_sends_does_not_sleep_with_the_run(project: Path, invoke: Invoke) -> None:
+    """Neither does who resumes it with --no-wait: exit code 3 at once, and the run sleeps on."""
+    (project / "flows" / "napping.py").write_text(NAPPING)
+    begun = invoke("run", "napping", "--run-id", "n", "--no-wait")
+    assert (begun.exit_code, "nap: sleeps until" in begun.stderr) == (3, True)
+    sent = invoke("send", "n", "tips", "1")
+    assert (sent.exit_code, "nap: sleeps until" in sent.stderr) == (3, True)
+    assert invoke("resume", "n", "--no-wait").exit_code == 3
+
+
+def test_a_message_that_nobody_waits_for_is_kept_and_told(waiting: Invoke) -> None:
+    """So that a misspelt topic is seen."""
+    told = "the run does not wait for a message on 'tip' now and keeps it; it waits for one on 'tips'"
+    assert told in waiting("send", "r", "tip", "1").stderr
+    assert "does not wait" not in waiting("send", "r", "tips", "1").stderr
+
+
 def test_one_of_several_questions_must_be_named(project: Path, invoke: Invoke) -> None:
     """The error lists them, and the commands that are shown name each."""
     text = WAITING.replace('"listen", listen', '"listen", ask("Which tip?", str)')

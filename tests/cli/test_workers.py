@@ -116,7 +116,7 @@ def test_a_worker_goes_on_with_what_is_due(folder: Path) -> None:
     taken = {line["run_id"]: (line["graph"], line["why"]) for line in lines if line["event"] == "goes_on"}
     assert taken == {"n": ("napping", "due"), "r": ("gated", "orphan"), "a": ("asking", "sent")}
     assert {line["run_id"]: line["status"] for line in lines if line["event"] == "ended"} == dict.fromkeys(
-        took, "finished"
+        taken, "finished"
     )
 
 
@@ -146,7 +146,7 @@ def test_a_worker_that_is_told_to_end_lets_its_runs_go(folder: Path) -> None:
     assert status(folder, "r") == "running"  # the node is in flight, and the worker has had the time to hear the signal
     (folder / "flows" / "go").touch()
     out, told = process.communicate(timeout=60)
-    assert (process.returncode, out) == (0, "left     r\n")
+    assert (process.returncode, out) == (0, "left         r\n")
     assert "worker ended" in told
     found = document(call(folder, "show", "r", "--json").stdout)
     assert (found["status"], found["state"]["first"], found["state"]["second"]) == ("running", "one", "")
@@ -184,7 +184,7 @@ def test_a_worker_takes_over_what_a_killed_one_drove(folder: Path) -> None:
     assert "goes on with r" in read_line(second)
     (folder / "flows" / "go").touch()
     (folder / "flows" / "gate").touch()
-    assert "finished r" in read_line(second)
+    assert "finished     r" in read_line(second)
     second.send_signal(signal.SIGTERM)
     second.communicate(timeout=60)
     assert log(folder) == ["first", "first", "first", "second", "third"]
@@ -201,7 +201,7 @@ def test_a_worker_shows_why_a_run_failed(folder: Path) -> None:
     process = start(folder, "worker", "--poll", "0.05")
     assert "wrong.py is left out: ZeroDivisionError" in read_until(process, "worker for 3 graphs")
     assert read_line(process).startswith("goes on with n of napping")
-    assert read_line(process) == "failed   n at nap: ValueError: no luck\n"
+    assert read_line(process) == "failed       n at nap: ValueError: no luck\n"
     assert "graphengine resume n" in read_until(process, "resume: ")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)

@@ -387,7 +387,7 @@ async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
         (wait,) = result.waits
         assert (wait.name, wait.kind, wait.answerable) == ("work", "crash", True)
         assert "may have done its work" in wait.question
-        with pytest.raises(InputError, match="JSON Schema"):
+        with pytest.raises(InputError, match="rerun, fail or a JSON object with result"):
             await runner.answer("r", "perhaps")
         await runner.answer("r", decision)
         assert (await runner.resume(graph, "r").result()).state.text == text
@@ -395,7 +395,7 @@ async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
 
 
 async def test_a_node_that_is_not_to_be_run_again_fails(crash: Crash) -> None:
-    """With not_rerun; the run can still be resumed, and then it is."""
+    """With not_rerun; a resume of the failed run asks again, and runs nothing unasked."""
     sent: list[int] = []
 
     async def send() -> str:
@@ -412,24 +412,35 @@ async def test_a_node_that_is_not_to_be_run_again_fails(crash: Crash) -> None:
         await runner.answer("r", "fail")
         result = await failing(runner, graph, "r")
         assert result.error.kind == "not_rerun"
+        result = await runner.resume(graph, "r").result()
+        assert (result.status, [wait.kind for wait in result.waits], len(sent)) == ("waiting", ["crash"], 1)
+        await runner.answer("r", "rerun")
         assert (await runner.resume(graph, "r").result()).state.text == "sent"
 
 
 async def test_a_result_that_does_not_fit_is_no_answer_after_a_crash(crash: Crash) -> None:
-    """What a person gives for the node's result is checked like the node's."""
+    """It is refused and the question stays open; the node is not run for it, whatever retries it has."""
+    calls: list[int] = []
 
     async def count() -> int:
+        calls.append(1)
         await asyncio.to_thread(crash.now)
         return 1
 
-    graph = one(count, "n", on_resume="ask")
+    graph = one(count, "n", on_resume="ask", retry=Retry(attempts=3))
     async with Runner(crash.here) as runner:
         await runner.start(graph, run_id="r").result()
     async with Runner(crash.left) as runner:
         await runner.resume(graph, "r").result()
         await runner.answer("r", {"result": "no number"})
-        result = await failing(runner, graph, "r")
-        assert result.error.kind == "invalid_update"
+        result = await runner.resume(graph, "r").result()
+        assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["crash"])
+        refused = (await runner.history("r"))[-1]
+        assert (refused.kind, refused.data["answer"]) == ("refused", {"result": "no number"})
+        assert "that is no result of it" in refused.data["message"]
+        await runner.answer("r", {"result": 7})
+        assert (await runner.resume(graph, "r").result()).state.n == 7
+    assert len(calls) == 1
 
 
 async def test_without_a_crash_nothing_is_asked(runner: Runner) -> None:
