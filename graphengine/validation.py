@@ -6,13 +6,12 @@ Each check adds problems and goes on, so that one reading of the error mends the
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import json
 import re
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
@@ -37,6 +36,7 @@ from graphengine.fieldtype import reducers_of, type_name
 from graphengine.fork_checks import fork_problems
 from graphengine.graph import END, FAIL, START, UNSET, Choose, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
+from graphengine.kinds import closed_values, comparable, has_plain_bytes, is_number
 from graphengine.option_checks import graph_problems, node_problems
 from graphengine.options import Limits
 from graphengine.outline import ends_of, outline_of
@@ -222,7 +222,7 @@ class _Compiler:
             single.model_json_schema(mode="serialization")
         except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
             self.report("not_recordable", where, _first_line(error), "use a type that JSON can carry")
-        if _has_plain_bytes(single.__pydantic_core_schema__):
+        if has_plain_bytes(single.__pydantic_core_schema__):
             self.report(
                 "not_recordable",
                 where,
@@ -300,7 +300,7 @@ class _Compiler:
                 )
 
     def _cases(self, declared: Switch, reading: Reading, where: str) -> None:
-        values = _closed_values(self._types(reading, where))
+        values = closed_values(self._types(reading, where))
         if values is None:
             return
         unknown = [case for case in declared.cases if case not in values]
@@ -361,7 +361,7 @@ class _Compiler:
 
     def _numeric(self, reading: Reading, where: str) -> None:
         types = self._types(reading, where) if reading.path is not None else members(returns_of(reading))
-        if types and not any(_is_number(kind) for kind in types):
+        if types and not any(is_number(kind) for kind in types):
             have = " | ".join(type_name(kind) for kind in types)
             text = f"plateau({reading.text!r}) needs a number, and that is {have}"
             self.report("not_a_number", where, text, "name a score, or give a function that makes a number of it")
@@ -369,7 +369,7 @@ class _Compiler:
     def _comparable(self, leaf: Comparison, types: Sequence[object], where: str) -> None:
         if not types or any(t in (Any, object) for t in types):
             return
-        values = _closed_values(types)
+        values = closed_values(types)
         others: tuple[object, ...] = (leaf.other,)
         if leaf.operator == "is in" and isinstance(leaf.other, tuple):
             others = leaf.other
@@ -380,7 +380,7 @@ class _Compiler:
                     self.report("wrong_comparison", where, f"'{leaf}' can never hold", near)
         elif leaf.operator in (*_ORDERED, "==", "!="):
             kinds = [get_origin(t) or t for t in types]
-            if not any(_comparable(kind, leaf.other, ordered=leaf.operator in _ORDERED) for kind in kinds):
+            if not any(comparable(kind, leaf.other, ordered=leaf.operator in _ORDERED) for kind in kinds):
                 have = " | ".join(type_name(t) for t in types)
                 text = f"'{leaf}' compares {have} with {type(leaf.other).__name__}"
                 self.report("wrong_comparison", where, text, "compare with a value of the field's type")
@@ -520,7 +520,7 @@ class _Compiler:
             before = len(self.problems)
             reading = self.binder.reading(declared.runnable.source, where)
             del self.problems[before:]  # the choice itself was checked already
-            values = _closed_values(self._types(reading, where)) if reading is not None else None
+            values = closed_values(self._types(reading, where)) if reading is not None else None
             missing = [value for value in values or () if value not in declared.runnable.cases]
             if missing:
                 text = f"choose has nothing to run for {', '.join(map(repr, missing))}"
@@ -585,7 +585,7 @@ def _always(way: Way) -> bool:
 def _exhaustive(way: Way, types: Any) -> bool:  # noqa: ANN401 - a bound method
     if not isinstance(way, SwitchWay):
         return False
-    values = _closed_values(types(way.reading, ""))
+    values = closed_values(types(way.reading, ""))
     return values is not None and all(v in way.cases for v in values)
 
 
@@ -610,17 +610,6 @@ def _forcing(condition: Condition) -> Iterable[Sequence[str]]:
             yield from _forcing(part)
 
 
-def _is_number(kind: object) -> bool:
-    if get_origin(kind) is Literal:
-        return any(_is_number(type(choice)) for choice in get_args(kind))
-    kind = getattr(kind, "__supertype__", get_origin(kind) or kind)
-    if not isinstance(kind, type) or kind in (Any, object):
-        return True  # what is not known may be one
-    if issubclass(kind, enum.Enum):
-        return any(_is_number(type(member.value)) for member in kind)
-    return kind is not bool and (issubclass(kind, (int, float)) or hasattr(kind, "__float__"))
-
-
 def _leaves(condition: Condition) -> Iterable[Condition]:
     parts = list(condition.parts())
     if not parts:
@@ -631,43 +620,3 @@ def _leaves(condition: Condition) -> Iterable[Condition]:
 
 def _source(reading: Reading) -> Any:  # noqa: ANN401 - a path's text or a function
     return reading.text if reading.path is not None else reading.function and reading.function.function
-
-
-def _closed_values(types: Sequence[object]) -> list[object] | None:
-    """All values that Literal and Enum types allow; None if the types allow others."""
-    values: list[object] = []
-    for kind in types:
-        if get_origin(kind) is Literal:
-            values.extend(get_args(kind))
-        elif isinstance(kind, type) and issubclass(kind, enum.Enum):
-            values.extend(kind)
-        elif kind not in (type(None), None):
-            return None
-    return values or None
-
-
-def _comparable(kind: object, other: object, *, ordered: bool) -> bool:
-    if not isinstance(kind, type) or other is None:
-        return not ordered or other is not None
-    if kind is type(None):
-        return False
-    numbers = (int, float)
-    if isinstance(other, numbers) and not isinstance(other, bool):
-        return issubclass(kind, numbers) or hasattr(kind, "__float__")
-    if issubclass(kind, enum.Enum):
-        return True
-    return issubclass(type(other), kind) or issubclass(kind, type(other))
-
-
-def _has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
-    """Whether a core schema holds bytes that would be written as text."""
-    if isinstance(schema, dict):
-        config = schema.get("config")
-        if isinstance(config, dict):
-            encoding = config.get("ser_json_bytes", "utf8")
-        if schema.get("type") == "bytes" and encoding == "utf8":
-            return True
-        return any(_has_plain_bytes(v, encoding) for k, v in schema.items() if k not in ("config", "metadata", "cls"))
-    if isinstance(schema, (list, tuple)):
-        return any(_has_plain_bytes(item, encoding) for item in schema)
-    return False

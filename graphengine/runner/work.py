@@ -253,7 +253,9 @@ class Work:
         name = wait.pop("name", None) or earlier["name"] or self._free_name(path)
         if earlier["value"] is not None:
             wait["due"] = earlier["value"]
-        self.waits[name] = {**wait, "id": earlier.get("id"), "key": place}
+        self.waits[name] = {**wait, "key": place}
+        if earlier.get("id"):  # it is the question of before, and an answer to that is on its way perhaps
+            self.waits[name]["id"] = earlier["id"]
         self._end_soon()
         try:
             await asyncio.get_running_loop().create_future()  # the attempt ends here

@@ -1,0 +1,62 @@
+"""What compile asks of types: whether they are numbers, which values they allow, what they can be compared with."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def is_number(kind: object) -> bool:
+    """Whether values of a type are numbers, or may be."""
+    if get_origin(kind) is Literal:
+        return any(is_number(type(choice)) for choice in get_args(kind))
+    kind = getattr(kind, "__supertype__", get_origin(kind) or kind)
+    if not isinstance(kind, type) or kind in (Any, object):
+        return True  # what is not known may be one
+    if issubclass(kind, enum.Enum):
+        return any(is_number(type(member.value)) for member in kind)
+    return kind is not bool and (issubclass(kind, (int, float)) or hasattr(kind, "__float__"))
+
+
+def closed_values(types: Sequence[object]) -> list[object] | None:
+    """All values that Literal and Enum types allow; None if the types allow others."""
+    values: list[object] = []
+    for kind in types:
+        if get_origin(kind) is Literal:
+            values.extend(get_args(kind))
+        elif isinstance(kind, type) and issubclass(kind, enum.Enum):
+            values.extend(kind)
+        elif kind not in (type(None), None):
+            return None
+    return values or None
+
+
+def comparable(kind: object, other: object, *, ordered: bool) -> bool:
+    """Whether a value of a type can be compared with another value."""
+    if not isinstance(kind, type) or other is None:
+        return not ordered or other is not None
+    if kind is type(None):
+        return False
+    numbers = (int, float)
+    if isinstance(other, numbers) and not isinstance(other, bool):
+        return issubclass(kind, numbers) or hasattr(kind, "__float__")
+    if issubclass(kind, enum.Enum):
+        return True
+    return issubclass(type(other), kind) or issubclass(kind, type(other))
+
+
+def has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
+    """Whether a core schema holds bytes that would be written as text."""
+    if isinstance(schema, dict):
+        config = schema.get("config")
+        if isinstance(config, dict):
+            encoding = config.get("ser_json_bytes", "utf8")
+        if schema.get("type") == "bytes" and encoding == "utf8":
+            return True
+        return any(has_plain_bytes(v, encoding) for k, v in schema.items() if k not in ("config", "metadata", "cls"))
+    if isinstance(schema, (list, tuple)):
+        return any(has_plain_bytes(item, encoding) for item in schema)
+    return False
