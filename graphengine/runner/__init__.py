@@ -6,6 +6,7 @@ from graphengine.runner.past import PastRun
 from graphengine.runner.result import Result, RunFailed, Usage, Wait
 from graphengine.runner.run import Emitted, NodeBegan, Run, StepRecorded
 from graphengine.runner.runner import Runner
+from graphengine.runner.worker import Worker
 
 __all__ = [
     "Context",
@@ -20,4 +21,5 @@ __all__ = [
     "Stop",
     "Usage",
     "Wait",
+    "Worker",
 ]

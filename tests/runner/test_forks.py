@@ -155,11 +155,32 @@ async def test_a_cancelled_thread_keeps_no_run_from_its_end(runner: Runner) -> N
     assert (result.status, result.state.log, over.is_set()) == ("finished", ["quick"], False)
     assert ("node", "slow", 1) not in await rows(runner, run.id)
     closing = asyncio.create_task(runner.close())
-    await asyncio.wait((closing,), timeout=0.01)
+    for _ in range(20):
+        await asyncio.sleep(0)
     assert not closing.done()
     go_on.set()
     await closing
     assert over.is_set()
+
+
+async def test_a_failed_arm_is_seen_while_its_sibling_waits_for_a_person(runner: Runner) -> None:
+    """The result of the waiting run has the error; after the answer the run fails with it."""
+
+    async def breaks() -> str:
+        message = "broken"
+        raise ValueError(message)
+
+    async def asks(ctx: Context) -> str:
+        return await ctx.ask("Well?")
+
+    graph = fork(breaks, asks)
+    result = await runner.start(graph).result()
+    assert (result.status, [wait.name for wait in result.waits]) == ("waiting", ["asks"])
+    assert result.error is not None
+    assert (result.error.path, result.error.message) == ("breaks", "broken")
+    await runner.answer(result.run_id, "x")
+    with pytest.raises(RunFailed, match="broken"):
+        await runner.resume(graph, result.run_id).result()
 
 
 async def test_nothing_of_a_cancelled_arm_begins_once_enough_have_arrived(runner: Runner) -> None:

@@ -108,6 +108,20 @@ async def test_a_key_sends_a_message_once(runner: Runner) -> None:
     assert [step.kind for step in await runner.history(run_id)].count("message") == 3
 
 
+async def test_a_key_counts_for_its_topic(runner: Runner) -> None:
+    """The same key of another topic is another message."""
+
+    async def hear_both(ctx: Context) -> str:
+        return await ctx.receive("a", str) + await ctx.receive("b", str)
+
+    graph = path(("hear", hear_both, "text"))
+    run_id = (await runner.start(graph).result()).run_id
+    for topic in ("a", "b", "a"):
+        await runner.send(run_id, topic, topic, key="42")
+    assert (await go_on(runner, graph, run_id)).state.text == "ab"
+    assert [step.kind for step in await runner.history(run_id)].count("message") == 2
+
+
 async def test_messages_have_types(runner: Runner) -> None:
     """A model is sent as JSON and received as a model; one that does not fit is refused, and the next is taken."""
 

@@ -542,6 +542,22 @@ async def test_a_stop_inside_lets_the_node_in_flight_finish(runner: Runner) -> N
     assert calls == ["write"]
 
 
+async def test_a_graph_without_limits_has_none_inside_another(runner: Runner) -> None:
+    """Only the run's own count, which a caller can raise; as the whole run it has the default."""
+    inner = Graph("inner", Article, result="score")
+    inner.add_node("count", lambda score: score + 1, writes="score", thread=False)
+    inner.add_edge(START, "count")
+    inner.add_edge("count", END, when=value("score") > Limits().given()["steps"])
+    inner.add_edge("count", "count")
+    graph = Graph("outer", State)
+    graph.add_node("inner", inner, writes="score")
+    graph.add_path(START, "inner", END)
+    assert (await runner.start(graph, limits=Limits(steps=None)).result()).state.score == 1001
+    for whole in (graph, inner):
+        result = await runner.start(whole).result()
+        assert (result.status, result.stop.reason if result.stop else "") == ("stopped", "limit")
+
+
 async def test_events_inside_have_their_paths(runner: Runner) -> None:
     """What begins, what is shown, what is recorded."""
     watched = asyncio.Event()

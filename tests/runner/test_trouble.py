@@ -1,7 +1,9 @@
 """Runners under trouble: threads, closing at odd moments, resources that fail, errors that are no crashes."""
 
 import asyncio
+import contextlib
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from graphengine import (
     Retry,
     RunFailed,
     Runner,
+    ask,
     changed,
     choose,
     iterations,
@@ -116,6 +119,29 @@ async def test_stop_reaches_a_run_that_is_just_beginning(runner: Runner) -> None
     assert (await again.result()).status == "stopped"
 
 
+async def test_a_run_is_known_as_soon_as_it_was_started(runner: Runner) -> None:
+    """Everything that names a run waits until it is recorded."""
+    graph = one(lambda n: n + 1, writes="n")
+    uses: list[Callable[[str], Awaitable[object]]] = [
+        runner.waits,
+        runner.history,
+        runner.state_at,
+        runner.leave,
+        lambda run_id: runner.send(run_id, "topic", 1),
+        lambda run_id: runner.diff(run_id, run_id),
+        lambda run_id: runner.branch(graph, run_id, at=1).result(),
+    ]
+    for use in uses:
+        run = runner.start(graph)
+        await use(run.id)
+        await run.result()
+    question = one(ask("Well?", int), writes="n")
+    run = runner.start(question)
+    with contextlib.suppress(InputError):  # it may not have come to its question yet
+        await runner.answer(run.id, 5)
+    await run.result()
+
+
 async def test_a_closed_runner_does_not_open_its_store_again(tmp_path: Path) -> None:
     """Reading through it is refused like driving."""
     async with Runner(tmp_path / "runs.db") as runner:
@@ -207,6 +233,37 @@ async def test_errors_of_the_store_are_no_crashes() -> None:
                 await runner.resume(graph, "r").result()
         store.failing = False
         assert (await runner.resume(graph, "r").result()).state.n == 1
+
+
+async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_reason() -> None:
+    """What the store said, whatever the node makes of it; nothing is tried again."""
+
+    class Failing(MemoryStore):
+        failing = True
+
+        def append(self, batch: Any) -> None:
+            if self.failing and any(step.kind == "recorded" for step in batch.steps):
+                message = "the disk is full"
+                raise StoreError(message)
+            super().append(batch)
+
+    async def work(n: int, ctx: Context) -> int:
+        return await ctx.step(len, "abc")
+
+    async def deaf(n: int, ctx: Context) -> int:
+        with contextlib.suppress(StoreError):
+            await ctx.step(len, "abc")
+        return n
+
+    for node in (work, deaf):
+        store = Failing()
+        graph = one(node, writes="n", retry=Retry(attempts=3))
+        async with Runner(store) as runner:
+            with pytest.raises(StoreError, match="the disk is full"):
+                await runner.start(graph, run_id="r").result()
+            assert [step.kind for step in await runner.history("r")] == ["started"]
+            store.failing = False
+            assert (await runner.resume(graph, "r").result()).state.n == (3 if node is work else 0)
 
 
 async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner) -> None:

@@ -8,7 +8,6 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner
-from graphengine.runner.run import StepRecorded
 from graphengine.testing import FakeClock
 
 SOON = 5  # seconds that a test may hang before it fails
@@ -219,17 +218,13 @@ async def test_after_a_failed_run_a_question_is_asked_again_and_a_message_is_kep
         return message + answer
 
     graph = one(work)
-    run = runner.start(graph)
-    await runner.send(run.id, "topic", "message ")
-    async for event in run.events():
-        if isinstance(event, StepRecorded) and event.step.kind == "answered":
-            break
-    await run.result()
-    await go_on(runner, graph, run.id)
-    await runner.answer(run.id, "bad")
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.send(run_id, "topic", "message ")
+    await go_on(runner, graph, run_id)
+    await runner.answer(run_id, "bad")
     with pytest.raises(RunFailed):
-        await go_on(runner, graph, run.id)
-    result = await go_on(runner, graph, run.id)
+        await go_on(runner, graph, run_id)
+    result = await go_on(runner, graph, run_id)
     assert [(wait.kind, wait.question) for wait in result.waits] == [("ask", "Well?")]
-    await runner.answer(run.id, "good")
-    assert (await go_on(runner, graph, run.id)).state.text == "message good"
+    await runner.answer(run_id, "good")
+    assert (await go_on(runner, graph, run_id)).state.text == "message good"

@@ -362,6 +362,16 @@ async def test_a_resume_may_pause_elsewhere(runner: Runner) -> None:
     assert (await go_on(runner, graph, run_id)).state.log == ["a", "b", "c"]
 
 
+async def test_a_resume_may_lift_a_pause(runner: Runner) -> None:
+    """With another list, or an empty one, the run goes on without an answer; a pause that is still in it stays."""
+    graph = path(("a", lambda: "a", "log"), ("b", lambda: "b", "log"))
+    run_id = await waiting(runner, graph, pause_before=["b"])
+    result = await runner.resume(graph, run_id, pause_before=["a", "b"]).result()
+    assert (result.status, names(result.waits)) == ("waiting", ["b"])
+    result = await runner.resume(graph, run_id, pause_before=[]).result()
+    assert (result.status, result.state.log) == ("finished", ["a", "b"])
+
+
 @pytest.mark.parametrize(("given", "told"), [("publish", "give a list"), (["pubish"], "did you mean 'publish'")])
 async def test_a_pause_before_nothing_is_refused(given: Any, told: str) -> None:
     """At once, with the repair."""

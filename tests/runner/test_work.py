@@ -1,6 +1,7 @@
 """Recorded work through the real runner: what is done once, what is done again, and what others are told of it."""
 
 import asyncio
+import functools
 import os
 import subprocess
 import sys
@@ -220,6 +221,82 @@ async def test_unequal_calls_are_told_apart_whatever_their_order(runner: Runner)
     await runner.answer(run_id, "x")
     assert (await runner.resume(graph, run_id).result()).state.text == "{'b': 'B', 'a': 'A'}"
     assert calls == ["a", "b"]
+
+
+class Client:
+    """Two of them are told apart by nothing but themselves."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def fetch(self, url: str) -> str:
+        """Fetch it from here."""
+        return f"{self.name}:{url}"
+
+
+async def fetch(name: str, *, url: str) -> str:
+    """Fetch it from there."""
+    return f"{name}:{url}"
+
+
+async def crosswise(runner: Runner, *calls: Callable[[Context], Awaitable[str]]) -> Any:
+    """What two calls side by side give to a node that runs again, with the second begun first that time."""
+    runs: list[int] = []
+
+    async def work(ctx: Context) -> str:
+        runs.append(1)
+        order = [0, 1] if len(runs) == 1 else [1, 0]
+        found = {n: await calls[n](ctx) for n in order}
+        await ctx.ask("Well?", str)
+        return f"{found[0]} {found[1]}"
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "x")
+    return (await runner.resume(graph, run_id).result()).state.text
+
+
+async def test_partials_are_told_apart_by_what_they_hold(runner: Runner) -> None:
+    """At any depth, by position and by name; a partial is the call that it makes."""
+    first, second = (functools.partial(functools.partial(fetch, name), url="u") for name in "ab")
+    assert await crosswise(runner, lambda ctx: ctx.step(first), lambda ctx: ctx.step(second)) == "a:u b:u"
+    first, second = (functools.partial(fetch, "a", url=url) for url in "uv")
+    assert await crosswise(runner, lambda ctx: ctx.step(first), lambda ctx: ctx.step(second)) == "a:u a:v"
+
+
+@pytest.mark.parametrize("kind", ["methods", "lambdas", "partials of methods"])
+async def test_functions_that_look_alike_are_refused_without_a_key(runner: Runner, kind: str) -> None:
+    """One would get the other's record, with the repair; with keys each gets its own, whichever begins first."""
+    made: dict[str, list[Callable[[], Awaitable[str]]]] = {
+        "methods": [Client(name).fetch for name in "ab"],  # type: ignore[dict-item]
+        "lambdas": [lambda *_, name=name: fetch(name, url="u") for name in "ab"],  # type: ignore[misc]
+        "partials of methods": [functools.partial(Client(name).fetch, "u") for name in "ab"],
+    }
+    first, second = made[kind]
+    given = ["u"] if kind == "methods" else []
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(first, *given) + await ctx.step(second, *given)
+
+    result = await failing(runner, one(work))
+    assert result.error.kind == "not_recordable"
+    assert "two different functions" in result.error.message
+    assert "key=" in result.repair
+
+    text = await crosswise(
+        runner, lambda ctx: ctx.step(first, *given, key="a"), lambda ctx: ctx.step(second, *given, key="b")
+    )
+    assert text == "a:u b:u"
+
+
+async def test_one_object_may_make_equal_calls(runner: Runner) -> None:
+    """A method of the same object is the same function each time it is looked up."""
+    client = Client("a")
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(client.fetch, "u") + await ctx.step(client.fetch, "u") + await ctx.step(client.fetch, "v")
+
+    assert (await runner.start(one(work)).result()).state.text == "a:ua:ua:v"
 
 
 async def test_records_that_nobody_asks_for_are_named(runner: Runner) -> None:

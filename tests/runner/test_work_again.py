@@ -473,3 +473,34 @@ async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(tmp_p
     async with Runner(tmp_path / "runs.db") as runner:
         result = await runner.resume(graph, run.id).result()
         assert (result.status, [wait.kind for wait in result.waits], len(calls)) == ("waiting", ["crash"], 1)
+
+
+async def test_deaths_further_and_further_on_are_no_crash_loop(tmp_path: Path) -> None:
+    """A node whose every process dies one recorded call later is not given up."""
+    crashes: list[Crash] = []
+    calls: list[int] = []
+
+    def call(n: int) -> int:
+        calls.append(n)
+        if n == len(crashes) - 1 and not crashes[-1].left.exists():
+            crashes[-1].now()
+        return n
+
+    async def work(ctx: Context) -> int:
+        return sum([await ctx.step(call, n) for n in range(5)])
+
+    graph = one(work, "n")
+    for n in range(5):
+        (tmp_path / str(n)).mkdir()
+        crashes.append(Crash(tmp_path / str(n)))
+        if n:
+            for file in crashes[n - 1].left.parent.glob("left.db*"):
+                shutil.copy(file, crashes[n].here.with_name(file.name.replace("left", "runs")))
+        async with Runner(crashes[n].here) as runner:
+            run = runner.resume(graph, "r") if n else runner.start(graph, run_id="r")
+            assert (await run.result()).state.n == 10
+    async with Runner(crashes[-1].left) as runner:
+        assert (await runner.resume(graph, "r").result()).state.n == 10
+        crashed = [step.data.get("crashed") for step in await runner.history("r") if step.kind == "resumed"]
+    assert crashed == [True] * 5
+    assert calls == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 1, 2, 3, 4, 2, 3, 4, 3, 4, 4]
