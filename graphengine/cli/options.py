@@ -91,7 +91,7 @@ class ValueCommand(click.Command):
 
 def common(function: F) -> F:
     """Add `--json` and `--debug`, which the session has read already."""
-    for name, text in (("--debug", "Show tracebacks."), ("--json", "Write one JSON document to stdout.")):
+    for name, text in (("--debug", "Show tracebacks."), ("--json", "Write JSON to stdout, and nothing else there.")):
         function = click.option(name, is_flag=True, expose_value=False, help=text)(function)
     return function
 

@@ -86,7 +86,7 @@ class Job:
             err.line((OFFLINE, "yellow"))
         for note in self.notes:
             err.line(note)
-        for problem in plan.warnings:
+        for problem in () if self.run_id else plan.warnings:  # whoever began the run has seen them
             err.line(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
 
 
@@ -121,6 +121,7 @@ def report(job: Job, ended: Ended) -> int:
         tell_end(session.err, ended.snapshot, ended.asked_by)
         if ended.snapshot.status == "waiting":
             tell_waits(session.err, ended.snapshot, job.graph_words, job.place)
+            tell_kept(session.err, ended.snapshot)
         tell_cost(session.err, ended.snapshot)
         if not job.is_known_offline and is_offline(run_usage(ended.snapshot)):
             session.err.line((OFFLINE, "yellow"))
@@ -163,6 +164,13 @@ def tell_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
     err.line((snapshot.status, _STYLES.get(snapshot.status, "bold")), *said)
     if failure is not None and not is_way:
         tell_failure(err, failure)
+
+
+def tell_kept(out: Channel, snapshot: Snapshot) -> None:
+    """Show the messages that a run keeps, since no node received them yet."""
+    for topic, payloads in snapshot.mailbox.items():
+        if payloads:
+            out.line(f"  kept: {counted(len(payloads), 'message')} on {topic!r}, not received yet")
 
 
 def tell_failure(err: Channel, failure: Mapping[str, JsonValue]) -> None:

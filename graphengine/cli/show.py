@@ -63,7 +63,7 @@ def command(session: Session, run_id: str, at: int | None, step: int | None, dat
 
 def _show(session: Session, place: Place, recorded: Recorded) -> None:
     from graphengine.cli.places import graph_words
-    from graphengine.cli.report import OFFLINE, is_offline, run_usage, tell_cost, tell_end
+    from graphengine.cli.report import OFFLINE, is_offline, run_usage, tell_cost, tell_end, tell_kept
     from graphengine.cli.runs import status_of
     from graphengine.cli.times import when
     from graphengine.cli.waits import tell_waits
@@ -87,6 +87,7 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
         tell_end(out, snapshot)
     if not is_past and info.status in ("running", "waiting"):
         tell_waits(out, snapshot, graph_words(info.graph), place)
+        tell_kept(out, snapshot)
     tell_cost(out, snapshot)
     if is_offline(run_usage(snapshot)):
         out.line((OFFLINE, "yellow"))

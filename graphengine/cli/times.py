@@ -6,9 +6,9 @@ from datetime import datetime
 
 
 def when(at: float) -> str:
-    """A time, to the second."""
+    """A time, to the second, with the name of this machine's time zone."""
     try:
-        return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
     except (ValueError, OverflowError, OSError):  # beyond what a calendar has
         return f"{at:g} s after 1970"
 

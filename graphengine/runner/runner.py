@@ -217,9 +217,12 @@ class Runner:
         self._check_names(plan)
         run = self._run(branch_id or new_id(self._clock.now()), graph)
         pause = None if pause_before is None else _pauses(plan, pause_before)
-        return self._live(
-            run, plan, self._tending.opener.branch_off(run, plan, run_id, at, update or {}, path, limits, pause)
-        )
+
+        async def opening() -> Driver:
+            await self._known(run_id)
+            return await self._tending.opener.branch_off(run, plan, run_id, at, update or {}, path, limits, pause)
+
+        return self._live(run, plan, opening())
 
     async def stop(self, run_id: str, why: str = "asked") -> None:
         """Stop a run cleanly at its next safe point, whichever process drives it; returns at once for another's.

@@ -405,6 +405,12 @@ def test_a_misspelt_id_of_a_run_is_set_right(invoke: Invoke) -> None:
     assert "did you mean" not in invoke("show", "entirely-else").stderr
 
 
+def test_warnings_are_told_when_a_run_begins(invoke: Invoke) -> None:
+    """A resume does not repeat them."""
+    assert "warning unbounded_loop" in invoke("run", "counter", "--run-id", "r", "--limit", "steps=1").stderr
+    assert "warning" not in invoke("resume", "r", "--limit", "steps=9").stderr
+
+
 def test_check_lists_problems_and_shouts_warnings(project: Path, invoke: Invoke) -> None:
     """Errors give exit code 2, warnings alone 0; --json lists both."""
     found = invoke("check", "counter")

@@ -267,7 +267,10 @@ def test_who_sends_does_not_sleep_with_the_run(project: Path, invoke: Invoke) ->
 def test_a_message_that_nobody_waits_for_is_kept_and_told(waiting: Invoke) -> None:
     """So that a misspelt topic is seen."""
     told = "the run does not wait for a message on 'tip' now and keeps it; it waits for one on 'tips'"
-    assert told in waiting("send", "r", "tip", "1").stderr
+    found = waiting("send", "r", "tip", "1")
+    assert told in found.stderr
+    for text in (found.stderr, waiting("show", "r").stdout):
+        assert "  kept: 1 message on 'tip', not received yet\n" in text
     assert "does not wait" not in waiting("send", "r", "tips", "1").stderr
 
 
