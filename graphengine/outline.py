@@ -48,6 +48,13 @@ def ends_of(plan: Plan[Any]) -> Iterable[str]:
             yield way.label
 
 
+def _choices(node: NodePlan) -> dict[str, JsonValue]:
+    """What a node chooses among, and what each of it is where they are not functions alone."""
+    kinds = {_choice(value): call.body.kind for value, call in node.choices.items()}
+    functions = set(kinds.values()) == {"function"}
+    return {"choices": list(kinds), **({} if functions else {"kinds": kinds})}
+
+
 def _node(node: NodePlan) -> dict[str, JsonValue]:
     kind = node.call.body.kind if node.call is not None else "choose"
     facts: dict[str, JsonValue] = {"name": node.name, "kind": kind, "writes": sorted(node.writer.fields)}
@@ -58,7 +65,7 @@ def _node(node: NodePlan) -> dict[str, JsonValue]:
     if node.retry is not None:
         facts["attempts"] = node.retry.attempts
     if node.choices:
-        facts["choices"] = [_choice(value) for value in node.choices]
+        facts |= _choices(node)
     if node.selector is not None:
         facts["on"] = node.selector.text
     if node.each is not None:

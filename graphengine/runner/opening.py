@@ -107,9 +107,11 @@ class Opener:
         return whole._replace(given=written)
 
     async def go_on(
-        self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None = None
+        self, run: Run[S], plan: Plan[S], limits: Limits | None = None, pause: Sequence[str] | None = None
     ) -> Driver | Result[S]:
         """Take a run and record that it goes on; its result, untouched, where there is nothing to go on with.
+
+        One that failed or was stopped goes on too, unless the run is `due_only`.
 
         Raises:
             UnknownRun, RunIsDriven, GraphChanged.
@@ -117,7 +119,7 @@ class Opener:
         await self._store.open()
         info = await self._store.info(run.id)
         check_name(plan, info.graph, run.id)
-        if info.status == "finished":
+        if info.status == "finished" or (run.due_only and info.status not in ("running", "waiting")):
             run.recorded()
             return result_of(plan, await load_snapshot(self._store, run.id, None))
         if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):

@@ -92,6 +92,7 @@ class Tending:
     ) -> Result[S]:
         """Drive a run from its opening to its result; one that only sleeps is gone on with when its time has come."""
         opened: Driver | Result[S] = await opening
+        run.due_only = True  # what another process makes of it while it sleeps here is not to be tried again
         while True:
             result = await self._drive(run, opened) if isinstance(opened, Driver) else opened
             if result.status != "waiting":
@@ -101,21 +102,31 @@ class Tending:
             del result, opened  # a run that waits holds nothing but its name
             if not await self._nap(run, min(dues) if sleeps and run.waits_out else None):
                 return await self._stands(run, plan)
-            try:
-                opened = await self.opener.go_on(run, plan, None)
-            except RunIsDriven:
-                opened = await self._follow(run, plan)
+            opened = await self._again(run, plan)
 
     async def _stands(self, run: Run[S], plan: Plan[S]) -> Result[S]:
         return result_of(plan, await load_snapshot(self._store, run.id, None))
 
-    async def _follow(self, run: Run[S], plan: Plan[S]) -> Result[S]:
-        """What a run comes to that somebody else was quicker to go on with."""
-        while not (self.closed or run.left):
-            if (await self._store.info(run.id)).status != "running":
-                break
+    async def _again(self, run: Run[S], plan: Plan[S]) -> Driver | Result[S]:
+        """Go on with a run; where somebody else was quicker, their end is this one's, or they die and leave it."""
+        while True:
+            try:
+                return await self.opener.go_on(run, plan)
+            except RunIsDriven:
+                if not await self._patience(run):
+                    return await self._stands(run, plan)
+
+    async def _patience(self, run: Run[Any]) -> bool:
+        """Wait a moment; whether to look again then."""
+        try:
+            if self.closed or run.left:
+                return False
             await asyncio.sleep(_INBOX_SECONDS)
-        return await self._stands(run, plan)
+        except asyncio.CancelledError:
+            if not self.closed:
+                raise
+            return False
+        return True
 
     async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
         """Drive a run whose first step of this session is durable."""

@@ -166,6 +166,7 @@ class Worker:
         now = self._runner.clock.now()
         try:
             run = self._runner.resume(self._graphs[info.graph], info.id, wait_out=False)
+            run.due_only = True  # another worker may have been quicker, and have come to its failure
             is_taken = await _is_taken(run)
             if is_taken:
                 self._tell(Took(info, _why(info, now)))

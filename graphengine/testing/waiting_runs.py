@@ -63,15 +63,20 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_same_key_again_changes_nothing(self, store: Store) -> None:
-        """A key counts once for each run, also after its message was consumed."""
+        """A key counts once for each run, also after its message was consumed; who posts is told whether it did."""
         fence = await new_run(store)
-        assert await store.post("r", "answer", 1, "k")
-        assert not await store.post("r", "answer", 2, "k")
+        await new_run(store, "other")
+        assert await store.post("r", "answer", 1, "k") is True
+        assert await store.post("r", "message", 2, "k") is False  # whatever kind it is
+        assert await store.post("other", "answer", 2, "k") is True
         waiting = await store.inbox(["r"])
         assert [m.payload for m in waiting] == [1]
         await append(store, Append("r", fence, [step(1)], "running", [waiting[0].id]))
-        await store.post("r", "answer", 3, "k")
+        assert await store.post("r", "answer", 3, "k") is False
         assert list(await store.inbox(["r"])) == []
+        assert await store.post("r", "answer", 4, "k2") is True
+        assert await store.post("r", "answer", 5, "k2") is False
+        assert [m.payload for m in await store.inbox(["r"])] == [4]
 
     @scenario
     async def test_a_refused_batch_consumes_nothing(self, store: Store) -> None:

@@ -91,3 +91,12 @@ def test_an_answer_tells_how_long_the_question_was_open(project: Path, invoke: I
     step = invoke("show", "a", "--step", seq).stdout
     assert ", asked " in step
     assert "took" not in step
+
+
+def test_a_way_without_a_condition_needs_no_explanation(project: Path, invoke: Invoke) -> None:
+    """Neither the last line of a run nor its picture says "otherwise" and nothing else."""
+    (project / "flows" / "news.py").write_text(NESTED)
+    lines = invoke("run", "news", "--run-id", "n").stderr.splitlines()
+    assert "finished" in lines
+    invoke("render", "n", "-o", "n.txt")
+    assert "finished after 4 visits\n" in (project / "n.txt").read_text()

@@ -257,7 +257,7 @@ def test_an_answer_may_be_recorded_and_no_more(waiting: Invoke) -> None:
 def test_who_sends_does_not_sleep_with_the_run(project: Path, invoke: Invoke) -> None:
     """Neither does who resumes it with --no-wait: exit code 3 at once, and the run sleeps on."""
     (project / "flows" / "napping.py").write_text(NAPPING)
-    begun = invoke("run", "napping", "--run-id", "n", "--no-wait")
+    begun = invoke("run", "napping", "--run-id", "n", "--no-wait", "--input", "seconds=20")
     assert (begun.exit_code, "nap: sleeps until" in begun.stderr) == (3, True)
     sent = invoke("send", "n", "tips", "1")
     assert (sent.exit_code, "nap: sleeps until" in sent.stderr) == (3, True)

@@ -9,16 +9,19 @@ from pydantic import BaseModel
 from graphengine import (
     END,
     START,
+    Agent,
     CompileError,
     Graph,
     Node,
     Retry,
+    ScriptedModel,
     Stop,
     ask,
     changed,
     choose,
     ended,
     failed,
+    validation,
     value,
 )
 from graphengine.errors import DefinitionError, Problem
@@ -362,6 +365,55 @@ def test_one_graph_may_be_several_nodes() -> None:
     assert list(graph.check()) == []
     assert sorted(graph.compile().paths()) == ["one", "one/write", "three", "three/shared", "three/shared/write", "two",
                                                "two/write"]  # fmt: skip
+
+
+def test_a_graph_that_stands_at_many_places_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each level uses the one below twice: a dozen levels are a dozen graphs to compile, not thousands."""
+    compiled: list[str] = []
+    plan = validation._Compiler.plan  # noqa: SLF001 - nothing else tells how often a graph is looked at
+
+    def counted(compiler: Any) -> Any:
+        compiled.append(compiler.graph.name)
+        return plan(compiler)
+
+    monkeypatch.setattr(validation._Compiler, "plan", counted)  # noqa: SLF001
+    below = inner()
+    for level in range(12):
+        graph = Graph(f"level{level}", Inner, result="draft")
+        graph.add_node("left", below, writes="draft")
+        graph.add_node("right", below, writes="draft")
+        graph.add_path(START, "left", "right", END)
+        below = graph
+    below.compile()
+    assert sorted(compiled) == sorted(["inner", *(f"level{level}" for level in range(12))])
+
+
+@pytest.mark.parametrize(
+    "fallback",
+    [inner(), ask("Well?"), choose("kind", {"a": words, "b": words}), Node(words)],
+    ids=["graph", "question", "choice", "node"],
+)
+def test_what_cannot_stand_in_for_a_node_is_refused(fallback: Any) -> None:
+    """It is no value to be written, though it is no function either."""
+    (problem,) = problems(fallback=fallback, writes="task")
+    assert (problem.code, problem.where) == ("bad_option", "node b")
+    assert "a value, a function or an Agent" in problem.repair
+
+
+async def test_an_agent_may_stand_in_for_a_node() -> None:
+    """It is run as a function would be, with the fields that its prompt reads."""
+
+    async def breaks() -> str:
+        raise ValueError
+
+    cheap = Agent("cheap", prompt="{kind}", offline=lambda kind: f"cheap {kind}")
+    graph = Graph("g", State)
+    graph.add_node("b", breaks, writes="task", fallback=cheap)
+    graph.add_path(START, "b", END)
+    assert (await graph.run()).state.task == "cheap a"
+    (problem,) = problems(writes="task", fallback=Agent("cheap", prompt="{knd}", model=ScriptedModel(["x"])))
+    assert problem.where == "node b, fallback"
+    assert "did you mean 'kind'" in problem.repair
 
 
 def test_no_graph_ends_at_start() -> None:

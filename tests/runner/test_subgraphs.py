@@ -553,9 +553,8 @@ async def test_a_graph_without_limits_has_none_inside_another(runner: Runner) ->
     graph.add_node("inner", inner, writes="score")
     graph.add_path(START, "inner", END)
     assert (await runner.start(graph, limits=Limits(steps=None)).result()).state.score == 1001
-    for whole in (graph, inner):
-        result = await runner.start(whole).result()
-        assert (result.status, result.stop.reason if result.stop else "") == ("stopped", "limit")
+    stopped = await runner.start(graph).result(), await runner.start(inner).result()
+    assert [(result.status, result.stop.reason) for result in stopped if result.stop] == [("stopped", "limit")] * 2
 
 
 async def test_events_inside_have_their_paths(runner: Runner) -> None:

@@ -238,6 +238,5 @@ async def test_many_waits_cost_a_bounded_number_of_looks_each(monkeypatch: pytes
     calls = counted(monkeypatch)
     async with Runner() as runner:
         few, many = await cost(runner, 100, calls), await cost(runner, 300, calls)
-    print(few, many)
     for fewer, more in zip(few, many, strict=True):
         assert more < 4 * fewer

@@ -267,9 +267,13 @@ async def test_partials_are_told_apart_by_what_they_hold(runner: Runner) -> None
 @pytest.mark.parametrize("kind", ["methods", "lambdas", "partials of methods"])
 async def test_functions_that_look_alike_are_refused_without_a_key(runner: Runner, kind: str) -> None:
     """One would get the other's record, with the repair; with keys each gets its own, whichever begins first."""
-    made: dict[str, list[Callable[[], Awaitable[str]]]] = {
-        "methods": [Client(name).fetch for name in "ab"],  # type: ignore[dict-item]
-        "lambdas": [lambda *_, name=name: fetch(name, url="u") for name in "ab"],  # type: ignore[misc]
+
+    def closure(name: str) -> Callable[[], Awaitable[str]]:
+        return lambda: fetch(name, url="u")
+
+    made: dict[str, Sequence[Callable[..., Awaitable[str]]]] = {
+        "methods": [Client(name).fetch for name in "ab"],
+        "lambdas": [closure(name) for name in "ab"],
         "partials of methods": [functools.partial(Client(name).fetch, "u") for name in "ab"],
     }
     first, second = made[kind]

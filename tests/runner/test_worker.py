@@ -1,7 +1,7 @@
 """Workers, and letting go of a run: what is due is gone on with, once, and never ended by a worker's end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, Retry, Runner, ask
+from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, ask
 from graphengine.errors import DefinitionError, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner import StepRecorded
 from graphengine.runner.worker import Ended, Refused, Took, Worker, WorkerEvent
+from graphengine.stores.base import RunInfo
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 
@@ -471,6 +472,36 @@ async def test_items_in_flight_are_finished_and_the_others_left(runner: Runner) 
     assert ((await run.result()).status, ran) == ("running", [0, 1])
     assert (await runner.resume(graph, "r").result()).state.found == [0, 1, 2, 3, 4]
     assert ran == [0, 1, 2, 3, 4]
+
+
+async def test_a_run_that_failed_elsewhere_meanwhile_is_not_tried_again(
+    still: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker was quicker with it, after this one had found it due."""
+    tries: list[int] = []
+
+    async def breaks() -> str:
+        tries.append(1)
+        raise ValueError
+
+    broken = Graph("broken", Log)
+    broken.add_node("breaks", breaks, writes="seen")
+    broken.add_path(START, "breaks", END)
+    await orphan(still, broken, "r")
+    await orphan(still, Steps("other").graph, "s")
+    found = await still.due()
+    with pytest.raises(RunFailed):
+        await still.resume(broken, "r").result()
+    looks = [found]
+
+    async def due(graphs: object = None, *, limit: int = 0) -> Sequence[RunInfo]:
+        return looks.pop() if looks else ()
+
+    monkeypatch.setattr(still, "due", due)
+    other = Steps("other")
+    other.gate.set()
+    assert ends(await work(still, broken, other.graph)) == [("s", "finished")]
+    assert tries == [1]
 
 
 async def test_a_run_that_is_not_driven_here_is_none_to_leave(runner: Runner) -> None:

@@ -1,6 +1,7 @@
 """What users see is typed: mypy --strict and pyright's strict mode both read this file."""
 
-from typing import TYPE_CHECKING, assert_type
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, assert_type
 
 from pydantic import BaseModel
 
@@ -9,6 +10,7 @@ from graphengine import (
     START,
     Agent,
     Condition,
+    Context,
     Failure,
     Graph,
     Node,
@@ -19,10 +21,12 @@ from graphengine import (
     Runner,
     ScriptedModel,
     Stop,
+    ask,
     iterations,
     plateau,
     value,
 )
+from graphengine.runner.past import PastRun
 
 
 class Review(BaseModel):
@@ -76,3 +80,78 @@ async def test_types_of_the_public_api() -> None:
         graph.add_node("a", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         graph.add_edge("a", END, when=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Retry(attempts="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def fetch(url: str) -> Review:
+    """An async function of somebody's."""
+    return Review(score=len(url))
+
+
+def count(text: str) -> int:
+    """A sync one."""
+    return len(text)
+
+
+seen: list[str] = []
+
+
+async def editor(task: str, ctx: Context) -> Review:
+    """A node that uses all that a context has."""
+    assert_type((ctx.run_id, ctx.node, ctx.path, ctx.idempotency_key), tuple[str, str, str, str])
+    assert_type((ctx.visit, ctx.attempt, ctx.now()), tuple[int, int, float])
+    assert_type(ctx.random.random(), float)
+    assert_type(await ctx.step(fetch, task), Review)
+    assert_type(await ctx.step(count, task, key="length"), int)
+    assert_type(await ctx.step(lambda: 3), int)
+    assert_type(await ctx.runs(published, last=3), Sequence[PastRun])
+    assert_type(await ctx.runs("published"), Sequence[PastRun])
+    title = await ctx.ask("Which title?")
+    assert_type(title, str)
+    assert_type(await ctx.ask("Fine?", bool, name="fine", timeout_seconds=60, default=False), bool)
+    review = await ctx.ask("How good?", Review)
+    assert_type(review, Review)
+    assert_type(await ctx.ask("Names?", list[str]), list[str])
+    kind: Literal["a", "b"] = await ctx.ask("Which kind?", Literal["a", "b"])
+    assert_type(await ctx.receive("news", Review, timeout_seconds=60, default=Review(score=1)), Review)
+    assert_type(await ctx.receive("news"), Any)
+    await ctx.sleep(0)
+    await ctx.sleep_until(ctx.now())
+    ctx.send("done", {"title": title})
+    ctx.emit(review, record=True)
+    if TYPE_CHECKING:
+        # As above: each line is wrong.
+        await ctx.sleep("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await ctx.ask(5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    seen.append(f"{title} {kind}")
+    return review
+
+
+published: Graph[Article] = Graph("published", Article, result="review")
+published.add_node("approve", ask("Publish {task}?", bool, timeout_seconds=60, default=True), writes={"task": str})
+published.add_node("edit", editor, writes="review", on_resume="ask", timeout_seconds=60)
+published.add_path(START, "approve", "edit", END)
+
+
+async def test_types_of_what_a_node_may_do() -> None:
+    """Answers, messages and recorded work have the types that were asked for."""
+    answers: dict[str, object] = {
+        "Publish abc?": True,
+        "Which title?": "Ants",
+        "Fine?": True,
+        "How good?": Review(score=7),
+        "Names?": ["x"],
+        "Which kind?": "b",
+    }
+    async with Runner() as runner:
+        run = runner.start(published, {"task": "abc"}, pause_before=["edit"])
+        await runner.send(run.id, "news", Review(score=2), key="1")
+        await runner.send(run.id, "news", "any")
+        result = await run.result()
+        while result.status == "waiting":
+            for wait in result.waits:
+                assert_type((wait.name, wait.kind, wait.due_at), tuple[str, str, float | None])
+                given = True if wait.kind == "pause" else answers[wait.question]
+                await runner.answer(result.run_id, given, wait=wait.name)
+            result = await runner.resume(published, result.run_id).result()
+    assert_type(result, Result[Article])
+    assert (result.status, result.state.review, seen) == ("finished", Review(score=7), ["Ants b"])
