@@ -240,7 +240,7 @@ class BranchedOff(NamedTuple):
     pause: Sequence[str] | None = None
 
 
-Event: TypeAlias = (
-    "Begun | NodeFinished | NodeFailed | NodeEntered | NodeBegun | NodeWaits | NodeLeft | WorkDone | Answered | "
-    "AnswerRefused | MessageCame | WaitOver | LimitMet | Settled | Resumed | StopAsked | BranchedOff"
-)
+Event: TypeAlias = """(
+    Begun | NodeFinished | NodeFailed | NodeEntered | NodeBegun | NodeWaits | NodeLeft | WorkDone | Answered
+    | AnswerRefused | MessageCame | WaitOver | LimitMet | Settled | Resumed | StopAsked | BranchedOff
+)"""

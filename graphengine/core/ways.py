@@ -143,8 +143,8 @@ def arrival(frame: Frame, target: str, label: str, condition: Condition | str | 
             found["status"] = "finished"
         found["stop"] = {"reason": "end", **stop}
         return found
-    found["error"] = {"path": path_of(frame.id, ""), "kind": "fail", "message": label or why}
-    found["error"]["attempt"] = attempt_of(frame)
+    attempt: dict[str, JsonValue] = {"attempt": attempt_of(frame)}
+    found["error"] = {"path": path_of(frame.id, ""), "kind": "fail", "message": label or why, **attempt}
     found["status"] = "failed"
     found["stop"] = {"reason": "failed", **stop}
     found.update(nested(frame, _FAILED, lasting=False))
