@@ -91,8 +91,16 @@ class Tending:
         self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
     ) -> Result[S]:
         """Drive a run from its opening to its result; one that only sleeps is gone on with when its time has come."""
-        opened: Driver | Result[S] = await opening
+        opened = await opening
         run.due_only = True  # what another process makes of it while it sleeps here is not to be tried again
+        try:
+            return await self._to_its_end(run, plan, opened)
+        except asyncio.CancelledError:
+            if not self.closed:
+                raise
+            return await self._stands(run, plan)
+
+    async def _to_its_end(self, run: Run[S], plan: Plan[S], opened: Driver | Result[S]) -> Result[S]:
         while True:
             result = await self._drive(run, opened) if isinstance(opened, Driver) else opened
             if result.status != "waiting":
@@ -105,7 +113,15 @@ class Tending:
             opened = await self._again(run, plan)
 
     async def _stands(self, run: Run[S], plan: Plan[S]) -> Result[S]:
-        return result_of(plan, await load_snapshot(self._store, run.id, None))
+        """How far a run came; read to the end even where the Runner closes meanwhile."""
+        loading = asyncio.ensure_future(load_snapshot(self._store, run.id, None))
+        while not loading.done():
+            try:
+                await asyncio.wait((loading,))
+            except asyncio.CancelledError:
+                if not self.closed:
+                    raise
+        return result_of(plan, loading.result())
 
     async def _again(self, run: Run[S], plan: Plan[S]) -> Driver | Result[S]:
         """Go on with a run; where somebody else was quicker, their end is this one's, or they die and leave it."""

@@ -398,7 +398,7 @@ async def test_numbers_that_make_no_sense_are_refused(runner: Runner, options: d
 # -- Runner.leave
 
 
-async def test_a_run_that_waits_for_its_next_attempt_is_left_at_once(timed: Runner) -> None:
+async def test_a_run_that_waits_for_its_next_attempt_is_left_at_once() -> None:
     """Nobody waits for the time of a retry before letting go; it is due to whoever goes on."""
 
     async def bad() -> str:
@@ -407,13 +407,14 @@ async def test_a_run_that_waits_for_its_next_attempt_is_left_at_once(timed: Runn
     graph = Graph("bad", Log)
     graph.add_node("bad", bad, writes="seen", retry=Retry(attempts=2, initial_seconds=WEEK, max_seconds=WEEK, jitter=0))
     graph.add_path(START, "bad", END)
-    run = timed.start(graph, run_id="r")
-    async for event in run.events():
-        if isinstance(event, StepRecorded) and event.step.kind == "attempt":
-            break
-    await timed.leave("r")
-    assert (await run.result()).status == "running"
-    assert [step.kind for step in await timed.history("r")] == ["started", "attempt"]
+    async with Runner(clock=FakeClock(jumps=False)) as runner:
+        run = runner.start(graph, run_id="r")
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "attempt":
+                break
+        await runner.leave("r")
+        assert (await run.result()).status == "running"
+        assert [step.kind for step in await runner.history("r")] == ["started", "attempt"]
 
 
 @pytest.mark.parametrize("other", ["stop first", "stop last"])
