@@ -35,7 +35,6 @@ STUCK_SECONDS = 0.02
 
 SNAPSHOT_ROWS = 16
 """Snapshots are to be as many as deaths may meet. In earnest a run as short as this one has none."""
-setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for everybody else
 
 Moment = Literal["never", "line", "before", "submitted", "durable", "stuck"]
 """When to die: behind a line of work that is on disk; before, during or right behind an append.
@@ -372,4 +371,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for everybody else
     asyncio.run(main())

@@ -174,13 +174,13 @@ async def test_time_that_a_node_lets_pass_counts_for_the_limit_of_seconds(timed:
 
 
 async def test_runs_of_one_runner_sleep_side_by_side(timed: Runner, clock: FakeClock) -> None:
-    """Twenty runs with different times: each is done at its own time, in order."""
+    """Twenty runs with different times: each is done when its own has come, in order."""
     done: list[int] = []
 
     async def patient(n: int, ctx: Context) -> int:
         await ctx.sleep_until(1000.0 + n * 3600)
         done.append(n)
-        assert clock.now() == 1000.0 + n * 3600
+        assert clock.now() >= 1000.0 + n * 3600
         return n
 
     graph = one(patient)
