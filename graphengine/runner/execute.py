@@ -81,27 +81,28 @@ class TaskRunner:
     async def run(self, task: Task) -> Event:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Do what the task says and tell what came of it."""
         began = self._now()
-        if task.mode != "run" and task.mode not in ("fallback", "crash_loop"):
+        mode = task.mode
+        if mode != "run" and mode not in ("fallback", "crash_loop"):
             return self._moved(task, began)
         frame = self._snapshot.frames[task.frame]
         context = Context(task, frame, self._surroundings)
         choice = ""
         CURRENT.set(context)  # never reset: the next task sets its own, and the run's asyncio task takes it along
         try:
-            if task.mode == "crash_loop":
+            if mode == "crash_loop":
                 return self._failed(task, began, _crash_loop(task, frame), context, choice)
             plan = self._plan if frame.up is None else plan_of(self._plan, frame)
             node = plan.nodes[task.node]
             view = View(plan.state, frame) if frame.up is None else view_of(plan, frame)
             plain = node.plain or (node.plain_items and frame.kind == "item")
-            call = node.call if plain and task.mode == "run" else None
-            if call is None and task.mode == "fallback" and node.fallback is not None:
-                call = node.fallback.call
+            call = node.call if plain and mode == "run" else None
             if call is None:
-                other = self._other(task, frame, node, view)
-                if other is not None:
-                    return other
-                call, choice = node.pick(view)
+                call = node.fallback.call if mode == "fallback" and node.fallback is not None else None
+                if call is None:
+                    other = self._other(task, frame, node, view)
+                    if other is not None:
+                        return other
+                    call, choice = node.pick(view)
             result = self._begin(call, view, frame, context, node.timeout_seconds)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the quick look first
                 result = await result
