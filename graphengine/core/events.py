@@ -88,7 +88,7 @@ class NodeFailed(NamedTuple):
 
 
 class NodeEntered(NamedTuple):
-    """A node that is a map or a graph is to begin. `choice` picks among graphs."""
+    """A node that is a map or a graph is to begin."""
 
     frame: str
     node: str

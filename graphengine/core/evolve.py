@@ -257,7 +257,7 @@ def _recorded(snapshot: Snapshot, step: Step) -> None:
 def _waiting(snapshot: Snapshot, step: Step) -> None:
     _spend(snapshot, step)
     snapshot.frames[step.frame].crashes = 0
-    wait(snapshot, snapshot.frames[step.frame], step.data["waits"], step.at)
+    wait(snapshot, snapshot.frames[step.frame], step.data["waits"])
 
 
 def _answered(snapshot: Snapshot, step: Step) -> None:
@@ -286,8 +286,6 @@ def _answered(snapshot: Snapshot, step: Step) -> None:
 def _refused(snapshot: Snapshot, step: Step) -> None:
     """An answer did not fit; where the node found that out, it asks again."""
     data = step.data
-    if data.get("by") == "message":
-        _take(snapshot, data["topic"])
     frame = snapshot.frames.get(step.frame)
     if "key" in data and frame is not None:
         given = frame.memos.pop(data["key"], {})
@@ -335,13 +333,13 @@ def _resumed(snapshot: Snapshot, step: Step) -> None:
         _revive(snapshot, frame)
     for frame in list(snapshot.frames.values()):
         if frame.begun and frame.phase == "ready" and step.kind == "resumed":
-            _ask_about(snapshot, frame, step.at)
+            _ask_about(snapshot, frame)
     if "pause" in data:
         snapshot.pause = data["pause"]
         for frame in list(snapshot.frames.values()):
             unpause(snapshot, frame)
             if frame.phase == "ready" and frame.attempt == 1 and not (frame.crashes or frame.begun or frame.memos):
-                pause(snapshot, frame, step.at)
+                pause(snapshot, frame)
 
 
 def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
@@ -368,11 +366,11 @@ def _revive(snapshot: Snapshot, frame: Frame) -> None:
         frame.tries = 0
 
 
-def _ask_about(snapshot: Snapshot, frame: Frame, now: float) -> None:
+def _ask_about(snapshot: Snapshot, frame: Frame) -> None:
     """A node was cut off that must not be run again unasked."""
     path = path_of(frame.id, frame.at)
     question = f"{path} was cut off while it was running, and may have done its work: rerun it?"
-    wait(snapshot, frame, {path: {"kind": "crash", "question": question, "schema": _DECISION}}, now)
+    wait(snapshot, frame, {path: {"kind": "crash", "question": question, "schema": _DECISION}})
 
 
 def _branched(snapshot: Snapshot, step: Step) -> None:
@@ -397,12 +395,12 @@ def _keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
             continue
         fields = other.map["fields"]
         for item, name in list(fields.items()):
-            if name in names and holds(other, frame):
+            if name in names and _holds(other, frame):
                 other.map["items"][item] = list(held(other, name) or ())
                 del fields[item]
 
 
-def holds(frame: Frame | None, other: Frame) -> bool:
+def _holds(frame: Frame | None, other: Frame) -> bool:
     """Whether a frame has its state from another one, or is that one."""
     while frame is not None and frame is not other:
         frame = frame.base

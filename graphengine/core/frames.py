@@ -60,15 +60,15 @@ def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
     frame.attempt = 1
     frame.arrived = snapshot.now
     if snapshot.pause:
-        pause(snapshot, frame, snapshot.now)
+        pause(snapshot, frame)
 
 
-def pause(snapshot: Snapshot, frame: Frame, now: float) -> None:
+def pause(snapshot: Snapshot, frame: Frame) -> None:
     """Let a frame wait before its node, if the run is to pause there; every item's is meant by one path."""
     path = path_of(frame.id, frame.at)
     if frame.kind != "item" and _INDEX.sub("", path) in snapshot.pause:
         asked = {"kind": "pause", "question": f"paused before {path}"}
-        wait(snapshot, frame, {path: {**asked, "schema": {"const": True}}}, now)
+        wait(snapshot, frame, {path: {**asked, "schema": {"const": True}}})
 
 
 def unpause(snapshot: Snapshot, frame: Frame) -> None:
@@ -83,17 +83,17 @@ def place_of(frame: Frame) -> str:
     if frame.up is None:
         return f"{frame.at}:{frame.visit}"
     around = place_of(frame.up)
-    return (
-        f"{around}{frame.id[frame.id.rindex('[') :]}" if frame.kind == "item" else f"{around}/{frame.at}:{frame.visit}"
-    )
+    if frame.kind == "item":
+        return around + frame.id[frame.id.rindex("[") :]
+    return f"{around}/{frame.at}:{frame.visit}"
 
 
-def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, JsonValue], now: float) -> None:
+def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, JsonValue]) -> None:
     """Let a frame wait. Each wait gets an id that no other ever has, unless it goes on from before."""
     for name, facts in waits.items():
         frame.waits[name] = {**facts, "id": facts.get("id") or f"{name}@{snapshot.seq + 1}"}
     frame.phase = "waiting"
-    frame.since = now
+    frame.since = snapshot.now
     snapshot.waiting += 1
     touch(snapshot, frame)
 

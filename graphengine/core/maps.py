@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphengine.core.events import Error, NodeFailed
+from graphengine.core.events import Error, NodeFailed, NodeFinished
 from graphengine.core.failures import error_of, failure_record
 from graphengine.core.items import collect
 from graphengine.core.lookup import StaleEvent, frame_of, plan_of, tell
@@ -25,18 +25,16 @@ if TYPE_CHECKING:
 
 def map_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step:
     """The items are taken; from now on they do not change."""
-    visit = (event.frame, event.node, event.visit, event.attempt, event.now, event.now)
-    failed = NodeFailed(*visit, Error("", (), ""))
-    frame = frame_of(snapshot, failed, ("ready",))
+    frame = frame_of(snapshot, event, ("ready",))
     inner = plan_of(plan, frame)
     node = inner.nodes[event.node]
     try:
         data = _items(node.each, View(inner.state, frame), node.name)  # type: ignore[arg-type]
     except Exception as error:  # noqa: BLE001 - a function of the user's
-        failed = failed._replace(error=error_of(error))
+        failed = NodeFailed(*event[:5], event.now, error_of(error))
         failure = failure_record(failed.error, path_of(frame.id, event.node), event.attempt)
         return gone_wrong(inner, snapshot, frame, failed, {"error": failure})
-    return Step(snapshot.seq + 1, "mapped", event.now, *visit[:4], data=data)
+    return Step(snapshot.seq + 1, "mapped", event.now, *event[:4], data=data)
 
 
 def _items(each: Each, view: View, node: str) -> dict[str, JsonValue]:
@@ -100,10 +98,10 @@ def items_done(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
             change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
     except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         wrong = error_of(error)
-    done = NodeFailed(*visit, wrong or Error("", (), ""))
     if wrong is not None:
         failure = failure_record(wrong, path_of(frame.id, frame.at), frame.attempt)
-        return gone_wrong(plan, snapshot, frame, done, {"error": failure})
+        return gone_wrong(plan, snapshot, frame, NodeFailed(*visit, wrong), {"error": failure})
+    done = NodeFinished(*visit, result=None)  # the items' updates are the change
     tell(snapshot, frame, view, done)
     if plan.epochs or plan.samples:
         track(plan, view, frame.at, change.ops)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphengine.conditions import exception_name
-from graphengine.core.events import NodeFailed
+from graphengine.core.events import NodeFailed, NodeFinished
 from graphengine.core.failures import error_of, failure_record
 from graphengine.core.items import item_writes
 from graphengine.core.lookup import (
@@ -34,7 +34,7 @@ from graphengine.view import View
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.core.events import Error, NodeFinished, NodeLeft
+    from graphengine.core.events import Error, NodeLeft
     from graphengine.core.snapshot import Frame, Snapshot
     from graphengine.core.steps import Kind
     from graphengine.plan import NodePlan, Plan
@@ -47,8 +47,15 @@ def node_finished(plan: Plan[Any], snapshot: Snapshot, event: NodeFinished) -> S
     return finish(plan, snapshot, frame_of(snapshot, event, ATTEMPTED), event)
 
 
-def finish(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFinished, stop: object = None) -> Step:
-    """The step of a result; `stop` says how it came about where the node is a graph."""
+def finish(  # noqa: PLR0913 - what a result may be of
+    plan: Plan[Any],
+    snapshot: Snapshot,
+    frame: Frame,
+    event: NodeFinished,
+    stop: object = None,
+    failed: NodeFailed | None = None,
+) -> Step:
+    """The step of a result: a graph's, with how that stopped, or a fallback's value, which stands in for a failure."""
     inner = plan if frame.up is None else plan_of(plan, frame)
     node = inner.nodes[event.node]
     view = View(inner.state, frame) if frame.up is None else view_of(inner, frame)
@@ -57,17 +64,20 @@ def finish(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFinishe
         more = {**more, **event.more}
     try:
         updates = node.writer.updates(event.result, view, node.name, stop)
-        if frame.cause is not None:  # what it came to is a fallback's
-            more = {**more, "fallback": True, "error": frame.cause}
+        cause = frame.cause if failed is None else failed.failure
+        if cause is not None:  # what it came to is a fallback's
+            more = {**more, "fallback": True, "error": cause}
             if inner.errors is not None:
-                updates = [*updates, (inner.errors, Failure.of(frame.cause))]
+                updates = [*updates, (inner.errors, Failure.of(cause))]
         if frame.kind == "item":
             return _step(snapshot, event, "item", {**more, "writes": item_writes(inner.state, view, updates)})
         change = inner.state.apply(view, updates)
     except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
+        if failed is not None:
+            return _misfit(inner, snapshot, frame, failed, error_of(error))
         visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
-        failed = NodeFailed(*visit, error_of(error), event.usage, event.choice, event.chance)
-        return fail(plan, snapshot, frame, failed)
+        misfit = NodeFailed(*visit, error_of(error), event.usage, event.choice, event.chance)
+        return fail(plan, snapshot, frame, misfit)
     tell(snapshot, frame, view, event)
     if inner.epochs or inner.samples:
         track(inner, view, event.node, change.ops)
@@ -114,9 +124,7 @@ def fail(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed) -
     inner = plan_of(plan, frame)
     node = inner.nodes[event.node]
     failure = event.failure or failure_record(event.error, place(event), event.attempt)
-    data = {**spent(event), "error": failure}
-    if event.keeps:
-        data["keeps"] = True
+    data = _told(event, failure)
     if frame.phase != "fallback":
         due = _next_attempt(node, frame, event)
         if due is not None:
@@ -124,35 +132,26 @@ def fail(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed) -
         if node.fallback is not None and node.fallback.call is not None:
             return _step(snapshot, event, "attempt", {**data, "then": "fallback"})
         if node.fallback is not None:
-            return _fallback_value(inner, snapshot, frame, event, data)
+            visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
+            value = NodeFinished(*visit, node.fallback.value, event.usage, event.choice, more=data)
+            return finish(plan, snapshot, frame, value, failed=event._replace(failure=failure))
     return gone_wrong(inner, snapshot, frame, event, data)
 
 
-def _fallback_value(
-    plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed, data: dict[str, JsonValue]
-) -> Step:
-    """The step in which a fallback's value stands in for a result."""
-    node = plan.nodes[event.node]
-    view = view_of(plan, frame)
-    failure = data["error"]
-    value = node.fallback.value if node.fallback is not None else None
-    try:
-        updates = node.writer.updates(value, view, node.name)
-        if plan.errors is not None:
-            updates = [*updates, (plan.errors, Failure.of(failure))]
-        if frame.kind == "item":
-            writes = item_writes(plan.state, view, updates)
-            return _step(snapshot, event, "item", {**data, "fallback": True, "writes": writes})
-        change = plan.state.apply(view, updates)
-    except Exception as error:  # noqa: BLE001 - user code of any kind
-        told = error_of(error)
-        text = f"the fallback does not fit: {told.message}; it stood in for {failure['kind']}: {failure['message']}"
-        worse = {**failure_record(told, failure["path"], failure["attempt"]), "kind": failure["kind"], "message": text}
-        return gone_wrong(plan, snapshot, frame, event, {**data, "error": worse})
-    tell(snapshot, frame, view, event)
-    if plan.epochs or plan.samples:
-        track(plan, view, event.node, change.ops)
-    return leave(plan, snapshot, frame, event, view, change, {**data, "fallback": True})
+def _told(event: NodeFailed, failure: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What a step says of a failure."""
+    data = {**spent(event), "error": failure}
+    if event.keeps:
+        data["keeps"] = True
+    return data
+
+
+def _misfit(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed, error: Error) -> Step:
+    """The step where a fallback's value does not fit: of the failure that it was to stand in for."""
+    first: Mapping[str, JsonValue] = event.failure or {}
+    text = f"the fallback does not fit: {error.message}; it stood in for {first['kind']}: {first['message']}"
+    worse = {**failure_record(error, first["path"], first["attempt"]), "kind": first["kind"], "message": text}
+    return gone_wrong(plan, snapshot, frame, event, _told(event, worse))
 
 
 def gone_wrong(

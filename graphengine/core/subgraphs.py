@@ -31,16 +31,14 @@ _LIMIT: Final = [exception_name(kind) for kind in SubgraphLimit.__mro__ if issub
 
 def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step:
     """A graph begins: its state from its inputs, and the way out of its START."""
-    visit = (event.frame, event.node, event.visit, event.attempt, event.now, event.now)
-    failed = NodeFailed(*visit, Error("", (), ""), chance=event.chance)
-    frame = frame_of(snapshot, failed, ("ready",))
+    frame = frame_of(snapshot, event, ("ready",))
     inner = plan_of(plan, frame)
     view = view_of(inner, frame)
     try:
         call, choice = inner.nodes[event.node].pick(view)
         graph, given = _begins_with(call, view, path_of(frame.id, event.node))
     except Exception as error:  # noqa: BLE001 - a selector or source of the user's, validators
-        return fail(plan, snapshot, frame, failed._replace(error=error_of(error)))
+        return fail(plan, snapshot, frame, NodeFailed(*event[:5], event.now, error_of(error), chance=event.chance))
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     data: dict[str, JsonValue] = {"graph": graph.graph, **first_way(graph, begins, given.given)}
     if choice:
@@ -49,7 +47,7 @@ def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
         data["limits"] = dict(graph.own_limits)
     update = [("set", name, value) for name, value in given.values.items()]
     typed = [given.typed[op[1]] for op in update]
-    return Step(snapshot.seq + 1, "entered", event.now, *visit[:4], update=update, data=data, typed=typed)
+    return Step(snapshot.seq + 1, "entered", event.now, *event[:4], update=update, data=data, typed=typed)
 
 
 def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial]:
