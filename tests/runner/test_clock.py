@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, Retry, Runner, value
+from graphengine import END, Context, Graph, Limits, Retry, Runner, value
 from graphengine.errors import DefinitionError
 from graphengine.testing import FakeClock
-
-WEEK = 7 * 86_400
-SOON = 5  # seconds that a test may hang before it fails
+from tests.support.runs import SOON, WEEK, alone
 
 
 class State(BaseModel):
@@ -23,10 +21,7 @@ class State(BaseModel):
 
 def one(work: Callable[..., Any], **options: Any) -> Graph[State]:
     """A graph of one node that writes n."""
-    graph = Graph("one", State)
-    graph.add_node("work", work, writes="n", **options)
-    graph.add_path(START, "work", END)
-    return graph
+    return alone(State, work, "n", **options)
 
 
 async def nap(clock: FakeClock, when: float, log: list[float]) -> None:

@@ -13,8 +13,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Ru
 from graphengine.errors import GraphChanged
 from graphengine.reducers import append
 from graphengine.runner.run import NodeBegan, StepRecorded
-
-SOON = 5  # seconds that a test may hang before it fails
+from tests.support.runs import SOON
 
 
 class State(BaseModel):

@@ -26,8 +26,7 @@ from graphengine import (
 )
 from graphengine.reducers import append, extend, merge
 from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
-
-SOON = 5  # seconds that a test may hang before it fails
+from tests.support.runs import SOON
 
 
 class Source(BaseModel):

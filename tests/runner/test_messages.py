@@ -14,8 +14,8 @@ from graphengine.errors import InputError, UnknownRun
 from graphengine.reducers import append, merge
 from graphengine.runner.run import StepRecorded
 from graphengine.testing import FakeClock
-
-SOON = 5  # seconds that a test may hang before it fails
+from tests.support.runs import SOON, row
+from tests.support.waiting import go_on
 
 
 class News(BaseModel):
@@ -31,13 +31,9 @@ class State(BaseModel):
     news: News | None = None
 
 
-def path(*nodes: tuple[str, Any, Any], name: str = "g") -> Graph[State]:
+def path(*nodes: tuple[str, Any, Any]) -> Graph[State]:
     """A graph of nodes in a row: name, runnable, writes."""
-    graph = Graph(name, State)
-    for node, runnable, writes in nodes:
-        graph.add_node(node, runnable, writes=writes)
-    graph.add_path(START, *(node for node, _, _ in nodes), END)
-    return graph
+    return row(State, *nodes)
 
 
 async def hear(ctx: Context) -> str:
@@ -48,12 +44,6 @@ async def hear(ctx: Context) -> str:
 async def hear_three(ctx: Context) -> str:
     """Take three messages of a topic."""
     return " ".join([await ctx.receive("topic", str) for _ in range(3)])
-
-
-async def go_on(runner: Runner, graph: Graph[Any], run_id: str) -> Any:
-    """Resume and give the result."""
-    async with asyncio.timeout(SOON):
-        return await runner.resume(graph, run_id).result()
 
 
 # -- from outside

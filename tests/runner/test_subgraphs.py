@@ -33,8 +33,7 @@ from graphengine.errors import GraphChanged, InputError
 from graphengine.reducers import append
 from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
 from graphengine.testing import FakeClock
-
-SOON = 5  # seconds that a test may hang before it fails
+from tests.support.runs import SOON
 
 
 class Article(BaseModel):

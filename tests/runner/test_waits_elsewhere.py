@@ -16,8 +16,7 @@ from graphengine.errors import GraphChanged, RunIsDriven
 from graphengine.runner import drive, tending
 from graphengine.runner.run import Run, StepRecorded
 from graphengine.testing import FakeClock
-
-SOON = 5  # seconds that a test may hang before it fails
+from tests.support.runs import SOON, alone
 
 
 class State(BaseModel):
@@ -29,10 +28,7 @@ class State(BaseModel):
 
 def one(work: Any, writes: str = "word", **options: Any) -> Graph[State]:
     """A graph of one node."""
-    graph = Graph("one", State)
-    graph.add_node("work", work, writes=writes, **options)
-    graph.add_path(START, "work", END)
-    return graph
+    return alone(State, work, writes, **options)
 
 
 async def until(run: Run[Any], kind: str) -> None:

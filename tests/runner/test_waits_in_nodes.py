@@ -1,86 +1,16 @@
 """Questions that a node asks amid its work."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, field_validator
 
-from graphengine import (
-    END,
-    START,
-    Context,
-    Graph,
-    RunFailed,
-    Runner,
-)
+from graphengine import END, START, Context, Graph, RunFailed, Runner
 from graphengine.errors import InputError
-from graphengine.reducers import append
 from graphengine.testing import FakeClock
-
-SOON = 5  # seconds that a test may hang before it fails
-WEEK = 7 * 86_400
-
-
-class Verdict(BaseModel):
-    ok: bool
-    score: int = Field(ge=0, le=10)
-
-
-class Odd(BaseModel):
-    """A type with a rule that no JSON Schema tells."""
-
-    n: int
-
-    @field_validator("n")
-    @classmethod
-    def odd(cls, n: int) -> int:
-        """Refuse even numbers."""
-        if n % 2 == 0:
-            message = "even"
-            raise ValueError(message)
-        return n
-
-
-class State(BaseModel):
-    title: str = "Ants"
-    ok: bool | None = None
-    verdict: Verdict | None = None
-    odd: Odd | None = None
-    word: str = ""
-    names: list[str] = []
-    log: Annotated[list[str], append] = []
-    items: list[str] = ["a", "b", "c", "d"]
-    answers: list[bool] = []
-
-
-def path(*nodes: tuple[str, Any, Any], name: str = "g") -> Graph[State]:
-    """A graph of nodes in a row: name, runnable, writes."""
-    graph = Graph(name, State)
-    for node, runnable, writes in nodes:
-        graph.add_node(node, runnable, writes=writes)
-    graph.add_path(START, *(node for node, _, _ in nodes), END)
-    return graph
-
-
-async def waiting(runner: Runner, graph: Graph[Any], **options: Any) -> str:
-    """Start a run that is to wait, and tell its id."""
-    result = await runner.start(graph, **options).result()
-    assert result.status == "waiting"
-    return result.run_id
-
-
-async def go_on(runner: Runner, graph: Graph[Any], run_id: str) -> Any:
-    """Resume and give the result."""
-    async with asyncio.timeout(SOON):
-        return await runner.resume(graph, run_id).result()
-
-
-def names(waits: Sequence[Any]) -> list[str]:
-    """By what they are answered."""
-    return [wait.name for wait in waits]
-
+from tests.support.runs import WEEK
+from tests.support.waiting import Odd, State, Verdict, go_on, names, path, waiting
 
 # -- questions inside nodes
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner
 from graphengine.history import load_snapshot
 from graphengine.testing import FakeClock
-
-SOON = 5  # seconds that a test may hang before it fails
+from tests.support.runs import SOON, alone
+from tests.support.waiting import go_on
 
 
 class State(BaseModel):
@@ -23,16 +23,7 @@ class State(BaseModel):
 
 def one(work: Callable[..., Any], writes: str = "text", **options: Any) -> Graph[State]:
     """A graph of one node."""
-    graph = Graph("one", State)
-    graph.add_node("work", work, writes=writes, **options)
-    graph.add_path(START, "work", END)
-    return graph
-
-
-async def go_on(runner: Runner, graph: Graph[Any], run_id: str) -> Any:
-    """Resume and give the result."""
-    async with asyncio.timeout(SOON):
-        return await runner.resume(graph, run_id).result()
+    return alone(State, work, writes, **options)
 
 
 # -- waits that are not awaited to their ends

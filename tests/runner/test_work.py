@@ -8,49 +8,13 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, RunFailed, Runner
-from graphengine.reducers import append
-
-SOON = 5  # seconds that a test may hang before it fails
-
-
-class Page(BaseModel):
-    url: str
-    words: list[str] = []
-
-
-class State(BaseModel):
-    text: str = ""
-    n: int = 0
-    log: Annotated[list[str], append] = []
-    items: list[int] = [1, 2, 3]
-
-
-def one(work: Callable[..., Any], writes: str = "text", **options: Any) -> Graph[State]:
-    """A graph of one node."""
-    graph = Graph("one", State)
-    graph.add_node("work", work, writes=writes, **options)
-    graph.add_path(START, "work", END)
-    return graph
-
-
-async def kinds(runner: Runner, run_id: str) -> Sequence[str]:
-    """What was recorded, by kind."""
-    return [step.kind for step in await runner.history(run_id)]
-
-
-async def failing(runner: Runner, graph: Graph[State], run_id: str | None = None) -> Any:
-    """Run or resume what is to fail, and give the result."""
-    run = runner.start(graph) if run_id is None else runner.resume(graph, run_id)
-    with pytest.raises(RunFailed) as caught:
-        await run.result()
-    return caught.value.result
-
+from graphengine import Context, RunFailed, Runner
+from tests.support.runs import SOON
+from tests.support.working import Page, failing, kinds, one
 
 # -- what is recorded, and what comes back
 

@@ -3,59 +3,16 @@
 import asyncio
 import shutil
 import threading
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner
 from graphengine.errors import InputError
-from graphengine.reducers import append
-
-
-class State(BaseModel):
-    text: str = ""
-    n: int = 0
-    log: Annotated[list[str], append] = []
-    items: list[int] = [1, 2, 3]
-
-
-def one(work: Callable[..., Any], writes: str = "text", **options: Any) -> Graph[State]:
-    """A graph of one node."""
-    graph = Graph("one", State)
-    graph.add_node("work", work, writes=writes, **options)
-    graph.add_path(START, "work", END)
-    return graph
-
-
-async def kinds(runner: Runner, run_id: str) -> Sequence[str]:
-    """What was recorded, by kind."""
-    return [step.kind for step in await runner.history(run_id)]
-
-
-async def failing(runner: Runner, graph: Graph[State], run_id: str | None = None) -> Any:
-    """Run or resume what is to fail, and give the result."""
-    run = runner.start(graph) if run_id is None else runner.resume(graph, run_id)
-    with pytest.raises(RunFailed) as caught:
-        await run.result()
-    return caught.value.result
-
+from tests.support.working import State, counted, failing, kinds, one
 
 # -- retries
-
-
-def counted(calls: list[str], name: str) -> Callable[[], str]:
-    """A function that notes its calls."""
-
-    def call() -> str:
-        calls.append(name)
-        return name
-
-    call.__qualname__ = name
-    return call
 
 
 async def test_a_retry_after_a_failed_call_keeps_what_was_recorded(timed: Runner) -> None:

@@ -1,58 +1,12 @@
 """What a node knows of itself and others, and what is told of it: keys, earlier runs, things shown."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Annotated, Any
 
-import pytest
-from pydantic import BaseModel
-
-from graphengine import END, START, Context, Graph, Limits, PastRun, Retry, RunFailed, Runner, value
-from graphengine.reducers import append
+from graphengine import END, START, Context, Graph, Limits, PastRun, Retry, Runner, value
 from graphengine.runner.run import Emitted, StepRecorded
 from graphengine.testing import FakeClock
-
-SOON = 5  # seconds that a test may hang before it fails
-
-
-class Page(BaseModel):
-    url: str
-    words: list[str] = []
-
-
-class State(BaseModel):
-    text: str = ""
-    n: int = 0
-    log: Annotated[list[str], append] = []
-    items: list[int] = [1, 2, 3]
-
-
-def one(work: Callable[..., Any], writes: str = "text", **options: Any) -> Graph[State]:
-    """A graph of one node."""
-    graph = Graph("one", State)
-    graph.add_node("work", work, writes=writes, **options)
-    graph.add_path(START, "work", END)
-    return graph
-
-
-async def failing(runner: Runner, graph: Graph[State], run_id: str | None = None) -> Any:
-    """Run or resume what is to fail, and give the result."""
-    run = runner.start(graph) if run_id is None else runner.resume(graph, run_id)
-    with pytest.raises(RunFailed) as caught:
-        await run.result()
-    return caught.value.result
-
-
-def counted(calls: list[str], name: str) -> Callable[[], str]:
-    """A function that notes its calls."""
-
-    def call() -> str:
-        calls.append(name)
-        return name
-
-    call.__qualname__ = name
-    return call
-
+from tests.support.runs import SOON
+from tests.support.working import Page, State, counted, failing, one
 
 # -- idempotency keys
 
