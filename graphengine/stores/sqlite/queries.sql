@@ -20,10 +20,10 @@ SELECT * FROM run_facts WHERE graph = ? AND status = ? AND (created_at, id) < (?
 ORDER BY created_at DESC, id DESC LIMIT ?;
 
 -- name: outline
-SELECT CAST(body AS BLOB) FROM outlines WHERE fingerprint = ?;
+SELECT CAST(body AS BLOB), sum FROM outlines WHERE fingerprint = ?;
 
 -- name: keep_outline
-INSERT INTO outlines (fingerprint, body) VALUES (?, ?) ON CONFLICT (fingerprint) DO NOTHING;
+INSERT INTO outlines (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING;
 
 -- name: add_run
 INSERT INTO runs (id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver)
@@ -37,10 +37,10 @@ SELECT fence, driver, status, parent_seq,
 FROM runs AS r WHERE r.key = ?;
 
 -- name: add_step
-INSERT INTO steps (id, at, body) VALUES (?, ?, ?);
+INSERT INTO steps (id, at, body, sum) VALUES (?, ?, ?, ?);
 
 -- name: add_snapshot
-INSERT INTO snapshots (id, body) VALUES (?, ?);
+INSERT INTO snapshots (id, body, sum) VALUES (?, ?, ?);
 
 -- name: set_status
 -- Any status but 'waiting'.
@@ -119,10 +119,10 @@ WITH RECURSIVE lineage (key, parent, low, high, shot) AS (
 SELECT key, low, high, shot FROM lineage;
 
 -- name: snapshot
-SELECT CAST(body AS BLOB) FROM snapshots WHERE id = ?;
+SELECT CAST(body AS BLOB), sum FROM snapshots WHERE id = ?;
 
 -- name: steps
-SELECT id, CAST(body AS BLOB) FROM steps WHERE id > ? AND id <= ? ORDER BY id;
+SELECT id, CAST(body AS BLOB), sum FROM steps WHERE id > ? AND id <= ? ORDER BY id;
 
 -- name: snapshot_bytes
 SELECT length(CAST(body AS BLOB)) FROM snapshots WHERE id = ?;
@@ -131,13 +131,13 @@ SELECT length(CAST(body AS BLOB)) FROM snapshots WHERE id = ?;
 SELECT count(*), coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > ? AND id <= ?;
 
 -- name: post
-INSERT INTO inbox (run, key, kind, payload, posted_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, key) DO NOTHING;
+INSERT INTO inbox (run, key, kind, payload, posted_at, sum) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run, key) DO NOTHING;
 
 -- name: want
 UPDATE runs SET wanted_at = coalesce(wanted_at, ?) WHERE key = ? AND status = 'waiting';
 
 -- name: inbox
-SELECT inbox.id, runs.id, inbox.kind, CAST(inbox.payload AS BLOB)
+SELECT inbox.id, runs.id, inbox.kind, CAST(inbox.payload AS BLOB), inbox.sum, inbox.run
 FROM runs JOIN inbox ON inbox.run = runs.key
 WHERE runs.id IN (SELECT value FROM json_each(?)) AND inbox.payload IS NOT NULL
 ORDER BY inbox.id;

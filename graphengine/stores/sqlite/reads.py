@@ -15,6 +15,7 @@ from graphengine.core.steps import decode_step
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
 from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.sums import sum_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -166,8 +167,17 @@ def lineage(
 
 def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> dict[str, JsonValue]:
     seq = part.shot or 0
-    (body,) = connection.execute(SQL["snapshot"], (part.id_of(seq),)).fetchone()
-    return _object(body, f"the snapshot of run {run_id} after step {seq}")
+    row_id = part.id_of(seq)
+    body, recorded = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
+    what = f"the snapshot of run {run_id} after step {seq}"
+    _check_sum(row_id, body, recorded, what)
+    return _object(body, what)
+
+
+def _check_sum(place: int | str, body: bytes, recorded: int | None, what: str) -> None:
+    """See that a row is as it was written; rows of formats before 3 have no checksum."""
+    if recorded is not None and sum_of(place, body) != recorded:
+        raise _damaged(what, "its checksum tells that it was changed since it was written")
 
 
 def _object(body: bytes, what: str) -> dict[str, JsonValue]:
@@ -190,11 +200,13 @@ def _read(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], af
     expected = after + 1
     for part in parts:
         low = max(part.low, after)
-        for row_id, body in connection.execute(SQL["steps"], (part.id_of(low), part.id_of(part.high))):
+        for row_id, body, recorded in connection.execute(SQL["steps"], (part.id_of(low), part.id_of(part.high))):
             seq = row_id & SEQ_MASK
             if seq != expected:
                 break
             expected += 1
+            if recorded is not None and sum_of(row_id, body) != recorded:
+                _check_sum(row_id, body, recorded, f"step {seq} of run {run_id}")
             try:
                 found.append(decode_step(seq, body))
             except (ValueError, KeyError, TypeError) as error:
@@ -234,16 +246,23 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
 def outline(connection: sqlite3.Connection, fingerprint: str) -> dict[str, JsonValue] | None:
     """The outline kept under this fingerprint."""
     row = connection.execute(SQL["outline"], (fingerprint,)).fetchone()
-    return None if row is None else _object(row[0], f"the outline of graph {fingerprint}")
+    if row is None:
+        return None
+    body, recorded = row
+    what = f"the outline of graph {fingerprint}"
+    _check_sum(fingerprint, body, recorded, what)
+    return _object(body, what)
 
 
 def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:
     """The undelivered messages of these runs, oldest first."""
     rows = connection.execute(SQL["inbox"], (to_json(list(run_ids)).decode(),))
-    return [
-        Message(message_id, run_id, kind, _json(payload, f"message {message_id} to run {run_id}"))
-        for message_id, run_id, kind, payload in rows
-    ]
+    found: list[Message] = []
+    for message_id, run_id, kind, payload, recorded, key in rows:
+        what = f"message {message_id} to run {run_id}"
+        _check_sum(key, payload, recorded, what)
+        found.append(Message(message_id, run_id, kind, _json(payload, what)))
+    return found
 
 
 def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:

@@ -11,6 +11,7 @@ from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
 from graphengine.stores.snapshots import MIN_RATIO, Tail
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
+from graphengine.stores.sqlite.sums import sum_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -125,11 +126,13 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
         connection.execute(SQL["set_status"], (addition.status, driver, key))
     if addition.snapshot is not None:
         seq = addition.rows[-1].seq if addition.rows else expected - 1
-        connection.execute(SQL["add_snapshot"], (key << KEY_BITS | seq, addition.snapshot))
+        row_id = key << KEY_BITS | seq
+        body = addition.snapshot
+        connection.execute(SQL["add_snapshot"], (row_id, body, sum_of(row_id, body.encode())))
     if addition.fingerprint is not None:
         connection.execute(SQL["set_fingerprint"], (addition.fingerprint, key))
         if addition.outline is not None:
-            connection.execute(SQL["keep_outline"], (addition.fingerprint, addition.outline))
+            _keep_outline(connection, addition.fingerprint, addition.outline)
 
 
 def create(
@@ -157,7 +160,7 @@ def create(
     added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner))
     key = added.lastrowid or 0
     if outline is not None:
-        connection.execute(SQL["keep_outline"], (info.fingerprint, outline))
+        _keep_outline(connection, info.fingerprint, outline)
     _add_rows(connection, key, rows)
     return Claimed(key, 1, tail(connection, key, rows[-1].seq if rows else parent_seq))
 
@@ -191,7 +194,8 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
         UnknownRun: No such run.
     """
     run = find(connection, message.run_id).key
-    added = connection.execute(SQL["post"], (run, message.key, message.kind, message.payload, message.at))
+    facts = run, message.key, message.kind, message.payload, message.at
+    added = connection.execute(SQL["post"], (*facts, sum_of(run, message.payload.encode())))
     if added.rowcount and message.kind != "stop":
         connection.execute(SQL["want"], (message.at, run))
     return bool(added.rowcount)
@@ -214,8 +218,12 @@ def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
 
 def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> None:
     first = key << KEY_BITS
-    if len(rows) == 1:
-        seq, at, body = rows[0]
-        connection.execute(_ADD_STEP, (first | seq, at, body))
+    made = [(first | seq, at, body, sum_of(first | seq, body.encode())) for seq, at, body in rows]
+    if len(made) == 1:
+        connection.execute(_ADD_STEP, made[0])
     else:
-        connection.executemany(_ADD_STEP, [(first | seq, at, body) for seq, at, body in rows])
+        connection.executemany(_ADD_STEP, made)
+
+
+def _keep_outline(connection: sqlite3.Connection, fingerprint: str, outline: str) -> None:
+    connection.execute(SQL["keep_outline"], (fingerprint, outline, sum_of(fingerprint, outline.encode())))
