@@ -256,7 +256,7 @@ async def test_a_database_that_was_cut_off(open_store: OpenStore, path: Path, ke
         'UPDATE steps SET sum = NULL, body = \'{"kind": "node"}\' WHERE seq = 2 AND run = 1',
         "UPDATE steps SET sum = NULL, body = CAST(x'7bff7d' AS TEXT) WHERE seq = 2 AND run = 1",
         "UPDATE steps SET body = replace(body, 'text', 'tent') WHERE seq = 2 AND run = 1",
-        "UPDATE steps SET (body, sum) = (SELECT s.body, s.sum FROM steps AS s WHERE s.id = steps.id - 1) WHERE seq = 2",
+        "UPDATE steps SET (body, sum) = (SELECT body, sum FROM steps WHERE id = 4294967297) WHERE seq = 2 AND run = 1",
         "DELETE FROM steps WHERE seq = 2 AND run = 1",
     ],
 )
