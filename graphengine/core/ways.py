@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.conditions import exception_name
-from graphengine.core.failures import error_of, failure_record
-from graphengine.core.lookup import attempt_of, failed_frame, nested
+from graphengine.core.failures import attempt_of, error_of, failed_frame, failure_record, nested
 from graphengine.core.marks import note_changes
 from graphengine.core.steps import path_of
 from graphengine.errors import ConditionFailed, FailReached, NodeError, NoWayOut
