@@ -394,6 +394,17 @@ class Plan(Generic[S]):
         """The graphs among them."""
         return [call.graph for call in self.calls if call.graph is not None]
 
+    @property
+    def nest(self) -> Sequence[Plan[Any]]:
+        """Itself and every graph inside it, each once, at however many places it stands."""
+        found: list[Plan[Any]] = [self]
+        seen = {id(self)}
+        for plan in found:
+            new = {id(inner): inner for inner in plan.graphs if id(inner) not in seen}
+            seen.update(new)
+            found += new.values()
+        return found
+
     def paths(self) -> Iterator[str]:
         """The path of every node, those of graphs inside it included."""
         for name, node in self.nodes.items():
