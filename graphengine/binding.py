@@ -195,7 +195,7 @@ class Binder:
         if isinstance(runnable, HasBody):
             return runnable.body()
         if runnable is ask or runnable is choose:
-            name = runnable.__name__
+            name = "ask" if runnable is ask else "choose"
             self.report("not_runnable", where, f"{name} itself is no node", f"call it: {name}(…)")
             return None
         if callable(runnable):
