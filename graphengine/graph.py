@@ -364,7 +364,11 @@ class Graph(Generic[S]):
         return problems_of(self)
 
     async def run(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
-        """Run it once in memory. See `Runner` for runs that outlive the process.
+        """Run it once in memory. See `Runner` for runs that outlive the process, and for a graph that asks.
+
+        Returns:
+            What it came to: `finished`, `stopped` at a limit, or `waiting` for an answer or a message. Nobody can give
+            it that any more, since the run is in memory only. Where it does nothing but sleep, that is waited out.
 
         Raises:
             CompileError, InputError; RunFailed, with the result as far as it came.

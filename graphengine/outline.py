@@ -13,6 +13,7 @@ from graphengine.asking import AskBody
 from graphengine.conditions import is_on_failure
 from graphengine.fieldtype import type_name
 from graphengine.graph import END, Edge, Fork, Switch
+from graphengine.kinds import enum_value
 from graphengine.plan import EdgeWay, SwitchWay
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _calls(node: NodePlan) -> Iterable[tuple[str, Call]]:
 
 
 def _choice(value: object) -> str:
-    return str(getattr(value, "value", value))
+    return str(enum_value(value))
 
 
 def _way(way: Edge | Switch | Fork) -> dict[str, JsonValue]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
 from graphengine.fieldtype import Put
 from graphengine.injection import Injected
+from graphengine.kinds import enum_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -120,7 +121,7 @@ class Target:
         if isinstance(piece, str):
             return piece
         value = piece.read(view)
-        value = getattr(value, "value", value)
+        value = enum_value(value)
         if isinstance(value, (str, int)):
             return str(value)
         raise InvalidUpdate(
@@ -323,7 +324,7 @@ class NodePlan:
         if self.call is not None:
             return self.call
         for value, call in self.choices.items():
-            if str(getattr(value, "value", value)) == choice:
+            if str(enum_value(value)) == choice:
                 return call
         raise NoChoice(f"there is no case {choice!r} any more", where=f"node {self.name}", repair="bring it back")
 
@@ -337,7 +338,7 @@ class NodePlan:
             return self.call, ""
         value = self.selector.read(view) if self.selector is not None else None
         try:
-            found = self.choices.get(value) or self.choices.get(getattr(value, "value", value))  # an enum's, by value
+            found = self.choices.get(value) or self.choices.get(enum_value(value))  # an enum's, by value
         except TypeError:  # a list or dict picks nothing
             found = None
         if found is None:
@@ -348,7 +349,7 @@ class NodePlan:
                 where=f"node {self.name}",
                 repair=f"it is one of {known}, or add a case",
             )
-        return found, str(getattr(value, "value", value))
+        return found, str(enum_value(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +393,17 @@ class Plan(Generic[S]):
     def graphs(self) -> Sequence[Plan[Any]]:
         """The graphs among them."""
         return [call.graph for call in self.calls if call.graph is not None]
+
+    @property
+    def nest(self) -> Sequence[Plan[Any]]:
+        """Itself and every graph inside it, each once, at however many places it stands."""
+        found: list[Plan[Any]] = [self]
+        seen = {id(self)}
+        for plan in found:
+            new = {id(inner): inner for inner in plan.graphs if id(inner) not in seen}
+            seen.update(new)
+            found += new.values()
+        return found
 
     def paths(self) -> Iterator[str]:
         """The path of every node, those of graphs inside it included."""

@@ -36,7 +36,7 @@ from graphengine.fieldtype import reducers_of, type_name
 from graphengine.fork_checks import fork_problems
 from graphengine.graph import END, FAIL, START, UNSET, Choose, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
-from graphengine.kinds import closed_values, comparable, has_plain_bytes, is_number
+from graphengine.kinds import closed_values, comparable, enum_value, has_plain_bytes, is_number
 from graphengine.option_checks import graph_problems, node_problems
 from graphengine.options import Limits
 from graphengine.outline import ends_of, outline_of
@@ -375,8 +375,8 @@ class _Compiler:
             others = leaf.other
         if leaf.operator in ("==", "!=", "is in") and values is not None:
             for other in others:
-                if other is not None and not any(other == getattr(v, "value", v) or other == v for v in values):
-                    near = did_you_mean(str(other), [str(getattr(v, "value", v)) for v in values])
+                if other is not None and not any(other == enum_value(v) or other == v for v in values):
+                    near = did_you_mean(str(other), [str(enum_value(v)) for v in values])
                     self.report("wrong_comparison", where, f"'{leaf}' can never hold", near)
         elif leaf.operator in (*_ORDERED, "==", "!="):
             kinds = [get_origin(t) or t for t in types]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.core.failures import failure_record
-from graphengine.core.lookup import failed_frame, plan_of
+from graphengine.core.failures import failed_frame, failure_record
+from graphengine.core.lookup import plan_of
 from graphengine.core.marks import default_marks, first_marks, sample
 from graphengine.core.ready import ready
 from graphengine.core.snapshot import Frame

@@ -399,9 +399,7 @@ class Runner:
             )
 
     def _check_names(self, plan: Plan[Any]) -> None:
-        plans = [plan]
-        for here in plans:
-            plans += here.graphs
+        plans = plan.nest
         self._resources.check({name: factory for here in plans for name, factory in here.resources.items()})
         if not self._models:
             return
@@ -440,6 +438,8 @@ def _pauses(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
     """
     if isinstance(paths, str):
         raise InputError(f"pause_before={paths!r}", repair=f"give a list: pause_before=[{paths!r}]")
+    if not paths:
+        return []  # the usual case, and to list the paths of a large nest takes long
     known = set(plan.paths())
     for path in paths:
         if path not in known:

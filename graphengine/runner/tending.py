@@ -228,10 +228,14 @@ class Tending:
     async def _gather_resources(
         self, plan: Plan[Any], around: Mapping[str, object], found: dict[int, Mapping[str, object]]
     ) -> None:
-        """The resources of each graph of a run, by the id of its plan: its own, then those of the graphs around it."""
+        """The resources of each graph of a run, by the id of its plan: its own, then those of the graphs around it.
+
+        A plan stands at several places only where the same is provided around it, so it is looked at once.
+        """
         found[id(plan)] = {**around, **await self._resources.of(plan.resources)} if plan.resources else around
         for inner in plan.graphs:
-            await self._gather_resources(inner, found[id(plan)], found)
+            if id(inner) not in found:
+                await self._gather_resources(inner, found[id(plan)], found)
 
     def _watch_inbox(self) -> None:
         if self._inbox is None and self._store.shared:
