@@ -192,12 +192,13 @@ class Binder:
         """The body of a runnable that is not a choice."""
         if runnable is None:
             return FunctionBody(Injected.of(_nothing), thread=False, kind="pass")
-        if isinstance(runnable, HasBody):
-            return runnable.body()
-        if runnable is ask or runnable is choose:
-            name = "ask" if runnable is ask else "choose"
+        maker: object = runnable
+        if maker is ask or maker is choose or (isinstance(maker, type) and isinstance(maker, HasBody)):
+            name = maker.__name__
             self.report("not_runnable", where, f"{name} itself is no node", f"call it: {name}(…)")
             return None
+        if isinstance(runnable, HasBody):
+            return runnable.body()
         if callable(runnable):
             return FunctionBody.of(runnable, thread=options.thread)
         self.report("not_runnable", where, f"{runnable!r} cannot be run", "give a function, an Agent or choose(…)")

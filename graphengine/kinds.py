@@ -38,11 +38,11 @@ def closed_values(types: Sequence[object]) -> list[object] | None:
 
 
 def enum_value(value: object) -> object:
-    """What an Enum member stands for, its value; anything else, unless it has a `value` of its own, stands for itself.
+    """What an Enum member stands for, its value; anything else stands for itself.
 
     Records hold the value and never the member, so cases are matched, and labels and keys written, by the value.
     """
-    return getattr(value, "value", value)
+    return value.value if isinstance(value, enum.Enum) else value
 
 
 def comparable(kind: object, other: object, *, ordered: bool) -> bool:
