@@ -193,8 +193,9 @@ class Lease:
                     isolation_level=None,
                 )
             ) as connection:
-                # A lease means nothing after a power cut, so it need not reach the disk.
-                connection.execute("PRAGMA synchronous = OFF")
+                # A lease means nothing after a power cut, so it need not reach the disk. Not OFF: should this commit
+                # be the one that moves the log into the file, that must still be done in an order that survives.
+                connection.execute("PRAGMA synchronous = NORMAL")
                 self.register(connection)
         except sqlite3.Error as error:
             log.warning("the lease on %s could not be renewed: %s", options.path, error)
