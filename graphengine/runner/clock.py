@@ -29,5 +29,5 @@ class SystemClock:
 
     async def sleep_until(self, when: float) -> None:
         """Return at that time, epoch seconds."""
-        while (left := when - time.time()) > 0:
+        while (left := when - time.time()) > 0:  # noqa: ASYNC110 - no event tells of a clock that is set
             await asyncio.sleep(min(left, _LOOK_SECONDS))

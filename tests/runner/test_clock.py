@@ -201,7 +201,7 @@ async def test_a_thread_of_somebody_elses_is_nothing_to_wait_for() -> None:
 async def test_the_machines_clock_may_be_set_while_a_run_sleeps(
     monkeypatch: pytest.MonkeyPatch, jump: float, slices: list[float]
 ) -> None:
-    """A sleep of a minute ends when the clock says so, also where it is set, or the machine was suspended, meanwhile."""
+    """A sleep of a minute ends when the clock says so, also where that was set, or the machine slept, meanwhile."""
     now = [1000.0]
     slept: list[float] = []
 
