@@ -8,7 +8,7 @@ import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 S = TypeVar("S", bound=BaseModel)
+
+_PAGE: Final = 1000
+"""So many runs that are due are looked for at first."""
 
 
 class Runner:
@@ -288,6 +291,42 @@ class Runner:
         self._usable()
         await self.store.open()
         return await self.store.due(self._clock.now(), limit=limit, graphs=graphs)
+
+    async def recover(self, *graphs: Graph[Any]) -> Sequence[Run[Any]]:
+        """Go on with every orphan of these graphs: runs under way that nobody alive drives, since their process died.
+
+        For a program that starts again and is to finish what it had begun; `Worker` does the same again and again, so
+        many at a time, and for runs that wait too. All are driven at once. Runs that another process was quicker to
+        take are left out, so any number of processes may recover the same runs.
+
+        Args:
+            graphs: Their graphs, each of another name.
+
+        Returns:
+            A handle on each, those that were left for longest first. One that cannot be gone on with (`GraphChanged`)
+            is among them: its `result()` says why.
+
+        Raises:
+            CompileError; DefinitionError: Two graphs have one name.
+
+        Example:
+            async with Runner("checkpoints/runs.db") as runner:
+                for run in await runner.recover(review_loop):
+                    await run.result()
+        """
+        self._usable()
+        known = {_plan_of(graph, None).graph: graph for graph in graphs}
+        if len(known) < len(graphs):
+            raise DefinitionError("two graphs of one name", where="recover", repair="name each graph differently")
+        found, limit = await self.due(list(known), limit=_PAGE), _PAGE
+        while len(found) == limit:  # they may not be all
+            limit *= 4
+            found = await self.due(list(known), limit=limit)
+        runs = [self.resume(known[info.graph], info.id) for info in found if info.status == "running"]
+        for run in runs:
+            run.due_only = True  # another process may have been quicker, and have come to its end
+        taken = await asyncio.gather(*(run.is_taken() for run in runs))
+        return [run for run, is_taken in zip(runs, taken, strict=True) if is_taken or run.has_trouble]
 
     async def waits(self, run_id: str) -> Sequence[Wait]:
         """What a run waits for. Raises: UnknownRun."""

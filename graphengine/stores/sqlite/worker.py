@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _Connection(sqlite3.Connection):
+class Connection(sqlite3.Connection):
     """A connection whose `commit` runs the oldest piece of work that was queued for it."""
 
     def __init__(self, pieces: deque[Callable[[sqlite3.Connection], None]], *args: object, **kwargs: object) -> None:
@@ -48,7 +48,7 @@ async def _open(
         uri=True,
         timeout=busy_timeout_seconds,
         isolation_level=None,
-        factory=partial(_Connection, pieces),
+        factory=partial(Connection, pieces),
     )
 
 
