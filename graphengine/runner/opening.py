@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
@@ -126,7 +127,7 @@ class Opener:
             run.recorded()
             return result_of(plan, await load_snapshot(self._store, run.id, None))
         if run.id in self._driven:
-            raise RunIsDriven(run.id, "this runner", self._clock.now())
+            raise RunIsDriven(run.id, "this runner", math.inf)
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
             await self._refit(plan, await load_snapshot(self._store, run.id, None))
         fence = await self._store.claim(run.id)

@@ -17,6 +17,7 @@ from graphengine.runner.execute import TaskRunner
 from graphengine.runner.opening import Opener, release
 from graphengine.runner.past import past_runs
 from graphengine.runner.result import Result, result_of
+from graphengine.runner.watch import WATCH
 from graphengine.scope import CURRENT
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ class Tending:
             except ResourceFailed as error:
                 await driver.fail(error)
             else:
-                await driver.drive(tasks)
+                with WATCH.over(asyncio.get_running_loop()):
+                    await driver.drive(tasks)
         except asyncio.CancelledError:
             if not self.closed:
                 raise
