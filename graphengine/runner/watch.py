@@ -4,7 +4,7 @@ While a node blocks the loop nothing else of its process moves: no other run, no
 (the lease is renewed from a thread), but somebody should be told. So one thread of the process looks at every loop that
 drives runs: it asks the loop for a sign of life, and where none comes for `BLOCKED_SECONDS` it looks at what the loop's
 thread is doing, and logs a warning with the node, the function and the repair; when the loop moves again, it logs for
-how long it was held. Each place is told once.
+how long it was held. Each function is told once.
 
 That costs a run's steps nothing. The thread is there while runs are driven, whatever their store, and ends a while
 after the last one. A process that was suspended meanwhile is not taken for one that was busy.
@@ -69,7 +69,7 @@ class _Loop:
 
         Args:
             asleep_seconds: For how long the whole process stood still since the last look.
-            known: The places that were told before; what is told now is added.
+            known: The functions that were told before; what is told now is added.
         """
         asked_at = self._asked_at
         if asked_at is None:
@@ -84,8 +84,9 @@ class _Loop:
         if held < BLOCKED_SECONDS or self._told is not None:
             return
         holder = holder_of(self._thread)
-        if holder is not None and holder.place not in known:
-            known.add(holder.place)
+        function = holder.place.rpartition(":")[0] if holder is not None else ""
+        if holder is not None and function not in known:
+            known.add(function)
             self._told = holder
             text = "%s has held the event loop for %.1f s, so that nothing else moves: %s\n  repair: %s"
             log.warning(text, holder, held, holder.place, _REPAIR)

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from random import Random
@@ -32,12 +32,15 @@ PATIENCE_SECONDS: Final = 60.0
 
 
 class Crew:
-    """The workers at work, and one more that has loaded everything and waits."""
+    """The workers at work, and two more that have loaded everything and wait."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
         self.dead: set[int] = set()
-        self._spare = self._load()
+        self._spares = deque(self._load() for _ in range(WORKERS + 2))
+        for spare in self._spares:
+            assert spare.stdout is not None
+            assert spare.stdout.readline() == "ready\n"
         self.at_work = [self._enter() for _ in range(WORKERS)]
 
     def kill(self, chosen: int) -> None:
@@ -50,15 +53,14 @@ class Crew:
 
     def close(self) -> None:
         """End them all."""
-        for worker in (*self.at_work, self._spare):
+        for worker in (*self.at_work, *self._spares):
             self._end(worker)
 
     def _enter(self) -> "subprocess.Popen[str]":
-        worker, self._spare = self._spare, self._load()
-        assert worker.stdout is not None
+        worker = self._spares.popleft()
+        self._spares.append(self._load())
         assert worker.stdin is not None
-        assert worker.stdout.readline() == "ready\n"
-        worker.stdin.write("go\n")
+        worker.stdin.write("go\n")  # one that has not loaded yet finds it later
         worker.stdin.flush()
         return worker
 
