@@ -27,7 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch of this test's own, that looks often."""
     monkeypatch.setattr(watch, "BLOCKED_SECONDS", BLOCKED_SECONDS)
     monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(watch, "_IDLE_LOOKS", 3)
+    monkeypatch.setattr(watch, "_IDLE_LOOKS", 25)
     monkeypatch.setattr(tending, "WATCH", watch.LoopWatch())
 
 

@@ -189,22 +189,26 @@ class SQLiteStore:
         except asyncio.CancelledError:
             # Nobody will learn the fence, so the run would have no driver and yet count as driven.
             with suppress(GraphEngineError):
-                await commits.submit(self._release(run_id, (await pending).fence))
+                await self._give_back(run_id, (await pending).fence)
             raise
         self._driven[run_id] = claimed
         return claimed.fence
 
     async def release(self, run_id: str, fence: int) -> None:
         """Stop being the driver; see `Store.release`."""
-        commits, _ = self._writing()
+        self._writing()
         driven = self._driven.get(run_id)
         if driven is not None and driven.fence == fence:
             del self._driven[run_id]
-        await commits.submit(self._release(run_id, fence))
+        await self._give_back(run_id, fence)
 
-    def _release(self, run_id: str, fence: int) -> Callable[[sqlite3.Connection], None]:
-        _, lease = self._writing()
-        return partial(writes.release, run_id=run_id, fence=fence, lease=lease)
+    async def _give_back(self, run_id: str, fence: int) -> None:
+        commits, lease = self._writing()
+        try:
+            await commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease))
+        except GraphEngineError:
+            lease.owed[run_id] = fence
+            raise
 
     def append(self, batch: Append) -> asyncio.Future[None]:
         """Encode and queue steps; done when they are durable; see `Store.append`."""

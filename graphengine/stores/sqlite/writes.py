@@ -170,10 +170,10 @@ def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
 
     Raises:
         UnknownRun: No such run.
-        RunIsDriven: A live owner drives it, this one included.
+        RunIsDriven: A live owner drives it, this one included, unless it has let it go and could not record that.
     """
     found = find(connection, run_id)
-    if found.driver is not None:
+    if found.driver is not None and not (found.driver == lease.id and lease.owed.get(run_id) == found.fence):
         owner = lease.other(connection, found.driver)
         if owner is not None:
             raise RunIsDriven(run_id, str(owner), owner.expires_at)
