@@ -44,7 +44,7 @@ _REPAIR: Final = "make it a plain function (def, without thread=False), which ru
 
 
 class Holder(NamedTuple):
-    """What holds a loop: the node and its run, "" where that cannot be seen, and the function with its file and line."""
+    """What holds a loop: the node and its run, "" where that cannot be seen; the function, with its file and line."""
 
     node: str
     run_id: str
@@ -54,7 +54,7 @@ class Holder(NamedTuple):
         return f"node {self.node} (run {self.run_id})" if self.node else self.place
 
 
-class _Loop:
+class Loop:
     """A loop that is looked at."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -108,7 +108,7 @@ class LoopWatch:
     def forget(self) -> None:
         """Begin anew, in a fork of this process: neither the thread nor the loops came along."""
         self._lock = threading.Lock()
-        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, Loop] = {}
         self._thread: threading.Thread | None = None
 
     @contextmanager
@@ -117,7 +117,7 @@ class LoopWatch:
         with self._lock:
             watched = self._loops.get(loop)
             if watched is None:
-                watched = self._loops[loop] = _Loop(loop)
+                watched = self._loops[loop] = Loop(loop)
             watched.uses += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._look, name="graphengine-watch", daemon=True)

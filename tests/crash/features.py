@@ -271,9 +271,7 @@ async def live(runner: Runner) -> None:
     await to_the_end(runner, MAIN, "main", lambda: begin_main(runner))
     at = await behind_the_merge(runner)
     update = {"name": "Eve"}
-    await to_the_end(
-        runner, MAIN, "branch", lambda: runner.branch(MAIN, "main", at, update=update, branch_id="branch")
-    )
+    await to_the_end(runner, MAIN, "branch", lambda: runner.branch(MAIN, "main", at, update=update, branch_id="branch"))
     await to_the_end(runner, DIARY, "after", lambda: runner.start(DIARY, {"total": 1}, after="main", run_id="after"))
     await live_short(runner)
 
@@ -311,7 +309,7 @@ async def live_short(runner: Runner) -> None:
             going = runner.resume(LATER, "short")
             if stops > 0:
                 await going.result()
-        if stops < 2:  # noqa: PLR2004 - one amid its node, one while it waits
+        if stops < 2:
             await runner.stop("short")
         elif await status_of(runner, "short") == "waiting":
             await answer_all(runner, "short")

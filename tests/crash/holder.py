@@ -2,8 +2,8 @@
 
 DO is `start`, `resume`, or `insist`: resume as soon as nobody else drives it. Options: `blocking`, the second node
 blocks the event loop; `late=SECONDS`, the store's clock goes wrong by so much. The run is `r`, of three nodes; the
-second one waits for a file named `gate` beside the database. Each node writes `PID NAME` to a file named `effects` there,
-and to stdout when it begins. The last line is what the run came to, or `error CODE` and the text.
+second one waits for a file named `gate` beside the database. When a node begins it writes `PID NAME` to a file named
+`effects` there, and its name to stdout. The last line is what the run came to, or `error CODE` and the text.
 """
 
 import asyncio

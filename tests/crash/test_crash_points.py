@@ -124,13 +124,14 @@ def nursery() -> Iterator[Nursery]:
 def ideal(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Ideal:
     """Two lives; of the points, as often as both pass them."""
     counts: list[Counter[str]] = []
-    for _ in range(2):
-        folder = tmp_path_factory.mktemp("ideal")
+    folders = [tmp_path_factory.mktemp("ideal") for _ in range(2)]
+    for folder in folders:
         _, code = nursery.live(folder)
         assert code == 0
         passed = json.loads((folder / "passed.json").read_text(encoding="utf-8"))
         counts.append(Counter(name for name, _ in passed))
-    return Ideal(counts[0] & counts[1], logs(folder), Counter(what for _, what in done(folder / "effects")))
+    first = folders[0]
+    return Ideal(counts[0] & counts[1], logs(first), Counter(what for _, what in done(first / "effects")))
 
 
 def test_the_scenario_passes_every_point(ideal: Ideal) -> None:

@@ -157,9 +157,10 @@ def test_a_node_that_blocks_for_longer_than_the_lease_loses_nothing(database: Pa
     out, err = first.end()
     assert out.split() == ["in", "third", "finished"]
     assert updates(database) == [(node, first.pid) for node in ("first", "second", "third")]
-    assert re.search(r"^node second \(run r\) has held the event loop for \d\.\d s, .*: second \(.*holder\.py:\d+\)$", err, re.M)
+    held = r"^node second \(run r\) has held the event loop for \d\.\d s, .*: second \(.*holder\.py:\d+\)$"
+    assert re.search(held, err, re.MULTILINE)
     assert "repair: make it a plain function" in err
-    assert re.search(r"^node second \(run r\) held the event loop for \d\.\d s; it moves again$", err, re.M)
+    assert re.search(r"^node second \(run r\) held the event loop for \d\.\d s; it moves again$", err, re.MULTILINE)
 
 
 @pytest.mark.parametrize("late_seconds", [-1e6, 1e6])

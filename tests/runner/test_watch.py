@@ -98,7 +98,7 @@ async def test_a_node_that_holds_the_loop_is_named(
     assert (found["place"], found["file"]) == (place, __file__)
     told = re.fullmatch(r"node work \(run r\) held the event loop for (\d\.\d) s; it moves again", over)
     assert told, over
-    assert HELD_SECONDS - 0.2 <= float(told[1])
+    assert float(told[1]) >= HELD_SECONDS - 0.2
 
 
 @pytest.mark.parametrize("made", [graph(waiting), graph(hold)], ids=["waits", "in a thread"])
@@ -128,7 +128,7 @@ async def test_what_holds_the_loop_beside_the_nodes_is_named_by_its_place(caplog
 
 async def test_a_suspended_process_is_not_taken_for_a_busy_one(caplog: pytest.LogCaptureFixture) -> None:
     """The time that the whole process stood still does not count."""
-    watched = watch._Loop(asyncio.get_running_loop())
+    watched = watch.Loop(asyncio.get_running_loop())
     watched.look(0.0, set())
     time.sleep(2 * BLOCKED_SECONDS)  # noqa: ASYNC251 - as if it had been stopped
     watched.look(2 * BLOCKED_SECONDS, set())
@@ -142,10 +142,8 @@ async def test_a_suspended_process_is_not_taken_for_a_busy_one(caplog: pytest.Lo
 async def test_the_watch_ends_when_nothing_is_driven(caplog: pytest.LogCaptureFixture) -> None:
     """Its thread is there while runs are driven and a little longer, and comes back for the next."""
     for _ in range(2):
+        before = set(threading.enumerate())
         await warnings_of(graph(waiting), caplog)
-        own = tending.WATCH._thread
-        assert own is not None
+        (own,) = [each for each in set(threading.enumerate()) - before if each.name == "graphengine-watch"]
         await asyncio.to_thread(own.join, 10)
         assert not own.is_alive()
-        assert tending.WATCH._thread is None
-    assert threading.active_count() < 50

@@ -100,7 +100,7 @@ async def test_an_await_returns_when_its_own_job_is_durable(worker: Worker, path
 
     async def write(word: str) -> bool:
         await commits.submit(partial(note, word=word))
-        return other.execute("SELECT count(*) FROM words WHERE word = ?", (word,)).fetchone() == (1,)
+        return bool(other.execute("SELECT count(*) FROM words WHERE word = ?", (word,)).fetchone() == (1,))
 
     assert all(await asyncio.gather(*(write(f"{n}") for n in range(200))))
     other.close()
@@ -119,8 +119,9 @@ async def test_a_commit_that_fails_fails_all_that_are_in_it_and_nothing_behind_i
 
     await worker.run(fail_once)
     commits = GroupCommit(worker, path)
-    pending = [commits.submit(partial(note, word="before")), commits.submit(spoil), commits.submit(partial(note, word="x"))]
-    errors = await asyncio.gather(*pending, return_exceptions=True)
+    before, spoiled = commits.submit(partial(note, word="before")), commits.submit(spoil)
+    behind = commits.submit(partial(note, word="behind"))
+    errors = await asyncio.gather(before, spoiled, behind, return_exceptions=True)
     for error in errors:
         assert isinstance(error, StoreError)
         assert isinstance(error.__cause__, sqlite3.IntegrityError)

@@ -37,6 +37,7 @@ class Connection(sqlite3.Connection):
         self.text_factory = partial(str, encoding="utf-8", errors="replace")
 
     def commit(self) -> None:
+        """Run the oldest piece of work."""
         self._pieces.popleft()(self)
 
 
