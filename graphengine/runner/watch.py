@@ -18,7 +18,6 @@ import os
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.runner.context import Context
@@ -26,7 +25,6 @@ from graphengine.runner.execute import TaskRunner
 from graphengine.scope import CURRENT
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from types import FrameType
 
 log = logging.getLogger("graphengine.runner")
@@ -39,6 +37,7 @@ _IDLE_LOOKS: Final = 20
 
 _NODE_CODE: Final = TaskRunner.run.__code__
 _CALLBACK_CODE: Final = asyncio.Handle._run.__code__  # noqa: SLF001 - known by its code alone, and only looked for
+_LOOPS: Final = ("asyncio.", "selectors")
 _ENGINE: Final = ("asyncio.", "graphengine.runner.")
 _REPAIR: Final = "make it a plain function (def, without thread=False), which runs in a thread, or await what blocks"
 
@@ -55,14 +54,23 @@ class Holder(NamedTuple):
 
 
 class Loop:
-    """A loop that is looked at."""
+    """A loop that is looked at while any `with` block of it lasts; entered and left in the loop's own thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, watched: dict[asyncio.AbstractEventLoop, Loop]) -> None:
         self._loop = loop
+        self._watched = watched
         self._thread = threading.get_ident()
         self._asked_at: float | None = None  # the question that is not answered yet
         self._told: Holder | None = None
-        self.uses = 0
+        self._uses = 0
+
+    def __enter__(self) -> None:
+        self._uses += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._uses -= 1
+        if not self._uses:
+            self._watched.pop(self._loop, None)
 
     def look(self, asleep_seconds: float, known: set[str]) -> None:
         """Ask for a sign of life, or see that none came; in the watching thread.
@@ -111,29 +119,21 @@ class LoopWatch:
         self._loops: dict[asyncio.AbstractEventLoop, Loop] = {}
         self._thread: threading.Thread | None = None
 
-    @contextmanager
-    def over(self, loop: asyncio.AbstractEventLoop) -> Generator[None]:
-        """Look at the loop as long as this lasts; entered on that loop, any number of times."""
-        with self._lock:
-            watched = self._loops.get(loop)
-            if watched is None:
-                watched = self._loops[loop] = Loop(loop)
-            watched.uses += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._look, name="graphengine-watch", daemon=True)
-                self._thread.start()
-        try:
-            yield
-        finally:
+    def over(self, loop: asyncio.AbstractEventLoop) -> Loop:
+        """Look at a loop, in a `with` block of what runs on it, any number of times."""
+        watched = self._loops.get(loop)
+        if watched is None or self._thread is None:
             with self._lock:
-                watched.uses -= 1
-                if not watched.uses:
-                    self._loops.pop(loop, None)
+                watched = self._loops.setdefault(loop, Loop(loop, self._loops))
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._look, name="graphengine-watch", daemon=True)
+                    self._thread.start()
+        return watched
 
     def _look(self) -> None:
         idle = 0
         at, busy = time.monotonic(), time.process_time()
-        while idle < _IDLE_LOOKS:
+        while True:
             time.sleep(_LOOK_SECONDS)
             before, at = at, time.monotonic()
             was_busy, busy = busy, time.process_time()
@@ -142,15 +142,18 @@ class LoopWatch:
             with self._lock:
                 watched = list(self._loops.values())
                 idle = 0 if watched else idle + 1
-                if idle == _IDLE_LOOKS:
+                if idle >= _IDLE_LOOKS:
                     self._thread = None
+                    return
             for each in watched:
                 each.look(asleep, self._known)
 
 
 def holder_of(thread: int) -> Holder | None:
-    """What the thread of a loop is doing; None where there is no such thread any more."""
+    """What holds the loop of a thread; None where nothing does: the loop waits, or is between two things it does."""
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - the documented way to see what threads do
+    if frame is not None and frame.f_globals.get("__name__", "").startswith(_LOOPS):
+        return None
     place: FrameType | None = None
     node: Context | None = None
     is_inside = True  # of what the engine or the loop called
