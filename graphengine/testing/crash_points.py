@@ -39,9 +39,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CALLS: Final[Sequence[str]] = tuple(
-    name for name, member in vars(Store).items() if inspect.isfunction(member) and not name.startswith("_")
-)
+
+def calls_of(protocol: type) -> Sequence[str]:
+    """The public methods of a protocol and of those that it extends."""
+    found = {name: getattr(protocol, name) for name in dir(protocol) if not name.startswith("_")}
+    return [name for name, member in found.items() if inspect.isfunction(member)]
+
+
+CALLS: Final[Sequence[str]] = calls_of(Store)
 """The methods of the Store protocol."""
 
 
@@ -186,4 +191,4 @@ def _replace(owner: object, name: str, value: object, undone: ExitStack) -> None
     setattr(owner, name, value)
 
 
-__all__ = ["CALLS", "CrashPoints", "Point", "names"]
+__all__ = ["CALLS", "CrashPoints", "Point", "calls_of", "names"]

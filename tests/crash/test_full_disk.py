@@ -62,7 +62,9 @@ def test_all_can_be_resumed_by_the_process_that_had_them(told: Any, folder: Path
             found: Counter[str] = Counter()
             for number in range(RUNS):
                 assert (await load_snapshot(runner.store, f"r{number}", None)).status == "finished"
-                found += recorded(await runner.history(f"r{number}"), f"r{number}")
+                steps = await runner.history(f"r{number}")
+                assert not any(step.data.get("crashed") for step in steps), "nobody died"
+                found += recorded(steps, f"r{number}")
             return found
 
     assert {each["status"] for each in told["again"]} == {"finished"}

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -224,6 +225,8 @@ class SQLiteStore:
     async def info(self, run_id: str) -> RunInfo:
         """What the store knows of a run; see `Store.info`."""
         found = await self._read(partial(reads.find, run_id=run_id, onlooker=self._onlooker()))
+        if self.lease is not None and self.lease.owed.get(run_id) == found.fence:
+            return replace(found.info, driver=None, held=False)  # it was let go, though the file does not say so yet
         return found.info
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
