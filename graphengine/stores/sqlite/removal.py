@@ -89,12 +89,13 @@ def has_trash(connection: sqlite3.Connection) -> bool:
 def stride(connection: sqlite3.Connection) -> float:
     """Free some of what removed runs take, inside the caller's transaction; the seconds it took."""
     began = time.perf_counter()
-    while time.perf_counter() - began < STRIDE_SECONDS:
-        row = connection.execute(SQL["some_trash"]).fetchone()
-        if row is None:
-            break
+    took = 0.0
+    while (row := connection.execute(SQL["some_trash"]).fetchone()) is not None:
         _free_some(connection, row[0])
-    return time.perf_counter() - began
+        took = time.perf_counter() - began
+        if took >= STRIDE_SECONDS:
+            break
+    return took
 
 
 def _free_some(connection: sqlite3.Connection, key: int) -> None:
