@@ -1,8 +1,8 @@
 """What a large database costs: 100,000 runs and 10 million steps, unless told otherwise.
 
-`python -m benchmarks.big [--runs N] [--steps N] [--folder PATH] [--write PATH]` builds the database with the store's own
-writing functions, in a temporary folder unless one is named (which is used again if a database of that size lies there
-already), measures, and prints what it found. The list of all programs has a small version of it, `big`.
+`python -m benchmarks.big [--runs N] [--steps N] [--folder PATH] [--write PATH]` builds the database with the store's
+own writing functions, in a temporary folder unless one is named, measures, and prints what it found. The list of all
+programs has a small version of it, `big`.
 
 Every run has the recorded steps of one real run of a small graph; one in a hundred of them is a branch of the run
 before it. They have twenty graphs, all statuses, and tags of which one is frequent and one rare. `writer` is a second
@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import random
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,8 +22,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
 from benchmarks.ours import NEVER, Counter, Visits, counting, counting_noted
@@ -36,6 +36,8 @@ from graphengine.testing.store_kit import append, new_run, step
 
 if TYPE_CHECKING:
     from graphengine.stores.base import Status
+
+T = TypeVar("T")
 
 MEGA: Final = 1_000_000
 _GRAPHS: Final = 20
@@ -71,7 +73,8 @@ async def big(settings: Settings) -> Outcome:
 
     Pages are of 20 runs, the middle one behind half of all runs, and each is asked for with other values. A load opens
     the database to read, loads a run picked at random and closes it. A step is one of the counting graph, committed at
-    FULL: in a new run here, in one that was recorded long ago, and in a database that holds nothing else.
+    FULL: in a new run here, in the first one that was recorded, and in a database that holds nothing else. `show` is a
+    whole process. While runs are pruned and room is given back, another process appends a step every 2 ms.
     """
     size = Size(2000, 50, 200, 15) if not settings.quick else Size(60, 5, 10, 2)
     with tempfile.TemporaryDirectory() as name:
@@ -79,17 +82,17 @@ async def big(settings: Settings) -> Outcome:
 
 
 async def measured(folder: Path, size: Size) -> Outcome:
-    """Build the database in this folder, unless it is there, and measure."""
-    path = folder / f"big-{size.runs}-{size.steps}.db"
-    if not path.exists():
-        await build(path, size)
+    """Build the database in this folder, and measure."""
+    path = folder / "big.db"
+    await build(path, size)
     figures = {"file": Figure("the file", "MB", (path.stat().st_size / MEGA,))}
     figures["step"] = Figure("the file, a step", "bytes", (path.stat().st_size / (size.runs * size.steps),))
     async with _opened(path) as runner:
         figures |= await _pages(runner.store, size)
     figures |= await _loads(path, size)
     figures |= await _steps(folder, path, size)
-    figures |= await _prune(path, size)
+    figures |= await _prune(path)
+    figures |= await _halve(path, size)
     pages = max(figure.median for name, figure in figures.items() if name.startswith("page"))
     targets = [
         Target("the slowest page of runs", pages, "≤", 50.0, "ms"),
@@ -108,13 +111,11 @@ def _opened(path: Path) -> Runner:
 
 
 async def build(path: Path, size: Size) -> None:
-    """Make the database; a file of that name is there only once it is whole."""
-    unfinished = path.with_name("unfinished.db")
-    unfinished.unlink(missing_ok=True)
+    """Make the database."""
     rows = await _recorded_rows(size.steps)
-    async with Runner(SQLiteStore(unfinished, synchronous="NORMAL")) as runner:
+    async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
         await runner.start(counting(NEVER), Counter(), run_id=_FIRST, limits=Limits(steps=size.steps)).result()
-    with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         for first in range(0, size.runs, 200):
             connection.execute("BEGIN IMMEDIATE")
@@ -122,7 +123,6 @@ async def build(path: Path, size: Size) -> None:
                 _add_run(connection, number, size, rows)
             connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    unfinished.rename(path)
 
 
 async def _recorded_rows(count: int) -> list[writes.Row]:
@@ -182,10 +182,9 @@ async def _pages(store: object, size: Size) -> dict[str, Figure]:
     found: dict[str, Figure] = {}
     for name, given in wanted.items():
         for where, before in (("first page", None), ("middle page", middle)):
+            ask = partial(store.runs, limit=_PAGE, before=before, **given)  # type: ignore[arg-type]  # values of each
             label = f"{where} of runs, {name}"
-            found[f"page {label}"] = await _timed(
-                label, size.rounds, lambda given=given, before=before: store.runs(limit=_PAGE, before=before, **given)
-            )
+            found[f"page {label}"] = await _timed(label, size.rounds, ask)
     found["due"] = await _timed("what is due, 100 runs", size.rounds, lambda: store.due(time.time()))
     return found
 
@@ -248,20 +247,41 @@ async def _steps(folder: Path, path: Path, size: Size) -> dict[str, Figure]:
     return {name: Figure(labels[name], "µs", figure.rounds) for name, figure in found.items()}
 
 
-async def _prune(path: Path, size: Size) -> dict[str, Figure]:
-    """A prune, while another process writes."""
+async def _prune(path: Path) -> dict[str, Figure]:
+    """A prune of the oldest runs, while another process writes."""
+    pruned, seconds, waits = await _beside_a_writer(path, lambda runner: runner.prune(keep_last=0, graph=_OLD))
+    took = Figure(f"prune of {len(pruned.runs):,} runs, a run", "ms", (seconds * MILLI / len(pruned.runs),))
+    longest = Figure("the longest step of another process meanwhile", "ms", (max(waits),))
+    return {
+        "prune": took,
+        "prune waits": Figure("a step of another process meanwhile", "ms", waits),
+        "longest": longest,
+    }
+
+
+async def _halve(path: Path, size: Size) -> dict[str, Figure]:
+    """A prune of half of all runs and a vacuum, while another process writes."""
+    kept = size.runs // _GRAPHS // 2
+    pruned, seconds, waits = await _beside_a_writer(path, lambda runner: runner.prune(keep_last=kept))
+    found, vacuum_seconds, vacuum_waits = await _beside_a_writer(path, lambda runner: runner.vacuum())
+    sizes = f"from {found.before_bytes / MEGA:,.0f} to {found.after_bytes / MEGA:,.0f} MB"
+    return {
+        "half": Figure(f"prune of {len(pruned.runs):,} runs with {pruned.steps:,} steps", "s", (seconds,)),
+        "half waits": Figure("a step of another process meanwhile", "ms", waits),
+        "vacuum": Figure(f"vacuum, {sizes}", "s", (vacuum_seconds,)),
+        "vacuum waits": Figure("a step of another process meanwhile", "ms", vacuum_waits),
+    }
+
+
+async def _beside_a_writer(path: Path, work: Callable[[Runner], Awaitable[T]]) -> tuple[T, float, tuple[float, ...]]:
+    """What the work gives, the seconds it took, and the milliseconds of each step that another process took."""
     with Writer(path) as writer:
         async with _opened(path) as runner:
             await writer.settled()
             began = time.perf_counter()
-            pruned = await runner.prune(keep_last=0, graph=_OLD)
-            took = (time.perf_counter() - began) * MILLI
-        waits = writer.waits()
-    gone = len(pruned.runs) or 1  # 0 where the database was measured before
-    figures = {"prune": Figure(f"prune of {len(pruned.runs):,} runs, a run", "ms", (took / gone,))}
-    figures["wait"] = Figure("a step of another process meanwhile", "ms", tuple(waits))
-    figures["longest"] = Figure("the longest of these", "ms", (max(waits),))
-    return figures
+            result = await work(runner)
+            seconds = time.perf_counter() - began
+        return result, seconds, tuple(writer.waits())
 
 
 class Writer:
@@ -271,7 +291,7 @@ class Writer:
         self._path = path
         self._process: subprocess.Popen[str] | None = None
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         words = [sys.executable, "-m", "benchmarks.big", "--writer", str(self._path)]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
         return self
@@ -314,27 +334,12 @@ async def write(path: Path) -> None:
     print(" ".join(f"{each:.3f}" for each in times))
 
 
-async def vacuumed(path: Path) -> str:
-    """What a vacuum does to the file, and to another process that writes."""
-    with Writer(path) as writer:
-        async with _opened(path) as runner:
-            await writer.settled()
-            began = time.perf_counter()
-            found = await runner.vacuum()
-            took = time.perf_counter() - began
-        waits = writer.waits()
-    sizes = f"{found.before_bytes / MEGA:,.0f} MB before, {found.after_bytes / MEGA:,.0f} MB after"
-    longest, median = max(waits) / MILLI, statistics.median(waits)
-    return f"vacuum: {sizes}, {took:.1f} s; a writer waited {longest:.1f} s at most (its median step: {median:.2f} ms)"
-
-
 def main() -> None:
     """Build a large database and measure it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.big", description=main.__doc__)
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--steps", type=int, default=100, help="of each run")
-    parser.add_argument("--folder", type=Path, help="where the database lies or is made; a temporary folder if not given")
-    parser.add_argument("--vacuum", action="store_true", help="measure a vacuum as well")
+    parser.add_argument("--folder", type=Path, help="where it is made; a temporary folder if not given")
     parser.add_argument("--write", type=Path, metavar="PATH", help="write the page to this file as well")
     parser.add_argument("--writer", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -345,9 +350,6 @@ def main() -> None:
     with nullcontext(given.folder) if given.folder else tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         text = page(asyncio.run(measured(Path(folder), size)))
-        if given.vacuum:
-            path = next(Path(folder).glob("big-*.db"))
-            text += f"\n{asyncio.run(vacuumed(path))}\n"
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     print(text)
     if given.write is not None:

@@ -32,12 +32,13 @@ class _Asked:
     rule: dict[str, Any]
     dry_run: bool
     vacuum: bool
+    is_narrowed: bool
 
     @property
     def prunes(self) -> bool:
         """Whether runs are to go; a vacuum may be asked for alone."""
-        given = any(value for name, value in self.rule.items() if name not in ("keep_last", "older_than"))
-        return given or not self.vacuum or self.rule["keep_last"] is not None or self.rule["older_than"] is not None
+        is_bounded = self.rule["keep_last"] is not None or self.rule["older_than"] is not None
+        return is_bounded or self.is_narrowed or not self.vacuum
 
 
 class Age(click.ParamType[float]):
@@ -76,15 +77,17 @@ def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, data
 
     Runs that are running or waiting stay, and so do those whose steps a branch needs that stays. Bytes are an estimate:
     the texts of steps, snapshots and messages. The file keeps its size, and the room is used again, unless --vacuum
-    writes it anew: choose a quiet time for that, others cannot write meanwhile.
+    gives it back to the disk.
     """
     from graphengine.cli.places import place_of
 
     place = place_of(database)
-    place.reader()  # or it says that there is no database; to write would make one
     rule = {name: given[name] for name in ("keep_last", "older_than", "graph")}
-    rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ()}
-    asked = _Asked(rule, dry_run, vacuum)
+    rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
+    asked = _Asked(rule, dry_run, vacuum, bool(given["graph"] or given["tags"] or given["statuses"]))
+    if asked.prunes and given["keep_last"] is None and given["older_than"] is None:
+        raise click.UsageError("say what is to stay: --keep-last 100, or --older-than 30d, or both")
+    place.reader()  # or it says that there is no database; to write would make one
     pruned, vacuumed = asyncio.run(_work(session, place.database, asked, _consent(session, asks=not yes)))
     if session.json:
         session.document(_document(pruned, vacuumed))
@@ -108,19 +111,23 @@ async def _work(
         if not asked.vacuum or asked.dry_run or (pruned is not None and pruned.dry_run):
             return pruned, None
         if not session.json:
-            session.err.line("writing the database anew; other processes wait")
+            session.err.line("giving free room back")
         return pruned, await runner.vacuum()
 
 
 async def _prune(runner: Runner, asked: _Asked, consents: Callable[[Pruned], bool]) -> Pruned:
     """What went; or, where nobody consents, what would go."""
-    rule = {**asked.rule, "statuses": asked.rule["statuses"] or ("finished",)}
     if not asked.dry_run and consents is _always:
-        return await runner.prune(**rule)
-    found = await runner.prune(**rule, dry_run=True)
+        return await runner.prune(**asked.rule)
+    found = await runner.prune(**asked.rule, dry_run=True)
     if asked.dry_run or not found.runs or not consents(found):
         return found
-    return await runner.prune(**rule)
+    return await runner.prune(**asked.rule)
+
+
+def is_person() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _always(found: Pruned) -> bool:
@@ -130,7 +137,7 @@ def _always(found: Pruned) -> bool:
 
 def _consent(session: Session, *, asks: bool) -> Callable[[Pruned], bool]:
     """Who says whether runs may go: a person at a terminal is asked, a program meant what it said."""
-    if not asks or session.json or not (sys.stdin is not None and sys.stdin.isatty()):
+    if not asks or session.json or not is_person():
         return _always
 
     def ask(found: Pruned) -> bool:

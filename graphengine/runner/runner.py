@@ -426,12 +426,13 @@ class Runner:
     async def vacuum(self) -> pruning.Vacuumed:
         """Give the room that pruned runs left back to the disk.
 
-        The database is written anew, so it needs about as much free space as it will take, twice over. Whoever writes
-        to it meanwhile waits, and fails with `store_locked` if that takes longer than its time to wait (10 s unless set
-        otherwise); its runs can then be resumed. Readers go on. So choose a quiet time.
+        It goes in strides between which others write, and returns once the room is given back. A database that was made
+        by a version before format 3 is written anew, once: that needs twice its size of free space, and whoever writes
+        meanwhile waits, and fails with `store_locked` if it takes longer than its time to wait (10 s unless set
+        otherwise); its runs can then be resumed. Choose a quiet time for that.
 
         Raises:
-            StoreLocked: Another process is writing.
+            StoreLocked: Another process was writing all the time.
             StoreFull: The disk has no room for the copy; nothing has changed.
         """
         self._usable()

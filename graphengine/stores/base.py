@@ -261,6 +261,6 @@ class Store(Protocol):
     async def vacuum(self) -> tuple[int, int]:
         """Give free room back to the disk: how many bytes the store took before, and takes now.
 
-        Nobody writes meanwhile; who tries waits. Raises: StoreLocked, StoreFull, and then nothing has changed.
+        Others write meanwhile. Raises: StoreLocked, StoreFull, and then no run has changed.
         """
         ...

@@ -72,7 +72,7 @@ def goes(runs: Sequence[RunInfo], rule: Rule) -> set[str]:
         if rule.keep_tags.intersection(run.tags):
             found.discard(run.id)
     while needed := {r.parent for r in runs if r.parent in found and r.id not in found}:
-        found -= {parent for parent in needed if parent is not None}
+        found -= needed
     return found
 
 

@@ -2,7 +2,7 @@
 
 `remove` looks at each run once more inside its transaction, where nobody can claim or branch it, and moves its key to
 the table `trash`: its rows in `runs` and `tags` are gone at once. What is large, its steps and snapshots, goes in
-strides, each of them a transaction of some hundredths of a second, so that runs go on being written in between. Whoever
+strides, each of them a transaction of some hundredths of a second, so that others write in between. Whoever
 finds something in the trash may go on with it: a crash between two strides costs nothing. New runs get keys above
 those in the trash (`add_run`), so that a stride never meets the rows of a run that is there.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from graphengine.stores.sqlite.owners import Lease, Onlooker
     from graphengine.stores.sqlite.reads import Found
 
-STRIDE_SECONDS: Final = 0.02
+STRIDE_SECONDS: Final = 0.01
 """How long the work of one stride may take before it is committed."""
 
 _STEPS_AT_ONCE: Final = 64
 _SNAPSHOTS_AT_ONCE: Final = 4
+_PAGES_AT_ONCE: Final = 32
+_INCREMENTAL: Final = 2
 _KEYS: Final = (1 << KEY_BITS) - 1
 _MOST_REST_SECONDS: Final = 0.2
 
@@ -86,16 +88,13 @@ def has_trash(connection: sqlite3.Connection) -> bool:
     return bool(connection.execute(SQL["has_trash"]).fetchone()[0])
 
 
-def stride(connection: sqlite3.Connection) -> float:
-    """Free some of what removed runs take, inside the caller's transaction; the seconds it took."""
+def stride(connection: sqlite3.Connection) -> None:
+    """Free some of what removed runs take, inside the caller's transaction."""
     began = time.perf_counter()
-    took = 0.0
     while (row := connection.execute(SQL["some_trash"]).fetchone()) is not None:
         _free_some(connection, row[0])
-        took = time.perf_counter() - began
-        if took >= STRIDE_SECONDS:
-            break
-    return took
+        if time.perf_counter() - began >= STRIDE_SECONDS:
+            return
 
 
 def _free_some(connection: sqlite3.Connection, key: int) -> None:
@@ -121,31 +120,44 @@ def drop_outlines(connection: sqlite3.Connection, fingerprints: Sequence[str]) -
     connection.execute(SQL["drop_outlines"], (to_json(list(fingerprints)).decode(),))
 
 
-async def stride_on(
-    write: Callable[[Callable[[sqlite3.Connection], float]], Awaitable[float]],
-    read: Callable[[Callable[[sqlite3.Connection], bool]], Awaitable[bool]],
-) -> None:
-    """Stride until nothing is left, resting after each stride for as long as it took, so that others get their turn."""
-    while await read(has_trash):
-        took = await write(stride)
-        await asyncio.sleep(min(took, _MOST_REST_SECONDS))
+async def in_strides(left: Callable[[], Awaitable[bool]], go: Callable[[], Awaitable[None]]) -> None:
+    """Go on while something is left, and rest after each stride for as long as it took, so that others can write."""
+    while await left():
+        began = time.perf_counter()
+        await go()
+        await asyncio.sleep(min(time.perf_counter() - began, _MOST_REST_SECONDS))
 
 
-def vacuum(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
-    """Write the file anew without its free pages; the bytes on disk before and after.
+def gives_back(connection: sqlite3.Connection) -> bool:
+    """Whether free pages can be given back in strides; databases of formats before 3 were not made for that."""
+    return bool(connection.execute("PRAGMA auto_vacuum").fetchone()[0] == _INCREMENTAL)
 
-    Raises:
-        sqlite3.Error: Locked, full.
-    """
-    before = _bytes_of(path)
+
+def has_free_pages(connection: sqlite3.Connection) -> bool:
+    """Whether pages of the file hold nothing."""
+    return bool(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def give_back(connection: sqlite3.Connection) -> None:
+    """Move pages from the file's end to where it is free, inside the caller's transaction, which then cuts the end."""
+    began = time.perf_counter()
+    while has_free_pages(connection) and time.perf_counter() - began < STRIDE_SECONDS:
+        connection.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()  # a row for each page
+
+
+def rewrite(connection: sqlite3.Connection) -> None:
+    """Write the whole file anew, with nothing free in it, so that from now on it gives back in strides."""
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("VACUUM")
-    with closing(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as cursor:
-        cursor.fetchall()
-    return before, _bytes_of(path)
 
 
-def _bytes_of(path: Path) -> int:
-    """The file and its write-ahead log."""
+def empty_log(connection: sqlite3.Connection) -> bool:
+    """Move the write-ahead log into the file; false if others are reading or writing what is in it."""
+    return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+
+
+def bytes_of(path: Path) -> int:
+    """What the file and its write-ahead log take on the disk."""
     found = 0
     for each in (path, path.with_name(path.name + "-wal")):
         with suppress(FileNotFoundError):

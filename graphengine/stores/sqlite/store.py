@@ -290,7 +290,7 @@ class SQLiteStore:
     async def sweep(self) -> None:
         """Free what removed runs still take, in strides; see `Store.sweep`."""
         commits, _ = self._writing()
-        await removal.stride_on(commits.submit, self._read)
+        await removal.in_strides(lambda: self._read(removal.has_trash), lambda: commits.submit(removal.stride))
         spare = await self._read(removal.spare_outlines)
         if spare:
             await commits.submit(partial(removal.drop_outlines, fingerprints=spare))
@@ -304,14 +304,22 @@ class SQLiteStore:
 
     async def vacuum(self) -> tuple[int, int]:
         """Give free room back to the disk; see `Store.vacuum`."""
-        self._writing()
+        commits, _ = self._writing()
         writer = self._writer
         if writer is None:
             raise _closed()
+        before = removal.bytes_of(self._options.path)
         try:
-            return await writer.run(partial(removal.vacuum, path=self._options.path))
+            if await writer.run(removal.gives_back):
+                await removal.in_strides(
+                    lambda: self._read(removal.has_free_pages), lambda: commits.submit(removal.give_back)
+                )
+            else:
+                await writer.run(removal.rewrite)
+            await writer.run(removal.empty_log)
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
+        return before, removal.bytes_of(self._options.path)
 
     def _onlooker(self) -> Onlooker:
         return Onlooker(self._options, None if self.lease is None else self.lease.id)
