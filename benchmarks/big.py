@@ -251,12 +251,7 @@ async def _prune(path: Path) -> dict[str, Figure]:
     """A prune of the oldest runs, while another process writes."""
     pruned, seconds, waits = await _beside_a_writer(path, lambda runner: runner.prune(keep_last=0, graph=_OLD))
     took = Figure(f"prune of {len(pruned.runs):,} runs, a run", "ms", (seconds * MILLI / len(pruned.runs),))
-    longest = Figure("the longest step of another process meanwhile", "ms", (max(waits),))
-    return {
-        "prune": took,
-        "prune waits": Figure("a step of another process meanwhile", "ms", waits),
-        "longest": longest,
-    }
+    return {"prune": took, "prune waits": Figure("a step of another process meanwhile", "ms", waits)}
 
 
 async def _halve(path: Path, size: Size) -> dict[str, Figure]:
