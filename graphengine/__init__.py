@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.graph import END, FAIL, START, Graph, Limits, Node, Retry, Runnable, choose
     from graphengine.models import Model, ScriptedModel
     from graphengine.reducers import Replace
-    from graphengine.runner import Context, PastRun, Result, Run, RunFailed, Runner, Usage, Wait, Worker
+    from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Runner, Usage, Wait, Worker
 
 __version__ = "0.1.0"
 
@@ -53,7 +53,18 @@ _HOMES = {
     "graphengine.graph": ("END", "FAIL", "START", "Graph", "Limits", "Node", "Retry", "Runnable", "choose"),
     "graphengine.models": ("Model", "ScriptedModel"),
     "graphengine.reducers": ("Replace",),
-    "graphengine.runner": ("Context", "PastRun", "Result", "Run", "RunFailed", "Runner", "Usage", "Wait", "Worker"),
+    "graphengine.runner": (
+        "Context",
+        "PastRun",
+        "Pruned",
+        "Result",
+        "Run",
+        "RunFailed",
+        "Runner",
+        "Usage",
+        "Wait",
+        "Worker",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -87,6 +98,7 @@ __all__ = [
     "Model",
     "Node",
     "PastRun",
+    "Pruned",
     "Replace",
     "Result",
     "Retry",

@@ -27,11 +27,12 @@ _WAIT_COLUMNS: Final = 60
     type=click.Choice(_STATUSES),
     help="Only runs of this status; one is interrupted if its process ended without finishing it.",
 )
+@click.option("--tag", metavar="NAME", help="Only runs that are marked with this word.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The most runs to list.")
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, status: str | None, limit: int, database: Path | None) -> int:
+def command(session: Session, status: str | None, tag: str | None, limit: int, database: Path | None) -> int:
     """List the recorded runs, the newest first.
 
     `seq` is the number of a run's last recorded step. Of a run that waits, `last step` tells since when, and `due` when
@@ -42,7 +43,7 @@ def command(session: Session, status: str | None, limit: int, database: Path | N
     from graphengine.document import runs_document
 
     place = place_of(database)
-    found, waiting = read(place, lambda store: _listed(store, limit, status))
+    found, waiting = read(place, lambda store: _listed(store, limit, status, tag))
     if session.json:
         session.document(runs_document(found, waiting))
     elif found:
@@ -50,18 +51,21 @@ def command(session: Session, status: str | None, limit: int, database: Path | N
         if len(found) == limit:
             session.err.line(f"the newest {limit}; --limit shows more")
     else:
-        session.err.line(f"no runs{f' with status {status}' if status else ''} in {shown(place.database)}")
+        wanted = [f" with {name} {given}" for name, given in (("status", status), ("tag", tag)) if given]
+        session.err.line(f"no runs{' and'.join(wanted)} in {shown(place.database)}")
     return 0
 
 
-async def _listed(store: Store, limit: int, status: str | None) -> tuple[Sequence[RunInfo], Mapping[str, Snapshot]]:
+async def _listed(
+    store: Store, limit: int, status: str | None, tag: str | None
+) -> tuple[Sequence[RunInfo], Mapping[str, Snapshot]]:
     """The newest runs that are shown with this status, and where those stand that wait."""
     from contextlib import suppress
 
     from graphengine.errors import StoreError
     from graphengine.history import load_snapshot
 
-    found = await _newest(store, limit, status)
+    found = await _newest(store, limit, status, tag)
     waiting: dict[str, Snapshot] = {}
     for info in found:
         if info.status == "waiting":
@@ -70,13 +74,13 @@ async def _listed(store: Store, limit: int, status: str | None) -> tuple[Sequenc
     return found, waiting
 
 
-async def _newest(store: Store, limit: int, status: str | None) -> Sequence[RunInfo]:
+async def _newest(store: Store, limit: int, status: str | None, tag: str | None) -> Sequence[RunInfo]:
     if status not in ("running", "interrupted"):
-        return await store.runs(limit=limit, status=cast("Status | None", status))
+        return await store.runs(limit=limit, status=cast("Status | None", status), tag=tag)
     found: list[RunInfo] = []
     before: str | None = None
     while len(found) < limit:
-        page = await store.runs(limit=_PAGE, status="running", before=before)
+        page = await store.runs(limit=_PAGE, status="running", tag=tag, before=before)
         found += [info for info in page if status_of(info) == status]
         if len(page) < _PAGE:
             break
@@ -93,13 +97,14 @@ def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snaps
     rows = [
         (
             *(i.id, i.graph, status_of(i), str(i.seq), at(i.created_at), at(i.updated_at), _parent(i)),
+            ", ".join(i.tags),
             at(i.due_at) if i.due_at is not None else "",
             _waits(waiting[i.id]) if i.id in waiting else "",
         )
         for i in runs
     ]
-    headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "due", "waits for")
-    expendable = ("begun", "seq", "branched from", "due", "waits for")
+    headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "waits for")
+    expendable = ("begun", "seq", "branched from", "tags", "due", "waits for")
     heading, *lines = aligned(headings, rows, columns=columns, expendable=expendable)
     session.out.line((heading, "bold"))
     for line in lines:

@@ -73,6 +73,8 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
     out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
     if info.parent is not None:
         out.line(f"branched from {info.parent} behind its step {info.parent_seq}")
+    if info.tags:
+        out.line(f"tags: {', '.join(info.tags)}")
     if is_past:
         out.line(f"as it was after step {snapshot.seq} of {info.seq}; the run is {status_of(info)} now")
     elif info.status == "running":

@@ -80,7 +80,7 @@ class Opener:
         event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
         step = driver.decide(event)
         status, due = driver.snapshot.status, next_due(driver.snapshot)
-        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, 1, now, now, due_at=due)
+        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, 1, now, now, due_at=due, tags=run.tags)
         driver.fence = await self._store.create(info, [step], plan.outline)
         driver.show_steps([step])
         return driver
@@ -227,7 +227,8 @@ class Opener:
         except (InvalidUpdate, NotRecordable) as error:
             raise InputError(error.message, where=where, repair=error.repair) from error
         status, due = driver.snapshot.status, next_due(driver.snapshot)
-        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at, due_at=due)
+        facts = run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at
+        info = RunInfo(*facts, due_at=due, tags=run.tags)
         driver.fence = await self._store.create(info, [step], plan.outline)
         driver.show_steps([step])
         return driver

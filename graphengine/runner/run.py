@@ -69,6 +69,7 @@ class Run(Generic[S]):
         self.watchers: list[asyncio.Queue[Event | None]] = []
         self.waits_out = True  # times that come by themselves; set by the runner
         self.due_only = False  # one that failed or was stopped is left alone; set by who goes on with it unasked
+        self.tags: tuple[str, ...] = ()  # what it is marked with when it begins; set by the runner
         self.left = False  # to whoever goes on with it; set by the runner
         self._steps = steps
         self._task: asyncio.Task[Result[S]] | None = None

@@ -125,6 +125,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
     version = check_format(connection, path)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # free pages can be given back while others write
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'FULL' else 'NORMAL'}")
     if version < VERSION:

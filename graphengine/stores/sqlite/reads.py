@@ -70,6 +70,7 @@ class Page(NamedTuple):
     limit: int
     status: Status | None
     graph: str | None
+    tag: str | None
     before: str | None
 
 
@@ -95,10 +96,11 @@ def from_row(connection: sqlite3.Connection, row: Sequence[JsonValue], onlooker:
     """The run of a row of `run_facts`."""
     key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
     driver, fence, driven_until, due_at = row[10:14]
+    tags = tuple(sorted(row[15].split("\n"))) if row[15] is not None else ()
     held = driver is not None
     is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
     facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq
-    info = RunInfo(*facts, driver=driver if is_alive else None, held=held, due_at=due_at)
+    info = RunInfo(*facts, driver=driver if is_alive else None, held=held, due_at=due_at, tags=tags)
     return Found(info, key, fence, driver)
 
 
@@ -236,10 +238,16 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
     if page.before is not None:
         last = find(connection, page.before).info
         created_at, run_id = last.created_at, last.id
+    limit = min(page.limit, _LARGEST_LIMIT)
+    if page.tag is not None:
+        wanted = {"tag": page.tag, "graph": page.graph, "status": page.status}
+        place = {"created_at": created_at, "id": run_id, "limit": limit}
+        rows = connection.execute(SQL["runs_of_tag"], wanted | place)
+        return [from_row(connection, row, onlooker).info for row in rows]
     names = {"graph": page.graph, "status": page.status}
     given = {name: value for name, value in names.items() if value is not None}
     query = SQL[_LISTINGS[tuple(given)]]
-    values = (*given.values(), created_at, run_id, min(page.limit, _LARGEST_LIMIT))
+    values = (*given.values(), created_at, run_id, limit)
     return [from_row(connection, row, onlooker).info for row in connection.execute(query, values)]
 
 

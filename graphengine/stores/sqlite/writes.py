@@ -111,9 +111,9 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
     """
     key = addition.key
     row = connection.execute(_DRIVING, (key,)).fetchone()
-    if row is None or row[0] != addition.fence or row[1] != addition.owner:
+    if row is None or (row[0], row[1], row[4]) != (addition.fence, addition.owner, addition.run_id):
         raise lease_lost(addition.run_id, addition.fence)
-    _, _, status, parent_seq, last = row
+    _, _, status, parent_seq, _, last = row
     expected = (parent_seq if last is None else last & SEQ_MASK) + 1
     check_dense(addition.run_id, expected, addition.rows)
     _add_rows(connection, key, addition.rows)
@@ -130,14 +130,13 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
         body = addition.snapshot
         connection.execute(SQL["add_snapshot"], (row_id, body, sum_of(row_id, body.encode())))
     if addition.fingerprint is not None:
+        connection.execute(SQL["keep_earlier_outline"], (key, addition.fingerprint))
         connection.execute(SQL["set_fingerprint"], (addition.fingerprint, key))
         if addition.outline is not None:
             _keep_outline(connection, addition.fingerprint, addition.outline)
 
 
-def create(
-    connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], outline: str | None, owner: str
-) -> Claimed:
+def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], outline: str, owner: str) -> Claimed:
     """Record a new run and its first steps; for a branch, nothing of the parent is copied.
 
     Raises:
@@ -159,8 +158,9 @@ def create(
     parent_key = None if parent is None else parent.key
     added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner))
     key = added.lastrowid or 0
-    if outline is not None:
-        _keep_outline(connection, info.fingerprint, outline)
+    _keep_outline(connection, info.fingerprint, outline)
+    for each in info.tags:
+        connection.execute(SQL["add_tag"], (each, key))
     _add_rows(connection, key, rows)
     return Claimed(key, 1, tail(connection, key, rows[-1].seq if rows else parent_seq))
 
@@ -199,6 +199,20 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
     if added.rowcount and message.kind != "stop":
         connection.execute(SQL["want"], (message.at, run))
     return bool(added.rowcount)
+
+
+def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
+    """Change a run's tags; gives them.
+
+    Raises:
+        UnknownRun: No such run.
+    """
+    key = find(connection, run_id).key
+    for each in removed:
+        connection.execute(SQL["drop_tag"], (key, each))
+    for each in added:
+        connection.execute(SQL["add_tag"], (each, key))
+    return tuple(sorted(row[0] for row in connection.execute(SQL["tags"], (key,))))
 
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:

@@ -55,11 +55,17 @@ INSERT INTO "steps" VALUES(4294967299,103.0,'{"kind":"node","at":103.0,"node":"w
 INSERT INTO "steps" VALUES(8589934594,102.0,'{"kind":"node","at":102.0,"node":"write","visit":2,"attempt":1,"began":101.0,"update":[["set","child","text"]],"data":{"to":"review","why":"otherwise"}}',1577915361);
 INSERT INTO "steps" VALUES(8589934595,103.0,'{"kind":"node","at":103.0,"node":"write","visit":3,"attempt":1,"began":102.0,"update":[["set","child","text"]],"data":{"to":"review","why":"otherwise"}}',591911476);
 CREATE TABLE tags (                -- words that people mark runs with
-    run INTEGER NOT NULL REFERENCES runs (key),
-    tag TEXT NOT NULL,
+    run        INTEGER NOT NULL REFERENCES runs (key),
+    tag        TEXT NOT NULL,
+    created_at REAL NOT NULL,      -- the run's, so that the runs of a tag are found in order
     PRIMARY KEY (run, tag)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "tags" VALUES(1,'kept');
+INSERT INTO "tags" VALUES(1,'kept',100.0);
+CREATE TABLE earlier_outlines (    -- what a run's graph was before it changed: its history still needs the outline
+    run         INTEGER NOT NULL REFERENCES runs (key),
+    fingerprint TEXT NOT NULL,
+    PRIMARY KEY (run, fingerprint)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE trash (               -- keys of runs that were removed and whose steps and snapshots are still to go
     key INTEGER PRIMARY KEY
 ) STRICT;
@@ -76,7 +82,8 @@ SELECT r.key, r.id, r.graph, r.fingerprint, r.status,
        (SELECT p.id FROM runs AS p WHERE p.key = r.parent) AS parent,
        r.parent_seq, r.driver, r.fence,
        (SELECT o.expires_at FROM owners AS o WHERE o.id = r.driver) AS driven_until,
-       r.due_at, r.wanted_at
+       r.due_at, r.wanted_at,
+       (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key) AS tags
 FROM runs AS r
 LEFT JOIN steps AS last ON last.id = (
     SELECT s.id FROM steps AS s
@@ -85,7 +92,8 @@ LEFT JOIN steps AS last ON last.id = (
 );
 CREATE INDEX runs_by_due_at ON runs (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX runs_by_wanted_at ON runs (wanted_at) WHERE wanted_at IS NOT NULL;
-CREATE INDEX tags_by_tag ON tags (tag, run);
+CREATE INDEX tags_by_tag ON tags (tag, created_at, run);
+CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
 COMMIT;
 PRAGMA application_id = 1198678343;
 PRAGMA user_version = 3;
