@@ -48,6 +48,10 @@ DETAILS: Final = (
     "pause",  # started, resumed, branched: the nodes before which the run waits
     "crashed",  # resumed: whether nodes were in flight when the process before died
     "changes",  # resumed, branched: what is new about the graph
+    "refit",  # resumed, branched: what new defaults and migrations did to the fields, by frame
+    "renamed",  # resumed, branched: nodes that have another name now, by the frame of their graph
+    "moved",  # resumed, branched: frames that go on at another node
+    "asks",  # resumed, branched: frames whose question is another one now, and is asked anew
     "after",  # started: the run whose state it begins with
 )
 """What the `detail` of a step may have."""

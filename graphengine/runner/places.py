@@ -66,7 +66,9 @@ def place_misfits(plan: Plan[Any], frame: Frame, version: int) -> list[Misfit]:
         return [Misfit(f"the run is inside a graph at {path}, which is none any more", f"the graph at {path}", hint)]
     hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to go on at'}})")
     found = list(_at_node(inner, frame, version, hint))
-    if not found and frame.phase != "ended":
+    if frame.phase == "ended":
+        return list(_written(inner, frame, hint))
+    if not found:
         found += [*_regions(inner, frame, hint), *_written(inner, frame, hint), *_asks(inner, frame, hint)]
     return found
 
