@@ -62,7 +62,7 @@ def command(session: Session, first: str, second: str, at: tuple[int, ...], data
 
 
 def _show(out: Channel, found: RunDiff) -> None:
-    from graphengine.cli.tables import fitted
+    from graphengine.cli.tables import fitted, wrapped
 
     columns = out.columns or _PIPE_COLUMNS
     for name, side in (("a", found.first), ("b", found.second)):
@@ -78,7 +78,10 @@ def _show(out: Channel, found: RunDiff) -> None:
     _show_differences(out, found.differences, columns)
     out.line("")
     for name, side in (("a", found.first), ("b", found.second)):
-        out.line((name, "bold"), f"  {_cost(side, is_whole=found.shared is None)}")
+        first, *more = wrapped(_cost(side, is_whole=found.shared is None), columns - 3)
+        out.line((name, "bold"), f"  {first}")
+        for line in more:
+            out.line(f"   {line}")
 
 
 def _parting(found: RunDiff) -> Iterator[str]:
