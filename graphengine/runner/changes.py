@@ -84,13 +84,13 @@ def _node(
     old: Mapping[str, JsonValue], new: Mapping[str, JsonValue], path: str, skipped: Sequence[str]
 ) -> Iterator[str]:
     """What differs in a node, and in the graphs that it is."""
+    if "was" in old:
+        yield f"node {path} was called {old['was']}"
     for key in (*old, *(key for key in new if key not in old)):
         one, other = old.get(key), new.get(key)
-        if one == other or key in skipped:
+        if one == other or key == "was" or key in skipped:
             continue
-        if key == "was":
-            yield f"node {path} was called {one}"
-        elif key == "graphs":
+        if key == "graphs":
             yield from _graphs(one or {}, other or {}, path)
         elif key == "agents":
             yield from _agents(one or {}, other or {}, path)

@@ -90,7 +90,7 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
         if asks:
             shift["asks"] = asks
             apply_refit(there, {"asks": asks})
-    changes = differences(*in_new_names(plan, outline or {}))
+    changes = differences(in_new_names(plan, outline or {}), plan.outline)
     return Refit(changes, ops, shift, there, list(dict.fromkeys(misfits)))
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from graphengine.core.snapshot import Frame, Snapshot
     from graphengine.options import Migration
-    from graphengine.plan import Plan
+    from graphengine.plan import NodePlan, Plan
     from graphengine.records import JsonValue
 
 _SHOWN: Final = 1000
@@ -110,22 +110,34 @@ def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) ->
     return found
 
 
-def in_new_names(
-    plan: Plan[Any], outline: Mapping[str, JsonValue]
-) -> tuple[Mapping[str, JsonValue], Mapping[str, JsonValue]]:
-    """A recorded outline with its nodes under the names that migrations give them, and today's outline."""
+def in_new_names(plan: Plan[Any], outline: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """A recorded outline with its nodes under the names that migrations give them, those of graphs inside too."""
     steps = _steps(plan, outline)
-    if not any(step.renamed for _, step in steps):
-        return outline, plan.outline
 
     def now(name: str) -> str:
         return _renamed(steps, name)
 
-    nodes = [
-        {**node, "name": now(node["name"]), **({"was": node["name"]} if now(node["name"]) != node["name"] else {})}
-        for node in outline.get("nodes", ())
-    ]
-    return {**outline, "nodes": nodes, "ways": [_way_in(way, now) for way in outline.get("ways", ())]}, plan.outline
+    nodes: list[JsonValue] = []
+    for node in outline.get("nodes", ()):
+        new = {**node, "name": now(node["name"])}
+        if new["name"] != node["name"]:
+            new["was"] = node["name"]
+        today = plan.nodes.get(new["name"])
+        for choice, graph in node.get("graphs", {}).items():
+            inner = _chosen(today, choice)
+            if inner is not None:
+                new["graphs"] = {**new["graphs"], choice: in_new_names(inner, graph)}
+        nodes.append(new)
+    ways = [_way_in(way, now) for way in outline.get("ways", ())]
+    return {**outline, "nodes": nodes, "ways": ways} if outline else outline
+
+
+def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
+    """The graph that a node is where this was picked; None where it is none."""
+    try:
+        return node.chosen(choice).graph if node is not None else None
+    except NoChoice:
+        return None
 
 
 def _way_in(way: Mapping[str, JsonValue], now: Callable[[str], str]) -> dict[str, JsonValue]:
@@ -210,10 +222,7 @@ def _graph_of(frame: Frame) -> str:
 def _inside(around: Walked, up: Frame) -> tuple[Plan[Any], Mapping[str, JsonValue]] | None:
     """The graph at the node of a frame: today's, and what was recorded of it; None where there is none today."""
     node = around.plan.nodes.get(around.names.get(up.at, up.at))
-    try:
-        graph = node.chosen(up.choice).graph if node is not None else None
-    except NoChoice:
-        return None
+    graph = _chosen(node, up.choice)
     outline: Mapping[str, JsonValue] = _graphs_at(around.outline, up.at).get(up.choice, {})
     return None if graph is None else (graph, outline)
 
