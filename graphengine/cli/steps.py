@@ -105,7 +105,13 @@ def _beside(data: Mapping[str, JsonValue], limit: int) -> list[str]:
     found += [f"emitted {one_line(compact(shown), limit)}" for shown in data.get("emitted", ())]
     if data.get("unused"):
         found.append(f"recorded, but not asked for again: {', '.join(key.partition('|')[0] for key in data['unused'])}")
-    found += [f"the graph changed: {change}" for change in data.get("changes", ())]
+    return found
+
+
+def changes_of(step: Step) -> list[str]:
+    """What a resume or a branch says of a graph that was changed: a line for each change."""
+    data = step.data
+    found = [f"the graph changed: {change}" for change in data.get("changes", ())]
     for frame, names in data.get("renamed", {}).items():
         found += [f"what was recorded of {path_of(frame, old)} is {new}'s" for old, new in names.items()]
     found += [f"the run goes on at {path_of(frame, node)}" for frame, node in data.get("moved", {}).items()]

@@ -142,9 +142,10 @@ async def changes_of(runner: Runner, run_id: str) -> list[str]:
 async def refused(runner: Runner, graph: Graph[Any], run_id: str, *told: str) -> GraphChanged:
     """Assert that a graph does not fit, that the error says so, and that the run is as it was."""
     before = list(await runner.history(run_id)), await runner.store.info(run_id)
-    for _ in range(2):
-        with pytest.raises(GraphChanged) as caught:
-            await runner.resume(graph, run_id, limits=Limits()).result()
+    with pytest.raises(GraphChanged):
+        await runner.resume(graph, run_id, limits=Limits()).result()
+    with pytest.raises(GraphChanged) as caught:
+        await runner.resume(graph, run_id, limits=Limits()).result()
     after = list(await runner.history(run_id)), await runner.store.info(run_id)
     assert after == before
     for text in told:
@@ -376,12 +377,11 @@ async def test_a_change_that_the_run_does_not_fit_stops_it_untouched(
     error = await refused(runner, desk(after, state), run_id, *told)
     assert error.code == "graph_changed"
     assert all(len(line) < 200 for line in error.message.splitlines())
-    names = list(dict.fromkeys(wait.name for wait in await runner.waits(run_id)))
-    for name in names:
-        for _ in range(3 if "[" not in name and before is not None and len(names) == 1 else 1):
-            if any(wait.name == name for wait in await runner.waits(run_id)):
-                await runner.answer(run_id, value=True, wait=name)
-                result = await runner.resume(desk(before), run_id).result()
+    result = await runner.resume(desk(before), run_id).result()
+    while result.waits:
+        for name in dict.fromkeys(wait.name for wait in result.waits):
+            await runner.answer(run_id, value=True, wait=name)
+        result = await runner.resume(desk(before), run_id).result()
     assert result.status == "finished"
 
 
