@@ -201,5 +201,7 @@ def test_show_tells_of_a_changed_graph_and_what_a_migration_did(project: Path, i
     ]
     assert detail["renamed"] == {"": {"more": "count"}}
     assert detail["refit"][""] == [["set", "total", 2], ["drop", "n"]]
+    assert invoke("render", "r", "-o", "r.txt").exit_code == 0
+    assert "count; function; writes total; 3 visits" in Path("r.txt").read_text()
     for words in (["render", "r", "-o", "r.mmd"], ["diff", "r", "r", "--at", "3", "--at", "6"]):
         assert invoke(*words).exit_code == 0

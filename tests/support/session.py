@@ -371,7 +371,7 @@ class Session:
             self._fold(seq),
         )
 
-    def branch(
+    def branch(  # noqa: PLR0913 - what a branch begins with
         self,
         seq: int,
         update: Mapping[str, object] | None = None,
