@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphengine.errors import CompileError, GraphEngineError
     from graphengine.failure import Failure
     from graphengine.files import TextFile
-    from graphengine.graph import END, FAIL, START, Graph, Limits, Node, Retry, Runnable, choose
+    from graphengine.graph import END, FAIL, START, Graph, Limits, Migration, Node, Retry, Runnable, choose
     from graphengine.models import Model, ScriptedModel
     from graphengine.reducers import Replace
     from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Runner, Usage, Wait, Worker
@@ -50,7 +50,18 @@ _HOMES = {
     "graphengine.errors": ("CompileError", "GraphEngineError"),
     "graphengine.failure": ("Failure",),
     "graphengine.files": ("TextFile",),
-    "graphengine.graph": ("END", "FAIL", "START", "Graph", "Limits", "Node", "Retry", "Runnable", "choose"),
+    "graphengine.graph": (
+        "END",
+        "FAIL",
+        "START",
+        "Graph",
+        "Limits",
+        "Migration",
+        "Node",
+        "Retry",
+        "Runnable",
+        "choose",
+    ),
     "graphengine.models": ("Model", "ScriptedModel"),
     "graphengine.reducers": ("Replace",),
     "graphengine.runner": (
@@ -95,6 +106,7 @@ __all__ = [
     "Graph",
     "GraphEngineError",
     "Limits",
+    "Migration",
     "Model",
     "Node",
     "PastRun",

@@ -148,6 +148,12 @@ class GraphChanged(GraphEngineError):
     code = "graph_changed"
 
 
+class MigrationFailed(GraphChanged):
+    """A migration of the graph raised, or gave what is no state of today's graph; the run is as it was."""
+
+    code = "migration_failed"
+
+
 class RunnerClosed(GraphEngineError):
     """The Runner was closed, or is used in a process it was not made in."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphengine.body import Body
     from graphengine.conditions import Condition, Reading, Tracker
     from graphengine.errors import Problem
-    from graphengine.options import Limits, Retry
+    from graphengine.options import Limits, Migration, Retry
     from graphengine.records import JsonValue
     from graphengine.state import StateType
     from graphengine.view import View
@@ -362,6 +362,7 @@ class Plan(Generic[S]):
         own_limits: Those that were given to it, where it fails inside another graph.
         samples: Plateau trackers by the field whose writing takes a sample.
         epochs: Trackers by the node whose completion (or leaving) starts them anew.
+        migrate: How runs of older versions become ones of the next, by the older version.
         outline: A description of the graph in JSON, enough to draw it and to tell what changed.
         fingerprint: The outline's digest.
         warnings: What compile found worth saying.
@@ -380,6 +381,7 @@ class Plan(Generic[S]):
     keep: tuple[str, ...] | None
     result: Reading | None
     resources: Mapping[str, Callable[[], Any]]
+    migrate: Mapping[int, Migration]
     outline: Mapping[str, JsonValue]
     fingerprint: str
     warnings: tuple[Problem, ...]

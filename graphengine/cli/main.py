@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "runs": "List the recorded runs.",
     "show": "Show a run: its steps, its state, what it cost.",
     "prune": "Remove old runs, and give their room back to the disk.",
+    "diff": "Show where two runs part, and how they differ.",
     "check": "List everything that is wrong with a graph.",
     "render": "Draw a graph or a run.",
 }
