@@ -74,7 +74,9 @@ class Search:
 SEED = {"SEED": "{seed}"}
 MACHINES = {"COMMANDS": "50"}
 SEARCHES = (
-    Search("stores in memory", ("tests/stateful/test_stores.py", "-k", "Memory"), "examples", 100, "EXAMPLES", MACHINES),
+    Search(
+        "stores in memory", ("tests/stateful/test_stores.py", "-k", "Memory"), "examples", 100, "EXAMPLES", MACHINES
+    ),
     Search("stores in a file", ("tests/stateful/test_stores.py", "-k", "File"), "examples", 20, "EXAMPLES", MACHINES),
     Search("runs in memory", ("tests/stateful/test_runs.py", "-k", "Memory"), "examples", 40, "EXAMPLES", MACHINES),
     Search("runs in a file", ("tests/stateful/test_runs.py", "-k", "File"), "examples", 10, "EXAMPLES", MACHINES),
@@ -90,7 +92,9 @@ def main() -> int:
     """Search until the time is over; 1 at the first failure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600.0, help="how long to go on")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**9), help="of the first turn; the next has one more")
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbelow(10**9), help="of the first turn; the next has one more"
+    )
     parser.add_argument("--only", default="", help="searches whose name holds this")
     given = parser.parse_args()
     began = time.monotonic()
@@ -100,14 +104,17 @@ def main() -> int:
         return 2
     print(f"soaking for {given.seconds:g} s, from seed {given.seed}: {', '.join(each.name for each in searches)}")
     turns = 0
-    while searches and (left := began + given.seconds - time.monotonic()) > 0:
-        share = min(MOST_SHARE_SECONDS, max(LEAST_SHARE_SECONDS, given.seconds / 3 / len(searches)), left)
+    fair_seconds = max(LEAST_SHARE_SECONDS, given.seconds / 3 / len(searches))
+    while (left := began + given.seconds - time.monotonic()) > 0:
+        share = min(MOST_SHARE_SECONDS, fair_seconds, left)
         search = searches.pop(0)
         if not turn(search, share, given.seed + turns, began):
             return 1
         turns += 1
         if not search.is_once:
             searches.append(search)
+        if not searches:
+            break
     summary(turns, given.seed, time.monotonic() - began)
     return 0
 
@@ -128,8 +135,7 @@ def turn(search: Search, share: float, seed: int, began: float) -> bool:
         )  # fmt: skip
         output, code = ended.stdout + ended.stderr, ended.returncode
     except subprocess.TimeoutExpired as expired:
-        told = expired.stdout or b""
-        output = f"{told.decode(errors='replace') if isinstance(told, bytes) else told}\nit hangs"
+        output = f"{expired.stdout!r}\nit hangs"
         code = -1
     seconds = time.monotonic() - started
     how = "" if code == 0 else "   FAILED"

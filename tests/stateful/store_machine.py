@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 from unittest.mock import patch
 
@@ -19,27 +20,54 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from graphengine.core.steps import Step, encode_step
-from graphengine.errors import GraphEngineError, LeaseLost
+from graphengine.errors import GraphEngineError, UnknownRun, UnknownStep
 from graphengine.records import JsonValue
 from graphengine.stores.base import Append, Loaded, RunInfo, Status, Store
 from graphengine.testing import FakeClock
-from graphengine.testing.store_kit import append, same, seqs, step
-from tests.stateful.media import File, Medium, Memory
+from graphengine.testing.store_kit import append, refused, same, seqs, step
+from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
 from tests.stateful.store_model import Dead, Owner, StoreModel
 
 T = TypeVar("T")
 
 MIN_ROWS = 4  # so that an example of some dozens of steps has several snapshots
 STATUSES: tuple[Status, ...] = ("running", "running", "running", "waiting", "finished", "stopped", "failed")
+UNKNOWN_ID = 10**6
 OUTLINE: dict[str, JsonValue] = {"nodes": ["write"]}
 
-ids = st.sampled_from("abcd")
+ids = st.sampled_from("aaaabbc")  # few, so that a run has a life
 places = st.integers(0, 2)
 kinds = st.sampled_from(("answer", "message", "stop"))
 keys = st.sampled_from("klm")
 statuses = st.sampled_from(STATUSES)
-some_seconds = st.sampled_from((None, -5.0, 3.0, 60.0))
 wrong = st.sampled_from((0, 0, 0, 0, 0, 0, -1, 1))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be written: so many steps, how the run then stands, how wrong the seq is, which messages it takes."""
+
+    count: int
+    status: Status
+    gap: int
+    due_in_seconds: float | None
+    consume: Sequence[int]
+    is_of_another_graph: bool
+
+    def due_at(self, now: float) -> float | None:
+        """When a timer is due."""
+        return None if self.due_in_seconds is None else now + self.due_in_seconds
+
+
+wishes = st.builds(
+    Wish,
+    st.integers(0, 6),
+    statuses,
+    wrong,
+    st.sampled_from((None, -5.0, 3.0, 60.0)),
+    st.lists(st.integers(0, 2), max_size=3),
+    st.booleans(),
+)
 
 
 def digest(log: Sequence[Step]) -> dict[str, JsonValue]:
@@ -50,18 +78,16 @@ def digest(log: Sequence[Step]) -> dict[str, JsonValue]:
 class StoreMachine(RuleBasedStateMachine):
     """A medium under random commands."""
 
-    medium_class: ClassVar[Callable[[FakeClock], Medium]]
+    medium_class: ClassVar[type[Memory | File]]
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = [
-            patch(f"graphengine.stores.{name}.MIN_ROWS", MIN_ROWS) for name in ("snapshots", "memory")
-        ]  # fmt: skip
+        self.patches = [patch(f"graphengine.stores.{name}.MIN_ROWS", MIN_ROWS) for name in ("snapshots", "memory")]
         for each in self.patches:
             each.start()
         self.loop = asyncio.new_event_loop()
         self.clock = FakeClock(start=1000.0, jumps=False)
-        self.medium = self.medium_class(self.clock)
+        self.medium: Medium = self.medium_class(self.clock)
         self.model = StoreModel()
         self.model.now = self.clock.now()
         self.open: dict[int, tuple[int, Store]] = {}
@@ -121,12 +147,6 @@ class StoreMachine(RuleBasedStateMachine):
         assert found == expected
         return None if isinstance(found, type) else found
 
-    def steps(self, run_id: str, count: int, off: int = 0) -> list[Step]:
-        """Steps that follow on a run's log, or, with `off`, do not; no two say the same."""
-        run = self.model.runs.get(run_id)
-        first = (len(run.log) if run is not None else 0) + 1 + off
-        return self.fresh(first, count)
-
     def fresh(self, first: int, count: int) -> list[Step]:
         """Steps from a seq on."""
         made: list[Step] = []
@@ -135,17 +155,23 @@ class StoreMachine(RuleBasedStateMachine):
             made.append(step(seq, at=self.clock.now(), value=f"{self.values}" * (self.values % 7)))
         return made
 
-    def batch(self, run_id: str, steps: Sequence[Step], status: Status, fence: int) -> Append:
+    def batch(self, run_id: str, wish: Wish, off: int) -> Append:
         """A batch with a snapshot that tells of itself, and must be asked for at once."""
         run = self.model.runs.get(run_id)
-        log = [*(run.log if run is not None else ()), *steps]
+        log = list(run.log if run is not None else ())
+        steps = self.fresh(len(log) + 1 + wish.gap, wish.count)
+        log += steps
 
         def snapshot() -> dict[str, JsonValue]:
             assert self.calling, "the snapshot was asked for after the call of append"
             event("a snapshot was made")
             return digest(log)
 
-        return Append(run_id, fence, steps, status, snapshot=snapshot)
+        batch = Append(run_id, self.fence(run_id, off), steps, wish.status, snapshot=snapshot)
+        batch.due_at = wish.due_at(self.clock.now())
+        if wish.is_of_another_graph:
+            batch.fingerprint, batch.outline = f"f{wish.count}", OUTLINE
+        return batch
 
     calling = False
 
@@ -161,17 +187,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     # -- commands
 
-    @rule(place=places, run_id=ids, parent=st.none() | ids, at=st.integers(0, 9), count=st.integers(0, 3),
-          status=statuses, due=some_seconds)  # fmt: skip
-    def create(
-        self, place: int, run_id: str, parent: str | None, at: int, count: int, status: Status, due: float | None
-    ) -> None:
+    @rule(place=places, run_id=ids, parent=st.none() | ids, at=st.integers(0, 9), wish=wishes)
+    def create(self, place: int, run_id: str, parent: str | None, at: int, wish: Wish) -> None:
         """Begin a run, or a branch of one."""
         at = at if parent is not None else 0
-        due_at = None if due is None else self.clock.now() + due
-        seq, now = at + count, self.clock.now() + len(self.model.runs) % 2
-        info = RunInfo(run_id, f"graph {at % 2}", f"f{at % 3}", status, seq, now, now, parent, at, due_at=due_at)
-        steps = self.fresh(at + 1, count)
+        seq, now = at + wish.count, self.clock.now() + len(self.model.runs) % 2
+        facts = (run_id, f"graph {at % 2}", f"f{at % 3}", wish.status, seq, now, now, parent, at)
+        info = RunInfo(*facts, due_at=wish.due_at(self.clock.now()))
+        steps = self.fresh(at + 1, wish.count)
         self.both(place, lambda s: s.create(info, steps, OUTLINE), lambda o: self.model.create(o, info, steps))
 
     @rule(place=places, run_id=ids)
@@ -206,44 +229,43 @@ class StoreMachine(RuleBasedStateMachine):
         run = self.model.runs.get(run_id)
         return (run.fence if run is not None else 0) + off
 
-    @rule(place=places, run_id=ids, count=st.integers(0, 5), status=statuses, off=wrong, gap=wrong, due=some_seconds,
-          consume=st.lists(st.integers(0, 3), max_size=3))  # fmt: skip
-    def append(  # noqa: PLR0913
-        self, place: int, run_id: str, count: int, status: Status, off: int, gap: int, due: float | None,
-        consume: Sequence[int],
-    ) -> None:  # fmt: skip
+    @rule(place=places, run_id=ids, wish=wishes, off=wrong)
+    def append(self, place: int, run_id: str, wish: Wish, off: int) -> None:
         """Add steps with a right or wrong fence, a right or wrong seq, and take messages out of the inbox."""
-        self.append_as(place, run_id, count, status, off, gap, due, consume)
-
-    @rule(run_id=ids, count=st.integers(1, 6), status=statuses, gap=wrong, due=some_seconds,
-          consume=st.lists(st.integers(0, 3), max_size=3))  # fmt: skip
-    def drive(self, run_id: str, count: int, status: Status, gap: int, due: float | None, consume: list[int]) -> None:
-        """The driver adds steps."""
         run = self.model.runs.get(run_id)
-        for place, (owner, _) in list(self.open.items()):
-            if run is not None and run.driver == owner:
-                self.append_as(place, run_id, count, status, 0, gap, due, consume)
-
-    def append_as(  # noqa: PLR0913
-        self, place: int, run_id: str, count: int, status: Status, off: int, gap: int, due: float | None,
-        consume: Sequence[int],
-    ) -> None:  # fmt: skip
-        """Add steps."""
-        run = self.model.runs.get(run_id)
-        batch = self.batch(run_id, self.steps(run_id, count, gap), status, self.fence(run_id, off))
-        batch.due_at = None if due is None else self.clock.now() + due
-        batch.fingerprint, batch.outline = (f"f{count}", OUTLINE) if gap == 0 and due == 3.0 else (None, None)  # noqa: PLR2004
+        batch = self.batch(run_id, wish, off)
         _, store = self.at(place)
         inbox = self.do(store.inbox([run_id])) if run is not None else []
-        taken = {place for place in consume if place < len(inbox)}
-        batch.consume = [inbox[place].id for place in taken] + [10**6] * (len(taken) % 2)
+        taken = {each for each in wish.consume if each < len(inbox)}
+        batch.consume = [inbox[each].id for each in taken] + [UNKNOWN_ID] * (len(taken) % 2)
 
         def told(owner: int) -> None:
             self.model.append(owner, batch)
             if run is not None:
-                run.inbox = [sent for place, sent in enumerate(run.inbox) if place not in taken]
+                run.inbox = [sent for each, sent in enumerate(run.inbox) if each not in taken]
 
         self.both(place, lambda store: self.add(store, batch), told)
+
+    @rule(run_id=ids, wish=wishes)
+    def drive(self, run_id: str, wish: Wish) -> None:
+        """The driver adds steps."""
+        run = self.model.runs.get(run_id)
+        for place, (owner, _) in list(self.open.items()):
+            if run is not None and run.driver == owner:
+                self.append(place, run_id, wish, 0)
+
+    @rule(place=places, other=places, run_id=ids, wish=wishes)
+    def suspend(self, place: int, other: int, run_id: str, wish: Wish) -> None:
+        """A driver is suspended past its lease and goes on when another one took its run: it writes nothing more."""
+        self.claim(place, run_id)
+        fence = self.fence(run_id, 0)
+        self.at(other)
+        self.turn_the_clock(LEASE_SECONDS + 1, self.open.keys() - {place % self.medium.places})
+        self.claim(other, run_id)
+        batch = self.batch(run_id, wish, 0)
+        batch.fence = fence
+        self.both(place, lambda store: self.add(store, batch), lambda owner: self.model.append(owner, batch))
+        self.both(place, lambda s: s.release(run_id, fence), lambda owner: self.model.release(owner, run_id, fence))
 
     @rule(place=places, run_id=ids, kind=kinds, key=keys, payload=st.integers(0, 9))
     def post(self, place: int, run_id: str, kind: str, key: str, payload: int) -> None:
@@ -254,7 +276,7 @@ class StoreMachine(RuleBasedStateMachine):
         )
 
     @rule(seconds=st.sampled_from((0.5, 4.0, 20.0, 40.0, 100.0)), renewing=st.sets(places))
-    def turn_the_clock(self, seconds: float, renewing: set[int]) -> None:
+    def turn_the_clock(self, seconds: float, renewing: AbstractSet[int]) -> None:
         """Time passes; some of the owners give a sign of life, the leases of others may run out."""
         self.clock.move(seconds)
         self.model.now = self.clock.now()
@@ -363,14 +385,11 @@ class StoreMachine(RuleBasedStateMachine):
         """What was once readable stays so, at any step, through parents and snapshots."""
         _, store = self.at(place)
         run = self.model.runs.get(run_id)
-        try:
-            loaded = self.do(store.load(run_id, upto))
-        except GraphEngineError as error:
-            assert error.code in ("unknown_run", "unknown_step")
-            assert run is None or not 1 <= upto <= len(run.log)
+        if run is not None and 1 <= upto <= len(run.log):
+            self.fits(self.do(store.load(run_id, upto)), run.log[:upto])
             return
-        assert run is not None
-        self.fits(loaded, run.log[:upto])
+        with refused(UnknownRun if run is None else UnknownStep):
+            self.do(store.load(run_id, upto))
 
     def fits(self, loaded: Loaded, log: Sequence[Step]) -> None:
         """Assert that a snapshot and the steps behind it make this log."""
@@ -399,21 +418,32 @@ class StoreMachine(RuleBasedStateMachine):
         return seqs(found)
 
     @invariant()
-    def everything_is_as_told(self) -> None:
-        """Each run, as one of the owners sees it: facts, driver, whole log, inbox, and what a load gives."""
+    def one_run_is_as_told(self) -> None:
+        """After each command one owner looks at one run, each in its turn."""
         self.looker += 1
-        owner, store = self.at(list(self.open)[self.looker % len(self.open)] if self.open else 0)
-        for run_id, run in self.model.runs.items():
-            expected, driver = self.model.info(run_id, owner)
-            loaded = self.do(store.load(run_id))
-            info = loaded.info
-            assert replace(info, driver=None) == expected
-            assert info.driver == (None if driver is None else self.names[driver])
-            self.fits(loaded, run.log)
-            assert same(self.do(store.steps(run_id)), run.log)
-            inbox = [(m.run_id, m.kind, m.payload) for m in self.do(store.inbox([run_id]))]
-            assert inbox == [(run_id, sent.kind, sent.payload) for sent in run.inbox]
-            assert self.do(store.outline(info.fingerprint)) == OUTLINE
+        if self.model.runs and self.open:
+            place = list(self.open)[self.looker % len(self.open)]
+            self.compare(place, list(self.model.runs)[self.looker // 2 % len(self.model.runs)])
+
+    def everything_is_as_told(self) -> None:
+        """Every run is as the model says."""
+        for run_id in self.model.runs:
+            self.compare(0, run_id)
+
+    def compare(self, place: int, run_id: str) -> None:
+        """A run as an owner sees it: facts, driver, whole log, inbox, and what a load gives."""
+        owner, store = self.at(place)
+        run = self.model.runs[run_id]
+        expected, driver = self.model.info(run_id, owner)
+        loaded = self.do(store.load(run_id))
+        info = loaded.info
+        assert replace(info, driver=None) == expected
+        assert info.driver == (None if driver is None else self.names[driver])
+        self.fits(loaded, run.log)
+        assert same(self.do(store.steps(run_id)), run.log)
+        inbox = [(m.run_id, m.kind, m.payload) for m in self.do(store.inbox([run_id]))]
+        assert inbox == [(run_id, sent.kind, sent.payload) for sent in run.inbox]
+        assert self.do(store.outline(info.fingerprint)) == OUTLINE
 
 
 class MemoryMachine(StoreMachine):
@@ -426,6 +456,3 @@ class FileMachine(StoreMachine):
     """The store in a file."""
 
     medium_class = File
-
-
-__all__ = ["FileMachine", "LeaseLost", "MemoryMachine"]

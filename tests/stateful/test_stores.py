@@ -1,8 +1,7 @@
 """Both stores under random commands, against one model."""
 
-from hypothesis.stateful import RuleBasedStateMachine
-
 import pytest
+from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.stateful.budget import search
 from tests.stateful.store_machine import FileMachine, MemoryMachine
