@@ -45,7 +45,7 @@ wrong = st.sampled_from((0, 0, 0, 0, 0, 0, -1, 1))
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be written: so many steps, how the run then stands, how wrong the seq is, which messages it takes."""
+    """What is to be written: how many steps, how the run then stands, how wrong the last seq is, what it consumes."""
 
     count: int
     status: Status
@@ -159,7 +159,9 @@ class StoreMachine(RuleBasedStateMachine):
         """A batch with a snapshot that tells of itself, and must be asked for at once."""
         run = self.model.runs.get(run_id)
         log = list(run.log if run is not None else ())
-        steps = self.fresh(len(log) + 1 + wish.gap, wish.count)
+        steps = self.fresh(len(log) + 1, wish.count)
+        if wish.gap and steps:  # those before the last one are right, and must not be written either
+            steps[-1] = steps[-1]._replace(seq=steps[-1].seq + wish.gap)
         log += steps
 
         def snapshot() -> dict[str, JsonValue]:
