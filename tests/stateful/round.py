@@ -19,6 +19,7 @@ from graphengine import END, START, Context, Graph, ask, value
 from graphengine.reducers import append
 
 NAP_SECONDS = 60.0
+_FRAMES = {"left": "~left", "left work": "~left", "nap": "~nap", "check x": "check[0]", "check y": "check[1]"}
 
 
 class Book(BaseModel):
@@ -39,6 +40,11 @@ class Gate(NamedTuple):
     run_id: str
     name: str
     visit: int
+
+    @property
+    def frame(self) -> str:
+        """The frame of its node, as the log names it."""
+        return _FRAMES.get(self.name, "")
 
 
 class Gates:

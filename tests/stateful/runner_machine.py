@@ -24,7 +24,7 @@ from graphengine import Graph, Limits, Runner
 from graphengine.core.steps import Step
 from graphengine.errors import GraphEngineError, InputError, LeaseLost, RunIsDriven, StoreError
 from graphengine.runner.run import Run
-from graphengine.stores.base import RunInfo, Store
+from graphengine.stores.base import Append, RunInfo, Store
 from graphengine.testing import FakeClock
 from graphengine.testing.store_kit import same
 from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
@@ -49,6 +49,7 @@ class Mortal:
         self.store = store
         self.is_dead = False
         self.pending = 0
+        self.writing: list[Append] = []  # batches that are not durable yet
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.store, name)
@@ -59,6 +60,10 @@ class Mortal:
             if self.is_dead:
                 raise StoreError("its owner is dead")
             result = found(*args, **kwargs)
+            if result is not None and name == "append":
+                result = asyncio.ensure_future(result)
+                self.writing.append(args[0])
+                result.add_done_callback(lambda _: self.writing.remove(args[0]))
             return None if result is None else self._counted(result)
 
         return call
@@ -183,13 +188,16 @@ class RunnerMachine(RuleBasedStateMachine):
         store = await self.medium.open()
         mortal = Mortal(store)
         runner = Runner(mortal, clock=self.clock)
-        gates = Gates(self.called)
+        gates = Gates(lambda gate: self.called(gate, mortal.writing))
         return Process(runner, mortal, gates, round_graph(gates), self.medium.owner_id(store))
 
-    def called(self, gate: Gate) -> None:
-        """A node was called, or its recorded work: it must be none whose end is recorded."""
+    def called(self, gate: Gate, writing: Sequence[Append]) -> None:
+        """A node was called, or its recorded work: none whose end is recorded, nor before what led to it is durable."""
         story = self.runs[gate.run_id].story
         assert (gate.name, gate.visit) not in story.done, f"{gate} is recorded, and is called again"
+        before = [step for batch in writing if batch.run_id == gate.run_id for step in batch.steps]
+        early = [step for step in before if step.frame in ("", gate.frame) and step.kind != "message"]
+        assert not early, f"{gate} is called before {early} is durable"
 
     async def settle(self) -> None:
         """Return when nothing moves any more before the machine says something."""
@@ -269,7 +277,10 @@ class RunnerMachine(RuleBasedStateMachine):
             return
         process, gate, future = standing[pick % len(standing)]
         known, word = self.runs[gate.run_id], self.new_word()
-        if self.driver(gate.run_id) is process:
+        is_heard = self.driver(gate.run_id) is process
+        if future.done():
+            return  # it was called off while that was looked up
+        if is_heard:
             (known.words if sure else known.maybe).add(word)
         if how == "fail":
             future.set_exception(Boom(f"boom {word}"))
@@ -439,8 +450,7 @@ class RunnerMachine(RuleBasedStateMachine):
         is_here = run_id in process.runner._tending.drivers  # noqa: SLF001
         if driver is not None and (driver is process or not is_here):
             known.halting = True
-        self.aside_of(process.runner.stop(run_id))
-        self.look()
+        self.let_land(process.runner.stop(run_id), run_id, driver)
 
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks)
@@ -448,10 +458,17 @@ class RunnerMachine(RuleBasedStateMachine):
         """Let go of a run without ending it."""
         run_id, known = self.picked(pick)
         process = self.at(who)
-        if self.driver(run_id) is process:
+        driver = self.driver(run_id)
+        if driver is process:
             known.halting = known.orphan = True
-        self.aside_of(process.runner.leave(run_id))
+        self.let_land(process.runner.leave(run_id), run_id, driver)
+
+    def let_land(self, asking: Coroutine[Any, Any, None], run_id: str, driver: Process | None) -> None:
+        """Ask a run to begin nothing more: what its driver has in flight stays there until it ends."""
+        flying = {gate for gate in driver.gates.standing if gate.run_id == run_id} if driver is not None else set()
+        self.aside_of(asking)
         self.look()
+        assert driver is None or flying <= driver.gates.standing.keys(), "what is in flight was called off"
 
     @rule(seconds=st.sampled_from((1.0, 25.0, 60.0)), asleep=st.none() | picks)
     def turn_the_clock(self, seconds: float, asleep: int | None) -> None:

@@ -248,13 +248,15 @@ class StoreMachine(RuleBasedStateMachine):
 
         self.both(place, lambda store: self.add(store, batch), told)
 
-    @rule(run_id=ids, wish=wishes)
-    def drive(self, run_id: str, wish: Wish) -> None:
-        """The driver adds steps."""
+    @rule(place=places, run_id=ids, wish=wishes)
+    def drive(self, place: int, run_id: str, wish: Wish) -> None:
+        """The driver adds steps; somebody becomes that where nobody is."""
         run = self.model.runs.get(run_id)
-        for place, (owner, _) in list(self.open.items()):
+        if run is not None and not self.model.drives(run.driver):
+            self.claim(place, run_id)
+        for each, (owner, _) in list(self.open.items()):
             if run is not None and run.driver == owner:
-                self.append(place, run_id, wish, 0)
+                self.append(each, run_id, wish, 0)
 
     @rule(place=places, other=places, run_id=ids, wish=wishes)
     def suspend(self, place: int, other: int, run_id: str, wish: Wish) -> None:
@@ -426,6 +428,8 @@ class StoreMachine(RuleBasedStateMachine):
         if self.model.runs and self.open:
             place = list(self.open)[self.looker % len(self.open)]
             self.compare(place, list(self.model.runs)[self.looker // 2 % len(self.model.runs)])
+            if self.looker % 3 == 0:
+                self.look_for_due_runs(place, 0.0, 2, None)
 
     def everything_is_as_told(self) -> None:
         """Every run is as the model says."""
