@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from hypothesis import event
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from graphengine import Graph, Limits, Runner
 from graphengine.core.steps import Step
@@ -242,6 +242,11 @@ class RunnerMachine(RuleBasedStateMachine):
         self.do(begin())
 
     # -- commands
+
+    @initialize(limit=limits)
+    def start_one(self, limit: int | None) -> None:
+        """There is a run."""
+        self.start(0, limit)
 
     @precondition(lambda self: len(self.runs) < MOST_RUNS)
     @rule(pick=picks, limit=limits)

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 from hypothesis import event
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from graphengine.core.steps import Step, encode_step
 from graphengine.errors import GraphEngineError, UnknownRun, UnknownStep
@@ -31,11 +31,11 @@ from tests.stateful.store_model import Dead, Owner, StoreModel
 T = TypeVar("T")
 
 MIN_ROWS = 4  # so that an example of some dozens of steps has several snapshots
-STATUSES: tuple[Status, ...] = ("running", "running", "running", "waiting", "finished", "stopped", "failed")
+STATUSES: tuple[Status, ...] = ("running", "running", "running", "waiting", "waiting", "finished", "stopped", "failed")
 UNKNOWN_ID = 10**6
 OUTLINE: dict[str, JsonValue] = {"nodes": ["write"]}
 
-ids = st.sampled_from("aaaabbc")  # few, so that a run has a life
+ids = st.sampled_from("aaaabbcd")  # few, so that a run has a life
 places = st.integers(0, 2)
 kinds = st.sampled_from(("answer", "message", "stop"))
 keys = st.sampled_from("klm")
@@ -187,7 +187,17 @@ class StoreMachine(RuleBasedStateMachine):
         if pending is not None:
             await pending
 
+    def known(self, run_id: str) -> str:
+        """Mostly a run that there is: only `d` may be none."""
+        runs = list(self.model.runs)
+        return run_id if run_id in runs or run_id == "d" or not runs else runs[ord(run_id) % len(runs)]
+
     # -- commands
+
+    @initialize(wish=wishes)
+    def begin(self, wish: Wish) -> None:
+        """There is a run."""
+        self.create(0, "a", None, 0, wish)
 
     @rule(place=places, run_id=ids, parent=st.none() | ids, at=st.integers(0, 9), wish=wishes)
     def create(self, place: int, run_id: str, parent: str | None, at: int, wish: Wish) -> None:
@@ -202,11 +212,13 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, run_id=ids)
     def claim(self, place: int, run_id: str) -> None:
         """Become a run's driver."""
+        run_id = self.known(run_id)
         self.both(place, lambda store: store.claim(run_id), lambda owner: self.model.claim(owner, run_id))
 
     @rule(run_id=ids)
     def race(self, run_id: str) -> None:
         """All owners claim a run at the same time: of those that are alive one gets it."""
+        run_id = self.known(run_id)
         owners = [self.at(place) for place in range(self.medium.places)]
         is_known = run_id in self.model.runs
         is_free = is_known and not self.model.drives(self.model.runs[run_id].driver)
@@ -223,6 +235,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, run_id=ids, off=wrong)
     def release(self, place: int, run_id: str, off: int) -> None:
         """Stop driving a run, or try to with a stale fence."""
+        run_id = self.known(run_id)
         fence = self.fence(run_id, off)
         self.both(place, lambda s: s.release(run_id, fence), lambda owner: self.model.release(owner, run_id, fence))
 
@@ -234,6 +247,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, run_id=ids, wish=wishes, off=wrong)
     def append(self, place: int, run_id: str, wish: Wish, off: int) -> None:
         """Add steps with a right or wrong fence, a right or wrong seq, and take messages out of the inbox."""
+        run_id = self.known(run_id)
         run = self.model.runs.get(run_id)
         batch = self.batch(run_id, wish, off)
         _, store = self.at(place)
@@ -251,6 +265,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, run_id=ids, wish=wishes)
     def drive(self, place: int, run_id: str, wish: Wish) -> None:
         """The driver adds steps; somebody becomes that where nobody is."""
+        run_id = self.known(run_id)
         run = self.model.runs.get(run_id)
         if run is not None and not self.model.drives(run.driver):
             self.claim(place, run_id)
@@ -261,6 +276,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, other=places, run_id=ids, wish=wishes)
     def suspend(self, place: int, other: int, run_id: str, wish: Wish) -> None:
         """A driver is suspended past its lease and goes on when another one took its run: it writes nothing more."""
+        run_id = self.known(run_id)
         self.claim(place, run_id)
         fence = self.fence(run_id, 0)
         self.at(other)
@@ -274,6 +290,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, run_id=ids, kind=kinds, key=keys, payload=st.integers(0, 9))
     def post(self, place: int, run_id: str, kind: str, key: str, payload: int) -> None:
         """Send something to a run, new or sent before."""
+        run_id = self.known(run_id)
         key = f"{key}{payload % 4}"
         self.both(
             place, lambda s: s.post(run_id, kind, payload, key), lambda _: self.model.post(run_id, kind, payload, key)
@@ -315,6 +332,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, run_id=ids, sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4), turns=st.integers(0, 6))
     def die_writing(self, place: int, run_id: str, sizes: Sequence[int], turns: int) -> None:
         """An owner dies with batches under way: what was acknowledged is there, of the rest a beginning, each whole."""
+        run_id = self.known(run_id)
         owner, store = self.at(place)
         run = self.model.runs.get(run_id)
         if run is None or run.driver != owner:
@@ -387,6 +405,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, run_id=ids, upto=st.integers(0, 40))
     def load_at(self, place: int, run_id: str, upto: int) -> None:
         """What was once readable stays so, at any step, through parents and snapshots."""
+        run_id = self.known(run_id)
         _, store = self.at(place)
         run = self.model.runs.get(run_id)
         if run is not None and 1 <= upto <= len(run.log):
@@ -408,6 +427,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, run_id=ids, after=st.integers(-1, 30), upto=st.none() | st.integers(0, 30))
     def read_a_stretch(self, place: int, run_id: str, after: int, upto: int | None) -> None:
         """Any stretch of a log is a stretch of the model's."""
+        run_id = self.known(run_id)
         self.both(
             place,
             lambda store: self.seqs_of(store, run_id, after, upto),
