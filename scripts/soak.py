@@ -81,7 +81,7 @@ SEARCHES = (
     Search("runs in memory", ("tests/stateful/test_runs.py", "-k", "Memory"), "examples", 40, "EXAMPLES", MACHINES),
     Search("runs in a file", ("tests/stateful/test_runs.py", "-k", "File"), "examples", 10, "EXAMPLES", MACHINES),
     Search("random nests", ("tests/core/test_random_nests.py",), "scenes", 300, "SCENES", {"FIRST": "{done}"}),
-    Search("one life, killed", ("tests/crash/test_kill_life.py",), "kills", 10, "KILLS", SEED),
+    Search("one life, killed", ("tests/crash/test_kill_life.py",), "kills", 4, "KILLS", SEED),
     Search("workers, killed", ("tests/crash/test_workers_life.py",), "kills", 5, "KILLS", {**SEED, "RUNS": "30"}),
     Search("hostile input", ("tests/fuzz",), "bad inputs", 500, "FUZZ", SEED),
     Search("crash points", ("tests/crash/test_crash_points.py",), "sweeps", 0, "CRASH_POINTS"),
