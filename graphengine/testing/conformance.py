@@ -191,6 +191,16 @@ class StoreConformance(GrowingStores, WaitingRuns):
         assert same(await store.steps("r"), steps(1, 4))
 
     @scenario
+    async def test_a_refused_batch_releases_nothing(self, store: Store) -> None:
+        """A refused batch that would have ended the run changes nothing: its driver takes the next step."""
+        fence = await new_run(store, count=1)
+        with refused(StoreError):
+            await append(store, batch("r", fence, [step(3)], "finished"))
+        await append(store, batch("r", fence, [step(2)]))
+        info = await store.info("r")
+        assert (info.status, info.seq, info.held) == ("running", 2, True)
+
+    @scenario
     async def test_a_batch_without_steps_may_change_the_status(self, store: Store) -> None:
         """No steps is a batch too."""
         fence = await new_run(store, count=1)

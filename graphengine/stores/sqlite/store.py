@@ -226,9 +226,16 @@ class SQLiteStore:
         if driven is None or driven.fence != batch.fence:
             raise writes.lease_lost(batch.run_id, batch.fence)
         addition = _encode(batch, driven, lease.id)
+        pending = commits.submit(partial(writes.append, addition=addition))
         if batch.status != "running":
-            del self._driven[batch.run_id]
-        return commits.submit(partial(writes.append, addition=addition))
+            pending.add_done_callback(partial(self._let_go, batch.run_id, driven))
+        return pending
+
+    def _let_go(self, run_id: str, driven: Claimed, written: asyncio.Future[None]) -> None:
+        """Forget a run once the append that releases it is durable; one that was refused changed nothing."""
+        is_written = not written.cancelled() and written.exception() is None
+        if is_written and self._driven.get(run_id) is driven:
+            del self._driven[run_id]
 
     async def info(self, run_id: str) -> RunInfo:
         """What the store knows of a run; see `Store.info`."""
