@@ -187,6 +187,18 @@ async def test_a_renewed_lease_keeps_the_runs(open_store: OpenStore, clock: Cloc
         await second.claim("r")
 
 
+async def test_who_takes_a_run_is_alive(open_store: OpenStore, clock: Clock) -> None:
+    """An owner that was suspended past its lease keeps what it takes then, also before its thread has renewed it."""
+    first = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
+    second = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
+    await first.release("r", await new_run(first))
+    clock.now += LEASE_SECONDS + 1
+    fence = await first.claim("r")
+    with refused(RunIsDriven):
+        await second.claim("r")
+    await append(first, batch("r", fence, [step(2)]))
+
+
 async def test_the_lease_is_renewed_while_the_event_loop_is_blocked(open_store: OpenStore, path: Path) -> None:
     """Signs of life come from a thread, so a loop that is busy for longer than the lease keeps its runs."""
     await open_store(lease_seconds=0.15)

@@ -177,6 +177,7 @@ def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
         owner = lease.other(connection, found.driver)
         if owner is not None:
             raise RunIsDriven(run_id, str(owner), owner.expires_at)
+    lease.register(connection)  # who was suspended past its lease would lose at once what it takes
     fence = found.fence + 1
     connection.execute(SQL["set_driver"], (lease.id, fence, found.key))
     return Claimed(found.key, fence, tail(connection, found.key, found.info.seq))
