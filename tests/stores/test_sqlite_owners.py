@@ -196,7 +196,7 @@ async def test_who_takes_a_run_is_alive(open_store: OpenStore, clock: Clock) -> 
     fence = await first.claim("r")
     with refused(RunIsDriven):
         await second.claim("r")
-    await append(first, batch("r", fence, [step(2)]))
+    await append(first, batch("r", fence, [step(1)]))
 
 
 async def test_the_lease_is_renewed_while_the_event_loop_is_blocked(open_store: OpenStore, path: Path) -> None:
