@@ -31,6 +31,8 @@ from tests.crash.features import RUNS, Order
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TAKES_ALL: Final = os.environ.get("CRASH_POINTS") == "all"
+PARTS: Final = 8 if TAKES_ALL else 1
+"""So many tests share the deaths at one point."""
 FEWER: Final = 6
 """So many times less may a life pass a point than another one: what comes by time comes once more, or not."""
 
@@ -148,12 +150,15 @@ def test_the_undisturbed_lives_are_as_they_should_be(ideal: Ideal) -> None:
     assert ideal.runs["after"].state["lessons"] == ["branch", "main"]
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", names())
-def test_a_death_at_a_point_costs_what_was_in_flight(name: str, tmp_path: Path, nursery: Nursery, ideal: Ideal) -> None:
+def test_a_death_at_a_point_costs_what_was_in_flight(
+    name: str, part: int, tmp_path: Path, nursery: Nursery, ideal: Ideal
+) -> None:
     """States, logs and work are those of lives that nothing cut short; what was in flight is done once more."""
     often = ideal.passed[name]
     numbers = range(1, often + 1) if TAKES_ALL else sorted({1, (often + 1) // 2, often})
-    for number in numbers:
+    for number in numbers[part::PARTS]:
         folder = tmp_path / str(number)
         folder.mkdir()
         pid, point = die(nursery, folder, Point(name, number))
