@@ -314,7 +314,7 @@ class Required(Desk):
 
 
 class Typed(Desk):
-    title: Literal["Bees"]
+    title: Literal["Bees"] = "Bees"  # type: ignore[assignment]
 
 
 class Strict(Desk):
