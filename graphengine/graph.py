@@ -210,7 +210,7 @@ class Graph(Generic[S]):
         self.limits = Limits() if limits is None else limits
         self.own_limits = limits
         self.version = version
-        self.migrate: dict[int, Migrate] = dict(migrate or {})
+        self.migrate: Mapping[int, Migrate] = dict(migrate or {})
         self.nodes: list[Declared] = []
         self.ways: list[Edge | Switch | Fork] = []
         self._plan: Plan[S] | None = None

@@ -73,6 +73,14 @@ def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
     assert (made["alike"], made["first"]["parted_at"], made["second"]["parted_at"]) == (1, 6, 5)
 
 
+def test_a_branch_of_a_branch_shares_what_it_has_of_both(invoke: Invoke) -> None:
+    """A branch of `two` at a step of `one` has no more of `one` than that."""
+    begin(invoke)
+    invoke("branch", "two", "--at", "1", "--branch-id", "early")
+    assert document(invoke("diff", "early", "one", "--json").stdout)["shared"] == {"run_id": "one", "seq": 1}
+    assert document(invoke("diff", "early", "four", "--json").stdout)["shared"] == {"run_id": "one", "seq": 1}
+
+
 def test_runs_that_share_no_step_are_compared_from_their_beginnings(invoke: Invoke) -> None:
     """They part at the first step that went another way."""
     begin(invoke)

@@ -313,8 +313,14 @@ class Required(Desk):
     pages: int
 
 
-class Typed(Desk):
-    title: Literal["Bees"]
+class Typed(BaseModel):
+    title: Literal["Bees"] = "Bees"
+    draft: str = ""
+    n: int = 1
+    ok: bool = False
+    log: Annotated[list[str], append] = []
+    items: list[int] = [1, 2, 3]
+    doubled: list[int] = []
 
 
 class Strict(Desk):

@@ -181,6 +181,18 @@ async def test_a_migration_gets_a_copy(runner: Runner) -> None:
     assert (await runner.state_at(run_id, 2))["log"] == ["note 0"]
 
 
+async def test_what_a_migration_changes_in_place_and_returns_is_recorded(runner: Runner) -> None:
+    """It is compared with what was recorded, not with what the function did to its copy."""
+
+    def appends(values: Fields) -> Fields:
+        values["log"].append("moved on")
+        return to_second(values)
+
+    run_id = await asked(runner, rated())
+    result = await runner.resume(rated(Second, {1: appends}), run_id).result()
+    assert result.state.log == ["note 0", "moved on"]
+
+
 async def test_new_fields_a_migration_says_nothing_of_have_their_defaults(runner: Runner) -> None:
     """As without one."""
 
@@ -362,6 +374,23 @@ async def test_a_run_that_stands_at_a_node_that_is_gone_is_moved(runner: Runner)
     result = await runner.resume(graph, run_id).result()
     assert (result.status, result.state.log) == ("finished", ["note 0", "note 1", "note 2"])
     assert (await last(runner, run_id)).data["moved"] == {"": "note"}
+
+
+async def test_work_of_a_visit_that_was_dropped_is_dropped(runner: Runner) -> None:
+    """The node that the run goes on at does its own, even where it asks the same."""
+
+    async def asks(ctx: Context) -> int:
+        return int(await ctx.ask("One?", int)) + int(await ctx.ask("Two?", int))
+
+    def graph(node: str, **versions: Any) -> Graph[Any]:
+        made: Graph[Any] = Graph("asks", First, **versions)
+        made.add_node(node, asks, writes="score")
+        made.add_path(START, node, END)
+        return made
+
+    run_id = await asked(runner, graph("before"), 1)
+    after = graph("after", version=2, migrate={1: Migration(moved={"before": "after"})})
+    assert [wait.question for wait in (await runner.resume(after, run_id).result()).waits] == ["One?"]
 
 
 async def test_a_failed_run_can_be_moved(runner: Runner) -> None:
