@@ -6,6 +6,7 @@ be out of date by then. So it is no more than a proposal, branches before their 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +16,7 @@ from graphengine.errors import InputError, UnknownRun
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from graphengine.stores.base import RunInfo, Status, Store
 
@@ -80,7 +81,7 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
     Raises:
         InputError: They are no list of tags.
     """
-    if isinstance(tags, str) or not hasattr(tags, "__iter__"):
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise InputError(f"{where}{tags!r} is no list of tags", repair=f"give a list: {where}[{tags!r}]")
     found = set()
     for tag in tags:
