@@ -1,7 +1,8 @@
 """Outlines: a graph in JSON, what it looks like and nothing of its code.
 
 A store keeps the outline with a run, so that the run can be drawn without the code, and so that a changed graph can
-tell what changed. A node's outline has `each` (item: where the list is read) if it is run once an item, and `graphs`
+tell what changed. A node's outline has `reads` (parameter: where its value is read from, a function's name with `()`;
+by choice where it chooses), `each` (item: where the list is read) if it is run once an item, and `graphs`
 (choice: that graph's outline, the choice "" where there is none to make) if it is a graph or chooses among some.
 """
 
@@ -66,6 +67,9 @@ def _node(node: NodePlan) -> dict[str, JsonValue]:
         facts["attempts"] = node.retry.attempts
     if node.choices:
         facts |= _choices(node)
+    reads = _reads(node)
+    if reads:
+        facts["reads"] = reads
     if node.selector is not None:
         facts["on"] = node.selector.text
     if node.each is not None:
@@ -78,6 +82,21 @@ def _node(node: NodePlan) -> dict[str, JsonValue]:
     if inner:
         facts["graphs"] = inner
     return facts
+
+
+def _reads(node: NodePlan) -> dict[str, JsonValue]:
+    """Where what it runs reads its parameters from."""
+    read = {choice: bindings for choice, call in _calls(node) if (bindings := bindings_of(call))}
+    return read if node.choices else read.get("", {})
+
+
+def bindings_of(call: Call) -> dict[str, str]:
+    """Where each parameter that the state gives is read from: a path, or a function's name with `()`."""
+    read = {name: field for name, field in call.fields}
+    for argument in call.arguments:
+        reading = argument.reading
+        read[argument.name] = reading.text if reading.path is not None else f"{reading.text}()"
+    return dict(sorted(read.items()))
 
 
 def _question(body: AskBody) -> dict[str, JsonValue]:

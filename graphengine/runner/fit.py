@@ -166,11 +166,24 @@ def differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> l
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     ]
+    if not any("reads" in node for node in old.get("nodes", ())):  # older versions did not tell it
+        new = _without_reads(new)
     for title, key in (("node", "nodes"), ("way", "ways")):
         olds, news = [_line(x) for x in old.get(key, ())], [_line(x) for x in new.get(key, ())]
         lines += [f"{title} gone: {line}" for line in olds if line not in news]
         lines += [f"{title} new: {line}" for line in news if line not in olds]
     return lines
+
+
+def _without_reads(outline: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """An outline as versions wrote it that did not tell what nodes read."""
+    nodes = []
+    for node in outline.get("nodes", ()):
+        kept = {name: fact for name, fact in node.items() if name != "reads"}
+        if "graphs" in kept:
+            kept["graphs"] = {choice: _without_reads(graph) for choice, graph in kept["graphs"].items()}
+        nodes.append(kept)
+    return {**outline, "nodes": nodes}
 
 
 def _line(item: Mapping[str, JsonValue]) -> str:
