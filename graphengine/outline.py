@@ -67,13 +67,7 @@ def _node(node: NodePlan) -> dict[str, JsonValue]:
         facts["attempts"] = node.retry.attempts
     if node.choices:
         facts |= _choices(node)
-    reads = _reads(node)
-    if reads:
-        facts["reads"] = reads
-    if node.selector is not None:
-        facts["on"] = node.selector.text
-    if node.each is not None:
-        facts["each"] = {name: reading.text for name, reading, _ in node.each.sources}
+    facts |= _read_from(node)
     if node.asks:
         facts["on_resume"] = "ask"
     if node.call is not None and isinstance(node.call.body, AskBody):
@@ -84,19 +78,17 @@ def _node(node: NodePlan) -> dict[str, JsonValue]:
     return facts
 
 
-def _reads(node: NodePlan) -> dict[str, JsonValue]:
-    """Where what it runs reads its parameters from."""
-    read = {choice: bindings for choice, call in _calls(node) if (bindings := bindings_of(call))}
-    return read if node.choices else read.get("", {})
-
-
-def bindings_of(call: Call) -> dict[str, str]:
-    """Where each parameter that the state gives is read from: a path, or a function's name with `()`."""
-    read = {name: field for name, field in call.fields}
-    for argument in call.arguments:
-        reading = argument.reading
-        read[argument.name] = reading.text if reading.path is not None else f"{reading.text}()"
-    return dict(sorted(read.items()))
+def _read_from(node: NodePlan) -> dict[str, JsonValue]:
+    """Where a node reads: what it runs its parameters, what it chooses by, its items."""
+    facts: dict[str, JsonValue] = {}
+    read = {choice: bindings for choice, call in _calls(node) if (bindings := call.bindings)}
+    if read:
+        facts["reads"] = read if node.choices else read[""]
+    if node.selector is not None:
+        facts["on"] = node.selector.text
+    if node.each is not None:
+        facts["each"] = {name: reading.text for name, reading, _ in node.each.sources}
+    return facts
 
 
 def _question(body: AskBody) -> dict[str, JsonValue]:

@@ -71,6 +71,15 @@ class Call:
         read = {root for argument in self.arguments for root in argument.reading.roots}
         return frozenset((*read, *(field for _, field in self.fields), *self.extras))
 
+    @property
+    def bindings(self) -> dict[str, str]:
+        """Where each parameter that the state gives is read from: a path, or a function's name with `()`."""
+        read = dict(self.fields)
+        for argument in self.arguments:
+            reading = argument.reading
+            read[argument.name] = reading.text if reading.path is not None else f"{reading.text}()"
+        return dict(sorted(read.items()))
+
     def values(self, view: View) -> dict[str, object]:
         """The arguments of this visit that the state gives.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
@@ -27,6 +26,7 @@ from graphengine.fieldtype import explain
 from graphengine.stores.base import Append, RunInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from graphengine.records import JsonValue
@@ -36,7 +36,6 @@ FORMAT: Final = 1
 """The version of the file; it rises when a reader of the old ones would be wrong about the new ones."""
 
 _ID_CHARACTERS: Final = 200
-_NAMES: Final = ("format", "version", "digest", "run", "outlines", "inbox", "steps")
 _REPAIR: Final = "export the run again from where it is recorded"
 
 
@@ -158,12 +157,16 @@ def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
     return info
 
 
-def to_json_text(run: Exported) -> str:
-    """The file's text: readable, a step a line, the same for the same run."""
-    from graphengine import __version__  # noqa: PLC0415 - the package's own front door
+def to_json_text(run: Exported, version: str) -> str:
+    """The file's text: readable, a step a line, the same for the same run.
 
+    Args:
+        run: The run.
+        version: The version of graphengine that writes it.
+    """
     content = _content(run)
-    head = {"format": FORMAT, "version": __version__, "digest": digest_of_content(content)}
+    head: dict[str, JsonValue] = {"format": FORMAT, "version": version}
+    head["digest"] = digest_of_content({**head, **content})
     parts = [f" {_compact(name)}: {_compact(value)}" for name, value in head.items()]
     parts += [f" {_compact(name)}: {_compact(content[name])}" for name in ("run", "outlines", "inbox")]
     steps = ",\n".join(f"  {_compact(step)}" for step in content["steps"])
@@ -234,7 +237,7 @@ def parse(body: bytes | str, where: str) -> Exported:
     except ValidationError as error:
         told = explain(error)
         _refuse(f"it is no exported run: {told[:500]}", where)
-    if (found := digest_of_content({name: content[name] for name in _NAMES[3:]})) != made.digest:
+    if (found := digest_of_content({name: content[name] for name in content if name != "digest"})) != made.digest:
         _refuse(f"its content was changed: its digest is {found}, and it says {made.digest}", where)
     run = made.run
     if any(c.isspace() or ord(c) < ord(" ") for c in run.id):
@@ -323,7 +326,7 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
             evolve(snapshot, step)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except Exception as error:  # noqa: BLE001 - what was not written by us may break in any way
+        except Exception as error:
             told = f"step {step.seq} does not fold: {type(error).__name__}: {str(error)[:200]}"
             raise BadExport(told, where=where, repair=_REPAIR) from error
         snapshot.touched.clear()
@@ -386,18 +389,42 @@ async def import_run(store: Store, run: Exported) -> bool:
         RunExists: Another run has the id.
         StoreError: It could not be recorded.
     """
+    if await _is_there(store, run):
+        return False
+    await _record(store, run)
+    return True
+
+
+async def check_ids(store: Store, runs: Sequence[Exported]) -> None:
+    """See that no other run in a store that is open has the id of one of these, nor two of them the same.
+
+    Raises:
+        RunExists: One has.
+    """
+    ids: set[str] = set()
+    for run in runs:
+        if run.info.id in ids:
+            told = f"two of the files hold a run {run.info.id}"
+            raise RunExists(told, where=f"run {run.info.id}", repair="import each run once")
+        ids.add(run.info.id)
+        await _is_there(store, run)
+
+
+async def _is_there(store: Store, run: Exported) -> bool:
+    """Whether the very same run is recorded.
+
+    Raises:
+        RunExists: Another one is, under its id.
+    """
     try:
         known = await export_run(store, run.info.id)
     except UnknownRun:
-        known = None
-    if known is not None:
-        if digest_of_content(_content(known)) == digest_of_content(_content(run)):
-            return False
-        told = f"a run {run.info.id} is already recorded, and is another one"
-        repair = "import into another database with --db PATH, or leave the one that is there as it is"
-        raise RunExists(told, where=f"run {run.info.id}", repair=repair)
-    await _record(store, run)
-    return True
+        return False
+    if digest_of_content(_content(known)) == digest_of_content(_content(run)):
+        return True
+    told = f"a run {run.info.id} is already recorded, and is another one"
+    repair = "import into another database with --db PATH, or leave the one that is there as it is"
+    raise RunExists(told, where=f"run {run.info.id}", repair=repair)
 
 
 async def _record(store: Store, run: Exported) -> None:
@@ -421,5 +448,3 @@ async def _append(store: Store, batch: Append) -> None:
     pending = store.append(batch)
     if pending is not None:
         await pending
-
-

@@ -9,7 +9,6 @@ differences are found too. Conditions, reducers, validators and selectors are ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +23,7 @@ from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.portable import Exported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Frame
@@ -234,7 +233,9 @@ class _Replayer:
         except Exception as error:  # noqa: BLE001 - a changed graph, or user code, may break in any way
             told = error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {error}"
             said = f"today's graph cannot decide this step: {told}"
-            yield Differing("state", step.kind, None, said, "put back what the run needs, or accept that runs part here")
+            yield Differing(
+                "state", step.kind, None, said, "put back what the run needs, or accept that runs part here"
+            )
             return
         self.today = today[0]
         first = step.kind in ("started", "entered") and today[0].kind == step.kind
@@ -286,7 +287,7 @@ class _Replayer:
 
 
 def _shared(step: Step, fields: set[str] | None) -> Step:
-    """The first step of a run or a graph inside it with the fields that both begin with; what a run alone has is gone."""
+    """The first step of a run, or of a graph inside it, with the fields that then and today begin with."""
     if fields is None:
         return step
     alone = ("version", "fingerprint", *(("limits",) if step.kind == "started" else ()))

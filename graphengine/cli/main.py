@@ -33,9 +33,15 @@ COMMANDS: Final = {
     "stop": "Stop a run that waits or that another process drives, at its next safe point.",
     "runs": "List the recorded runs.",
     "show": "Show a run: its steps, its state, what it cost.",
+    "replay": "Decide recorded runs anew with today's graph: what would differ?",
+    "export": "Write a run to one JSON file.",
+    "import": "Record the runs of such files in a database.",
     "check": "List everything that is wrong with a graph.",
     "render": "Draw a graph or a run.",
 }
+
+MODULES: Final = {"import": "importing"}
+"""Modules of commands whose name no module can have."""
 
 DRIVING: Final = ("run", "resume", "branch")
 """The commands that drive a run."""
@@ -62,7 +68,7 @@ class Program(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        return cast("click.Command", import_module(f"graphengine.cli.{cmd_name}").command)
+        return cast("click.Command", import_module(f"graphengine.cli.{MODULES.get(cmd_name, cmd_name)}").command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -1,9 +1,9 @@
 """The event that a recorded step came from, so that a graph of today can decide it anew.
 
-`decide` makes a step of an event; here the event is made of the step again. What a node was asked and what it gave is in
-the step, or in the snapshot before it: times, costs, answers, failures, and in place of a result the updates that it
-came to. What no log keeps is told in `Again.unsure`: a result behind a writes-function, the class of an exception that
-is not loaded here. No node is called; nothing is imported.
+`decide` makes a step of an event; here the event is made of the step again. What a node was asked and what it
+gave is in the step, or in the snapshot before it: times, costs, answers, failures, and in place of a result the updates
+that it came to. What no log keeps is told in `Again.unsure`: a result behind a writes-function, the class of an
+exception that is not loaded here. No node is called; nothing is imported.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from graphengine.core.runs import begun
 from graphengine.errors import GraphEngineError, MutatedInput, NoChoice, NodeError, WaitTimeout
 from graphengine.fieldtype import why
 from graphengine.injection import Injected
+from graphengine.reducers import maximum
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -243,7 +244,9 @@ def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple
 
 
 def _is_bare(field: FieldType | None) -> bool:
-    return field is not None and field.given is None and field.operation is None
+    if field is None or field.reducer is None or field.given is not None or field.operation is not None:
+        return False
+    return field.reducer.__module__ != maximum.__module__  # what ours take is of the field's type
 
 
 def _drop_failure(ops: list[Op], field: str, failure: JsonValue) -> None:

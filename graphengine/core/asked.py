@@ -18,7 +18,6 @@ from graphengine.core.lookup import view_of
 from graphengine.core.snapshot import CRASHES
 from graphengine.errors import GraphEngineError, MissingInput
 from graphengine.fieldtype import why
-from graphengine.outline import bindings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,7 +62,7 @@ def asked(plan: Plan[Any], frame: Frame, step: Step, outline: Mapping[str, JsonV
         if not _failed(step):
             yield Differing("choice", step.data.get("choice"), None, f"today nothing is chosen: {error}", _PUT_BACK)
         return
-    yield from _choice(node, step, choice)
+    yield from _choice(step, choice)
     kind = call.body.kind
     if (kind == "graph") != (step.kind == "entered") and not (kind == "graph" and _failed(step)):
         yield _nature(step, "a graph" if kind == "graph" else f"a {kind}")
@@ -90,7 +89,7 @@ def _fallback(node: NodePlan, step: Step, view: View) -> Iterator[Differing]:
     yield from _inputs(call, view, step, None)
 
 
-def _choice(node: NodePlan, step: Step, choice: str) -> Iterator[Differing]:
+def _choice(step: Step, choice: str) -> Iterator[Differing]:
     """Where it chooses: what was picked, and what is today."""
     was = step.data.get("choice", "")
     waits = step.data.get("waits", {}).values() if step.kind == "waiting" else ()
@@ -174,7 +173,7 @@ def _inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | No
         told = f"{step.path} failed since an input was None; today it would be run"
         yield Differing("inputs", step.data["error"]["message"], None, told, _PUT_BACK)
     elif recorded is not None:
-        yield from _bindings(recorded, bindings_of(call), view, step)
+        yield from _bindings(recorded, call.bindings, view, step)
 
 
 def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: Step) -> Iterator[Differing]:
@@ -187,7 +186,9 @@ def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: 
         if before != after and not (before and after and _same(before, after, view)):
             parts.append(name)
     if parts:
-        told = "; ".join(f"{name} from {was.get(name, 'nowhere')} then, {now.get(name, 'nowhere')} now" for name in parts)
+        told = "; ".join(
+            f"{name} from {was.get(name, 'nowhere')} then, {now.get(name, 'nowhere')} now" for name in parts
+        )
         old = {name: _shown(was.get(name), view) for name in parts}
         new = {name: _shown(now.get(name), view) for name in parts}
         yield Differing("inputs", old, new, f"what {step.path} reads: {told}", _PUT_BACK)

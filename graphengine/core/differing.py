@@ -173,10 +173,10 @@ def _chosen(data: Mapping[str, JsonValue], names: Sequence[str]) -> dict[str, Js
 def _due(step: Step, today: Sequence[Step]) -> Iterator[Differing]:
     """When the next attempt is due: within the bounds that chance leaves."""
     due = step.data.get("due_at")
-    bounds = [made.data.get("due_at") for made in today]
-    if due is None or None in bounds:
-        if (due is None) != (bounds[0] is None):
-            yield _one("retry", {"due_at": due}, {"due_at": bounds[0]})
+    bounds = [made.data["due_at"] for made in today if "due_at" in made.data]
+    if due is None or not bounds:
+        if due is not None or bounds:
+            yield _one("retry", {"due_at": due}, {"due_at": bounds[0] if bounds else None})
         return
     least, most = min(bounds), max(bounds)
     slack = 1e-6 * max(1.0, abs(due))  # clocks have some 16 digits
