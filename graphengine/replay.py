@@ -124,7 +124,7 @@ def replay(graph: Graph[Any], run: Exported | Sequence[Step]) -> Replayed:
     """
     plan: Plan[Any] = graph.compile()
     steps, outlines = (run.steps, run.outlines) if isinstance(run, Exported) else (run, {})
-    replayer = _Replayer(plan, outlines)
+    replayer = _Replayer(plan, outlines, frozenset(key for step in steps for key in step.data.get("marks", ())))
     for step in steps:
         if step.kind == "started" and step.data.get("graph") != plan.graph:
             told = f"the run is of graph {step.data.get('graph')!r}, not {plan.graph!r}"
@@ -148,12 +148,14 @@ class _Replayer:
     """The fold of a recorded run, with what was found on the way.
 
     Attributes:
+        marked: The keys of all marks that the run has; what today's conditions need beside them is kept here alone.
         today: What today's graph made of the step that is looked at; None where it made nothing.
         looked: The attempts whose beginning was looked at already, by frame.
     """
 
     plan: Plan[Any]
     outlines: Mapping[str, Mapping[str, JsonValue]]
+    marked: frozenset[str]
     snapshot: Snapshot = field(default_factory=Snapshot)
     found: list[Difference] = field(default_factory=list)
     unchecked: Counter[str] = field(default_factory=Counter)
@@ -265,12 +267,13 @@ class _Replayer:
         today = self.today
         if today is None or today.kind != step.kind or self._is_exact:
             return step
-        was, now = step.data.get("marks", {}), today.data.get("marks", {})
-        if not set(now) - set(was):
+        was = step.data.get("marks", {})
+        now = {key: mark for key, mark in today.data.get("marks", {}).items() if key not in self.marked}
+        if not now:
             return step
         more: dict[str, JsonValue] = {"marks": {**now, **was}}
         if "samples" in today.data:
-            others = [sample for sample in today.data["samples"] if sample[0] not in was]
+            others = [sample for sample in today.data["samples"] if sample[0] in now]
             more["samples"] = [*step.data.get("samples", ()), *others]
         return step._replace(data={**step.data, **more})
 

@@ -39,8 +39,7 @@ from graphengine.core.lookup import plan_of, view_of
 from graphengine.core.runs import begun
 from graphengine.errors import GraphEngineError, MutatedInput, NoChoice, NodeError, WaitTimeout
 from graphengine.fieldtype import why
-from graphengine.injection import Injected
-from graphengine.reducers import maximum
+from graphengine.reducers import Replace, maximum
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -236,11 +235,29 @@ def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple
     if step.data.get("fallback") and plan.errors is not None and frame.cause is not None:
         _drop_failure(ops, plan.errors, frame.cause)  # the core adds it again
     unsure = []
-    if any(isinstance(source, Injected) or (source is not None and source.path) for _, source in node.writer.parts):
+    if any(source is not None for _, source in node.writer.parts):
+        whole = _from_whole(plan, ops, node, view)
+        if whole is not None:
+            return Written(whole), ()
         unsure.append(FUNCTION)
     if any(op[0] in ("reduce", "raw") and _is_bare(plan.state.fields.get(op[1])) for op in ops):
         unsure.append(RAW)
     return Written([(op[1], update_of(plan.state, op, view)) for op in ops]), unsure
+
+
+def _from_whole(plan: Plan[Any], ops: Sequence[Op], node: NodePlan, view: View) -> Sequence[tuple[str, object]] | None:
+    """The updates of a result that is written as a whole too, worked out again; None where it is not, or is no help."""
+    fields = [target.field for target, source in node.writer.parts if source is None and target.key is None]
+    known = [op for op in ops if op[1] in fields and op[0] in ("set", "append", "extend", "merge", "item")]
+    if not known:
+        return None
+    update = update_of(plan.state, known[0], view)
+    result = update.value if isinstance(update, Replace) else update
+    try:
+        made = node.writer.updates(result, view, node.name)
+    except Exception:  # noqa: BLE001 - the result may have been of another type than the field
+        return None
+    return [*made, *((op[1], update_of(plan.state, op, view)) for op in ops if op[1] not in node.writer.fields)]
 
 
 def _is_bare(field: FieldType | None) -> bool:
