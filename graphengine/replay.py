@@ -124,7 +124,8 @@ def replay(graph: Graph[Any], run: Exported | Sequence[Step]) -> Replayed:
     """
     plan: Plan[Any] = graph.compile()
     steps, outlines = (run.steps, run.outlines) if isinstance(run, Exported) else (run, {})
-    replayer = _Replayer(plan, outlines, frozenset(key for step in steps for key in step.data.get("marks", ())))
+    marked = frozenset(key for step in steps for key in step.data.get("marks", ()))
+    replayer = _Replayer(plan, outlines, marked, marked & frozenset(_keys(plan)))
     for step in steps:
         if step.kind == "started" and step.data.get("graph") != plan.graph:
             told = f"the run is of graph {step.data.get('graph')!r}, not {plan.graph!r}"
@@ -149,6 +150,7 @@ class _Replayer:
 
     Attributes:
         marked: The keys of all marks that the run has; what today's conditions need beside them is kept here alone.
+        keys: Those of them that today's graph keeps too.
         today: What today's graph made of the step that is looked at; None where it made nothing.
         looked: The attempts whose beginning was looked at already, by frame.
     """
@@ -156,6 +158,7 @@ class _Replayer:
     plan: Plan[Any]
     outlines: Mapping[str, Mapping[str, JsonValue]]
     marked: frozenset[str]
+    keys: frozenset[str]
     snapshot: Snapshot = field(default_factory=Snapshot)
     found: list[Difference] = field(default_factory=list)
     unchecked: Counter[str] = field(default_factory=Counter)
@@ -184,10 +187,6 @@ class _Replayer:
             raise StoreCorrupt(told, where=f"step {step.seq}", repair="take a whole copy of the run") from error
         self.snapshot.touched.clear()
         self._add_fields(step)
-
-    @property
-    def _is_exact(self) -> bool:
-        return self.snapshot.fingerprint == self.plan.fingerprint
 
     def _asked(self, step: Step) -> Iterator[Differing]:
         """Whether today's node could be asked for this, looked at once an attempt."""
@@ -225,7 +224,8 @@ class _Replayer:
             self._look_at_limits(step)
         if made.event is None:
             return
-        exact = self._is_exact if step.kind != "started" else step.data.get("fingerprint") == self.plan.fingerprint
+        known = step.data["fingerprint"] if step.kind == "started" else self.snapshot.fingerprint
+        exact = known == self.plan.fingerprint
         try:
             today = [decide(self.plan, self.snapshot, event) for event in _chances(made.event, step)]
         except StaleEvent:
@@ -242,7 +242,7 @@ class _Replayer:
         self.today = today[0]
         first = step.kind in ("started", "entered") and today[0].kind == step.kind
         shared = {op[1] for op in step.update} & {op[1] for op in today[0].update} if first else None
-        found = list(differing(_shared(step, shared), [_shared(one, shared) for one in today], exact=exact))
+        found = list(differing(_shared(step, shared), [_shared(one, shared) for one in today], self.keys, exact=exact))
         unsure = set(made.unsure) & set(_UNSURE)
         yield from (one for one in found if not (EXCEPTION in unsure or (unsure and one.what == "update")))
 
@@ -265,7 +265,7 @@ class _Replayer:
     def _with_marks(self, step: Step) -> Step:
         """The step with the marks that conditions of a changed graph need, and a recorded run knows nothing of."""
         today = self.today
-        if today is None or today.kind != step.kind or self._is_exact:
+        if today is None or today.kind != step.kind:
             return step
         was = step.data.get("marks", {})
         now = {key: mark for key, mark in today.data.get("marks", {}).items() if key not in self.marked}
@@ -287,6 +287,14 @@ class _Replayer:
             frame = self.snapshot.frames[sub_id(frame)]
         for op in today.update:
             frame.values.setdefault(op[1], op[2])
+
+
+def _keys(plan: Plan[Any]) -> Iterator[str]:
+    for groups in (plan.samples, plan.epochs):
+        for group in groups.values():
+            yield from (tracker.key for tracker in group)
+    for inner in plan.graphs:
+        yield from _keys(inner)
 
 
 def _shared(step: Step, fields: set[str] | None) -> Step:

@@ -57,6 +57,7 @@ RESULT: Final = "a result that did not fit, which no log keeps"
 FUNCTION: Final = "a part of a result that writes= takes out, which no log keeps"
 EXCEPTION: Final = "an exception whose class is not loaded here, so that what it is a kind of is not known"
 STOOD_IN: Final = "the failure that a fallback stood in for, where its way out failed too"
+REPLACED: Final = "a value that was set where today a reducer joins: whether it was to replace is not recorded"
 RAW: Final = "an update of a reducer of your own whose parameter has no type"
 
 _DECIDED: Final = frozenset((
@@ -242,7 +243,32 @@ def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple
         unsure.append(FUNCTION)
     if any(op[0] in ("reduce", "raw") and _is_bare(plan.state.fields.get(op[1])) for op in ops):
         unsure.append(RAW)
+    if any(op[0] == "set" and _joins(plan.state.fields.get(op[1])) for op in ops):
+        unsure.append(REPLACED)
+    if not plan.state.whole:  # a validator of the whole state may write more, and less
+        _check_targets(plan, node, ops, step)
     return Written([(op[1], update_of(plan.state, op, view)) for op in ops]), unsure
+
+
+def _joins(field: FieldType | None) -> bool:
+    return field is not None and field.reducer is not None
+
+
+def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Step) -> None:
+    """See that today's node writes the fields that the recorded one wrote.
+
+    Raises:
+        Apart: It does not, or writes others too.
+    """
+    written, writer = {op[1] for op in ops}, node.writer
+    always = writer.fields if writer.keys is None else frozenset()
+    others = sorted(written - writer.fields - {plan.errors})
+    missing = sorted(always - written)
+    if others or missing:
+        parts = [f"no longer writes {', '.join(others)}"] if others else []
+        parts += [f"writes {', '.join(missing)} too"] if missing else []
+        told = f"today {step.path} {' and '.join(parts)}"
+        raise Apart("update", told, "let writes= say what it said, or accept that runs part here")
 
 
 def _from_whole(plan: Plan[Any], ops: Sequence[Op], node: NodePlan, view: View) -> Sequence[tuple[str, object]] | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic_core import from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue
@@ -59,13 +59,14 @@ class Differing(NamedTuple):
     repair: str
 
 
-def differing(step: Step, today: Sequence[Step], *, exact: bool) -> Iterator[Differing]:
+def differing(step: Step, today: Sequence[Step], keys: Collection[str], *, exact: bool) -> Iterator[Differing]:
     """How a recorded step differs from today's.
 
     Args:
         step: The recorded one.
         today: Today's; twice where chance has a part in it, with the least and the most of it.
-        exact: Whether the graph is the recorded one as far as its outline tells, so that the marks must be the same.
+        keys: The keys of the marks that both graphs keep.
+        exact: Whether the graph is the recorded one as far as its outline tells, so that these marks must be the same.
     """
     made = today[0]
     if (step.kind, step.frame, step.node) != (made.kind, made.frame, made.node):
@@ -83,7 +84,7 @@ def differing(step: Step, today: Sequence[Step], *, exact: bool) -> Iterator[Dif
     if was != now and same_way:  # else it was told with the way
         yield _one("stop" if "kind" not in {*was, *now} else "outcome", was, now)
     yield from _due(step, today)
-    yield from _marks(data, new, exact=exact)
+    yield from _marks(data, new, keys, exact=exact)
     told, telling = _reasons(data), _reasons(new)
     if told != telling and same_way:
         yield _one(REASON, told, telling)
@@ -113,6 +114,8 @@ _NOUNS: Final = {
     REASON: "the same for another reason",
 }
 _SHOWN: Final = 200
+_SLACK_SECONDS: Final = 1e-5
+"""Sums of times in epoch seconds are no more exact."""
 
 
 def short(value: JsonValue) -> str:
@@ -179,19 +182,21 @@ def _due(step: Step, today: Sequence[Step]) -> Iterator[Differing]:
             yield _one("retry", {"due_at": due}, {"due_at": bounds[0] if bounds else None})
         return
     least, most = min(bounds), max(bounds)
-    slack = 1e-6 * max(1.0, abs(due))  # clocks have some 16 digits
-    if not least - slack <= due <= most + slack:
+    if not least - _SLACK_SECONDS <= due <= most + _SLACK_SECONDS:
         was = f"after {due - step.at:g} s"
         yield _one("retry", was, f"after {least - step.at:g} to {most - step.at:g} s")
 
 
-def _marks(data: Mapping[str, JsonValue], new: Mapping[str, JsonValue], *, exact: bool) -> Iterator[Differing]:
-    """What is kept for plateaus, counts and changes; of a changed graph, what both keep."""
+def _marks(
+    data: Mapping[str, JsonValue], new: Mapping[str, JsonValue], keys: Collection[str], *, exact: bool
+) -> Iterator[Differing]:
+    """What is kept for plateaus, counts and changes; of a changed graph, what both say in this step."""
     was, now = data.get("marks", {}), new.get("marks", {})
-    if not exact:
-        both = set(was) & set(now)
-        was, now = ({key: mark for key, mark in marks.items() if key in both} for marks in (was, now))
+    wanted = keys if exact else set(keys) & set(was) & set(now)
+    was, now = ({key: mark for key, mark in marks.items() if key in wanted} for marks in (was, now))
     if was != now:
         yield _one("marks", was, now)
-    elif exact and data.get("samples", []) != new.get("samples", []):
-        yield _one("marks", data.get("samples", []), new.get("samples", []))
+    elif exact:
+        before, after = ([s for s in each.get("samples", []) if s[0] in wanted] for each in (data, new))
+        if before != after:
+            yield _one("marks", before, after)
