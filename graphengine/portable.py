@@ -12,18 +12,19 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from graphengine.core.evolve import evolve
 from graphengine.core.fields import held
-from graphengine.core.snapshot import Snapshot
+from graphengine.core.ready import next_due, ready
+from graphengine.core.snapshot import Snapshot, from_record, to_record
 from graphengine.core.steps import Step, decode_step, encode_step
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
 from graphengine.fieldtype import explain
-from graphengine.stores.base import Append, RunInfo
+from graphengine.stores.base import Append, RunInfo, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +84,7 @@ class _Run(BaseModel):
     id: str = Field(min_length=1, max_length=_ID_CHARACTERS)
     graph: str = Field(min_length=1)
     fingerprint: str = Field(min_length=1)
-    status: Literal["running", "waiting", "finished", "stopped", "failed"]
+    status: Status
     seq: int = Field(ge=1)
     created_at: float
     parent: _Parent | None
@@ -334,7 +335,13 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
     for name, fact in facts.items():
         if fact != getattr(info, name):
             _refuse(f"its steps are of {name} {fact!r}, and it says {getattr(info, name)!r}", where)
-    if info.status not in (snapshot.status, "running"):
+    try:
+        ready(from_record(to_record(snapshot)))
+        next_due(snapshot)
+    except Exception as error:
+        told = f"it cannot be gone on with behind its last step: {type(error).__name__}: {str(error)[:200]}"
+        raise BadExport(told, where=where, repair=_REPAIR) from error
+    if snapshot.status not in get_args(Status) or info.status not in (snapshot.status, "running"):
         _refuse(f"its steps leave it {snapshot.status}, and it says {info.status}", where)
 
 

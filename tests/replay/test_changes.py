@@ -1,4 +1,4 @@
-"""What was changed about a graph is told at the first step that it decides otherwise, and runs that do not meet it pass."""
+"""What was changed about a graph is told at the first step that it decides otherwise; runs that do not meet it pass."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -384,7 +384,7 @@ async def test_other_writes_are_told() -> None:
 
 
 async def test_a_writes_function_is_asked_again_where_the_result_is_known() -> None:
-    """A result that is recorded as a whole is given to the function; of any other it is told that it was not checked."""
+    """A result that is recorded as a whole is given to the function; any other is told as not checked."""
     whole = await recorded(counting(writes={"n": ".", "score": lambda result: result}))
     assert replay(counting(writes={"n": ".", "score": lambda result: result}), whole).unchecked == {}
     found = replay(counting(writes={"n": ".", "score": lambda result: result + 1}), whole)
@@ -599,7 +599,7 @@ def asking(output: Any = bool, **options: Any) -> Graph[State]:
 
 async def test_a_question_is_held_against_todays() -> None:
     """The type of its answer, its time and its default; and the answer is read by today's type."""
-    run = await recorded(asking(), None, True)
+    run = await recorded(asking(), None, *[True])
     assert [step.kind for step in run.steps] == ["started", "waiting", "resumed", "node"]
     assert replay(asking(), run).same
     found = replay(asking(Literal[True]), run)
