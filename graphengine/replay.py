@@ -172,6 +172,10 @@ class _Replayer:
             differences = list(self._asked(step)) or list(self._decided(step))
         except Apart as apart:
             differences = [Differing(apart.what, step.kind, None, apart.told, apart.repair)]
+        except Exception as error:  # noqa: BLE001 - selectors and questions are the user's, and a file may say anything
+            told = f"today's graph cannot be asked for this step: {type(error).__name__}: {error}"
+            repair = "mend the function that raised, or look at what the step says"
+            differences = [Differing("state", step.kind, None, told, repair)]
         self.found += [Difference(step.seq, step.path, *one) for one in differences]
 
     def fold(self, step: Step) -> None:
@@ -181,7 +185,7 @@ class _Replayer:
             StoreCorrupt: It does not follow.
         """
         try:
-            evolve(self.snapshot, self._with_marks(step))
+            evolve(self.snapshot, self._with_typed(self._with_marks(step)))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             told = f"step {step.seq} does not fold: {type(error).__name__}: {error}"
             raise StoreCorrupt(told, where=f"step {step.seq}", repair="take a whole copy of the run") from error
@@ -276,6 +280,13 @@ class _Replayer:
             others = [sample for sample in today.data["samples"] if sample[0] in now]
             more["samples"] = [*step.data.get("samples", ()), *others]
         return step._replace(data={**step.data, **more})
+
+    def _with_typed(self, step: Step) -> Step:
+        """The step with the typed values that today's types gave, so that they are not built again at every read."""
+        today = self.today
+        if today is None or not today.typed or today.kind != step.kind or len(today.update) != len(step.update):
+            return step
+        return step._replace(typed=today.typed) if plain(today.update) == plain(step.update) else step
 
     def _add_fields(self, step: Step) -> None:
         """Fields of today's state that the recorded run began without have what they begin with today."""

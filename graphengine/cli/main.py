@@ -142,6 +142,6 @@ def _misused(session: Session, error: click.ClickException) -> int:
 def main() -> None:
     """Define workflows of agents as graphs; run, resume, branch, look at and draw them.
 
-    Exit codes: 0 finished or done, 1 the run failed or replays otherwise, 2 usage, input or compile error, 3 the run waits, 4 it was
-    stopped, 5 store error, 6 driven by another process, 130 interrupted.
+    Exit codes: 0 finished or done, 1 the run failed or replays otherwise, 2 usage, input or compile error, 3 the run
+    waits, 4 it was stopped, 5 store error, 6 driven by another process, 130 interrupted.
     """

@@ -67,7 +67,7 @@ def asked(plan: Plan[Any], frame: Frame, step: Step, outline: Mapping[str, JsonV
     if (kind == "graph") != (step.kind == "entered") and not (kind == "graph" and _failed(step)):
         yield _nature(step, "a graph" if kind == "graph" else f"a {kind}")
         return
-    yield from _work(node, call, frame, step)
+    yield from _work(node, call, view, frame, step)
     yield from _inputs(call, view, step, _reads(outline, choice))
 
 
@@ -100,7 +100,7 @@ def _choice(step: Step, choice: str) -> Iterator[Differing]:
         yield Differing("choice", was, choice, told, "let the selector and the cases be as they were")
 
 
-def _work(node: NodePlan, call: Call, frame: Frame, step: Step) -> Iterator[Differing]:
+def _work(node: NodePlan, call: Call, view: View, frame: Frame, step: Step) -> Iterator[Differing]:
     """What it recorded while it ran, and today's node could not have asked for."""
     own = [wait for wait in step.data.get("waits", {}).values() if "key" not in wait] if step.kind == "waiting" else []
     is_ask = isinstance(call.body, AskBody)
@@ -117,6 +117,7 @@ def _work(node: NodePlan, call: Call, frame: Frame, step: Step) -> Iterator[Diff
         yield _nature(step, f"a {call.body.kind}")
     elif own and isinstance(call.body, AskBody):
         yield from _question(call.body, step, own[0])
+        yield from _text(call, view, step, own[0])
     asks_context = step.kind == "recorded" or (step.kind == "waiting" and not own) or bool(step.data.get("sent"))
     if asks_context and not is_ask and ("ctx" not in call.extras or (call.thread and not step.data.get("sent"))):
         lack = "takes no ctx" if "ctx" not in call.extras else "is not async"
@@ -144,6 +145,19 @@ def _question(body: AskBody, step: Step, wait: Mapping[str, JsonValue]) -> Itera
         differs = [name for name in ("schema", "seconds", "default") if was.get(name) != now.get(name)]
         told = f"the question at {step.path} has another {', '.join(differs)} today"
         yield Differing("wait", was, now, told, "ask as it was asked, or accept that runs part here")
+
+
+def _text(call: Call, view: View, step: Step, wait: Mapping[str, JsonValue]) -> Iterator[Differing]:
+    """What the person is asked, where that is a text with paths in it; a function that makes it is not called."""
+    if not isinstance(call.body, AskBody) or not isinstance(call.body.ask.question, str):
+        return
+    try:
+        now = str(call.body.call(**call.values(view)))
+    except (GraphEngineError, ValidationError, ValueError, TypeError):
+        return  # told with the inputs
+    if now != wait["question"]:
+        told = f"what {step.path} asks: recorded {short(wait['question'])!r}, today {short(now)!r}"
+        yield Differing("inputs", wait["question"], now, told, "ask as it was asked, or accept that runs part here")
 
 
 def _reads(outline: Mapping[str, JsonValue] | None, choice: str) -> Mapping[str, str] | None:

@@ -284,6 +284,26 @@ async def test_another_choice_is_told() -> None:
     assert await first_of(chosen, {"on": "style"}, {"on": "topic"}) == (2, "choice")
 
 
+async def test_a_selector_that_raises_is_told_and_the_replay_goes_on() -> None:
+    """Whatever a function of the user's raises is a difference, and no end of the replay."""
+
+    def lost(n: int) -> str:
+        raise KeyError(n)
+
+    def graph(on: Any) -> Graph[State]:
+        made = Graph("chosen", State)
+        made.add_node("count", choose(on, {"short": more}), writes="n")
+        made.add_edge(START, "count")
+        made.add_edge("count", END, when=value("n") >= 2)
+        made.add_edge("count", "count")
+        return made
+
+    run = await recorded(graph("style"))
+    found = replay(graph(lost), run)
+    assert [(one.seq, one.what) for one in found.differences] == [(2, "state"), (3, "state")]
+    assert "KeyError: 0" in str(found)
+
+
 # -- types and reducers
 
 
@@ -592,7 +612,7 @@ async def test_on_resume_is_part_of_it() -> None:
 def asking(output: Any = bool, **options: Any) -> Graph[State]:
     """A question."""
     graph = Graph("asking", State)
-    graph.add_node("ask", ask("Publish?", output, **options), writes="ok")
+    graph.add_node("ask", ask(options.pop("question", "Publish?"), output, **options), writes="ok")
     graph.add_path(START, "ask", END)
     return graph
 
@@ -605,6 +625,7 @@ async def test_a_question_is_held_against_todays() -> None:
     found = replay(asking(Literal[True]), run)
     assert told(found) == (2, "wait")
     assert told(replay(asking(timeout_seconds=60), run)) == (2, "wait")
+    assert told(replay(asking(question="Print {topic}?"), run)) == (2, "inputs")
 
 
 # -- the whole
