@@ -16,6 +16,9 @@ unexport TASK SOURCES
 RUN_ARGS ?= --output brief.md
 ARGS ?=
 
+# How long `make soak` goes on.
+SECONDS ?= 600
+
 # The first interpreter that is new enough (or the one in PYTHON), and a name for "this version, in this folder".
 PROBE := import os, sys, zlib; sys.version_info >= (3, 11) or sys.exit(1); \
   print(sys.argv[1], "python-%d.%d.%d-%08x" % (*sys.version_info[:3], zlib.crc32(os.getcwdb())))
@@ -33,7 +36,7 @@ check = @printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test lint pytest format bench pin clean
+.PHONY: help run test lint pytest soak format bench pin clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -58,6 +61,9 @@ lint: .venv/ready-test ## style, types and layers, without the tests
 
 pytest: .venv/ready-test ## the tests alone: make pytest [ARGS="-k plateau -x"]
 	$(BIN)/pytest $(ARGS)
+
+soak: .venv/ready-test ## random commands, crashes and inputs until the time is over: make soak [SECONDS=600 ARGS="--seed 7"]
+	$(BIN)/python scripts/soak.py --seconds $(SECONDS) $(ARGS)
 
 format: .venv/ready-test ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import durable, held, memory, startup, stored, wide
+from benchmarks import big, durable, held, memory, startup, stored, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -26,5 +26,6 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "subgraph": wide.subgraph,
     "working": held.working,
     "waiting": held.waiting,
+    "big": big.big,
     "startup": startup.startup,
 }

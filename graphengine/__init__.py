@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from graphengine.errors import CompileError, GraphEngineError
     from graphengine.failure import Failure
     from graphengine.files import TextFile
-    from graphengine.graph import END, FAIL, START, Graph, Limits, Node, Retry, Runnable, choose
+    from graphengine.graph import END, FAIL, START, Graph, Limits, Migration, Node, Retry, Runnable, choose
     from graphengine.models import Model, ScriptedModel
     from graphengine.reducers import Replace
-    from graphengine.runner import Context, PastRun, Result, Run, RunFailed, Runner, Usage, Wait, Worker
+    from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Runner, Usage, Wait, Worker
 
 __version__ = "0.1.0"
 
@@ -50,10 +50,32 @@ _HOMES = {
     "graphengine.errors": ("CompileError", "GraphEngineError"),
     "graphengine.failure": ("Failure",),
     "graphengine.files": ("TextFile",),
-    "graphengine.graph": ("END", "FAIL", "START", "Graph", "Limits", "Node", "Retry", "Runnable", "choose"),
+    "graphengine.graph": (
+        "END",
+        "FAIL",
+        "START",
+        "Graph",
+        "Limits",
+        "Migration",
+        "Node",
+        "Retry",
+        "Runnable",
+        "choose",
+    ),
     "graphengine.models": ("Model", "ScriptedModel"),
     "graphengine.reducers": ("Replace",),
-    "graphengine.runner": ("Context", "PastRun", "Result", "Run", "RunFailed", "Runner", "Usage", "Wait", "Worker"),
+    "graphengine.runner": (
+        "Context",
+        "PastRun",
+        "Pruned",
+        "Result",
+        "Run",
+        "RunFailed",
+        "Runner",
+        "Usage",
+        "Wait",
+        "Worker",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -84,9 +106,11 @@ __all__ = [
     "Graph",
     "GraphEngineError",
     "Limits",
+    "Migration",
     "Model",
     "Node",
     "PastRun",
+    "Pruned",
     "Replace",
     "Result",
     "Retry",

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 
 from pydantic import BaseModel
 
+from graphengine.asking import ask
 from graphengine.body import FunctionBody, HasBody
 from graphengine.conditions import Reading
 from graphengine.errors import DefinitionError, Problem
 from graphengine.fieldtype import type_name
-from graphengine.graph import UNSET, Choose, Declared, GraphBody, Node, Options
+from graphengine.graph import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.immutable import unrecordable
 from graphengine.injection import NO_DEFAULT, Injected
 from graphengine.paths import Path, did_you_mean, members, parse, type_at
@@ -191,12 +192,13 @@ class Binder:
         """The body of a runnable that is not a choice."""
         if runnable is None:
             return FunctionBody(Injected.of(_nothing), thread=False, kind="pass")
-        if isinstance(runnable, HasBody):
-            return runnable.body()
-        if callable(runnable) and getattr(runnable, "__module__", "").startswith("graphengine."):
-            name = getattr(runnable, "__name__", "it")
+        maker: object = runnable
+        if maker is ask or maker is choose or (isinstance(maker, type) and isinstance(maker, HasBody)):
+            name = maker.__name__
             self.report("not_runnable", where, f"{name} itself is no node", f"call it: {name}(…)")
             return None
+        if isinstance(runnable, HasBody):
+            return runnable.body()
         if callable(runnable):
             return FunctionBody.of(runnable, thread=options.thread)
         self.report("not_runnable", where, f"{runnable!r} cannot be run", "give a function, an Agent or choose(…)")

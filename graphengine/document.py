@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graphengine.core.snapshot import Snapshot
     from graphengine.core.steps import Step
     from graphengine.errors import GraphEngineError, Problem
+    from graphengine.history import RunDiff, Side
     from graphengine.records import JsonValue
     from graphengine.stores.base import RunInfo
 
@@ -48,6 +49,10 @@ DETAILS: Final = (
     "pause",  # started, resumed, branched: the nodes before which the run waits
     "crashed",  # resumed: whether nodes were in flight when the process before died
     "changes",  # resumed, branched: what is new about the graph
+    "refit",  # resumed, branched: what new defaults and migrations did to the fields, by frame
+    "renamed",  # resumed, branched: nodes that have another name now, by the frame of their graph
+    "moved",  # resumed, branched: frames that go on at another node
+    "asks",  # resumed, branched: frames whose question is another one now, and is asked anew
     "after",  # started: the run whose state it begins with
 )
 """What the `detail` of a step may have."""
@@ -88,6 +93,7 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> di
         "graph": info.graph,
         "status": snapshot.status,
         "parent": parent,
+        "tags": list(info.tags),
         "stop": snapshot.stop,
         "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
         "waits": waits_document(snapshot),
@@ -183,9 +189,62 @@ def _run_line(info: RunInfo, snapshot: Snapshot | None) -> dict[str, JsonValue]:
         "created_at": info.created_at,
         "updated_at": info.updated_at,
         "parent": {"run_id": info.parent, "seq": info.parent_seq} if info.parent is not None else None,
+        "tags": list(info.tags),
         "driver": info.driver,
         "due_at": info.due_at,
         "waits": [] if snapshot is None else waits_document(snapshot),
+    }
+
+
+def tree_document(
+    runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot], after: Mapping[str, str]
+) -> dict[str, JsonValue]:
+    """A list of runs with all those they were branched from: `parent` tells which, and where they parted.
+
+    Args:
+        runs: The runs.
+        waiting: Where those stand that wait, by id.
+        after: The run whose state a run began with, by id.
+    """
+    lines = [{**_run_line(info, waiting.get(info.id)), "after": after.get(info.id)} for info in runs]
+    return {"schema": SCHEMA, "runs": lines}
+
+
+def diff_document(found: RunDiff) -> dict[str, JsonValue]:
+    """Where two runs part.
+
+    `shared` is the last step that both have, None if they have none; `alike` how many steps of both ways from there are
+    alike; `parted_at` of each side the first step that the other did not take, None where it took no other;
+    `differences` are whole, however large.
+    """
+    shared = {"run_id": found.shared.run_id, "seq": found.shared.seq} if found.shared is not None else None
+    return {
+        "schema": SCHEMA,
+        "shared": shared,
+        "alike": found.alike,
+        "first": _side(found.first),
+        "second": _side(found.second),
+        "differences": [{"path": d.path, "before": d.before, "after": d.after} for d in found.differences],
+    }
+
+
+def _side(side: Side) -> dict[str, JsonValue]:
+    """One of two runs that are compared: `usage` is all it spent, `spent` what it did since they parted.
+
+    `begins` is the update that it branched off with, `way` the steps that it decided a way with since.
+    """
+    steps = [step_document(step) for step in side.way]
+    keys = ("seq", "path", "kind", "node", "visit", "attempt", "edge", "targets")
+    return {
+        "run_id": side.info.id,
+        "graph": side.info.graph,
+        "status": side.snapshot.status,
+        "seq": side.snapshot.seq,
+        "parted_at": side.parts_at,
+        "begins": list(side.begins.update) if side.begins is not None else None,
+        "way": [{key: step[key] for key in keys} for step in steps],
+        "usage": usage_document(side.snapshot.usage),
+        "spent": {**usage_document(side.spent), "steps": side.steps, "seconds": side.seconds},
     }
 
 

@@ -7,6 +7,7 @@ Errors of a node's work (`NodeError`) end up in the run's log as a `Failure`; th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class RunIsDriven(GraphEngineError):
     Args:
         run_id: The run.
         owner: Who drives it, as host, process and lease id.
-        expires_at: When that lease ends unless it is renewed, in epoch seconds.
+        expires_at: When that lease ends unless it is renewed, in epoch seconds; infinite for a driver in this process.
     """
 
     code = "run_is_driven"
@@ -127,16 +128,30 @@ class RunIsDriven(GraphEngineError):
     def __init__(self, run_id: str, owner: str, expires_at: float) -> None:
         self.run_id, self.owner, self.expires_at = run_id, owner, expires_at
         super().__init__(
-            f"run {run_id} is driven by {owner}",
+            f"run {run_id} is driven by {owner}{_lease(expires_at)}",
             where=f"run {run_id}",
             repair="wait until that process is done, stop it, or watch the run with `graphengine show`",
         )
+
+
+def _lease(expires_at: float) -> str:
+    try:
+        ends = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):  # never, or beyond what a calendar has
+        return ""
+    return f", whose lease ends at {ends} unless it is renewed"
 
 
 class GraphChanged(GraphEngineError):
     """The graph was changed since the run was recorded, and the run no longer fits it."""
 
     code = "graph_changed"
+
+
+class MigrationFailed(GraphChanged):
+    """A migration of the graph raised, or gave what is no state of today's graph; the run is as it was."""
+
+    code = "migration_failed"
 
 
 class RunnerClosed(GraphEngineError):

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from graphengine.conditions import Condition, as_condition
 from graphengine.errors import DefinitionError
 from graphengine.injection import NO_DEFAULT, Parameter
-from graphengine.options import END, FAIL, START, Limits, Retry
+from graphengine.options import END, FAIL, START, Limits, Migration, Retry
 from graphengine.paths import parse, type_at
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from graphengine.body import Body, HasBody, Kind
     from graphengine.errors import Problem
     from graphengine.plan import Plan
+    from graphengine.records import JsonValue
     from graphengine.runner.result import Result
 
 S = TypeVar("S", bound=BaseModel)
@@ -38,6 +39,7 @@ WriteSource: TypeAlias = "str | Callable[..., object]"
 Writes: TypeAlias = "str | Sequence[str] | Mapping[str, WriteSource]"
 Each: TypeAlias = "Mapping[str, str | Callable[..., object]]"
 OnResume: TypeAlias = 'Literal["rerun", "ask"]'
+Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] | Migration"
 
 
 class NodeOptions(TypedDict, total=False):
@@ -167,7 +169,10 @@ class Graph(Generic[S]):
         keep: The fields that `after=` carries over; all if not given.
         limits: Where its runs stop unless told otherwise: 1,000 steps if nothing is said. As a node of another graph it
             has only the limits that it was given, and fails its node with them.
-        version: Raise it when old runs need to be told apart.
+        version: A whole number from 1; raise it with each change that runs under way do not fit by themselves.
+        migrate: How a run of an older version becomes one of the next, by the older version's number: a function of the
+            recorded fields of this graph's state, or a `Migration`, which tells of nodes too. They are called one after
+            the other, up to `version`, when such a run is resumed or branched.
 
     Example:
         >>> class Count(BaseModel):
@@ -194,6 +199,7 @@ class Graph(Generic[S]):
         keep: Sequence[str] | None = None,
         limits: Limits | None = None,
         version: int = 1,
+        migrate: Mapping[int, Migrate] | None = None,
     ) -> None:
         self.name = name
         self.state = state
@@ -204,6 +210,7 @@ class Graph(Generic[S]):
         self.limits = Limits() if limits is None else limits
         self.own_limits = limits
         self.version = version
+        self.migrate: dict[int, Migrate] = dict(migrate or {})
         self.nodes: list[Declared] = []
         self.ways: list[Edge | Switch | Fork] = []
         self._plan: Plan[S] | None = None
@@ -364,7 +371,11 @@ class Graph(Generic[S]):
         return problems_of(self)
 
     async def run(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
-        """Run it once in memory. See `Runner` for runs that outlive the process.
+        """Run it once in memory. See `Runner` for runs that outlive the process, and for a graph that asks.
+
+        Returns:
+            What it came to: `finished`, `stopped` at a limit, or `waiting` for an answer or a message. Nobody can give
+            it that any more, since the run is in memory only. Where it does nothing but sleep, that is waited out.
 
         Raises:
             CompileError, InputError; RunFailed, with the result as far as it came.
@@ -465,6 +476,7 @@ __all__ = [
     "Fork",
     "Graph",
     "Limits",
+    "Migration",
     "Node",
     "NodeOptions",
     "Options",

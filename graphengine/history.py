@@ -1,18 +1,25 @@
-"""Reading what was recorded: snapshots at any step, and what differs between two states. Nothing here moves a run."""
+"""Reading what was recorded: snapshots at any step, what differs between two states, where two runs part.
+
+Nothing here moves a run, and nothing calls code of the user's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.core.evolve import fold
 from graphengine.core.snapshot import Snapshot, from_record
 from graphengine.errors import StoreCorrupt
 
 if TYPE_CHECKING:
+    from graphengine.core.steps import Step
     from graphengine.records import JsonValue
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import RunInfo, Store
+
+_ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
+"""Steps that decide no way: two runs that differ in these alone went the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,136 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.before!r} → {self.after!r}"
+
+
+class Shared(NamedTuple):
+    """The last step that two runs share, and the run that took it."""
+
+    run_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two runs that are compared.
+
+    Attributes:
+        info: What the store knows of it.
+        snapshot: Where it stood at the step that is compared.
+        begins: The step that it branched off with, where that is the first the other does not share.
+        way: The steps that it decided a way with, from where it parted from the other.
+        parts_at: The seq of the first of them that the other did not take; None if it took no other.
+        spent: What models were paid since they parted; the whole run's where they never were one.
+        seconds: Driven time since they parted.
+        steps: Completed visits since they parted.
+    """
+
+    info: RunInfo
+    snapshot: Snapshot
+    begins: Step | None
+    way: Sequence[Step]
+    parts_at: int | None
+    spent: Mapping[str, float | None]
+    seconds: float
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunDiff:
+    """Where two runs part, and what came of it.
+
+    Attributes:
+        first: The first run.
+        second: The second one.
+        shared: The last step that both share; None where neither comes from the other's tree of branches.
+        alike: How many steps of both ways from there are alike before they take different ones.
+        differences: What differs between their states at the steps that are compared.
+    """
+
+    first: Side
+    second: Side
+    shared: Shared | None
+    alike: int
+    differences: Sequence[Difference]
+
+
+async def diff(
+    store: Store, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+) -> RunDiff:
+    """Where two runs part: the last step they share, the ways they took from there, how their states differ.
+
+    Runs that share no step are compared from their beginnings: they part at the first step at which the path, the
+    visit or the way taken differs.
+
+    Args:
+        store: Where they are kept.
+        first: One run.
+        second: The other; the same one at another step is fine.
+        first_seq: The step at which the first is looked at; its last one if not given.
+        second_seq: The same of the second.
+
+    Raises:
+        UnknownRun, UnknownStep, StoreCorrupt.
+    """
+    ends = await load_snapshot(store, first, first_seq), await load_snapshot(store, second, second_seq)
+    shared = await _shared(store, (first, ends[0].seq), (second, ends[1].seq))
+    after = 0 if shared is None else shared.seq
+    own = [await store.steps(run_id, after, end.seq) for run_id, end in zip((first, second), ends, strict=True)]
+    ways = [[step for step in steps if step.kind not in _ASIDE] for steps in own]
+    pairs = enumerate(zip(*ways, strict=False))
+    alike = next((index for index, (one, other) in pairs if not _is_alike(one, other)), min(map(len, ways)))
+    before = await load_snapshot(store, shared.run_id, shared.seq) if shared is not None else Snapshot()
+    sides = [
+        Side(
+            await store.info(run_id),
+            end,
+            steps[0] if steps and steps[0].kind == "branched" else None,
+            way,
+            way[alike].seq if alike < len(way) else None,
+            _spent_since(before.usage, end.usage),
+            end.elapsed_seconds - before.elapsed_seconds,
+            end.steps - before.steps,
+        )
+        for run_id, end, steps, way in zip((first, second), ends, own, ways, strict=True)
+    ]
+    return RunDiff(sides[0], sides[1], shared, alike, differences(ends[0].root.values, ends[1].root.values))
+
+
+async def _shared(store: Store, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
+    """The last step that two runs share, each looked at up to a step."""
+    one, other = await _lineage(store, *first), await _lineage(store, *second)
+    common = [Shared(run_id, min(seq, other[run_id])) for run_id, seq in one.items() if run_id in other]
+    return max(common, key=lambda shared: shared.seq, default=None)
+
+
+async def _lineage(store: Store, run_id: str, seq: int) -> dict[str, int]:
+    """A run and those it comes from, each with the last step that it has of it."""
+    found = {run_id: seq}
+    info = await store.info(run_id)
+    while info.parent is not None:
+        seq = min(seq, info.parent_seq)
+        found[info.parent] = seq
+        info = await store.info(info.parent)
+    return found
+
+
+def _is_alike(one: Step, other: Step) -> bool:
+    """Whether two steps are of the same place and visit, and took the same way."""
+    return (one.kind, one.frame, one.node, one.visit, one.attempt) == (
+        *(other.kind, other.frame, other.node, other.visit, other.attempt),
+    ) and (list(one.data.get("to", ())), one.data.get("edge")) == (
+        list(other.data.get("to", ())),
+        other.data.get("edge"),
+    )
+
+
+def _spent_since(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> dict[str, float | None]:
+    """What was spent between two times; a cost that was unknown at one of them is unknown."""
+    spent: dict[str, float | None] = {}
+    for name, amount in after.items():
+        had = before.get(name, 0)
+        spent[name] = None if amount is None or had is None else amount - had
+    return spent
 
 
 async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:

@@ -1,4 +1,7 @@
-"""What compile asks of types: whether they are numbers, which values they allow, what they can be compared with."""
+"""What is asked of types and of enums: whether they are numbers, which values they allow, what they compare with.
+
+Compile asks all of it; a run asks only for the value that a member stands for.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,14 @@ def closed_values(types: Sequence[object]) -> list[object] | None:
         elif kind not in (type(None), None):
             return None
     return values or None
+
+
+def enum_value(value: object) -> object:
+    """What an Enum member stands for, its value; anything else stands for itself.
+
+    Records hold the value and never the member, so cases are matched, and labels and keys written, by the value.
+    """
+    return value.value if isinstance(value, enum.Enum) else value
 
 
 def comparable(kind: object, other: object, *, ordered: bool) -> bool:

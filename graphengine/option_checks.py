@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphengine.body import is_async
+from graphengine.errors import Problem
 from graphengine.graph import Choose
-from graphengine.options import Limits, Retry
+from graphengine.options import START, Limits, Migration, Retry
+from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,3 +69,64 @@ def graph_problems(graph: Graph[Any]) -> Iterator[tuple[str, str]]:
         if not callable(factory):
             text = f"the resource {name!r} is a {type(factory).__name__}, not a factory of one"
             yield text, f"write resources={{{name!r}: lambda: …}}; Runner(resources=…) takes ready-made ones"
+    if type(graph.version) is not int or graph.version < 1:
+        yield f"version={graph.version!r}", "give a whole number from 1: version=2"
+    else:
+        yield from _version_problems(graph)
+
+
+def _version_problems(graph: Graph[Any]) -> Iterator[tuple[str, str]]:
+    for version, given in graph.migrate.items():
+        name = f"migrate={{{version!r}: …}}"
+        if type(version) is not int or not 1 <= version < graph.version:
+            yield (
+                f"{name} is no older version of a graph of version {graph.version}",
+                f"name versions from 1 to {graph.version - 1}" if graph.version > 1 else "raise version= with it",
+            )
+        if isinstance(given, Migration):
+            yield from _migration_problems(given, name)
+        elif not callable(given):
+            yield f"{name} is a {type(given).__name__}", "give a function of the old fields, or a Migration(…)"
+
+
+def _migration_problems(given: Migration, name: str) -> Iterator[tuple[str, str]]:
+    state: object = given.state
+    if state is not None and not callable(state):
+        yield f"{name}: state={given.state!r}", "give a function of the old fields"
+    for word in ("renamed", "moved"):
+        names: object = getattr(given, word)
+        if not isinstance(names, Mapping) or not all(isinstance(n, str) for pair in names.items() for n in pair):
+            yield f"{name}: {word}={names!r}", f"write a mapping of names: {word}={{'old': 'new'}}"
+
+
+def migration_problems(graph: Graph[Any]) -> Iterator[Problem]:
+    """What is wrong with the chain of a graph's migrations, and with the nodes that the last of them names."""
+    where = f"graph {graph.name}"
+    versions = sorted(graph.migrate)
+    for version in range(versions[0], graph.version) if versions else ():
+        if version not in graph.migrate:
+            text = f"migrate= has steps for {_listed(versions)}, and none from version {version} to {version + 1}"
+            repair = f"add {version}: f, or {version}: Migration() where nothing has to be changed"
+            yield Problem("migration_missing", where, text, repair)
+    nodes = [declared.name for declared in graph.nodes]
+    for version, given in sorted(graph.migrate.items()):
+        if not isinstance(given, Migration):
+            continue
+        at = f"{where}, migrate={{{version}: …}}"
+        twice = sorted(new for new in set(given.renamed.values()) if list(given.renamed.values()).count(new) > 1)
+        for new in twice:
+            text = f"two nodes are renamed to {new!r}"
+            yield Problem("bad_migration", at, text, "let one keep its name; `moved` says where runs at a node go on")
+        for old in sorted(set(given.renamed) & set(given.moved)):
+            text = f"{old!r} is renamed and moved"
+            yield Problem("bad_migration", at, text, "keep one: renamed where it is the same node under another name")
+        targets = (*given.renamed.values(), *given.moved.values()) if version == graph.version - 1 else ()
+        for new in dict.fromkeys(targets):
+            if new not in nodes:
+                yield Problem("unknown_node", at, f"unknown node {new!r}", did_you_mean(new, nodes))
+        if START in given.renamed:
+            yield Problem("bad_migration", at, "START cannot be renamed", "remove it; `moved` may name START")
+
+
+def _listed(versions: Sequence[int]) -> str:
+    return ", ".join(map(str, versions))

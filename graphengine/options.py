@@ -1,11 +1,16 @@
-"""What is said of nodes and runs beside what they do: the ends of a graph, retries, limits."""
+"""What is said of nodes and runs beside what they do: the ends of a graph, retries, limits, migrations."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from graphengine.records import JsonValue
 
 START: Final = "START"
 END: Final = "END"
@@ -75,3 +80,28 @@ class Limits:
             limit = getattr(self, name)
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too
                 raise DefinitionError(f"Limits({name}={limit!r})", repair="a limit is 0 or more, or None for no limit")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """How a run that was recorded under one version of a graph becomes one of the next version.
+
+    A function alone, `migrate={1: f}`, is short for `Migration(state=f)`.
+
+    Args:
+        state: Takes the recorded fields of the graph's state as JSON values, its own copy of them, and returns those of
+            the next version. It is called when a run is resumed or branched, and what it gave is recorded: nothing that
+            reads the run later calls it again.
+        renamed: Nodes that have another name now, old name to new. Counts, what conditions remember, pauses and the
+            place of the run go along.
+        moved: Where a run goes on that stands at one of these nodes, node to node, in the names of the old version and
+            the new one. The visit that was under way is dropped, with what had begun below it.
+
+    Example:
+        >>> Migration(renamed={"rate": "review"}).renamed
+        {'rate': 'review'}
+    """
+
+    state: Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)

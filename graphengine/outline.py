@@ -1,27 +1,36 @@
 """Outlines: a graph in JSON, what it looks like and nothing of its code.
 
 A store keeps the outline with a run, so that the run can be drawn without the code, and so that a changed graph can
-tell what changed. A node's outline has `reads` (parameter: where its value is read from, a function's name with `()`;
-by choice where it chooses), `each` (item: where the list is read) if it is run once an item, and `graphs`
-(choice: that graph's outline, the choice "" where there is none to make) if it is a graph or chooses among some.
+tell what changed: types, reducers, paths, conditions, prompts. A changed line of a function is not seen in it.
+
+A node's outline has `each` (item: where the list is read) if it is run once an item, and `graphs`
+(choice: that graph's outline, the choice "" where there is none to make) if it is a graph or chooses among some, and
+`agents` in the same way.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.asking import AskBody
 from graphengine.conditions import is_on_failure
-from graphengine.fieldtype import type_name
+from graphengine.fieldtype import reducers_of, type_name
 from graphengine.graph import END, Edge, Fork, Switch
+from graphengine.injection import Injected
+from graphengine.kinds import enum_value
 from graphengine.plan import EdgeWay, SwitchWay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from graphengine.conditions import Reading
     from graphengine.graph import Graph
     from graphengine.plan import Call, NodePlan, Plan
     from graphengine.records import JsonValue
+
+
+FORMAT: Final = 2
+"""The version of outlines: those of version 1 have no reducers, reads, sources, agents and types of answers."""
 
 
 def outline_of(graph: Graph[Any], nodes: Mapping[str, NodePlan]) -> dict[str, JsonValue]:
@@ -31,10 +40,14 @@ def outline_of(graph: Graph[Any], nodes: Mapping[str, NodePlan]) -> dict[str, Js
         graph: The graph.
         nodes: The plans of its nodes by name.
     """
+    fields = graph.state.model_fields
+    reducers = {name: found[0].__name__ for name, info in fields.items() if (found := reducers_of(info))}
     return {
+        "format": FORMAT,
         "graph": graph.name,
         "version": graph.version,
-        "state": {name: type_name(info.annotation) for name, info in graph.state.model_fields.items()},
+        "state": {name: type_name(info.annotation) for name, info in fields.items()},
+        **({"reducers": reducers} if reducers else {}),
         "nodes": [_node(nodes[declared.name]) for declared in graph.nodes],
         "ways": [_way(way) for way in graph.ways],
     }
@@ -67,35 +80,64 @@ def _node(node: NodePlan) -> dict[str, JsonValue]:
         facts["attempts"] = node.retry.attempts
     if node.choices:
         facts |= _choices(node)
-    facts |= _read_from(node)
+    if node.selector is not None:
+        facts["on"] = node.selector.text
+    if node.each is not None:
+        facts["each"] = {name: reading.text for name, reading, _ in node.each.sources}
     if node.asks:
         facts["on_resume"] = "ask"
     if node.call is not None and isinstance(node.call.body, AskBody):
         facts |= _question(node.call.body)
+    facts |= _flow(node)
     inner = {choice: call.graph.outline for choice, call in _calls(node) if call.graph is not None}
     if inner:
         facts["graphs"] = inner
     return facts
 
 
-def _read_from(node: NodePlan) -> dict[str, JsonValue]:
-    """Where a node reads: what it runs its parameters, what it chooses by, its items."""
+def _flow(node: NodePlan) -> dict[str, JsonValue]:
+    """What a node reads, what of its result it writes where it does not write the whole, who answers in it."""
     facts: dict[str, JsonValue] = {}
-    read = {choice: bindings for choice, call in _calls(node) if (bindings := call.bindings)}
-    if read:
-        facts["reads"] = read if node.choices else read[""]
-    if node.selector is not None:
-        facts["on"] = node.selector.text
-    if node.each is not None:
-        facts["each"] = {name: reading.text for name, reading, _ in node.each.sources}
+    reads = sorted({text for _, call in _calls(node) for text in _reads(call)})
+    if reads:
+        facts["reads"] = reads
+    sources = {target.place: _source(source) for target, source in node.writer.parts}
+    whole = node.writer.whole
+    if whole is not None and whole.key is not None:
+        sources[f"{whole.field}[{whole.key}]"] = "."
+    if sources:
+        facts["sources"] = sources
+    agents = {choice: _agent(call.body) for choice, call in _calls(node) if call.body.kind == "agent"}
+    if agents:
+        facts["agents"] = agents
     return facts
+
+
+def _reads(call: Call) -> Iterator[str]:
+    """Each path that it reads, with the parameter where that is called otherwise."""
+    pairs = [*call.fields, *((argument.name, argument.reading.text) for argument in call.arguments)]
+    for name, text in pairs:
+        yield text if name == text else f"{name}={text}"
+
+
+def _source(source: Reading | Injected | None) -> str:
+    """What of a result is written."""
+    return "." if source is None else source.name if isinstance(source, Injected) else source.text
+
+
+def _agent(body: Any) -> dict[str, JsonValue]:  # noqa: ANN401 - an agent's, which stands above this in the layers
+    """What an agent is told, and what it answers with."""
+    agent = body.agent
+    model = agent.model if isinstance(agent.model, str) else type(agent.model).__name__
+    facts = {"model": model, "system": agent.system, "prompt": agent.prompt, "output": type_name(agent.output)}
+    return {name: text for name, text in facts.items() if text}
 
 
 def _question(body: AskBody) -> dict[str, JsonValue]:
     """What is asked, as it is written, and how long it waits."""
     question = body.ask.question
     text = question if isinstance(question, str) else getattr(question, "__name__", "function")
-    facts: dict[str, JsonValue] = {"question": text}
+    facts: dict[str, JsonValue] = {"question": text, "answer": type_name(body.ask.answers.type)}
     if body.ask.timeout_seconds is not None:
         facts["timeout_seconds"] = body.ask.timeout_seconds
     return facts
@@ -110,7 +152,7 @@ def _calls(node: NodePlan) -> Iterable[tuple[str, Call]]:
 
 
 def _choice(value: object) -> str:
-    return str(getattr(value, "value", value))
+    return str(enum_value(value))
 
 
 def _way(way: Edge | Switch | Fork) -> dict[str, JsonValue]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
 from graphengine.fieldtype import Put
 from graphengine.injection import Injected
+from graphengine.kinds import enum_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from graphengine.body import Body
     from graphengine.conditions import Condition, Reading, Tracker
     from graphengine.errors import Problem
-    from graphengine.options import Limits, Retry
+    from graphengine.options import Limits, Migration, Retry
     from graphengine.records import JsonValue
     from graphengine.state import StateType
     from graphengine.view import View
@@ -73,12 +74,8 @@ class Call:
 
     @property
     def bindings(self) -> dict[str, str]:
-        """Where each parameter that the state gives is read from: a path, or a function's name with `()`."""
-        read = dict(self.fields)
-        for argument in self.arguments:
-            reading = argument.reading
-            read[argument.name] = reading.text if reading.path is not None else f"{reading.text}()"
-        return dict(sorted(read.items()))
+        """Where each parameter that the state gives is read from: a path, or a function's name."""
+        return dict(self.fields) | {argument.name: argument.reading.text for argument in self.arguments}
 
     def values(self, view: View) -> dict[str, object]:
         """The arguments of this visit that the state gives.
@@ -129,7 +126,7 @@ class Target:
         if isinstance(piece, str):
             return piece
         value = piece.read(view)
-        value = getattr(value, "value", value)
+        value = enum_value(value)
         if isinstance(value, (str, int)):
             return str(value)
         raise InvalidUpdate(
@@ -332,7 +329,7 @@ class NodePlan:
         if self.call is not None:
             return self.call
         for value, call in self.choices.items():
-            if str(getattr(value, "value", value)) == choice:
+            if str(enum_value(value)) == choice:
                 return call
         raise NoChoice(f"there is no case {choice!r} any more", where=f"node {self.name}", repair="bring it back")
 
@@ -346,7 +343,7 @@ class NodePlan:
             return self.call, ""
         value = self.selector.read(view) if self.selector is not None else None
         try:
-            found = self.choices.get(value) or self.choices.get(getattr(value, "value", value))  # an enum's, by value
+            found = self.choices.get(value) or self.choices.get(enum_value(value))  # an enum's, by value
         except TypeError:  # a list or dict picks nothing
             found = None
         if found is None:
@@ -357,7 +354,7 @@ class NodePlan:
                 where=f"node {self.name}",
                 repair=f"it is one of {known}, or add a case",
             )
-        return found, str(getattr(value, "value", value))
+        return found, str(enum_value(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +367,7 @@ class Plan(Generic[S]):
         own_limits: Those that were given to it, where it fails inside another graph.
         samples: Plateau trackers by the field whose writing takes a sample.
         epochs: Trackers by the node whose completion (or leaving) starts them anew.
+        migrate: How runs of older versions become ones of the next, by the older version.
         outline: A description of the graph in JSON, enough to draw it and to tell what changed.
         fingerprint: The outline's digest.
         warnings: What compile found worth saying.
@@ -388,6 +386,7 @@ class Plan(Generic[S]):
     keep: tuple[str, ...] | None
     result: Reading | None
     resources: Mapping[str, Callable[[], Any]]
+    migrate: Mapping[int, Migration]
     outline: Mapping[str, JsonValue]
     fingerprint: str
     warnings: tuple[Problem, ...]
@@ -401,6 +400,17 @@ class Plan(Generic[S]):
     def graphs(self) -> Sequence[Plan[Any]]:
         """The graphs among them."""
         return [call.graph for call in self.calls if call.graph is not None]
+
+    @property
+    def nest(self) -> Sequence[Plan[Any]]:
+        """Itself and every graph inside it, each once, at however many places it stands."""
+        found: list[Plan[Any]] = [self]
+        seen = {id(self)}
+        for plan in found:
+            new = {id(inner): inner for inner in plan.graphs if id(inner) not in seen}
+            seen.update(new)
+            found += new.values()
+        return found
 
     def paths(self) -> Iterator[str]:
         """The path of every node, those of graphs inside it included."""

@@ -89,6 +89,7 @@ class _Run(BaseModel):
     created_at: float
     parent: _Parent | None
     due_at: float | None
+    tags: list[Annotated[str, Field(min_length=1, max_length=_ID_CHARACTERS)]] = []
 
 
 class _Message(BaseModel):
@@ -188,6 +189,7 @@ def _content(run: Exported) -> dict[str, JsonValue]:
             "created_at": info.created_at,
             "parent": parent,
             "due_at": info.due_at,
+            **({"tags": list(info.tags)} if info.tags else {}),
         },
         "outlines": dict(run.outlines),
         "inbox": [{"kind": kind, "payload": payload} for kind, payload in run.inbox],
@@ -255,7 +257,7 @@ def parse(body: bytes | str, where: str) -> Exported:
     info = RunInfo(
         run.id, run.graph, run.fingerprint, run.status, run.seq, run.created_at, steps[-1].at, parent, parent_seq
     )
-    info = replace(info, due_at=run.due_at)
+    info = replace(info, due_at=run.due_at, tags=tuple(run.tags))
     _check_fold(info, steps, where)
     if info.fingerprint not in made.outlines:
         _refuse(f"it has no outline of the graph {info.fingerprint}", where)

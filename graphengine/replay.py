@@ -207,8 +207,11 @@ class _Replayer:
     def _outline_of(self, frame: Frame, node: str) -> Mapping[str, JsonValue] | None:
         """What was recorded of a node."""
         outline = self._graph_of(frame)
-        nodes = outline.get("nodes", ()) if outline is not None else ()
-        return next((each for each in nodes if each.get("name") == node), None)
+        if outline is None:
+            return None
+        # where nothing stands nothing is read; older outlines do not tell it at all
+        told: dict[str, JsonValue] = {"reads": []} if outline.get("format", 1) > 1 else {}
+        return next(({**told, **each} for each in outline.get("nodes", ()) if each.get("name") == node), None)
 
     def _graph_of(self, frame: Frame) -> Mapping[str, JsonValue] | None:
         """The recorded outline of the graph that a frame walks."""

@@ -36,9 +36,9 @@ from graphengine.fieldtype import reducers_of, type_name
 from graphengine.fork_checks import fork_problems
 from graphengine.graph import END, FAIL, START, UNSET, Choose, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
-from graphengine.kinds import closed_values, comparable, has_plain_bytes, is_number
-from graphengine.option_checks import graph_problems, node_problems
-from graphengine.options import Limits
+from graphengine.kinds import closed_values, comparable, enum_value, has_plain_bytes, is_number
+from graphengine.option_checks import graph_problems, migration_problems, node_problems
+from graphengine.options import Limits, Migration
 from graphengine.outline import ends_of, outline_of
 from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer
@@ -133,6 +133,7 @@ class _Compiler:
         nodes = {d.name: self._node(d, ways[d.name]) for d in graph.nodes}
         start = self._only_success(ways[START], "START")
         self._whole(nodes, start)
+        self.problems.extend(migration_problems(graph))
         self._options(state)
         self._choices()
         result = self.binder.reading(graph.result, "result=") if graph.result else None
@@ -155,6 +156,7 @@ class _Compiler:
             keep=graph.keep,
             result=result,
             resources=graph.resources,
+            migrate={v: m if isinstance(m, Migration) else Migration(state=m) for v, m in graph.migrate.items()},
             outline=outline,
             fingerprint=hashlib.sha256(body.encode()).hexdigest()[:16],
             warnings=tuple(self.problems),
@@ -375,8 +377,8 @@ class _Compiler:
             others = leaf.other
         if leaf.operator in ("==", "!=", "is in") and values is not None:
             for other in others:
-                if other is not None and not any(other == getattr(v, "value", v) or other == v for v in values):
-                    near = did_you_mean(str(other), [str(getattr(v, "value", v)) for v in values])
+                if other is not None and not any(other == enum_value(v) or other == v for v in values):
+                    near = did_you_mean(str(other), [str(enum_value(v)) for v in values])
                     self.report("wrong_comparison", where, f"'{leaf}' can never hold", near)
         elif leaf.operator in (*_ORDERED, "==", "!="):
             kinds = [get_origin(t) or t for t in types]

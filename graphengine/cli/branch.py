@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help="Write a field first, through its reducer; values are written as for --input.",
 )
 @click.option("--branch-id", metavar="ID", help="The branch's id; one is made if not given.")
+@options.tags
 @options.graph
 @click.pass_obj
 @options.driving
@@ -34,6 +35,7 @@ def command(  # noqa: PLR0913 - one for each option
     at: int,
     pairs: tuple[str, ...],
     branch_id: str | None,
+    tags: tuple[str, ...],
     reference: str | None,
     given: Given,
 ) -> int:
@@ -44,7 +46,7 @@ def command(  # noqa: PLR0913 - one for each option
     job, limits = recorded_job(session, run_id, reference, given)
     graph = job.found.graph
     update = parse_pairs(pairs, update_forms_of(graph.compile().state), "--set")
-    more: dict[str, Any] = {"branch_id": branch_id, "limits": limits, "pause_before": given.pauses}
+    more: dict[str, Any] = {"branch_id": branch_id, "limits": limits, "pause_before": given.pauses, "tags": tags}
 
     async def begin(runner: Runner) -> Run[Any]:
         return runner.branch(graph, job.run_id, at, update=update, **more)

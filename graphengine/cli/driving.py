@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from graphengine.cli import options
+from graphengine.cli import notices, options
 from graphengine.cli.places import command, place_of
 from graphengine.cli.progress import Progress
 from graphengine.cli.project import file_of, graph_of
@@ -65,7 +65,7 @@ def drive(job: Job, begin: Begin) -> int:
     Raises:
         GraphEngineError: It could not be begun or recorded.
     """
-    with Stopper() as stopper:
+    with Stopper() as stopper, notices.shown(job.session):
         stopper.last_words = last_words(job.session, Interrupted(_BEGINNING, repair=_LOOK))
         job.session.has_driven = True
         ended = asyncio.run(_drive(job, begin, stopper))

@@ -36,6 +36,8 @@ COMMANDS: Final = {
     "replay": "Decide recorded runs anew with today's graph: what would differ?",
     "export": "Write a run to one JSON file.",
     "import": "Record the runs of such files in a database.",
+    "prune": "Remove old runs, and give their room back to the disk.",
+    "diff": "Show where two runs part, and how they differ.",
     "check": "List everything that is wrong with a graph.",
     "render": "Draw a graph or a run.",
 }

@@ -56,6 +56,13 @@ no_wait = click.option(
     is_flag=True,
     help="Where the run only sleeps, end with exit code 3 and leave it to a worker or a later `resume`.",
 )
+tags = click.option(
+    "--tag",
+    "tags",
+    metavar="NAME",
+    multiple=True,
+    help="Mark the run with this word, for `runs` and `prune`. May be repeated.",
+)
 _output = click.option(
     "-o",
     "--output",

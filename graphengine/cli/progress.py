@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.cli.steps import answer, arrow, compact, error_line, facts_of, mapped, reason
+from graphengine.cli.steps import answer, arrow, changes_of, compact, error_line, facts_of, mapped, reason
 from graphengine.cli.stopwatch import Stopwatch, is_by_answer
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import seconds
@@ -118,7 +118,9 @@ class Progress:
             self._inside(step)
         elif step.kind in ("resumed", "branched"):
             for told in facts_of(step):
-                self._line("changed" if told.startswith("the graph changed") else step.kind, told)
+                self._line(step.kind, told)
+            for told in changes_of(step):
+                self._line("changed", told.removeprefix("the graph changed: "))
 
     def _moved(self, step: Step) -> None:
         """A way out was chosen later on, or the arms of a fork became one again."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--run-id", metavar="ID", help="The run's id; one is made if not given.")
 @click.option("--after", metavar="RUN_ID", help="Begin with the state that this earlier run ended with.")
+@options.tags
 @options.no_wait
 @click.pass_obj
 @options.driving
@@ -36,6 +37,7 @@ def command(  # noqa: PLR0913 - one for each option
     pairs: tuple[str, ...],
     run_id: str | None,
     after: str | None,
+    tags: tuple[str, ...],
     no_wait: bool,  # noqa: FBT001 - as click gives it
     given: Given,
 ) -> int:
@@ -66,8 +68,10 @@ def command(  # noqa: PLR0913 - one for each option
     if after is not None and job.place.database.exists():
         after = run_id_of(session, job.place, after)
 
+    more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": given.pauses or (), "tags": tags}
+
     async def begin(runner: Runner) -> Run[Any]:
-        return runner.start(graph, state, run_id=run_id, limits=limits, after=after, pause_before=given.pauses or ())
+        return runner.start(graph, state, run_id=run_id, **more)
 
     return drive(job, begin)
 

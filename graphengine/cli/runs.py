@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphengine.cli.session import Session
+    from graphengine.cli.tree import Tree
     from graphengine.core.snapshot import Snapshot
     from graphengine.stores.base import RunInfo, Status, Store
 
@@ -27,41 +28,64 @@ _WAIT_COLUMNS: Final = 60
     type=click.Choice(_STATUSES),
     help="Only runs of this status; one is interrupted if its process ended without finishing it.",
 )
+@click.option("--tag", metavar="NAME", help="Only runs that are marked with this word.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The most runs to list.")
+@click.option("--tree", "is_tree", is_flag=True, help="Show branches below the runs they were branched from.")
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, status: str | None, limit: int, database: Path | None) -> int:
+def command(  # noqa: PLR0913 - one for each option
+    session: Session,
+    status: str | None,
+    tag: str | None,
+    limit: int,
+    is_tree: bool,  # noqa: FBT001 - as click gives it
+    database: Path | None,
+) -> int:
     """List the recorded runs, the newest first.
 
     `seq` is the number of a run's last recorded step. Of a run that waits, `last step` tells since when, and `due` when
     its first wait ends by itself; `graphengine show` has the commands that answer it.
+
+    With --tree a run that a listed one was branched from is shown above it, however old it is.
     """
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.recorded import read
     from graphengine.document import runs_document
 
     place = place_of(database)
-    found, waiting = read(place, lambda store: _listed(store, limit, status))
-    if session.json:
+    found, waiting = read(place, lambda store: _listed(store, limit, status, tag))
+    if is_tree and found:
+        from graphengine.cli.tree import tree_of
+        from graphengine.document import tree_document
+
+        tree = read(place, lambda store: tree_of(store, found))
+        if session.json:
+            session.document(tree_document(tree.runs, waiting, tree.after))
+        else:
+            _show_tree(session, tree)
+    elif session.json:
         session.document(runs_document(found, waiting))
     elif found:
         _show(session, found, waiting)
-        if len(found) == limit:
-            session.err.line(f"the newest {limit}; --limit shows more")
     else:
-        session.err.line(f"no runs{f' with status {status}' if status else ''} in {shown(place.database)}")
+        wanted = [f" with {name} {given}" for name, given in (("status", status), ("tag", tag)) if given]
+        session.err.line(f"no runs{' and'.join(wanted)} in {shown(place.database)}")
+    if len(found) == limit and not session.json:
+        session.err.line(f"the newest {limit}; --limit shows more")
     return 0
 
 
-async def _listed(store: Store, limit: int, status: str | None) -> tuple[Sequence[RunInfo], Mapping[str, Snapshot]]:
+async def _listed(
+    store: Store, limit: int, status: str | None, tag: str | None
+) -> tuple[Sequence[RunInfo], Mapping[str, Snapshot]]:
     """The newest runs that are shown with this status, and where those stand that wait."""
     from contextlib import suppress
 
     from graphengine.errors import StoreError
     from graphengine.history import load_snapshot
 
-    found = await _newest(store, limit, status)
+    found = await _newest(store, limit, status, tag)
     waiting: dict[str, Snapshot] = {}
     for info in found:
         if info.status == "waiting":
@@ -70,13 +94,13 @@ async def _listed(store: Store, limit: int, status: str | None) -> tuple[Sequenc
     return found, waiting
 
 
-async def _newest(store: Store, limit: int, status: str | None) -> Sequence[RunInfo]:
+async def _newest(store: Store, limit: int, status: str | None, tag: str | None) -> Sequence[RunInfo]:
     if status not in ("running", "interrupted"):
-        return await store.runs(limit=limit, status=cast("Status | None", status))
+        return await store.runs(limit=limit, status=cast("Status | None", status), tag=tag)
     found: list[RunInfo] = []
     before: str | None = None
     while len(found) < limit:
-        page = await store.runs(limit=_PAGE, status="running", before=before)
+        page = await store.runs(limit=_PAGE, status="running", tag=tag, before=before)
         found += [info for info in page if status_of(info) == status]
         if len(page) < _PAGE:
             break
@@ -93,17 +117,47 @@ def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snaps
     rows = [
         (
             *(i.id, i.graph, status_of(i), str(i.seq), at(i.created_at), at(i.updated_at), _parent(i)),
+            ", ".join(i.tags),
             at(i.due_at) if i.due_at is not None else "",
             _waits(waiting[i.id]) if i.id in waiting else "",
         )
         for i in runs
     ]
-    headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "due", "waits for")
-    expendable = ("begun", "seq", "branched from", "due", "waits for")
+    headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "waits for")
+    expendable = ("begun", "seq", "branched from", "tags", "due", "waits for")
     heading, *lines = aligned(headings, rows, columns=columns, expendable=expendable)
     session.out.line((heading, "bold"))
     for line in lines:
         session.out.line(line)
+
+
+def _show_tree(session: Session, tree: Tree) -> None:
+    """Each run below the one it comes from, with the step where they parted."""
+    import time
+
+    from graphengine.cli.tables import aligned
+    from graphengine.cli.times import age
+
+    now, drawn = time.time(), list(tree.rows())
+    rows = [
+        (
+            "~" * len(lines) + info.id,  # blanks would not be kept
+            info.graph,
+            status_of(info) + ("" if info.id in tree.listed else " *"),
+            str(info.parent_seq) if info.parent is not None else "",
+            str(info.seq),
+            age(now - info.updated_at),
+            tree.after.get(info.id, ""),
+        )
+        for lines, info in drawn
+    ]
+    headings = ("run", "graph", "status", "parted at", "seq", "last step", "follows")
+    heading, *told = aligned(headings, rows, columns=session.out.columns, expendable=("seq", "follows", "graph"))
+    session.out.line((heading, "bold"))
+    for (lines, _), line in zip(drawn, told, strict=True):
+        session.out.line(lines + line[len(lines) :])
+    if len(tree.runs) > len(tree.listed):
+        session.err.line("*: not among those that were asked for; a branch of it is")
 
 
 def _waits(snapshot: Snapshot) -> str:

@@ -73,6 +73,8 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
     out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
     if info.parent is not None:
         out.line(f"branched from {info.parent} behind its step {info.parent_seq}")
+    if info.tags:
+        out.line(f"tags: {', '.join(info.tags)}")
     if is_past:
         out.line(f"as it was after step {snapshot.seq} of {info.seq}; the run is {status_of(info)} now")
     elif info.status == "running":
@@ -106,7 +108,7 @@ def _driven(info: RunInfo, place: Place) -> Sequence[Part]:
 
 def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
     """Each step on a line, and below it what it did to the state and why it led where it did."""
-    from graphengine.cli.steps import in_short
+    from graphengine.cli.steps import changes_of, in_short
     from graphengine.cli.tables import aligned, fitted, wrapped
 
     headings = ("seq", "step", "visit", "attempt", "took", "leads to")
@@ -121,6 +123,9 @@ def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
             continue
         for change in in_short(step, room):
             out.line(indent, fitted(change, room))
+        for change in changes_of(step):
+            for part in wrapped(change, room):
+                out.line(indent, (part, "dim"))
         for part in wrapped(_because(step, is_last=step is steps[-1]), room):
             out.line(indent, (part, "dim"))
 
@@ -208,7 +213,7 @@ def _because(step: Step, *, is_last: bool) -> str:
 
 def _show_step(out: Channel, recorded: Recorded) -> None:
     """One step, with everything that is recorded of it."""
-    from graphengine.cli.steps import arrow, facts_of, reason
+    from graphengine.cli.steps import arrow, changes_of, facts_of, reason
     from graphengine.cli.times import when
     from graphengine.document import told_by
 
@@ -222,7 +227,7 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     took, began = watch.took(step), watch.began(step)
     told = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
     out.line(f"recorded {when(step.at)}{told}" + (f", took {_seconds(took)}" if took is not None else ""))
-    for fact in (*facts_of(step, 100_000), reason(step)):
+    for fact in (*facts_of(step, 100_000), *changes_of(step), reason(step)):
         if fact:
             out.line(fact)
     for op in data.get("writes", ()) if step.kind == "item" else step.update:

@@ -9,6 +9,7 @@ from graphengine.cli.stopwatch import open_seconds
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
+from graphengine.core.steps import path_of
 from graphengine.document import told_by
 
 if TYPE_CHECKING:
@@ -47,13 +48,19 @@ def in_short(step: Step, limit: int) -> list[str]:
     """What a step does to the state, a line for each field; what is empty at the start is no news."""
     is_start = step.kind in ("started", "entered")
     ops = step.data.get("writes", ()) if step.kind == "item" else step.update
-    return [_operation(op, limit) for op in ops if not is_start or op[-1] not in ("", [], {}, None)]
+    lines = [_operation(op, limit) for op in ops if not is_start or op[-1] not in ("", [], {}, None)]
+    for frame, changes in step.data.get("refit", {}).items():
+        place = path_of(frame, "")
+        lines += [f"{place}: {_operation(op, limit)}" if place else _operation(op, limit) for op in changes]
+    return lines
 
 
 def _operation(op: Op, limit: int) -> str:
     kind, field = op[0], op[1]
     if kind == "put":
         return f"{field}[{op[2]}] = {one_line(compact(op[3]), limit)}"
+    if kind == "drop":
+        return f"{field} is dropped"
     if kind == "item":  # one result of a map, for the list that the field becomes
         return f"{field}: {one_line(compact(op[2]), limit)}"
     sign = "=" if kind in ("set", "reduce") else "+="
@@ -98,7 +105,17 @@ def _beside(data: Mapping[str, JsonValue], limit: int) -> list[str]:
     found += [f"emitted {one_line(compact(shown), limit)}" for shown in data.get("emitted", ())]
     if data.get("unused"):
         found.append(f"recorded, but not asked for again: {', '.join(key.partition('|')[0] for key in data['unused'])}")
-    return found + [f"the graph changed: {change}" for change in data.get("changes", ())]
+    return found
+
+
+def changes_of(step: Step) -> list[str]:
+    """What a resume or a branch says of a graph that was changed: a line for each change."""
+    data = step.data
+    found = [f"the graph changed: {change}" for change in data.get("changes", ())]
+    for frame, names in data.get("renamed", {}).items():
+        found += [f"what was recorded of {path_of(frame, old)} is {new}'s" for old, new in names.items()]
+    found += [f"the run goes on at {path_of(frame, node)}" for frame, node in data.get("moved", {}).items()]
+    return found + ["its question is another one now, and is asked anew" for _ in data.get("asks", ())]
 
 
 def mapped(step: Step) -> str:

@@ -24,6 +24,14 @@ def short_time(at: float) -> str:
     return local.strftime("%m-%d %H:%M" if local.year == now.year else "%Y-%m-%d")
 
 
+def age(duration: float) -> str:
+    """How long ago something was, in its largest unit."""
+    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if duration >= unit:
+            return f"{int(duration // unit)} {name} ago"
+    return f"{max(0, int(duration))} s ago"
+
+
 def seconds(duration: float) -> str:
     """A duration."""
     if duration < 0.0995:  # noqa: PLR2004 - from here on two digits of seconds say it as well

@@ -60,6 +60,7 @@ def command(
     SIGTERM or Ctrl-C ends it with exit code 0: nodes in flight finish and are recorded, and the runs are left as they
     are, for the next worker. A second Ctrl-C ends it at once (130).
     """
+    from graphengine.cli import notices
     from graphengine.cli.driving import last_words
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.project import file_of, graphs_to_drive
@@ -71,7 +72,7 @@ def command(
     for problem in found.unread:
         session.err.line(("warning ", "bold yellow"), problem)
     place = place_of(database, file_of(references[0]) if references else None)
-    with Stopper() as stopper:
+    with Stopper() as stopper, notices.shown(session):
         stopper.says = "letting go of the runs after the nodes in flight"
         safe = Interrupted("interrupted; what was recorded is safe", repair="start another worker")
         stopper.last_words = last_words(session, safe)

@@ -36,6 +36,7 @@ from graphengine.core.events import (
     Written,
 )
 from graphengine.core.lookup import plan_of, view_of
+from graphengine.core.refit import KEYS, refitted
 from graphengine.core.runs import begun
 from graphengine.errors import GraphEngineError, MutatedInput, NoChoice, NodeError, WaitTimeout
 from graphengine.fieldtype import why
@@ -43,7 +44,7 @@ from graphengine.reducers import Replace, maximum
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Frame, Snapshot
@@ -423,6 +424,7 @@ def _resumed(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:  # noqa:
         data.get("changes", ()),
         data.get("refit", {}),
         data.get("pause"),
+        _shift(data),
     )
 
 
@@ -433,8 +435,8 @@ def _stopped(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:  # noqa:
 
 
 def _branched(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
-    frame, inner = walked(plan, snapshot, step)
     data = step.data
+    frame, inner = walked(plan, refitted(snapshot, data), step)
     view = View(inner.state, frame)
     return BranchedOff(
         step.at,
@@ -448,7 +450,13 @@ def _branched(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
         data.get("refit", {}),
         step.frame,
         data.get("pause"),
+        _shift(data),
     )
+
+
+def _shift(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What a changed graph did to the run beside its fields; marks for graphs inside are worked out again."""
+    return {key: data[key] for key in KEYS if key in data and key not in ("refit", "marks_of")}
 
 
 def _visit(step: Step) -> tuple[str, str, int, int]:

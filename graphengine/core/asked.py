@@ -68,7 +68,7 @@ def asked(plan: Plan[Any], frame: Frame, step: Step, outline: Mapping[str, JsonV
         yield _nature(step, "a graph" if kind == "graph" else f"a {kind}")
         return
     yield from _work(node, call, view, frame, step)
-    yield from _inputs(call, view, step, _reads(outline, choice))
+    yield from _inputs(call, view, step, _reads(outline, call.bindings))
 
 
 def _failed(step: Step) -> bool:
@@ -160,12 +160,17 @@ def _text(call: Call, view: View, step: Step, wait: Mapping[str, JsonValue]) -> 
         yield Differing("inputs", wait["question"], now, told, "ask as it was asked, or accept that runs part here")
 
 
-def _reads(outline: Mapping[str, JsonValue] | None, choice: str) -> Mapping[str, str] | None:
-    """Where parameters were read from, if the outline tells; older ones do not."""
+def _reads(outline: Mapping[str, JsonValue] | None, now: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Where parameters were read from, if the outline tells; older ones do not.
+
+    Of a node that chooses the outline tells all that its cases read; those count that today's case takes too.
+    """
     if outline is None or "reads" not in outline:
         return None
-    found: Mapping[str, Any] = outline["reads"]
-    return found.get(choice, {}) if "choices" in outline else found
+    pairs = [(text.partition("=")[0], text.rpartition("=")[2]) for text in outline["reads"]]
+    if "choices" not in outline:
+        return dict(pairs)
+    return {name: place if (name, place) in pairs else dict(pairs).get(name, place) for name, place in now.items()}
 
 
 def _inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | None) -> Iterator[Differing]:
@@ -209,9 +214,7 @@ def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: 
 
 
 def _same(first: str, second: str, view: View) -> bool:
-    """Whether two places hold the same; a function's is not known."""
-    if first.endswith("()") or second.endswith("()"):
-        return False
+    """Whether two places hold the same; what a function gave is not known."""
     try:
         return bool(Reading.of(first).read(view) == Reading.of(second).read(view))
     except (GraphEngineError, KeyError, TypeError, ValueError):
@@ -220,9 +223,9 @@ def _same(first: str, second: str, view: View) -> bool:
 
 def _shown(place: str | None, view: View) -> JsonValue:
     """A place and what it holds."""
-    if place is None or place.endswith("()"):
-        return place
+    if place is None:
+        return None
     try:
         return f"{place} = {short(plain(Reading.of(place).read(view)))}"
     except (GraphEngineError, KeyError, TypeError, ValueError):
-        return f"{place}, which today's state does not have"
+        return f"{place}, which is no path of today's state"

@@ -212,8 +212,9 @@ class Settled(NamedTuple):
 class Resumed(NamedTuple):
     """A run goes on: after a crash (`crashed`), a stop, a failure or with other limits.
 
-    `fingerprint`, `changes` and `refit` (operations by frame) say what differs where the graph was changed since;
-    `pause` before which nodes it is to wait from now on, None for those it knows.
+    `fingerprint`, `changes`, `refit` (operations by frame) and `shift` (the other parts of a refit, see
+    `graphengine.core.refit`) say what differs where the graph was changed since; `pause` before which nodes it is to
+    wait from now on, None for those it knows.
     """
 
     now: float
@@ -223,6 +224,7 @@ class Resumed(NamedTuple):
     changes: Sequence[str] = ()
     refit: Mapping[str, Sequence[Op]] = EMPTY
     pause: Sequence[str] | None = None
+    shift: Mapping[str, JsonValue] = EMPTY
 
 
 class StopAsked(NamedTuple):
@@ -235,7 +237,10 @@ class StopAsked(NamedTuple):
 
 
 class BranchedOff(NamedTuple):
-    """A child run begins behind the parent's step `seq`, with these updates of the state of a frame."""
+    """A child run begins behind the parent's step `seq`, with these updates of the state of a frame.
+
+    What differs of a changed graph is as in `Resumed`; `frame` is named as it is after that.
+    """
 
     now: float
     run_id: str
@@ -248,6 +253,7 @@ class BranchedOff(NamedTuple):
     refit: Mapping[str, Sequence[Op]] = EMPTY
     frame: str = ""
     pause: Sequence[str] | None = None
+    shift: Mapping[str, JsonValue] = EMPTY
 
 
 Event: TypeAlias = """(

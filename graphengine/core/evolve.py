@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.core.fields import apply_ops, held, replay
+from graphengine.core.fields import apply_ops, replay
 from graphengine.core.frames import (
     add_usage,
     drop,
@@ -26,6 +26,7 @@ from graphengine.core.frames import (
     wait,
 )
 from graphengine.core.ready import can_move, task_of
+from graphengine.core.refit import apply_refit, keep_items
 from graphengine.core.snapshot import ROOT, Frame, Snapshot
 from graphengine.core.steps import path_of
 from graphengine.errors import WorkNotRepeatable
@@ -321,14 +322,13 @@ def _resumed(snapshot: Snapshot, step: Step) -> None:
     was_failed = snapshot.status == "failed"
     cut_off = _in_flight(snapshot, step) if data.get("crashed") else ()
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
-    for key, ops in data.get("refit", {}).items():
-        _keep_items(snapshot, snapshot.frames[key], {op[1] for op in ops})
-        apply_ops(snapshot.frames[key], ops, None)
+    apply_refit(snapshot, data)
     for key, limits in data.get("sub_limits", {}).items():
         snapshot.frames[key].limits = limits
     snapshot.root.marks.update(data.get("marks", ()))
     for frame in cut_off:
-        frame.crashes += 1
+        if snapshot.frames.get(frame.id) is frame and frame.id not in data.get("moved", ()):
+            frame.crashes += 1
     for frame in list(snapshot.frames.values()) if was_failed else ():
         _revive(snapshot, frame)
     for frame in list(snapshot.frames.values()):
@@ -380,31 +380,12 @@ def _branched(snapshot: Snapshot, step: Step) -> None:
     _resumed(snapshot, step._replace(data={**data, "marks": {}}))
     frame = snapshot.frames[step.frame]
     if step.update:
-        _keep_items(snapshot, frame, {op[1] for op in step.update})
+        keep_items(snapshot, frame, {op[1] for op in step.update})
         apply_ops(frame, step.update, step.typed)
         for other in snapshot.frames.values():
             if other.kind == "arm":
                 replay(other)
     frame.marks.update(data.get("marks", ()))
-
-
-def _keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
-    """Keep the items of maps under way as they were taken, where the list they were taken from is to be changed."""
-    for other in snapshot.frames.values():
-        if other.phase != "mapping":
-            continue
-        fields = other.map["fields"]
-        for item, name in list(fields.items()):
-            if name in names and _holds(other, frame):
-                other.map["items"][item] = list(held(other, name) or ())
-                del fields[item]
-
-
-def _holds(frame: Frame | None, other: Frame) -> bool:
-    """Whether a frame has its state from another one, or is that one."""
-    while frame is not None and frame is not other:
-        frame = frame.base
-    return frame is not None
 
 
 def _stopped(snapshot: Snapshot, step: Step) -> None:

@@ -1,4 +1,4 @@
-"""Exceptions as plain data: what events carry and steps record of them."""
+"""Failures as plain data: what events carry of exceptions, and what steps record where one ends a frame."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from graphengine.core.events import Error
 from graphengine.errors import NodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from graphengine.core.snapshot import Frame
     from graphengine.records import JsonValue
 
 
@@ -43,3 +46,24 @@ def failure_record(error: Error, path: str, attempt: int) -> dict[str, JsonValue
         if getattr(error, name):
             failure[name] = getattr(error, name)
     return failure
+
+
+def attempt_of(frame: Frame) -> int:
+    """Which attempt a frame's whole walk is: that of the node that a graph stands for, the run's first."""
+    return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
+
+
+def nested(frame: Frame, names: Iterable[str], *, lasting: bool) -> dict[str, JsonValue]:
+    """What a step says of a failure beside it, for the frames around its own."""
+    if frame.up is None:
+        return {}
+    told: dict[str, JsonValue] = {"names": list(names)}
+    if lasting:
+        told["lasting"] = True
+    return told
+
+
+def failed_frame(failure: Mapping[str, JsonValue], stop: JsonValue = None) -> dict[str, JsonValue]:
+    """What a step says when its frame fails."""
+    stop = stop or {"reason": "failed", "label": "", "condition": "", "explanation": failure["message"]}
+    return {"status": "failed", "stop": stop}

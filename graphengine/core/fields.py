@@ -95,6 +95,11 @@ def _reduce(frame: Frame, op: Op) -> None:
     frame.owned.discard(op[1])
 
 
+def _drop(frame: Frame, op: Op) -> None:
+    frame.values.pop(op[1], None)
+    frame.owned.discard(op[1])
+
+
 def held(frame: Frame, name: str) -> JsonValue:
     """A field's record, from the frame that holds it."""
     while frame.base is not None and name not in frame.values:
@@ -130,4 +135,5 @@ _OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
     "put": _put,
     "add": _add,
     "reduce": _reduce,
+    "drop": _drop,
 }

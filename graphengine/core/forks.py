@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.core.failures import error_of, failure_record
-from graphengine.core.lookup import StaleEvent, failed_frame, nested, plan_of
+from graphengine.core.failures import error_of, failed_frame, failure_record, nested
+from graphengine.core.lookup import StaleEvent, plan_of
 from graphengine.core.marks import sample_arm
 from graphengine.core.ready import arms_settled
 from graphengine.core.steps import Step, path_of

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphengine.core.frames import add_usage
 from graphengine.core.snapshot import children
-from graphengine.core.steps import EMPTY, path_of
+from graphengine.core.steps import EMPTY
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from graphengine.core.events import NodeFailed, NodeFinished
     from graphengine.core.snapshot import Frame, Snapshot
@@ -127,7 +127,7 @@ def elapsed(snapshot: Snapshot, frame: Frame) -> float:
     return snapshot.elapsed_seconds if frame.sub is None else snapshot.elapsed_seconds - frame.sub.entered
 
 
-def spent(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
+def cost_of(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
     """What an attempt cost, and the choice it was."""
     if not event.usage and not event.choice:
         return EMPTY
@@ -137,29 +137,3 @@ def spent(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
     if event.choice:
         data["choice"] = event.choice
     return data
-
-
-def place(event: NodeFinished | NodeFailed) -> str:
-    """The path of the node that an event is of."""
-    return path_of(event.frame, event.node)
-
-
-def attempt_of(frame: Frame) -> int:
-    """Which attempt a frame's whole walk is: that of the node that a graph stands for, the run's first."""
-    return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
-
-
-def nested(frame: Frame, names: Iterable[str], *, lasting: bool) -> dict[str, JsonValue]:
-    """What a step says of a failure beside it, for the frames around its own."""
-    if frame.up is None:
-        return {}
-    told: dict[str, JsonValue] = {"names": list(names)}
-    if lasting:
-        told["lasting"] = True
-    return told
-
-
-def failed_frame(failure: Mapping[str, JsonValue], stop: JsonValue = None) -> dict[str, JsonValue]:
-    """What a step says when its frame fails."""
-    stop = stop or {"reason": "failed", "label": "", "condition": "", "explanation": failure["message"]}
-    return {"status": "failed", "stop": stop}

@@ -6,24 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.conditions import exception_name
 from graphengine.core.events import NodeFailed, NodeFinished, Written
-from graphengine.core.failures import error_of, failure_record
+from graphengine.core.failures import error_of, failed_frame, failure_record, nested
 from graphengine.core.items import item_writes
 from graphengine.core.lookup import (
     ATTEMPTED,
     StaleEvent,
+    cost_of,
     elapsed,
-    failed_frame,
     frame_of,
-    nested,
-    place,
     plan_of,
-    spent,
     tell,
     usage_of,
     view_of,
 )
 from graphengine.core.marks import note_changes, sample_again, track
-from graphengine.core.steps import EMPTY, Step
+from graphengine.core.steps import EMPTY, Step, path_of
 from graphengine.core.ways import taken, way_out
 from graphengine.errors import NoWayOut
 from graphengine.failure import Failure
@@ -59,7 +56,7 @@ def finish(  # noqa: PLR0913 - what a result may be of
     inner = plan if frame.up is None else plan_of(plan, frame)
     node = inner.nodes[event.node]
     view = View(inner.state, frame) if frame.up is None else view_of(inner, frame)
-    more = spent(event) if event.usage or event.choice else EMPTY
+    more = cost_of(event) if event.usage or event.choice else EMPTY
     if event.more:
         more = {**more, **event.more}
     try:
@@ -125,7 +122,7 @@ def fail(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed) -
     """The step of a failure: another attempt, the fallback, or neither."""
     inner = plan_of(plan, frame)
     node = inner.nodes[event.node]
-    failure = event.failure or failure_record(event.error, place(event), event.attempt)
+    failure = event.failure or failure_record(event.error, path_of(event.frame, event.node), event.attempt)
     data = _told(event, failure)
     if frame.phase != "fallback":
         due = _next_attempt(node, frame, event)
@@ -142,7 +139,7 @@ def fail(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed) -
 
 def _told(event: NodeFailed, failure: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """What a step says of a failure."""
-    data = {**spent(event), "error": failure}
+    data = {**cost_of(event), "error": failure}
     if event.keeps:
         data["keeps"] = True
     return data
@@ -176,7 +173,7 @@ def gone_wrong(
         if not isinstance(raised, NoWayOut):
             error = error_of(raised)
             text = f"{error.message}; it came with {failure['kind']}: {failure['message']}"
-            failure = {**failure_record(error, place(event), event.attempt), "message": text}
+            failure = {**failure_record(error, path_of(event.frame, event.node), event.attempt), "message": text}
         return _step(snapshot, event, "failed", _ended(frame, data, failure, error))
     if found.get("status") == "failed":
         return _step(snapshot, event, "failed", {**found, **data})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.core.failures import failure_record
-from graphengine.core.lookup import failed_frame, plan_of
+from graphengine.core.failures import failed_frame, failure_record
+from graphengine.core.lookup import plan_of
 from graphengine.core.marks import default_marks, first_marks, sample
 from graphengine.core.ready import ready
+from graphengine.core.refit import refitted
 from graphengine.core.snapshot import Frame
 from graphengine.core.steps import Step
 from graphengine.core.ways import taken
@@ -15,8 +16,6 @@ from graphengine.options import START
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from graphengine.core.events import Begun, BranchedOff, Resumed, StopAsked
     from graphengine.core.snapshot import Snapshot
     from graphengine.plan import Plan
@@ -59,16 +58,14 @@ def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
         data["crashed"] = True
     if event.pause is not None:
         data["pause"] = list(event.pause)
+    there = _under_changes(plan, snapshot, event, data)
     if event.changes:
-        data["changes"] = list(event.changes)
-        marks = first_marks(plan, snapshot.root)
+        marks = first_marks(plan, there.root)
         if marks:
             data["marks"] = marks
-    if event.refit:
-        data["refit"] = _refit(event.refit)
     raised = {
         frame.id: limits
-        for frame in snapshot.frames.values()
+        for frame in there.frames.values()
         if frame.kind == "sub" and (limits := dict(plan_of(plan, frame).own_limits)) != frame.limits
     }
     if raised:
@@ -76,8 +73,21 @@ def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
     return Step(snapshot.seq + 1, "resumed", event.now, data=data)
 
 
-def _refit(ops: Mapping[str, Any]) -> JsonValue:
-    return {frame: [list(op) for op in changes] for frame, changes in ops.items()}
+def _under_changes(
+    plan: Plan[Any], snapshot: Snapshot, event: Resumed | BranchedOff, data: dict[str, JsonValue]
+) -> Snapshot:
+    """Note what a changed graph needs, and give the snapshot as it is after that."""
+    if event.changes:
+        data["changes"] = list(event.changes)
+    data.update(event.shift)
+    if event.refit:
+        data["refit"] = {frame: [list(op) for op in ops] for frame, ops in event.refit.items()}
+    there = refitted(snapshot, data)
+    if event.changes:
+        inside = {f.id: first_marks(plan_of(plan, f), f) for f in there.frames.values() if f.kind == "sub"}
+        if any(inside.values()):
+            data["marks_of"] = {frame: marks for frame, marks in inside.items() if marks}
+    return there
 
 
 def stop_asked(snapshot: Snapshot, event: StopAsked) -> Step:
@@ -91,14 +101,6 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Step:
 
 def branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Step:
     """A child run goes on behind a step of its parent, with another state of one frame."""
-    frame = snapshot.frames[event.frame]
-    inner = plan_of(plan, frame)
-    refitted = {op[1]: op[2] for op in event.refit.get(event.frame, ())}
-    typed = {name: value for name, value in frame.typed.items() if name not in refitted}
-    values = {**frame.values, **refitted}
-    draft = Frame(kind=frame.kind, values=values, typed=typed, marks=frame.marks, base=frame.base, up=frame.up)
-    view = View(inner.state, draft)
-    ops = inner.state.apply(view, event.updates).ops
     data: dict[str, JsonValue] = {
         "run_id": event.run_id,
         "parent": event.parent,
@@ -107,11 +109,15 @@ def branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Ste
     }
     if event.pause is not None:
         data["pause"] = list(event.pause)
+    there = _under_changes(plan, snapshot, event, data)
+    frame = there.frames[event.frame]
+    inner = plan_of(plan, frame)
+    view = View(inner.state, frame)
+    ops = inner.state.apply(view, event.updates).ops
     if event.changes:
-        data["changes"] = list(event.changes)
         view.new_marks.update(first_marks(inner, frame))
-    if event.refit:
-        data["refit"] = _refit(event.refit)
+        if frame is not there.root and (marks := first_marks(plan, there.root)):
+            data.setdefault("marks_of", {})[there.root.id] = marks
     sample(inner, view, [op[1] for op in ops])
     if view.new_marks:
         data["marks"] = view.new_marks

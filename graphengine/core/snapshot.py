@@ -8,7 +8,7 @@ log is the truth. What can be worked out again (typed values, digests) is cached
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.core.steps import FORMAT
@@ -32,42 +32,8 @@ ROOT: Final = ""
 CRASHES: Final = 3
 """A node that was in flight at so many crashes in a row is not started again."""
 
-_STORED: Final = (
-    "kind",
-    "parent",
-    "until",
-    "at",
-    "phase",
-    "visit",
-    "attempt",
-    "tries",
-    "crashes",
-    "due",
-    "error",
-    "cause",
-    "failure",
-    "counts",
-    "marks",
-    "usage",
-    "fork",
-    "map",
-    "journal",
-    "samples",
-    "stop",
-    "names",
-    "lasting",
-    "since",
-    "arrived",
-    "choice",
-    "ended",
-    "begun",
-    "waits",
-    "memos",
-    "limits",
-    "steps",
-    "entered",
-    "spent",
-)
+_NOT_STORED: Final = frozenset({"id", "up", "base", "sub", "plan", "check", "typed", "owned", "lent", "digests"})
+"""What of a frame can be worked out again: its place, its links, its caches. Every other field of it is stored."""
 
 
 @dataclass(slots=True)
@@ -152,12 +118,14 @@ class Frame:
     error: JsonValue = field(default=None, init=False)
     cause: JsonValue = field(default=None, init=False)
     failure: JsonValue = field(default=None, init=False)
-    stop: JsonValue = field(default=None, init=False)
     counts: dict[str, int] = field(default_factory=dict, init=False)
     marks: dict[str, JsonValue] = field(default_factory=dict)
     usage: Mapping[str, float | None] = field(default_factory=dict, init=False)
     fork: JsonValue = field(default=None, init=False)
     map: JsonValue = field(default=None, init=False)
+    journal: list[Op] = field(default_factory=list, init=False)
+    samples: list[JsonValue] = field(default_factory=list, init=False)
+    stop: JsonValue = field(default=None, init=False)
     names: Sequence[str] = field(default=(), init=False)
     lasting: bool = field(default=False, init=False)
     since: float = 0.0
@@ -171,13 +139,14 @@ class Frame:
     steps: int = field(default=0, init=False)
     entered: float = 0.0
     spent: Mapping[str, float | None] = field(default_factory=dict, init=False)
-    journal: list[Op] = field(default_factory=list, init=False)
-    samples: list[JsonValue] = field(default_factory=list, init=False)
 
     def count(self, node: str) -> int:
         """Completed visits of a node, in this frame and those it has its state from."""
         visits = self.counts.get(node, 0)
         return visits if self.base is None else visits + self.base.count(node)
+
+
+_STORED: Final = tuple(known.name for known in fields(Frame) if known.name not in _NOT_STORED)
 
 
 def child_id(frame: str, text: str) -> str:
@@ -298,10 +267,7 @@ def to_record(snapshot: Snapshot) -> dict[str, JsonValue]:
         "pause": list(snapshot.pause),
         "mailbox": snapshot.mailbox,
         "waiting": snapshot.waiting,
-        "frames": {
-            frame.id: {"values": frame.values, **{name: getattr(frame, name) for name in _STORED}}
-            for frame in snapshot.frames.values()
-        },
+        "frames": {frame.id: {name: getattr(frame, name) for name in _STORED} for frame in snapshot.frames.values()},
     }
 
 

@@ -7,6 +7,7 @@ of a run in order of `seq` gives its snapshot; nothing else is needed. The JSON 
 Operations: `["set", field, value]`, `["append", field, item]`, `["extend", field, items]`,
 `["merge", field, mapping]`, `["add", field, number]`, `["put", field, key, value]` (one key of a dict) and
 `["reduce", field, raw, value]` (any other reducer: the raw update is kept for people, the fold sets the value).
+`["drop", field]` stands only in what a migration did to a state.
 """
 
 from __future__ import annotations

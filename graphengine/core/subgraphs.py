@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.conditions import exception_name
 from graphengine.core.events import Error, NodeFailed, NodeFinished
-from graphengine.core.failures import error_of
-from graphengine.core.lookup import StaleEvent, attempt_of, failed_frame, frame_of, nested, plan_of, view_of
+from graphengine.core.failures import attempt_of, error_of, failed_frame, nested
+from graphengine.core.lookup import StaleEvent, frame_of, plan_of, view_of
 from graphengine.core.nodes import fail, finish
 from graphengine.core.ready import held_by, settled, sub_limit
 from graphengine.core.runs import first_way

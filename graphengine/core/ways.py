@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.conditions import exception_name
-from graphengine.core.failures import error_of, failure_record
-from graphengine.core.lookup import attempt_of, failed_frame, nested
+from graphengine.core.failures import attempt_of, error_of, failed_frame, failure_record, nested
 from graphengine.core.marks import note_changes
 from graphengine.core.steps import path_of
 from graphengine.errors import ConditionFailed, FailReached, NodeError, NoWayOut
+from graphengine.kinds import enum_value
 from graphengine.options import END, FAIL
 from graphengine.plan import EdgeWay, SwitchWay
 
@@ -88,7 +88,7 @@ def _case(way: SwitchWay, view: View) -> tuple[bool, str, str, str, str]:
     """Whether a switch is taken, its target, label and condition, and what was found."""
     value = way.reading.read(view)
     target = way.cases.get(value)
-    value = getattr(value, "value", value)
+    value = enum_value(value)
     why = f"{way.reading.text} is {value!r}"
     if target is not None:
         return True, target, str(value), f"{way.reading.text} == {value!r}", why

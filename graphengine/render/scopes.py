@@ -90,6 +90,33 @@ class Places:
         self._entered[frame] = place
         return place, frame
 
+    def rename(self, renamed: Mapping[str, Mapping[str, str]], frames: Mapping[str, str]) -> Names:
+        """Take note that nodes have other names from now on.
+
+        Args:
+            renamed: New names by old, by the frame of their graph as it was called before.
+            frames: The new id of each frame.
+        """
+        names = Names({self.of(frame): known for frame, known in renamed.items()})
+        self._entered |= {frames[frame]: names.place(at) for frame, at in self._entered.items() if frame in frames}
+        return names
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """New names of nodes, by the place of their graph under its old name."""
+
+    known: Mapping[Place, Mapping[str, str]]
+
+    def place(self, place: Place) -> Place:
+        """A place in new names."""
+        return tuple((self.known.get(place[:i], {}).get(node, node), choice) for i, (node, choice) in enumerate(place))
+
+    def spot(self, spot: Spot) -> Spot:
+        """A node in new names."""
+        place, node = spot
+        return self.place(place), self.known.get(place, {}).get(node, node)
+
 
 def path_at(place: Place, name: str = "") -> str:
     """A node's path as people read it: `article/write`, and `teams (law)/write` in one of several graphs."""

@@ -11,7 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.core.evolve import fold
+from graphengine.core.evolve import evolve
+from graphengine.core.refit import refitted
+from graphengine.core.snapshot import Snapshot
 from graphengine.options import START
 from graphengine.render.errors import RenderError
 from graphengine.render.scopes import Places
@@ -21,7 +23,6 @@ from graphengine.render.words import counted, times_in_words
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.core.snapshot import Snapshot
     from graphengine.core.steps import Step
     from graphengine.render.scopes import Place, Scope, Spot
     from graphengine.render.standings import Move, Standing
@@ -63,17 +64,19 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
     Raises:
         RenderError: The steps do not follow each other from 1 on.
     """
+    snapshot, tally = Snapshot(), _Tally(scopes)
     try:
-        snapshot = fold(steps)
+        for step in steps:
+            if "renamed" in step.data:
+                tally.rename(snapshot, step.data["renamed"])
+            evolve(snapshot, step)
+            tally.add(step)
     except (ValueError, KeyError) as error:
         raise RenderError(
             f"the steps do not make a run: {error}",
             where="steps=",
             repair="give every step from seq 1 on; a branch begins with its parent's",
         ) from error
-    tally = _Tally(scopes)
-    for step in steps:
-        tally.add(step)
     standings = standings_of(snapshot, tally.places, tally.moves)
     facts = tally.facts(standings)
     return Trace(snapshot.run_id, _summary(snapshot), tally.visits, facts, standings, tally.taken, tally.picked)
@@ -120,6 +123,19 @@ class _Tally:
         elif step.kind in ("started", "entered", "node", "failed", "left"):
             self.moves[frame] = (node, data["to"][0] if "to" in data else "")
             self._take(place, node, step)
+
+    def rename(self, snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
+        """Count what was done so far under the names that nodes have from now on."""
+        frames = dict(zip(snapshot.frames, refitted(snapshot, {"renamed": renamed}).frames, strict=True))
+        own = {frame: self.places.of(frame) for frame in self.moves}
+        names = self.places.rename(renamed, frames)
+        self.visits = Counter({names.spot(spot): count for spot, count in self.visits.items()})
+        self.picked = Counter({(names.spot(spot), choice): n for (spot, choice), n in self.picked.items()})
+        self._told = Counter({(names.spot(spot), what): n for (spot, what), n in self._told.items()})
+        self.moves = {
+            frames.get(frame, frame): (names.spot((own[frame], source))[1], names.spot((own[frame], target))[1])
+            for frame, (source, target) in self.moves.items()
+        }
 
     def facts(self, standings: Mapping[Spot, Standing]) -> dict[Spot, list[str]]:
         """Retries, fallbacks, failures, refusals and items by node, in words, unless its standing tells them."""

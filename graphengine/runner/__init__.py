@@ -3,6 +3,7 @@
 from graphengine.endings import Stop
 from graphengine.runner.context import Context
 from graphengine.runner.past import PastRun
+from graphengine.runner.pruning import Pruned, Vacuumed
 from graphengine.runner.result import Result, RunFailed, Usage, Wait
 from graphengine.runner.run import Emitted, NodeBegan, Run, StepRecorded
 from graphengine.runner.runner import Runner
@@ -13,6 +14,7 @@ __all__ = [
     "Emitted",
     "NodeBegan",
     "PastRun",
+    "Pruned",
     "Result",
     "Run",
     "RunFailed",
@@ -20,6 +22,7 @@ __all__ = [
     "StepRecorded",
     "Stop",
     "Usage",
+    "Vacuumed",
     "Wait",
     "Worker",
 ]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Final, Protocol
+
+_LOOK_SECONDS: Final = 30.0
+"""The machine's clock may be set, or the machine be suspended, while something sleeps: so often it is looked at."""
 
 
 class Clock(Protocol):
@@ -26,4 +29,5 @@ class SystemClock:
 
     async def sleep_until(self, when: float) -> None:
         """Return at that time, epoch seconds."""
-        await asyncio.sleep(max(0.0, when - time.time()))
+        while (left := when - time.time()) > 0:  # noqa: ASYNC110 - no event tells of a clock that is set
+            await asyncio.sleep(min(left, _LOOK_SECONDS))

@@ -1,95 +1,122 @@
-"""Whether a recorded run still fits a graph that was changed since."""
+"""Whether a recorded run still fits a graph that was changed since, and what it takes to go on.
+
+The changes that migrations and new defaults make are tried on a copy of the snapshot; then every frame of the copy is
+held against today's graph by `graphengine.runner.places`. Nothing of the run is touched here: what is to be recorded is
+a `Refit`, what keeps the run from going on a list of misfits.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from graphengine.core.lookup import plan_of
+from graphengine.core.refit import apply_refit
+from graphengine.core.snapshot import ROOT, from_record, to_record
 from graphengine.core.steps import path_of
 from graphengine.errors import GraphChanged, InputError, InvalidUpdate, NoChoice
-from graphengine.options import START
-from graphengine.plan import ForkWay
+from graphengine.fieldtype import explain
+from graphengine.runner.changes import differences
+from graphengine.runner.migrating import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
+from graphengine.runner.places import Misfit, asks_anew, migration_hint, place_misfits
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.core.snapshot import Frame, Snapshot
     from graphengine.plan import Plan
     from graphengine.records import JsonValue, Op
 
 
+_SHOWN: Final = 200
+"""More characters of a value are cut in messages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refit:
-    """What a resume must record so that a run goes on under a changed graph: operations by frame."""
+    """What a resume must record so that a run goes on under a changed graph.
+
+    Attributes:
+        changes: What changed, in lines.
+        ops: Operations by frame.
+        shift: The other parts of a refit; see `graphengine.core.refit`.
+        after: The run as it is then; None where nothing changed.
+        misfits: Why it cannot go on.
+    """
 
     changes: Sequence[str] = ()
     ops: Mapping[str, Sequence[Op]] = field(default_factory=dict)
+    shift: Mapping[str, JsonValue] = field(default_factory=dict)
+    after: Snapshot | None = None
+    misfits: Sequence[Misfit] = ()
 
 
 def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] | None) -> Refit:
     """How the run goes on under this plan: nothing to do where the graph is the same.
 
+    Args:
+        plan: Today's.
+        snapshot: Where the run stands; it stays as it is.
+        outline: What was recorded of its graph.
+
     Raises:
-        GraphChanged: A position or the state does not fit any more.
+        GraphChanged: It is of another graph, of a newer version, or a migration is missing.
+        MigrationFailed: A migration raised, or gave what is no state of today's graph.
     """
     check_name(plan, snapshot.graph, snapshot.run_id)
     if snapshot.fingerprint == plan.fingerprint:
         return Refit()
-    problems: list[str] = []
-    ops: dict[str, Sequence[Op]] = {}
-    for frame in snapshot.frames.values():
-        try:
-            inner = plan_of(plan, frame)
-        except (KeyError, NoChoice):
-            problems.append(f"the run is inside a graph at {frame.parent or frame.id}, which is none any more")
-            continue
-        problems += _place(inner, frame)
-        if frame.kind in ("root", "sub"):
-            ops[frame.id], misfits = _state(inner, frame)
-            problems += misfits
-    ops = {key: changes for key, changes in ops.items() if changes}
-    changes = differences(outline or {}, plan.outline)
-    if problems:
-        raise GraphChanged(
-            f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits: {'; '.join(problems)}"
-            + "".join(f"\n    {line}" for line in changes),
-            where=f"run {snapshot.run_id} at step {snapshot.seq}",
-            repair="put back what the run needs, or branch it from a step where it still fits",
-        )
-    return Refit(changes, ops)
+    graphs = walked(plan, snapshot, outline or {})
+    there = from_record(to_record(snapshot))
+    shift = shift_of(plan, snapshot, graphs)
+    apply_refit(there, shift)
+    renamed = dict(zip(snapshot.frames, there.frames, strict=True))
+    moves = moves_of(snapshot, there, graphs)
+    if moves:
+        known = {key: node for key, node in moves.items() if node in plan_at(plan, there.frames[key]).nodes}
+        shift["moved"] = moves
+        apply_refit(there, {"moved": known})
+    today = {renamed[key]: graph for key, graph in graphs.items()}
+    ops, misfits = _states(plan, there, today)
+    for frame in there.frames.values():
+        around = today.get(frame.sub.id if frame.sub is not None else ROOT)
+        misfits += place_misfits(plan, frame, around.version if around is not None else plan.version)
+    if not misfits:
+        asks = [frame.id for frame in there.frames.values() if asks_anew(plan_of(plan, frame), frame)]
+        if asks:
+            shift["asks"] = asks
+            apply_refit(there, {"asks": asks})
+    changes = differences(in_new_names(plan, outline or {}), plan.outline)
+    return Refit(changes, ops, shift, there, list(dict.fromkeys(misfits)))
 
 
-def _place(plan: Plan[Any], frame: Frame) -> Iterator[str]:
-    """What the place of a frame has lost."""
-    if frame.phase != "ended" and frame.at not in (START, *plan.nodes):
-        yield f"the run stands at node {path_of(frame.id, frame.at)!r}, which the graph no longer has"
-        return
-    if frame.fork is not None and not _forks(plan, frame):
-        yield f"the fork at {frame.at} to the join {frame.fork['join']}, which is under way, is gone"
-    yield from _asks(plan, frame)
-    if frame.phase == "mapping":
-        each = plan.nodes[frame.at].each
-        names = sorted({*frame.map["fields"], *frame.map["items"]})
-        if each is None or sorted(name for name, _, _ in each.sources) != names:
-            yield f"the map at {frame.at} over {', '.join(names)}, which is under way, is gone"
+def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit, fits_at: int | None) -> GraphChanged:
+    """The error that says why a run cannot go on under a changed graph.
 
-
-def _asks(plan: Plan[Any], frame: Frame) -> Iterator[str]:
-    """Questions of nodes that are none any more."""
-    for name, facts in frame.waits.items():
-        if facts["kind"] != "ask" or "key" in facts:
-            continue
-        try:
-            body = plan.nodes[frame.at].chosen(facts.get("choice", "")).body
-        except NoChoice as error:
-            yield f"the run waits for an answer to {name}: {error.message}"
-            continue
-        if body.kind != "ask":
-            yield f"the run waits for an answer to {name}, which is no question any more"
+    Args:
+        plan: Today's.
+        snapshot: Where the run stands.
+        found: What came of the attempt.
+        fits_at: The last step at which the run still fits, if one is known.
+    """
+    lines = [f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits it"]
+    lines += ["  what does not fit:", *(f"    {misfit.text}" for misfit in found.misfits)]
+    if found.changes:
+        lines += ["  what changed:", *(f"    {line}" for line in found.changes)]
+    back = ", ".join(dict.fromkeys(misfit.back for misfit in found.misfits if misfit.back))
+    says = list(dict.fromkeys(misfit.migration for misfit in found.misfits if misfit.migration))
+    repairs = [f"put back {back}" if back else "put back what the run needs"]
+    repairs += [f"or say how the run goes on: {', or '.join(says[:2])}"] if says else []
+    if fits_at is not None:
+        repairs.append(f"or branch it at step {fits_at}, where it still fits")
+    else:
+        repairs.append("or branch it from a step where it still fits")
+    where = f"run {snapshot.run_id} at step {snapshot.seq}"
+    return GraphChanged("\n".join(lines), where=where, repair="; ".join(repairs))
 
 
 def frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
@@ -112,15 +139,6 @@ def frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
     return found
 
 
-def _forks(plan: Plan[Any], frame: Frame) -> bool:
-    """Whether the graph still has the fork that a frame is at."""
-    ways = plan.start if frame.at == START else plan.nodes[frame.at].ways if frame.at in plan.nodes else ()
-    arms = {key.rsplit("~", 1)[-1] for key in frame.fork["arms"]}
-    return any(
-        isinstance(way, ForkWay) and way.join == frame.fork["join"] and arms <= {t for t, _ in way.arms} for way in ways
-    )
-
-
 def check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
     """See that a run is of this graph, changed or not.
 
@@ -135,59 +153,88 @@ def check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
         )
 
 
-def _state(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[str]]:
-    """New fields get their defaults; every recorded value must still be one of its field's type."""
-    ops: list[Op] = []
-    problems: list[str] = []
-    view = View(plan.state, frame)
-    for name, kind in plan.state.fields.items():
-        if name in frame.values:
-            try:
-                view.get(name)
-            except InvalidUpdate as error:
-                problems.append(error.message)
+def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
+    """The plan that a frame walks; the run's where the graph around it is gone, which is told elsewhere."""
+    try:
+        return plan_of(plan, frame)
+    except (KeyError, NoChoice):
+        return plan
+
+
+def _states(
+    plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked]
+) -> tuple[dict[str, Sequence[Op]], list[Misfit]]:
+    """What becomes of the fields of every graph that the run is in, done to the copy, and what does not fit.
+
+    Raises:
+        MigrationFailed.
+    """
+    ops: dict[str, Sequence[Op]] = {}
+    misfits: list[Misfit] = []
+    for key, graph in graphs.items():
+        frame = there.frames.get(key)
+        if frame is None or plan_at(plan, frame) is not graph.plan:
             continue
-        default = kind.info.get_default(call_default_factory=True, validated_data=dict(frame.typed))
-        if default is PydanticUndefined:
-            problems.append(f"field {name!r} is new and has no default")
-        else:
-            ops.append(("set", name, kind.record(default, view)[0]))
-    return ops, problems
+        was = graph.outline.get("graph", graph.plan.graph)
+        if was != graph.plan.graph:
+            path = key.rstrip("/")
+            text = f"the run is inside graph {was!r} at {path}, and that is graph {graph.plan.graph!r} now"
+            misfits.append(Misfit(text, f"graph {was!r} at {path}"))
+            continue
+        where = f"run {there.run_id} at step {there.seq}, graph {key.rstrip('/') or graph.plan.graph}"
+        values = state_of(graph, frame.values, where)
+        done = _operations(frame.values, values)
+        apply_refit(there, {"refit": {key: done}})
+        more, problems = _fields(graph.plan, frame)
+        if problems and done:
+            raise does_not_fit(graph, values, [text for text, _ in problems], where)
+        apply_refit(there, {"refit": {key: more}})
+        prefix = path_of(key, "")
+        hint = migration_hint(graph.plan, graph.version, "f")
+        told = [(f"{text} (in the graph at {prefix})" if prefix else text, back) for text, back in problems]
+        misfits += [Misfit(text, back, hint) for text, back in told]
+        if done or more:
+            ops[key] = [*done, *more]
+    return ops, misfits
 
 
-def differences(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> list[str]:
-    """What differs between two outlines, a line each."""
-    lines = (
-        [] if not old or old.get("version") == new.get("version") else [f"version {old['version']} → {new['version']}"]
-    )
-    before, after = old.get("state", {}), new.get("state", {})
-    lines += [
-        f"field {name}: {before.get(name, 'none')} → {after.get(name, 'none')}"
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
+def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
+    """The operations that make one set of fields of another."""
+    changed = [
+        ("set", name, value)
+        for name, value in after.items()
+        if name not in before or value != before[name] or type(value) is not type(before[name])
     ]
-    if not any("reads" in node for node in old.get("nodes", ())):  # older versions did not tell it
-        new = _without_reads(new)
-    for title, key in (("node", "nodes"), ("way", "ways")):
-        olds, news = [_line(x) for x in old.get(key, ())], [_line(x) for x in new.get(key, ())]
-        lines += [f"{title} gone: {line}" for line in olds if line not in news]
-        lines += [f"{title} new: {line}" for line in news if line not in olds]
-    return lines
+    return [*changed, *(("drop", name) for name in before if name not in after)]
 
 
-def _without_reads(outline: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """An outline as versions wrote it that did not tell what nodes read."""
-    nodes = []
-    for node in outline.get("nodes", ()):
-        kept = {name: fact for name, fact in node.items() if name != "reads"}
-        if "graphs" in kept:
-            kept["graphs"] = {choice: _without_reads(graph) for choice, graph in kept["graphs"].items()}
-        nodes.append(kept)
-    return {**outline, "nodes": nodes}
+def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[tuple[str, str]]]:
+    """New fields get their defaults; every recorded value must still be one of its field's type.
 
-
-def _line(item: Mapping[str, JsonValue]) -> str:
-    """An entry of an outline with all that is said of it."""
-    rest = dict(item)
-    head = str(rest.pop("name")) if "name" in rest else f"{rest.pop('from')} → {rest.pop('to', '')}".rstrip(" →")
-    return ", ".join([head, *(f"{name} {value}" for name, value in rest.items())])
+    What is wrong comes with what to put back.
+    """
+    ops: list[Op] = []
+    problems: list[tuple[str, str]] = []
+    view = View(plan.state, frame)
+    typed: dict[str, Any] = {}
+    for name, kind in plan.state.fields.items():
+        try:
+            if name in frame.values:
+                typed[name] = view.get(name)
+                continue
+            default = kind.info.get_default(call_default_factory=True, validated_data=typed)
+            if default is PydanticUndefined:
+                problems.append((f"field {name!r} is new and has no default", f"a default of {name!r}"))
+                continue
+            record, typed[name] = kind.record(default, view)
+            ops.append(("set", name, record))
+        except InvalidUpdate as error:
+            held = repr(frame.values.get(name))
+            told = f"field {name!r} holds {held if len(held) <= _SHOWN else held[:_SHOWN] + '…'}: {error.message}"
+            problems.append((told, f"the type of {name!r}"))
+    if plan.state.whole and not problems:
+        try:
+            plan.state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
+        except ValidationError as error:
+            problems.append((f"the state as a whole: {explain(error)}", "the validators of the state"))
+    return ops, problems

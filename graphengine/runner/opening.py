@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, TypeVar
+import math
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
 from graphengine.core.events import Begun, BranchedOff, Resumed
+from graphengine.core.evolve import evolve
 from graphengine.core.lookup import plan_of
 from graphengine.core.ready import next_due
 from graphengine.core.snapshot import Frame, Snapshot
 from graphengine.errors import (
     DefinitionError,
+    GraphChanged,
     InputError,
     InvalidUpdate,
     NotRecordable,
@@ -24,7 +27,7 @@ from graphengine.graph import Limits
 from graphengine.history import load_snapshot
 from graphengine.paths import did_you_mean
 from graphengine.runner.drive import Driver, Turns
-from graphengine.runner.fit import Refit, check_name, frame_at, refit
+from graphengine.runner.fit import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
 from graphengine.stores.base import RunInfo
 from graphengine.view import View
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 S = TypeVar("S", bound=BaseModel)
+
+_LOOKED_AT: Final = 64
+"""So many steps back it is looked for one at which a run that no longer fits still does."""
 
 
 class Opener:
@@ -79,7 +85,7 @@ class Opener:
         event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
         step = driver.decide(event)
         status, due = driver.snapshot.status, next_due(driver.snapshot)
-        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, 1, now, now, due_at=due)
+        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, 1, now, now, due_at=due, tags=run.tags)
         driver.fence = await self._store.create(info, [step], plan.outline)
         driver.show_steps([step])
         return driver
@@ -126,7 +132,7 @@ class Opener:
             run.recorded()
             return result_of(plan, await load_snapshot(self._store, run.id, None))
         if run.id in self._driven:
-            raise RunIsDriven(run.id, "this runner", self._clock.now())
+            raise RunIsDriven(run.id, "this runner", math.inf)
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
             await self._refit(plan, await load_snapshot(self._store, run.id, None))
         fence = await self._store.claim(run.id)
@@ -165,7 +171,9 @@ class Opener:
         driver.fence = fence
         wanted = as_limits(limits) if limits is not None else snapshot.limits
         crashed = snapshot.status == "running" and held
-        event = Resumed(self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause)
+        event = Resumed(
+            self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift
+        )
         step = driver.decide(event)
         inbox = await self._store.inbox([run.id])
         driver.deliver([message for message in inbox if message.kind != "stop"])
@@ -174,8 +182,34 @@ class Opener:
         return driver
 
     async def _refit(self, plan: Plan[Any], snapshot: Snapshot) -> Refit:
+        """How a run goes on under this plan.
+
+        Raises:
+            GraphChanged: It does not fit.
+        """
         same = snapshot.fingerprint == plan.fingerprint
-        return refit(plan, snapshot, None if same else await self._store.outline(snapshot.fingerprint))
+        found = refit(plan, snapshot, None if same else await self._store.outline(snapshot.fingerprint))
+        if found.misfits:
+            raise misfit_error(plan, snapshot, found, await self._last_fit(plan, snapshot))
+        return found
+
+    async def _last_fit(self, plan: Plan[Any], snapshot: Snapshot) -> int | None:
+        """The last of the newest steps of a run at which it fits this plan; None if there is none."""
+        first = max(1, snapshot.seq - _LOOKED_AT)
+        found: int | None = None
+        with contextlib.suppress(StoreError):
+            there = await load_snapshot(self._store, snapshot.run_id, first)
+            steps = await self._store.steps(snapshot.run_id, first, snapshot.seq - 1)
+            for step in (None, *steps):
+                if step is not None:
+                    evolve(there, step)
+                if there.status == "finished":
+                    continue
+                with contextlib.suppress(GraphChanged):
+                    outline = await self._store.outline(there.fingerprint)
+                    if not refit(plan, there, outline).misfits:
+                        found = there.seq
+        return found
 
     async def branch_off(  # noqa: PLR0913 - what a branch begins with
         self,
@@ -195,16 +229,17 @@ class Opener:
         """
         await self._store.open()
         snapshot = await load_snapshot(self._store, parent, at)
-        fitted = await self._refit(plan, snapshot)
+        check_name(plan, snapshot.graph, parent)
         if snapshot.status == "finished":
             raise RunNotResumable(
                 f"run {parent} had finished at step {at}, so nothing is left to run there",
                 where=f"run {parent}, step {at}",
                 repair=f"branch at step {at - 1} or before",
             )
+        fitted = await self._refit(plan, snapshot)
         driver = self._driver(run, plan, snapshot)
         where = f"branch of {parent} at step {at}"
-        frame = frame_at(snapshot, path if update else "", where)
+        frame = frame_at(fitted.after or snapshot, path if update else "", where)
         self._check_fields(plan_of(plan, frame), update, where)
         wanted = as_limits(limits) if limits is not None else await self._limits_of(parent, snapshot)
         now = self._clock.now()
@@ -220,13 +255,15 @@ class Opener:
             fitted.ops,
             frame.id,
             pause,
+            fitted.shift,
         )
         try:
             step = driver.decide(event)
         except (InvalidUpdate, NotRecordable) as error:
             raise InputError(error.message, where=where, repair=error.repair) from error
         status, due = driver.snapshot.status, next_due(driver.snapshot)
-        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at, due_at=due)
+        facts = run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at
+        info = RunInfo(*facts, due_at=due, tags=run.tags)
         driver.fence = await self._store.create(info, [step], plan.outline)
         driver.show_steps([step])
         return driver

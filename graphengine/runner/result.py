@@ -77,7 +77,8 @@ class Result(Generic[S]):
         state: The state, an instance of its own that nothing else holds.
         output: What the graph's `result=` names; the state without one.
         stop: Why it ended.
-        error: The failure it ended with.
+        error: The failure it ended with; of a run that has not failed, that of a part of it, beside what waits or was
+            to go on.
         repair: What can be done about it, where the engine knows.
         usage: What models did, all together.
         inherited: What of that was spent before the run branched off its parent.

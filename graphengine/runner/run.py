@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from graphengine.errors import RunnerClosed
+from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner.result import RunFailed
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Run(Generic[S]):
         self.watchers: list[asyncio.Queue[Event | None]] = []
         self.waits_out = True  # times that come by themselves; set by the runner
         self.due_only = False  # one that failed or was stopped is left alone; set by who goes on with it unasked
+        self.tags: tuple[str, ...] = ()  # what it is marked with when it begins; set by the runner
         self.left = False  # to whoever goes on with it; set by the runner
         self._steps = steps
         self._task: asyncio.Task[Result[S]] | None = None
@@ -104,6 +105,13 @@ class Run(Generic[S]):
     def is_going(self) -> bool:
         """Whether it is seen through here: driven, about to be, or asleep."""
         return self._task is not None and not self._task.done()
+
+    @property
+    def has_trouble(self) -> bool:
+        """Whether it could not be gone on with, though nobody else drives it."""
+        if self._task is None or not self._task.done() or self._task.cancelled():
+            return False
+        return self._task.exception() is not None and not isinstance(self._task.exception(), RunIsDriven)
 
     def cancel(self) -> asyncio.Task[Result[S]]:
         """End its work now; called by the runner when it closes, which waits for what is given."""
@@ -147,6 +155,18 @@ class Run(Generic[S]):
         if not self._recorded and not (self._task is not None and self._task.done()):
             self._known = self._known or asyncio.Event()
             await self._known.wait()
+
+    async def is_taken(self) -> bool:
+        """Whether anything is done for it here: not where it is over, waits, or another one was quicker to claim it.
+
+        Returns as soon as that is clear. Ask right after it was started or resumed: what it did before is not seen.
+        """
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self.watchers.append(events)
+        try:
+            return await events.get() is not None
+        finally:
+            self.watchers.remove(events)
 
     async def events(self, after: int = 0) -> AsyncIterator[Event]:
         """What happens, until it ends: recorded steps behind seq `after`, the past ones first, and live events.

@@ -8,7 +8,7 @@ import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -23,6 +23,7 @@ from graphengine.errors import (
 from graphengine.graph import Graph
 from graphengine.history import Difference, differences, load_snapshot
 from graphengine.paths import did_you_mean
+from graphengine.runner import pruning
 from graphengine.runner.answers import as_record, check_against, check_answer
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
@@ -35,7 +36,8 @@ from graphengine.scope import CURRENT
 from graphengine.stores.base import Append, RunInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from datetime import timedelta
     from os import PathLike
     from types import TracebackType
     from typing import Self
@@ -49,6 +51,9 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 S = TypeVar("S", bound=BaseModel)
+
+_PAGE: Final = 1000
+"""So many runs that are due are looked for at first."""
 
 
 class Runner:
@@ -128,6 +133,7 @@ class Runner:
         limits: Limits | None = None,
         after: str | None = None,
         pause_before: Sequence[str] = (),
+        tags: Iterable[str] = (),
     ) -> Run[S]:
         """Begin a run; it is driven in the background.
 
@@ -139,6 +145,7 @@ class Runner:
             after: Begin with what this earlier run left in the fields that the graph keeps; `state` is then an update.
             pause_before: Nodes, by path (`publish`, `article/review`), before which the run waits on every visit, until
                 it is answered True.
+            tags: Words to mark it with, for `runs` and `prune`.
 
         Raises:
             CompileError, InputError: At once. What only the store knows (`RunExists`) is raised by `result()`.
@@ -150,6 +157,7 @@ class Runner:
         initial = None if after else plan.state.initial(given, f"graph {graph.name}")
         pause = _pauses(plan, pause_before)
         run = self._run(run_id or new_id(self._clock.now()), graph)
+        run.tags = pruning.checked_tags(tags, "tags=")
         opening = self._tending.opener.begin(run, plan, initial, given, limits or graph.limits, after, pause)
         return self._live(run, plan, opening)
 
@@ -195,6 +203,7 @@ class Runner:
         branch_id: str | None = None,
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
+        tags: Iterable[str] = (),
     ) -> Run[S]:
         """Begin a child run behind a step of another run, which stays as it is.
 
@@ -208,6 +217,7 @@ class Runner:
             branch_id: The child's id; one is made if none is given.
             limits: In place of those last in force in the parent.
             pause_before: In place of the nodes that the parent had.
+            tags: Words to mark the child with; it has none of the parent's.
 
         Raises:
             CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable`, `InputError` by `result()`.
@@ -216,6 +226,7 @@ class Runner:
         plan = _plan_of(graph, limits)
         self._check_names(plan)
         run = self._run(branch_id or new_id(self._clock.now()), graph)
+        run.tags = pruning.checked_tags(tags, "tags=")
         pause = None if pause_before is None else _pauses(plan, pause_before)
 
         async def opening() -> Driver:
@@ -288,6 +299,42 @@ class Runner:
         self._usable()
         await self.store.open()
         return await self.store.due(self._clock.now(), limit=limit, graphs=graphs)
+
+    async def recover(self, *graphs: Graph[Any]) -> Sequence[Run[Any]]:
+        """Go on with every orphan of these graphs: runs under way that nobody alive drives, since their process died.
+
+        For a program that starts again and is to finish what it had begun; `Worker` does the same again and again, so
+        many at a time, and for runs that wait too. All are driven at once. Runs that another process was quicker to
+        take are left out, so any number of processes may recover the same runs.
+
+        Args:
+            graphs: Their graphs, each of another name.
+
+        Returns:
+            A handle on each, those that were left for longest first. One that cannot be gone on with (`GraphChanged`)
+            is among them: its `result()` says why.
+
+        Raises:
+            CompileError; DefinitionError: Two graphs have one name.
+
+        Example:
+            async with Runner("checkpoints/runs.db") as runner:
+                for run in await runner.recover(review_loop):
+                    await run.result()
+        """
+        self._usable()
+        known = {_plan_of(graph, None).graph: graph for graph in graphs}
+        if len(known) < len(graphs):
+            raise DefinitionError("two graphs of one name", where="recover", repair="name each graph differently")
+        found, limit = await self.due(list(known), limit=_PAGE), _PAGE
+        while len(found) == limit:  # they may not be all
+            limit *= 4
+            found = await self.due(list(known), limit=limit)
+        runs = [self.resume(known[info.graph], info.id) for info in found if info.status == "running"]
+        for run in runs:
+            run.due_only = True  # another process may have been quicker, and have come to its end
+        taken = await asyncio.gather(*(run.is_taken() for run in runs))
+        return [run for run, is_taken in zip(runs, taken, strict=True) if is_taken or run.has_trouble]
 
     async def waits(self, run_id: str) -> Sequence[Wait]:
         """What a run waits for. Raises: UnknownRun."""
@@ -364,6 +411,73 @@ class Runner:
         """What differs between the states of two runs, or of one run at two steps. Raises: UnknownRun, UnknownStep."""
         return differences(await self.state_at(first, first_seq), await self.state_at(second, second_seq))
 
+    async def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]:
+        """Change a run's tags, whatever its status, whichever process drives it; gives them, sorted.
+
+        Args:
+            run_id: The run.
+            add: Tags to add, each of 1 to 100 characters that can be printed.
+            remove: Tags to take away; those that it has not are ignored.
+
+        Raises:
+            UnknownRun; InputError: A text that cannot be a tag.
+        """
+        added, removed = pruning.checked_tags(add, "add="), pruning.checked_tags(remove, "remove=")
+        await self._known(run_id)
+        return await self.store.tag(run_id, added, removed)
+
+    async def prune(  # noqa: PLR0913 - one word for each thing that keeps a run
+        self,
+        *,
+        keep_last: int | None = None,
+        older_than: float | timedelta | None = None,
+        keep_tags: Iterable[str] = (),
+        graph: str | None = None,
+        statuses: Iterable[str] = ("finished",),
+        dry_run: bool = False,
+    ) -> pruning.Pruned:
+        """Remove old runs, with all that is recorded of them. There is no way back.
+
+        Whatever is asked for, a run stays that is running or waiting, that a live process holds, or whose steps a
+        branch needs that stays. The runs are gone when this returns, and their room is free for others; runs of other
+        processes go on meanwhile. Cut short, it loses nothing that was to stay, and whoever next opens the store for
+        writing frees what is left.
+
+        Args:
+            keep_last: So many of the newest runs of each graph stay, whatever their status.
+            older_than: Only runs whose last step lies so far back: seconds, or a timedelta.
+            keep_tags: Runs with one of these tags stay.
+            graph: Only runs of this graph, by name.
+            statuses: Only runs of these; `failed` and `stopped` runs could still be resumed, so they must be named.
+            dry_run: Only tell what would go.
+
+        Returns:
+            What went, and what stayed though it was old enough, with the reasons.
+
+        Raises:
+            InputError: Neither keep_last nor older_than is given, or a value makes no sense.
+        """
+        self._usable()
+        wanted = pruning.rule(keep_last, older_than, keep_tags, graph, statuses)
+        await self.store.open()
+        return await pruning.prune(self.store, wanted, self._clock.now(), dry_run=dry_run)
+
+    async def vacuum(self) -> pruning.Vacuumed:
+        """Give the room that pruned runs left back to the disk.
+
+        It goes in strides between which others write, and returns once the room is given back. A database that was made
+        by a version before format 3 is written anew, once: that needs twice its size of free space, and whoever writes
+        meanwhile waits, and fails with `store_locked` if it takes longer than its time to wait (10 s unless set
+        otherwise); its runs can then be resumed. Choose a quiet time for that.
+
+        Raises:
+            StoreLocked: Another process was writing all the time.
+            StoreFull: The disk has no room for the copy; nothing has changed.
+        """
+        self._usable()
+        await self.store.open()
+        return pruning.Vacuumed(*await self.store.vacuum())
+
     async def _known(self, run_id: str) -> None:
         """See to it that a run which was started here just now is there to be looked at."""
         self._usable()
@@ -399,9 +513,7 @@ class Runner:
             )
 
     def _check_names(self, plan: Plan[Any]) -> None:
-        plans = [plan]
-        for here in plans:
-            plans += here.graphs
+        plans = plan.nest
         self._resources.check({name: factory for here in plans for name, factory in here.resources.items()})
         if not self._models:
             return
@@ -440,6 +552,8 @@ def _pauses(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
     """
     if isinstance(paths, str):
         raise InputError(f"pause_before={paths!r}", repair=f"give a list: pause_before=[{paths!r}]")
+    if not paths:
+        return []  # the usual case, and to list the paths of a large nest takes long
     known = set(plan.paths())
     for path in paths:
         if path not in known:

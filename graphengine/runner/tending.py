@@ -17,6 +17,7 @@ from graphengine.runner.execute import TaskRunner
 from graphengine.runner.opening import Opener, release
 from graphengine.runner.past import past_runs
 from graphengine.runner.result import Result, result_of
+from graphengine.runner.watch import WATCH
 from graphengine.scope import CURRENT
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ class Tending:
             except ResourceFailed as error:
                 await driver.fail(error)
             else:
-                await driver.drive(tasks)
+                with WATCH.over(asyncio.get_running_loop()):
+                    await driver.drive(tasks)
         except asyncio.CancelledError:
             if not self.closed:
                 raise
@@ -228,10 +230,14 @@ class Tending:
     async def _gather_resources(
         self, plan: Plan[Any], around: Mapping[str, object], found: dict[int, Mapping[str, object]]
     ) -> None:
-        """The resources of each graph of a run, by the id of its plan: its own, then those of the graphs around it."""
+        """The resources of each graph of a run, by the id of its plan: its own, then those of the graphs around it.
+
+        A plan stands at several places only where the same is provided around it, so it is looked at once.
+        """
         found[id(plan)] = {**around, **await self._resources.of(plan.resources)} if plan.resources else around
         for inner in plan.graphs:
-            await self._gather_resources(inner, found[id(plan)], found)
+            if id(inner) not in found:
+                await self._gather_resources(inner, found[id(plan)], found)
 
     def _watch_inbox(self) -> None:
         if self._inbox is None and self._store.shared:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from graphengine.graph import Graph
     from graphengine.runner.result import Result
-    from graphengine.runner.run import Event, Run
     from graphengine.runner.runner import Runner
     from graphengine.stores.base import RunInfo
 
@@ -167,7 +166,7 @@ class Worker:
         try:
             run = self._runner.resume(self._graphs[info.graph], info.id, wait_out=False)
             run.due_only = True  # another worker may have been quicker, and have come to its failure
-            is_taken = await _is_taken(run)
+            is_taken = await run.is_taken()
             if is_taken:
                 self._tell(Took(info, _why(info, now)))
             try:
@@ -184,16 +183,6 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one run, the others go on
             self._aside[info.id] = self._runner.clock.now() + _AGAIN_SECONDS
             self._tell(Refused(info, error))
-
-
-async def _is_taken(run: Run[Any]) -> bool:
-    """Whether anything is done for a run here; not where another one went on with it meanwhile."""
-    events: asyncio.Queue[Event | None] = asyncio.Queue()
-    run.watchers.append(events)
-    try:
-        return await events.get() is not None
-    finally:
-        run.watchers.remove(events)
 
 
 def _why(info: RunInfo, now: float) -> Literal["due", "sent", "orphan"]:

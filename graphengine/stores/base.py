@@ -35,6 +35,7 @@ class RunInfo:
         driver: Who drives it right now as far as the store knows (owner id), or None.
         held: Whether somebody took the run and has not let it go: its driver is at work, or died.
         due_at: While it waits: when its first timer is due, epoch seconds; None if it waits for no timer.
+        tags: The words it is marked with, sorted.
     """
 
     id: str
@@ -49,6 +50,7 @@ class RunInfo:
     driver: str | None = None
     held: bool = False
     due_at: float | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -127,7 +129,7 @@ class Store(Protocol):
 
         For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
         `outline` describes the graph and is kept once per `info.fingerprint`. A run that is created `waiting` keeps
-        `info.due_at`.
+        `info.due_at`; every run keeps `info.tags`.
 
         Raises: RunExists; UnknownRun (the parent); UnknownStep (the parent has no such seq).
         """
@@ -168,9 +170,26 @@ class Store(Protocol):
         ...
 
     async def runs(
-        self, *, limit: int = 50, status: Status | None = None, graph: str | None = None, before: str | None = None
+        self,
+        *,
+        limit: int = 50,
+        status: Status | None = None,
+        graph: str | None = None,
+        tag: str | None = None,
+        before: str | None = None,
     ) -> Sequence[RunInfo]:
         """Runs, newest first by `created_at` then id; `before` is the id of the last one seen, for paging."""
+        ...
+
+    async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
+        """Change a run's tags, whatever its status, whoever drives it, from any process; returns them, sorted.
+
+        What is in both is added. Raises: UnknownRun.
+        """
+        ...
+
+    async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """The runs that were branched from one of these, not the branches of those; ids of no run are ignored."""
         ...
 
     async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
@@ -210,4 +229,38 @@ class Store(Protocol):
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
         """The undelivered messages of these runs, of every kind, oldest first."""
+        ...
+
+    async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """About how many bytes go with each of these runs: its own steps, snapshots and messages, not its parents'.
+
+        It reads them all. Ids of no run are left out.
+        """
+        ...
+
+    async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
+        """Take runs out of the store, each of them in its turn; returns those that stay, each with the reason.
+
+        A run goes if it is, at that moment, as it is told here (its status, `seq` and tags), it is neither `running`
+        nor `waiting`, no live owner holds it, and no run that is in the store was branched from it: give branches
+        before their parents. From then on nobody finds it, and its id may be taken again. A run that is there no more
+        counts as one that stays. The call is atomic.
+
+        What a run held may still take room afterwards, until `sweep`.
+        """
+        ...
+
+    async def sweep(self) -> None:
+        """Free what removed runs still take, also those that others removed, and outlines that no run needs any more.
+
+        It goes in short strides between which others write. When it is cut short, nothing is lost but time: a store
+        that is opened goes on with it by itself.
+        """
+        ...
+
+    async def vacuum(self) -> tuple[int, int]:
+        """Give free room back to the disk: how many bytes the store took before, and takes now.
+
+        Others write meanwhile. Raises: StoreLocked, StoreFull, and then no run has changed.
+        """
         ...

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import from_json, to_json
 
+from graphengine.core.steps import encode_step
 from graphengine.errors import (
     LeaseLost,
     RunExists,
@@ -38,13 +39,28 @@ class _Log:
     """One run: its facts as created, its own steps, and where the rest of its log lies.
 
     `driver_fence` is `fence` while the run is driven and None while it is not; `freed_at` is when that began.
-    `inbox` holds the messages that wait, oldest first, each with the time when it was posted. `shots` are its
-    snapshots, as (seq, JSON), the oldest first.
+    `inbox` holds the messages that wait, oldest first, each with the time when it was posted, `keys` the keys of all
+    that ever came. `shots` are its snapshots, as (seq, JSON), the oldest first. `earlier` are the fingerprints that its
+    graph had before it changed; `branches` counts the runs that were branched from it and are still there.
     """
 
     __slots__ = (
-        "driver_fence", "due_at", "fence", "fingerprint", "freed_at", "inbox", "info", "next_seq", "parent", "shots",
-        "status", "steps",
+        "branches",
+        "driver_fence",
+        "due_at",
+        "earlier",
+        "fence",
+        "fingerprint",
+        "freed_at",
+        "inbox",
+        "info",
+        "keys",
+        "next_seq",
+        "parent",
+        "shots",
+        "status",
+        "steps",
+        "tags",
     )  # fmt: skip
 
     def __init__(self, info: RunInfo, parent: _Log | None, steps: Sequence[Step]) -> None:
@@ -59,6 +75,12 @@ class _Log:
         self.driver_fence: int | None = 1
         self.freed_at = 0.0
         self.inbox: dict[int, tuple[float, Message]] = {}
+        self.keys: set[str] = set()
+        self.tags = frozenset(info.tags)
+        self.earlier: set[str] = set()
+        self.branches = 0
+        if parent is not None:
+            parent.branches += 1
         self.shots: list[tuple[int, bytes]] = []
 
     def shot(self, upto: int) -> tuple[int, bytes] | None:
@@ -111,7 +133,7 @@ class MemoryStore:
         self._logs: dict[str, _Log] = {}
         self._going: dict[str, _Log] = {}  # the runs that have not ended, so that `due` looks at no others
         self._outlines: dict[str, Mapping[str, JsonValue]] = {}
-        self._posted: set[tuple[str, str]] = set()
+        self._posted = 0
 
     @property
     def shared(self) -> bool:
@@ -206,6 +228,7 @@ class MemoryStore:
         limit: int = 50,
         status: Status | None = None,
         graph: str | None = None,
+        tag: str | None = None,
         before: str | None = None,
     ) -> Sequence[RunInfo]:
         """A page of the list of runs; see `Store.runs`."""
@@ -215,6 +238,7 @@ class MemoryStore:
             last = _age(self._log(before))
             logs = [log for log in logs if _age(log) < last]
         wanted = [log for log in logs if status in {None, log.status} and graph in {None, log.info.graph}]
+        wanted = [log for log in wanted if tag is None or tag in log.tags]
         return [self._info(log) for log in wanted[: max(limit, 0)]]
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
@@ -233,11 +257,11 @@ class MemoryStore:
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
         log = self._log(run_id)
-        if (run_id, key) in self._posted:
+        if key in log.keys:
             return False
-        self._posted.add((run_id, key))
-        message_id = len(self._posted)
-        log.inbox[message_id] = self._clock(), Message(message_id, run_id, kind, payload)
+        log.keys.add(key)
+        self._posted += 1
+        log.inbox[self._posted] = self._clock(), Message(self._posted, run_id, kind, payload)
         return True
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
@@ -245,6 +269,65 @@ class MemoryStore:
         self._check_open()
         logs = [self._logs[run_id] for run_id in set(run_ids) if run_id in self._logs]
         return sorted(message for log in logs for _, message in log.inbox.values())
+
+    async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
+        """Change a run's tags; see `Store.tag`."""
+        log = self._log(run_id)
+        log.tags = log.tags.difference(remove).union(add)
+        return tuple(sorted(log.tags))
+
+    async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """The runs that were branched from these; see `Store.branches`."""
+        self._check_open()
+        parents = set(run_ids)
+        return [self._info(log) for log in self._logs.values() if log.info.parent in parents]
+
+    async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """The bytes of the steps of these runs, as a store on disk would write them; see `Store.weigh`."""
+        self._check_open()
+        logs = {run_id: self._logs[run_id] for run_id in run_ids if run_id in self._logs}
+        return {run_id: sum(len(encode_step(step)) for step in log.steps) for run_id, log in logs.items()}
+
+    async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
+        """Take runs out of the store; see `Store.remove`."""
+        self._check_open()
+        kept: dict[str, str] = {}
+        for told in runs:
+            reason = self._reason_to_stay(told)
+            if reason:
+                kept[told.id] = reason
+            else:
+                log = self._logs.pop(told.id)
+                if log.parent is not None:
+                    log.parent.branches -= 1
+        return kept
+
+    def _reason_to_stay(self, told: RunInfo) -> str:
+        """Why a run must not go; "" if it may."""
+        log = self._logs.get(told.id)
+        if log is None:
+            return "removed by somebody else"
+        now = self._info(log)
+        if now.driver is not None:
+            return f"driven by {now.driver}"
+        if now.status in {"running", "waiting"}:
+            return f"it is {now.status}"
+        if (now.status, now.seq, now.tags) != (told.status, told.seq, told.tags):
+            return "changed meanwhile"
+        if log.branches == 0:
+            return ""
+        return f"needed by branch {next(each.info.id for each in self._logs.values() if each.parent is log)}"
+
+    async def sweep(self) -> None:
+        """Drop the outlines that no run needs any more; see `Store.sweep`."""
+        self._check_open()
+        needed = {name for log in self._logs.values() for name in (log.fingerprint, *log.earlier)}
+        self._outlines = {name: body for name, body in self._outlines.items() if name in needed}
+
+    async def vacuum(self) -> tuple[int, int]:
+        """Nothing: memory is given back by itself; see `Store.vacuum`."""
+        self._check_open()
+        return 0, 0
 
     def _change(self, log: _Log, batch: Append) -> None:
         """What few batches do beside adding steps."""
@@ -260,6 +343,7 @@ class MemoryStore:
         for message_id in batch.consume:
             log.inbox.pop(message_id, None)
         if batch.fingerprint is not None:
+            log.earlier.add(log.fingerprint)
             log.fingerprint = batch.fingerprint
             if batch.outline is not None:
                 self._outlines.setdefault(batch.fingerprint, batch.outline)
@@ -308,6 +392,7 @@ class MemoryStore:
             driver=self._owner if held else None,
             held=held,
             due_at=log.due_at,
+            tags=tuple(sorted(log.tags)),
         )
 
 

@@ -8,7 +8,8 @@ Subclass `StoreConformance`, say how an empty store is made, and let pytest coll
 
 Each test is a plain function that runs an event loop of its own, so no plugin is needed. Tests about two
 processes are skipped unless `make_second_store` is given too. The truth each test states is a sentence of
-`stores/base.py`. What concerns runs that wait, and their messages, is in `waiting_runs.py`.
+`stores/base.py`. What concerns runs that wait, and their messages, is in `waiting_runs.py`; tags and removed runs in
+`growing_stores.py`.
 """
 # ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
 
@@ -30,6 +31,7 @@ from graphengine.errors import (
     UnknownStep,
 )
 from graphengine.stores.base import Append, RunInfo
+from graphengine.testing.growing_stores import GrowingStores
 from graphengine.testing.store_kit import (
     SnapshotProbe,
     append,
@@ -57,7 +59,7 @@ MANY_STEPS: Final = 1200
 """Enough for a store that writes snapshots to write several."""
 
 
-class StoreConformance(WaitingRuns):
+class StoreConformance(GrowingStores, WaitingRuns):
     """All the tests; a subclass says how a store is made."""
 
     # -- opening and closing
@@ -187,6 +189,16 @@ class StoreConformance(WaitingRuns):
             await store.info("late")
         await append(store, batch("r", fence, [step(3), step(4)]))
         assert same(await store.steps("r"), steps(1, 4))
+
+    @scenario
+    async def test_a_refused_batch_releases_nothing(self, store: Store) -> None:
+        """A refused batch that would have ended the run changes nothing: its driver takes the next step."""
+        fence = await new_run(store, count=1)
+        with refused(StoreError):
+            await append(store, batch("r", fence, [step(3)], "finished"))
+        await append(store, batch("r", fence, [step(2)]))
+        info = await store.info("r")
+        assert (info.status, info.seq, info.held) == ("running", 2, True)
 
     @scenario
     async def test_a_batch_without_steps_may_change_the_status(self, store: Store) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 import unittest
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from graphengine.core.steps import Step, encode_step
+from graphengine.errors import DefinitionError
 from graphengine.stores.base import Append, RunInfo
 
 if TYPE_CHECKING:
@@ -20,12 +22,18 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Loaded, Status, Store
 
 
-class StoreSuite:
+class StoreSuite(ABC):
     """Tests of stores; a subclass says how a store is made."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__name__.startswith("Test") and cls.make_store is StoreSuite.make_store:
+            # pytest leaves abstract classes out without a word: nobody would see that nothing is tested
+            raise DefinitionError(f"{cls.__name__} makes no store to test", repair="give it async def make_store(self)")
+
+    @abstractmethod
     async def make_store(self) -> Store:
         """A new store with nothing in it, not yet opened."""
-        raise NotImplementedError
 
     async def make_second_store(self, first: Store) -> Store:
         """Another store on what `first` writes to, as another process would have it, not yet opened."""

@@ -11,7 +11,7 @@ from graphengine import Graph
 from graphengine.document import told_by
 from tests.cli.programs import COUNTER, Invoke, call, document
 
-KEYS = ["schema", "run_id", "graph", "status", "parent", "stop", "error", "waits", "state", "usage", "steps"]
+KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "stop", "error", "waits", "state", "usage", "steps"]
 ERROR_KEYS = {"code", "message", "where", "repair"}
 STEP_KEYS = ["seq", "path", "kind", "node", "visit", "attempt", "update", "edge", "targets"]
 STEP_KEYS += ["explanation", "error", "detail", "started_at", "finished_at"]

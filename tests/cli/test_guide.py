@@ -36,6 +36,7 @@ def test_every_command_has_a_document_in_the_guide() -> None:
         ("`show --step`", ["show", "r", "--step", "1"]),
         ("`check`", ["check", "counter"]),
         ("`render`", ["render", "counter", "-o", "x.txt"]),
+        ("`diff`", ["diff", "r", "r", "--at", "1", "--at", "2"]),
         ("any that", ["show", "nobody"]),
     ],
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -179,6 +180,8 @@ def test_a_worker_takes_over_what_a_killed_one_drove(folder: Path) -> None:
     second = worker(folder)
     other = call(folder, "resume", "r")
     assert other.returncode == 6
+    told = rf"run r is driven by process {first.pid} on \S+ \(owner \w+\), whose lease ends at [\d-]+ [\d:]+ UTC"
+    assert re.search(told, other.stderr)
     first.kill()
     first.communicate(timeout=60)
     assert "goes on with r" in read_line(second)
@@ -239,3 +242,22 @@ graph.add_edge("merge", END)
     (folder / "flows" / "gate").touch()
     out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "blue\n")
+
+
+@pytest.mark.parametrize(
+    "words", [["run", "gated", "--run-id", "r"], ["worker", "--poll", "0.05"]], ids=["run", "worker"]
+)
+def test_a_node_that_holds_the_event_loop_is_shown(folder: Path, words: list[str]) -> None:
+    """While it does, with what to do about it, on stderr; the command goes on."""
+    if words[0] == "worker":
+        interrupted(folder)
+    (folder / "flows" / "go").touch()
+    (folder / "flows" / "blocking").touch()
+    process = start(folder, *words)
+    told = read_until(process, "repair: make it a plain function")
+    assert re.search(r"warning +node second \(run r\) has held the event loop for \d\.\d s", told)
+    (folder / "flows" / "gate").touch()
+    assert "warning  node second (run r) held the event loop for " in read_until(process, "it moves again")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode in (0, 4)

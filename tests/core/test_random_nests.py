@@ -1,7 +1,8 @@
 """Random graphs with forks, maps and graphs inside them: any order of ends, any crash, and the interpreter agrees.
 
 What `ready` says of the frames that a step touched is held against what it says of all, at every step of every run;
-now and then a run goes on in a snapshot that was written and read. SCENES=100000 makes it a night's run.
+now and then a run goes on in a snapshot that was written and read. SCENES=100000 makes it a night's run, and FIRST=5000
+begins it where an earlier one ended.
 """
 
 import os
@@ -20,6 +21,7 @@ from tests.support.spec import Case, Outcome, Spec, build
 from tests.support.walker import Outcomes, Walker, around, frame_id
 
 SCENES = int(os.environ.get("SCENES", "3000")) // 60
+FIRST = int(os.environ.get("FIRST", "0"))
 ORDERS = 3
 RESUMES = 3
 
@@ -41,7 +43,7 @@ def scene(seed: str) -> tuple[Spec, dict[str, Any], Outcomes]:
 @pytest.mark.parametrize("part", range(4))
 def test_the_order_of_ends_changes_nothing(part: int) -> None:
     """States, what each attempt sees and the steps of each path agree with the interpreter in every order."""
-    for number in range(SCENES):
+    for number in range(FIRST, FIRST + SCENES):
         seed = f"nest {part} {number}"
         spec, given, outcomes = scene(seed)
         graph = build(spec, [])
@@ -61,7 +63,7 @@ def test_the_order_of_ends_changes_nothing(part: int) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_a_run_cut_off_anywhere_comes_to_the_same_end(part: int) -> None:
     """Resumed after a crash behind any step, or branched there, at any depth, it ends as it would have."""
-    for number in range(SCENES // 5):
+    for number in range(FIRST, FIRST + SCENES // 5):
         seed = f"cut {part} {number}"
         spec, given, outcomes = scene(seed)
         random = Random(f"{seed} order")  # noqa: S311
@@ -82,7 +84,7 @@ def test_a_run_cut_off_anywhere_comes_to_the_same_end(part: int) -> None:
 def test_a_run_that_was_mended_ends_as_one_that_never_failed(part: int) -> None:
     """Where no failure is survived, resumes with better nodes lead to the fresh run's state, and nothing runs twice."""
     failed = 0
-    for number in range(SCENES):
+    for number in range(FIRST, FIRST + SCENES):
         seed = f"mend {part} {number}"
         random = Random(seed)  # noqa: S311
         spec, given = nest_spec(random, taste(random, mends=True)), begun(random)

@@ -72,14 +72,14 @@ def _lasting(value: Any) -> Any:
     return [_lasting(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def recorded(steps: Sequence[Step]) -> Counter[str]:
+def recorded(steps: Sequence[Step], run_id: str = RUN) -> Counter[str]:
     """What the log knows to be done, named as in the lines of work."""
     snapshot, found = Snapshot(), Counter[str]()
     for step in steps:
-        if step.kind == "recorded":
+        if step.kind == "recorded" and isinstance(step.data["value"], str):
             found[step.data["value"]] += 1
         elif step.kind in ("node", "item", "attempt", "failed"):
-            found[f"{RUN}/{place_of(snapshot.frames[step.frame])} {step.attempt} whole"] += 1
+            found[f"{run_id}/{place_of(snapshot.frames[step.frame])} {step.attempt} whole"] += 1
         evolve(snapshot, step)
     return found
 

@@ -365,6 +365,7 @@ def test_one_graph_may_be_several_nodes() -> None:
     assert list(graph.check()) == []
     assert sorted(graph.compile().paths()) == ["one", "one/write", "three", "three/shared", "three/shared/write", "two",
                                                "two/write"]  # fmt: skip
+    assert [plan.graph for plan in graph.compile().nest] == ["g", "inner", "middle"]
 
 
 def test_a_graph_that_stands_at_many_places_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,11 @@ async def test_a_result_can_go_to_one_field() -> None:
     assert (await once(lambda n: n + 1, writes="n")).n == 1
 
 
+async def test_a_function_of_the_engine_is_a_node_like_any_other() -> None:
+    """Where a function comes from does not matter: a reducer can be what a node runs."""
+    assert (await once(add, State(n=2, total=3), inputs={"old": "n", "new": "total"}, writes="n")).n == 5
+
+
 async def test_a_result_can_go_to_one_key_of_a_field() -> None:
     """`writes="field[key]"` leaves the other keys alone."""
     assert (await once(lambda: 5, State(plain={"x": 1}), writes="plain[ann]")).plain == {"x": 1, "ann": 5}

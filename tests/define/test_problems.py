@@ -18,6 +18,7 @@ from graphengine import (
     Graph,
     Node,
     Retry,
+    ask,
     choose,
     elapsed_seconds,
     failed,
@@ -215,6 +216,10 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
     ("bad input path", node("b", lambda x: x, writes="task", inputs={"x": "tsk"}), "unknown_field", "tsk", "'task'"),
     ("zero timeout", node("b", words, writes="task", timeout_seconds=0), "bad_option", "timeout_seconds", ""),
     ("not runnable", node("b", 5, writes="task"), "not_runnable", "5", "function"),
+    ("ask uncalled", node("b", ask, writes="task"), "not_runnable", "ask itself", "ask(…)"),
+    ("agent uncalled", node("b", Agent, writes="task"), "not_runnable", "Agent itself", "Agent(…)"),
+    ("graph uncalled", node("b", Graph, writes="task"), "not_runnable", "Graph itself", "Graph(…)"),
+    ("choose uncalled", node("b", choose, writes="task"), "not_runnable", "choose itself", "choose(…)"),
     ("bad fallback", node("b", words, writes="task", fallback=lambda tsk: tsk), "unknown_parameter", "tsk", "'task'"),
     (
         "prompt names no field",

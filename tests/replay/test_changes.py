@@ -9,6 +9,8 @@ from graphengine import (
     END,
     START,
     Graph,
+    Migration,
+    Runner,
     ask,
     choose,
     iterations,
@@ -17,8 +19,10 @@ from graphengine import (
 )
 from graphengine.core.steps import Step
 from graphengine.errors import GraphChanged, StoreCorrupt
+from graphengine.portable import export_run, import_run, parse, to_json_text
 from graphengine.reducers import add
 from graphengine.replay import replay
+from graphengine.testing import FakeClock
 from graphengine.testing import replay as check
 from tests.support.replays import State, counting, first_of, more, recorded, told
 
@@ -343,6 +347,35 @@ async def test_a_writes_function_is_asked_again_where_the_result_is_known() -> N
 
 
 # -- the whole
+
+
+async def test_a_run_that_was_migrated_is_the_same_from_there_on() -> None:
+    """What today's version recorded is decided as it was; what came before tells of the node's old name."""
+    old = Graph("desk", State)
+    old.add_node("wait", ask("Go on?", bool), writes="ok")
+    old.add_path(START, "wait", END)
+    new = Graph("desk", State, version=2, migrate={1: Migration(renamed={"wait": "stay"})})
+    new.add_node("stay", ask("Go on?", bool), writes="ok")
+    new.add_path(START, "stay", END)
+    async with Runner(clock=FakeClock()) as runner:
+        await runner.start(old, State(), run_id="r").result()
+        await runner.answer("r", value=True)
+        assert (await runner.resume(new, "r").result()).status == "finished"
+        run = await export_run(runner.store, "r")
+    assert [step.kind for step in run.steps] == ["started", "waiting", "resumed", "node"]
+    assert [(one.seq, one.what) for one in replay(new, run).differences] == [(1, "edge"), (2, "ready")]
+
+
+async def test_tags_go_along() -> None:
+    """A run's tags are in the file."""
+    run = await recorded(counting())
+    async with Runner() as runner:
+        await import_run(runner.store, run)
+        await runner.store.tag("r", ["gold"])
+        tagged = parse(to_json_text(await export_run(runner.store, "r"), "1"), "r.json")
+    async with Runner() as runner:
+        await import_run(runner.store, tagged)
+        assert (await runner.store.info("r")).tags == ("gold",)
 
 
 async def test_a_run_of_another_graph_is_refused() -> None:

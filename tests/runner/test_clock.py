@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from graphengine import END, Context, Graph, Limits, Retry, Runner, value
 from graphengine.errors import DefinitionError
+from graphengine.runner.clock import SystemClock
 from graphengine.testing import FakeClock
 from tests.support.runs import SOON, WEEK, alone
 
@@ -194,3 +195,21 @@ async def test_a_thread_of_somebody_elses_is_nothing_to_wait_for() -> None:
         await FakeClock(start=0.0).sleep_until(9.0)
     over.set()
     thread.join()
+
+
+@pytest.mark.parametrize(("jump", "slices"), [(3600.0, [30.0]), (-45.0, [30.0, 30.0, 30.0, 15.0]), (0.0, [30.0, 30.0])])
+async def test_the_machines_clock_may_be_set_while_a_run_sleeps(
+    monkeypatch: pytest.MonkeyPatch, jump: float, slices: list[float]
+) -> None:
+    """A sleep of a minute ends when the clock says so, also where that was set, or the machine slept, meanwhile."""
+    now = [1000.0]
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds + (jump if not slept else 0.0)
+        slept.append(seconds)
+
+    monkeypatch.setattr("graphengine.runner.clock.time.time", lambda: now[0])
+    monkeypatch.setattr("graphengine.runner.clock.asyncio.sleep", sleep)
+    await SystemClock().sleep_until(1060.0)
+    assert slept == slices

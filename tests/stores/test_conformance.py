@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from graphengine.errors import DefinitionError
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.conformance import StoreConformance
@@ -41,3 +42,9 @@ class TestSQLiteStore(StoreConformance):
         """Another store on the same file."""
         assert isinstance(first, SQLiteStore)
         return SQLiteStore(first.path, synchronous="NORMAL")
+
+
+def test_a_suite_that_makes_no_store_is_refused() -> None:
+    """A class that pytest is to collect says how its store is made; else its tests would be left out in silence."""
+    with pytest.raises(DefinitionError, match="TestNothing makes no store"):
+        type("TestNothing", (StoreConformance,), {})

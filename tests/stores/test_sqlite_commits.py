@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.errors import RunnerClosed
+from graphengine.errors import RunnerClosed, StoreError
 from graphengine.stores.sqlite.commits import GroupCommit
 from graphengine.stores.sqlite.worker import Worker
 from graphengine.testing.store_kit import refused
@@ -91,3 +91,40 @@ async def test_a_job_that_spoils_the_transaction_is_done_without(worker: Worker,
     assert isinstance(results[1], Exception)
     assert isinstance(results[1].__cause__, OverflowError)
     assert await worker.run(words) == ["before", "after"]
+
+
+async def test_an_await_returns_when_its_own_job_is_durable(worker: Worker, path: Path) -> None:
+    """Whoever is told looks with another connection and finds its word, however many wait at the same time."""
+    commits = GroupCommit(worker, path)
+    other = sqlite3.connect(path)
+
+    async def write(word: str) -> bool:
+        await commits.submit(partial(note, word=word))
+        return bool(other.execute("SELECT count(*) FROM words WHERE word = ?", (word,)).fetchone() == (1,))
+
+    assert all(await asyncio.gather(*(write(f"{n}") for n in range(200))))
+    other.close()
+
+
+async def test_a_commit_that_fails_fails_all_that_are_in_it_and_nothing_behind_it(worker: Worker, path: Path) -> None:
+    """COMMIT itself fails once: those who were in that transaction have its cause, and the next one is written."""
+
+    def fail_once(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("CREATE TABLE kinds (kind TEXT PRIMARY KEY)")
+        connection.execute("CREATE TABLE uses (kind TEXT REFERENCES kinds DEFERRABLE INITIALLY DEFERRED)")
+
+    def spoil(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO uses VALUES ('unknown')")  # which only COMMIT finds out
+
+    await worker.run(fail_once)
+    commits = GroupCommit(worker, path)
+    before, spoiled = commits.submit(partial(note, word="before")), commits.submit(spoil)
+    behind = commits.submit(partial(note, word="behind"))
+    errors = await asyncio.gather(before, spoiled, behind, return_exceptions=True)
+    for error in errors:
+        assert isinstance(error, StoreError)
+        assert isinstance(error.__cause__, sqlite3.IntegrityError)
+    assert len({id(error) for error in errors}) == 3
+    assert await commits.submit(partial(note, word="after")) == "after"
+    assert await worker.run(words) == ["after"]

@@ -251,10 +251,12 @@ async def test_a_database_that_was_cut_off(open_store: OpenStore, path: Path, ke
 @pytest.mark.parametrize(
     "damage",
     [
-        'UPDATE steps SET body = \'{"kind": "node"\' WHERE seq = 2 AND run = 1',
-        "UPDATE steps SET body = '[1]' WHERE seq = 2 AND run = 1",
-        'UPDATE steps SET body = \'{"kind": "node"}\' WHERE seq = 2 AND run = 1',
-        "UPDATE steps SET body = CAST(x'7bff7d' AS TEXT) WHERE seq = 2 AND run = 1",
+        'UPDATE steps SET sum = NULL, body = \'{"kind": "node"\' WHERE seq = 2 AND run = 1',
+        "UPDATE steps SET sum = NULL, body = '[1]' WHERE seq = 2 AND run = 1",
+        'UPDATE steps SET sum = NULL, body = \'{"kind": "node"}\' WHERE seq = 2 AND run = 1',
+        "UPDATE steps SET sum = NULL, body = CAST(x'7bff7d' AS TEXT) WHERE seq = 2 AND run = 1",
+        "UPDATE steps SET body = replace(body, 'text', 'tent') WHERE seq = 2 AND run = 1",
+        "UPDATE steps SET (body, sum) = (SELECT body, sum FROM steps WHERE id = 4294967297) WHERE seq = 2 AND run = 1",
         "DELETE FROM steps WHERE seq = 2 AND run = 1",
     ],
 )
@@ -274,8 +276,9 @@ async def test_a_damaged_step_is_named(store: SQLiteStore, damage: str) -> None:
     assert {info.id for info in await store.runs()} == {"bad", "good"}
 
 
-async def test_other_damaged_rows_are_named_too(store: SQLiteStore) -> None:
-    """A damaged snapshot, outline or message is a damaged store, and says which it is."""
+@pytest.mark.parametrize("unsummed", [False, True])
+async def test_other_damaged_rows_are_named_too(store: SQLiteStore, *, unsummed: bool) -> None:
+    """A damaged snapshot, outline or message is a damaged store, and says which it is; also without a checksum."""
     fence = await new_run(store)
     probe = SnapshotProbe()
     for seq in range(1, 300):
@@ -284,6 +287,9 @@ async def test_other_damaged_rows_are_named_too(store: SQLiteStore) -> None:
     change(store.path, "UPDATE snapshots SET body = '{'")
     change(store.path, "UPDATE outlines SET body = '7'")
     change(store.path, "UPDATE inbox SET payload = 'x'")
+    for forget in ("UPDATE snapshots SET sum = NULL", "UPDATE outlines SET sum = NULL", "UPDATE inbox SET sum = NULL"):
+        if unsummed:
+            change(store.path, forget)
     with refused(StoreCorrupt) as caught:
         await store.load("r")
     assert "snapshot of run r" in caught[0].message

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -458,18 +459,31 @@ async def test_an_empty_file_is_no_database_yet(path: Path) -> None:
 # -- speed that does not depend on how much is stored
 
 
-@pytest.mark.parametrize("name", [name for name in SQL if name not in {"inbox", "lineage"}])
+SCANNING = {"inbox", "lineage", "spare_outlines", "drop_outlines"}
+"""Statements that go through what they were given, or, once a prune, through all runs."""
+
+
+@pytest.mark.parametrize("name", [name for name in SQL if name not in SCANNING])
 async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path, name: str) -> None:
     """Every statement finds its rows by an index and sorts none of them."""
     del store
     with closing(sqlite3.connect(path)) as connection:
-        values = [None] * SQL[name].count("?")
+        names = re.findall(r":(\w+)", SQL[name])
+        values = dict.fromkeys(names) if names else [None] * SQL[name].count("?")
         plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + SQL[name], values)]
     # The last is what that statement itself made, a row for each driver.
-    allowed = ("SCAN run_facts", "SCAN r USING INDEX runs_by_", "SCAN CONSTANT ROW", "SCAN drivers")
+    allowed = (
+        "SCAN run_facts",
+        "SCAN r USING INDEX runs_by_",
+        "SCAN CONSTANT ROW",
+        "SCAN drivers",
+        "SCAN json_each",
+        "SCAN trash",
+    )
     scans = [line for line in plan if "SCAN" in line and not line.startswith(allowed)]
     assert not scans, plan
-    assert not any("TEMP B-TREE" in line for line in plan), plan
+    sorts = [line for line in plan if "TEMP B-TREE" in line]
+    assert sorts in ([], ["USE TEMP B-TREE FOR RIGHT PART OF ORDER BY"]), plan  # runs of one moment, by their ids
 
 
 async def test_an_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path) -> None:

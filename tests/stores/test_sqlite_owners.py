@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed
+from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed, StoreLocked
 from graphengine.stores.sqlite import SQLiteStore, owners
 from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess
@@ -187,6 +187,18 @@ async def test_a_renewed_lease_keeps_the_runs(open_store: OpenStore, clock: Cloc
         await second.claim("r")
 
 
+async def test_who_takes_a_run_is_alive(open_store: OpenStore, clock: Clock) -> None:
+    """An owner that was suspended past its lease keeps what it takes then, also before its thread has renewed it."""
+    first = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
+    second = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
+    await first.release("r", await new_run(first))
+    clock.now += LEASE_SECONDS + 1
+    fence = await first.claim("r")
+    with refused(RunIsDriven):
+        await second.claim("r")
+    await append(first, batch("r", fence, [step(2)]))
+
+
 async def test_the_lease_is_renewed_while_the_event_loop_is_blocked(open_store: OpenStore, path: Path) -> None:
     """Signs of life come from a thread, so a loop that is busy for longer than the lease keeps its runs."""
     await open_store(lease_seconds=0.15)
@@ -300,3 +312,29 @@ async def test_a_run_passes_from_one_killed_process_to_the_next(
         other.kill()
     await store.claim("r")
     assert seqs(await store.steps("r")) == list(range(1, 2 * kills + 1))
+
+
+async def test_a_run_that_could_not_be_let_go_is_let_go_later(open_store: OpenStore, path: Path) -> None:
+    """Its owner may take it again at once; to others it is free from the next renewal of the lease on."""
+    store = await open_store(busy_timeout_seconds=0.01)
+    second = await open_store()
+    fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b")}
+    blocking = sqlite3.connect(path, isolation_level=None)
+    blocking.execute("BEGIN IMMEDIATE")
+    for run_id, fence in fences.items():
+        with refused(StoreLocked):
+            await store.release(run_id, fence)
+    blocking.execute("ROLLBACK")
+    blocking.close()
+    higher = await store.claim("a")
+    with refused(RunIsDriven):
+        await store.claim("a")
+    with refused(RunIsDriven):
+        await second.claim("b")
+    assert store.lease is not None
+    store.lease.renew()
+    assert (await second.info("b")).held is False
+    await second.claim("b")
+    await append(store, batch("a", higher, [step(1)]))  # what was owed is not taken from its new driver
+    with refused(RunIsDriven):
+        await second.claim("a")

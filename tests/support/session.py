@@ -52,6 +52,7 @@ from graphengine.errors import CrashLoop
 from graphengine.plan import Plan
 from graphengine.records import JsonValue
 from graphengine.runner.execute import TaskRunner
+from graphengine.runner.fit import Refit, misfit_error, refit
 from graphengine.runner.past import PastRun
 from graphengine.view import View
 
@@ -340,10 +341,20 @@ class Session:
         pause: Sequence[str] | None = None,
     ) -> Step:
         """Go on, with other limits, pauses or a mended graph; a run that nobody ended had crashed."""
+        fitted = self.fit(graph or self.graph)
         self.graph = graph or self.graph
         wanted = self.snapshot.limits if limits is None else limits
         crashed = self.snapshot.status == "running"
-        return self.send(Resumed(self.now, crashed, dict(wanted), self.plan.fingerprint, pause=pause))
+        changed = (self.plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift)
+        return self.send(Resumed(self.now, crashed, dict(wanted), *changed))
+
+    def fit(self, graph: Graph[Any]) -> Refit:
+        """What it takes to go on with a graph that may have been changed, by the runner's own code."""
+        plan = graph.compile()
+        found = refit(plan, self.snapshot, self.plan.outline)
+        if found.misfits:
+            raise misfit_error(plan, self.snapshot, found, None)
+        return found
 
     def at(self, seq: int) -> Session:
         """A child of this run behind a step, not yet begun."""
@@ -360,21 +371,24 @@ class Session:
             self._fold(seq),
         )
 
-    def branch(
+    def branch(  # noqa: PLR0913 - what a branch begins with
         self,
         seq: int,
         update: Mapping[str, object] | None = None,
         limits: Mapping[str, float | None] | None = None,
         now: float | None = None,
         frame: str = "",
+        graph: Graph[Any] | None = None,
     ) -> Session:
-        """A child of this run behind a step, begun with an update of a frame's state."""
+        """A child of this run behind a step, begun with an update of a frame's state, maybe under a changed graph."""
         child = self.at(seq)
+        fitted = child.fit(graph or self.graph)
+        child.graph = graph or self.graph
         child.now = self.now if now is None else now
         wanted = child.snapshot.limits if limits is None else limits
         updates: Sequence[tuple[str, object]] = list((update or {}).items())
-        off = (child.run_id, self.run_id, seq, updates, self.plan.fingerprint, dict(wanted))
-        child.send(BranchedOff(child.now, *off, frame=frame))
+        off = (child.run_id, self.run_id, seq, updates, child.plan.fingerprint, dict(wanted))
+        child.send(BranchedOff(child.now, *off, fitted.changes, fitted.ops, frame, None, fitted.shift))
         return child
 
     def _fold(self, seq: int) -> Snapshot:

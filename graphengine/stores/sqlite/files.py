@@ -53,13 +53,27 @@ def prepare_file(path: Path) -> None:
         raise StoreError(message, where="python's sqlite3 module", repair="use a Python with SQLite 3.37 or newer")
     _refuse_others(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError as error:
         if not path.exists():  # a part of the path is a file, or the path is a link to nowhere
             raise explain_os(error, path) from error
     except OSError as error:
         raise explain_os(error, path) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they outlast a power cut: SQLite sees to what is in it only."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        above = os.open(folder.parent, os.O_RDONLY)
+        try:
+            os.fsync(above)
+        finally:
+            os.close(above)
 
 
 def require_file(path: Path) -> None:
@@ -111,6 +125,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
     version = check_format(connection, path)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # free pages can be given back while others write
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'FULL' else 'NORMAL'}")
     if version < VERSION:

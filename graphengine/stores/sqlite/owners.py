@@ -83,6 +83,10 @@ class Lease:
     """This process's ownership: its row, its lock file and the thread that renews it.
 
     `acquire_lock`, `register`, `retire` and `other` may be called from any one thread at a time.
+
+    Attributes:
+        owed: Runs that were let go when that could not be recorded, on a full disk say, with their fences. Each renewal
+            tries again, so that no run stays with an owner that lives and does not drive it.
     """
 
     def __init__(self, options: LeaseOptions) -> None:
@@ -92,6 +96,7 @@ class Lease:
         self._lock: FileLock | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self.owed: dict[str, int] = {}
 
     def now(self) -> float:
         """The time on the store's clock, epoch seconds."""
@@ -193,9 +198,14 @@ class Lease:
                     isolation_level=None,
                 )
             ) as connection:
-                # A lease means nothing after a power cut, so it need not reach the disk.
-                connection.execute("PRAGMA synchronous = OFF")
+                # A lease means nothing after a power cut, so it need not reach the disk. Not OFF: should this commit
+                # be the one that moves the log into the file, that must still be done in an order that survives.
+                connection.execute("PRAGMA synchronous = NORMAL")
                 self.register(connection)
+                for run_id, fence in list(self.owed.items()):
+                    connection.execute(SQL["release"], (self.now(), run_id, fence, self.id))
+                    if self.owed.get(run_id) == fence:
+                        del self.owed[run_id]
         except sqlite3.Error as error:
             log.warning("the lease on %s could not be renewed: %s", options.path, error)
 

@@ -19,28 +19,49 @@ ORDER BY created_at DESC, id DESC LIMIT ?;
 SELECT * FROM run_facts WHERE graph = ? AND status = ? AND (created_at, id) < (?, ?)
 ORDER BY created_at DESC, id DESC LIMIT ?;
 
+-- name: runs_of_tag
+-- CROSS JOIN: the tag's own index gives them in order, so that a page is read and no more.
+SELECT f.* FROM tags AS t CROSS JOIN run_facts AS f ON f.key = t.run
+WHERE t.tag = :tag AND t.created_at <= :created_at AND (t.created_at, f.id) < (:created_at, :id)
+    AND (:graph IS NULL OR f.graph = :graph) AND (:status IS NULL OR f.status = :status)
+ORDER BY t.created_at DESC, f.id DESC LIMIT :limit;
+
 -- name: outline
-SELECT CAST(body AS BLOB) FROM outlines WHERE fingerprint = ?;
+SELECT CAST(body AS BLOB), sum FROM outlines WHERE fingerprint = ?;
 
 -- name: keep_outline
-INSERT INTO outlines (fingerprint, body) VALUES (?, ?) ON CONFLICT (fingerprint) DO NOTHING;
+INSERT INTO outlines (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING;
 
 -- name: add_run
-INSERT INTO runs (id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?);
+-- The key lies above those of runs whose rows are still to be removed.
+INSERT INTO runs (key, id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver)
+VALUES (
+    1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0)),
+    ?, ?, ?, ?, ?, ?, ?, ?, 1, ?
+);
+
+-- name: add_tag
+INSERT INTO tags (run, tag, created_at) SELECT key, ?, created_at FROM runs WHERE key = ?
+ON CONFLICT (run, tag) DO NOTHING;
+
+-- name: drop_tag
+DELETE FROM tags WHERE run = ? AND tag = ?;
+
+-- name: tags
+SELECT tag FROM tags WHERE run = ?;
 
 -- name: driving
 -- What an append must check: who drives the run under which number, and where its log ends.
-SELECT fence, driver, status, parent_seq,
+SELECT fence, driver, status, parent_seq, r.id,
        (SELECT s.id FROM steps AS s WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32
         ORDER BY s.id DESC LIMIT 1)
 FROM runs AS r WHERE r.key = ?;
 
 -- name: add_step
-INSERT INTO steps (id, at, body) VALUES (?, ?, ?);
+INSERT INTO steps (id, at, body, sum) VALUES (?, ?, ?, ?);
 
 -- name: add_snapshot
-INSERT INTO snapshots (id, body) VALUES (?, ?);
+INSERT INTO snapshots (id, body, sum) VALUES (?, ?, ?);
 
 -- name: set_status
 -- Any status but 'waiting'.
@@ -52,6 +73,10 @@ UPDATE runs SET status = 'waiting', driver = NULL, due_at = ?,
     wanted_at = (SELECT i.posted_at FROM inbox AS i
                  WHERE i.run = runs.key AND i.payload IS NOT NULL AND i.kind <> 'stop' ORDER BY i.id LIMIT 1)
 WHERE key = ?;
+
+-- name: keep_earlier_outline
+INSERT INTO earlier_outlines (run, fingerprint) SELECT key, fingerprint FROM runs WHERE key = ? AND fingerprint <> ?
+ON CONFLICT (run, fingerprint) DO NOTHING;
 
 -- name: set_fingerprint
 UPDATE runs SET fingerprint = ? WHERE key = ?;
@@ -119,10 +144,10 @@ WITH RECURSIVE lineage (key, parent, low, high, shot) AS (
 SELECT key, low, high, shot FROM lineage;
 
 -- name: snapshot
-SELECT CAST(body AS BLOB) FROM snapshots WHERE id = ?;
+SELECT CAST(body AS BLOB), sum FROM snapshots WHERE id = ?;
 
 -- name: steps
-SELECT id, CAST(body AS BLOB) FROM steps WHERE id > ? AND id <= ? ORDER BY id;
+SELECT id, CAST(body AS BLOB), sum FROM steps WHERE id > ? AND id <= ? ORDER BY id;
 
 -- name: snapshot_bytes
 SELECT length(CAST(body AS BLOB)) FROM snapshots WHERE id = ?;
@@ -131,16 +156,77 @@ SELECT length(CAST(body AS BLOB)) FROM snapshots WHERE id = ?;
 SELECT count(*), coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > ? AND id <= ?;
 
 -- name: post
-INSERT INTO inbox (run, key, kind, payload, posted_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, key) DO NOTHING;
+INSERT INTO inbox (run, key, kind, payload, posted_at, sum) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run, key) DO NOTHING;
 
 -- name: want
 UPDATE runs SET wanted_at = coalesce(wanted_at, ?) WHERE key = ? AND status = 'waiting';
 
 -- name: inbox
-SELECT inbox.id, runs.id, inbox.kind, CAST(inbox.payload AS BLOB)
+SELECT inbox.id, runs.id, inbox.kind, CAST(inbox.payload AS BLOB), inbox.sum, inbox.run
 FROM runs JOIN inbox ON inbox.run = runs.key
 WHERE runs.id IN (SELECT value FROM json_each(?)) AND inbox.payload IS NOT NULL
 ORDER BY inbox.id;
 
 -- name: consume
 UPDATE inbox SET payload = NULL WHERE id = ? AND run = ?;
+
+-- name: branches
+SELECT f.* FROM runs AS parent CROSS JOIN runs AS child ON child.parent = parent.key
+CROSS JOIN run_facts AS f ON f.key = child.key
+WHERE parent.id IN (SELECT value FROM json_each(?));
+
+-- name: weight
+-- The bytes of what a run itself holds.
+SELECT (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
+     + (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM snapshots
+        WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
+     + (SELECT coalesce(sum(length(CAST(payload AS BLOB))), 0) FROM inbox WHERE run = r.key)
+FROM runs AS r WHERE r.id = ?;
+
+-- name: a_branch
+SELECT id FROM runs WHERE parent = ? ORDER BY key LIMIT 1;
+
+-- name: trash_run
+INSERT INTO trash (key) VALUES (?);
+
+-- name: drop_run
+DELETE FROM runs WHERE key = ?;
+
+-- name: drop_tags
+DELETE FROM tags WHERE run = ?;
+
+-- name: drop_earlier_outlines
+DELETE FROM earlier_outlines WHERE run = ?;
+
+-- name: has_trash
+SELECT EXISTS (SELECT * FROM trash);
+
+-- name: some_trash
+SELECT key FROM trash ORDER BY key LIMIT 1;
+
+-- name: sweep_steps
+DELETE FROM steps WHERE id > :low AND id < :high AND id <= coalesce(
+    (SELECT id FROM steps WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows - 1), :high
+);
+
+-- name: sweep_snapshots
+DELETE FROM snapshots WHERE id > :low AND id < :high AND id <= coalesce(
+    (SELECT id FROM snapshots WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows - 1), :high
+);
+
+-- name: sweep_inbox
+DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE run = :key LIMIT :rows);
+
+-- name: swept
+DELETE FROM trash WHERE key = ?;
+
+-- name: spare_outlines
+-- Those of older formats, which have no checksum, may be needed by histories that nobody took down.
+SELECT fingerprint FROM outlines WHERE sum IS NOT NULL
+    AND fingerprint NOT IN (SELECT fingerprint FROM runs)
+    AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);
+
+-- name: drop_outlines
+DELETE FROM outlines WHERE fingerprint IN (SELECT value FROM json_each(?)) AND sum IS NOT NULL
+    AND fingerprint NOT IN (SELECT fingerprint FROM runs)
+    AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);

@@ -15,6 +15,7 @@ from graphengine.core.steps import decode_step
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
 from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.sums import sum_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -69,6 +70,7 @@ class Page(NamedTuple):
     limit: int
     status: Status | None
     graph: str | None
+    tag: str | None
     before: str | None
 
 
@@ -94,10 +96,11 @@ def from_row(connection: sqlite3.Connection, row: Sequence[JsonValue], onlooker:
     """The run of a row of `run_facts`."""
     key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
     driver, fence, driven_until, due_at = row[10:14]
+    tags = tuple(sorted(row[15].split("\n"))) if row[15] is not None else ()
     held = driver is not None
     is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
     facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq
-    info = RunInfo(*facts, driver=driver if is_alive else None, held=held, due_at=due_at)
+    info = RunInfo(*facts, driver=driver if is_alive else None, held=held, due_at=due_at, tags=tags)
     return Found(info, key, fence, driver)
 
 
@@ -166,8 +169,17 @@ def lineage(
 
 def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> dict[str, JsonValue]:
     seq = part.shot or 0
-    (body,) = connection.execute(SQL["snapshot"], (part.id_of(seq),)).fetchone()
-    return _object(body, f"the snapshot of run {run_id} after step {seq}")
+    row_id = part.id_of(seq)
+    body, recorded = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
+    what = f"the snapshot of run {run_id} after step {seq}"
+    _check_sum(row_id, body, recorded, what)
+    return _object(body, what)
+
+
+def _check_sum(place: int | str, body: bytes, recorded: int | None, what: str) -> None:
+    """See that a row is as it was written; rows of formats before 3 have no checksum."""
+    if recorded is not None and sum_of(place, body) != recorded:
+        raise _damaged(what, "its checksum tells that it was changed since it was written")
 
 
 def _object(body: bytes, what: str) -> dict[str, JsonValue]:
@@ -190,11 +202,13 @@ def _read(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], af
     expected = after + 1
     for part in parts:
         low = max(part.low, after)
-        for row_id, body in connection.execute(SQL["steps"], (part.id_of(low), part.id_of(part.high))):
+        for row_id, body, recorded in connection.execute(SQL["steps"], (part.id_of(low), part.id_of(part.high))):
             seq = row_id & SEQ_MASK
             if seq != expected:
                 break
             expected += 1
+            if recorded is not None and sum_of(row_id, body) != recorded:
+                _check_sum(row_id, body, recorded, f"step {seq} of run {run_id}")
             try:
                 found.append(decode_step(seq, body))
             except (ValueError, KeyError, TypeError) as error:
@@ -224,26 +238,39 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
     if page.before is not None:
         last = find(connection, page.before).info
         created_at, run_id = last.created_at, last.id
+    limit = min(page.limit, _LARGEST_LIMIT)
+    if page.tag is not None:
+        wanted = {"tag": page.tag, "graph": page.graph, "status": page.status}
+        place = {"created_at": created_at, "id": run_id, "limit": limit}
+        rows = connection.execute(SQL["runs_of_tag"], wanted | place)
+        return [from_row(connection, row, onlooker).info for row in rows]
     names = {"graph": page.graph, "status": page.status}
     given = {name: value for name, value in names.items() if value is not None}
     query = SQL[_LISTINGS[tuple(given)]]
-    values = (*given.values(), created_at, run_id, min(page.limit, _LARGEST_LIMIT))
+    values = (*given.values(), created_at, run_id, limit)
     return [from_row(connection, row, onlooker).info for row in connection.execute(query, values)]
 
 
 def outline(connection: sqlite3.Connection, fingerprint: str) -> dict[str, JsonValue] | None:
     """The outline kept under this fingerprint."""
     row = connection.execute(SQL["outline"], (fingerprint,)).fetchone()
-    return None if row is None else _object(row[0], f"the outline of graph {fingerprint}")
+    if row is None:
+        return None
+    body, recorded = row
+    what = f"the outline of graph {fingerprint}"
+    _check_sum(fingerprint, body, recorded, what)
+    return _object(body, what)
 
 
 def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:
     """The undelivered messages of these runs, oldest first."""
     rows = connection.execute(SQL["inbox"], (to_json(list(run_ids)).decode(),))
-    return [
-        Message(message_id, run_id, kind, _json(payload, f"message {message_id} to run {run_id}"))
-        for message_id, run_id, kind, payload in rows
-    ]
+    found: list[Message] = []
+    for message_id, run_id, kind, payload, recorded, key in rows:
+        what = f"message {message_id} to run {run_id}"
+        _check_sum(key, payload, recorded, what)
+        found.append(Message(message_id, run_id, kind, _json(payload, what)))
+    return found
 
 
 def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -22,7 +23,7 @@ from pydantic_core import to_json
 
 from graphengine.core.steps import encode_step
 from graphengine.errors import GraphEngineError, RunnerClosed, StoreReadOnly
-from graphengine.stores.sqlite import files, reads, writes
+from graphengine.stores.sqlite import files, reads, removal, writes
 from graphengine.stores.sqlite.commits import GroupCommit
 from graphengine.stores.sqlite.due import due
 from graphengine.stores.sqlite.faults import explain
@@ -84,7 +85,8 @@ class SQLiteStore:
         self._writer: Worker | None = None
         self._commits: GroupCommit | None = None
         self.lease: Lease | None = None
-        self._outlines: set[str] = set()  # fingerprints whose outline is in the database
+        self._outlines: dict[str, str] = {}  # the JSON of outlines by fingerprint, made once
+        self._sweeping: asyncio.Task[None] | None = None
         self._driven: dict[str, Claimed] = {}
 
     @property
@@ -118,11 +120,12 @@ class SQLiteStore:
                 )
                 if self._read_only:
                     await reader.run(lambda _: None)
-                else:
-                    await self._open_writer(reader)
+                elif await self._open_writer(reader):
+                    self._sweeping = asyncio.create_task(self._go_on_sweeping(), name="graphengine sweep")
                 self._reader = reader
 
-    async def _open_writer(self, reader: Reader) -> None:
+    async def _open_writer(self, reader: Reader) -> bool:
+        """Make ready to write; whether runs were removed whose rows are still to go."""
         path = self._options.path
         files.prepare_file(path)
         lease = Lease(self._options)
@@ -135,6 +138,7 @@ class SQLiteStore:
         try:
             await worker.run(partial(files.set_up, path=path, synchronous=self._synchronous))
             await worker.run(partial(_register, lease=lease))
+            has_trash = await worker.run(removal.has_trash)
         except BaseException as error:
             await worker.close()
             lease.release_lock()
@@ -144,12 +148,17 @@ class SQLiteStore:
         self._writer, self.lease = worker, lease
         self._commits = GroupCommit(worker, path)
         lease.keep(threading.current_thread(), partial(_abandon, worker, reader))
+        return has_trash
 
     async def close(self) -> None:
         """Finish pending writes, give up runs and lease, and leave one file; see `Store.close`."""
         reader, self._reader = self._reader, None
         if reader is None or self._pid != os.getpid():
             return
+        sweeping, self._sweeping = self._sweeping, None
+        if sweeping is not None:
+            sweeping.cancel()
+            await asyncio.wait([sweeping])
         self._driven.clear()
         writer, self._writer = self._writer, None
         commits, self._commits = self._commits, None
@@ -171,11 +180,11 @@ class SQLiteStore:
         """Record a new run, driven by this owner; see `Store.create`."""
         commits, lease = self._writing()
         rows = [_row(step) for step in steps]
-        known = info.fingerprint in self._outlines
-        work = partial(writes.create, info=info, rows=rows, outline=None if known else _json(outline), owner=lease.id)
-        fence = await self._drive(info.id, commits, work)
-        self._outlines.add(info.fingerprint)
-        return fence
+        body = self._outlines.get(info.fingerprint)
+        if body is None:
+            body = self._outlines[info.fingerprint] = _json(outline)
+        work = partial(writes.create, info=info, rows=rows, outline=body, owner=lease.id)
+        return await self._drive(info.id, commits, work)
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""
@@ -189,22 +198,26 @@ class SQLiteStore:
         except asyncio.CancelledError:
             # Nobody will learn the fence, so the run would have no driver and yet count as driven.
             with suppress(GraphEngineError):
-                await commits.submit(self._release(run_id, (await pending).fence))
+                await self._give_back(run_id, (await pending).fence)
             raise
         self._driven[run_id] = claimed
         return claimed.fence
 
     async def release(self, run_id: str, fence: int) -> None:
         """Stop being the driver; see `Store.release`."""
-        commits, _ = self._writing()
+        self._writing()
         driven = self._driven.get(run_id)
         if driven is not None and driven.fence == fence:
             del self._driven[run_id]
-        await commits.submit(self._release(run_id, fence))
+        await self._give_back(run_id, fence)
 
-    def _release(self, run_id: str, fence: int) -> Callable[[sqlite3.Connection], None]:
-        _, lease = self._writing()
-        return partial(writes.release, run_id=run_id, fence=fence, lease=lease)
+    async def _give_back(self, run_id: str, fence: int) -> None:
+        commits, lease = self._writing()
+        try:
+            await commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease))
+        except GraphEngineError:
+            lease.owed[run_id] = fence
+            raise
 
     def append(self, batch: Append) -> asyncio.Future[None]:
         """Encode and queue steps; done when they are durable; see `Store.append`."""
@@ -213,13 +226,22 @@ class SQLiteStore:
         if driven is None or driven.fence != batch.fence:
             raise writes.lease_lost(batch.run_id, batch.fence)
         addition = _encode(batch, driven, lease.id)
+        pending = commits.submit(partial(writes.append, addition=addition))
         if batch.status != "running":
-            del self._driven[batch.run_id]
-        return commits.submit(partial(writes.append, addition=addition))
+            pending.add_done_callback(partial(self._let_go, batch.run_id, driven))
+        return pending
+
+    def _let_go(self, run_id: str, driven: Claimed, written: asyncio.Future[None]) -> None:
+        """Forget a run once the append that releases it is durable; one that was refused changed nothing."""
+        is_written = not written.cancelled() and written.exception() is None
+        if is_written and self._driven.get(run_id) is driven:
+            del self._driven[run_id]
 
     async def info(self, run_id: str) -> RunInfo:
         """What the store knows of a run; see `Store.info`."""
         found = await self._read(partial(reads.find, run_id=run_id, onlooker=self._onlooker()))
+        if self.lease is not None and self.lease.owed.get(run_id) == found.fence:
+            return replace(found.info, driver=None, held=False)  # it was let go, though the file does not say so yet
         return found.info
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
@@ -236,10 +258,11 @@ class SQLiteStore:
         limit: int = 50,
         status: Status | None = None,
         graph: str | None = None,
+        tag: str | None = None,
         before: str | None = None,
     ) -> Sequence[RunInfo]:
         """A page of the list of runs; see `Store.runs`."""
-        page = reads.Page(limit, status, graph, before)
+        page = reads.Page(limit, status, graph, tag, before)
         return await self._read(partial(reads.runs, page=page, onlooker=self._onlooker()))
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
@@ -259,6 +282,58 @@ class SQLiteStore:
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
         """The messages waiting for these runs; see `Store.inbox`."""
         return await self._read(partial(reads.inbox, run_ids=run_ids)) if run_ids else []
+
+    async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
+        """Change a run's tags; see `Store.tag`."""
+        commits, _ = self._writing()
+        return await commits.submit(partial(writes.tag, run_id=run_id, added=tuple(add), removed=tuple(remove)))
+
+    async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """The runs that were branched from these; see `Store.branches`."""
+        return await self._read(partial(removal.branches, run_ids=run_ids, onlooker=self._onlooker()))
+
+    async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """The bytes that go with these runs; see `Store.weigh`."""
+        return await self._read(partial(removal.weigh, run_ids=run_ids))
+
+    async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
+        """Take runs out of the store; see `Store.remove`."""
+        commits, lease = self._writing()
+        return await commits.submit(partial(removal.remove, runs=tuple(runs), lease=lease))
+
+    async def sweep(self) -> None:
+        """Free what removed runs still take, in strides; see `Store.sweep`."""
+        commits, _ = self._writing()
+        await removal.in_strides(lambda: self._read(removal.has_trash), lambda: commits.submit(removal.stride))
+        spare = await self._read(removal.spare_outlines)
+        if spare:
+            await commits.submit(partial(removal.drop_outlines, fingerprints=spare))
+
+    async def _go_on_sweeping(self) -> None:
+        """Go on where a process that removed runs was cut short."""
+        try:
+            await self.sweep()
+        except GraphEngineError as error:
+            log.warning("removed runs still take room in %s: %s", self.path, error)
+
+    async def vacuum(self) -> tuple[int, int]:
+        """Give free room back to the disk; see `Store.vacuum`."""
+        commits, _ = self._writing()
+        writer = self._writer
+        if writer is None:
+            raise _closed()
+        before = removal.bytes_of(self._options.path)
+        try:
+            if await writer.run(removal.gives_back):
+                await removal.in_strides(
+                    lambda: self._read(removal.has_free_pages), lambda: commits.submit(removal.give_back)
+                )
+            else:
+                await writer.run(removal.rewrite)
+            await writer.run(removal.empty_log)
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from error
+        return before, removal.bytes_of(self._options.path)
 
     def _onlooker(self) -> Onlooker:
         return Onlooker(self._options, None if self.lease is None else self.lease.id)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _Connection(sqlite3.Connection):
+class Connection(sqlite3.Connection):
     """A connection whose `commit` runs the oldest piece of work that was queued for it."""
 
     def __init__(self, pieces: deque[Callable[[sqlite3.Connection], None]], *args: object, **kwargs: object) -> None:
@@ -37,6 +37,7 @@ class _Connection(sqlite3.Connection):
         self.text_factory = partial(str, encoding="utf-8", errors="replace")
 
     def commit(self) -> None:
+        """Run the oldest piece of work."""
         self._pieces.popleft()(self)
 
 
@@ -48,7 +49,7 @@ async def _open(
         uri=True,
         timeout=busy_timeout_seconds,
         isolation_level=None,
-        factory=partial(_Connection, pieces),
+        factory=partial(Connection, pieces),
     )
 
 

@@ -11,6 +11,7 @@ from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
 from graphengine.stores.snapshots import MIN_RATIO, Tail
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
+from graphengine.stores.sqlite.sums import sum_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -110,9 +111,9 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
     """
     key = addition.key
     row = connection.execute(_DRIVING, (key,)).fetchone()
-    if row is None or row[0] != addition.fence or row[1] != addition.owner:
+    if row is None or (row[0], row[1], row[4]) != (addition.fence, addition.owner, addition.run_id):
         raise lease_lost(addition.run_id, addition.fence)
-    _, _, status, parent_seq, last = row
+    _, _, status, parent_seq, _, last = row
     expected = (parent_seq if last is None else last & SEQ_MASK) + 1
     check_dense(addition.run_id, expected, addition.rows)
     _add_rows(connection, key, addition.rows)
@@ -125,16 +126,17 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
         connection.execute(SQL["set_status"], (addition.status, driver, key))
     if addition.snapshot is not None:
         seq = addition.rows[-1].seq if addition.rows else expected - 1
-        connection.execute(SQL["add_snapshot"], (key << KEY_BITS | seq, addition.snapshot))
+        row_id = key << KEY_BITS | seq
+        body = addition.snapshot
+        connection.execute(SQL["add_snapshot"], (row_id, body, sum_of(row_id, body.encode())))
     if addition.fingerprint is not None:
+        connection.execute(SQL["keep_earlier_outline"], (key, addition.fingerprint))
         connection.execute(SQL["set_fingerprint"], (addition.fingerprint, key))
         if addition.outline is not None:
-            connection.execute(SQL["keep_outline"], (addition.fingerprint, addition.outline))
+            _keep_outline(connection, addition.fingerprint, addition.outline)
 
 
-def create(
-    connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], outline: str | None, owner: str
-) -> Claimed:
+def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], outline: str, owner: str) -> Claimed:
     """Record a new run and its first steps; for a branch, nothing of the parent is copied.
 
     Raises:
@@ -156,8 +158,9 @@ def create(
     parent_key = None if parent is None else parent.key
     added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner))
     key = added.lastrowid or 0
-    if outline is not None:
-        connection.execute(SQL["keep_outline"], (info.fingerprint, outline))
+    _keep_outline(connection, info.fingerprint, outline)
+    for each in info.tags:
+        connection.execute(SQL["add_tag"], (each, key))
     _add_rows(connection, key, rows)
     return Claimed(key, 1, tail(connection, key, rows[-1].seq if rows else parent_seq))
 
@@ -167,13 +170,14 @@ def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
 
     Raises:
         UnknownRun: No such run.
-        RunIsDriven: A live owner drives it, this one included.
+        RunIsDriven: A live owner drives it, this one included, unless it has let it go and could not record that.
     """
     found = find(connection, run_id)
-    if found.driver is not None:
+    if found.driver is not None and not (found.driver == lease.id and lease.owed.get(run_id) == found.fence):
         owner = lease.other(connection, found.driver)
         if owner is not None:
             raise RunIsDriven(run_id, str(owner), owner.expires_at)
+    lease.register(connection)  # who was suspended past its lease would lose at once what it takes
     fence = found.fence + 1
     connection.execute(SQL["set_driver"], (lease.id, fence, found.key))
     return Claimed(found.key, fence, tail(connection, found.key, found.info.seq))
@@ -191,10 +195,25 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
         UnknownRun: No such run.
     """
     run = find(connection, message.run_id).key
-    added = connection.execute(SQL["post"], (run, message.key, message.kind, message.payload, message.at))
+    facts = run, message.key, message.kind, message.payload, message.at
+    added = connection.execute(SQL["post"], (*facts, sum_of(run, message.payload.encode())))
     if added.rowcount and message.kind != "stop":
         connection.execute(SQL["want"], (message.at, run))
     return bool(added.rowcount)
+
+
+def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
+    """Change a run's tags; gives them.
+
+    Raises:
+        UnknownRun: No such run.
+    """
+    key = find(connection, run_id).key
+    for each in removed:
+        connection.execute(SQL["drop_tag"], (key, each))
+    for each in added:
+        connection.execute(SQL["add_tag"], (each, key))
+    return tuple(sorted(row[0] for row in connection.execute(SQL["tags"], (key,))))
 
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
@@ -214,8 +233,12 @@ def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
 
 def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> None:
     first = key << KEY_BITS
-    if len(rows) == 1:
-        seq, at, body = rows[0]
-        connection.execute(_ADD_STEP, (first | seq, at, body))
+    made = [(first | seq, at, body, sum_of(first | seq, body.encode())) for seq, at, body in rows]
+    if len(made) == 1:
+        connection.execute(_ADD_STEP, made[0])
     else:
-        connection.executemany(_ADD_STEP, [(first | seq, at, body) for seq, at, body in rows])
+        connection.executemany(_ADD_STEP, made)
+
+
+def _keep_outline(connection: sqlite3.Connection, fingerprint: str, outline: str) -> None:
+    connection.execute(SQL["keep_outline"], (fingerprint, outline, sum_of(fingerprint, outline.encode())))

@@ -1,0 +1,176 @@
+"""`graphengine diff`: where two runs part, the ways they took from there, how they differ, and what each cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from graphengine.cli.session import Session
+    from graphengine.cli.terminal import Channel
+    from graphengine.core.steps import Step
+    from graphengine.history import Difference, RunDiff, Side
+
+_PIPE_COLUMNS: Final = 80
+_ROWS: Final = 40
+"""More rows of the two ways are cut; `--json` has them all."""
+_VALUE_COLUMNS: Final = 200
+_GAP: Final = 2
+
+
+@click.command("diff")
+@click.argument("first", metavar="RUN_ID")
+@click.argument("second", metavar="RUN_ID")
+@click.option(
+    "--at",
+    "at",
+    type=int,
+    metavar="SEQ",
+    multiple=True,
+    help="As they were after this step; given twice, the first run at one and the second at the other.",
+)
+@options.database
+@options.common
+@click.pass_obj
+def command(session: Session, first: str, second: str, at: tuple[int, ...], database: Path | None) -> int:
+    """Show where two runs part: the last step they share, the ways from there side by side, and how they differ.
+
+    Runs that share no step are compared from their beginnings. One run may be compared with itself, at two steps.
+    """
+    from graphengine.cli.places import place_of
+    from graphengine.cli.recorded import read, run_id_of
+    from graphengine.document import diff_document
+    from graphengine.history import diff
+
+    if len(at) > 2:  # noqa: PLR2004 - there are two runs
+        raise click.UsageError("give --at once for both runs, or twice, once for each")
+    place = place_of(database)
+    ids = run_id_of(session, place, first), run_id_of(session, place, second)
+    one, other = (*at, at[0]) if len(at) == 1 else at or (None, None)
+    found = read(place, lambda store: diff(store, *ids, first_seq=one, second_seq=other))
+    if session.json:
+        session.document(diff_document(found))
+    else:
+        _show(session.out, found)
+    return 0
+
+
+def _show(out: Channel, found: RunDiff) -> None:
+    from graphengine.cli.tables import fitted, wrapped
+
+    columns = out.columns or _PIPE_COLUMNS
+    for name, side in (("a", found.first), ("b", found.second)):
+        told = f"{side.snapshot.status} at step {side.snapshot.seq}"
+        if side.snapshot.seq < side.info.seq:
+            told = f"as it was after step {side.snapshot.seq} of {side.info.seq}"
+        out.line((name, "bold"), "  run ", (side.info.id, "bold"), f" of {side.info.graph}, {told}")
+    out.line("")
+    for line in _parting(found):
+        out.line(fitted(line, columns))
+    _show_ways(out, found, columns)
+    out.line("")
+    _show_differences(out, found.differences, columns)
+    out.line("")
+    for name, side in (("a", found.first), ("b", found.second)):
+        first, *more = wrapped(_cost(side, is_whole=found.shared is None), columns - 3)
+        out.line((name, "bold"), f"  {first}")
+        for line in more:
+            out.line(f"   {line}")
+
+
+def _parting(found: RunDiff) -> Iterator[str]:
+    """Where they part, in words, and what a branch began with."""
+    from graphengine.cli.steps import counted, in_short
+
+    first, second, shared = found.first, found.second, found.shared
+    if shared is None:
+        yield "they share no step"
+    elif shared.seq == first.snapshot.seq == second.snapshot.seq:
+        yield f"they are the same up to step {shared.seq}"
+    else:
+        yield f"they share steps 1 to {shared.seq}" + (f" of {shared.run_id}" if shared.run_id != first.info.id else "")
+    for name, side in (("a", first), ("b", second)):
+        for change in in_short(side.begins, _VALUE_COLUMNS) if side.begins is not None else ():
+            yield f"{name} branched off with {change}"
+    if first.parts_at is None and second.parts_at is None:
+        if first.way or second.way:
+            yield "and went the same way"
+        return
+    where = [f"{name} at step {side.parts_at}" for name, side in (("a", first), ("b", second)) if side.parts_at]
+    alike = f"they went the same way for {counted(found.alike, 'step')}, then" if found.alike else "they"
+    ended = [name for name, side in (("a", first), ("b", second)) if side.parts_at is None]
+    yield f"{alike} part: {', '.join(where)}" + (f"; {ended[0]} ends there" if ended else "")
+
+
+def _show_ways(out: Channel, found: RunDiff, columns: int) -> None:
+    """The two ways side by side; `|` stands between steps that differ."""
+    from graphengine.cli.tables import fitted
+
+    room = (columns - 2 * _GAP - 1) // 2
+    ways = found.first.way, found.second.way
+    count = max(map(len, ways))
+    if not count:
+        return
+    out.line("")
+    start = max(0, found.alike - _ROWS // 4)
+    if start:
+        out.line((f"({start} steps that are alike are left out)", "dim"))
+    for row in range(start, min(count, start + _ROWS)):
+        cells = [fitted(_told(way[row]), room) if row < len(way) else "" for way in ways]
+        sign = " " if row < found.alike else "|"
+        left = cells[0] + " " * (room - _width(cells[0]))
+        out.line((f"{left}  {sign}  {cells[1]}".rstrip(), "dim" if row < found.alike else ""))
+    if count > start + _ROWS:
+        out.line((f"({count - start - _ROWS} more; --json has them all)", "dim"))
+
+
+def _width(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _told(step: Step) -> str:
+    """A step on one short line."""
+    targets = ", ".join(step.data.get("to", ()))
+    kind = {"node": "", "item": "", "attempt": " attempt failed"}.get(step.kind, f" {step.kind}")
+    edge = f" [{step.data['edge']}]" if step.data.get("edge") else ""
+    visit = f" {step.visit}" if step.visit > 1 else ""
+    return f"{step.seq} {step.path}{visit}{kind}".rstrip() + (f" -> {targets}{edge}" if targets else "")
+
+
+def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -> None:
+    """Field by field, each on a line where that has room, else the two values below one another."""
+    from graphengine.cli.steps import compact
+    from graphengine.cli.tables import fitted
+    from graphengine.cli.terminal import one_line
+
+    if not found:
+        out.line("their states are the same")
+        return
+    out.line(f"their states differ in {len(found)} place{'s' if len(found) > 1 else ''}:")
+    for difference in found:
+        before, after = (one_line(compact(value), _VALUE_COLUMNS) for value in (difference.before, difference.after))
+        line = f"{difference.path}: {before} -> {after}"
+        if _width(line) <= columns:
+            out.line((difference.path, "bold"), line[len(difference.path) :])
+            continue
+        out.line((difference.path, "bold"), ":")
+        for name, value in (("a", before), ("b", after)):
+            out.line(f"  {name} ", fitted(value, columns - 4))
+
+
+def _cost(side: Side, *, is_whole: bool) -> str:
+    from graphengine.cli.steps import counted, usage_line
+    from graphengine.cli.times import seconds
+    from graphengine.document import usage_document
+
+    since = "" if is_whole else " since they parted"
+    took = f"{counted(side.steps, 'step')} in {seconds(side.seconds)}{since}"
+    return f"{took}, {usage_line(usage_document(side.spent))}"

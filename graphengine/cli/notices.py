@@ -1,0 +1,34 @@
+"""Warnings of the engine, as lines on stderr while a command drives runs."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from graphengine.cli.session import Session
+
+
+class _Lines(logging.Handler):
+    """Shows what is logged; a further line of a message stays below its first."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(logging.WARNING)
+        self._session = session
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._session.err.line(("warning  ", "bold yellow"), record.getMessage())
+
+
+@contextmanager
+def shown(session: Session) -> Generator[None]:
+    """Show the engine's warnings as long as this lasts."""
+    log, lines = logging.getLogger("graphengine"), _Lines(session)
+    log.addHandler(lines)
+    try:
+        yield
+    finally:
+        log.removeHandler(lines)

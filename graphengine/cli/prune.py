@@ -1,0 +1,191 @@
+"""`graphengine prune`: remove old runs, and give their room back to the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from graphengine.cli.session import Session
+    from graphengine.records import JsonValue
+    from graphengine.runner import Pruned, Runner, Vacuumed
+
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LISTED: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command line asks for."""
+
+    rule: dict[str, Any]
+    dry_run: bool
+    vacuum: bool
+    is_narrowed: bool
+
+    @property
+    def prunes(self) -> bool:
+        """Whether runs are to go; a vacuum may be asked for alone."""
+        is_bounded = self.rule["keep_last"] is not None or self.rule["older_than"] is not None
+        return is_bounded or self.is_narrowed or not self.vacuum
+
+
+class Age(click.ParamType[float]):
+    """A length of time as 30d, 12h, 45m, 90s or 2w; gives seconds."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """The seconds of a text."""
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", str(value))
+        if found is None:
+            self.fail(f"{value!r}: give a number and s, m, h, d or w, as 30d", param, ctx)
+        return float(found[1]) * _SECONDS[found[2]]
+
+
+@click.command("prune")
+@click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="The newest N runs of each graph stay.")
+@click.option("--older-than", type=Age(), metavar="AGE", help="Only runs whose last step is older, as 30d, 12h, 45m.")
+@click.option("--keep-tag", "tags", metavar="NAME", multiple=True, help="Runs with this tag stay. May be repeated.")
+@click.option("--graph", metavar="NAME", help="Only runs of this graph.")
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice(("finished", "failed", "stopped")),
+    multiple=True,
+    help="Only runs of this status; finished ones if not given. May be repeated.",
+)
+@click.option("--dry-run", is_flag=True, help="Tell what would go, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--vacuum", is_flag=True, help="Then give free room back to the disk; alone, do only that.")
+@options.database
+@options.common
+@click.pass_obj
+def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, database: Path | None, **given: Any) -> int:  # noqa: ANN401
+    """Remove old runs with everything recorded of them, and tell how much that frees.
+
+    Runs that are running or waiting stay, and so do those whose steps a branch needs that stays. Bytes are an estimate:
+    the texts of steps, snapshots and messages. The file keeps its size, and the room is used again, unless --vacuum
+    gives it back to the disk.
+    """
+    from graphengine.cli.places import place_of
+
+    place = place_of(database)
+    rule = {name: given[name] for name in ("keep_last", "older_than", "graph")}
+    rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
+    asked = _Asked(rule, dry_run, vacuum, bool(given["graph"] or given["tags"] or given["statuses"]))
+    if asked.prunes and given["keep_last"] is None and given["older_than"] is None:
+        raise click.UsageError("say what is to stay: --keep-last 100, or --older-than 30d, or both")
+    place.reader()  # or it says that there is no database; to write would make one
+    pruned, vacuumed = asyncio.run(_work(session, place.database, asked, _consent(session, asks=not yes)))
+    if session.json:
+        session.document(_document(pruned, vacuumed))
+        return 0
+    if pruned is not None:
+        _tell(session, pruned)
+    if vacuumed is not None:
+        from rich.filesize import decimal as size
+
+        session.out.line(f"the database took {size(vacuumed.before_bytes)}, and takes {size(vacuumed.after_bytes)} now")
+    return 0
+
+
+async def _work(
+    session: Session, path: Path, asked: _Asked, consents: Callable[[Pruned], bool]
+) -> tuple[Pruned | None, Vacuumed | None]:
+    from graphengine.runner import Runner
+
+    async with Runner(path) as runner:
+        pruned = await _prune(runner, asked, consents) if asked.prunes else None
+        if not asked.vacuum or asked.dry_run or (pruned is not None and pruned.dry_run):
+            return pruned, None
+        if not session.json:
+            session.err.line("giving free room back")
+        return pruned, await runner.vacuum()
+
+
+async def _prune(runner: Runner, asked: _Asked, consents: Callable[[Pruned], bool]) -> Pruned:
+    """What went; or, where nobody consents, what would go."""
+    if not asked.dry_run and consents is _always:
+        return await runner.prune(**asked.rule)
+    found = await runner.prune(**asked.rule, dry_run=True)
+    if asked.dry_run or not found.runs or not consents(found):
+        return found
+    return await runner.prune(**asked.rule)
+
+
+def is_person() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _always(found: Pruned) -> bool:
+    del found
+    return True
+
+
+def _consent(session: Session, *, asks: bool) -> Callable[[Pruned], bool]:
+    """Who says whether runs may go: a person at a terminal is asked, a program meant what it said."""
+    if not asks or session.json or not is_person():
+        return _always
+
+    def ask(found: Pruned) -> bool:
+        return click.confirm(f"{_in_short(found)} will go for ever. Go on?", err=True)
+
+    return ask
+
+
+def _tell(session: Session, pruned: Pruned) -> None:
+    from graphengine.cli.steps import counted
+
+    for run_id in pruned.runs[:_LISTED] if pruned.dry_run else ():
+        session.out.line(run_id)
+    if pruned.dry_run and len(pruned.runs) > _LISTED:
+        session.out.line(f"… {len(pruned.runs) - _LISTED:,} more; --json lists all")
+    for reason, count in Counter(_kind(reason) for reason in pruned.kept.values()).items():
+        session.out.line((f"{counted(count, 'run')} kept: {reason}", "dim"))
+    session.out.line(f"{_in_short(pruned)} {'would go' if pruned.dry_run else 'went'}")
+
+
+def _kind(reason: str) -> str:
+    """A reason without the id of a branch or the name of a process, so that alike ones are counted together."""
+    return re.sub(
+        r"^(needed by) branch .*|^(driven by) .*", lambda m: "needed by a branch" if m[1] else "driven", reason
+    )
+
+
+def _in_short(pruned: Pruned) -> str:
+    from rich.filesize import decimal as size
+
+    from graphengine.cli.steps import counted
+
+    runs, steps = counted(len(pruned.runs), "run"), counted(pruned.steps, "step")
+    return f"{runs} with {steps}, about {size(pruned.db_bytes)},"
+
+
+def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> dict[str, JsonValue]:
+    from graphengine.document import SCHEMA
+
+    document: dict[str, JsonValue] = {"schema": SCHEMA, "pruned": None, "vacuumed": None}
+    if pruned is not None:
+        document["pruned"] = {
+            "dry_run": pruned.dry_run,
+            "runs": list(pruned.runs),
+            "steps": pruned.steps,
+            "db_bytes": pruned.db_bytes,
+            "kept": [{"run_id": run_id, "reason": reason} for run_id, reason in pruned.kept.items()],
+        }
+    if vacuumed is not None:
+        document["vacuumed"] = {"before_bytes": vacuumed.before_bytes, "after_bytes": vacuumed.after_bytes}
+    return document

@@ -1,0 +1,194 @@
+"""Seeing that a node holds the event loop, and saying which one.
+
+While a node blocks the loop nothing else of its process moves: no other run, no timer, no stop. Nothing is lost by that
+(the lease is renewed from a thread), but somebody should be told. So one thread of the process looks at every loop that
+drives runs: it asks the loop for a sign of life, and where none comes for `BLOCKED_SECONDS` it looks at what the loop's
+thread is doing, and logs a warning with the node, the function and the repair; when the loop moves again, it logs for
+how long it was held. Each function is told once.
+
+That costs a run's steps nothing. The thread is there while runs are driven, whatever their store, and ends a while
+after the last one. A process that was suspended meanwhile is not taken for one that was busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphengine.runner.context import Context
+from graphengine.runner.execute import TaskRunner
+from graphengine.scope import CURRENT
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+log = logging.getLogger("graphengine.runner")
+
+BLOCKED_SECONDS: Final = 2.0
+"""A loop that gives no sign of life for so long is held by something."""
+_LOOK_SECONDS: Final = 0.5
+_IDLE_LOOKS: Final = 20
+"""So many looks with nothing to look at, and the thread ends."""
+
+_NODE_CODE: Final = TaskRunner.run.__code__
+_CALLBACK_CODE: Final = asyncio.Handle._run.__code__  # noqa: SLF001 - known by its code alone, and only looked for
+_LOOPS: Final = ("asyncio.", "selectors")
+_ENGINE: Final = ("asyncio.", "graphengine.runner.")
+_REPAIR: Final = "make it a plain function (def, without thread=False), which runs in a thread, or await what blocks"
+
+
+class Holder(NamedTuple):
+    """What holds a loop: the node and its run, "" where that cannot be seen; the function, with its file and line."""
+
+    node: str
+    run_id: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"node {self.node} (run {self.run_id})" if self.node else self.place
+
+
+class Loop:
+    """A loop that is looked at while any `with` block of it lasts; entered and left in the loop's own thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, watched: dict[asyncio.AbstractEventLoop, Loop]) -> None:
+        self._loop = loop
+        self._watched = watched
+        self._thread = threading.get_ident()
+        self._asked_at: float | None = None  # the question that is not answered yet
+        self._told: Holder | None = None
+        self._uses = 0
+
+    def __enter__(self) -> None:
+        self._uses += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._uses -= 1
+        if not self._uses:
+            self._watched.pop(self._loop, None)
+
+    def look(self, asleep_seconds: float, known: set[str]) -> None:
+        """Ask for a sign of life, or see that none came; in the watching thread.
+
+        Args:
+            asleep_seconds: For how long the whole process stood still since the last look.
+            known: The functions that were told before; what is told now is added.
+        """
+        asked_at = self._asked_at
+        if asked_at is None:
+            self._asked_at = time.monotonic()
+            try:
+                self._loop.call_soon_threadsafe(self._answer)
+            except RuntimeError:  # it was closed
+                self._asked_at = None
+            return
+        self._asked_at = asked_at = asked_at + asleep_seconds
+        held = time.monotonic() - asked_at
+        if held < BLOCKED_SECONDS or self._told is not None:
+            return
+        holder = holder_of(self._thread)
+        function = holder.place.rpartition(":")[0] if holder is not None else ""
+        if holder is not None and function not in known:
+            known.add(function)
+            self._told = holder
+            text = "%s has held the event loop for %.1f s, so that nothing else moves: %s\n  repair: %s"
+            log.warning(text, holder, held, holder.place, _REPAIR)
+
+    def _answer(self) -> None:
+        told, self._told = self._told, None
+        asked_at, self._asked_at = self._asked_at, None
+        if told is not None and asked_at is not None:
+            log.warning("%s held the event loop for %.1f s; it moves again", told, time.monotonic() - asked_at)
+
+
+class LoopWatch:
+    """Looks at the loops that drive runs, in a thread of its own; one is enough for a process."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, in a fork of this process: neither the thread nor the loops came along."""
+        self._lock = threading.Lock()
+        self._loops: dict[asyncio.AbstractEventLoop, Loop] = {}
+        self._thread: threading.Thread | None = None
+
+    def over(self, loop: asyncio.AbstractEventLoop) -> Loop:
+        """Look at a loop, in a `with` block of what runs on it, any number of times."""
+        watched = self._loops.get(loop)
+        if watched is None or self._thread is None:
+            with self._lock:
+                watched = self._loops.setdefault(loop, Loop(loop, self._loops))
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._look, name="graphengine-watch", daemon=True)
+                    self._thread.start()
+        return watched
+
+    def _look(self) -> None:
+        idle = 0
+        at, busy = time.monotonic(), time.process_time()
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            before, at = at, time.monotonic()
+            was_busy, busy = busy, time.process_time()
+            late = at - before - _LOOK_SECONDS
+            asleep = late if late > _LOOK_SECONDS and busy - was_busy < late / 2 else 0.0
+            with self._lock:
+                watched = list(self._loops.values())
+                idle = 0 if watched else idle + 1
+                if idle >= _IDLE_LOOKS:
+                    self._thread = None
+                    return
+            for each in watched:
+                each.look(asleep, self._known)
+
+
+def holder_of(thread: int) -> Holder | None:
+    """What holds the loop of a thread; None where nothing does: the loop waits, or is between two things it does."""
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - the documented way to see what threads do
+    if frame is not None and frame.f_globals.get("__name__", "").startswith(_LOOPS):
+        return None
+    place: FrameType | None = None
+    node: Context | None = None
+    is_inside = True  # of what the engine or the loop called
+    while frame is not None and node is None:
+        is_inside = is_inside and (place is None or not _is_engine(frame))
+        if place is None or is_inside:
+            place = frame  # in the end the outermost function of the node: what it calls is its own business
+        node = _node_in(frame)
+        frame = frame.f_back
+    if place is None:
+        return None
+    code = place.f_code
+    where = f"{code.co_qualname} ({code.co_filename}:{place.f_lineno})"
+    return Holder(node.path, node.run_id, where) if node is not None else Holder("", "", where)
+
+
+def _is_engine(frame: FrameType) -> bool:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.startswith(_ENGINE)
+
+
+def _node_in(frame: FrameType) -> Context | None:
+    """The node that a frame of the engine's or of the loop's works for."""
+    found: object = None
+    if frame.f_code is _NODE_CODE:
+        found = frame.f_locals.get("context")
+    elif frame.f_code is _CALLBACK_CODE:  # an asyncio task that a node began
+        found = frame.f_locals["self"]._context.get(CURRENT)  # noqa: SLF001 - asyncio tells this nowhere else
+    return found if isinstance(found, Context) else None
+
+
+WATCH: Final = LoopWatch()
+"""The one of this process."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=WATCH.forget)
+
+__all__ = ["BLOCKED_SECONDS", "WATCH", "Holder", "LoopWatch", "holder_of"]

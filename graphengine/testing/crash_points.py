@@ -1,0 +1,194 @@
+"""Crash points: the places where the death of a process matters, by name, and a death at any of them.
+
+A run's promise is that a process may die anywhere and another one goes on. "Anywhere" has few places that differ:
+before and after each call of the store, before and after each COMMIT, before and after each task. Here each has a name
+(`before append`, `after commit`, `before task`), and a process that a test starts can tell which it passes, and kill
+itself with SIGKILL at one of them:
+
+    points = CrashPoints(Point("after append", 3))
+    with points.installed():
+        asyncio.run(main(points.watched(SQLiteStore("runs.db"))))       # dies when the third append is durable
+
+A test of a graph of yours goes like this: let a process pass with no point to die at and take its `passed`; then, for
+each of these, let one process die there and another one resume, and compare what it came to. Do it in processes of
+their own: the death is real.
+
+The names are made from the `Store` protocol, so a method that is added there has its points without being told, and a
+test that asks `names()` for each sees whether it passes them. Nothing of this costs a process that does not install it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import threading
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+
+from graphengine.runner.execute import TaskRunner
+from graphengine.stores.base import Store
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Awaitable, Callable, Generator, Sequence
+
+    from graphengine.core.events import Event
+    from graphengine.core.snapshot import Task
+
+T = TypeVar("T")
+
+
+def calls_of(protocol: type) -> Sequence[str]:
+    """The public methods of a protocol and of those that it extends."""
+    found = {name: getattr(protocol, name) for name in dir(protocol) if not name.startswith("_")}
+    return [name for name, member in found.items() if inspect.isfunction(member)]
+
+
+CALLS: Final[Sequence[str]] = calls_of(Store)
+"""The methods of the Store protocol."""
+
+
+class Point(NamedTuple):
+    """A point as a process passes it: its name, and the how manieth time, from 1."""
+
+    name: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.number}"
+
+
+def names() -> Sequence[str]:
+    """The names of all points: before and after each method of `Store`, each commit and each task."""
+    return [f"{side} {what}" for what in (*CALLS, "commit", "task") for side in ("before", "after")]
+
+
+class CrashPoints:
+    """The points that this process passes, and the one at which it dies.
+
+    Args:
+        die_at: Where to die by SIGKILL; None: nowhere.
+
+    Attributes:
+        passed: The points passed so far, in order.
+
+    Example:
+        >>> points = CrashPoints()
+        >>> points.passes("before append")
+        >>> points.passed
+        [Point(name='before append', number=1)]
+    """
+
+    def __init__(self, die_at: Point | None = None) -> None:
+        self._die_at = die_at
+        self._counts: dict[str, int] = {}
+        self._counting = threading.Lock()  # commits are passed by the store's thread
+        self.passed: list[Point] = []
+
+    def passes(self, name: str) -> None:
+        """Pass a point; this does not return where the process is to die there."""
+        with self._counting:
+            number = self._counts[name] = self._counts.get(name, 0) + 1
+            point = Point(name, number)
+            self.passed.append(point)
+            if point == self._die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched(self, store: Store) -> Store:
+        """The store, with a point before and after each call; `after` is when what the call promises is there."""
+        return cast("Store", _Watched(store, self))
+
+    @contextmanager
+    def installed(self) -> Generator[None]:
+        """Pass points at commits and tasks too, in this whole process, as long as this lasts.
+
+        Commits are those of SQLite stores that are opened meanwhile.
+        """
+        with ExitStack() as undone:
+            self._watch_tasks(undone)
+            self._watch_commits(undone)
+            yield
+
+    def _watch_tasks(self, undone: ExitStack) -> None:
+        run = TaskRunner.run
+
+        async def watched_run(tasks: TaskRunner, task: Task) -> Event:
+            self.passes("before task")
+            event = await run(tasks, task)
+            self.passes("after task")
+            return event
+
+        _replace(TaskRunner, "run", watched_run, undone)
+
+    def _watch_commits(self, undone: ExitStack) -> None:
+        from graphengine.stores.sqlite import worker  # noqa: PLC0415 - another store needs none of it
+
+        points = self
+
+        class Watched(worker.Connection):
+            def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401 - sqlite3's own
+                if sql != "COMMIT":
+                    return super().execute(sql, parameters)
+                points.passes("before commit")
+                cursor = super().execute(sql, parameters)
+                points.passes("after commit")
+                return cursor
+
+        _replace(worker, "Connection", Watched, undone)
+
+
+class _Watched:
+    """A store all of whose protocol's calls pass points; in everything else it is the store."""
+
+    def __init__(self, store: Store, points: CrashPoints) -> None:
+        self._store = store
+        for name in CALLS:
+            call = getattr(store, name)
+            is_async = inspect.iscoroutinefunction(getattr(Store, name))
+            setattr(self, name, (_watched_async if is_async else _watched_call)(call, name, points))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+def _watched_async(call: Callable[..., Awaitable[T]], name: str, points: CrashPoints) -> Callable[..., Awaitable[T]]:
+    @wraps(call)
+    async def watched(*args: object, **kwargs: object) -> T:
+        points.passes(f"before {name}")
+        result = await call(*args, **kwargs)
+        points.passes(f"after {name}")
+        return result
+
+    return watched
+
+
+def _watched_call(
+    call: Callable[..., Awaitable[T] | None], name: str, points: CrashPoints
+) -> Callable[..., Awaitable[T] | None]:
+    """As above, for a call that does part of its work at once, and the rest while it is awaited, if there is any."""
+
+    async def rest(pending: Awaitable[T]) -> T:
+        result = await pending
+        points.passes(f"after {name}")
+        return result
+
+    @wraps(call)
+    def watched(*args: object, **kwargs: object) -> Awaitable[T] | None:
+        points.passes(f"before {name}")
+        pending = call(*args, **kwargs)
+        if pending is not None:
+            return rest(pending)
+        points.passes(f"after {name}")
+        return None
+
+    return watched
+
+
+def _replace(owner: object, name: str, value: object, undone: ExitStack) -> None:
+    undone.callback(setattr, owner, name, getattr(owner, name))
+    setattr(owner, name, value)
+
+
+__all__ = ["CALLS", "CrashPoints", "Point", "calls_of", "names"]

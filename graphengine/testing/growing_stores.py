@@ -1,0 +1,303 @@
+"""What every store must do about tags and about runs that are removed; part of `conformance.StoreConformance`."""
+# ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import RunnerClosed, UnknownRun
+from graphengine.stores.base import Append
+from graphengine.testing.store_kit import (
+    StoreSuite,
+    append,
+    batch,
+    branch,
+    covers,
+    new_run,
+    refused,
+    run_info,
+    same,
+    scenario,
+    step,
+    steps,
+    waiting_run,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.stores.base import Status, Store
+
+MANY: Final = 700
+"""Steps enough for a store to free them in several strides."""
+
+
+async def ended_run(store: Store, run_id: str = "r", *, count: int = 3, status: Status = "finished") -> None:
+    """A run of so many steps that is over."""
+    fence = await new_run(store, run_id, count=count - 1)
+    await append(store, batch(run_id, fence, [step(count)], status))
+
+
+async def ended_branch(store: Store, run_id: str, parent: str, at: int) -> None:
+    """A branch of one step that is over."""
+    fence = await branch(store, run_id, parent, at)
+    await append(store, batch(run_id, fence, [step(at + 1, field=run_id)], "finished"))
+
+
+async def remove(store: Store, *run_ids: str) -> dict[str, str]:
+    """Remove runs as they are now; those that stay, with the reason."""
+    return dict(await store.remove([await store.info(run_id) for run_id in run_ids]))
+
+
+async def listed(store: Store) -> list[str]:
+    """The ids of all runs, sorted."""
+    return sorted(info.id for info in await store.runs())
+
+
+class GrowingStores(StoreSuite):
+    """Tags, removal, what is freed."""
+
+    # -- tags
+
+    @scenario
+    async def test_a_run_keeps_the_tags_it_was_created_with(self, store: Store) -> None:
+        """Tags come back sorted, from everything that tells of the run."""
+        await store.create(replace(run_info(), tags=("b", "a b", "ä")), [], {})
+        assert (await store.info("r")).tags == ("a b", "b", "ä")
+        assert (await store.load("r")).info.tags == ("a b", "b", "ä")
+        assert (await store.runs())[0].tags == ("a b", "b", "ä")
+
+    @scenario
+    async def test_tags_come_and_go(self, store: Store) -> None:
+        """Adding what is there and removing what is not change nothing; what is in both is added."""
+        await ended_run(store)
+        assert await store.tag("r", ["x", "y"]) == ("x", "y")
+        assert await store.tag("r", ["y", "z"], ["x", "nothing"]) == ("y", "z")
+        assert await store.tag("r", ["z"], ["z", "y"]) == ("z",)
+        assert await store.tag("r") == ("z",)
+        assert (await store.info("r")).tags == ("z",)
+        with refused(UnknownRun):
+            await store.tag("nobody", ["x"])
+
+    @scenario
+    async def test_a_branch_has_none_of_its_parents_tags(self, store: Store) -> None:
+        """A branch has its own tags."""
+        await store.create(replace(run_info("parent"), tags=("x",)), steps(1, 2), {})
+        await branch(store, "child", "parent", at=1)
+        assert (await store.info("child")).tags == ()
+
+    @scenario
+    async def test_runs_are_listed_by_tag(self, store: Store) -> None:
+        """A tag filters as status and graph do, in the same order, with paging, and together with them."""
+        times = [5.0, 3.0, 5.0, 1.0, 4.0, 5.0, 2.0, 3.0]
+        for n, created_at in enumerate(times):
+            info = replace(run_info(f"r{n}", created_at=created_at, graph=f"g{n % 3}"), tags=("x",) if n % 2 else ())
+            fence = await store.create(info, [], {})
+            await store.tag(info.id, ["all"])
+            if n > 3:
+                await append(store, batch(info.id, fence, [step(1)], "finished"))
+        order = [f"r{n}" for _, n in sorted(((at, n) for n, at in enumerate(times)), reverse=True)]
+        for size in (1, 2, 3, 50):
+            found: list[str] = []
+            while page := await store.runs(limit=size, tag="all", before=found[-1] if found else None):
+                found += [info.id for info in page]
+            assert found == order
+        tagged = [run_id for run_id in order if int(run_id[1]) % 2]
+        assert [info.id for info in await store.runs(tag="x")] == tagged
+        assert [info.id for info in await store.runs(tag="x", graph="g1")] == ["r7", "r1"]
+        assert [info.id for info in await store.runs(tag="x", status="finished")] == ["r5", "r7"]
+        assert [info.id for info in await store.runs(tag="x", status="finished", graph="g2")] == ["r5"]
+        assert list(await store.runs(tag="nothing")) == []
+
+    # -- branches and weights
+
+    @scenario
+    async def test_branches_of_runs(self, store: Store) -> None:
+        """`branches` gives those that leave the runs themselves, each as `info` gives it."""
+        await new_run(store, "a", count=3)
+        await new_run(store, "lonely", count=3)
+        await branch(store, "b", "a", at=2, count=2)
+        await branch(store, "c", "a", at=1)
+        await branch(store, "d", "b", at=4)
+        found = await store.branches(["a", "lonely", "nobody"])
+        assert sorted(info.id for info in found) == ["b", "c"]
+        assert all([info == await store.info(info.id) for info in found])
+        assert [info.id for info in await store.branches(["b"])] == ["d"]
+        assert list(await store.branches([])) == []
+
+    @scenario
+    async def test_a_run_weighs_what_it_holds_itself(self, store: Store) -> None:
+        """More steps weigh more, those shared with a parent nothing; unknown runs are left out."""
+        await new_run(store, "short", count=1)
+        await new_run(store, "long", count=50)
+        await branch(store, "child", "long", at=50)
+        found = await store.weigh(["short", "long", "child", "nobody"])
+        assert set(found) == {"short", "long", "child"}
+        assert found["child"] == 0
+        assert 30 * found["short"] < found["long"] < 70 * found["short"]
+
+    # -- removal
+
+    @scenario
+    async def test_a_removed_run_is_there_for_nobody(self, store: Store) -> None:
+        """Every method answers as if it had never been, and the others are as they were."""
+        await ended_run(store, "r", count=MANY)
+        await ended_run(store, "other")
+        await store.tag("r", ["x"])
+        await store.post("r", "message", 1, "k")
+        assert await remove(store, "r") == {}
+        for _ in range(2):
+            for ask in (store.info, store.load, store.steps, store.claim, store.tag):
+                with refused(UnknownRun):
+                    await ask("r")
+            with refused(UnknownRun):
+                await store.post("r", "message", 1, "k")
+            assert list(await store.inbox(["r"])) == []
+            assert list(await store.runs(tag="x")) == []
+            assert [info.id for info in await store.runs()] == ["other"]
+            assert same(await store.steps("other"), steps(1, 3))
+            await store.sweep()
+
+    @scenario
+    async def test_an_id_is_free_after_its_run_was_removed(self, store: Store) -> None:
+        """A new run of the same id has nothing of the old one, before and after what that held was freed."""
+        for _ in range(3):
+            await ended_run(store, "r", count=MANY)
+            await store.tag("r", ["x"])
+            assert await store.post("r", "message", 1, "k")
+            await remove(store, "r")
+        fence = await new_run(store, "r", count=2)
+        await store.sweep()
+        assert (await store.info("r")).tags == ()
+        assert same(await store.steps("r"), steps(1, 2))
+        assert list(await store.inbox(["r"])) == []
+        assert await store.post("r", "message", 1, "k")
+        await append(store, batch("r", fence, [step(3)]))
+        assert covers(await store.load("r"), 3)
+
+    @scenario
+    async def test_new_runs_are_untouched_by_what_is_freed(self, store: Store) -> None:
+        """What is created between a removal and its freeing keeps all it has."""
+        await ended_run(store, "old", count=MANY)
+        await remove(store, "old")
+        await ended_run(store, "new", count=MANY)
+        await ended_branch(store, "child", "new", at=MANY - 1)
+        await store.sweep()
+        await new_run(store, "newer", count=1)
+        assert same(await store.steps("new"), steps(1, MANY))
+        assert same(await store.steps("child"), [*steps(1, MANY - 1), step(MANY, field="child")])
+
+    @scenario
+    async def test_runs_that_may_go_on_stay(self, store: Store) -> None:
+        """A run that is running or waiting is not removed, driven or not, nor one of any status that is held."""
+        fence = await new_run(store, "driven", count=1)
+        fence_left = await new_run(store, "left", count=1)
+        await store.release("left", fence_left)
+        await waiting_run(store, "waits")
+        statuses: Sequence[Status] = ("finished", "stopped", "failed")
+        for status in statuses:
+            await ended_run(store, status, status=status)
+            await store.claim(status)
+        kept = await remove(store, "driven", "left", "waits", *statuses)
+        assert set(kept) == {"driven", "left", "waits", *statuses}
+        assert kept["left"] == "it is running"
+        assert kept["waits"] == "it is waiting"
+        assert all(kept[run_id].startswith("driven by ") for run_id in ("driven", *statuses))
+        await append(store, batch("driven", fence, [step(2)]))
+
+    @scenario
+    async def test_a_run_that_changed_since_stays(self, store: Store) -> None:
+        """Only a run that is as the caller saw it goes: of the same status, seq and tags."""
+        for run_id in ("more", "tagged", "other", "same"):
+            await ended_run(store, run_id)
+        seen = [await store.info(run_id) for run_id in ("more", "tagged", "other", "same")]
+        await append(store, batch("more", await store.claim("more"), [step(4)], "finished"))
+        await store.tag("tagged", ["keep"])
+        await append(store, batch("other", await store.claim("other"), [], "failed"))
+        assert await store.remove(seen) == dict.fromkeys(("more", "tagged", "other"), "changed meanwhile")
+        assert await listed(store) == ["more", "other", "tagged"]
+        assert await store.remove(seen[3:]) == {"same": "removed by somebody else"}
+
+    @scenario
+    async def test_a_run_stays_while_a_branch_of_it_is_there(self, store: Store) -> None:
+        """A parent goes behind its branches, in one call or later, and never before them."""
+        await ended_run(store, "a")
+        await ended_branch(store, "b", "a", at=2)
+        await ended_branch(store, "c", "b", at=3)
+        assert await remove(store, "a", "b") == {"a": "needed by branch b", "b": "needed by branch c"}
+        assert await remove(store, "c", "a") == {"a": "needed by branch b"}
+        await store.sweep()
+        assert same(await store.steps("b"), [*steps(1, 2), step(3, field="b")])
+        assert await remove(store, "b", "a") == {}
+        assert await listed(store) == []
+
+    @scenario
+    async def test_outlines_go_with_the_last_run_that_needs_them(self, store: Store) -> None:
+        """An outline stays while a run has it, or had it before its graph changed; one that went can come again."""
+        fence = await store.create(run_info("changed"), [step(1)], {"of": "f1"})
+        added = Append("changed", fence, [step(2)], "finished", fingerprint="f2", outline={"of": "f2"})
+        await append(store, added)
+        other = replace(run_info("other"), fingerprint="f3")
+        await append(store, batch("other", await store.create(other, [step(1)], {"of": "f3"}), [], "finished"))
+        await remove(store, "other")
+        await store.sweep()
+        assert await store.outline("f1") == {"of": "f1"}
+        assert await store.outline("f2") == {"of": "f2"}
+        assert await store.outline("f3") is None
+        await store.create(other, [step(1)], {"of": "f3"})
+        assert await store.outline("f3") == {"of": "f3"}
+        await remove(store, "changed")
+        await store.sweep()
+        assert await store.outline("f1") is None
+        assert await store.outline("f2") is None
+
+    @scenario
+    async def test_a_vacuum_changes_no_run(self, store: Store) -> None:
+        """It tells two sizes, and everything is as it was, also a run that is being driven."""
+        fence = await new_run(store, "going", count=2)
+        await ended_run(store, "old", count=MANY)
+        await remove(store, "old")
+        await store.sweep()
+        before, after = await store.vacuum()
+        assert 0 <= after <= before
+        assert same(await store.steps("going"), steps(1, 2))
+        await append(store, batch("going", fence, [step(3)]))
+
+    @scenario
+    async def test_a_closed_store_removes_nothing(self, store: Store) -> None:
+        """It says so, whatever it is asked."""
+        await ended_run(store)
+        info = await store.info("r")
+        await store.close()
+        for ask in (store.sweep, store.vacuum):
+            with refused(RunnerClosed):
+                await ask()
+        with refused(RunnerClosed):
+            await store.remove([info])
+        with refused(RunnerClosed):
+            await store.tag("r", ["x"])
+
+    # -- two processes
+
+    @scenario
+    async def test_a_run_that_another_process_took_stays(self, store: Store) -> None:
+        """Whoever claims or branches first has the run; who removes it first leaves the other with nothing."""
+        for run_id in ("claimed", "branched", "removed"):
+            await ended_run(store, run_id)
+        seen = [await store.info(run_id) for run_id in ("claimed", "branched", "removed")]
+        second = await self.open_second(store)
+        try:
+            fence = await second.claim("claimed")
+            await branch(second, "child", "branched", at=2)
+            kept = await store.remove(seen)
+            assert set(kept) == {"claimed", "branched"}
+            assert kept["branched"] == "needed by branch child"
+            with refused(UnknownRun):
+                await second.claim("removed")
+            with refused(UnknownRun):
+                await branch(second, "late", "removed", at=1)
+            await append(second, batch("claimed", fence, [step(4)]))
+            assert same(await second.steps("claimed"), steps(1, 4))
+        finally:
+            await second.close()

@@ -1,0 +1,207 @@
+"""`diff`, `runs --tree`, and what `show` and `resume` say of a run whose graph was changed."""
+
+import re
+from pathlib import Path
+
+from tests.cli.programs import COUNTER, WAITING, Invoke, document
+
+BRANCHES = [
+    ["run", "counter", "--run-id", "one"],
+    ["branch", "one", "--at", "2", "--branch-id", "two", "--set", "n=0"],
+    ["branch", "two", "--at", "4", "--branch-id", "three", "--set", f"text={'long ' * 100}"],
+    ["branch", "one", "--at", "3", "--branch-id", "four"],
+    ["run", "counter", "--run-id", "next", "--after", "one"],
+]
+
+
+def begin(invoke: Invoke) -> None:
+    """A run, branches of it, and one that follows it."""
+    for words in BRANCHES:
+        assert invoke(*words).exit_code == 0
+
+
+# -- diff
+
+
+def test_diff_shows_where_two_runs_part(invoke: Invoke) -> None:
+    """The last shared step, what the branch began with, both ways, both costs; in 80 columns."""
+    begin(invoke)
+    found = invoke("diff", "one", "two")
+    assert found.exit_code == 0
+    lines = found.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[:2] == ["a  run one of counter, finished at step 4", "b  run two of counter, finished at step 6"]
+    assert "they share steps 1 to 2" in lines
+    assert "b branched off with n = 0" in lines
+    assert "they went the same way for 1 step, then part: a at step 4, b at step 5" in lines
+    rows = [re.split(r"\s{2,}", line) for line in lines if "more" in line]
+    assert rows == [
+        ["3 more 2 -> more", "4 more 2 -> more"],
+        ["4 more 3 -> END [enough]", "|", "5 more 3 -> more"],
+        ["", "|", "6 more 4 -> END [enough]"],
+    ]
+    assert "their states are the same" in lines
+    costs = [line for line in lines if "since they parted" in line]
+    assert [line.split(" in ")[0] for line in costs] == ["a  2 steps", "b  3 steps"]
+
+
+def test_diff_cuts_large_values_for_people_alone(invoke: Invoke) -> None:
+    """Two lines of the terminal's width each; the document has them whole."""
+    begin(invoke)
+    found = invoke("diff", "two", "three")
+    assert "their states differ in 1 place:" in found.stdout
+    assert max(map(len, found.stdout.splitlines())) <= 80
+    assert "…" in found.stdout
+    made = document(invoke("diff", "two", "three", "--json").stdout)
+    assert made["differences"] == [{"path": "text", "before": "", "after": "long " * 100}]
+
+
+def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None:
+    """The keys that are documented, of runs that share steps."""
+    begin(invoke)
+    made = document(invoke("diff", "three", "four", "--json").stdout)
+    assert list(made) == ["schema", "shared", "alike", "first", "second", "differences"]
+    assert made["shared"] == {"run_id": "one", "seq": 2}
+    side = ["run_id", "graph", "status", "seq", "parted_at", "begins", "way", "usage", "spent"]
+    assert list(made["first"]) == list(made["second"]) == side
+    assert (made["first"]["run_id"], made["second"]["run_id"]) == ("three", "four")
+    assert made["second"]["begins"] is None  # it left the run that both come from behind the step they share
+    way = made["second"]["way"]
+    assert [step["seq"] for step in way] == [3, 5]
+    assert list(way[0]) == ["seq", "path", "kind", "node", "visit", "attempt", "edge", "targets"]
+    assert set(made["first"]["spent"]) == {*made["first"]["usage"], "steps", "seconds"}
+    assert (made["alike"], made["first"]["parted_at"], made["second"]["parted_at"]) == (1, 6, 5)
+
+
+def test_runs_that_share_no_step_are_compared_from_their_beginnings(invoke: Invoke) -> None:
+    """They part at the first step that went another way."""
+    begin(invoke)
+    found = invoke("diff", "one", "next").stdout
+    assert "they share no step" in found
+    assert "they went the same way for 1 step, then part: a at step 2, b at step 2" in found
+    assert "n: 3 -> 4" in found
+    assert document(invoke("diff", "one", "next", "--json").stdout)["shared"] is None
+
+
+def test_one_run_is_compared_with_itself_at_two_steps(invoke: Invoke) -> None:
+    """One `--at` counts for both runs, two for one each."""
+    begin(invoke)
+    found = invoke("diff", "one", "one", "--at", "2", "--at", "4").stdout
+    assert "as it was after step 2 of 4" in found
+    assert "n: 1 -> 3" in found
+    assert "their states are the same" in invoke("diff", "one", "two", "--at", "2").stdout
+    assert "they are the same up to step 2" in invoke("diff", "one", "two", "--at", "2").stdout
+
+
+def test_diff_refuses_what_it_cannot_compare(invoke: Invoke) -> None:
+    """Unknown runs and steps have their own errors; three times `--at` is one too many."""
+    begin(invoke)
+    assert "error unknown_run" in invoke("diff", "one", "nope").stderr
+    assert "error unknown_step" in invoke("diff", "one", "two", "--at", "99").stderr
+    assert invoke("diff", "one", "two", *(["--at", "1"] * 3)).exit_code == 2
+
+
+# -- runs --tree
+
+
+def test_a_tree_shows_branches_below_their_parents(invoke: Invoke) -> None:
+    """With the step where they parted, the status and the age; what follows a run is no branch of it."""
+    begin(invoke)
+    lines = invoke("runs", "--tree").stdout.splitlines()
+    assert lines[0].split() == ["run", "graph", "status", "parted", "at", "seq", "last", "step", "follows"]
+    rows = [re.split(r"\s{2,}", line) for line in lines[1:]]
+    assert [row[0] for row in rows] == ["next", "one", "├─ two", "│", "└─ four"]
+    assert rows[3][1] == "└─ three"
+    assert rows[0][-1] == "one"
+    assert all(re.search(r"finished  .*\d+ (s|min) ago", line) for line in lines[1:])
+    assert [row[3] for row in rows if len(row) == 6 and row[0] != "next"] == ["2", "3"]
+
+
+def test_a_tree_has_parents_that_are_older_than_the_list(invoke: Invoke) -> None:
+    """All of them, up to the first; they are told from those that were asked for."""
+    begin(invoke)
+    invoke("branch", "three", "--at", "5", "--branch-id", "five")
+    found = invoke("runs", "--tree", "--limit", "1")
+    names = [re.sub(r"[├└│─ ]*", "", line.split("  counter")[0]) for line in found.stdout.splitlines()[1:]]
+    assert names == ["one", "two", "three", "five"]
+    assert [line.count("*") for line in found.stdout.splitlines()[1:]] == [1, 1, 1, 0]
+    assert "not among those that were asked for" in found.stderr
+    made = document(invoke("runs", "--tree", "--limit", "1", "--json").stdout)
+    assert [(run["run_id"], run["parent"] and run["parent"]["run_id"]) for run in made["runs"]] == [
+        *(("five", "three"), ("three", "two"), ("two", "one"), ("one", None)),
+    ]
+
+
+def test_a_tree_document_tells_what_a_run_followed(invoke: Invoke) -> None:
+    """Beside what a list of runs has of each."""
+    begin(invoke)
+    plain = document(invoke("runs", "--json").stdout)["runs"]
+    tree = document(invoke("runs", "--tree", "--json").stdout)["runs"]
+    assert [run.pop("after") for run in tree] == ["one", None, None, None, None]
+    assert tree == plain
+
+
+# -- changed graphs
+
+
+def test_a_graph_that_no_longer_fits_is_told_on_one_screen(project: Path, invoke: Invoke) -> None:
+    """What does not fit, what changed, what to do; the run is as it was, and goes on once it is put back."""
+    file = project / "flows" / "waiting.py"
+    file.write_text(WAITING)
+    assert invoke("run", "waiting", "--run-id", "r").exit_code == 3
+    steps = document(invoke("show", "r", "--json").stdout)["steps"]
+    file.write_text(WAITING.replace('"style"', '"manner"').replace("style: str", "manner: str"))
+    found = invoke("resume", "r")
+    assert found.exit_code == 2
+    lines = found.stderr.splitlines()
+    assert "error graph_changed: the graph 'waiting' was changed, and run r no longer fits it" in lines[0]
+    assert "    the run stands at node 'style' (visit 1, waiting), which the graph no longer has" in lines
+    assert "    field style is gone: str" in lines
+    assert any(line.startswith("  repair: put back") and "migrate={1: Migration(" in line for line in lines)
+    assert len(lines) < 24
+    assert document(invoke("show", "r", "--json").stdout)["steps"] == steps
+    told = document(invoke("resume", "r", "--json").stdout)["error"]
+    assert set(told) == {"code", "message", "where", "repair"}
+    file.write_text(WAITING)
+    assert invoke("answer", "r", "plain", "--wait", "style").exit_code == 3
+
+
+MIGRATION = """
+from graphengine import Migration
+
+def move(values: dict) -> dict:
+    return {"total": values.pop("n"), **values}
+
+"""
+
+
+def test_show_tells_of_a_changed_graph_and_what_a_migration_did(project: Path, invoke: Invoke) -> None:
+    """Its fields, its nodes, its changes, at the step of the resume; and the old steps as they were."""
+    file = project / "flows" / "counter.py"
+    assert invoke("run", "counter", "--run-id", "r", "--limit", "steps=2").exit_code == 4
+    code = COUNTER.replace("n: int = 0", "total: int = 0").replace('"n"', '"total"').replace('"more"', '"count"')
+    code = code.replace("def more(n: int)", "def more(total: int)").replace("return n + 1", "return total + 1")
+    code = code.replace('result="text"', 'result="text", version=2, migrate={1: Migration(move, {"more": "count"})}')
+    file.write_text(MIGRATION + code)
+    assert invoke("resume", "r", "--limit", "steps=none").exit_code == 0
+    shown = invoke("show", "r").stdout
+    said = " ".join(shown.split())
+    for text in (
+        "total = 2",
+        "n is dropped",
+        "the graph changed: version 1 → 2",
+        "the graph changed: node count was called more",
+        "what was recorded of more is count's",
+    ):
+        assert text in said
+    assert re.search(r"^\d+ +count +3 ", shown, re.MULTILINE)  # its visits go on
+    assert "n: 2" in invoke("show", "r", "--at", "3").stdout
+    detail = next(s for s in document(invoke("show", "r", "--json").stdout)["steps"] if s["kind"] == "resumed")[
+        "detail"
+    ]
+    assert detail["renamed"] == {"": {"more": "count"}}
+    assert detail["refit"][""] == [["set", "total", 2], ["drop", "n"]]
+    assert invoke("render", "r", "-o", "r.txt").exit_code == 0
+    assert "count; function; writes total; 3 visits" in Path("r.txt").read_text()
+    for words in (["render", "r", "-o", "r.mmd"], ["diff", "r", "r", "--at", "3", "--at", "6"]):
+        assert invoke(*words).exit_code == 0

@@ -1,0 +1,135 @@
+"""Tags and `graphengine prune`."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import Invoke, document
+
+
+@pytest.fixture
+def recorded(invoke: Invoke) -> None:
+    """Three finished runs, a branch of the first one with the tag `keep`, and a stopped run."""
+    for run_id in ("r1", "r2", "r3"):
+        invoke("run", "counter", "--run-id", run_id, "--tag", "nightly", "--tag", f"of {run_id}")
+    invoke("branch", "r1", "--at", "2", "--branch-id", "b", "--tag", "keep")
+    invoke("run", "counter", "--run-id", "s", "--limit", "steps=1")
+
+
+@pytest.mark.usefixtures("recorded")
+def test_tags_are_shown_and_looked_for(invoke: Invoke) -> None:
+    """`runs --tag` lists the runs of a tag; `show` and --json tell a run's tags."""
+    listed = document(invoke("runs", "--tag", "nightly", "--json").stdout)["runs"]
+    assert [(run["run_id"], run["tags"]) for run in listed] == [
+        (run_id, ["nightly", f"of {run_id}"]) for run_id in ("r3", "r2", "r1")
+    ]
+    assert "nightly, of r1" in invoke("runs").stdout
+    assert "tags: nightly, of r1\n" in invoke("show", "r1").stdout
+    assert "tags" not in invoke("show", "s").stdout
+    assert document(invoke("show", "b", "--json").stdout)["tags"] == ["keep"]
+    assert invoke("runs", "--tag", "no", "--status", "failed").stderr == (
+        "no runs with status failed and with tag no in checkpoints/runs.db\n"
+    )
+    refused = invoke("run", "counter", "--tag", "\x1b[2J")
+    assert (refused.exit_code, "'\\x1b[2J' cannot be a tag" in refused.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_dry_run_tells_what_would_go(invoke: Invoke) -> None:
+    """Runs, steps and bytes, and why others stay; nothing changes."""
+    found = invoke("prune", "--older-than", "0s", "--keep-tag", "keep", "--dry-run")
+    assert found.exit_code == 0
+    lines = found.stdout.splitlines()
+    assert lines[:4] == ["r2", "r3", "1 run kept: tag 'keep'", "1 run kept: needed by a branch"]
+    assert lines[4].startswith("2 runs with 8 steps, about 1.")
+    assert lines[4].endswith("kB, would go")
+    assert len(document(invoke("runs", "--json").stdout)["runs"]) == 5
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_prune_removes_runs(invoke: Invoke) -> None:
+    """What went is one document under --json, and gone."""
+    found = document(
+        invoke("prune", "--keep-last", "2", "--status", "stopped", "--status", "finished", "--json").stdout
+    )
+    told = found["pruned"]
+    assert (found["schema"], found["vacuumed"], told["dry_run"]) == (1, None, False)
+    assert (told["runs"], told["steps"]) == (["r2", "r3"], 8)
+    assert told["db_bytes"] > 1000
+    assert {kept["run_id"]: kept["reason"] for kept in told["kept"]} == {
+        "s": "among the newest 2 of counter",
+        "b": "among the newest 2 of counter",
+        "r1": "needed by branch b",
+    }
+    left = document(invoke("runs", "--json").stdout)["runs"]
+    assert [run["run_id"] for run in left] == ["s", "b", "r1"]
+    assert invoke("show", "r2").exit_code == 2
+
+
+@pytest.mark.usefixtures("recorded")
+def test_room_is_given_back(invoke: Invoke) -> None:
+    """--vacuum after a prune, or alone, tells two sizes."""
+    found = document(invoke("prune", "--keep-last", "0", "--vacuum", "--json").stdout)
+    assert len(found["pruned"]["runs"]) == 4
+    assert found["vacuumed"]["after_bytes"] <= found["vacuumed"]["before_bytes"]
+    alone = invoke("prune", "--vacuum")
+    assert alone.stdout.startswith("the database took ")
+    assert document(invoke("prune", "--vacuum", "--json").stdout)["pruned"] is None
+    assert document(invoke("prune", "--vacuum", "--dry-run", "--json").stdout)["vacuumed"] is None
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 2), ("n\n", 5)])
+def test_a_person_is_asked(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, answer: str, left: int) -> None:
+    """At a terminal runs go only after a yes, or with --yes."""
+    asked: list[str] = []
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        return answer == "y\n"
+
+    monkeypatch.setattr("graphengine.cli.prune.is_person", lambda: True)
+    monkeypatch.setattr("click.confirm", confirm)
+    invoke("prune", "--older-than", "0s", "--keep-tag", "keep", "--status", "stopped", "--status", "finished")
+    assert [question.partition(",")[0] for question in asked] == ["3 runs with 11 steps"]
+    assert len(document(invoke("runs", "--json").stdout)["runs"]) == left
+    invoke("prune", "--keep-last", "0", "--yes")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "say what is to stay: --keep-last 100, or --older-than 30d, or both"),
+        (("--keep-tag", "x"), "say what is to stay"),
+        (("--vacuum", "--graph", "g"), "say what is to stay"),
+        (("--older-than", "30"), "give a number and s, m, h, d or w, as 30d"),
+        (("--older-than", "-1d"), "give a number and s, m, h, d or w, as 30d"),
+        (("--keep-last", "-1"), "-1 is not in the range"),
+        (("--keep-last", "1", "--status", "running"), "'running' is not one of"),
+    ],
+)
+@pytest.mark.usefixtures("recorded")
+def test_a_prune_that_makes_no_sense_is_refused(invoke: Invoke, words: tuple[str, ...], told: str) -> None:
+    """With the options that are wanted; nothing goes."""
+    found = invoke("prune", *words)
+    assert found.exit_code == 2
+    assert told in found.stderr
+    assert len(document(invoke("runs", "--json").stdout)["runs"]) == 5
+
+
+def test_without_a_database_none_is_made(project: Path, invoke: Invoke) -> None:
+    """There is nothing to prune, and it stays so."""
+    found = invoke("prune", "--keep-last", "1")
+    assert (found.exit_code, "there is no database of runs" in found.stderr) == (5, True)
+    assert not (project / "checkpoints").exists()
+
+
+def test_ages_have_units() -> None:
+    """Seconds, minutes, hours, days and weeks."""
+    from graphengine.cli.prune import Age  # noqa: PLC0415 - as the command line loads it
+
+    assert "graphengine.cli.prune" in sys.modules
+    ages = {"90s": 90, "1.5m": 90, "2h": 7200, "30d": 2_592_000, "2w": 1_209_600}
+    assert {text: Age().convert(text, None, None) for text in ages} == ages

@@ -1,0 +1,388 @@
+"""A program that does everything once, and dies where it is told to: `features.py`, with its orders on stdin.
+
+Each line of its stdin is an `Order`. For each it forks a child that lives through `live`: four runs that use every
+feature, begun where they were not yet, gone on with where they were. The child passes the crash points of
+`graphengine.testing.crash_points`, and dies at the one it was given. When it has ended its exit code is written to
+stdout, and, where it lived on, the points that it passed are in its folder. The forking process has loaded everything
+and opened nothing, so that a life costs a few hundredths of a second.
+
+What nodes do to the outside is a line `PID WHAT` in a file, written before they go on; WHAT is the node's
+`idempotency_key`, its attempt and a name.
+
+A new method of the `Store` protocol has to be called here, by what the product does with it: see `live`.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final
+
+import jsonschema  # noqa: F401 - here, so that no child has to
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Limits, Retry, Run, Runner, ask, value
+from graphengine.errors import InputError, UnknownRun
+from graphengine.reducers import add
+from graphengine.stores import snapshots
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing.crash_points import CrashPoints, Point
+
+RUNS: Final = ("main", "branch", "after", "short")
+FEW_STEPS: Final = 1
+"""The run is stopped by this limit first: before the fork, one arm of which would not let it stop."""
+SNAPSHOT_ROWS: Final = 16
+"""So that there are some. In earnest runs as short as these have none."""
+COMMIT_SECONDS: Final = 0.002
+ANSWERS: Final = {"christen": "Ada", "agree": True, "publish": True, "sure": "yes"}
+
+
+class Order(BaseModel):
+    """One life.
+
+    Attributes:
+        folder: Where its files are.
+        die_at: The point, by name and number; None: it lives on.
+    """
+
+    folder: Path
+    die_at: tuple[str, int] | None = None
+
+
+EFFECTS: list[Path] = []
+"""The one file of this life."""
+
+
+def effect(what: str) -> str:
+    """Do something to the outside that cannot be taken back."""
+    file = os.open(EFFECTS[0], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, f"{os.getpid()} {what}\n".encode())  # the system has it, which outlives any process
+    os.close(file)
+    return what
+
+
+def tag(ctx: Context, name: str = "whole") -> str:
+    """What no other piece of work is."""
+    return f"{ctx.idempotency_key} {ctx.attempt} {name}"
+
+
+class Trouble(Exception):
+    """What some nodes meet."""
+
+
+# -- the graph of most features
+
+
+class Article(BaseModel):
+    """The state of the graph inside."""
+
+    topic: str
+    text: str = ""
+    length: int = 0
+
+
+async def draft(ctx: Context, topic: str) -> str:
+    """Recorded work; for one topic, the attempt fails behind it."""
+    text = await ctx.step(effect, tag(ctx, f"draft of {topic}"))
+    if topic == "b" and ctx.attempt == 1:
+        raise Trouble
+    return text.partition(" ")[2]
+
+
+def measure(ctx: Context, text: str) -> int:
+    """In a thread."""
+    effect(tag(ctx))
+    return len(text)
+
+
+def article() -> Graph[Article]:
+    """Two nodes in a row."""
+    graph = Graph("article", Article, result="text")
+    graph.add_node("draft", draft, writes="text", retry=Retry(attempts=2, initial_seconds=0.003))
+    graph.add_node("measure", measure, writes="length")
+    graph.add_path(START, "draft", "measure", END)
+    return graph
+
+
+class State(BaseModel):
+    """What the runs leave behind."""
+
+    topics: list[str] = ["a", "b"]
+    sizes: list[int] = []
+    articles: list[str] = []
+    note: str = ""
+    facts: dict[str, str] = {}
+    total: Annotated[int, add] = 0
+    heard: list[str] = []
+    name: str = ""
+    agreed: bool = False
+    published: int = 0
+    lessons: list[str] = []
+
+
+async def plan(ctx: Context) -> int:
+    """Fail once; the next attempt is due a little later."""
+    effect(tag(ctx))
+    if ctx.attempt == 1:
+        raise Trouble
+    return 1
+
+
+def size(ctx: Context, topic: str) -> int:
+    """One item of a map."""
+    effect(tag(ctx))
+    return len(topic)
+
+
+async def quick(ctx: Context) -> str:
+    """The arm that arrives."""
+    effect(tag(ctx))
+    return "found"
+
+
+async def dawdle(ctx: Context) -> str:
+    """The arm that is called off; what it does is never recorded."""
+    effect(tag(ctx))
+    await asyncio.get_running_loop().create_future()
+    return ""
+
+
+async def tell(ctx: Context) -> int:
+    """Send a message."""
+    effect(tag(ctx))
+    ctx.send("gossip", 7)
+    return 10
+
+
+async def hear(ctx: Context) -> list[str]:
+    """Receive one of a node's, and one from outside."""
+    return [str(await ctx.receive("gossip", int)), await ctx.receive("news", str)]
+
+
+async def christen(ctx: Context) -> str:
+    """Recorded work, a question, a nap, recorded work."""
+    await ctx.step(effect, tag(ctx, "before"))
+    name = await ctx.ask("What is it called?", str)
+    await ctx.sleep(0.003)
+    await ctx.step(effect, tag(ctx, "after"))
+    return name
+
+
+async def broken(ctx: Context) -> str:
+    """Always fails; its fallback stands in."""
+    effect(tag(ctx))
+    raise Trouble
+
+
+def publish(ctx: Context) -> int:
+    """Must not be repeated unasked."""
+    effect(tag(ctx))
+    return 1
+
+
+def main_graph() -> Graph[State]:
+    """Forks, maps, graphs, waits, all that a graph can have."""
+    graph = Graph("main", State)
+    graph.add_node("plan", plan, writes="total", retry=Retry(attempts=2, initial_seconds=0.003))
+    graph.add_node("sizes", size, each={"topic": "topics"}, writes="sizes")
+    graph.add_node("articles", article(), each={"topic": "topics"}, inputs={"topic": "topic"}, writes="articles")
+    graph.add_node("note", article(), inputs={"topic": "topics[0]"}, writes="note")
+    graph.add_node("research", writes=())
+    graph.add_node("quick", quick, writes="facts[quick]")
+    graph.add_node("dawdle", dawdle, writes="facts[never]")
+    graph.add_node("weigh", writes=())
+    graph.add_node("broken", broken, writes="facts[broken]", fallback="stood in")
+    graph.add_node("tell", tell, writes="total")
+    graph.add_node("hear", hear, writes="heard")
+    graph.add_node("christen", christen, writes="name")
+    graph.add_node("merge", writes=())
+    graph.add_node("agree", ask("Publish {name}?", bool), writes="agreed")
+    graph.add_node("publish", publish, writes="published", on_resume="ask")
+    graph.add_edge(START, "plan")
+    graph.add_fork(
+        "plan", ["sizes", "articles", "note", "research", "broken", "tell", "hear", "christen"], join="merge"
+    )
+    graph.add_fork("research", ["quick", "dawdle"], join="weigh", need=1)
+    for node in ("quick", "dawdle"):
+        graph.add_edge(node, "weigh")
+    for node in ("sizes", "articles", "note", "weigh", "broken", "tell", "hear", "christen"):
+        graph.add_edge(node, "merge")
+    graph.add_path("merge", "agree", "publish")
+    graph.add_edge("publish", END, when=value("published") >= 1, label="published")
+    graph.add_edge("publish", "agree")
+    return graph
+
+
+# -- the others
+
+
+async def remember(ctx: Context) -> list[str]:
+    """Look at earlier runs."""
+    return sorted(run.run_id for run in await ctx.runs("main"))
+
+
+def diary() -> Graph[State]:
+    """A run after another one."""
+    graph = Graph("diary", State)
+    graph.add_node("remember", remember, writes="lessons")
+    graph.add_path(START, "remember", END)
+    return graph
+
+
+async def first(ctx: Context) -> int:
+    """A moment's work, amid which the run is asked to stop."""
+    effect(tag(ctx))
+    await asyncio.sleep(0.01)
+    return 1
+
+
+def short(*, later: bool) -> Graph[State]:
+    """Two versions of a graph; the later one has a node more."""
+    graph = Graph("short", State)
+    graph.add_node("first", first, writes="total")
+    graph.add_node("sure", ask("Sure?", str), writes="note")
+    graph.add_path(START, "first", "sure")
+    if later:
+        graph.add_node("last", tell, writes="total")
+        graph.add_path("sure", "last", END)
+    else:
+        graph.add_edge("sure", END)
+    return graph
+
+
+MAIN: Final = main_graph()
+DIARY: Final = diary()
+SHORT: Final = short(later=False)
+LATER: Final = short(later=True)
+
+
+# -- the life of the four
+
+
+async def live(runner: Runner) -> None:
+    """Bring all four runs to their ends, from wherever they are."""
+    for run in await runner.recover(MAIN, DIARY):
+        await run.result()
+    await to_the_end(runner, MAIN, "main", lambda: begin_main(runner))
+    at = await behind_the_merge(runner)
+    update = {"name": "Eve"}
+    await to_the_end(runner, MAIN, "branch", lambda: runner.branch(MAIN, "main", at, update=update, branch_id="branch"))
+    await to_the_end(runner, DIARY, "after", lambda: runner.start(DIARY, {"total": 1}, after="main", run_id="after"))
+    await live_short(runner)
+
+
+async def to_the_end(runner: Runner, graph: Graph[State], run_id: str, begin: Callable[[], Run[State]]) -> None:
+    """Begin a run or go on with it, raise its limit and answer what it asks, until it is finished."""
+    while (status := await status_of(runner, run_id)) != "finished":
+        limits = Limits(steps=1000) if status == "stopped" else None
+        if status == "waiting":
+            await answer_all(runner, run_id)
+        run = runner.resume(graph, run_id, limits=limits) if status else begin()
+        if run_id == "main":
+            with contextlib.suppress(InputError):  # its last step was all that was missing
+                await runner.send(run_id, "news", "good", key="1")  # while it is driven; each key counts once
+        await run.result()
+
+
+def begin_main(runner: Runner) -> Run[State]:
+    """Begin the run that meets most."""
+    return runner.start(MAIN, run_id="main", limits=Limits(steps=FEW_STEPS), pause_before=["publish"])
+
+
+async def behind_the_merge(runner: Runner) -> int:
+    """Where the branch begins: the seq of the step at which the arms had become one."""
+    return next(step.seq for step in await runner.history("main") if step.kind == "node" and step.node == "merge")
+
+
+async def live_short(runner: Runner) -> None:
+    """Stop a run amid its node, go on with a later version of its graph, stop it while it waits, and end it."""
+    while (status := await status_of(runner, "short")) != "finished":
+        stops = sum(step.kind == "stopped" for step in await runner.history("short")) if status else 0
+        if not status:
+            runner.start(SHORT, run_id="short")
+        elif status != "waiting":
+            going = runner.resume(LATER, "short")
+            if stops > 0:
+                await going.result()
+        if stops < 2:
+            await runner.stop("short")
+        elif await status_of(runner, "short") == "waiting":
+            await answer_all(runner, "short")
+            await runner.resume(LATER, "short").result()
+
+
+async def status_of(runner: Runner, run_id: str) -> str:
+    """A run's status, "" where there is none."""
+    try:
+        return (await runner.store.info(run_id)).status
+    except UnknownRun:
+        return ""
+
+
+async def answer_all(runner: Runner, run_id: str) -> None:
+    """Answer whatever a run asks; again where that was done before, and did not count any more."""
+    for wait in await runner.waits(run_id):
+        with contextlib.suppress(InputError):  # it was answered already, and nobody has looked yet
+            if wait.answerable:
+                await runner.answer(run_id, "rerun" if wait.kind == "crash" else ANSWERS[wait.name], wait=wait.name)
+
+
+# -- processes
+
+
+async def spend(order: Order, points: CrashPoints) -> None:
+    """Live one life, in its folder."""
+    store = SQLiteStore(order.folder / "runs.db", synchronous="NORMAL")  # all survives that a process can die of
+    async with Runner(points.watched(store)) as runner:
+        await live(runner)
+
+
+class SlowPoints(CrashPoints):
+    """Points of a process whose disk is slow: what would not wait for it has the time to be seen."""
+
+    def passes(self, name: str) -> None:
+        """Pass a point; commits are slow, in the thread of theirs."""
+        if name == "before commit":
+            time.sleep(COMMIT_SECONDS)
+        super().passes(name)
+
+
+def be_born(order: Order) -> None:
+    """Do as ordered, and leave what was passed."""
+    EFFECTS[:] = [order.folder / "effects"]
+    points = CrashPoints() if order.die_at is None else SlowPoints(Point(*order.die_at))
+    with points.installed():
+        asyncio.run(spend(order, points))
+    (order.folder / "passed.json").write_text(json.dumps(points.passed), encoding="utf-8")
+
+
+def main() -> None:
+    """Fork a child for each line of stdin, and tell how it ended."""
+    setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for everybody else
+    for graph in (MAIN, DIARY, SHORT, LATER):
+        graph.compile()  # here, so that no child has to
+    for line in sys.stdin:
+        order = Order.model_validate_json(line)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                be_born(order)
+                code = 0
+            except BaseException:  # noqa: BLE001 - it must not go on as its parent
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{child} {os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

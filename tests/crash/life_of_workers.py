@@ -1,0 +1,105 @@
+"""A worker process of a small graph: `life_of_workers.py DATABASE`; it waits for a line on stdin, then works.
+
+What a node does is a line `PID WHAT` in the file `effects` beside the database, and its result is the same line: so the
+log tells whose work was recorded.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Runner, Worker
+
+DATABASE: Final = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
+CONCURRENCY: Final = 4
+POLL_SECONDS: Final = 0.02
+NAP_SECONDS: Final = 0.02
+WORK_SECONDS: Final = 0.01
+EFFECTS: Final = 6
+"""Lines of a run."""
+
+
+class State(BaseModel):
+    """What a run leaves."""
+
+    plan: list[str] = []
+    left: str = ""
+    right: str = ""
+    nap: list[str] = []
+    end: str = ""
+
+
+def effect(what: str) -> str:
+    """Do something to the outside, and tell who did it."""
+    line = f"{os.getpid()} {what}"
+    file = os.open(DATABASE.with_name("effects"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, f"{line}\n".encode())
+    os.close(file)
+    return line
+
+
+async def plan(ctx: Context) -> list[str]:
+    """Two recorded pieces of work."""
+    key = ctx.idempotency_key
+    return [await ctx.step(effect, f"{key} one"), await ctx.step(effect, f"{key} two")]
+
+
+def left(ctx: Context) -> str:
+    """In a thread; not over at once when it is done."""
+    line = effect(f"{ctx.idempotency_key} whole")
+    time.sleep(WORK_SECONDS)
+    return line
+
+
+async def right(ctx: Context) -> str:
+    """On the loop; not over at once when it is done."""
+    line = effect(f"{ctx.idempotency_key} whole")
+    await asyncio.sleep(WORK_SECONDS)
+    return line
+
+
+async def nap(ctx: Context) -> list[str]:
+    """Recorded work, and a sleep."""
+    line = await ctx.step(effect, f"{ctx.idempotency_key} before")
+    await ctx.sleep(NAP_SECONDS)
+    return [line]
+
+
+async def end(ctx: Context) -> str:
+    """The last work."""
+    return effect(f"{ctx.idempotency_key} whole")
+
+
+def small() -> Graph[State]:
+    """Recorded work, a fork, a sleep."""
+    graph = Graph("small", State)
+    for node in (plan, left, right, nap, end):
+        graph.add_node(node.__name__, node, writes=node.__name__)
+    graph.add_edge(START, "plan")
+    graph.add_fork("plan", ["left", "right"], join="nap")
+    graph.add_edge("left", "nap")
+    graph.add_edge("right", "nap")
+    graph.add_path("nap", "end", END)
+    return graph
+
+
+async def main() -> None:
+    """Work until killed."""
+    graph = small()
+    graph.compile()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    if not await asyncio.to_thread(sys.stdin.readline):
+        return
+    async with Runner(DATABASE) as runner:
+        worker = Worker(runner, {graph.name: graph}, concurrency=CONCURRENCY, poll_seconds=POLL_SECONDS)
+        await worker.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,157 @@
+"""A program that kills itself while it prunes, at every point in turn: `prune_victim.py FOLDER`.
+
+Each time a child process begins a prune of a fresh copy of one database and is killed with SIGKILL at one of its
+points: before and after what removes the runs, and before and after each piece that is freed, each piece a transaction.
+Then the database is opened again. What was kept must read as before, what was removed must be wholly there or wholly
+gone, and once the store has swept nothing of it may be left. Prints how many kills there were.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+from graphengine.core.steps import encode_step
+from graphengine.runner.pruning import Rule, prune
+from graphengine.stores.base import Append
+from graphengine.stores.sqlite import SQLiteStore, removal
+from graphengine.testing.store_kit import append, batch, branch, new_run, step
+
+OLD, KEPT = ("old", "old child", "short"), ("parent", "child", "new")
+RULE = Rule(None, 0.0, frozenset(["keep"]), None, ("finished",))
+STEPS = 600
+
+
+async def build(path: Path) -> None:
+    """Runs that go, with snapshots, messages and a branch among them, and runs that stay."""
+    store = SQLiteStore(path, synchronous="NORMAL")
+    await store.open()
+    for run_id in ("old", "parent", "new"):
+        fence = await new_run(store, run_id)
+        for seq in range(1, STEPS + 1):
+            await append(store, Append(run_id, fence, [step(seq)], "running", snapshot=partial(dict, seq=seq)))
+        await append(store, batch(run_id, fence, [], "finished"))
+        await store.post(run_id, "message", 1, "k")
+    await new_run(store, "short", count=2)
+    await store.tag("new", ["keep"])
+    for run_id, parent in (("old child", "old"), ("child", "parent")):
+        await branch(store, run_id, parent, at=STEPS - 1, count=2)
+    for run_id in ("short", "old child", "child"):
+        await append(store, batch(run_id, 1, [], "finished"))
+    await store.tag("child", ["keep"])
+    await store.close()
+
+
+async def logs(path: Path) -> dict[str, list[bytes]]:
+    """Every step of every run, once by the list of steps and once by the snapshot."""
+    store = SQLiteStore(path, read_only=True)
+    await store.open()
+    found = {}
+    for info in await store.runs():
+        loaded = await store.load(info.id)
+        found[info.id] = [*map(encode_step, await store.steps(info.id)), *map(encode_step, loaded.steps)]
+    await store.close()
+    return found
+
+
+def die_in_turn(counts: list[int], kill_at: int) -> None:
+    """Count a point, and die if it is the one."""
+    counts[0] += 1
+    if counts[0] == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def deadly(function: Callable[..., Any], counts: list[int], kill_at: int) -> Callable[..., Any]:
+    """The function, with death before or after it when its turn has come."""
+
+    @wraps(function)
+    def call(*given: Any, **named: Any) -> Any:
+        die_in_turn(counts, kill_at)
+        result = function(*given, **named)
+        die_in_turn(counts, kill_at)
+        return result
+
+    return call
+
+
+async def pruned(path: Path) -> None:
+    """Prune it."""
+    store = SQLiteStore(path, synchronous="NORMAL")
+    await store.open()
+    await prune(store, RULE, 1e12, dry_run=False)
+    await store.close()
+
+
+def die(path: Path, kill_at: int) -> bool:
+    """Prune in a process that dies at this point; false if it lived to the end."""
+    child = os.fork()
+    if child == 0:
+        counts = [0]
+        removal.STRIDE_SECONDS = 0  # type: ignore[misc]  # a transaction for each piece
+        for name in ("remove", "_free_some", "drop_outlines"):
+            setattr(removal, name, deadly(getattr(removal, name), counts, kill_at))
+        asyncio.run(pruned(path))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+async def opened(path: Path) -> None:
+    """Open the store, as whoever uses it next does, until it has swept by itself."""
+    store = SQLiteStore(path, synchronous="NORMAL")
+    await store.open()
+    assert await new_run(store, "begun meanwhile", count=3) == 1
+    while await store._read(removal.has_trash):  # noqa: ASYNC110, SLF001  # what is waited for happens in a file
+        await asyncio.sleep(0.001)
+    await store.close()
+
+
+def orphans(path: Path) -> int:
+    """Rows of runs that are not there."""
+    with closing(sqlite3.connect(path)) as connection:
+        return sum(
+            connection.execute(f"SELECT count(*) FROM {table} WHERE run NOT IN (SELECT key FROM runs)").fetchone()[0]  # noqa: S608
+            for table in ("steps", "snapshots", "inbox", "tags")
+        )
+
+
+def main(folder: Path) -> None:
+    """Kill at each point until the prune gets by."""
+    original, path = folder / "original.db", folder / "runs.db"
+    asyncio.run(build(original))
+    whole = asyncio.run(logs(original))
+    kill_at, half_done = 1, 0
+    while True:
+        for left in folder.glob("runs.db*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        shutil.copyfile(original, path)
+        if not die(path, kill_at):
+            break
+        found = asyncio.run(logs(path))
+        assert set(found) in (set(whole), set(KEPT)), (kill_at, set(found))
+        assert all(whole[run_id] == found[run_id] for run_id in found), kill_at
+        half_done += orphans(path) > 0
+        asyncio.run(opened(path))
+        assert orphans(path) == 0, kill_at
+        after = asyncio.run(logs(path))
+        assert after.pop("begun meanwhile")
+        assert after == found, kill_at
+        asyncio.run(pruned(path))
+        assert {run_id: log for run_id, log in asyncio.run(logs(path)).items() if run_id in whole} == {
+            run_id: whole[run_id] for run_id in KEPT
+        }, kill_at
+        kill_at += 1
+    assert set(asyncio.run(logs(path))) == set(KEPT)
+    assert orphans(path) == 0
+    sys.stdout.write(f"{kill_at - 1} kills, {half_done} of them with rows left to free, 0 steps lost\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

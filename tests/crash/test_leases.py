@@ -1,0 +1,179 @@
+"""One process drives a run: real processes that want the same one, are suspended, or block for longer than a lease."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from graphengine import Runner
+from graphengine.core.steps import Step
+from tests.crash.deaths import done
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).with_name("holder.py")
+LONG_SECONDS = 30.0
+SHORT_SECONDS = 1.0
+_TOLD = re.compile(
+    r"error run_is_driven run r is driven by process (?P<pid>\d+) on (?P<host>\S+) \(owner \w+\), "
+    r"whose lease ends at (?P<ends>[\d: -]+) UTC unless it is renewed"
+)
+
+
+class Holder:
+    """A process of `holder.py`."""
+
+    def __init__(self, database: Path, lease_seconds: float, *words: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(database), str(lease_seconds), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        self.pid = self.process.pid
+
+    def line(self, beginning: str = "") -> str:
+        """Its next line that begins so; a process that never writes one is ended."""
+        assert self.process.stdout is not None
+        watchdog = threading.Timer(30, self.process.kill)
+        watchdog.start()
+        try:
+            for line in self.process.stdout:
+                if line.startswith(beginning):
+                    return line.strip()
+        finally:
+            watchdog.cancel()
+        pytest.fail(f"no line {beginning!r}: {self.process.communicate()[1]}")
+
+    def end(self) -> tuple[str, str]:
+        """What else it says, on stdout and stderr, to its end."""
+        out, err = self.process.communicate(timeout=30)
+        return out, err
+
+
+Start: TypeAlias = Callable[..., Holder]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Where the run is."""
+    return tmp_path / "runs.db"
+
+
+@pytest.fixture
+def start(database: Path) -> Iterator[Start]:
+    """Starts processes; what is left of them ends with the test."""
+    started: list[Holder] = []
+
+    def starting(lease_seconds: float, *words: str) -> Holder:
+        started.append(Holder(database, lease_seconds, *words))
+        return started[-1]
+
+    yield starting
+    for holder in started:
+        if holder.process.poll() is None:
+            os.kill(holder.pid, signal.SIGCONT)
+            holder.process.kill()
+        holder.process.communicate()
+
+
+def log(database: Path) -> list[Step]:
+    """The log of the run."""
+
+    async def read() -> list[Step]:
+        async with Runner(database) as runner:
+            return list(await runner.history("r"))
+
+    return asyncio.run(read())
+
+
+def updates(database: Path) -> list[tuple[str, int]]:
+    """Which nodes were recorded, and whose work they hold."""
+    return [(step.node, step.update[0][2]) for step in log(database) if step.kind == "node"]
+
+
+def test_one_of_many_that_resume_a_run_drives_it(database: Path, start: Start) -> None:
+    """Four processes want an orphan: one gets it, the others are told who drives it, and until when."""
+    dead = start(LONG_SECONDS, "start")
+    dead.line("in second")
+    dead.process.kill()
+    dead.process.wait()
+    before = time.time()
+    rivals = [start(LONG_SECONDS, "resume") for _ in range(4)]
+    said = {rival: rival.line() for rival in rivals}
+    (winner,) = [rival for rival, line in said.items() if line == "in second"]
+    for loser in [rival for rival in rivals if rival is not winner]:
+        found = _TOLD.fullmatch(said[loser])
+        assert found, said[loser]
+        ends = datetime.strptime(found["ends"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+        assert (int(found["pid"]), found["host"]) == (winner.pid, socket.gethostname())
+        assert before + LONG_SECONDS - 1 <= ends <= time.time() + LONG_SECONDS
+    database.with_name("gate").touch()
+    assert winner.line("finished")
+    assert updates(database) == [("first", dead.pid), ("second", winner.pid), ("third", winner.pid)]
+
+
+def test_a_process_that_was_suspended_past_its_lease_writes_no_more(database: Path, start: Start) -> None:
+    """SIGSTOP, and another one takes over and finishes; SIGCONT, and the first is refused, and says why."""
+    first = start(SHORT_SECONDS, "start")
+    first.line("in second")
+    os.kill(first.pid, signal.SIGSTOP)
+    second = start(LONG_SECONDS, "insist")
+    second.line("in second")
+    database.with_name("gate").touch()
+    assert second.line("finished")
+    before = log(database)
+    os.kill(first.pid, signal.SIGCONT)
+    out, err = first.end()
+    assert out.startswith("error lease_lost run r is no longer driven from here (fence 1 is out of date)")
+    assert "another process took the run over" in out
+    assert "event loop" not in err, "it was suspended, not busy"
+    assert log(database) == before
+    assert [step.seq for step in before] == list(range(1, len(before) + 1))
+    assert updates(database) == [("first", first.pid), ("second", second.pid), ("third", second.pid)]
+    assert ("third", first.pid) not in {(what, pid) for pid, what in done(database.with_name("effects"))}
+
+
+def test_a_node_that_blocks_for_longer_than_the_lease_loses_nothing(database: Path, start: Start) -> None:
+    """The lease is renewed meanwhile, so that nobody else gets the run, and a warning names the node."""
+    first = start(SHORT_SECONDS, "start", "blocking")
+    first.line("in second")
+    second = start(SHORT_SECONDS, "insist")
+    began = float(second.line("driven ").split()[1])
+    while float(second.line("driven ").split()[1]) < began + 2 * SHORT_SECONDS:
+        pass  # the lease was renewed so often that without it the run would have been lost
+    database.with_name("gate").touch()
+    out, err = first.end()
+    assert out.split() == ["in", "third", "finished"]
+    assert updates(database) == [(node, first.pid) for node in ("first", "second", "third")]
+    held = r"^node second \(run r\) has held the event loop for \d\.\d s, .*: second \(.*holder\.py:\d+\)$"
+    assert re.search(held, err, re.MULTILINE)
+    assert "repair: make it a plain function" in err
+    assert re.search(r"^node second \(run r\) held the event loop for \d\.\d s; it moves again$", err, re.MULTILINE)
+
+
+@pytest.mark.parametrize("late_seconds", [-1e6, 1e6])
+def test_a_clock_that_is_wrong_gives_a_run_to_one_writer(database: Path, start: Start, late_seconds: float) -> None:
+    """Whose clock is far ahead takes a run from one that is alive; behind, it does not. Either way one writes."""
+    first = start(LONG_SECONDS, "start")
+    first.line("in second")
+    second = start(LONG_SECONDS, "resume", f"late={late_seconds}")
+    line = second.line()
+    assert line.startswith("in second" if late_seconds > 0 else "error run_is_driven")
+    database.with_name("gate").touch()
+    outs = [first.end()[0], second.end()[0]]
+    assert [("finished" in out) for out in outs] == [late_seconds < 0, late_seconds > 0]
+    assert ("error lease_lost" in outs[0]) == (late_seconds > 0)
+    writer = second.pid if late_seconds > 0 else first.pid
+    assert updates(database) == [("first", first.pid), ("second", writer), ("third", writer)]

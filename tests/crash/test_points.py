@@ -1,0 +1,102 @@
+"""The kit of crash points itself: which points there are, and what passes them."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Runner
+from graphengine.runner.execute import TaskRunner
+from graphengine.stores.base import Store
+from graphengine.stores.memory import MemoryStore
+from graphengine.stores.sqlite import SQLiteStore, worker
+from graphengine.testing import crash_points
+from graphengine.testing.crash_points import CALLS, CrashPoints, Point, names
+
+
+class State(BaseModel):
+    n: int = 0
+
+
+def graph() -> Graph[State]:
+    """One node."""
+    made = Graph("one", State)
+    made.add_node("more", lambda n: n + 1, writes="n", thread=False)
+    made.add_path(START, "more", END)
+    return made
+
+
+async def passed_by(store: Store) -> list[str]:
+    """The points that one run passes."""
+    points = CrashPoints()
+    with points.installed():
+        async with Runner(points.watched(store)) as runner:
+            assert (await runner.start(graph()).result()).state.n == 1
+    return [point.name for point in points.passed]
+
+
+def test_the_points_are_those_of_the_protocol() -> None:
+    """Every public method has two, and what is no call has none."""
+    assert {"open", "close", "create", "claim", "append", "info", "inbox"} <= set(CALLS)
+    assert "shared" not in CALLS
+    assert len(names()) == len(set(names())) == 2 * (len(CALLS) + 2)
+
+
+def test_a_new_method_has_its_points_without_being_told() -> None:
+    """They are read off the protocol."""
+
+    class Longer(Store, Protocol):
+        async def prune_everything(self) -> None: ...
+
+    assert "prune_everything" in crash_points.calls_of(Longer)
+    assert set(crash_points.calls_of(Longer)) > set(CALLS)
+
+
+async def test_a_run_passes_its_points_in_order(tmp_path: Path) -> None:
+    """Nothing starts before what causes it is durable: so it reads in the order of the points."""
+    passed = await passed_by(SQLiteStore(tmp_path / "runs.db"))
+    around = [name for name in passed if name.split()[1] in ("create", "append", "commit", "task")]
+    first = around.index("before create")
+    assert around[first:] == [
+        *("before create", "before commit", "after commit", "after create"),
+        *("before task", "after task"),
+        *("before append", "before commit", "after commit", "after append"),
+        *("before commit", "after commit"),  # the lease is given back
+    ]
+
+
+async def test_a_store_without_commits_passes_the_other_points() -> None:
+    """One whose append is durable at once included."""
+    passed = await passed_by(MemoryStore())
+    assert "before commit" not in passed
+    at = passed.index("before append")
+    assert passed[at : at + 2] == ["before append", "after append"]
+
+
+async def test_nothing_stays_installed(tmp_path: Path) -> None:
+    """Afterwards commits and tasks are what they were."""
+    before = (TaskRunner.run, worker.Connection)
+    await passed_by(SQLiteStore(tmp_path / "runs.db"))
+    assert (TaskRunner.run, worker.Connection) == before
+
+
+async def test_a_watched_store_is_the_store_in_everything_else(tmp_path: Path) -> None:
+    """What is not in the protocol is passed through."""
+    watched = CrashPoints().watched(SQLiteStore(tmp_path / "runs.db"))
+    assert watched.shared
+    assert getattr(watched, "path") == tmp_path / "runs.db"  # noqa: B009 - the protocol has no such thing
+
+
+def test_a_process_dies_at_its_point_and_at_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the second time that it is passed, if that is so ordered."""
+    struck: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: struck.append((pid, number)))
+    points = CrashPoints(Point("after append", 2))
+    for name in ("after append", "before append", "after append", "after append"):
+        before = len(struck)
+        points.passes(name)
+        assert (len(struck) > before) == (points.passed[-1] == Point("after append", 2))
+    assert struck == [(os.getpid(), signal.SIGKILL)]

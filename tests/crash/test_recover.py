@@ -1,0 +1,101 @@
+"""`Runner.recover`: a program that starts again goes on with what its dead process left."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from graphengine import Runner
+from graphengine.errors import DefinitionError, GraphChanged
+from graphengine.runner import Worker
+from graphengine.runner.worker import Took, WorkerEvent
+from tests.crash.leaver import ORPHANS, Work, graph
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).with_name("leaver.py")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A database that a killed process left."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, str(PROGRAM), str(tmp_path / "runs.db")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+    return tmp_path / "runs.db"
+
+
+@pytest.mark.parametrize("page", [1, 1000])
+async def test_every_orphan_is_gone_on_with(database: Path, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handle each, however many; runs that are over, that wait, or are of other graphs are left as they are."""
+    monkeypatch.setattr("graphengine.runner.runner._PAGE", page)
+    async with Runner(database) as runner:
+        before = {run_id: len(await runner.history(run_id)) for run_id in ("b1", "over", "asking")}
+        runs = await runner.recover(graph("a"), graph("q", asks=True))
+        assert sorted(run.id for run in runs) == ["a1", "a2"]
+        assert [(await run.result()).status for run in runs] == ["finished"] * 2
+        assert {run_id: len(await runner.history(run_id)) for run_id in before} == before
+        assert [run.id for run in await runner.recover(graph("a"), graph("b"))] == ["b1"]
+        assert await runner.recover(graph("a"), graph("b")) == []  # it is driven here now, or over
+        assert await runner.recover() == []
+
+
+async def test_two_that_recover_share_the_orphans(database: Path) -> None:
+    """Each run is one's or the other's, and no handle says that somebody else drives its run."""
+    async with Runner(database) as first, Runner(database) as second:
+        found = await asyncio.gather(*(each.recover(graph("a"), graph("b")) for each in (first, second)))
+        assert sorted(run.id for runs in found for run in runs) == list(ORPHANS)
+        for run in (*found[0], *found[1]):
+            assert (await run.result()).status == "finished"
+        for run_id in ORPHANS:
+            assert sum(step.kind == "resumed" for step in await first.history(run_id)) == 1
+
+
+async def test_an_orphan_that_cannot_be_gone_on_with_says_why(database: Path) -> None:
+    """Its handle is among the others, and its result raises."""
+    async with Runner(database) as runner:
+        (run,) = await runner.recover(graph("b", node="renamed"))
+        with pytest.raises(GraphChanged):
+            await run.result()
+
+
+async def test_a_worker_takes_the_same_orphans(database: Path) -> None:
+    """And tells of each that no process drove it."""
+    events: list[WorkerEvent] = []
+
+    def tell(event: WorkerEvent) -> None:
+        events.append(event)
+        if sum(not isinstance(each, Took) for each in events) == len(ORPHANS):
+            worker.stop()
+
+    async with Runner(database) as runner:
+        graphs = {name: graph(name) for name in ("a", "b")}
+        worker = Worker(runner, graphs, poll_seconds=0.01, tell=tell)
+        await worker.run()
+    taken = {event.info.id: event.why for event in events if isinstance(event, Took)}
+    assert taken == dict.fromkeys(ORPHANS, "orphan")
+
+
+async def test_memory_has_no_orphans() -> None:
+    """What is driven here is nobody's orphan; what was let go is, since nobody drives it."""
+    async with Runner() as runner:
+        run = runner.start(graph("a"), Work(patient=False), run_id="a1")
+        await run.begun()
+        assert await runner.recover(graph("a")) == []
+        await run.result()
+        runner.start(graph("a"), run_id="a2")
+        await runner.leave("a2")
+        (again,) = await runner.recover(graph("a"))
+        assert (await again.result()).status == "finished"
+
+
+async def test_two_graphs_of_one_name_are_refused() -> None:
+    """Nobody could tell whose runs are meant."""
+    async with Runner() as runner:
+        with pytest.raises(DefinitionError, match="two graphs of one name"):
+            await runner.recover(graph("a"), graph("a", node="other"))

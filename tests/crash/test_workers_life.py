@@ -1,0 +1,168 @@
+"""Three workers share a database; one after another is killed at random, and all runs come to their ends.
+
+`RUNS=300 KILLS=60 SEED=7 pytest -s tests/crash/test_workers_life.py` is the full size, and prints what it cost.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import pytest
+
+from graphengine import Runner
+from graphengine.core.steps import Step
+from tests.crash.deaths import done
+from tests.crash.life_of_workers import CONCURRENCY, EFFECTS, WORK_SECONDS, small
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PROGRAM: Final = Path(__file__).with_name("life_of_workers.py")
+RUNS: Final = int(os.environ.get("RUNS", "30"))
+KILLS: Final = int(os.environ.get("KILLS", "5"))
+SEED: Final = int(os.environ.get("SEED", "3"))
+WORKERS: Final = 3
+PATIENCE_SECONDS: Final = 60.0
+"""Without any progress for so long, something hangs."""
+
+
+class Crew:
+    """The workers at work, and two more that have loaded everything and wait."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self.dead: set[int] = set()
+        self._spares = deque(self._load() for _ in range(WORKERS + 2))
+        for spare in self._spares:
+            assert spare.stdout is not None
+            assert spare.stdout.readline() == "ready\n"
+        self.at_work = [self._enter() for _ in range(WORKERS)]
+
+    def kill(self, chosen: int) -> None:
+        """Kill one with SIGKILL; another one takes its place."""
+        worker = self.at_work[chosen]
+        assert worker.poll() is None, "a worker ended by itself"
+        self.dead.add(worker.pid)
+        self._end(worker)
+        self.at_work[chosen] = self._enter()
+
+    def close(self) -> None:
+        """End them all."""
+        for worker in (*self.at_work, *self._spares):
+            self._end(worker)
+
+    def _enter(self) -> "subprocess.Popen[str]":
+        worker = self._spares.popleft()
+        self._spares.append(self._load())
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")  # one that has not loaded yet finds it later
+        worker.stdin.flush()
+        return worker
+
+    def _load(self) -> "subprocess.Popen[str]":
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        words = [sys.executable, str(PROGRAM), str(self._database)]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+    @staticmethod
+    def _end(worker: "subprocess.Popen[str]") -> None:
+        worker.kill()
+        worker.communicate()
+
+
+@pytest.fixture
+async def crew(tmp_path: Path) -> AsyncIterator[Crew]:
+    """Three workers over a database with many runs that nobody drives."""
+    async with Runner(tmp_path / "runs.db") as runner:
+        for number in range(RUNS):
+            runner.start(small(), run_id=f"r{number}")
+            await runner.leave(f"r{number}")  # before any node begins
+    crew = Crew(tmp_path / "runs.db")
+    yield crew
+    crew.close()
+
+
+async def test_all_runs_end_whoever_is_killed(tmp_path: Path, crew: Crew) -> None:
+    """Each step is recorded once, and only what was in flight at a kill is done again."""
+    random = Random(SEED)  # noqa: S311 - repeatable, and no secret
+    began = time.monotonic()
+    effects = tmp_path / "effects"
+    moments = sorted(random.randrange(RUNS * EFFECTS) for _ in range(KILLS))
+    async with Runner(tmp_path / "runs.db") as runner:
+        for moment in moments:
+            await reach(effects, moment)
+            await asyncio.sleep(random.uniform(0, WORK_SECONDS))
+            last, _ = done(effects)[-1]  # whoever did something just now has something in flight
+            busy = [number for number, worker in enumerate(crew.at_work) if worker.pid == last]
+            crew.kill(busy[0] if busy and random.random() < 0.5 else random.randrange(WORKERS))
+        await all_over(runner, effects)
+        logs = [await runner.history(f"r{number}") for number in range(RUNS)]
+    again = check(done(effects), logs, crew.dead)
+    told = f"{RUNS} runs, {KILLS} kills of {WORKERS} workers in {time.monotonic() - began:.1f} s, SEED={SEED}: "
+    steps = sum(map(len, logs))
+    sys.stdout.write(f"{told}{steps} steps recorded once each, {again} of {RUNS * EFFECTS} works done twice\n")
+    assert again <= KILLS * CONCURRENCY * 2, "more was done again than can have been in flight"
+
+
+async def reach(effects: Path, lines: int) -> None:
+    """Wait until so many lines of work are done."""
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while len(done(effects)) <= lines:
+        assert time.monotonic() < give_up_at, "the workers do nothing more"
+        await asyncio.sleep(0.002)
+
+
+async def all_over(runner: Runner, effects: Path) -> None:
+    """Wait until every run is finished."""
+    give_up_at, seen = time.monotonic() + PATIENCE_SECONDS, 0
+    while True:
+        left = [info for info in await runner.store.runs(limit=RUNS) if info.status != "finished"]
+        if not left:
+            return
+        assert not [info for info in left if info.status in ("failed", "stopped")]
+        if len(done(effects)) > seen:
+            give_up_at, seen = time.monotonic() + PATIENCE_SECONDS, len(done(effects))
+        assert time.monotonic() < give_up_at, f"nobody goes on with {left}"
+        await asyncio.sleep(0.02)
+
+
+def check(effects: Sequence[tuple[int, str]], logs: Sequence[Sequence[Step]], dead: set[int]) -> int:
+    """See that all is recorded once, and nothing done again that was; gives how much was done again."""
+    known: dict[str, int] = {}
+    for steps in logs:
+        assert [step.seq for step in steps] == list(range(1, len(steps) + 1)), "the log is not dense"
+        rows = Counter((s.kind, s.frame, s.node, s.visit, s.data.get("key")) for s in steps if s.kind in _COMPLETIONS)
+        assert set(rows.values()) == {1}, "something was recorded twice"
+        known |= recorded_workers(steps)
+    doers: dict[str, list[int]] = defaultdict(list)
+    for pid, what in effects:
+        doers[what].append(pid)
+    assert doers.keys() == known.keys()
+    assert len(known) == RUNS * EFFECTS
+    for what, pids in doers.items():
+        assert known[what] == pids[-1], f"{what} was recorded by {known[what]}, and done again: {pids}"
+        assert len(set(pids)) == len(pids), f"{what} was done twice by one process"
+        assert set(pids[:-1]) <= dead, f"{what} was done again, though who did it lived on"
+    return sum(len(pids) - 1 for pids in doers.values())
+
+
+_COMPLETIONS: Final = ("recorded", "node", "joined", "left")
+
+
+def recorded_workers(steps: Sequence[Step]) -> dict[str, int]:
+    """Who did each work, as the log tells it: its results name the process."""
+    found: dict[str, int] = {}
+    for step in steps:
+        lines = [step.data["value"]] if step.kind == "recorded" else []
+        if step.kind == "node" and step.node in ("left", "right", "end"):
+            lines = [operation[2] for operation in step.update or step.data.get("raw", ())]
+        for line in lines:
+            pid, _, what = line.partition(" ")
+            assert what not in found, f"{what} was recorded twice"
+            found[what] = int(pid)
+    return found

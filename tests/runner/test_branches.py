@@ -1,0 +1,271 @@
+"""Branches: of branches, amid forks, maps and graphs inside, before waits, of runs that are driven."""
+
+import asyncio
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from graphengine import END, START, Context, Graph, Runner, ask, value
+from graphengine.errors import InputError, RunNotResumable
+from graphengine.reducers import append
+from tests.support.runs import SOON
+
+
+class State(BaseModel):
+    n: int = Field(default=0, ge=0)
+    word: str = "ant"
+    log: Annotated[list[str], append] = []
+    items: list[int] = [1, 2, 3]
+    made: list[str] = []
+    ok: bool | None = None
+
+
+async def at_step(runner: Runner, run_id: str, path: str, kind: str = "node", nth: int = 1) -> int:
+    """The seq of the n-th step of a path and kind."""
+    found = [step.seq for step in await runner.history(run_id) if (step.path, step.kind) == (path, kind)]
+    return found[nth - 1]
+
+
+def counting() -> Graph[State]:
+    """Counts to four."""
+    graph = Graph("count", State)
+    graph.add_node("more", lambda n: n + 1, writes="n", thread=False)
+    graph.add_edge(START, "more")
+    graph.add_edge("more", END, when=value("n") >= 4)
+    graph.add_edge("more", "more")
+    return graph
+
+
+async def test_branches_of_branches_share_what_each_shared(runner: Runner) -> None:
+    """Four deep, each with an update of its own; a branch at a step of a grandparent's is one too."""
+    graph = counting()
+    await runner.start(graph, run_id="0").result()
+    for depth in range(1, 5):
+        await runner.branch(graph, str(depth - 1), depth, update={"log": str(depth)}, branch_id=str(depth)).result()
+    deepest = await runner.resume(graph, "4").result()
+    assert deepest.state.log == ["1", "2", "3", "4"]
+    steps = await runner.history("4")
+    assert [step.kind for step in steps[:5]] == ["started", "branched", "branched", "branched", "branched"]
+    early = await runner.branch(graph, "4", 2, branch_id="early").result()
+    assert early.state.log == ["1"]
+    info = await runner.store.info("early")
+    assert (info.parent, info.parent_seq) == ("4", 2)
+    assert (await runner.state_at("0"))["log"] == []
+
+
+# -- amid forks
+
+
+def plain(arm: str) -> Any:
+    """A node of an arm."""
+
+    def work(word: str) -> str:
+        return f"{arm} {word}"
+
+    return work
+
+
+def arms() -> Graph[State]:
+    """Two arms of two nodes each."""
+    graph = Graph("arms", State)
+    graph.add_node("begin", lambda: "begun", writes="log", thread=False)
+    for arm in "ab":
+        graph.add_node(arm, plain(arm), writes="log", thread=False)
+        graph.add_node(f"{arm}2", lambda log, word: f"{'/'.join(log)} {word}", writes="log", thread=False)
+        graph.add_path(arm, f"{arm}2", "merge")
+    graph.add_node("merge")
+    graph.add_edge(START, "begin")
+    graph.add_fork("begin", ["a", "b"], join="merge")
+    graph.add_edge("merge", END)
+    return graph
+
+
+async def test_a_branch_amid_a_fork_goes_on_in_every_arm(runner: Runner) -> None:
+    """What an arm had done stands; without an update no path is needed."""
+    graph = arms()
+    run = runner.start(graph)
+    whole = await run.result()
+    at = await at_step(runner, run.id, "a")
+    child = await runner.branch(graph, run.id, at).result()
+    assert child.state == whole.state
+    assert [s.path for s in await runner.history(child.run_id) if s.kind == "node"].count("a") == 1
+
+
+async def test_an_update_of_an_arm_is_seen_by_that_arm(runner: Runner) -> None:
+    """Its view has it, the other's does not, and the join puts it in its place."""
+    graph = arms()
+    run = runner.start(graph)
+    await run.result()
+    at = await at_step(runner, run.id, "a")
+    child = await runner.branch(graph, run.id, at, path="~a", update={"log": "mine"}).result()
+    assert child.state.log == ["begun", "a ant", "mine", "begun/a ant/mine ant", "b ant", "begun/b ant ant"]
+
+
+async def test_an_update_of_the_run_is_seen_by_every_arm(runner: Runner) -> None:
+    """What the arms wrote is laid over it again."""
+    graph = arms()
+    run = runner.start(graph)
+    await run.result()
+    at = await at_step(runner, run.id, "a")
+    child = await runner.branch(graph, run.id, at, path="", update={"log": "all", "word": "bee"}).result()
+    assert child.state.log == ["begun", "all", "a ant", "begun/all/a ant bee", "b bee", "begun/all/b bee bee"]
+
+
+async def test_several_views_want_a_path(runner: Runner) -> None:
+    """The error lists them, and nothing is written."""
+    graph = arms()
+    run = runner.start(graph)
+    await run.result()
+    at = await at_step(runner, run.id, "begin")
+    with pytest.raises(InputError, match="several states are open there") as caught:
+        await runner.branch(graph, run.id, at, update={"log": "x"}).result()
+    assert "one of: '', '~a', '~b'" in caught.value.repair
+    assert [info.id for info in await runner.store.runs()] == [run.id]
+
+
+# -- amid maps
+
+
+def mapped(*, inside: bool = False) -> Graph[State]:
+    """Makes a text of each item, one at a time; by a graph if told so."""
+    one: Any = lambda item: f"made {item}"  # noqa: E731 - the small node of a map
+    if inside:
+        below: Graph[State] = Graph("below", State, result="word")
+        below.add_node("first", lambda n: f"first {n}", writes="word", thread=False)
+        below.add_node("second", lambda word: f"{word}, second", writes="word", thread=False)
+        below.add_path(START, "first", "second", END)
+        one = below
+    graph = Graph("mapped", State)
+    inputs = {"inputs": {"n": "item"}} if inside else {}
+    graph.add_node("work", one, each={"item": "items"}, writes="made", concurrency=1, **inputs)  # type: ignore[arg-type]
+    graph.add_path(START, "work", END)
+    return graph
+
+
+async def test_a_branch_amid_a_map_runs_the_items_that_are_left(runner: Runner) -> None:
+    """Those that were done are done, whatever becomes of the list."""
+    graph = mapped()
+    run = runner.start(graph)
+    await run.result()
+    at = await at_step(runner, run.id, "work[0]", "item")
+    child = await runner.branch(graph, run.id, at, update={"items": [7, 8, 9]}).result()
+    assert child.state.made == ["made 1", "made 2", "made 3"]
+    assert child.state.items == [7, 8, 9]
+    own = [step.path for step in await runner.history(child.run_id) if step.seq > at + 1]
+    assert own == ["work[1]", "work[2]", "work"]
+
+
+async def test_a_branch_inside_an_item_goes_on_in_its_graph(runner: Runner) -> None:
+    """With an update of that item's graph; the other items are as they were."""
+    graph = mapped(inside=True)
+    run = runner.start(graph)
+    whole = await run.result()
+    assert whole.state.made == [f"first {n}, second" for n in (1, 2, 3)]
+    at = await at_step(runner, run.id, "work[1]/first")
+    child = await runner.branch(graph, run.id, at, path="work[1]", update={"word": "mine"}).result()
+    assert child.state.made == ["first 1, second", "mine, second", "first 3, second"]
+
+
+# -- waits
+
+
+def asking() -> Graph[State]:
+    """Notes, asks, notes."""
+    graph = Graph("asking", State)
+    graph.add_node("before", lambda: "before", writes="log", thread=False)
+    graph.add_node("ask", ask("Shall {word} go on?", bool), writes="ok")
+    graph.add_node("after", lambda ok: f"after {ok}", writes="log", thread=False)
+    graph.add_path(START, "before", "ask", "after", END)
+    return graph
+
+
+@pytest.mark.parametrize("kind", ["before", "waiting"])
+async def test_a_branch_before_an_answer_asks_anew(runner: Runner, kind: str) -> None:
+    """Before the question it asks its own, behind it the same; the parent's answer is not its own."""
+    graph = asking()
+    run = runner.start(graph)
+    await run.result()
+    await runner.answer(run.id, value=True)
+    assert (await runner.resume(graph, run.id).result()).state.log == ["before", "after True"]
+    at = await at_step(runner, run.id, *(("before", "node") if kind == "before" else ("ask", "waiting")))
+    child = await runner.branch(graph, run.id, at, update={"word": "bee"}).result()
+    (wait,) = child.waits
+    assert (child.status, wait.question) == ("waiting", f"Shall {'bee' if kind == 'before' else 'ant'} go on?")
+    await runner.answer(child.run_id, value=False)
+    assert (await runner.resume(graph, child.run_id).result()).state.log == ["before", "after False"]
+    assert (await runner.resume(graph, run.id).result()).state.log == ["before", "after True"]
+
+
+async def test_an_answer_on_its_way_is_not_inherited(runner: Runner) -> None:
+    """It was given to the parent, which takes it when it goes on."""
+    graph = asking()
+    run = runner.start(graph)
+    at = (await run.result()).seq
+    await runner.answer(run.id, value=True)
+    child = await runner.branch(graph, run.id, at).result()
+    assert child.status == "waiting"
+    assert (await runner.resume(graph, child.run_id).result()).status == "waiting"
+    assert (await runner.resume(graph, run.id).result()).state.ok is True
+
+
+# -- edits, drivers, ends
+
+
+@pytest.mark.parametrize(
+    ("update", "told"),
+    [
+        ({"n": -1}, "n: Input should be greater than or equal to 0"),
+        ({"n": "many"}, "n: Input should be a valid integer"),
+        ({"log": 5}, "log.0: Input should be a valid string"),
+        ({"m": 1}, "unknown field 'm'"),
+        ({"n": 3, "word": None}, "word: Input should be a valid string"),
+    ],
+)
+async def test_a_bad_edit_is_refused_and_nothing_is_written(
+    runner: Runner, update: dict[str, object], told: str
+) -> None:
+    """The field and the value are named; the id can still be used."""
+    graph = counting()
+    await runner.start(graph, run_id="r").result()
+    before = list(await runner.history("r"))
+    with pytest.raises(InputError, match=told):
+        await runner.branch(graph, "r", 2, update=update, branch_id="child").result()
+    assert [info.id for info in await runner.store.runs()] == ["r"]
+    assert list(await runner.history("r")) == before
+    assert (await runner.branch(graph, "r", 2, update={"n": 3}, branch_id="child").result()).state.n == 4
+
+
+async def test_a_run_that_is_driven_can_be_branched(runner: Runner) -> None:
+    """At a step that is recorded, while its next node runs; each goes its own way."""
+    begun, leave = asyncio.Event(), asyncio.Event()
+
+    async def work(word: str, ctx: Context) -> str:
+        if word == "ant":
+            begun.set()
+            await leave.wait()
+        return f"{word} {ctx.visit}"
+
+    graph = Graph("driven", State)
+    graph.add_node("first", lambda: 1, writes="n", thread=False)
+    graph.add_node("work", work, writes="log")
+    graph.add_path(START, "first", "work", END)
+    run = runner.start(graph)
+    async with asyncio.timeout(SOON):
+        await begun.wait()
+        child = await runner.branch(graph, run.id, 2, update={"word": "bee"}).result()
+        assert child.state.log == ["bee 1"]
+        leave.set()
+        assert (await run.result()).state.log == ["ant 1"]
+
+
+async def test_where_nothing_is_ready_the_step_before_is_named(runner: Runner) -> None:
+    """The last step of a finished run, also of a branch, whose steps go on from its parent's."""
+    graph = counting()
+    await runner.start(graph, run_id="r").result()
+    child = await runner.branch(graph, "r", 3, branch_id="child").result()
+    for run_id, at in (("r", 5), ("child", child.seq)):
+        with pytest.raises(RunNotResumable) as caught:
+            await runner.branch(graph, run_id, at).result()
+        assert f"branch at step {at - 1}" in caught.value.repair
+        assert (await runner.branch(graph, run_id, at - 1).result()).status == "finished"

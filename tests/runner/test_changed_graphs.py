@@ -1,0 +1,613 @@
+"""Graphs that are changed while their runs wait: what goes on, with the change as a step, and what stops untouched."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, model_validator
+
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Context,
+    Graph,
+    Limits,
+    Migration,
+    Runner,
+    ScriptedModel,
+    ask,
+    changed,
+    iterations,
+    plateau,
+    value,
+)
+from graphengine.errors import GraphChanged
+from graphengine.reducers import append
+
+
+class Desk(BaseModel):
+    title: str = "Ants"
+    draft: str = ""
+    n: int = 1
+    ok: bool = False
+    log: Annotated[list[str], append] = []
+    items: list[int] = [1, 2, 3]
+    doubled: list[int] = []
+
+
+def write(title: str) -> str:
+    """The first node."""
+    return f"all about {title}"
+
+
+def tell(draft: str) -> str:
+    """The last node."""
+    return f"told {draft}"
+
+
+Edit = Callable[[Graph[Any]], None]
+
+
+def desk(edit: Edit | None = None, state: type[BaseModel] = Desk, **options: Any) -> Graph[Any]:
+    """Write, ask for approval, tell of it."""
+    graph: Graph[Any] = Graph("desk", state, **options)
+    graph.add_node("write", write, writes="draft")
+    graph.add_node("approve", ask("Print {title}?", bool), writes="ok")
+    graph.add_node("tell", tell, writes="log")
+    graph.add_path(START, "write", "approve", "tell", END)
+    if edit is not None:
+        edit(graph)
+    return graph
+
+
+def replaced(name: str, runnable: Any, **options: Any) -> Edit:
+    """Another node of the same name."""
+
+    def edit(graph: Graph[Any]) -> None:
+        at = next(i for i, declared in enumerate(graph.nodes) if declared.name == name)
+        graph.add_node(name, runnable, **options)
+        graph.nodes[at] = graph.nodes.pop()
+
+    return edit
+
+
+def rewired(source: str, *ways: tuple[str, Mapping[str, Any]]) -> Edit:
+    """Other ways out of a node."""
+
+    def edit(graph: Graph[Any]) -> None:
+        graph.ways = [way for way in graph.ways if way.source != source]
+        for target, options in ways:
+            graph.add_edge(source, target, **options)
+
+    return edit
+
+
+def both(*edits: Edit) -> Edit:
+    """Several changes."""
+
+    def edit(graph: Graph[Any]) -> None:
+        for each in edits:
+            each(graph)
+
+    return edit
+
+
+def renamed(old: str, new: str) -> Edit:
+    """A node under another name, with all that leads there and away."""
+    names = {old: new}
+
+    def edit(graph: Graph[Any]) -> None:
+        nodes, ways = graph.nodes, graph.ways
+        graph.nodes, graph.ways = [], []
+        for node in nodes:
+            graph.add_node(names.get(node.name, node.name), node.runnable, **_given(node.options))
+        for way in ways:
+            source, target = names.get(way.source, way.source), names.get(getattr(way, "target", ""), way.target)  # type: ignore[union-attr]
+            graph.add_edge(source, target, when=way.condition, label=way.label)  # type: ignore[union-attr]
+
+    return edit
+
+
+def _given(options: Any) -> dict[str, Any]:
+    return {"writes": options.writes, "inputs": options.inputs}
+
+
+def removed(name: str, target: str) -> Edit:
+    """Without a node; what led there leads on to another one."""
+
+    def edit(graph: Graph[Any]) -> None:
+        graph.nodes = [node for node in graph.nodes if node.name != name]
+        sources = [way.source for way in graph.ways if getattr(way, "target", "") == name]
+        graph.ways = [way for way in graph.ways if name not in (way.source, getattr(way, "target", ""))]
+        for source in sources:
+            graph.add_edge(source, target)
+
+    return edit
+
+
+async def waiting(runner: Runner, graph: Graph[Any], **options: Any) -> str:
+    """A run that waits."""
+    result = await runner.start(graph, **options).result()
+    assert result.status in ("waiting", "stopped")
+    return result.run_id
+
+
+async def changes_of(runner: Runner, run_id: str) -> list[str]:
+    """What the last resume said of the graph."""
+    resumes = [step for step in await runner.history(run_id) if step.kind == "resumed"]
+    return list(resumes[-1].data.get("changes", ()))
+
+
+async def refused(runner: Runner, graph: Graph[Any], run_id: str, *told: str) -> GraphChanged:
+    """Assert that a graph does not fit, that the error says so, and that the run is as it was."""
+    before = list(await runner.history(run_id)), await runner.store.info(run_id)
+    with pytest.raises(GraphChanged):
+        await runner.resume(graph, run_id, limits=Limits()).result()
+    with pytest.raises(GraphChanged) as caught:
+        await runner.resume(graph, run_id, limits=Limits()).result()
+    after = list(await runner.history(run_id)), await runner.store.info(run_id)
+    assert after == before
+    for text in told:
+        assert text in str(caught.value)
+    return caught.value
+
+
+# -- what goes on
+
+
+class WithDefault(Desk):
+    pages: int = 4
+
+
+class Narrower(BaseModel):
+    title: str = "Ants"
+    draft: str = ""
+    ok: bool = False
+    log: Annotated[list[str], append] = []
+
+
+class Wider(Desk):
+    n: int | str | None = 1  # type: ignore[assignment]
+
+
+class NoReducer(Desk):
+    log: list[str] = []
+
+
+def shout(text: str) -> str:
+    """Another function, of other inputs."""
+    return f"told {text}"
+
+
+GOES_ON: list[tuple[str, Edit | None, type[BaseModel], str]] = [
+    ("edge", both(lambda g: g.add_node("more"), rewired("approve", ("more", {})), rewired("more", ("tell", {}))), Desk,
+     "way gone: approve → tell"),
+    ("condition", rewired("approve", ("tell", {"when": value("n") >= 1}), ("write", {})), Desk,
+     "way approve → tell: when none → n >= 1"),
+    ("function", replaced("tell", lambda draft: f"told {draft}", writes="log"), Desk, ""),
+    ("inputs", replaced("tell", shout, writes="log", inputs={"text": "draft"}), Desk,
+     "node tell: reads draft → text=draft"),
+    ("writes", replaced("tell", tell, writes="title"), Desk, "node tell: writes log → title"),
+    ("field with a default", None, WithDefault, "field pages is new: int"),
+    ("field that is gone", None, Narrower, "field n is gone: int"),
+    ("wider type", None, Wider, "field n: int → int | str | None"),
+    ("reducer", replaced("tell", lambda draft: [f"told {draft}"], writes="log"), NoReducer,
+     "field log: reducer append → none"),
+    ("question far off", both(lambda g: g.add_node("again", ask("Sure?", bool), writes="ok"),
+                              rewired("tell", ("again", {"when": value("n") > 5}), (END, {})),
+                              rewired("again", (END, {}))), Desk, "node again is new: ask"),
+    ("map of a later node", replaced("tell", str, each={"item": "items"}, writes="log"), Desk,
+     "node tell: each none → item: items"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("edit", "state", "told"), [c[1:] for c in GOES_ON], ids=[c[0] for c in GOES_ON])
+async def test_a_change_that_the_run_fits_is_a_step(
+    runner: Runner, edit: Edit | None, state: type[BaseModel], told: str
+) -> None:
+    """The resume says what was changed; a changed line of a function is not seen; and the run goes on to its end."""
+    run_id = await waiting(runner, desk())
+    await runner.answer(run_id, value=True)
+    after = desk(edit, state)
+    result = await runner.resume(after, run_id).result()
+    assert result.status == "finished"
+    changes = await changes_of(runner, run_id)
+    assert (told in changes) if told else not changes
+    assert (await runner.resume(after, run_id).result()).status == "finished"
+
+
+async def test_what_a_changed_node_makes_counts(runner: Runner) -> None:
+    """New defaults are there, and what was recorded before is as it was."""
+    run_id = await waiting(runner, desk())
+    await runner.answer(run_id, value=True)
+    result = await runner.resume(desk(state=WithDefault), run_id).result()
+    assert (result.state.pages, result.state.draft, result.state.log) == (4, "all about Ants", ["told all about Ants"])
+
+
+async def test_a_changed_prompt_is_told_with_what_it_was(runner: Runner) -> None:
+    """Old and new text, cut around where they part; the next call has the new one."""
+    model = ScriptedModel(["x"])
+
+    def graph(prompt: str) -> Graph[Any]:
+        return desk(replaced("tell", Agent("teller", model=model, prompt=prompt), writes="log"))
+
+    run_id = await waiting(runner, graph("Tell of this: {draft}"))
+    await runner.answer(run_id, value=True)
+    long = "Tell of this: {draft}" + " and be kind" * 20
+    await runner.resume(graph(long), run_id).result()
+    (line,) = await changes_of(runner, run_id)
+    assert line.startswith("node tell: prompt '…ell of this: {draft}' → '…ell of this: {draft} and be kind")
+    assert len(line) < 200
+    assert model.requests[0].prompt == "Tell of this: all about Ants" + " and be kind" * 20
+
+
+async def test_ways_in_another_order_are_a_change(runner: Runner) -> None:
+    """The first that holds is taken, so that the order matters."""
+    one, other = ("tell", {"when": value("n") >= 1, "label": "a"}), ("write", {"when": value("n") < 1})
+    run_id = await waiting(runner, desk(rewired("approve", one, other, (END, {}))))
+    await runner.answer(run_id, value=True)
+    await runner.resume(desk(rewired("approve", other, one, (END, {}))), run_id).result()
+    assert await changes_of(runner, run_id) == ["ways out of approve: they are tried in another order"]
+
+
+async def test_conditions_that_are_new_begin_now(runner: Runner) -> None:
+    """In the graph, and in one inside it: counts since a node, and changes, know nothing of what was before."""
+
+    def graph(*, new: bool) -> Graph[Any]:
+        inner: Graph[Any] = Graph("inner", Desk, result="n")
+        inner.add_node("count", lambda n: n + 1, writes="n", thread=False)
+        inner.add_node("check", ask("Go on?", bool), writes="ok")
+        inner.add_path(START, "count", "check")
+        if new:
+            inner.add_edge("check", END, when=(iterations("check", since="count") > 1) | changed("title"))
+        inner.add_edge("check", END, when=value("n") >= 3)
+        inner.add_edge("check", "count")
+        outer: Graph[Any] = Graph("outer", Desk)
+        outer.add_node("inner", inner, writes="n")
+        outer.add_path(START, "inner", END)
+        return outer
+
+    run_id = await waiting(runner, graph(new=False))
+    await runner.answer(run_id, value=True)
+    result = await runner.resume(graph(new=True), run_id).result()
+    assert result.status == "waiting"  # n is 3 now, and neither new condition held
+    resumed = [step for step in await runner.history(run_id) if step.kind == "resumed"][-1]
+    assert set(resumed.data["marks_of"]["inner/"]) == {"count:check:count", "change:title:check"}
+    assert any(line.startswith("way new: inner/check → END") for line in resumed.data["changes"])
+
+
+# -- questions that changed while they wait
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_question_that_changed_is_asked_anew(runner: Runner, *, answered: bool) -> None:
+    """Its text or its type: an answer to the old one is recorded as refused, and one to the new one counts."""
+    run_id = await waiting(runner, desk())
+    if answered:
+        await runner.answer(run_id, value=True)
+    other = ask("Print {title} how often?", Literal["once", "twice"])
+    after = desk(replaced("approve", other, writes="draft"))
+    (wait,) = (await runner.resume(after, run_id).result()).waits
+    assert (wait.question, wait.schema) == ("Print Ants how often?", {"enum": ["once", "twice"], "type": "string"})
+    kinds = [step.kind for step in await runner.history(run_id)]
+    assert kinds.count("waiting") == 2
+    assert kinds.count("refused") == answered
+    await runner.answer(run_id, "twice")
+    result = await runner.resume(after, run_id).result()
+    assert result.state.log == ["told twice"]
+
+
+async def test_a_question_that_is_the_same_keeps_its_answer(runner: Runner) -> None:
+    """An answer that was given before the graph was changed elsewhere is taken."""
+    run_id = await waiting(runner, desk())
+    await runner.answer(run_id, value=True)
+    result = await runner.resume(desk(replaced("tell", tell, writes="title")), run_id).result()
+    assert (result.status, result.state.ok) == ("finished", True)
+
+
+# -- what stops
+
+
+class Required(Desk):
+    pages: int
+
+
+class Typed(Desk):
+    title: Literal["Bees"]
+
+
+class Strict(Desk):
+    @model_validator(mode="after")
+    def _long(self) -> "Strict":
+        if len(self.title) < 10:
+            message = "titles are long"
+            raise ValueError(message)
+        return self
+
+
+async def waits_inside(title: str, ctx: Context) -> bool:
+    """A function that asks."""
+    return bool(await ctx.ask(f"Print {title}?", bool))
+
+
+INNER: Graph[Any] = Graph("inner", Desk, result="ok")
+INNER.add_node("sure", ask("Sure?", bool), writes="ok")
+INNER.add_path(START, "sure", END)
+
+STOPS: list[tuple[str, Edit | None, Edit | None, type[BaseModel], list[str]]] = [
+    ("removed node", None, removed("approve", "tell"), Desk,
+     ["stands at node 'approve' (visit 1, waiting), which the graph no longer has", "node approve is gone: ask",
+      "put back node 'approve'", "version=2, migrate={1: Migration(moved={'approve': 'the node to go on at'})}",
+      "branch it at step 1, where it still fits"]),
+    ("renamed node", None, renamed("approve", "sign_off"), Desk,
+     ["stands at node 'approve'", "node sign_off is new: ask", "Migration(renamed={'approve': 'its new name'})"]),
+    ("required field", None, None, Required,
+     ["field 'pages' is new and has no default", "put back a default of 'pages'", "migrate={1: f}"]),
+    ("narrower type", None, None, Typed,
+     ["field 'title' holds 'Ants': ", "'Bees'", "field title: str → Literal['Bees']", "put back the type of 'title'"]),
+    ("validator", replaced("tell", tell, writes="title"), None, Strict,
+     ["the state as a whole: ", "titles are long"]),
+    ("question to function", None, replaced("approve", bool, writes="ok"), Desk,
+     ["waits for an answer to approve, which is no question any more", "node approve: kind ask → function"]),
+    ("question to graph", None, replaced("approve", INNER, writes="ok"), Desk, ["no question any more"]),
+    ("function to graph", replaced("approve", waits_inside, writes="ok"), replaced("approve", INNER, writes="ok"),
+     Desk, ["waits inside approve for 'Print Ants?', and that node is a graph now"]),
+    ("function to map", replaced("approve", waits_inside, writes="ok"),
+     replaced("approve", lambda item: item, each={"item": "items"}, writes="doubled"), Desk,
+     ["and that node is run for each item now"]),
+    ("graph to function", replaced("approve", INNER, writes="ok"), replaced("approve", lambda ok: ok, writes="ok"),
+     Desk, ["inside a graph at approve, which is none any more"]),
+    ("graph to map", replaced("approve", INNER, writes="ok"),
+     replaced("approve", INNER, each={"item": "items"}, inputs={"n": "item"}, writes="doubled"), Desk,
+     ["inside the graph at approve, which is run for each item now"]),
+    ("map to function", replaced("approve", INNER, each={"item": "items"}, inputs={"n": "item"}, writes="doubled"),
+     replaced("approve", lambda ok: ok, writes="ok"), Desk, ["the map at approve over item, which is under way"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "state", "told"), [case[1:] for case in STOPS], ids=[case[0] for case in STOPS]
+)
+async def test_a_change_that_the_run_does_not_fit_stops_it_untouched(
+    runner: Runner, before: Edit | None, after: Edit | None, state: type[BaseModel], told: list[str]
+) -> None:
+    """The error has what does not fit, what was changed and the repair; put back, the run goes on."""
+    run_id = await waiting(runner, desk(before))
+    error = await refused(runner, desk(after, state), run_id, *told)
+    assert error.code == "graph_changed"
+    assert all(len(line) < 200 for line in error.message.splitlines())
+    result = await runner.resume(desk(before), run_id).result()
+    while result.waits:
+        for name in dict.fromkeys(wait.name for wait in result.waits):
+            await runner.answer(run_id, value=True, wait=name)
+        result = await runner.resume(desk(before), run_id).result()
+    assert result.status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [case[1:3] for case in STOPS if case[3] is Desk], ids=[c[0] for c in STOPS if c[3] is Desk]
+)
+async def test_a_run_goes_on_where_a_migration_moves_it(runner: Runner, before: Edit, after: Edit) -> None:
+    """The visit that was under way is dropped with all below it, and the run goes on at the node that is named."""
+    run_id = await waiting(runner, desk(before))
+    moved = desk(after, version=2, migrate={1: Migration(moved={"approve": "tell"})})
+    result = await runner.resume(moved, run_id).result()
+    assert (result.status, result.state.log) == ("finished", ["told all about Ants"])
+    resumed = next(step for step in await runner.history(run_id) if step.kind == "resumed")
+    assert resumed.data["moved"] == {"": "tell"}
+
+
+# -- inside graphs
+
+
+def book(inner: Graph[Any]) -> Graph[Any]:
+    """A desk as a node."""
+    graph: Graph[Any] = Graph("book", Desk)
+    inputs = {"title": "title", **({"pages": "n"} if inner.state is Required else {})}
+    graph.add_node("chapter", inner, inputs=inputs, writes=("ok", "draft"))
+    graph.add_path(START, "chapter", END)
+    return graph
+
+
+async def test_a_change_inside_is_told_with_its_path(runner: Runner) -> None:
+    """The run is inside the graph, and goes on in the changed one."""
+    run_id = await waiting(runner, book(desk()))
+    await runner.answer(run_id, value=True)
+    inner = desk(replaced("tell", tell, writes="draft"), WithDefault)
+    result = await runner.resume(book(inner), run_id).result()
+    assert result.state.draft == "told all about Ants"
+    assert await changes_of(runner, run_id) == [
+        "field chapter/pages is new: int",
+        "node chapter/tell: writes log → draft",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("edit", "state", "told"),
+    [
+        (removed("approve", "tell"), Desk, "stands at node 'chapter/approve'"),
+        (None, Required, "field 'pages' is new and has no default (in the graph at chapter)"),
+        (None, Typed, "field 'title' holds 'Ants'"),
+    ],
+)
+async def test_a_change_inside_that_does_not_fit_stops_the_run(
+    runner: Runner, edit: Edit | None, state: type[BaseModel], told: str
+) -> None:
+    """With the path, and the repair for the graph inside."""
+    run_id = await waiting(runner, book(desk()))
+    error = await refused(runner, book(desk(edit, state)), run_id, told, "Graph('desk', …, version=2, migrate={1: ")
+    assert "chapter" in error.message
+    await runner.answer(run_id, value=True)
+    assert (await runner.resume(book(desk()), run_id).result()).status == "finished"
+
+
+async def test_another_graph_at_the_node_is_told(runner: Runner) -> None:
+    """A graph of another name is another graph, even where its fields and nodes are alike."""
+    run_id = await waiting(runner, book(desk()))
+    other = desk()
+    other.name = "table"
+    await refused(runner, book(other), run_id, "inside graph 'desk' at chapter, and that is graph 'table' now")
+
+
+# -- forks
+
+
+class Plan(BaseModel):
+    log: Annotated[list[str], append] = []
+    one: str = ""
+    two: str = ""
+
+
+class PlanWithout(BaseModel):
+    log: Annotated[list[str], append] = []
+    two: str = ""
+
+
+class PlanOfSets(BaseModel):
+    log: list[str] = []
+    one: str = ""
+    two: str = ""
+
+
+def forked(arms: tuple[str, ...] = ("a", "b"), state: type[BaseModel] = Plan, edit: Edit | None = None) -> Graph[Any]:
+    """Two arms, each a node that is done and a question, and a join."""
+    graph: Graph[Any] = Graph("plan", state)
+    graph.add_node("begin", lambda: "begun", writes="log", thread=False)
+    for arm in arms:
+        graph.add_node(arm, lambda: "x", writes="log", thread=False)
+        graph.add_node(f"{arm}2", ask("Well?"), writes={"a": "one", "b": "two"}.get(arm, "log"))
+        graph.add_path(arm, f"{arm}2", "merge")
+    graph.add_node("merge", lambda: "merged", writes="log", thread=False)
+    graph.add_edge(START, "begin")
+    graph.add_fork("begin", list(arms), join="merge")
+    graph.add_edge("merge", END)
+    if edit is not None:
+        edit(graph)
+    return graph
+
+
+def without_fork(graph: Graph[Any]) -> None:
+    """One behind the other."""
+    graph.ways = [way for way in graph.ways if way.source not in ("begin", "a2")]
+    graph.add_edge("begin", "a")
+    graph.add_edge("a2", "b")
+
+
+def earlier_join(graph: Graph[Any]) -> None:
+    """The question of arm a comes behind the join."""
+    graph.ways = [way for way in graph.ways if way.source not in ("a", "a2", "merge")]
+    graph.add_edge("a", "merge")
+    graph.add_path("merge", "a2", END)
+
+
+def of_sets(graph: Graph[Any]) -> None:
+    """No two arms write one field, so that none needs a reducer."""
+    for name in ("begin", "merge"):
+        replaced(name, lambda log: log, writes="log")(graph)
+    for name, field in (("a", "one"), ("b", "two")):
+        replaced(name, lambda: "", writes=field)(graph)
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        (forked(("a",)), "the fork at begin into a, b with the join merge, which is under way, is gone"),
+        (forked(edit=without_fork), "the fork at begin into a, b"),
+        (forked(edit=earlier_join), "stands at a2 in the arm to a of the fork at begin, which no longer leads there"),
+        (forked(state=PlanOfSets, edit=of_sets),
+         "the arm to a wrote append to field 'log', whose reducer is none now"),
+    ],
+)  # fmt: skip
+async def test_arms_that_are_no_more_stop_a_forked_run(runner: Runner, after: Graph[Any], told: str) -> None:
+    """Nothing is touched; with the arms back it goes on."""
+    run_id = await waiting(runner, forked())
+    await refused(runner, after, run_id, told)
+    for name in ("a2", "b2"):
+        await runner.answer(run_id, name, wait=name)
+    result = await runner.resume(forked(), run_id).result()
+    assert result.state == Plan(log=["begun", "x", "x", "merged"], one="a2", two="b2")
+
+
+async def test_a_field_that_an_arm_wrote_cannot_go(runner: Runner) -> None:
+    """The join could not put it together."""
+    run_id = await waiting(runner, forked())
+    await runner.answer(run_id, "one", wait="a2")
+    assert (await runner.resume(forked(), run_id).result()).status == "waiting"
+    after = forked(state=PlanWithout, edit=replaced("a2", ask("Well?"), writes="log"))
+    await refused(runner, after, run_id, "the arm to a wrote field 'one', which is gone")
+
+
+async def test_an_arm_more_is_for_the_next_fork(runner: Runner) -> None:
+    """A run that is forked goes on with the arms it has."""
+    run_id = await waiting(runner, forked())
+    after = forked(("a", "b", "c"))
+    for name in ("a2", "b2"):
+        await runner.answer(run_id, name, wait=name)
+    result = await runner.resume(after, run_id).result()
+    assert result.state.log == ["begun", "x", "x", "merged"]
+
+
+async def test_a_run_that_stands_where_an_arm_is_now_does_not_fit(runner: Runner) -> None:
+    """It is not forked, and the other arm would never run."""
+    run_id = await waiting(runner, forked(edit=without_fork))
+    told = "stands at a2, which is in the arm to a of the fork at begin now, and it is not forked there"
+    await refused(runner, forked(), run_id, told)
+    moved = forked()
+    moved.version, moved.migrate = 2, {1: Migration(moved={"a2": "begin"})}
+    result = await runner.resume(moved, run_id).result()
+    assert sorted(wait.name for wait in result.waits) == ["a2", "b2"]
+
+
+# -- maps
+
+
+async def test_items_keep_what_they_wrote_where_that_still_fits(runner: Runner) -> None:
+    """Another function for the items that are left; another reducer, or a field that is gone, does not fit."""
+
+    class Sums(BaseModel):
+        items: list[int] = [1, 2, 3]
+        sums: list[int] = []
+
+    class Appended(BaseModel):
+        items: list[int] = [1, 2, 3]
+        sums: Annotated[list[int], append] = []
+
+    async def double(item: int, ctx: Context) -> int:
+        return item * 2 if item < 3 else int(await ctx.ask("How much?", int))
+
+    async def treble(item: int, ctx: Context) -> int:
+        return item * 3 if item < 3 else 3 * int(await ctx.ask("How much?", int))
+
+    def graph(function: Any, state: type[BaseModel] = Sums, each: str = "items") -> Graph[Any]:
+        made: Graph[Any] = Graph("sums", state)
+        made.add_node("sum", function, each={"item": each}, writes="sums")
+        made.add_path(START, "sum", END)
+        return made
+
+    run_id = await waiting(runner, graph(double))
+    await refused(runner, graph(double, Appended), run_id, "an item of the map at sum wrote item to field 'sums'")
+    await runner.answer(run_id, 7)
+    assert (await runner.resume(graph(treble), run_id).result()).state.sums == [2, 4, 21]
+
+
+async def test_a_plateau_that_is_new_has_no_sample_yet(runner: Runner) -> None:
+    """It begins with the next write of its field."""
+
+    def graph(*, new: bool) -> Graph[Any]:
+        made: Graph[Any] = Graph("scores", Desk)
+        made.add_node("score", ask("How good?", int), writes="n")
+        made.add_edge(START, "score")
+        made.add_edge("score", END, when=plateau("n") if new else value("n") > 9)
+        made.add_edge("score", "score")
+        return made
+
+    run_id = await waiting(runner, graph(new=False))
+    for score in (5, 5):
+        await runner.answer(run_id, score)
+        assert (await runner.resume(graph(new=False), run_id).result()).status == "waiting"
+    after = graph(new=True)
+    await runner.answer(run_id, 5)
+    assert (await runner.resume(after, run_id).result()).status == "waiting"
+    await runner.answer(run_id, 5)
+    assert (await runner.resume(after, run_id).result()).status == "finished"

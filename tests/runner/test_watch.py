@@ -1,0 +1,173 @@
+"""Nodes that hold the event loop are named, while they do and afterwards."""
+
+import asyncio
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Runner
+from graphengine.runner import tending, watch
+
+BLOCKED_SECONDS = 0.1
+HELD_SECONDS = 0.4
+PATIENCE_SECONDS = 20.0
+TOLD = threading.Event()
+"""Something was logged."""
+
+
+class State(BaseModel):
+    text: str = ""
+
+
+class Listener(logging.Handler):
+    """Hears of warnings, in whatever thread they are given."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell whoever waits for one."""
+        TOLD.set()
+
+
+@pytest.fixture(autouse=True)
+def listener() -> Iterator[None]:
+    """Hears of this test's warnings."""
+    TOLD.clear()
+    listener = Listener()
+    watch.log.addHandler(listener)
+    yield
+    watch.log.removeHandler(listener)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch of this test's own, that looks often."""
+    monkeypatch.setattr(watch, "BLOCKED_SECONDS", BLOCKED_SECONDS)
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(watch, "_IDLE_LOOKS", 25)
+    monkeypatch.setattr(tending, "WATCH", watch.LoopWatch())
+
+
+def hold() -> str:
+    """Work that nothing else can run beside, until somebody complains, and for a while at least."""
+    began = time.monotonic()
+    while time.monotonic() < began + (HELD_SECONDS if TOLD.is_set() else PATIENCE_SECONDS):
+        sum(range(100))
+    return "held"
+
+
+async def holding() -> str:
+    """Not as asynchronous as it looks."""
+    return hold()
+
+
+async def beside() -> str:
+    """It holds the loop in a task that it began."""
+
+    async def inner() -> str:
+        return hold()
+
+    return (await asyncio.gather(inner()))[0]
+
+
+async def waiting() -> str:
+    """As it should be."""
+    await asyncio.sleep(HELD_SECONDS)
+    return "waited"
+
+
+def resting() -> str:
+    """It blocks, and may."""
+    time.sleep(HELD_SECONDS)
+    return "rested"
+
+
+def graph(function: Callable[..., object], *, thread: bool | None = None) -> Graph[State]:
+    """One node."""
+    made = Graph("watched", State)
+    if thread is None:
+        made.add_node("work", function, writes="text")
+    else:
+        made.add_node("work", function, writes="text", thread=thread)
+    made.add_path(START, "work", END)
+    return made
+
+
+async def warnings_of(made: Graph[State], caplog: pytest.LogCaptureFixture, store: Path | None = None) -> list[str]:
+    """What is logged while it runs."""
+    async with Runner(store) as runner:
+        await runner.start(made, run_id="r").result()
+        await asyncio.sleep(0.05)  # the loop moves again: now that is told
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["memory", "sqlite"])
+@pytest.mark.parametrize(
+    ("made", "place"),
+    [(graph(holding), "holding"), (graph(hold, thread=False), "hold"), (graph(beside), "beside.<locals>.inner")],
+    ids=["async", "sync", "task"],
+)
+async def test_a_node_that_holds_the_loop_is_named(
+    made: Graph[State], place: str, caplog: pytest.LogCaptureFixture, tmp_path: Path, *, kept: bool
+) -> None:
+    """The node, the run, the function with its line, the repair; then for how long, about."""
+    held, over = await warnings_of(made, caplog, tmp_path / "runs.db" if kept else None)
+    found = re.fullmatch(
+        r"node work \(run r\) has held the event loop for (?P<seconds>\d\.\d) s, so that nothing else moves: "
+        r"(?P<place>\S+) \((?P<file>.+):\d+\)\n  repair: make it a plain function .*",
+        held,
+    )
+    assert found, held
+    assert (found["place"], found["file"]) == (place, __file__)
+    told = re.fullmatch(r"node work \(run r\) held the event loop for (\d\.\d) s; it moves again", over)
+    assert told, over
+    assert float(told[1]) >= BLOCKED_SECONDS
+
+
+@pytest.mark.parametrize("made", [graph(waiting), graph(resting)], ids=["waits", "in a thread"])
+async def test_a_node_that_lets_the_loop_move_is_not(made: Graph[State], caplog: pytest.LogCaptureFixture) -> None:
+    """However long it takes."""
+    assert await warnings_of(made, caplog) == []
+
+
+async def test_a_place_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A node that holds the loop at each visit does not fill the log."""
+    assert len(await warnings_of(graph(holding), caplog)) == 2
+    assert len(await warnings_of(graph(holding), caplog)) == 2
+
+
+async def test_what_holds_the_loop_beside_the_nodes_is_named_by_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    """The program's own code, while a run is driven."""
+    async with Runner() as runner:
+        run = runner.start(graph(waiting), run_id="r")
+        await run.begun()
+        await asyncio.sleep(0.1)
+        hold()
+        await run.result()
+    text = caplog.records[0].getMessage()
+    assert not text.startswith("node ")
+    assert f"{__file__}:" in text
+
+
+async def test_a_suspended_process_is_not_taken_for_a_busy_one(caplog: pytest.LogCaptureFixture) -> None:
+    """The time that the whole process stood still does not count."""
+    for asleep_seconds, told in ((1000.0, 0), (0.0, 1)):
+        watched = watch.Loop(asyncio.get_running_loop(), {})
+        watched.look(0.0, set())
+        time.sleep(2 * BLOCKED_SECONDS)  # noqa: ASYNC251 - nothing else is to move
+        watched.look(asleep_seconds, set())
+        assert len(caplog.records) == told
+
+
+async def test_the_watch_ends_when_nothing_is_driven(caplog: pytest.LogCaptureFixture) -> None:
+    """Its thread is there while runs are driven and a little longer, and comes back for the next."""
+    for _ in range(2):
+        before = set(threading.enumerate())
+        await warnings_of(graph(waiting), caplog)
+        (own,) = [each for each in set(threading.enumerate()) - before if each.name == "graphengine-watch"]
+        await asyncio.to_thread(own.join, 10)
+        assert not own.is_alive()

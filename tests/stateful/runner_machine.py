@@ -1,0 +1,612 @@
+"""Random commands to Runners over one store, each run held against the story that `story` tells of its log.
+
+One or two owners share a medium. The machine decides which node in flight ends with what, who crashes, what is sent,
+asked, branched and resumed; no time passes but by its clock. After every command the loop is run until nothing moves,
+and then for each run: its log only grew, every word given to a live driver is in it once, no other is; the nodes in
+flight are those that the story wants; the status and the state are the story's. At the end every run is driven to its
+end by a new owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+from unittest.mock import patch
+
+from hypothesis import event
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from graphengine import Graph, Limits, Runner
+from graphengine.core.steps import Step
+from graphengine.errors import GraphEngineError, InputError, LeaseLost, RunIsDriven, StoreError
+from graphengine.runner.run import Run
+from graphengine.stores.base import Append, RunInfo, Store
+from graphengine.testing import FakeClock
+from graphengine.testing.store_kit import same
+from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
+from tests.stateful.round import Book, Boom, Gate, Gates, round_graph
+from tests.stateful.story import Story
+
+T = TypeVar("T")
+
+MOST_RUNS = 4
+NEVER_SECONDS = 1e6
+QUIET_TURNS = 3
+MOST_TURNS = 20_000
+FULL_LOOK = 7
+picks = st.integers(0, 11)
+limits = st.none() | st.integers(1, 9)
+
+
+class Mortal:
+    """A store whose owner may be killed: then nothing that its Runner still does reaches the medium."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.is_dead = False
+        self.pending = 0
+        self.writing: list[Append] = []  # batches that are not durable yet
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.store, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self.is_dead:
+                raise StoreError("its owner is dead")
+            result = found(*args, **kwargs)
+            if result is not None and name == "append":
+                result = asyncio.ensure_future(result)
+                self.writing.append(args[0])
+                result.add_done_callback(lambda _: self.writing.remove(args[0]))
+            return None if result is None else self._counted(result)
+
+        return call
+
+    def _counted(self, work: Any) -> asyncio.Future[Any]:
+        """The same, seen by who waits until nothing moves."""
+        future: asyncio.Future[Any] = asyncio.ensure_future(work)
+        self.pending += 1
+        future.add_done_callback(self._done)
+        return future
+
+    def _done(self, future: asyncio.Future[Any]) -> None:
+        self.pending -= 1
+
+
+@dataclass
+class Process:
+    """An owner: a Runner over a store of its own, and the gates of its nodes."""
+
+    runner: Runner
+    store: Mortal
+    gates: Gates
+    graph: Graph[Book]
+    owner_id: str
+    handles: list[Run[Book]] = field(default_factory=list)
+
+
+@dataclass
+class Known:
+    """What the machine knows of a run.
+
+    Attributes:
+        log: As it was read last.
+        stories: What it told, up to each seq.
+        words: What must be in it; `maybe` what may be.
+        sent: Messages sent to it, in order.
+        asked: The answers that were taken, by round.
+        orphan: Whether it was left running without a driver.
+        halting: Whether its driver begins nothing more.
+        seen: How long its log was when its state was looked at last.
+    """
+
+    log: list[Step] = field(default_factory=list)
+    stories: list[Story] = field(default_factory=lambda: [Story()])
+    words: set[str] = field(default_factory=set)
+    maybe: set[str] = field(default_factory=set)
+    sent: list[str] = field(default_factory=list)
+    asked: dict[int, str] = field(default_factory=dict)
+    orphan: bool = False
+    halting: bool = False
+    seen: int = 0
+
+    @property
+    def story(self) -> Story:
+        """Up to its last step."""
+        return self.stories[-1]
+
+
+class RunnerMachine(RuleBasedStateMachine):
+    """Runs under random commands."""
+
+    medium_class: ClassVar[type[Memory | File]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches: list[Any] = [
+            patch("graphengine.runner.tending._INBOX_SECONDS", NEVER_SECONDS),
+            patch("graphengine.runner.tending._LOOK_SECONDS", NEVER_SECONDS),
+            *(patch(f"graphengine.stores.{name}.MIN_ROWS", 4) for name in ("snapshots", "memory")),
+        ]
+        for each in self.patches:
+            each.start()
+        self.loop = asyncio.new_event_loop()
+        self.clock = FakeClock(start=1000.0, jumps=False)
+        self.medium: Medium = self.medium_class(self.clock)
+        self.processes: dict[int, Process] = {}
+        self.runs: dict[str, Known] = {}
+        self.word = 0
+        self.looks = 0
+        self.only = ""
+        self.aside: list[asyncio.Task[Any]] = []
+
+    def teardown(self) -> None:
+        """See every run to its end, with an owner that knew nothing of it."""
+        try:
+            for place in list(self.processes):
+                self.crash(place)
+            self.clock.move(1000.0)
+            for run_id in list(self.runs):
+                self.finish(run_id)
+        finally:
+            for place in list(self.processes):
+                self.end(place)
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.do(asyncio.sleep(0))
+            self.loop.close()
+            self.medium.remove()
+            for each in self.patches:
+                each.stop()
+
+    # -- what the rules are made of
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something on the loop of this example."""
+        return self.loop.run_until_complete(work)
+
+    @property
+    def places(self) -> int:
+        """How many owners there may be."""
+        return min(self.medium.places, 2)
+
+    def at(self, pick: int) -> Process:
+        """The owner at a place, begun if there is none."""
+        place = pick % self.places
+        if place not in self.processes:
+            self.processes[place] = self.do(self.begin())
+        return self.processes[place]
+
+    async def begin(self) -> Process:
+        """A new owner."""
+        store = await self.medium.open()
+        mortal = Mortal(store)
+        runner = Runner(mortal, clock=self.clock)
+        gates = Gates(lambda gate: self.called(gate, mortal.writing))
+        return Process(runner, mortal, gates, round_graph(gates), self.medium.owner_id(store))
+
+    def called(self, gate: Gate, writing: Sequence[Append]) -> None:
+        """A node was called, or its recorded work: none whose end is recorded, nor before what led to it is durable."""
+        story = self.runs[gate.run_id].story
+        assert (gate.name, gate.visit) not in story.done, f"{gate} is recorded, and is called again"
+        before = [step for batch in writing if batch.run_id == gate.run_id for step in batch.steps]
+        early = [step for step in before if step.frame in ("", gate.frame) and step.kind != "message"]
+        assert not early, f"{gate} is called before {early} is durable"
+
+    async def settle(self) -> None:
+        """Return when nothing moves any more before the machine says something."""
+        quiet = turns = 0
+        while quiet < QUIET_TURNS:
+            turns += 1
+            assert turns < MOST_TURNS, "it never comes to rest"
+            stores = [process.store for process in self.processes.values()]
+            if any(store.pending for store in stores):
+                quiet = 0
+                await asyncio.sleep(0.0001)
+                continue
+            ready: Sequence[object] = getattr(self.loop, "_ready")  # noqa: B009 - asyncio tells this nowhere else
+            quiet = 0 if ready else quiet + 1
+            await asyncio.sleep(0)
+
+    def new_word(self) -> str:
+        """A word that was never said."""
+        self.word += 1
+        return f"{self.word}"
+
+    def picked(self, pick: int) -> tuple[str, Known]:
+        """One of the runs."""
+        return list(self.runs.items())[pick % len(self.runs)]
+
+    def driver(self, run_id: str) -> Process | None:
+        """Who drives a run, as each owner says for itself: also one whose lease is over, while nobody took the run."""
+        drivers = [p for p in self.processes.values() if self.info(p, run_id).driver == p.owner_id]
+        assert len(drivers) <= 1
+        return drivers[0] if drivers else None
+
+    def info(self, process: Process, run_id: str) -> RunInfo:
+        """What an owner knows of a run."""
+        return self.do(process.store.store.info(run_id))
+
+    def aside_of(self, work: Coroutine[Any, Any, object]) -> None:
+        """Begin something that returns only when nodes have ended."""
+
+        async def begin() -> None:
+            self.aside.append(asyncio.create_task(work))
+
+        self.do(begin())
+
+    # -- commands
+
+    @initialize(limit=limits)
+    def start_one(self, limit: int | None) -> None:
+        """There is a run."""
+        self.start(0, limit)
+
+    @precondition(lambda self: len(self.runs) < MOST_RUNS)
+    @rule(pick=picks, limit=limits)
+    def start(self, pick: int, limit: int | None) -> None:
+        """Begin a run."""
+        process = self.at(pick)
+        run_id = f"run{len(self.runs)}"
+        self.runs[run_id] = Known()
+
+        async def begin() -> None:
+            process.handles.append(process.runner.start(process.graph, run_id=run_id, limits=Limits(steps=limit)))
+
+        self.do(begin())
+        self.look()
+
+    @precondition(lambda self: any(process.gates.standing for process in self.processes.values()))
+    @rule(pick=picks, how=st.sampled_from(("", "", "", "", "again", "fail")), count=st.integers(1, 3))
+    def end_nodes(self, pick: int, how: str, count: int) -> None:
+        """Some nodes in flight end, or fail."""
+        for _ in range(count):
+            self.end_one(pick, how)
+        self.look()
+
+    def end_one(self, pick: int, how: str, *, sure: bool = True, only: str = "") -> None:
+        """A node in flight ends: what it says is recorded if its process is the driver and lives on."""
+        standing = [
+            (process, gate, word)
+            for process in self.processes.values()
+            for gate, word in process.gates.standing.items()
+            if not word.done() and only in ("", gate.run_id)
+        ]
+        if not standing:
+            return
+        process, gate, future = standing[pick % len(standing)]
+        known, word = self.runs[gate.run_id], self.new_word()
+        is_heard = self.driver(gate.run_id) is process
+        if future.done():
+            return  # it was called off while that was looked up
+        if is_heard:
+            (known.words if sure else known.maybe).add(word)
+        if how == "fail":
+            future.set_exception(Boom(f"boom {word}"))
+        else:
+            future.set_result(f"again {word}" if how and gate.name == "review" else word)
+
+    @precondition(lambda self: self.runs)
+    @rule(pick=picks, who=picks, limit=limits, raises=st.booleans())
+    def resume(self, pick: int, who: int, limit: int | None, *, raises: bool) -> None:
+        """Go on with a run: refused while a live owner drives it, else everything that had not ended is at work."""
+        run_id, _ = self.picked(pick)
+        self.resume_as(self.at(who), run_id, Limits(steps=limit) if raises else None)
+
+    def resume_as(self, process: Process, run_id: str, given: Limits | None) -> None:
+        """Go on with a run."""
+        known, info = self.runs[run_id], self.info(process, run_id)
+        is_driven = info.driver is not None or run_id in process.runner._tending.drivers  # noqa: SLF001
+        has_mail = bool(self.do(process.store.store.inbox([run_id])))
+        length = len(known.log)
+
+        async def go_on() -> Run[Book]:
+            run = process.runner.resume(process.graph, run_id, limits=given, wait_out=False)
+            process.handles.append(run)
+            await self.settle()
+            return run
+
+        run = self.do(go_on())
+        self.look()
+        has_gone_on = len(known.log) > length and known.log[length].kind == "resumed"
+        error = None if run.is_going else self.error_of(run)
+        assert error is None or error.code in ("run_failed", "run_is_driven"), error
+        if is_driven:
+            assert isinstance(error, RunIsDriven)
+            assert not has_gone_on
+            event("two owners")
+        elif info.status == "finished":
+            assert not has_gone_on
+        else:
+            is_due = info.due_at is not None and info.due_at <= self.clock.now()
+            assert has_gone_on == (info.status != "waiting" or is_due or has_mail or given is not None)
+
+    def error_of(self, run: Run[Book]) -> GraphEngineError | None:
+        """What a run that is over raised."""
+        try:
+            self.do(run.result())
+        except GraphEngineError as error:
+            return error
+        return None
+
+    @precondition(lambda self: self.processes)
+    @rule(pick=picks, ends=st.integers(0, 3), turns=st.integers(0, 12), how=st.sampled_from(("", "again", "fail")))
+    def crash_at_work(self, pick: int, ends: int, turns: int, how: str) -> None:
+        """An owner dies while ends of nodes are on their way to the log: they may have come there or not."""
+        for _ in range(ends):
+            self.end_one(pick, how, sure=False)
+
+        async def some_turns() -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+        self.do(some_turns())
+        self.crash(list(self.processes)[pick % len(self.processes)])
+        self.look()
+
+    def crash(self, place: int) -> None:
+        """An owner dies: nothing that it does from now on reaches the medium."""
+        process = self.processes.pop(place)
+        for run_id, known in self.runs.items():
+            known.orphan |= self.info(process, run_id).driver == process.owner_id
+        process.store.is_dead = True
+
+        async def die() -> None:
+            await self.medium.kill(process.store.store)
+            with suppress(GraphEngineError):
+                await process.runner.close()
+
+        self.do(die())
+
+    @precondition(lambda self: self.processes)
+    @rule(pick=picks)
+    def close(self, pick: int) -> None:
+        """An owner closes its Runner: what it drives is stopped where it stands."""
+        self.end(list(self.processes)[pick % len(self.processes)])
+        self.look()
+
+    def end(self, place: int) -> None:
+        """An owner closes its Runner."""
+        self.do(self.processes.pop(place).runner.close())
+
+    @precondition(lambda self: any(known.log for known in self.runs.values()) and len(self.runs) < MOST_RUNS)
+    @rule(pick=picks, who=picks, at=st.integers(0, 40), writes=st.booleans())
+    def branch(self, pick: int, who: int, at: int, *, writes: bool) -> None:
+        """Begin a child behind any step; the parent's log is looked at like every other, and stays as it is."""
+        run_id, parent = self.picked(pick)
+        process, child_id, word = self.at(who), f"run{len(self.runs)}", self.new_word()
+        seq = 1 + at % len(parent.log)
+        shared = parent.stories[seq]
+        child = Known(parent.log[:seq], parent.stories[: seq + 1], set(shared.words), sent=list(shared.heard))
+        child.asked, child.maybe = dict(shared.answers), set(shared.heard)
+        update = {"log": f"branch {word}"} if writes else None
+        self.runs[child_id] = child
+
+        async def begin() -> Run[Book]:
+            run = process.runner.branch(process.graph, run_id, seq, update=update, path="", branch_id=child_id)
+            process.handles.append(run)
+            await self.settle()
+            return run
+
+        run = self.do(begin())
+        if shared.at == "end":
+            del self.runs[child_id]
+            error = self.error_of(run)
+            assert error is not None
+            assert error.code == "run_not_resumable"
+        elif writes:
+            child.words.add(word)
+        self.look()
+
+    @precondition(lambda self: self.runs)
+    @rule(pick=picks, who=picks)
+    def answer(self, pick: int, who: int) -> None:
+        """Somebody answers: it is taken if the run asks and was not answered yet, and then it is delivered once."""
+        self.answer_as(self.at(who), self.picked(pick)[0])
+
+    def answer_as(self, process: Process, run_id: str) -> None:
+        """Somebody answers."""
+        known, word = self.runs[run_id], self.new_word()
+        story = known.story
+        try:
+            self.do(process.runner.answer(run_id, word))
+        except InputError:
+            assert "question" not in story.waits or story.visit in known.asked
+        else:
+            assert "question" in story.waits
+            assert story.visit not in known.asked
+            known.asked[story.visit] = word
+            known.maybe.add(word)
+        self.look()
+
+    @precondition(lambda self: self.runs)
+    @rule(pick=picks, who=picks, again=st.booleans())
+    def send(self, pick: int, who: int, *, again: bool) -> None:
+        """Somebody sends a message, or, with the key of the last one, sends nothing."""
+        self.send_as(self.at(who), self.picked(pick)[0], again=again)
+
+    def send_as(self, process: Process, run_id: str, *, again: bool = False) -> None:
+        """Somebody sends a message."""
+        known = self.runs[run_id]
+        own = [word for word in known.sent if word.endswith(f"@{run_id}")]
+        word = own[-1] if again and own else f"m{self.new_word()}@{run_id}"
+        try:
+            self.do(process.runner.send(run_id, "news", word, key=word))
+        except InputError:
+            assert known.story.at == "end"
+        else:
+            if word not in known.sent:
+                known.sent.append(word)
+                known.maybe.add(word)
+        self.look()
+
+    @precondition(lambda self: self.runs)
+    @rule(pick=picks, who=picks)
+    def stop(self, pick: int, who: int) -> None:
+        """Stop a run, from whichever process: nothing more is begun, what is in flight is recorded."""
+        run_id, known = self.picked(pick)
+        process, driver = self.at(who), self.driver(run_id)
+        is_here = run_id in process.runner._tending.drivers  # noqa: SLF001
+        if driver is not None and (driver is process or not is_here):
+            known.halting = True
+        self.let_land(process.runner.stop(run_id), run_id, driver)
+
+    @precondition(lambda self: self.runs)
+    @rule(pick=picks, who=picks)
+    def leave(self, pick: int, who: int) -> None:
+        """Let go of a run without ending it."""
+        run_id, known = self.picked(pick)
+        process = self.at(who)
+        driver = self.driver(run_id)
+        if driver is process:
+            known.halting = known.orphan = True
+        self.let_land(process.runner.leave(run_id), run_id, driver)
+
+    def let_land(self, asking: Coroutine[Any, Any, None], run_id: str, driver: Process | None) -> None:
+        """Ask a run to begin nothing more: what its driver has in flight stays there until it ends."""
+        flying = {gate for gate in driver.gates.standing if gate.run_id == run_id} if driver is not None else set()
+        self.aside_of(asking)
+        self.look()
+        assert driver is None or flying <= driver.gates.standing.keys(), "what is in flight was called off"
+
+    @rule(seconds=st.sampled_from((1.0, 25.0, 60.0)), asleep=st.none() | picks)
+    def turn_the_clock(self, seconds: float, asleep: int | None) -> None:
+        """Time passes; an owner that was suspended meanwhile gives no sign of life, and its lease may run out."""
+        places = list(self.processes)
+        suspended = None if asleep is None or not places else places[asleep % len(places)]
+        self.clock.move(seconds)
+        for place, process in self.processes.items():
+            if place != suspended:
+                self.medium.renew(process.store.store)
+        self.look()
+
+    @precondition(lambda self: self.places > 1 and any(process.gates.standing for process in self.processes.values()))
+    @rule(pick=picks, ends=st.integers(0, 2))
+    def suspend(self, pick: int, ends: int) -> None:
+        """A driver is suspended past its lease, another owner takes one of its runs, and then the first one goes on."""
+        driving = [place for place, process in self.processes.items() if process.gates.standing]
+        place = driving[pick % len(driving)]
+        other = self.at(place + 1)
+        gates = list(self.processes[place].gates.standing)
+        run_id = gates[pick % len(gates)].run_id
+        self.clock.move(LEASE_SECONDS + 1)
+        self.medium.renew(other.store.store)
+        self.look()
+        self.resume_as(other, run_id, None)
+        for _ in range(ends):
+            self.end_one(pick, "", only=run_id)
+            self.look()
+        event("a suspended driver")
+
+    # -- what is seen
+
+    def look(self) -> None:
+        """Let everything move as far as it can, and see that each run is as its story says."""
+        reader = self.at(next(iter(self.processes), 0))
+
+        async def poll() -> None:
+            await self.settle()
+            for process in list(self.processes.values()):
+                for run_id in list(process.runner._tending.drivers):  # noqa: SLF001 - what it does twice a second
+                    await process.runner._look(run_id)  # noqa: SLF001
+            await self.settle()
+
+        self.do(poll())
+        for task in [task for task in self.aside if task.done()]:
+            self.aside.remove(task)
+            error = None if task.cancelled() else task.exception()
+            assert error is None or isinstance(error, (RunIsDriven, LeaseLost, StoreError)), error
+        for run_id, known in self.runs.items():
+            if self.only in ("", run_id):
+                self.read(reader, run_id, known)
+                self.compare(reader, run_id, known)
+
+    def read(self, reader: Process, run_id: str, known: Known) -> None:
+        """The log only grew, and what it says now could happen, and did."""
+        self.looks += 1
+        if self.looks % FULL_LOOK == 0:
+            whole = self.do(reader.runner.history(run_id))
+            assert same(whole[: len(known.log)], known.log), f"the past of {run_id} changed"
+        for step in self.do(reader.store.store.steps(run_id, len(known.log))):
+            known.log.append(step)
+            story = known.story.copy()
+            story.tell(step)
+            known.stories.append(story)
+            if step.kind == "resumed":
+                known.orphan = known.halting = False
+        story = known.story
+        assert known.words <= {*story.words}, f"{run_id} lost {known.words - {*story.words}}"
+        assert {*story.words} <= known.words | known.maybe, (
+            f"{run_id}: nobody said {set(story.words) - known.words - known.maybe}"
+        )
+        assert story.heard == known.sent[: len(story.heard)]
+        assert story.answers.items() <= known.asked.items()
+
+    def compare(self, reader: Process, run_id: str, known: Known) -> None:
+        """Nodes in flight, status and state are those of the story."""
+        story, driver = known.story, self.driver(run_id)
+        if known.seen != len(known.log):
+            assert self.do(reader.runner.state_at(run_id))["log"] == story.lines
+        earlier = len(known.log) * (self.looks % FULL_LOOK) // FULL_LOOK
+        if earlier and known.seen != len(known.log):
+            assert self.do(reader.runner.state_at(run_id, earlier))["log"] == known.stories[earlier].lines
+        known.seen = len(known.log)
+        info = self.info(reader, run_id)
+        if driver is None:
+            assert info.status == story.status or (info.status == "running" and known.orphan), (info, story)
+            return
+        standing = {gate.name for gate in driver.gates.standing if gate.run_id == run_id}
+        assert standing, f"{run_id} is driven and nothing is in flight"
+        assert standing <= story.gates(), f"{run_id}: {standing - story.gates()} are in flight and should not be"
+        if known.halting:
+            return
+        assert not story.waits or story.heard == known.sent
+        if not story.limited:
+            assert standing == story.gates(), f"{run_id}: {story.gates() - standing} should be in flight"
+            assert all(due is None or due > self.clock.now() for due in story.waits.values())
+            assert not ("hear" in story.waits and story.mailbox)
+            assert "question" not in story.waits or story.visit not in known.asked
+
+    def finish(self, run_id: str) -> None:
+        """See a run to its end."""
+        known, self.only = self.runs[run_id], run_id
+        for _ in range(30):
+            if known.story.at == "end":
+                break
+            process = self.at(0)
+            self.resume_as(process, run_id, Limits())
+            while standing := [gate for gate in process.gates.standing if gate.run_id == run_id]:
+                for _ in standing:
+                    self.end_one(0, "", only=run_id)
+                self.look()
+            if "question" in known.story.waits and known.story.visit not in known.asked:
+                self.answer_as(process, run_id)
+            if "hear" in known.story.waits and len(known.sent) == len(known.story.heard):
+                self.send_as(process, run_id)
+            self.clock.move(60.0)
+            self.medium.renew(process.store.store)
+        assert known.story.at == "end"
+        process = self.at(0)
+
+        async def result() -> list[str]:
+            return (await process.runner.resume(process.graph, run_id).result()).state.log
+
+        assert self.do(result()) == known.story.lines
+
+
+class MemoryRuns(RunnerMachine):
+    """Runs in memory, under one owner after another."""
+
+    medium_class = Memory
+
+
+class FileRuns(RunnerMachine):
+    """Runs in a file, under two owners."""
+
+    medium_class = File

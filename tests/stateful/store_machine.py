@@ -1,0 +1,484 @@
+"""Random commands to the owners of one medium, each held against the page of `store_model`.
+
+Every command is done by a store and by the model; both give the same, or raise an error of the same class. After each
+command one reader, chosen at random, must see what the model says of every run. A snapshot tells which log it is of, so
+one that is a step off, of another branch or of steps that were never written is seen when it is loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeVar
+from unittest.mock import patch
+
+from hypothesis import event
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from graphengine.core.steps import Step, encode_step
+from graphengine.errors import GraphEngineError, UnknownRun, UnknownStep
+from graphengine.records import JsonValue
+from graphengine.stores.base import Append, Loaded, RunInfo, Status, Store
+from graphengine.testing import FakeClock
+from graphengine.testing.store_kit import append, refused, same, seqs, step
+from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
+from tests.stateful.store_model import Dead, Owner, StoreModel
+
+T = TypeVar("T")
+
+MIN_ROWS = 4  # so that an example of some dozens of steps has several snapshots
+STATUSES: tuple[Status, ...] = ("running", "running", "running", "waiting", "waiting", "finished", "stopped", "failed")
+UNKNOWN_ID = 10**6
+OUTLINE: dict[str, JsonValue] = {"nodes": ["write"]}
+
+ids = st.sampled_from("aaaabbcd")  # few, so that a run has a life
+places = st.integers(0, 2)
+kinds = st.sampled_from(("answer", "message", "stop"))
+keys = st.sampled_from("klm")
+statuses = st.sampled_from(STATUSES)
+wrong = st.sampled_from((0, 0, 0, 0, 0, 0, -1, 1))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be written: how many steps, how the run then stands, how wrong the last seq is, what it consumes."""
+
+    count: int
+    status: Status
+    gap: int
+    due_in_seconds: float | None
+    consume: Sequence[int]
+    is_of_another_graph: bool
+
+    def due_at(self, now: float) -> float | None:
+        """When a timer is due."""
+        return None if self.due_in_seconds is None else now + self.due_in_seconds
+
+
+wishes = st.builds(
+    Wish,
+    st.integers(0, 6),
+    statuses,
+    wrong,
+    st.sampled_from((None, -5.0, 3.0, 60.0)),
+    st.lists(st.integers(0, 2), max_size=3),
+    st.booleans(),
+)
+
+
+def digest(log: Sequence[Step]) -> dict[str, JsonValue]:
+    """What a snapshot behind this log says: one that belongs to no other."""
+    return {"seq": len(log), "digest": zlib.crc32(b"".join(map(encode_step, log)))}
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """A medium under random commands."""
+
+    medium_class: ClassVar[type[Memory | File]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = [patch(f"graphengine.stores.{name}.MIN_ROWS", MIN_ROWS) for name in ("snapshots", "memory")]
+        for each in self.patches:
+            each.start()
+        self.loop = asyncio.new_event_loop()
+        self.clock = FakeClock(start=1000.0, jumps=False)
+        self.medium: Medium = self.medium_class(self.clock)
+        self.model = StoreModel()
+        self.model.now = self.clock.now()
+        self.open: dict[int, tuple[int, Store]] = {}
+        self.names: dict[int, str] = {}
+        self.values = 0
+        self.looker = 0
+
+    def teardown(self) -> None:
+        """Close all, and look once more with a new owner at everything that was ever written."""
+        try:
+            for place in list(self.open):
+                self.close(place)
+            self.everything_is_as_told()
+            self.close(0)
+            assert asyncio.all_tasks(self.loop) == set()
+        finally:
+            for _, store in self.open.values():
+                self.do(store.close())
+            self.loop.close()
+            self.medium.remove()
+            for each in self.patches:
+                each.stop()
+
+    # -- what the rules are made of
+
+    def do(self, work: Awaitable[T]) -> T:
+        """Run something on the loop of this example."""
+
+        async def main() -> T:
+            return await work
+
+        return self.loop.run_until_complete(main())
+
+    def at(self, place: int) -> tuple[int, Store]:
+        """The owner at a place, opened if there is none."""
+        place %= self.medium.places
+        if place not in self.open:
+            owner = len(self.names)
+            store = self.do(self.medium.open())
+            self.open[place] = owner, store
+            self.names[owner] = self.medium.owner_id(store)
+            self.model.owners[owner] = Owner(self.clock.now() + self.medium.lease_seconds)
+        return self.open[place]
+
+    def both(self, place: int, real: Callable[[Store], Awaitable[T]], told: Callable[[int], T]) -> T | None:
+        """Give a command to a store and to the model, and see that they agree."""
+        owner, store = self.at(place)
+        expected: T | type[GraphEngineError] | None
+        try:
+            expected = told(owner)
+        except GraphEngineError as error:
+            expected = type(error)
+        try:
+            found: T | type[GraphEngineError] | None = self.do(real(store))
+        except GraphEngineError as error:
+            found = type(error)
+        assert found == expected
+        return None if isinstance(found, type) else found
+
+    def fresh(self, first: int, count: int) -> list[Step]:
+        """Steps from a seq on."""
+        made: list[Step] = []
+        for seq in range(first, first + count):
+            self.values += 1
+            made.append(step(seq, at=self.clock.now(), value=f"{self.values}" * (self.values % 7)))
+        return made
+
+    def batch(self, run_id: str, wish: Wish, off: int) -> Append:
+        """A batch with a snapshot that tells of itself, and must be asked for at once."""
+        run = self.model.runs.get(run_id)
+        log = list(run.log if run is not None else ())
+        steps = self.fresh(len(log) + 1, wish.count)
+        if wish.gap and steps:  # those before the last one are right, and must not be written either
+            steps[-1] = steps[-1]._replace(seq=steps[-1].seq + wish.gap)
+        log += steps
+
+        def snapshot() -> dict[str, JsonValue]:
+            assert self.calling, "the snapshot was asked for after the call of append"
+            event("a snapshot was made")
+            return digest(log)
+
+        batch = Append(run_id, self.fence(run_id, off), steps, wish.status, snapshot=snapshot)
+        batch.due_at = wish.due_at(self.clock.now())
+        if wish.is_of_another_graph:
+            batch.fingerprint, batch.outline = f"f{wish.count}", OUTLINE
+        return batch
+
+    calling = False
+
+    async def add(self, store: Store, batch: Append) -> None:
+        """Append, and wait until it is durable."""
+        self.calling = True
+        try:
+            pending = store.append(batch)
+        finally:
+            self.calling = False
+        if pending is not None:
+            await pending
+
+    def known(self, run_id: str) -> str:
+        """Mostly a run that there is: only `d` may be none."""
+        runs = list(self.model.runs)
+        return run_id if run_id in runs or run_id == "d" or not runs else runs[ord(run_id) % len(runs)]
+
+    # -- commands
+
+    @initialize(wish=wishes)
+    def begin(self, wish: Wish) -> None:
+        """There is a run."""
+        self.create(0, "a", None, 0, wish)
+
+    @rule(place=places, run_id=ids, parent=st.none() | ids, at=st.integers(0, 9), wish=wishes)
+    def create(self, place: int, run_id: str, parent: str | None, at: int, wish: Wish) -> None:
+        """Begin a run, or a branch of one."""
+        at = at if parent is not None else 0
+        seq, now = at + wish.count, self.clock.now() + len(self.model.runs) % 2
+        facts = (run_id, f"graph {at % 2}", f"f{at % 3}", wish.status, seq, now, now, parent, at)
+        info = RunInfo(*facts, due_at=wish.due_at(self.clock.now()))
+        steps = self.fresh(at + 1, wish.count)
+        self.both(place, lambda s: s.create(info, steps, OUTLINE), lambda o: self.model.create(o, info, steps))
+
+    @rule(place=places, run_id=ids)
+    def claim(self, place: int, run_id: str) -> None:
+        """Become a run's driver."""
+        run_id = self.known(run_id)
+        self.both(place, lambda store: store.claim(run_id), lambda owner: self.model.claim(owner, run_id))
+
+    @rule(run_id=ids)
+    def race(self, run_id: str) -> None:
+        """All owners claim a run at the same time: of those that are alive one gets it."""
+        run_id = self.known(run_id)
+        owners = [self.at(place) for place in range(self.medium.places)]
+        is_known = run_id in self.model.runs
+        is_free = is_known and not self.model.drives(self.model.runs[run_id].driver)
+
+        async def claim_all() -> list[int | BaseException]:
+            return await asyncio.gather(*(store.claim(run_id) for _, store in owners), return_exceptions=True)
+
+        found = self.do(claim_all())
+        won = sorted((fence, owner) for (owner, _), fence in zip(owners, found, strict=True) if isinstance(fence, int))
+        assert bool(won) == is_free, found
+        for fence, owner in won:  # who claims although its lease is over may lose the run at once, under a higher fence
+            assert fence == self.model.claim(owner, run_id)
+
+    @rule(place=places, run_id=ids, off=wrong)
+    def release(self, place: int, run_id: str, off: int) -> None:
+        """Stop driving a run, or try to with a stale fence."""
+        run_id = self.known(run_id)
+        fence = self.fence(run_id, off)
+        self.both(place, lambda s: s.release(run_id, fence), lambda owner: self.model.release(owner, run_id, fence))
+
+    def fence(self, run_id: str, off: int) -> int:
+        """A run's fence, or a wrong one."""
+        run = self.model.runs.get(run_id)
+        return (run.fence if run is not None else 0) + off
+
+    @rule(place=places, run_id=ids, wish=wishes, off=wrong)
+    def append(self, place: int, run_id: str, wish: Wish, off: int) -> None:
+        """Add steps with a right or wrong fence, a right or wrong seq, and take messages out of the inbox."""
+        run_id = self.known(run_id)
+        run = self.model.runs.get(run_id)
+        batch = self.batch(run_id, wish, off)
+        _, store = self.at(place)
+        inbox = self.do(store.inbox([run_id])) if run is not None else []
+        taken = {each for each in wish.consume if each < len(inbox)}
+        batch.consume = [inbox[each].id for each in taken] + [UNKNOWN_ID] * (len(taken) % 2)
+
+        def told(owner: int) -> None:
+            self.model.append(owner, batch)
+            if run is not None:
+                run.inbox = [sent for each, sent in enumerate(run.inbox) if each not in taken]
+
+        self.both(place, lambda store: self.add(store, batch), told)
+
+    @rule(place=places, run_id=ids, wish=wishes)
+    def drive(self, place: int, run_id: str, wish: Wish) -> None:
+        """The driver adds steps; somebody becomes that where nobody is."""
+        run_id = self.known(run_id)
+        run = self.model.runs.get(run_id)
+        if run is not None and not self.model.drives(run.driver):
+            self.claim(place, run_id)
+        for each, (owner, _) in list(self.open.items()):
+            if run is not None and run.driver == owner:
+                self.append(each, run_id, wish, 0)
+
+    @rule(place=places, other=places, run_id=ids, wish=wishes)
+    def suspend(self, place: int, other: int, run_id: str, wish: Wish) -> None:
+        """A driver is suspended past its lease and goes on when another one took its run: it writes nothing more."""
+        run_id = self.known(run_id)
+        self.claim(place, run_id)
+        fence = self.fence(run_id, 0)
+        self.at(other)
+        self.turn_the_clock(LEASE_SECONDS + 1, self.open.keys() - {place % self.medium.places})
+        self.claim(other, run_id)
+        batch = self.batch(run_id, wish, 0)
+        batch.fence = fence
+        self.both(place, lambda store: self.add(store, batch), lambda owner: self.model.append(owner, batch))
+        self.both(place, lambda s: s.release(run_id, fence), lambda owner: self.model.release(owner, run_id, fence))
+
+    @rule(place=places, run_id=ids, kind=kinds, key=keys, payload=st.integers(0, 9))
+    def post(self, place: int, run_id: str, kind: str, key: str, payload: int) -> None:
+        """Send something to a run, new or sent before."""
+        run_id = self.known(run_id)
+        key = f"{key}{payload % 4}"
+        self.both(
+            place, lambda s: s.post(run_id, kind, payload, key), lambda _: self.model.post(run_id, kind, payload, key)
+        )
+
+    @rule(seconds=st.sampled_from((0.5, 4.0, 20.0, 40.0, 100.0)), renewing=st.sets(places))
+    def turn_the_clock(self, seconds: float, renewing: AbstractSet[int]) -> None:
+        """Time passes; some of the owners give a sign of life, the leases of others may run out."""
+        self.clock.move(seconds)
+        self.model.now = self.clock.now()
+        for place in renewing & self.open.keys():
+            owner, store = self.open[place]
+            self.medium.renew(store)
+            self.model.owners[owner].expires_at = self.clock.now() + self.medium.lease_seconds
+
+    @rule(place=places)
+    def close(self, place: int) -> None:
+        """An owner closes its store; another one opens at its place when it is needed."""
+        owner, store = self.at(place)
+        del self.open[place % self.medium.places]
+        self.do(store.close())
+        self.model.close(owner)
+
+    @rule(place=places)
+    def kill(self, place: int) -> None:
+        """An owner dies."""
+        self.kill_now(place)
+
+    def kill_now(self, place: int) -> None:
+        """An owner dies."""
+        owner, store = self.at(place)
+        del self.open[place % self.medium.places]
+        self.do(self.medium.kill(store))
+        if self.medium.shows_death:
+            self.model.owners[owner].killed = True
+        else:
+            self.model.close(owner)
+
+    @rule(place=places, run_id=ids, sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4), turns=st.integers(0, 6))
+    def die_writing(self, place: int, run_id: str, sizes: Sequence[int], turns: int) -> None:
+        """An owner dies with batches under way: what was acknowledged is there, of the rest a beginning, each whole."""
+        run_id = self.known(run_id)
+        owner, store = self.at(place)
+        run = self.model.runs.get(run_id)
+        if run is None or run.driver != owner:
+            return
+        batches: list[Append] = []
+        waiters: list[asyncio.Future[None]] = []
+
+        async def begin() -> None:
+            first = len(run.log) + 1
+            for size in sizes:
+                batches.append(Append(run_id, run.fence, self.fresh(first, size), "running"))
+                waiters.append(asyncio.ensure_future(append(store, batches[-1])))
+                first += size
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+        self.do(begin())
+        self.kill_now(place)
+
+        async def ends() -> list[BaseException | None]:
+            return await asyncio.gather(*waiters, return_exceptions=True)
+
+        acknowledged = [error is None for error in self.do(ends())]
+        assert acknowledged == sorted(acknowledged, reverse=True)
+        _, reader = self.at(place)
+        length = len(self.do(reader.steps(run_id)))
+        lengths = [len(run.log)]
+        for each in batches:
+            lengths.append(lengths[-1] + len(each.steps))
+        written = lengths.index(length)
+        assert written >= sum(acknowledged)
+        event(f"died writing: {'some' if 0 < written < len(batches) else 'all' if written else 'none'} written")
+        for each in batches[:written]:
+            run.log.extend(each.steps)
+            run.status, run.due_at = "running", None
+
+    # -- what is seen
+
+    @rule(place=places, status=st.none() | statuses, graph=st.sampled_from((None, "graph 0", "graph 1", "other")),
+          limit=st.integers(0, 5))  # fmt: skip
+    def page_through(self, place: int, status: Status | None, graph: str | None, limit: int) -> None:
+        """Pages of the list follow one another without a gap."""
+        _, store = self.at(place)
+        expected = self.model.listed(status, graph, None)
+        before: str | None = None
+        found: list[str] = []
+        for _ in range(len(expected) + 1):
+            page = self.do(store.runs(limit=limit, status=status, graph=graph, before=before))
+            assert [info.id for info in page] == self.model.listed(status, graph, before)[:limit]
+            found += [info.id for info in page]
+            before = found[-1] if found else None
+        assert found == (expected if limit else [])
+
+    @rule(place=places, ahead=st.sampled_from((-10.0, 0.0, 0.0, 50.0)), limit=st.integers(0, 5),
+          graphs=st.none() | st.lists(st.sampled_from(("graph 0", "graph 1")), max_size=2))  # fmt: skip
+    def look_for_due_runs(self, place: int, ahead: float, limit: int, graphs: Sequence[str] | None) -> None:
+        """Those are due that the model says, the longest due first; a limit takes the first of them."""
+        owner, store = self.at(place)
+        now = self.clock.now() + ahead
+        expected = self.model.due(now, owner)
+        if graphs is not None:
+            expected = {id_: s for id_, s in expected.items() if self.model.runs[id_].first.graph in graphs}
+        found = [info.id for info in self.do(store.due(now, graphs=graphs))]
+        assert set(found) == set(expected)
+        assert len(found) == len(expected)
+        known = [expected[run_id] for run_id in found if not isinstance(expected[run_id], Dead)]
+        assert known == sorted(known)
+        assert [info.id for info in self.do(store.due(now, graphs=graphs, limit=limit))] == found[:limit]
+
+    @rule(place=places, run_id=ids, upto=st.integers(0, 40))
+    def load_at(self, place: int, run_id: str, upto: int) -> None:
+        """What was once readable stays so, at any step, through parents and snapshots."""
+        run_id = self.known(run_id)
+        _, store = self.at(place)
+        run = self.model.runs.get(run_id)
+        if run is not None and 1 <= upto <= len(run.log):
+            self.fits(self.do(store.load(run_id, upto)), run.log[:upto])
+            return
+        with refused(UnknownRun if run is None else UnknownStep):
+            self.do(store.load(run_id, upto))
+
+    def fits(self, loaded: Loaded, log: Sequence[Step]) -> None:
+        """Assert that a snapshot and the steps behind it make this log."""
+        start = 0
+        if loaded.snapshot is not None:
+            event("a snapshot was loaded")
+            start = loaded.snapshot["seq"]
+            assert loaded.snapshot == digest(log[:start])
+            assert start <= len(log)
+        assert same(loaded.steps, log[start:])
+
+    @rule(place=places, run_id=ids, after=st.integers(-1, 30), upto=st.none() | st.integers(0, 30))
+    def read_a_stretch(self, place: int, run_id: str, after: int, upto: int | None) -> None:
+        """Any stretch of a log is a stretch of the model's."""
+        run_id = self.known(run_id)
+        self.both(
+            place,
+            lambda store: self.seqs_of(store, run_id, after, upto),
+            lambda _: [s for s in seqs(self.model.run(run_id).log) if after < s and (upto is None or s <= upto)],
+        )
+
+    async def seqs_of(self, store: Store, run_id: str, after: int, upto: int | None) -> list[int]:
+        """Seqs of a stretch, each step compared with the model's."""
+        found = await store.steps(run_id, after, upto)
+        log = self.model.runs[run_id].log
+        assert same(found, [log[seq - 1] for seq in seqs(found)])
+        return seqs(found)
+
+    @invariant()
+    def one_run_is_as_told(self) -> None:
+        """After each command one owner looks at one run, each in its turn."""
+        self.looker += 1
+        if self.model.runs and self.open:
+            place = list(self.open)[self.looker % len(self.open)]
+            self.compare(place, list(self.model.runs)[self.looker // 2 % len(self.model.runs)])
+            if self.looker % 3 == 0:
+                self.look_for_due_runs(place, 0.0, 2, None)
+
+    def everything_is_as_told(self) -> None:
+        """Every run is as the model says."""
+        for run_id in self.model.runs:
+            self.compare(0, run_id)
+
+    def compare(self, place: int, run_id: str) -> None:
+        """A run as an owner sees it: facts, driver, whole log, inbox, and what a load gives."""
+        owner, store = self.at(place)
+        run = self.model.runs[run_id]
+        expected, driver = self.model.info(run_id, owner)
+        loaded = self.do(store.load(run_id))
+        info = loaded.info
+        assert replace(info, driver=None) == expected
+        assert info.driver == (None if driver is None else self.names[driver])
+        self.fits(loaded, run.log)
+        assert same(self.do(store.steps(run_id)), run.log)
+        inbox = [(m.run_id, m.kind, m.payload) for m in self.do(store.inbox([run_id]))]
+        assert inbox == [(run_id, sent.kind, sent.payload) for sent in run.inbox]
+        assert self.do(store.outline(info.fingerprint)) == OUTLINE
+
+
+class MemoryMachine(StoreMachine):
+    """The store in memory."""
+
+    medium_class = Memory
+
+
+class FileMachine(StoreMachine):
+    """The store in a file."""
+
+    medium_class = File

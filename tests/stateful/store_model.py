@@ -1,0 +1,176 @@
+"""What a store should do, on a page: runs as plain lists, no files, no transactions, no snapshots.
+
+An operation gives what the store's gives, or raises an error of the same class. Times are those of one clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from graphengine.core.steps import Step
+from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError, UnknownRun, UnknownStep
+from graphengine.stores.base import Append, RunInfo, Status
+
+
+class Dead(float):
+    """When somebody died: nobody knows exactly."""
+
+
+UNKNOWN = Dead(math.nan)
+
+
+@dataclass
+class Owner:
+    """A store: until when it counts as alive, and whether it was killed."""
+
+    expires_at: float
+    killed: bool = False
+
+
+@dataclass
+class Sent:
+    """A message in an inbox; its id once the store told it."""
+
+    kind: str
+    payload: object
+    posted_at: float
+
+
+@dataclass
+class Entry:
+    """A run: the log is whole, its parents' steps included."""
+
+    first: RunInfo
+    log: list[Step]
+    status: Status
+    driver: int | None
+    fingerprint: str
+    due_at: float | None
+    fence: int = 1
+    freed_at: float = 0.0
+    inbox: list[Sent] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+
+
+class StoreModel:
+    """All runs of a medium, and its owners by number."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.runs: dict[str, Entry] = {}
+        self.owners: dict[int, Owner] = {}
+
+    def run(self, run_id: str) -> Entry:
+        """The run of an id."""
+        if run_id not in self.runs:
+            raise UnknownRun(run_id)
+        return self.runs[run_id]
+
+    def drives(self, owner: int | None, asks: int | None = None) -> bool:
+        """Whether an owner is alive, as another one sees it; it sees itself alive."""
+        if owner is None:
+            return False
+        known = self.owners[owner]
+        return owner == asks or (not known.killed and known.expires_at > self.now)
+
+    def create(self, me: int, info: RunInfo, steps: Sequence[Step]) -> int:
+        """Begin a run."""
+        if info.id in self.runs:
+            raise RunExists(info.id)
+        log: list[Step] = []
+        if info.parent is not None:
+            parent = self.run(info.parent)
+            if not 1 <= info.parent_seq <= len(parent.log):
+                raise UnknownStep(info.parent)
+            log = parent.log[: info.parent_seq]
+        due_at = info.due_at if info.status == "waiting" else None
+        entry = Entry(info, log, info.status, me, info.fingerprint, due_at)
+        self._extend(entry, steps)
+        self.runs[info.id] = entry
+        return 1
+
+    def claim(self, me: int, run_id: str) -> int:
+        """Become the driver."""
+        run = self.run(run_id)
+        if self.drives(run.driver):
+            raise RunIsDriven(run_id, "", 0.0)
+        run.driver = me
+        run.fence += 1
+        return run.fence
+
+    def release(self, me: int, run_id: str, fence: int) -> None:
+        """Stop being the driver."""
+        run = self.runs.get(run_id)
+        if run is not None and (run.driver, run.fence) == (me, fence):
+            run.driver, run.freed_at = None, self.now
+
+    def append(self, me: int, batch: Append) -> None:
+        """Add steps."""
+        run = self.runs.get(batch.run_id)
+        if run is None or (run.driver, run.fence) != (me, batch.fence):
+            raise LeaseLost(batch.run_id)
+        self._extend(run, batch.steps)
+        run.status = batch.status
+        run.due_at = batch.due_at if batch.status == "waiting" else None
+        if batch.status != "running":
+            run.driver, run.freed_at = None, self.now
+        run.fingerprint = batch.fingerprint or run.fingerprint
+
+    def _extend(self, run: Entry, steps: Sequence[Step]) -> None:
+        if [step.seq for step in steps] != list(range(len(run.log) + 1, len(run.log) + len(steps) + 1)):
+            raise StoreError("not dense")
+        run.log.extend(steps)
+
+    def post(self, run_id: str, kind: str, payload: object, key: str) -> bool:
+        """Put a message into an inbox."""
+        run = self.run(run_id)
+        if key in run.keys:
+            return False
+        run.keys.add(key)
+        run.inbox.append(Sent(kind, payload, self.now))
+        return True
+
+    def info(self, run_id: str, asks: int) -> tuple[RunInfo, int | None]:
+        """What is known of a run, without its driver, and that."""
+        run = self.run(run_id)
+        own = len(run.log) > run.first.parent_seq
+        info = RunInfo(
+            run_id, run.first.graph, run.fingerprint, run.status, len(run.log), run.first.created_at,
+            run.log[-1].at if own else run.first.created_at, run.first.parent, run.first.parent_seq,
+            None, run.driver is not None, run.due_at,
+        )  # fmt: skip
+        return info, run.driver if self.drives(run.driver, asks) else None
+
+    def listed(self, status: Status | None, graph: str | None, before: str | None) -> list[str]:
+        """The ids of runs, newest first."""
+        ages = {run_id: (run.first.created_at, run_id) for run_id, run in self.runs.items()}
+        last = (math.inf, "") if before is None else (self.run(before).first.created_at, before)
+        wanted = [
+            run_id
+            for run_id, run in self.runs.items()
+            if ages[run_id] < last and status in (None, run.status) and graph in (None, run.first.graph)
+        ]
+        return sorted(wanted, key=ages.__getitem__, reverse=True)
+
+    def due(self, now: float, asks: int) -> dict[str, float]:
+        """The runs that somebody should go on with, and since when."""
+        found: dict[str, float] = {}
+        for run_id, run in self.runs.items():
+            if self.drives(run.driver, asks):
+                continue
+            since = [sent.posted_at for sent in run.inbox if sent.kind != "stop"]
+            since += [run.due_at] if run.due_at is not None and run.due_at <= now else []
+            if run.status == "running":
+                found[run_id] = run.freed_at if run.driver is None else UNKNOWN
+            elif run.status == "waiting" and since:
+                found[run_id] = min(since)
+        return found
+
+    def close(self, me: int) -> None:
+        """An owner goes, and lets go of its runs."""
+        for run in self.runs.values():
+            if run.driver == me:
+                run.driver, run.freed_at = None, self.now
+        self.owners[me].killed = True

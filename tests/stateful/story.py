@@ -1,0 +1,265 @@
+"""What a run of the graph of `round` should be, on a page: told from its log a second time, with nothing of the core.
+
+A story reads steps one after another, refuses one that could not happen there, and knows which nodes must then be at
+work, what is waited for, which lines the state holds and how the run stands.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphengine.core.steps import Step
+
+ARMS = ("left", "question", "nap")
+ITEMS = ("check x", "check y")
+CRASHES = 3
+
+
+@dataclass
+class Story:
+    """A run up to some step.
+
+    Attributes:
+        lines: The run's own lines; `arms` has those of the fork's arms, `items` those of the map's.
+        visit: The round.
+        at: Where the run's own token stands: `plan`, `fork`, `check` (before the map), `map`, `review`, `end`.
+        places: Where each arm stands, "" once it arrived.
+        waits: Nodes that are parked, with the time when they are due.
+        ready: Nodes whose wait is over.
+        worked: What the recorded work of `left` came to.
+        failed: Nodes that failed and were not begun again since.
+        crashes: Crashes in a row, by node.
+        done: What was recorded as done, with its visit: nodes, items, `left work`.
+        words: Every word of the machine that was recorded, so that none is twice.
+        heard: Messages in the order they were delivered; `mailbox` has those that nobody received yet.
+        ended: `stopped` or `failed`, where a step said so.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    arms: dict[str, list[str]] = field(default_factory=dict)
+    items: dict[str, str] = field(default_factory=dict)
+    visit: int = 1
+    at: str = "plan"
+    places: dict[str, str] = field(default_factory=dict)
+    waits: dict[str, float | None] = field(default_factory=dict)
+    ready: set[str] = field(default_factory=set)
+    worked: str = ""
+    failed: set[str] = field(default_factory=set)
+    crashes: dict[str, int] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+    mailbox: list[str] = field(default_factory=list)
+    answers: dict[int, str] = field(default_factory=dict)
+    steps: int = 0
+    limit: float | None = None
+    ended: str = ""
+    done: set[tuple[str, int]] = field(default_factory=set)
+    seq: int = 0
+
+    # -- what it says
+
+    @property
+    def limited(self) -> bool:
+        """Whether nothing new may begin."""
+        return self.limit is not None and self.steps >= self.limit
+
+    @property
+    def status(self) -> str:
+        """How the run stands, if nobody is to go on with it at once."""
+        if self.at == "end":
+            return "finished"
+        if self.ended:
+            return self.ended
+        if self.movable() or self.settles():
+            return "running"
+        return "waiting" if self.waits else "failed"
+
+    def movable(self) -> set[str]:
+        """The nodes that are to run now."""
+        if self.at == "fork":
+            nodes = {node for node in self.places.values() if node}
+        elif self.at == "map":
+            nodes = {item for item in ITEMS if item not in self.items}
+        else:
+            nodes = {self.at} - {"end"}
+        return nodes - self.failed - self.waits.keys()
+
+    def settles(self) -> bool:
+        """Whether a fork or map is to be ended, well or not."""
+        if self.ended or self.waits or self.movable():
+            return False
+        return self.at in ("fork", "map")
+
+    def gates(self) -> set[str]:
+        """At which gates the nodes stand that are to run now."""
+        return {"left work" if node == "left" and not self.worked else node for node in self.movable()}
+
+    # -- what it is told
+
+    def tell(self, step: Step) -> None:
+        """The next step."""
+        self.seq += 1
+        assert step.seq == self.seq
+        if self.at == "end":
+            raise AssertionError(f"step behind the end: {step}")
+        assert not self.ended or step.kind in ("resumed", "branched", "message"), step
+        getattr(self, f"_{step.kind}")(step)
+
+    def _place(self, step: Step) -> str:
+        """The node of a step, seen to be one that may be at work, in this round, for the first time."""
+        name = step.node if step.kind != "item" and not step.frame.endswith("]") else ITEMS[int(step.frame[-2])]
+        assert step.visit == self.visit, step
+        assert name in self.movable() or (step.kind == "node" and name == "question"), step
+        return name
+
+    def _say(self, text: str) -> str:
+        """A line that a node writes; its last word is the machine's, or the answer's, or the message's."""
+        word = text.rsplit(" ", 1)[-1]
+        assert word not in self.words, f"{text!r} is recorded twice"
+        self.words.append(word)
+        return text
+
+    def _started(self, step: Step) -> None:
+        self.limit = step.data["limits"].get("steps")
+
+    def _node(self, step: Step) -> None:
+        if step.node == "check":
+            assert self.at == "map"
+            assert len(self.items) == len(ITEMS)
+            self.lines += [self.items[item] for item in ITEMS]
+            self.at = "review"
+        else:
+            name = self._place(step)
+            text = self._say(_line(step))
+            self.done.add((name, self.visit))
+            self.crashes.pop(name, None)
+            if name == "left":
+                assert text.startswith(f"{self.worked}, left ")
+            if name == "question":
+                assert "question" in self.waits
+                del self.waits["question"]
+                self.answers[self.visit] = text
+                assert step.data["answer"] == {"value": text}
+            if self.at == "fork":
+                arm = next(arm for arm, node in self.places.items() if node == name)
+                self.arms[arm].append(text)
+                self.places[arm] = "hear" if name == "question" else ""
+            else:
+                self._go(name, text)
+            self.ready.discard(name)
+        self.steps += 1
+
+    def _go(self, name: str, text: str) -> None:
+        """From a node of the run's own to the next."""
+        self.lines.append(text)
+        if name == "plan":
+            self.at, self.places, self.arms = "fork", {arm: arm for arm in ARMS}, {arm: [] for arm in ARMS}
+            self.worked, self.ready = "", set()
+        elif text.startswith("review again"):
+            self.at, self.visit = "plan", self.visit + 1
+        else:
+            self.at = "end"
+
+    def _recorded(self, step: Step) -> None:
+        assert self._place(step) == "left"
+        assert not self.worked, "recorded work is done twice"
+        self.worked = self._say(step.data["value"])
+        self.done.add(("left work", self.visit))
+        self.crashes.pop("left", None)
+
+    def _waiting(self, step: Step) -> None:
+        name = self._place(step)
+        assert name in ("question", "hear", "nap")
+        assert name not in self.ready, "it waits for what it has"
+        self.waits[name] = step.data["waits"][name].get("due")
+        self.crashes.pop(name, None)
+
+    def _answered(self, step: Step) -> None:
+        due = self.waits.pop(step.node)
+        if step.node == "hear":
+            assert step.data["answer"] == {"value": self.mailbox.pop(0)}
+        else:
+            assert due is not None
+            assert step.at >= due
+        self.ready.add(step.node)
+
+    def _failed(self, step: Step) -> None:
+        if step.node == "check" and not step.frame.endswith("]") and self.at == "map":
+            assert self.settles()
+            self.ended = "failed"
+            return
+        name = self._place(step)
+        if step.data["error"]["kind"] == "crash_loop":
+            assert self.crashes.pop(name) >= CRASHES
+        else:
+            self._say(step.data["error"]["message"])
+        self.crashes.pop(name, None)
+        self.failed.add(name)
+        if name == "left" and not step.data.get("keeps"):
+            self.worked = ""
+            self.done.discard(("left work", self.visit))
+        if name == "nap":
+            self.ready.discard(name)
+        if self.at not in ("fork", "map"):
+            self.ended = "failed"
+
+    def _joined(self, step: Step) -> None:
+        assert self.settles()
+        if step.data.get("status") == "failed":
+            assert self.failed
+            self.ended = "failed"
+            return
+        assert not any(self.places.values())
+        for arm in ARMS:
+            self.lines += self.arms[arm]
+        self.at = "check"
+
+    def _mapped(self, step: Step) -> None:
+        assert self.at == "check"
+        self.at, self.items = "map", {}
+
+    def _item(self, step: Step) -> None:
+        name = self._place(step)
+        [(_, _, text)] = step.data["writes"]
+        self.items[name] = self._say(text)
+        self.done.add((name, self.visit))
+        self.crashes.pop(name, None)
+
+    def _message(self, step: Step) -> None:
+        self.heard.append(step.data["payload"])
+        self.mailbox.append(step.data["payload"])
+
+    def _stopped(self, step: Step) -> None:
+        assert step.data["stop"]["reason"] in ("asked", "limit")
+        assert step.data["stop"]["reason"] == "asked" or self.limited
+        self.ended = "stopped"
+
+    def _resumed(self, step: Step) -> None:
+        if step.data.get("crashed"):
+            assert not self.limited
+            for name in self.movable():
+                self.crashes[name] = self.crashes.get(name, 0) + 1
+        if self.ended == "failed":
+            for name in self.failed:
+                self.crashes.pop(name, None)
+            self.failed = set()
+        self.ended = ""
+        self.limit = step.data["limits"].get("steps")
+
+    def _branched(self, step: Step) -> None:
+        self._resumed(step)
+        if step.update:
+            self.lines.append(self._say(_line(step)))
+
+    def copy(self) -> Story:
+        """The same, to be told something else."""
+        return deepcopy(self)
+
+
+def _line(step: Step) -> str:
+    """The line that a step adds to the state."""
+    found: list[Any] = [op for op in step.update if op[1] == "log"]
+    [(_, _, text)] = found
+    return str(text)

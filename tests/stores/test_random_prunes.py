@@ -1,0 +1,145 @@
+"""Random trees of runs and random prunes, against a model that fits on a screen."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graphengine.core.steps import Step, encode_step
+from graphengine.runner.pruning import Rule, prune
+from graphengine.stores.base import RunInfo, Status, Store
+from graphengine.stores.memory import MemoryStore
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing.store_kit import append, batch, run_info, step, steps
+
+TAGS = ("a", "b")
+GRAPHS = ("g", "h")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run to be made: a branch of an earlier one if there is one at `parent`, behind a step of it."""
+
+    graph: str
+    status: Status
+    tags: tuple[str, ...]
+    created_at: int
+    count: int
+    parent: int | None
+    at: int
+
+
+Ask = Made | Rule
+
+MADE = st.builds(
+    Made,
+    st.sampled_from(GRAPHS),
+    st.sampled_from(("finished", "finished", "finished", *get_args(Status))),
+    st.sets(st.sampled_from(TAGS)).map(lambda found: tuple(sorted(found))),
+    st.integers(0, 20),
+    st.sampled_from((1, 2, 5, 90)),
+    st.none() | st.integers(0, 30) | st.integers(0, 30),
+    st.integers(1, 90),
+)
+RULES = st.builds(
+    Rule,
+    st.none() | st.integers(0, 4),
+    st.none() | st.integers(0, 40).map(float),
+    st.frozensets(st.sampled_from(TAGS), max_size=1),
+    st.none() | st.none() | st.sampled_from(GRAPHS),
+    st.sampled_from((("finished",), ("finished",), ("failed", "finished", "stopped"), ("failed", "stopped"), ())),
+)
+NOW = 120.0
+
+
+def goes(runs: Sequence[RunInfo], rule: Rule) -> set[str]:
+    """The model: which of these runs a prune takes."""
+    found: set[str] = set()
+    for run in runs:
+        graph = sorted((r for r in runs if r.graph == run.graph), key=lambda r: (r.created_at, r.id))
+        newest = graph[-rule.keep_last :] if rule.keep_last else []
+        is_old = rule.older_than is None or run.updated_at <= NOW - rule.older_than
+        if run.status in rule.statuses and rule.graph in {None, run.graph} and is_old and run not in newest:
+            found.add(run.id)
+        if rule.keep_tags.intersection(run.tags):
+            found.discard(run.id)
+    while needed := {r.parent for r in runs if r.parent in found and r.id not in found}:
+        found -= needed
+    return found
+
+
+async def make(store: Store, made: Made, number: int) -> None:
+    """Record a run, or a branch of one that is there."""
+    there = sorted(await store.runs(limit=1000), key=lambda info: info.id)
+    info = replace(run_info(f"r{number:02}", created_at=made.created_at, graph=made.graph), tags=made.tags)
+    start = 0
+    if there and made.parent is not None:
+        parent = there[made.parent % len(there)]
+        start = made.at % parent.seq + 1
+        info = replace(info, parent=parent.id, parent_seq=start)
+    last = start + made.count
+    at = float(made.created_at + 100)
+    own = [each._replace(at=at) for each in steps(start + 1, last, field=info.id)]
+    fence = await store.create(info, own, {})
+    if made.status == "running":
+        await store.release(info.id, fence)
+    else:
+        await append(store, batch(info.id, fence, [step(last + 1, at=at, field=info.id)], made.status))
+
+
+def recorded(found: Sequence[Step]) -> list[bytes]:
+    """Steps as they are recorded."""
+    return [encode_step(each) for each in found]
+
+
+async def logs(store: Store) -> dict[str, tuple[RunInfo, list[bytes], list[bytes]]]:
+    """Everything that can be read of every run."""
+    runs = await store.runs(limit=1000)
+    return {
+        info.id: (info, recorded(await store.steps(info.id)), recorded((await store.load(info.id)).steps))
+        for info in runs
+    }
+
+
+async def play(store: Store, asked: Sequence[Ask]) -> int:
+    """Make runs and prune, and compare with the model after each prune; how many runs went."""
+    gone = 0
+    await store.open()
+    try:
+        for number, ask in enumerate(asked):
+            if isinstance(ask, Made):
+                await make(store, ask, number)
+                continue
+            before = await logs(store)
+            expected = goes([info for info, _, _ in before.values()], ask)
+            told = await prune(store, ask, NOW, dry_run=True)
+            assert set(told.runs) == expected
+            assert await logs(store) == before
+            done = await prune(store, ask, NOW, dry_run=False)
+            assert replace(done, dry_run=True) == told
+            assert done.steps == sum(before[run_id][0].seq - before[run_id][0].parent_seq for run_id in expected)
+            assert await logs(store) == {run_id: log for run_id, log in before.items() if run_id not in expected}
+            gone += len(expected)
+    finally:
+        await store.close()
+    return gone
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@given(asked=st.lists(MADE | MADE | MADE | MADE | RULES, min_size=6, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_a_prune_takes_what_the_model_takes_and_nothing_else(
+    kind: Literal["memory", "sqlite"], asked: list[Ask]
+) -> None:
+    """Runs that stay are, step for step, what they were, through any number of prunes and new runs between them."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = MemoryStore() if kind == "memory" else SQLiteStore(Path(folder) / "runs.db", synchronous="NORMAL")
+        asyncio.run(play(store, asked))

@@ -1,0 +1,82 @@
+"""Clocks that jump: they may give a run to another owner too early or too late, and never to two writers."""
+
+from __future__ import annotations
+
+from random import Random
+
+from graphengine.errors import LeaseLost, RunIsDriven
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing.store_kit import append, batch, new_run, seqs, step
+from tests.stores.support import Clock, OpenStore
+
+OWNERS = 3
+RUNS = 20
+COMMANDS = 60
+JUMPS_SECONDS = (-1e7, -3600.0, -31.0, -1.0, 1.0, 31.0, 3600.0, 1e7)
+
+
+class Writers:
+    """Owners on one database, each with a clock of its own, that fight for one run."""
+
+    def __init__(self, run_id: str, stores: list[tuple[SQLiteStore, Clock]], fence: int) -> None:
+        self.run_id = run_id
+        self.stores = stores
+        self.beliefs = {0: fence}  # who thinks that it drives, with which fence
+        self.holder = 0
+        self.written = 0
+        self.doubts = 0  # how often two thought so
+
+    async def claim(self, number: int) -> None:
+        """One wants the run; whether it gets it, the clocks decide."""
+        try:
+            self.beliefs[number] = await self.stores[number][0].claim(self.run_id)
+        except RunIsDriven:
+            return
+        self.holder = number
+        self.doubts += len(self.beliefs) > 1
+
+    async def append(self, number: int) -> None:
+        """One that thinks it drives writes: the last one that got the run may, the others may not."""
+        fence = self.beliefs.get(number)
+        if fence is None:
+            return
+        try:
+            await append(self.stores[number][0], batch(self.run_id, fence, [step(self.written + 1)]))
+        except LeaseLost:
+            assert number != self.holder
+            del self.beliefs[number]
+        else:
+            assert number == self.holder, "two can write"
+            self.written += 1
+
+    async def act(self, random: Random) -> None:
+        """Anything that may happen."""
+        number = random.randrange(OWNERS)
+        store, clock = self.stores[number]
+        what = random.choice(("claim", "append", "jump", "renew"))
+        if what == "claim":
+            await self.claim(number)
+        elif what == "append":
+            await self.append(number)
+        elif what == "jump":
+            clock.now += random.choice(JUMPS_SECONDS)
+        elif store.lease is not None:
+            store.lease.renew()
+
+
+async def test_clocks_that_jump_never_give_a_run_two_writers(open_store: OpenStore) -> None:
+    """Whatever the clocks say, of those who think that they drive a run only the last one to get it can write."""
+    doubts = 0
+    clocks = [Clock() for _ in range(OWNERS)]
+    stores = [(await open_store(clock=clock, lease_seconds=30.0), clock) for clock in clocks]
+    for seed in range(RUNS):
+        random = Random(seed)  # noqa: S311 - repeatable, and no secret
+        run_id = f"r{seed}"
+        writers = Writers(run_id, stores, await new_run(stores[0][0], run_id))
+        for _ in range(COMMANDS):
+            await writers.act(random)
+        for number in range(OWNERS):
+            await writers.append(number)
+        assert seqs(await stores[0][0].steps(run_id)) == list(range(1, writers.written + 1))
+        doubts += writers.doubts
+    assert doubts > RUNS, "the clocks did little harm: this shows nothing"

@@ -1,0 +1,220 @@
+"""What a database takes on the disk: it grows with its logs, and gives back what pruned runs took."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Limits, Runner, value
+from graphengine.errors import LeaseLost, StoreFull, StoreLocked
+from graphengine.reducers import append as appending
+from graphengine.stores.base import Append
+from graphengine.stores.sqlite import SQLiteStore, removal
+from graphengine.stores.sqlite.files import migrate
+from graphengine.testing.growing_stores import ended_run, remove
+from graphengine.testing.store_kit import append, batch, new_run, refused, same, step, steps
+from tests.stores.support import OpenStore
+
+PAGE = "p" * 1_000
+LARGE = "l" * 300_000
+
+
+class Diary(BaseModel):
+    n: int = 0
+    text: str = ""
+    entries: Annotated[list[str], appending] = []
+
+
+def diary(steps: int, entry: str) -> Graph[Diary]:
+    """Counts to so many, and writes an entry each time if there is one."""
+
+    async def write(n: int) -> dict[str, object]:
+        return {"n": n + 1} | ({"entries": entry} if entry else {})
+
+    graph = Graph("diary", Diary, limits=Limits(steps=None))
+    graph.add_node("write", write, writes=("n", "entries") if entry else ("n",))
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END, when=value("n") >= steps)
+    graph.add_edge("write", "write")
+    return graph
+
+
+def count(path: Path, what: str) -> int:
+    """A number that SQL tells."""
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute(f"SELECT {what}").fetchone()[0])
+
+
+@pytest.mark.parametrize(
+    ("state", "entry", "steps", "is_shot"),
+    [
+        pytest.param(Diary(), PAGE, 2500, False, id="a state that grows with every step"),
+        pytest.param(Diary(text=LARGE), "", 6000, True, id="a large state of which little changes"),
+        pytest.param(Diary(text=LARGE), PAGE, 2500, False, id="a large state that grows"),
+        pytest.param(Diary(), "", 3000, True, id="a small state"),
+    ],
+)
+async def test_n_steps_cost_bytes_in_proportion_to_their_log(
+    path: Path, state: Diary, entry: str, steps: int, *, is_shot: bool
+) -> None:
+    """Snapshots and the file's own order add at most 70 % to the bytes of the log, however large the state.
+
+    A state that holds all that was ever written gets no snapshot: it would be as large as the log.
+    """
+    async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
+        await runner.start(diary(steps, entry), state).result()
+    log_bytes = count(path, "sum(length(CAST(body AS BLOB))) FROM steps")
+    shot_bytes = count(path, "coalesce(sum(length(CAST(body AS BLOB))), 0) FROM snapshots")
+    assert (shot_bytes > 0) is is_shot
+    assert shot_bytes <= 0.5 * log_bytes
+    assert path.stat().st_size <= 1.7 * log_bytes + 200_000  # the first is for the pages, the last for empty tables
+
+
+async def test_pruned_runs_make_room_for_new_ones(store: SQLiteStore, path: Path) -> None:
+    """A database in which as many runs go as come stays as large as it is."""
+    sizes: list[int] = []
+    for number in range(8):
+        await ended_run(store, f"r{number}", count=600)
+        if number:
+            await remove(store, f"r{number - 1}")
+            await store.sweep()
+        sizes.append(count(path, "page_count FROM pragma_page_count"))
+    assert sizes[-1] <= 1.1 * sizes[1]
+
+
+async def test_a_vacuum_gives_the_room_back(open_store: OpenStore, path: Path) -> None:
+    """The file is as small as what is left in it, while another store has it open and writes."""
+    store, other = await open_store(), await open_store()
+    fence = await new_run(other, "going")
+    await ended_run(store, "old", count=4000)
+    await remove(store, "old")
+    await store.sweep()
+    vacuum = asyncio.create_task(store.vacuum())
+    seq = 0
+    while not vacuum.done():
+        seq += 1
+        await append(other, batch("going", fence, [step(seq)]))
+    before, after = await vacuum
+    assert before > 1_000_000
+    assert after < 0.4 * before
+    await other.close()
+    await store.close()
+    assert path.stat().st_size < 300_000 + 1000 * seq
+    assert count(path, "freelist_count FROM pragma_freelist_count") == 0
+    assert same(await (await open_store()).steps("going"), steps(1, seq))
+
+
+async def old_database(path: Path) -> None:
+    """A database that was made before free pages could be given back in strides, with free pages."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, 2)
+    store = SQLiteStore(path, synchronous="NORMAL")
+    await store.open()
+    await new_run(store, "going", count=500)
+    await ended_run(store, "old", count=4000)
+    await remove(store, "old")
+    await store.sweep()
+    await store.close()
+
+
+async def test_an_old_database_is_written_anew_once(open_store: OpenStore, path: Path) -> None:
+    """A vacuum of a file that cannot give back in strides makes it one that can."""
+    await old_database(path)
+    store = await open_store()
+    before, after = await store.vacuum()
+    assert after < 0.4 * before
+    assert same(await store.steps("going"), steps(1, 500))
+    assert count(path, "auto_vacuum FROM pragma_auto_vacuum") == 2
+    assert count(path, "freelist_count FROM pragma_freelist_count") == 0
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+async def test_a_vacuum_waits_for_another_program_only_so_long(
+    open_store: OpenStore, path: Path, *, is_old: bool
+) -> None:
+    """Where another program holds the lock, it says so, and everything is as it was."""
+    if is_old:
+        await old_database(path)
+    store = await open_store(busy_timeout_seconds=0.05)
+    if not is_old:
+        await ended_run(store, "old", count=400)
+        await remove(store, "old")
+        await store.sweep()
+        await new_run(store, "going", count=500)
+        await ended_run(store, "older", count=400)
+        await remove(store, "older")
+        await store.sweep()
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with refused(StoreLocked) as caught:
+            await store.vacuum()
+        assert caught[0].repair
+        holder.execute("ROLLBACK")
+    assert same(await store.steps("going"), steps(1, 500))
+    before, after = await store.vacuum()
+    assert after < before
+
+
+@contextmanager
+def largest_file(max_bytes: int) -> Iterator[None]:
+    """No file may grow beyond that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_vacuum_without_room_for_the_copy_changes_nothing(open_store: OpenStore, path: Path) -> None:
+    """It says that the disk is full; runs can be read and written on."""
+    await old_database(path)
+    store = await open_store()
+    with largest_file(100_000), refused(StoreFull) as caught:
+        await store.vacuum()
+    assert caught[0].repair
+    assert same(await store.steps("going"), steps(1, 500))
+    fence = await store.claim("going")
+    await append(store, batch("going", fence, [step(501)], "finished"))
+    before, after = await store.vacuum()
+    assert after < before
+
+
+async def test_a_store_that_opens_goes_on_sweeping(
+    open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process that was cut short left in the trash is freed by whoever opens the file to write."""
+    store = await open_store()
+    await ended_run(store, "old", count=600)
+    await remove(store, "old")
+    await store.close()
+    assert count(path, "count(*) FROM steps") == 600
+    monkeypatch.setattr(removal, "STRIDE_SECONDS", 0)
+    store = await open_store()
+    while count(path, "count(*) FROM trash"):  # noqa: ASYNC110  # what is waited for happens in a file
+        await asyncio.sleep(0)
+    assert count(path, "count(*) FROM steps") == 0
+
+
+async def test_a_driver_from_before_a_removal_writes_into_no_other_run(open_store: OpenStore, path: Path) -> None:
+    """A key may be used again once nothing is left of its run; who drove that run is told that it is gone."""
+    store, other = await open_store(), await open_store()
+    fence = await new_run(store, "old", count=1)
+    with closing(sqlite3.connect(path)) as connection:  # what others do to a run whose driver seemed dead
+        connection.execute("UPDATE runs SET driver = NULL, status = 'finished'")
+        connection.commit()
+    await remove(other, "old")
+    await other.sweep()
+    assert await new_run(store, "new", count=1) == fence
+    assert count(path, "key FROM runs WHERE id = 'new'") == 1
+    with refused(LeaseLost):
+        await append(store, Append("old", fence, [step(2)], "running"))
+    assert same(await store.steps("new"), [step(1)])
