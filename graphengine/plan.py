@@ -72,6 +72,11 @@ class Call:
         read = {root for argument in self.arguments for root in argument.reading.roots}
         return frozenset((*read, *(field for _, field in self.fields), *self.extras))
 
+    @property
+    def bindings(self) -> dict[str, str]:
+        """Where each parameter that the state gives is read from: a path, or a function's name."""
+        return dict(self.fields) | {argument.name: argument.reading.text for argument in self.arguments}
+
     def values(self, view: View) -> dict[str, object]:
         """The arguments of this visit that the state gives.
 

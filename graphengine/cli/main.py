@@ -33,11 +33,17 @@ COMMANDS: Final = {
     "stop": "Stop a run that waits or that another process drives, at its next safe point.",
     "runs": "List the recorded runs.",
     "show": "Show a run: its steps, its state, what it cost.",
+    "replay": "Decide recorded runs anew with today's graph: what would differ?",
+    "export": "Write a run to one JSON file.",
+    "import": "Record the runs of such files in a database.",
     "prune": "Remove old runs, and give their room back to the disk.",
     "diff": "Show where two runs part, and how they differ.",
     "check": "List everything that is wrong with a graph.",
     "render": "Draw a graph or a run.",
 }
+
+MODULES: Final = {"import": "importing"}
+"""Modules of commands whose name no module can have."""
 
 DRIVING: Final = ("run", "resume", "branch")
 """The commands that drive a run."""
@@ -64,7 +70,7 @@ class Program(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        return cast("click.Command", import_module(f"graphengine.cli.{cmd_name}").command)
+        return cast("click.Command", import_module(f"graphengine.cli.{MODULES.get(cmd_name, cmd_name)}").command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -138,6 +144,6 @@ def _misused(session: Session, error: click.ClickException) -> int:
 def main() -> None:
     """Define workflows of agents as graphs; run, resume, branch, look at and draw them.
 
-    Exit codes: 0 finished or done, 1 the run failed, 2 usage, input or compile error, 3 the run waits, 4 it was
-    stopped, 5 store error, 6 driven by another process, 130 interrupted.
+    Exit codes: 0 finished or done, 1 the run failed or replays otherwise, 2 usage, input or compile error, 3 the run
+    waits, 4 it was stopped, 5 store error, 6 driven by another process, 130 interrupted.
     """

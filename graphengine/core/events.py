@@ -87,6 +87,16 @@ class NodeFailed(NamedTuple):
     keeps: bool = False
 
 
+class Written(NamedTuple):
+    """In place of a result that is known by what it wrote alone, as where a recorded step is decided anew.
+
+    Attributes:
+        updates: The updates that it came to, as (field, update).
+    """
+
+    updates: Sequence[tuple[str, object]]
+
+
 class NodeEntered(NamedTuple):
     """A node that is a map or a graph is to begin."""
 

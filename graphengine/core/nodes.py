@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphengine.conditions import exception_name
-from graphengine.core.events import NodeFailed, NodeFinished
+from graphengine.core.events import NodeFailed, NodeFinished, Written
 from graphengine.core.failures import error_of, failed_frame, failure_record, nested
 from graphengine.core.items import item_writes
 from graphengine.core.lookup import (
@@ -60,7 +60,9 @@ def finish(  # noqa: PLR0913 - what a result may be of
     if event.more:
         more = {**more, **event.more}
     try:
-        updates = node.writer.updates(event.result, view, node.name, stop)
+        result = event.result
+        written = [*result.updates] if type(result) is Written else None
+        updates = node.writer.updates(result, view, node.name, stop) if written is None else written
         cause = frame.cause if failed is None else failed.failure
         if cause is not None:  # what it came to is a fallback's
             more = {**more, "fallback": True, "error": cause}

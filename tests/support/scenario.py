@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 import graphengine
-from graphengine import reducers
+from graphengine import Graph, reducers
 from graphengine.core.decide import StaleEvent
 from graphengine.core.events import NodeFinished, WorkDone
 from graphengine.core.frames import place_of
@@ -68,6 +68,16 @@ class Scenario:
         player.session.check_log()
         page = [self.title + _PARTS[0], self.graph.strip("\n"), "", _PARTS[1], *lines, "", _PARTS[2]]
         return "\n".join([*page, *_snapshot(player.session), ""])
+
+
+def played(scenario: Scenario, name: str) -> tuple[Graph[Any], Session]:
+    """The graph that a page begins with, and the run that its events are."""
+    player = _Player(_namespace(scenario.graph, name))
+    begun = player.session.graph
+    for line in scenario.events.splitlines():
+        if line.startswith("> "):
+            player.play(line[2:])
+    return begun, player.session
 
 
 class _Player:

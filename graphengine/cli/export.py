@@ -1,0 +1,91 @@
+"""`graphengine export`: write a run to one JSON file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from graphengine.cli import options
+from graphengine.errors import GraphEngineError
+
+if TYPE_CHECKING:
+    from graphengine.cli.session import Session
+
+_STDOUT: Final = "-"
+
+
+class ExportUnwritable(GraphEngineError):
+    """The file for an export cannot be written."""
+
+    code = "export_unwritable"
+
+
+@click.command("export")
+@click.argument("run_id", metavar="RUN_ID")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    default=_STDOUT,
+    help="The file, readable by you alone; stdout if not given, or '-'.",
+)
+@options.database
+@options.common
+@click.pass_obj
+def command(session: Session, run_id: str, output: str, database: Path | None) -> int:
+    """Write a run to one JSON file: its steps, those it shares with its parents included, and what waits for it.
+
+    `graphengine import` records it in another database, where it can be gone on with; `graphengine replay` reads it as
+    it is. The file holds the whole state of the run, as clear text.
+    """
+    from graphengine import __version__
+    from graphengine.cli.places import place_of
+    from graphengine.cli.recorded import read, run_id_of
+    from graphengine.document import SCHEMA
+    from graphengine.portable import export_run, to_json_text
+
+    place = place_of(database)
+    found = run_id_of(session, place, run_id)
+    run = read(place, lambda store: export_run(store, found))
+    text = to_json_text(run, __version__)
+    if output == _STDOUT:
+        session.out.write(text)
+        return 0
+    write_private(Path(output), text)
+    if session.json:
+        session.document({"schema": SCHEMA, "run_id": found, "file": output, "steps": len(run.steps)})
+    else:
+        session.err.line(f"run {found}, {len(run.steps)} steps: written to {output}")
+        if run.info.parent is not None:
+            session.err.line(f"it branched from {run.info.parent}; the steps that they share are in the file")
+    return 0
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone can read, whole or not at all.
+
+    Raises:
+        ExportUnwritable: It cannot be written.
+    """
+    import os
+    import tempfile
+    from contextlib import suppress
+
+    try:
+        number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        told = f"{path} cannot be written: {error.strerror or error}"
+        repair = "name a file in a folder that exists and that you may write to"
+        raise ExportUnwritable(told, where=str(path), repair=repair) from error

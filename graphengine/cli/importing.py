@@ -1,0 +1,88 @@
+"""`graphengine import`: record exported runs in a database."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.cli.places import Place
+    from graphengine.cli.session import Session
+    from graphengine.portable import Exported
+
+
+@click.command("import")
+@click.argument(
+    "files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False, dir_okay=True)
+)
+@options.database
+@options.common
+@click.pass_obj
+def command(session: Session, files: tuple[Path, ...], database: Path | None) -> int:
+    """Record the runs of files that `graphengine export` wrote, under the ids they had.
+
+    Every file is checked before anything is written. A run that waits, failed or was cut off can be gone on with in
+    this database as in the one it comes from. Where the very same run is there already, nothing is done.
+    """
+    from graphengine.cli.places import place_of
+    from graphengine.document import SCHEMA
+    from graphengine.portable import read_file
+
+    runs = [read_file(file) for file in files]
+    place = place_of(database)
+    new = asyncio.run(_record(place, runs))
+    if session.json:
+        listed = [
+            {"run_id": run.info.id, "steps": len(run.steps), "new": is_new}
+            for run, is_new in zip(runs, new, strict=True)
+        ]
+        session.document({"schema": SCHEMA, "runs": listed})
+        return 0
+    for run, is_new in zip(runs, new, strict=True):
+        _tell(session, run, place, is_new=is_new)
+    return 0
+
+
+async def _record(place: Place, runs: Sequence[Exported]) -> list[bool]:
+    """Record the runs; tells of each whether it was not there yet.
+
+    Raises:
+        RunExists: Another run has one of the ids; then none was recorded.
+    """
+    from graphengine.portable import check_ids, import_run
+    from graphengine.stores.sqlite import SQLiteStore
+
+    store = SQLiteStore(place.database)
+    await store.open()
+    try:
+        await check_ids(store, runs)
+        return [await import_run(store, run) for run in runs]
+    finally:
+        await store.close()
+
+
+def _tell(session: Session, run: Exported, place: Place, *, is_new: bool) -> None:
+    from graphengine.cli.places import command as to_paste
+    from graphengine.cli.places import graph_words, shown
+
+    info = run.info
+    if not is_new:
+        session.out.line(
+            "run ", (info.id, "bold"), f" is in {shown(place.database)} already, the very same; nothing was done"
+        )
+        return
+    status = "interrupted" if info.status == "running" else info.status
+    session.out.line("run ", (info.id, "bold"), f" of {info.graph}, {len(run.steps)} steps, {status}: recorded")
+    if info.parent is not None:
+        told = f"it branched from {info.parent} behind step {info.parent_seq}"
+        session.err.line(f"{told}; the steps that they share are its own here, the parent itself is not brought")
+    if info.status != "finished":
+        resume = to_paste("resume", info.id, *graph_words(info.graph), place=place)
+        session.err.line(("resume: ", "dim"), resume)

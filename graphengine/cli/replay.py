@@ -1,0 +1,135 @@
+"""`graphengine replay`: does today's graph decide recorded runs as they were decided?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from graphengine.cli.session import Session
+    from graphengine.portable import Exported
+    from graphengine.records import JsonValue
+    from graphengine.replay import Difference, Replayed
+
+
+@click.command("replay")
+@click.argument("runs", metavar="RUN_ID|FILE…", nargs=-1, required=True)
+@click.option(
+    "--all", "everything", is_flag=True, help="Every difference, and reasons in other words, not the first alone."
+)
+@options.graph
+@options.database
+@options.common
+@click.pass_obj
+def command(
+    session: Session, *, runs: tuple[str, ...], everything: bool, reference: str | None, database: Path | None
+) -> int:
+    """Decide recorded runs anew with today's graph, and tell the first step where it decides otherwise.
+
+    A run is named by its id in the database, or by a file that `graphengine export` wrote. No node, agent or resource
+    is called, and nothing is written. Exit code 0: decided as they were; 1: one is decided otherwise.
+    """
+    from graphengine.cli.project import graph_of
+    from graphengine.replay import replay
+
+    found: list[tuple[str, Replayed]] = []
+    for name in runs:
+        run = _read(session, name, reference, database)
+        graph = graph_of(run.info.graph, reference).graph
+        found.append((name, replay(graph, run)))
+    if session.json:
+        session.document(_document(found, everything=everything))
+    else:
+        _show(session, found, everything=everything)
+    return 0 if all(replayed.same for _, replayed in found) else 1
+
+
+def _read(session: Session, name: str, reference: str | None, database: Path | None) -> Exported:
+    """The run that a word names: a file's, or one of the database."""
+    from pathlib import Path
+
+    from graphengine.cli.places import place_of
+    from graphengine.cli.project import file_of
+    from graphengine.cli.recorded import read, run_id_of
+    from graphengine.portable import export_run, read_file
+
+    if Path(name).is_file() or name.endswith(".json"):
+        return read_file(Path(name))
+    place = place_of(database, file_of(reference))
+    run_id = run_id_of(session, place, name)
+    return read(place, lambda store: export_run(store, run_id))
+
+
+def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> dict[str, JsonValue]:
+    from graphengine.document import SCHEMA
+
+    return {"schema": SCHEMA, "replays": [_told(name, one, everything=everything) for name, one in found]}
+
+
+def _told(name: str, replayed: Replayed, *, everything: bool) -> dict[str, JsonValue]:
+    first = replayed.first
+    made: dict[str, JsonValue] = {
+        "source": name,
+        "run_id": replayed.run_id,
+        "graph": replayed.graph,
+        "steps": replayed.steps,
+        "same": replayed.same,
+        "differences": len(replayed.differences),
+        "first": _difference(first) if first is not None else None,
+        "not_checked": [{"what": what, "steps": count} for what, count in replayed.unchecked.items()],
+    }
+    if everything:
+        made["all"] = [_difference(one) for one in replayed.differences]
+        made["reasons"] = [_difference(one) for one in replayed.reasons]
+    return made
+
+
+def _difference(one: Difference) -> dict[str, JsonValue]:
+    names = ("seq", "path", "what", "recorded", "today", "message", "repair")
+    return {name: getattr(one, name) for name in names}
+
+
+def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
+    """A line for each run, and below the table where the first step is that differs, or every one."""
+    from graphengine.cli.tables import aligned
+
+    out = session.out
+    headings = ("run", "graph", "steps", "today", "first", "what", "of another reason", "not checked")
+    rows = [
+        (
+            *(one.run_id, one.graph, str(one.steps), "same" if one.same else "differs"),
+            f"step {one.first.seq}" if one.first is not None else "",
+            one.first.what if one.first is not None else "",
+            f"{len(one.reasons)} steps" if one.reasons else "",
+            ", ".join(f"{what.partition(':')[0]} ({count})" for what, count in one.unchecked.items()),
+        )
+        for _, one in found
+    ]
+    columns = out.columns
+    heading, *lines = aligned(headings, rows, columns=columns, expendable=("not checked", "of another reason", "graph"))
+    out.line((heading, "bold"))
+    for line in lines:
+        out.line(line)
+    for _, one in found:
+        shown = [*one.differences, *one.reasons] if everything else one.differences[:1]
+        if not shown:
+            continue
+        out.line("")
+        out.line((one.run_id, "bold"))
+        for difference in shown:
+            _show_one(session, difference)
+        if not everything and len(one.differences) > 1:
+            out.line((f"{len(one.differences) - 1} more differences behind it; --all shows them", "dim"))
+
+
+def _show_one(session: Session, one: Difference) -> None:
+    out = session.out
+    out.line((f"step {one.seq}", "bold"), f" {one.path}".rstrip(), ": ", (one.what, "red"))
+    out.line("  ", one.message)
+    out.line(("  repair: ", "bold"), one.repair)

@@ -1,0 +1,165 @@
+"""The commands replay, export and import."""
+
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import COUNTER, ROOT, WAITING, Invoke, document
+
+KEPT = ROOT / "checkpoints" / "format_1"
+CHANGED = COUNTER.replace('value("n") >= 3', 'value("n") >= 4')
+
+
+@pytest.fixture
+def run(project: Path, invoke: Invoke) -> str:
+    """The id of a finished run."""
+    assert invoke("run", "counter", "--run-id", "first-run").exit_code == 0
+    return "first-run"
+
+
+def test_a_run_of_the_same_graph_is_the_same(invoke: Invoke, run: str) -> None:
+    """Exit code 0 and a line for each run, named by its id, the beginning of it, or a file."""
+    assert invoke("export", run, "-o", "r.json").exit_code == 0
+    found = invoke("replay", run, "firs", "r.json")
+    assert found.exit_code == 0, found.output
+    rows = [line.split() for line in found.stdout.splitlines()]
+    assert rows == [["run", "graph", "steps", "today"], *[["first-run", "counter", "4", "same"]] * 3]
+
+
+def test_a_changed_graph_is_told_at_its_first_step(project: Path, invoke: Invoke, run: str) -> None:
+    """Exit code 1, the step, both sides and the repair; --all has the rest."""
+    (project / "other.py").write_text(CHANGED)
+    found = invoke("replay", run, "--graph", "other.py")
+    assert found.exit_code == 1
+    for text in ("differs  step 4  edge", "step 4 more: edge", "END [enough] since n 3 >= 3: yes", "repair: put"):
+        assert text in found.stdout
+    assert "n 1 >= 4" not in found.stdout
+    assert "n 1 >= 4" in invoke("replay", run, "--graph", "other.py", "--all").stdout
+
+
+def test_its_document(project: Path, invoke: Invoke, run: str) -> None:
+    """--json is one document with the first difference of each run, and with --all every one."""
+    (project / "other.py").write_text(CHANGED)
+    found = invoke("replay", run, "--graph", "other.py", "--all", "--json")
+    assert found.exit_code == 1
+    told = document(found.stdout)
+    assert told["schema"] == 1
+    (one,) = told["replays"]
+    assert list(one) == [
+        *("source", "run_id", "graph", "steps", "same", "differences", "first", "not_checked", "all", "reasons")
+    ]
+    assert (one["run_id"], one["steps"], one["same"], one["differences"]) == ("first-run", 4, False, 1)
+    assert (one["first"]["seq"], one["first"]["what"], one["first"]["today"]["to"]) == (4, "edge", ["more"])
+    assert [each["seq"] for each in one["reasons"]] == [2, 3]
+
+
+def test_a_fork_with_many_differences_is_one_screen(project: Path, invoke: Invoke, run: str) -> None:
+    """Without --all the first alone is shown, and how many more there are."""
+    (project / "other.py").write_text(COUNTER.replace('"more"', '"again"'))
+    found = invoke("replay", run, "--graph", "other.py")
+    assert "3 more differences behind it; --all shows them" in found.stdout
+    assert len(found.stdout.splitlines()) < 12
+    assert invoke("replay", run, "--graph", "other.py", "--all").stdout.count("repair:") == 4
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in KEPT.glob("*.json")))
+def test_the_kept_runs_replay_by_command(invoke: Invoke, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As checkpoints/README.md says."""
+    monkeypatch.chdir(ROOT)
+    words = [] if name == "review_loop" else ["--graph", "tests/support/recorded.py"]
+    found = invoke("replay", f"checkpoints/format_1/{name}.json", *words, "--json")
+    assert found.exit_code == 0, found.output
+    assert document(found.stdout)["replays"][0]["same"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["replay", "none"], 5, "store_missing"),
+        (["replay", "none.json"], 2, "bad_export"),
+        (["replay", "bad.json"], 2, "bad_export"),
+        (["replay"], 2, "usage"),
+        (["replay", "kept.json"], 2, "graph_not_found"),
+        (["replay", "kept.json", "--graph", "flows/counter.py"], 2, "graph_changed"),
+        (["export", "none"], 5, "store_missing"),
+        (["import", "none.json"], 2, "bad_export"),
+        (["import", "bad.json", "kept.json"], 2, "bad_export"),
+        (["import"], 2, "usage"),
+    ],
+)
+def test_errors_are_one_document(project: Path, invoke: Invoke, words: list[str], code: int, told: str) -> None:
+    """A code, a message, a place and a repair; and no database is made of it."""
+    (project / "bad.json").write_text("{}")
+    shutil.copy(KEPT / "fork.json", project / "kept.json")
+    found = invoke(*words, "--json")
+    assert found.exit_code == code, found.output
+    error = document(found.stdout)["error"]
+    assert error["code"] == told
+    assert error["repair"]
+    assert not (project / "checkpoints").exists()
+
+
+def test_an_export_is_private_and_replaces_the_file_whole(project: Path, invoke: Invoke, run: str) -> None:
+    """Mode 0600, nothing left beside it, and stdout where no file is named."""
+    (project / "out").mkdir()
+    target = project / "out" / "r.json"
+    target.write_text("old")
+    found = invoke("export", run, "-o", str(target))
+    assert found.exit_code == 0
+    assert found.stdout == ""
+    assert "run first-run, 4 steps: written to" in found.stderr
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert [file.name for file in (project / "out").iterdir()] == ["r.json"]
+    for words in ([], ["-o", "-"]):
+        assert invoke("export", run, *words).stdout == target.read_text()
+    told = document(invoke("export", run, "-o", str(target), "--json").stdout)
+    assert told == {"schema": 1, "run_id": run, "file": str(target), "steps": 4}
+    refused = invoke("export", run, "-o", str(project / "nowhere" / "r.json"))
+    assert refused.exit_code == 2
+    assert "export_unwritable" in refused.stderr
+
+
+def test_a_run_goes_on_in_another_database(project: Path, invoke: Invoke) -> None:
+    """Export, import, answer: the copy goes on, what it comes from stays as it was."""
+    (project / "flows" / "waiting.py").write_text(WAITING)
+    assert invoke("run", "waiting", "--run-id", "w").exit_code == 3
+    assert invoke("send", "w", "tips", "1", "--no-resume").exit_code == 0
+    assert invoke("export", "w", "-o", "w.json").exit_code == 0
+    found = invoke("import", "w.json", "--db", "other.db")
+    assert found.exit_code == 0, found.output
+    assert "run w of waiting, 3 steps, waiting: recorded" in found.stdout
+    assert "resume: graphengine resume w --db other.db" in found.stderr
+    answered = invoke("answer", "w", '"short"', "--wait", "style", "--db", "other.db", "--json")
+    assert document(answered.stdout)["state"]["tip"] == 1
+    assert document(invoke("show", "w", "--json").stdout)["state"]["style"] == ""
+    again = invoke("import", "w.json", "--json")
+    assert document(again.stdout) == {"schema": 1, "runs": [{"run_id": "w", "steps": 3, "new": False}]}
+    taken = invoke("import", "w.json", "--db", "other.db")
+    assert taken.exit_code == 2
+    assert "run_exists" in taken.stderr
+
+
+def test_nothing_is_imported_where_one_file_is_bad(project: Path, invoke: Invoke, run: str) -> None:
+    """All files are checked, and all ids, before the first run is recorded."""
+    assert invoke("export", run, "-o", "r.json").exit_code == 0
+    other = json.loads((project / "r.json").read_text())
+    (project / "bad.json").write_text(json.dumps({**other, "version": "9"}))
+    assert invoke("import", "r.json", "bad.json", "--db", "new.db").exit_code == 2
+    assert not (project / "new.db").exists()
+    shutil.copy(KEPT / "fork.json", project / "fork.json")
+    assert invoke("import", "r.json", "r.json", "fork.json", "--db", "new.db").exit_code == 2
+    assert invoke("runs", "--db", "new.db", "--json").stdout.count("run_id") == 0
+
+
+def test_an_imported_branch_tells_what_it_does_not_bring(project: Path, invoke: Invoke) -> None:
+    """Its parent is named, and is not there."""
+    shutil.copy(KEPT / "branch.json", project / "b.json")
+    found = invoke("import", "b.json")
+    assert "it branched from loop behind step 2" in found.stderr
+    assert "the parent itself is not brought" in found.stderr
+    told = document(invoke("show", "branch", "--json").stdout)
+    assert told["parent"] is None
+    assert len(told["steps"]) == 8
