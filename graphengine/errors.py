@@ -163,6 +163,12 @@ class StoreNotADatabase(StoreError):
     code = "store_not_a_database"
 
 
+class StoreAltered(StoreError):
+    """The database defines something that graphengine did not: a trigger, a view, another form of a table."""
+
+    code = "store_altered"
+
+
 class StoreReadOnly(StoreError):
     """The database or its folder cannot be written."""
 

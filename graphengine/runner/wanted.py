@@ -44,30 +44,41 @@ def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) ->
     branches = _branches(schema)
     if branches:
         alone = choices(schema, root)[:_LISTED]
-        return _either([*alone, *(in_words(branch, root, depth) for branch in branches if not choices(branch, root))])
+        others = [branch for branch in branches if not choices(branch, root)] if depth >= 0 else []
+        return _either([*alone, *(in_words(branch, root, depth - 1) for branch in others)] or ["JSON"])
     kind = schema.get("type")
     if kind == "array":
         items = schema.get("items")
-        return f"a list, each of it {in_words(items, root, depth - 1)}" if items and depth else "a list"
+        return f"a list, each of it {in_words(items, root, depth - 1)}" if items and depth > 0 else "a list"
     if kind == "object":
         return _object(schema, root, depth)
     return _SIMPLE.get(str(kind), "JSON") + _bounds(schema)
 
 
-def choices(schema: Schema, root: Schema | None = None) -> list[str]:
+def choices(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) -> list[str]:
     """The values that a schema lists, as a person writes them; none where it lists none."""
     root = schema if root is None else root
     schema = _resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    return [*map(_shown, values), *(word for branch in _branches(schema) for word in choices(branch, root))]
+    branches = _branches(schema) if depth else ()
+    return [*map(_shown, values), *(word for branch in branches for word in choices(branch, root, depth - 1))]
 
 
 def whats_wrong(schema: Schema, value: JsonValue) -> list[str]:
-    """What keeps a value from fitting a schema: a text for each thing, none where it fits."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
+    """What keeps a value from fitting a schema: a text for each thing, none where it fits.
 
-    errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda error: [str(p) for p in error.path])
-    return list(dict.fromkeys(_told(error, schema) for error in errors))
+    A schema that cannot be used fits nothing. It comes from a database, and reads no file and no address: what it
+    refers to must be in it.
+    """
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
+    from referencing import Registry  # noqa: PLC0415 - as jsonschema
+
+    try:
+        found = Draft202012Validator(schema, registry=Registry()).iter_errors(value)
+        errors = sorted(found, key=lambda error: [str(p) for p in error.path])
+        return list(dict.fromkeys(_told(error, schema) for error in errors))
+    except Exception as error:  # noqa: BLE001 - a schema may be anything, and jsonschema then raises anything
+        return [f"the schema that is recorded with the question cannot be used: {type(error).__name__}: {error}"]
 
 
 def _told(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library without types
@@ -85,7 +96,9 @@ def _branches(schema: Schema) -> Sequence[Schema]:
     return schema.get("anyOf") or schema.get("oneOf") or ()
 
 
-def _resolved(schema: Schema, root: Schema) -> Schema:
+def _resolved(schema: object, root: object) -> Schema:
+    if not isinstance(schema, Mapping) or not isinstance(root, Mapping):  # read from a database that may say anything
+        return {}
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     found = root.get("$defs", {}).get(name) if name else None
     return found if isinstance(found, Mapping) else schema
@@ -109,7 +122,7 @@ def _object(schema: Schema, root: Schema, depth: int) -> str:
     properties: Schema = schema.get("properties", {})
     needed = schema.get("required", ())
     names = [*needed, *(name for name in properties if name not in needed)]
-    if not names or not depth:
+    if not names or depth <= 0:
         return "a JSON object"
     told = []
     for name in names:

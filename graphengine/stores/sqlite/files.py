@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.errors import StoreError, StoreMissing, StoreNotADatabase, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite.faults import explain_os
+from graphengine.stores.sqlite.ours import harden, refuse_foreign
 from graphengine.stores.sqlite.queries import MIGRATIONS, migration
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def prepare_file(path: Path) -> None:
         raise StoreError(message, where="python's sqlite3 module", repair="use a Python with SQLite 3.37 or newer")
     _refuse_others(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError as error:
         if not path.exists():  # a part of the path is a file, or the path is a link to nowhere
@@ -106,9 +107,12 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
     Raises:
         StoreNotADatabase: Another application's database.
         StoreTooNew: Written by a newer version.
+        StoreAltered: Somebody else defined something in it.
         sqlite3.Error: No database, read-only, locked.
     """
+    harden(connection)
     version = check_format(connection, path)
+    refuse_foreign(connection, path, version)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     _use_wal(connection)
@@ -127,6 +131,7 @@ def set_up_reader(connection: sqlite3.Connection, path: Path) -> None:
         sqlite3.Error: As `set_up`.
     """
     connection.execute("PRAGMA query_only = ON")
+    harden(connection)
     version = check_format(connection, path)
     if version == 0:
         message = f"{path} is empty: it is no database yet"
@@ -134,6 +139,7 @@ def set_up_reader(connection: sqlite3.Connection, path: Path) -> None:
     if version < VERSION:
         message = f"the database has format {version} and must be brought to format {VERSION} before it is read"
         raise StoreReadOnly(message, where=str(path), repair="open it once with write access, as by `graphengine run`")
+    refuse_foreign(connection, path, version)
 
 
 def check_format(connection: sqlite3.Connection, path: Path) -> int:
