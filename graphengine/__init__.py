@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graphengine.files import TextFile
     from graphengine.graph import END, FAIL, START, Graph, Limits, Node, Retry, Runnable, choose
     from graphengine.models import Model, ScriptedModel
+    from graphengine.options import Sizes
     from graphengine.reducers import Replace
     from graphengine.runner import Context, PastRun, Result, Run, RunFailed, Runner, Usage, Wait, Worker
 
@@ -52,6 +53,7 @@ _HOMES = {
     "graphengine.files": ("TextFile",),
     "graphengine.graph": ("END", "FAIL", "START", "Graph", "Limits", "Node", "Retry", "Runnable", "choose"),
     "graphengine.models": ("Model", "ScriptedModel"),
+    "graphengine.options": ("Sizes",),
     "graphengine.reducers": ("Replace",),
     "graphengine.runner": ("Context", "PastRun", "Result", "Run", "RunFailed", "Runner", "Usage", "Wait", "Worker"),
 }
@@ -95,6 +97,7 @@ __all__ = [
     "Runnable",
     "Runner",
     "ScriptedModel",
+    "Sizes",
     "Stop",
     "TextFile",
     "Usage",

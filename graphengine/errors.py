@@ -227,6 +227,13 @@ class NotRecordable(NodeError):
     code = "not_recordable"
 
 
+class TooLarge(NodeError):
+    """What a node writes, records or sends is larger than is allowed, or makes the state so."""
+
+    code = "too_large"
+    retryable = False
+
+
 class MissingInput(NodeError):
     """A parameter that does not allow None would have got None."""
 

@@ -38,6 +38,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from graphengine.errors import InvalidUpdate, NotRecordable
 from graphengine.immutable import is_immutable
 from graphengine.paths import members
+from graphengine.records import parsed
 from graphengine.reducers import OPERATIONS, Replace, maximum
 
 if TYPE_CHECKING:
@@ -62,6 +63,16 @@ _VALIDATORS: Final[dict[str, Callable[..., object]]] = {
 
 
 _SHOWN: Final = 120  # characters of a value in a message
+
+
+LONG: Final = 1000
+"""Characters of a text, or bytes of JSON, from which on a value counts for the size of an update."""
+
+
+_AROUND: Final = 64  # bytes of an operation beside its value and the name of its field
+
+
+_MOST_BYTES: Final = 6  # of JSON a character: \u001f
 
 
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
@@ -150,15 +161,20 @@ class FieldType:
             NotRecordable: They differ, or JSON cannot carry the value.
         """
         if self.scalar and is_plain(value):
+            if type(value) is str and len(value) > LONG:
+                view.weight += weight_of(value)
             return value, value
         try:
             body = self._dump(value)
             back = self._load(body, view)
+            record = parsed(body)[self.name]
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise self._uncarried(value, error) from error
         if back != value:
             raise self._changed(back, value)
-        return from_json(body)[self.name], back
+        if len(body) > LONG:
+            view.weight += len(body) + _AROUND
+        return record, back
 
     def _uncarried(self, value: object, error: Exception) -> NotRecordable:
         return NotRecordable(
@@ -221,19 +237,21 @@ class FieldType:
             NotRecordable: See `record`.
         """
         if type(update) is self.item and self.one and is_plain(update):
+            if type(update) is str and len(update) > LONG:
+                view.weight += weight_of(update)
             return (self.one, self.name, update)
         if isinstance(update, Put):
-            ((key, item),) = self._alone({update.key: update.value}).items()
+            ((key, item),) = self._alone({update.key: update.value}, view).items()
             return ("put", self.name, key, item)
         if isinstance(update, Replace) and self.reducer is not None:
-            return ("set", self.name, self._alone(update.value))
+            return ("set", self.name, self._alone(update.value, view))
         value = update.value if isinstance(update, Replace) else update
         if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
             self.reduce(view, value)  # what cannot be reduced at all fails here, and not all items together
-            return ("raw", self.name, from_json(to_json(value, fallback=repr, inf_nan_mode="strings")))
+            return ("raw", self.name, self._shown(to_json(value, fallback=repr, inf_nan_mode="strings"), view))
         if self.one:
-            return (self.one, self.name, self._alone([value])[0])
-        return (str(self.operation), self.name, self._alone(value))
+            return (self.one, self.name, self._alone([value], view)[0])
+        return (str(self.operation), self.name, self._alone(value, view))
 
     def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
         """The updates that such parts are all together, in order."""
@@ -256,19 +274,34 @@ class FieldType:
             return [[self._raw(value) for value in values]]
         return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
 
-    def _alone(self, value: object) -> Any:  # noqa: ANN401 - records
+    def _shown(self, body: bytes, view: View) -> JsonValue:
+        """The record of an update as it was given, kept beside what became of it.
+
+        Raises:
+            NotRecordable: It is nested too deep.
+        """
+        view.weight += len(body) + _AROUND
+        try:
+            return parsed(body)
+        except ValueError as error:
+            raise self._uncarried("it", error) from error
+
+    def _alone(self, value: object, view: View) -> Any:  # noqa: ANN401 - records
         """The record of a value of the field's type, without the rules of the field as a whole."""
         try:
             made = self.loose.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
             body = self.loose.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True, warnings="error")
             back = self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+            record = parsed(body)[self.name]
         except ValidationError as error:
             raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._uncarried(value, error) from error
         if back != made:
             raise self._changed(vars(back)[self.name], value)
-        return from_json(body)[self.name]
+        if len(body) > LONG:
+            view.weight += len(body) + _AROUND
+        return record
 
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - a kind of operation a return
         """The update that an operation came from, to be reduced a second time at a join."""
@@ -308,6 +341,8 @@ class FieldType:
                 f"{self.operation} of {self.name!r} got None", where=f"field {self.name}", repair=self._expected()
             )
         if self.operation == "append" and type(value) is self.item and is_plain(value):
+            if type(value) is str and len(value) > LONG:
+                view.weight += weight_of(value)
             return ("append", self.name, value), value
         part = [value] if self.operation == "append" else value
         record, typed = self.record(self.validate(part, view), view)
@@ -337,7 +372,7 @@ class FieldType:
         if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
             return ("append", self.name, record[-1]), typed[-1]
         raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
-        return ("reduce", self.name, from_json(raw), record), typed
+        return ("reduce", self.name, self._shown(raw, view), record), typed
 
     def _several(self, view: View, update: Put | Puts | Items) -> tuple[Op, object]:
         if isinstance(update, Put):
@@ -352,7 +387,7 @@ class FieldType:
         if isinstance(update, Puts):
             return ("set", self.name, record), typed
         raw = to_json(update.values, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
-        return ("reduce", self.name, from_json(raw), record), typed
+        return ("reduce", self.name, self._shown(raw, view), record), typed
 
     def _put(self, view: View, update: Put) -> tuple[Op, object]:
         part = {update.key: update.value}
@@ -420,6 +455,11 @@ def is_plain(value: object) -> bool:
     if kind is int:
         return value.bit_length() <= _MOST_BITS  # type: ignore[attr-defined,no-any-return]
     return kind is bool or value is None
+
+
+def weight_of(text: str) -> int:
+    """The bytes that a text takes as JSON, from above."""
+    return _MOST_BYTES * len(text) + _AROUND
 
 
 def _is_utf8(text: str) -> bool:

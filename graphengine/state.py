@@ -25,11 +25,12 @@ from pydantic import (
     ValidationError,
     create_model,
 )
-from pydantic_core import PydanticSerializationError, from_json
+from pydantic_core import PydanticSerializationError
 
 from graphengine.errors import InputError, InvalidUpdate
-from graphengine.fieldtype import FieldType, explain, field_type, is_plain, why
+from graphengine.fieldtype import LONG, FieldType, explain, field_type, is_plain, weight_of, why
 from graphengine.paths import did_you_mean
+from graphengine.records import parsed
 from graphengine.view import Held, View
 
 if TYPE_CHECKING:
@@ -45,21 +46,23 @@ _SMALL: Final = 1 << 62  # such ints are carried by every JSON reader
 
 @dataclass(slots=True)
 class Change:
-    """Operations for the log, and beside each the typed value that it adds or sets."""
+    """Operations for the log, and beside each the typed value that it adds or sets; and see `Step.weight`."""
 
     ops: Sequence[Op]
     typed: Sequence[object]
+    weight: int = 0
 
 
 NO_CHANGE: Final = Change((), ())
 
 
 class Initial(NamedTuple):
-    """What a run begins with: records and typed values of every field, and the names of those that somebody set."""
+    """What a run begins with: records and typed values of every field, those that somebody set, and its size."""
 
     values: dict[str, JsonValue]
     typed: dict[str, object]
     given: Sequence[str]
+    size_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -92,6 +95,7 @@ class StateType(Generic[S]):
                 instance, by_alias=False, round_trip=True, warnings="error"
             )
             back = self.model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+            record = parsed(body)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise InputError(f"the state does not fit {self.model.__name__}: {why(error)}", where=where) from error
         if back != instance:
@@ -102,7 +106,7 @@ class StateType(Generic[S]):
                 repair="give values that JSON can carry and that validate again when read",
             )
         typed = {name: back.__dict__[name] for name in self.fields}
-        return Initial(from_json(body), typed, sorted(instance.model_fields_set & set(self.fields)))
+        return Initial(record, typed, sorted(instance.model_fields_set & set(self.fields)), len(body))
 
     def _validated(self, given: object, where: str) -> S:
         if isinstance(given, BaseModel):
@@ -139,6 +143,8 @@ class StateType(Generic[S]):
             field = self.fields[name]
             kind = field.assigned
             if kind is type(value) and ((kind is int and -_SMALL < value < _SMALL) or is_plain(value)):  # type: ignore[operator]
+                if kind is str and len(value) > LONG:  # type: ignore[arg-type]
+                    view.weight += weight_of(value)  # type: ignore[arg-type]
                 ops.append(("set", name, value))
                 typed.append(value)
                 view.set_new(name, value)

@@ -8,6 +8,7 @@ from graphengine.core.failures import failure_record
 from graphengine.core.lookup import failed_frame, plan_of
 from graphengine.core.marks import default_marks, first_marks, sample
 from graphengine.core.ready import ready
+from graphengine.core.sizes import weigh
 from graphengine.core.snapshot import Frame
 from graphengine.core.steps import Step
 from graphengine.core.ways import taken
@@ -99,6 +100,7 @@ def branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Ste
     draft = Frame(kind=frame.kind, values=values, typed=typed, marks=frame.marks, base=frame.base, up=frame.up)
     view = View(inner.state, draft)
     ops = inner.state.apply(view, event.updates).ops
+    weigh(snapshot, view.weight, ops, f"branch {event.run_id}")
     data: dict[str, JsonValue] = {
         "run_id": event.run_id,
         "parent": event.parent,

@@ -16,6 +16,7 @@ from graphengine.core.steps import FORMAT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.options import Sizes
     from graphengine.plan import Plan
     from graphengine.records import JsonValue, Op
 
@@ -229,6 +230,8 @@ class Snapshot:
         frames: All live frames by id.
         mover: A frame that could move when that was last looked for.
         touched: Frames that may have something to run since this was last emptied.
+        sizes: How large things may be; the process says so, no record.
+        weight: The size of all this as JSON after the step `weighed`, in bytes, from above; where there is a limit.
     """
 
     run_id: str = ""
@@ -250,6 +253,9 @@ class Snapshot:
     frames: dict[str, Frame] = field(default_factory=dict)
     mover: str = ROOT
     touched: list[str] = field(default_factory=list)
+    sizes: Sizes | None = None
+    weight: int = 0
+    weighed: int = 0
 
     @property
     def root(self) -> Frame:
