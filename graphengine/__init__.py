@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from graphengine.models import Model, ScriptedModel
     from graphengine.options import Sizes
     from graphengine.reducers import Replace
+    from graphengine.secret import Secret
     from graphengine.runner import Context, PastRun, Result, Run, RunFailed, Runner, Usage, Wait, Worker
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ _HOMES = {
     "graphengine.graph": ("END", "FAIL", "START", "Graph", "Limits", "Node", "Retry", "Runnable", "choose"),
     "graphengine.models": ("Model", "ScriptedModel"),
     "graphengine.options": ("Sizes",),
+    "graphengine.secret": ("Secret",),
     "graphengine.reducers": ("Replace",),
     "graphengine.runner": ("Context", "PastRun", "Result", "Run", "RunFailed", "Runner", "Usage", "Wait", "Worker"),
 }
@@ -97,6 +99,7 @@ __all__ = [
     "Runnable",
     "Runner",
     "ScriptedModel",
+    "Secret",
     "Sizes",
     "Stop",
     "TextFile",

@@ -139,6 +139,12 @@ class GraphChanged(GraphEngineError):
     code = "graph_changed"
 
 
+class SecretKeyWrong(GraphEngineError):
+    """A recorded secret cannot be read with the key that the graph was given."""
+
+    code = "secret_key"
+
+
 class RunnerClosed(GraphEngineError):
     """The Runner was closed, or is used in a process it was not made in."""
 

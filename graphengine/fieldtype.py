@@ -10,6 +10,7 @@ import inspect
 import math
 import re
 import warnings
+from copy import copy
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
@@ -40,11 +41,13 @@ from graphengine.immutable import is_immutable
 from graphengine.paths import members
 from graphengine.records import parsed
 from graphengine.reducers import OPERATIONS, Replace, maximum
+from graphengine.secret import HIDDEN, Secret, is_secret, revealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.records import JsonValue, Op
+    from graphengine.secret import Cipher
     from graphengine.view import View
 
 
@@ -119,6 +122,8 @@ class FieldType:
         dumped: Whether the state has a serialiser of its own for it.
         constrained: Whether the field as a whole has rules beyond its items' (a length, a validator).
         immutable: Whether its values cannot be changed in place.
+        secret: Whether its record is encrypted, and its value never shown.
+        cipher: What encrypts it, once the graph is compiled.
     """
 
     name: str
@@ -139,6 +144,8 @@ class FieldType:
     operation: str | None
     constrained: bool
     immutable: bool
+    secret: bool = False
+    cipher: Cipher | None = None
 
     def validate(self, value: object, view: View) -> object:
         """The value as the field's type.
@@ -151,7 +158,9 @@ class FieldType:
                 return self._assigned(value, view)
             made = self.single.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
         except ValidationError as error:
-            raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
+            told = explain(error, hide=self.secret)
+            cause = None if self.secret else error
+            raise InvalidUpdate(told, where=f"field {self.name}", repair=self._expected()) from cause
         return made.__dict__[self.name]
 
     def record(self, value: object, view: View) -> tuple[JsonValue, object]:
@@ -169,26 +178,29 @@ class FieldType:
             back = self._load(body, view)
             record = parsed(body)[self.name]
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            raise self._uncarried(value, error) from error
+            raise self._uncarried(value, error) from (None if self.secret else error)
         if back != value:
             raise self._changed(back, value)
         if len(body) > LONG:
-            view.weight += len(body) + _AROUND
-        return record, back
+            view.weight += 2 * len(body) + _AROUND if self.secret else len(body) + _AROUND
+        return (record if self.cipher is None else self.cipher.seal(self.name, to_json(record))), back
 
     def _uncarried(self, value: object, error: Exception) -> NotRecordable:
         return NotRecordable(
-            f"the record of {self.name!r} cannot carry {_short(value)}: {why(error)}",
+            f"the record of {self.name!r} cannot carry {self._told(value)}: {why(error, hide=self.secret)}",
             where=f"field {self.name}",
             repair="return values that JSON can carry and that validate again when read",
         )
 
     def _changed(self, back: object, value: object) -> NotRecordable:
         return NotRecordable(
-            f"the record would give {_short(back)} back for {_short(value)}",
+            f"the record would give {self._told(back)} back for {self._told(value)}",
             where=f"field {self.name}",
             repair="use a type whose JSON reads back equal (no NaN, no fields outside the declared type)",
         )
+
+    def _told(self, value: object) -> str:
+        return HIDDEN if self.secret else _short(value)
 
     def build(self, record: JsonValue, view: View) -> object:
         """The typed value of a record.
@@ -199,13 +211,16 @@ class FieldType:
         if self.plain is type(record):
             return record
         try:
+            if self.cipher is not None:
+                body = self.cipher.unseal(self.name, record)
+                return self._load(b'{"' + self.name.encode() + b'":' + body + b"}", view)
             return self._load(to_json({self.name: record}), view)
         except (ValidationError, ValueError) as error:
             raise InvalidUpdate(
-                f"the recorded value of {self.name!r} does not fit its type: {why(error)}",
+                f"the recorded value of {self.name!r} does not fit its type: {why(error, hide=self.secret)}",
                 where=f"field {self.name}",
                 repair="the state's type was changed since this was recorded; give the field its old type or a default",
-            ) from error
+            ) from (None if self.secret else error)
 
     def digest(self, value: object) -> int:
         """A number that changes when the value is changed in place."""
@@ -470,11 +485,18 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def explain(error: ValidationError) -> str:
-    """What pydantic found: the place, what is wrong, and the value of each."""
+def explain(error: ValidationError, *, hide: bool = False) -> str:
+    """What pydantic found: the place, what is wrong, and the value of each, unless those are to be hidden.
+
+    What a validator of the user's says may have the value in it, so that of a secret not even that is told.
+    """
     lines = []
     for item in error.errors(include_url=False):
         place = ".".join(str(part) for part in item["loc"]) or "value"
+        if hide:
+            own = item["type"] in ("value_error", "assertion_error")
+            lines.append(f"{place}: {'a validator refused it' if own else item['msg']}")
+            continue
         lines.append(f"{place}: {item['msg']} (got {_short(item['input'])})")
     return "; ".join(lines)
 
@@ -494,10 +516,12 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def why(error: BaseException) -> str:
+def why(error: BaseException, *, hide: bool = False) -> str:
     """What an error of pydantic's says, in a line."""
     if isinstance(error, ValidationError):
-        return explain(error)
+        return explain(error, hide=hide)
+    if hide:
+        return type(error).__name__
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -527,6 +551,9 @@ def _single(model: type[BaseModel], name: str, info: FieldInfo, annotation: obje
 
 def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     """Take a field of a model apart."""
+    secret = is_secret(info.annotation, info.metadata)
+    if secret:
+        info = _without_mark(info)
     reducers = reducers_of(info)
     others = [item for item in info.metadata if not inspect.isroutine(item)]
     decorators = model.__pydantic_decorators__
@@ -542,7 +569,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     loose = _single(model, name, FieldInfo(annotation=annotation), info.annotation) if others or own else single
     reducer = reducers[0] if reducers else None
     annotation = info.annotation
-    plain = not others and not own and not dumped
+    plain = not others and not own and not dumped and not secret
     transforms = any(key.startswith("str_") for key in model.model_config) or "strict" in model.model_config
     simple = annotation in _PLAIN and plain and not transforms
     operation = OPERATIONS.get(reducer) if reducer else None
@@ -556,7 +583,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
         single=single,
         plain=annotation if simple else None,
         assigned=annotation if simple and reducer is None else None,
-        one="" if dumped else "item" if reducer is None else "append" if operation == "append" else "",
+        one="" if dumped or secret else "item" if reducer is None else "append" if operation == "append" else "",
         item=_item(annotation) if plain and not transforms else None,
         scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
         checked=checked,
@@ -568,7 +595,16 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
         operation=operation,
         constrained=own or dumped or bool(others),
         immutable=is_immutable(annotation),
+        secret=secret,
     )
+
+
+def _without_mark(info: FieldInfo) -> FieldInfo:
+    """What is said of a secret field, for models of our own: its values are written as they are, to be encrypted."""
+    made = copy(info)
+    made.annotation = revealed(info.annotation)
+    made.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
+    return made
 
 
 def _item(annotation: object) -> type | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graphengine.errors import Problem
     from graphengine.plan import Plan
     from graphengine.runner.result import Result
+    from graphengine.secret import Keys
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -168,6 +169,9 @@ class Graph(Generic[S]):
         limits: Where its runs stop unless told otherwise: 1,000 steps if nothing is said. As a node of another graph it
             has only the limits that it was given, and fails its node with them.
         version: Raise it when old runs need to be told apart.
+        secret_key: What encrypts the secret fields of its state (`SecretStr`, `Secret`): text or bytes of at least 32
+            random bytes, as `secrets.token_urlsafe(32)` gives, or a function without arguments that gives it when the
+            graph is compiled. Of several the first encrypts, and each may decrypt what is recorded.
 
     Example:
         >>> class Count(BaseModel):
@@ -194,6 +198,7 @@ class Graph(Generic[S]):
         keep: Sequence[str] | None = None,
         limits: Limits | None = None,
         version: int = 1,
+        secret_key: Keys | None = None,
     ) -> None:
         self.name = name
         self.state = state
@@ -204,6 +209,7 @@ class Graph(Generic[S]):
         self.limits = Limits() if limits is None else limits
         self.own_limits = limits
         self.version = version
+        self.secret_key = secret_key
         self.nodes: list[Declared] = []
         self.ways: list[Edge | Switch | Fork] = []
         self._plan: Plan[S] | None = None

@@ -27,7 +27,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
-from graphengine.errors import InputError, InvalidUpdate
+from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.fieldtype import LONG, FieldType, explain, field_type, is_plain, weight_of, why
 from graphengine.paths import did_you_mean
 from graphengine.records import parsed
@@ -72,6 +72,7 @@ class StateType(Generic[S]):
     model: type[S]
     fields: dict[str, FieldType] = dataclass_field(default_factory=dict)
     whole: bool = False
+    secrets: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, model: type[S]) -> StateType[S]:
@@ -81,6 +82,9 @@ class StateType(Generic[S]):
         made.whole = bool(decorators.model_validators or decorators.root_validators)
         for name, info in model.model_fields.items():
             made.fields[name] = field_type(model, name, info)
+            if made.fields[name].secret:
+                info.repr = False  # nor is it seen where the state is printed
+        made.secrets = frozenset(name for name, field in made.fields.items() if field.secret)
         return made
 
     def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
@@ -90,6 +94,8 @@ class StateType(Generic[S]):
             InputError: It does not validate, names unknown fields, or the record cannot carry it.
         """
         instance = given if isinstance(given, self.model) else self._validated(given, where)
+        if self.secrets:
+            return self._initial_with_secrets(instance, where)
         try:
             body = self.model.__pydantic_serializer__.to_json(
                 instance, by_alias=False, round_trip=True, warnings="error"
@@ -107,6 +113,20 @@ class StateType(Generic[S]):
             )
         typed = {name: back.__dict__[name] for name in self.fields}
         return Initial(record, typed, sorted(instance.model_fields_set & set(self.fields)), len(body))
+
+    def _initial_with_secrets(self, instance: S, where: str) -> Initial:
+        """The same, field by field: the state as a whole is written without its secrets."""
+        view = View(self, Held({}, {name: getattr(instance, name, None) for name in self.fields}))
+        values: dict[str, JsonValue] = {}
+        typed: dict[str, object] = {}
+        for name, field in self.fields.items():
+            try:
+                values[name], typed[name] = field.record(getattr(instance, name), view)
+            except (NotRecordable, AttributeError) as error:
+                told = error.message if isinstance(error, NotRecordable) else f"{name} is missing"
+                raise InputError(f"the state does not fit {self.model.__name__}: {told}", where=where) from None
+        given = sorted(instance.model_fields_set & set(self.fields))
+        return Initial(values, typed, given, view.weight)
 
     def _validated(self, given: object, where: str) -> S:
         if isinstance(given, BaseModel):
@@ -127,7 +147,9 @@ class StateType(Generic[S]):
         try:
             return self.model.model_validate(given, by_name=True, by_alias=True)
         except ValidationError as error:
-            raise InputError(f"the state does not fit {self.model.__name__}: {explain(error)}", where=where) from error
+            told = explain(error, hide=bool(self.secrets))
+            cause = None if self.secrets else error
+            raise InputError(f"the state does not fit {self.model.__name__}: {told}", where=where) from cause
 
     def apply(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
         """Validate and record updates, and lay them over the view.
@@ -167,7 +189,9 @@ class StateType(Generic[S]):
         try:
             made = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
         except ValidationError as error:
-            raise InvalidUpdate(explain(error), where=f"state {self.model.__name__}") from error
+            told = explain(error, hide=bool(self.secrets))
+            cause = None if self.secrets else error
+            raise InvalidUpdate(told, where=f"state {self.model.__name__}") from cause
         ops: list[Op] = []
         typed: list[object] = []
         for name, field in self.fields.items():
@@ -206,7 +230,7 @@ def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]
     config = ConfigDict(**{**state.model.model_config, "extra": "forbid", "frozen": False})
     model = create_model(f"{state.model.__name__}.each", __config__=config, **fields)
     added = {name: field_type(model, name, info) for name, info in model.model_fields.items()}
-    return StateType(state.model, {**state.fields, **added}, state.whole)
+    return StateType(state.model, {**state.fields, **added}, state.whole, state.secrets)
 
 
 def lay_over(view: View, op: Op, typed: object) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from graphengine.core.events import Begun, BranchedOff, Resumed
 from graphengine.core.lookup import plan_of
+from graphengine.core.privacy import check_secrets
 from graphengine.core.ready import next_due
 from graphengine.core.sizes import begin
 from graphengine.core.snapshot import Frame, Snapshot
@@ -129,6 +130,8 @@ class Opener:
         await self._store.open()
         info = await self._store.info(run.id)
         check_name(plan, info.graph, run.id)
+        if plan.secret:  # a wrong key must not touch the run
+            check_secrets(plan, await load_snapshot(self._store, run.id, None))
         if info.status == "finished" or (run.due_only and info.status not in ("running", "waiting")):
             run.recorded()
             return result_of(plan, await load_snapshot(self._store, run.id, None))
@@ -205,6 +208,7 @@ class Opener:
         """
         await self._store.open()
         snapshot = await load_snapshot(self._store, parent, at)
+        check_secrets(plan, snapshot)
         fitted = await self._refit(plan, snapshot)
         if snapshot.status == "finished":
             raise RunNotResumable(
