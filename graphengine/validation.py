@@ -43,7 +43,7 @@ from graphengine.outline import ends_of, outline_of
 from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer
 from graphengine.reducers import append
-from graphengine.secret import cipher_of, is_secret, nested_secret
+from graphengine.secret import cipher_of, has_secret, is_secret, nested_secret
 from graphengine.shape import can_reach, reachable_from, unbounded_loop
 from graphengine.state import StateType
 
@@ -260,7 +260,7 @@ class _Compiler:
             single.model_json_schema(mode="serialization")
         except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
             self.report("not_recordable", where, _first_line(error), "use a type that JSON can carry")
-        if has_plain_bytes(single.__pydantic_core_schema__):
+        if has_plain_bytes(single.__pydantic_core_schema__) and not has_secret(info.annotation):
             self.report(
                 "not_recordable",
                 where,
