@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from graphengine.models import Model, ScriptedModel
     from graphengine.options import Sizes
     from graphengine.reducers import Replace
-    from graphengine.secret import Secret
     from graphengine.runner import Context, PastRun, Result, Run, RunFailed, Runner, Usage, Wait, Worker
+    from graphengine.secret import Secret
 
 __version__ = "0.1.0"
 

@@ -45,7 +45,7 @@ class Secret:
     """
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:  # noqa: ANN401, PLW3201 - pydantic's
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:  # noqa: ANN401 - pydantic's
         """The type itself, hidden where it is written as JSON."""
         schema = handler(source)
         hidden = core_schema.plain_serializer_function_ser_schema(_hidden, when_used="json")
@@ -127,7 +127,7 @@ def _derived(key: object) -> bytes:
     body = raw.encode() if isinstance(raw, str) else raw
     if not isinstance(body, bytes):
         message = f"secret_key= is a {type(key).__name__}: give text or bytes, or a function that gives them"
-        raise ValueError(message)  # noqa: TRY004 - told as a problem of the graph
+        raise ValueError(message)
     if len(body) < _LEAST_BYTES or len(set(body)) < _LEAST_DIFFERENT:
         message = f"secret_key= is too weak: give {_LEAST_BYTES} bytes or more of secrets.token_urlsafe(32) or its like"
         raise ValueError(message)

@@ -16,7 +16,7 @@ from graphengine.secret import clear_texts, scrubbed, worth_scrubbing
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from graphengine.core.snapshot import Snapshot
     from graphengine.core.steps import Step

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr, field_validator
 
-from graphengine import END, START, Context, Graph, Retry, Secret, ask, failed, value
+from graphengine import END, START, Context, Graph, Retry, Secret, failed, value
 
 KEY = "k3y-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz"
 CANARY = os.environ.get("CANARY", "canary-s3cr3t-'\"\\-wörd")
@@ -90,7 +90,9 @@ def has_token(token: SecretStr) -> bool:
 def made() -> Graph[Vault]:
     graph = Graph("vault", Vault, secret_key=lambda: KEY)
     graph.add_node("fetch", fetch, thread=False)
-    graph.add_node("use", use, writes="done", retry=Retry(2, initial_seconds=0, max_seconds=0), fallback=spare, thread=False)
+    graph.add_node(
+        "use", use, writes="done", retry=Retry(2, initial_seconds=0, max_seconds=0), fallback=spare, thread=False
+    )
     graph.add_node("misfit", misfit)
     graph.add_node("again", again, thread=False)
     graph.add_node("question", question, writes="fine")

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from graphengine import Runner, RunFailed
+from graphengine import RunFailed, Runner
 from graphengine.history import load_snapshot
 from graphengine.runner.run import StepRecorded
 from tests.cli import secret_graph
@@ -20,9 +20,21 @@ from tests.cli.secret_graph import CANARY, KEY, made
 
 FORMS = {
     form
-    for text in (CANARY, CANARY.encode().decode("latin-1"), json.dumps(CANARY)[1:-1], json.dumps(CANARY, ensure_ascii=False)[1:-1], repr(CANARY)[1:-1])
+    for text in (
+        CANARY,
+        CANARY.encode().decode("latin-1"),
+        json.dumps(CANARY)[1:-1],
+        json.dumps(CANARY, ensure_ascii=False)[1:-1],
+        repr(CANARY)[1:-1],
+    )
     for form in (text, text.upper())
-} | {base64.b64encode(CANARY.encode()).decode()[:-4], base64.urlsafe_b64encode(CANARY.encode()).decode()[:-4], CANARY.encode().hex(), KEY, "s3cr3t"}
+} | {
+    base64.b64encode(CANARY.encode()).decode()[:-4],
+    base64.urlsafe_b64encode(CANARY.encode()).decode()[:-4],
+    CANARY.encode().hex(),
+    KEY,
+    "s3cr3t",
+}
 
 
 def seen_in(content: bytes) -> list[str]:
@@ -81,9 +93,7 @@ async def test_nothing_shows_a_secret_while_a_run_is_driven(
     assert seen_in(shown.encode()) == []
 
 
-def test_no_command_shows_a_secret(
-    project: Path, invoke: Invoke, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_command_shows_a_secret(project: Path, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> None:
     """Run, show, --json, --debug, render, answer, branch, bad input: stdout, stderr and files."""
     caplog.set_level(logging.DEBUG)
     (project / "flows" / "vault.py").write_text(Path(secret_graph.__file__).read_text())
