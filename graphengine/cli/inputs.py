@@ -167,7 +167,7 @@ def _items(raw: str, item: Form, where: str) -> list[object]:
         return found if isinstance(found, list) else [found]
     try:
         found = from_json(raw, allow_inf_nan=False)
-    except ValueError:
+    except (ValueError, TypeError):  # the latter for halves of characters
         return [_value(raw, item, where)]
     return found if isinstance(found, list) else [_value(raw, item, where)]
 
@@ -191,7 +191,7 @@ def _json(raw: str, where: str) -> JsonValue:
 def _parsed(text: str, form: Form, where: str) -> JsonValue:
     try:
         return from_json(text, allow_inf_nan=False)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         if "string" in form.kinds:
             return text
         raise InputError(f"the value is no JSON: {error}", where=where, repair=_repair(form)) from error

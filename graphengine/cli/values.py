@@ -41,7 +41,7 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     """
     text = _text(raw)
     candidates: list[JsonValue] = []
-    with suppress(ValueError):
+    with suppress(ValueError, TypeError):  # the latter for halves of characters
         candidates.append(from_json(text, allow_inf_nan=False))
     candidates.append(text)
     if text.strip().lower() in _WORDS:

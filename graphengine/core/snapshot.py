@@ -314,6 +314,9 @@ def to_record(snapshot: Snapshot) -> dict[str, JsonValue]:
 def _frame(key: str, facts: Mapping[str, JsonValue]) -> Frame:
     frame = Frame(id=key)
     for name, fact in facts.items():
+        if name not in _STORED and name != "values":
+            message = f"a frame has no {name!r}"
+            raise ValueError(message)
         setattr(frame, name, fact)
     frame.owned = set(frame.values)
     return frame
@@ -330,6 +333,10 @@ def from_record(record: Mapping[str, JsonValue], *, copied: bool = True) -> Snap
         ValueError: The record is of another format.
     """
     rest = deepcopy(dict(record)) if copied else dict(record)
+    for name in ("mover", "touched", "sizes", "weight", "weighed"):  # a process's own, of which no record tells
+        if name in rest:
+            message = f"a snapshot has no {name!r}"
+            raise ValueError(message)
     if rest.pop("format", None) != FORMAT:
         message = f"snapshot of format {record.get('format')!r}; this version reads {FORMAT}"
         raise ValueError(message)

@@ -110,9 +110,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
         StoreAltered: Somebody else defined something in it.
         sqlite3.Error: No database, read-only, locked.
     """
-    harden(connection)
-    version = check_format(connection, path)
-    refuse_foreign(connection, path, version)
+    version = _checked(connection, path)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     _use_wal(connection)
@@ -131,15 +129,31 @@ def set_up_reader(connection: sqlite3.Connection, path: Path) -> None:
         sqlite3.Error: As `set_up`.
     """
     connection.execute("PRAGMA query_only = ON")
-    harden(connection)
-    version = check_format(connection, path)
+    version = _checked(connection, path)
     if version == 0:
         message = f"{path} is empty: it is no database yet"
         raise StoreMissing(message, where=str(path), repair="check the path; the first run makes it a database")
     if version < VERSION:
         message = f"the database has format {version} and must be brought to format {VERSION} before it is read"
         raise StoreReadOnly(message, where=str(path), repair="open it once with write access, as by `graphengine run`")
-    refuse_foreign(connection, path, version)
+
+
+def _checked(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of a database that is ours in all it defines; both are of one moment, also while it is migrated.
+
+    Raises:
+        StoreNotADatabase, StoreTooNew: As `check_format`.
+        StoreAltered: Somebody else defined something in it.
+    """
+    harden(connection)
+    connection.execute("BEGIN")
+    try:
+        version = check_format(connection, path)
+        refuse_foreign(connection, path, version)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return version
 
 
 def check_format(connection: sqlite3.Connection, path: Path) -> int:
