@@ -47,7 +47,7 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
         start = from_record(loaded.snapshot, copied=False) if loaded.snapshot is not None else Snapshot()
         snapshot = fold(loaded.steps, start)
         check_sound(snapshot)
-    except Exception as error:  # noqa: BLE001 - what was tampered with may be of any shape, and fail anywhere
+    except Exception as error:
         raise StoreCorrupt(
             f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
             where=f"run {run_id}",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
@@ -166,7 +167,7 @@ def revealed(annotation: Any) -> Any:  # noqa: ANN401 - annotations
         return _REVEALED[annotation]
     if origin is Annotated:
         kept = tuple(item for item in inner[1:] if item is not Secret and not isinstance(item, Secret))
-        return Annotated[(revealed(inner[0]), *kept)] if kept else revealed(inner[0])  # type: ignore[return-value]
+        return Annotated[(revealed(inner[0]), *kept)] if kept else revealed(inner[0])
     if origin is Union or origin is UnionType:
         return Union[tuple(map(revealed, inner))]  # noqa: UP007 - made of what is there
     if isinstance(origin, type) and inner and has_secret(annotation):
@@ -209,22 +210,30 @@ def clear_texts(value: object) -> Iterator[str]:
         yield repr(value)[2:-1]
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):
-        yield value
-        yield repr(value)[1:-1]
-        yield to_json(value).decode("utf-8", "replace")[1:-1] if _is_text(value) else ""
-        yield base64.b64encode(value.encode("utf-8", "replace")).decode()
-    elif isinstance(value, BaseModel):
-        for item in vars(value).values():
-            yield from clear_texts(item)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from clear_texts(key)
-            yield from clear_texts(item)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for item in value:
-            yield from clear_texts(item)
+        yield from _forms(value)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield str(value)
+    for item in _inside(value):
+        yield from clear_texts(item)
+
+
+def _inside(value: object) -> list[object]:
+    """What a value is made of, that may hold texts."""
+    if isinstance(value, BaseModel):
+        return list(vars(value).values())
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else []
+
+
+def _forms(text: str) -> Iterator[str]:
+    """A text as it is, and as Python, JSON and base64 write it."""
+    yield text
+    yield repr(text)[1:-1]
+    if _is_text(text):
+        yield to_json(text).decode()[1:-1]
+        yield json.dumps(text)[1:-1]
+    yield base64.b64encode(text.encode("utf-8", "replace")).decode()
 
 
 def _is_text(value: str) -> bool:

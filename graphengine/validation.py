@@ -395,11 +395,14 @@ class _Compiler:
                 if name not in self.names:
                     self._unknown_node(name, where)
         elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Value):
-            reading = leaf.quantity.reading
-            if leaf.operator != "is none" or leaf.quantity.measure:
-                self.binder.open(reading, where, "ask for .is_none(), or write a function: when=lambda token: …")
-            if self.binder.reading(_source(reading), where) is not None and not leaf.quantity.measure:
-                self._comparable(leaf, self._types(reading, where), where)
+            self._value(leaf, leaf.quantity, where)
+
+    def _value(self, leaf: Comparison, quantity: Value, where: str) -> None:
+        reading = quantity.reading
+        if leaf.operator != "is none" or quantity.measure:
+            self.binder.open(reading, where, "ask for .is_none(), or write a function: when=lambda token: …")
+        if self.binder.reading(_source(reading), where) is not None and not quantity.measure:
+            self._comparable(leaf, self._types(reading, where), where)
 
     def _numeric(self, reading: Reading, where: str) -> None:
         types = self._types(reading, where) if reading.path is not None else members(returns_of(reading))

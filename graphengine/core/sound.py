@@ -71,7 +71,8 @@ def check_sound(snapshot: Snapshot) -> None:
     _ended(snapshot.stop, snapshot.failure)
     _see(snapshot.status in get_args(RunStatus), "status")
     _see(all(isinstance(path, str) for path in snapshot.pause), "pause")
-    _see(all(isinstance(k, str) and isinstance(v, list) for k, v in snapshot.mailbox.items()), "mailbox")
+    kept: Any = snapshot.mailbox
+    _see(isinstance(kept, Mapping) and all(isinstance(messages, list) for messages in kept.values()), "mailbox")
     for frame in snapshot.frames.values():
         _frame(snapshot, frame)
 
@@ -87,7 +88,8 @@ def _frame(snapshot: Snapshot, frame: Frame) -> None:
     for failure in (frame.error, frame.cause):
         _ended(None, failure)
     for wait in frame.waits.values():
-        _see(isinstance(wait, Mapping) and all(isinstance(wait.get(name), str) for name in _WAIT), "waits")
+        _see(isinstance(wait, Mapping), "waits")
+        _see(all(isinstance(wait.get(name), str) for name in _WAIT), "waits")
         _see(isinstance(wait.get("due", 0.0), _NUMBER) and isinstance(wait.get("topic", ""), str), "waits")
         _see(isinstance(wait.get("key", ""), str) and isinstance(wait.get("choice", ""), str), "waits")
     _see(all(isinstance(memo, Mapping) for memo in frame.memos.values()), "memos")

@@ -43,6 +43,7 @@ class Broken(Exception):
 
 
 def fetch() -> dict[str, Any]:
+    """Every secret, in every form."""
     return {
         "token": CANARY,
         "maybe": SecretStr(CANARY + "-2"),
@@ -54,7 +55,9 @@ def fetch() -> dict[str, Any]:
     }
 
 
-def use(token: SecretStr, word: str, login: Login | None, raw: SecretBytes, keys: list[SecretStr], tries: int) -> str:
+def use(  # noqa: PLR0913 - each form of the secret
+    token: SecretStr, word: str, login: Login | None, raw: SecretBytes, keys: list[SecretStr], tries: int
+) -> str:
     """Fails first, with the secret in its message, then works."""
     logging.getLogger("tests").debug("using it")
     clear = token.get_secret_value()
@@ -68,26 +71,32 @@ def use(token: SecretStr, word: str, login: Login | None, raw: SecretBytes, keys
 
 
 def spare(error: Any) -> str:
+    """What stands in for `use`."""
     return "by fallback"
 
 
 async def misfit(word: str, tries: int) -> dict[str, Any]:
+    """Gives what validators refuse, with the secret in it."""
     return {"word": "bad" + word, "token": 7 if tries else None}
 
 
 def again() -> dict[str, int]:
+    """Goes on."""
     return {"tries": 1}
 
 
 async def question(ctx: Context, token: SecretStr) -> bool:
+    """Waits for an answer."""
     return await ctx.ask("go on?", bool)
 
 
 def has_token(token: SecretStr) -> bool:
+    """A function that reads a secret tells only yes or no."""
     return token.get_secret_value() == CANARY
 
 
 def made() -> Graph[Vault]:
+    """The graph."""
     graph = Graph("vault", Vault, secret_key=lambda: KEY)
     graph.add_node("fetch", fetch, thread=False)
     graph.add_node(

@@ -68,7 +68,7 @@ async def test_nothing_shows_a_secret_while_a_run_is_driven(
         print(result, repr(result.state), result.state.model_dump_json(), await runner.waits("r"), file=told)
         assert {name: seen_in(body) for name, body in files_of(tmp_path).items() if seen_in(body)} == {}
         assert {"runs.db", "runs.db-wal", "runs.db-shm"} <= {Path(name).name for name in files_of(tmp_path)}
-        await runner.answer("r", True)
+        await runner.answer("r", value=True)
         with pytest.raises(RunFailed) as caught:
             await runner.resume(graph, "r").result()
         print(caught.value, caught.value.result, repr(caught.value.result.error), file=told)

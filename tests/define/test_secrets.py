@@ -1,5 +1,7 @@
 """Secret fields: where a graph may read and write them, and which keys open them."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ from graphengine.core.events import Begun
 from graphengine.core.snapshot import Snapshot
 from graphengine.errors import CompileError, GraphEngineError, SecretKeyWrong
 from graphengine.reducers import append
-from graphengine.runner.run import StepRecorded
+from graphengine.runner.run import Run, StepRecorded
 
 pytest.importorskip("cryptography")
 
@@ -53,7 +55,7 @@ class Joined(BaseModel):
     keys: Annotated[list[SecretStr], append] = []
 
 
-class Optional_(BaseModel):
+class Perhaps(BaseModel):
     token: SecretStr | None = None
 
 
@@ -61,7 +63,7 @@ class Bytes(BaseModel):
     by_name: dict[str, list[SecretBytes]] = {}
 
 
-@pytest.mark.parametrize("state", [State, Optional_, Bytes])
+@pytest.mark.parametrize("state", [State, Perhaps, Bytes])
 def test_a_secret_needs_a_key(state: type[BaseModel]) -> None:
     """A state with a secret anywhere in it is refused without a key, with the field and the repair."""
     made = graph(state, None)
@@ -94,6 +96,10 @@ def test_a_key_must_be_one(number: int) -> None:
     assert codes(made) == ["secret_key"]
 
 
+def _length(word: str) -> int:
+    return len(word)
+
+
 def _one(token: SecretStr) -> str:
     return "x"
 
@@ -103,7 +109,7 @@ SHOWN: dict[str, Any] = {
     "a comparison of a function": lambda g: g.add_edge("a", END, when=value(_one) == "x"),
     "a length": lambda g: g.add_edge("a", END, when=value("word").length() > 3),
     "truth": lambda g: g.add_edge("a", END, when=~value("word").is_true()),
-    "a plateau": lambda g: g.add_edge("a", END, when=plateau(lambda word: len(word))),
+    "a plateau": lambda g: g.add_edge("a", END, when=plateau(_length)),
     "a change": lambda g: g.add_edge("a", END, when=changed("word")),
     "a switch": lambda g: g.add_switch("a", "word", {"x": END}, END),
     "a choice": lambda g: g.add_node("b", choose("word", {"x": dict}), writes="plain"),
@@ -187,13 +193,14 @@ async def test_a_wrong_key_is_told_and_touches_nothing(tmp_path: Path) -> None:
         await runner.start(keyed(KEYS[0], seen), run_id="r", limits=Limits(steps=1)).result()
         before = await runner.history("r")
         wrong = keyed(KEYS[1], seen)
-        for going in (
+        ways: list[Callable[[], Run[Any]]] = [
             lambda: runner.resume(wrong, "r", limits=Limits()),
             lambda: runner.branch(wrong, "r", 2),
             lambda: runner.start(wrong, {}, after="r"),
-        ):
+        ]
+        for way in ways:
             with pytest.raises(GraphEngineError) as caught:
-                await going().result()
+                await way().result()
             assert isinstance(caught.value, SecretKeyWrong), caught.value
             assert "secret_key=[new, old]" in caught.value.repair
         assert await runner.history("r") == before
@@ -245,8 +252,6 @@ async def test_a_watcher_sees_no_secret() -> None:
 
 def test_without_cryptography_a_secret_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package is only needed, and only loaded, where there is a secret and a key."""
-    import sys
-
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
     made = graph()
     made.add_edge("a", END)

@@ -1,4 +1,4 @@
-"""Everything that reads stored or user data, each as a function of bytes: it gives something, or raises an error of ours.
+"""Everything that reads stored or user data, as functions of bytes: each gives something or raises an error of ours.
 
 Hypothesis and a coverage-guided fuzzer call the same functions. Whatever comes out of one but a `GraphEngineError` is a
 defect.
@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -83,7 +84,7 @@ def recorded() -> tuple[list[bytes], bytes, dict[str, Any]]:
         async with Runner(path) as runner:
             await runner.start(GRAPH, State(words=["a", "b"]), run_id="r").result()
             await runner.send("r", "topic", {"a": 1})
-            await runner.answer("r", True)
+            await runner.answer("r", value=True)
             await runner.start(GRAPH, run_id="other", limits=Limits(steps=2)).result()
             return [encode_step(step) for step in await runner.history("r")]
 
@@ -198,7 +199,11 @@ def database(data: bytes) -> None:
         file = Path(folder) / "runs.db"
         file.write_bytes(data)
         for read_only in (True, False):
-            ours(lambda read_only=read_only: asyncio.run(_read(file, read_only=read_only)))
+            ours(partial(_opened, file, read_only))
+
+
+def _opened(file: Path, read_only: bool) -> None:  # noqa: FBT001 - given by position to partial
+    asyncio.run(_read(file, read_only=read_only))
 
 
 async def _read(file: Path, *, read_only: bool) -> None:

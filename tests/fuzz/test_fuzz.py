@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from graphengine.core.evolve import fold
 from graphengine.core.snapshot import to_record
 from graphengine.core.steps import decode_step
-from graphengine.core.evolve import fold
 from tests.fuzz.targets import DATABASE, OUTLINE, STEPS, TARGETS, ours
 
 EXAMPLES = int(os.environ.get("FUZZ", "0"))
@@ -23,13 +23,44 @@ LOG: list[Any] = [json.loads(body) for body in STEPS]
 SNAPSHOT: Any = json.loads(json.dumps(to_record(fold(decode_step(seq, body) for seq, body in enumerate(STEPS, 1)))))
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8)
-WORDS = ["", "r", "work", "each", "each[0]", "inside/", "~left", "ask", "set", "append", "node", "waiting", "END", "$ref", "#"]
+WORDS = [
+    "",
+    "r",
+    "work",
+    "each",
+    "each[0]",
+    "inside/",
+    "~left",
+    "ask",
+    "set",
+    "append",
+    "node",
+    "waiting",
+    "END",
+    "$ref",
+    "#",
+]
 VALUES = st.recursive(
     SCALARS | st.sampled_from(WORDS),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=8,
 )
-KEYS = ["type", "enum", "const", "anyOf", "$ref", "$defs", "items", "properties", "required", "minimum", "pattern", "title"]
+KEYS = [
+    "type",
+    "enum",
+    "const",
+    "anyOf",
+    "$ref",
+    "$defs",
+    "items",
+    "properties",
+    "required",
+    "minimum",
+    "pattern",
+    "title",
+]
 SCHEMAS = st.recursive(
     VALUES | st.sampled_from(["string", "#/$defs/a", "object", "array", "#"]),
     lambda inner: st.dictionaries(st.sampled_from(KEYS), inner, max_size=4) | st.lists(inner, max_size=3),
@@ -83,7 +114,7 @@ def overwritten(draw: st.DrawFn) -> bytes:
     return bytes(body[: draw(st.integers(0, len(body)))] if draw(st.integers(0, 9)) == 0 else body)
 
 
-def tries(usual: int) -> Any:
+def tries(usual: int) -> settings:
     """How often a test is tried."""
     most = EXAMPLES or usual
     return settings(max_examples=most, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES)
@@ -143,5 +174,8 @@ def test_a_database_with_other_bytes_in_it_is_read_or_refused(data: bytes) -> No
 @given(st.lists(st.sampled_from(["n", "text", "words", "by_name", "maybe", "x"]), max_size=3), st.data())
 def test_any_input_makes_a_state_or_is_refused(names: list[str], data: st.DataObject) -> None:
     """`key=value` and `key:=value` with any value."""
-    made = [f"{name}{data.draw(st.sampled_from(['=', ':=', '']))}{data.draw(st.text(max_size=8) | VALUES.map(json.dumps))}" for name in names]
+    made = [
+        f"{name}{data.draw(st.sampled_from(['=', ':=', '']))}{data.draw(st.text(max_size=8) | VALUES.map(json.dumps))}"
+        for name in names
+    ]
     ours(lambda: TARGETS["pairs"]("\n".join(made).encode("utf-8", "surrogatepass")))
