@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from graphengine.files import TextFile
     from graphengine.graph import END, FAIL, START, Graph, Limits, Migration, Node, Retry, Runnable, choose
     from graphengine.models import Model, ScriptedModel
+    from graphengine.options import Sizes
     from graphengine.reducers import Replace
     from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Runner, Usage, Wait, Worker
+    from graphengine.secret import Secret
 
 __version__ = "0.1.0"
 
@@ -63,6 +65,8 @@ _HOMES = {
         "choose",
     ),
     "graphengine.models": ("Model", "ScriptedModel"),
+    "graphengine.options": ("Sizes",),
+    "graphengine.secret": ("Secret",),
     "graphengine.reducers": ("Replace",),
     "graphengine.runner": (
         "Context",
@@ -119,6 +123,8 @@ __all__ = [
     "Runnable",
     "Runner",
     "ScriptedModel",
+    "Secret",
+    "Sizes",
     "Stop",
     "TextFile",
     "Usage",

@@ -78,6 +78,12 @@ class Binder:
             self.function(reading.function, where)
         return reading
 
+    def open(self, reading: Reading | None, where: str, repair: str = "") -> None:
+        """Check that what is read here, where it would be seen in records or by others, is no secret."""
+        for name in sorted(reading.roots & self.state.secrets) if reading is not None else ():
+            text = f"{name!r} is secret, and would be seen here"
+            self.report("secret_field", where, text, repair or "read it in a node's function alone")
+
     def function(self, injected: Injected, where: str, also: Sequence[str] = ()) -> None:
         """Check that a pure function reads nothing but fields (and what is given `also`)."""
         for text in injected.variadic:
@@ -101,6 +107,11 @@ class Binder:
                 self.report("unknown_input", where, f"{body.name} has no {what} {name!r}", did_you_mean(name, names))
         bound = [self._argument(p, inputs, where, alone=body.kind == "graph") for p in body.parameters]
         arguments = [a for a in bound if isinstance(a, Argument)]
+        for argument in arguments:
+            hides = inner is not None and argument.name in inner.state.secrets
+            if body.kind in ("agent", "ask") or (body.kind == "graph" and not hides):
+                what = "declare it secret in that graph too" if body.kind == "graph" else ""
+                self.open(argument.reading, f"{where}, parameter {argument.name}", what)
         extras = tuple(name for name in bound if isinstance(name, str))
         fields = [(a.name, a.reading.path.root) for a in arguments if _is_quick(a) and a.reading.path is not None]
         rest = [a for a in arguments if not _is_quick(a)]
@@ -192,9 +203,8 @@ class Binder:
         """The body of a runnable that is not a choice."""
         if runnable is None:
             return FunctionBody(Injected.of(_nothing), thread=False, kind="pass")
-        maker: object = runnable
-        if maker is ask or maker is choose or (isinstance(maker, type) and isinstance(maker, HasBody)):
-            name = maker.__name__
+        if runnable is ask or runnable is choose or (isinstance(runnable, type) and isinstance(runnable, HasBody)):
+            name = str(getattr(runnable, "__name__", runnable))
             self.report("not_runnable", where, f"{name} itself is no node", f"call it: {name}(…)")
             return None
         if isinstance(runnable, HasBody):
@@ -211,6 +221,7 @@ class Binder:
             body = self.body(runnable, declared.options, where)
             return (None if body is None else self.call(body, inputs, where)), None, {}
         selector = self.reading(runnable.source, where)
+        self.open(selector, where)
         choices: dict[object, Call] = {}
         taken: set[str] = set()
         for value, case in runnable.cases.items():
@@ -245,6 +256,7 @@ class Binder:
                 self.report("name_clash", f"{where}, each", f"{name!r} is {clash}", "give the item another name")
                 continue
             reading = self.reading(source, f"{where}, each {name}")
+            self.open(reading, f"{where}, each {name}")
             if reading is None:
                 continue
             whole = reading.path.root if reading.path is not None and not reading.path.parts else ""
@@ -311,6 +323,14 @@ class Binder:
     def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
         """Where a node's result goes; with `each` the results of its items."""
         writer = self._writer(writes, where, calls, each=each is not None)
+        asks = any(call.body.kind == "ask" for call in calls)
+        targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
+        keyed = {target.field for target in targets if target.key is not None}
+        for name in sorted(writer.fields & self.state.secrets if writes is not None else ()):
+            if each is not None or asks or name in keyed:
+                what = "what somebody answers" if asks else "one key or item"
+                text = f"{name!r} is secret, and {what} is recorded as it is"
+                self.report("secret_field", where, text, "let a function's whole result be the secret")
         if each is not None:
             for name in sorted(writer.fields if writes is not None else ()):
                 self._takes_items(name, writer, where, each.sources[0][0])
@@ -401,6 +421,7 @@ class Binder:
                 pieces += [part] if part else []
                 continue
             reading = self.reading(part.strip(), f"{where}, writes {name}[{key}]")
+            self.open(reading, f"{where}, writes {name}[{key}]")
             pieces.append(reading if reading is not None else "?")
         return Target(name, key, tuple(pieces))
 

@@ -154,6 +154,12 @@ class MigrationFailed(GraphChanged):
     code = "migration_failed"
 
 
+class SecretKeyWrong(GraphEngineError):
+    """A recorded secret cannot be read with the key that the graph was given."""
+
+    code = "secret_key"
+
+
 class RunnerClosed(GraphEngineError):
     """The Runner was closed, or is used in a process it was not made in."""
 
@@ -176,6 +182,12 @@ class StoreNotADatabase(StoreError):
     """The file exists but is not a database of graphengine."""
 
     code = "store_not_a_database"
+
+
+class StoreAltered(StoreError):
+    """The database defines something that graphengine did not: a trigger, a view, another form of a table."""
+
+    code = "store_altered"
 
 
 class StoreReadOnly(StoreError):
@@ -234,6 +246,13 @@ class NotRecordable(NodeError):
     """A value that the record would give back differently from what the node returned."""
 
     code = "not_recordable"
+
+
+class TooLarge(NodeError):
+    """What a node writes, records or sends is larger than is allowed, or makes the state so."""
+
+    code = "too_large"
+    retryable = False
 
 
 class MissingInput(NodeError):

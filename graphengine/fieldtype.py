@@ -10,6 +10,7 @@ import inspect
 import math
 import re
 import warnings
+from copy import copy
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
@@ -38,12 +39,15 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from graphengine.errors import InvalidUpdate, NotRecordable
 from graphengine.immutable import is_immutable
 from graphengine.paths import members
+from graphengine.records import parsed
 from graphengine.reducers import OPERATIONS, Replace, maximum
+from graphengine.secret import HIDDEN, Secret, is_secret, revealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.records import JsonValue, Op
+    from graphengine.secret import Cipher
     from graphengine.view import View
 
 
@@ -62,6 +66,16 @@ _VALIDATORS: Final[dict[str, Callable[..., object]]] = {
 
 
 _SHOWN: Final = 120  # characters of a value in a message
+
+
+LONG: Final = 1000
+"""Characters of a text, or bytes of JSON, from which on a value counts for the size of an update."""
+
+
+_AROUND: Final = 64  # bytes of an operation beside its value and the name of its field
+
+
+_MOST_BYTES: Final = 6  # of JSON a character: \u001f
 
 
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
@@ -108,6 +122,8 @@ class FieldType:
         dumped: Whether the state has a serialiser of its own for it.
         constrained: Whether the field as a whole has rules beyond its items' (a length, a validator).
         immutable: Whether its values cannot be changed in place.
+        secret: Whether its record is encrypted, and its value never shown.
+        cipher: What encrypts it, once the graph is compiled.
     """
 
     name: str
@@ -128,6 +144,8 @@ class FieldType:
     operation: str | None
     constrained: bool
     immutable: bool
+    secret: bool = False
+    cipher: Cipher | None = None
 
     def validate(self, value: object, view: View) -> object:
         """The value as the field's type.
@@ -140,7 +158,9 @@ class FieldType:
                 return self._assigned(value, view)
             made = self.single.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
         except ValidationError as error:
-            raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
+            told = explain(error, hide=self.secret)
+            cause = None if self.secret else error
+            raise InvalidUpdate(told, where=f"field {self.name}", repair=self._expected()) from cause
         return made.__dict__[self.name]
 
     def record(self, value: object, view: View) -> tuple[JsonValue, object]:
@@ -150,29 +170,37 @@ class FieldType:
             NotRecordable: They differ, or JSON cannot carry the value.
         """
         if self.scalar and is_plain(value):
+            if type(value) is str and len(value) > LONG:
+                view.weight += weight_of(value)
             return value, value
         try:
             body = self._dump(value)
             back = self._load(body, view)
+            record = parsed(body)[self.name]
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            raise self._uncarried(value, error) from error
+            raise self._uncarried(value, error) from (None if self.secret else error)
         if back != value:
             raise self._changed(back, value)
-        return from_json(body)[self.name], back
+        if len(body) > LONG:
+            view.weight += 2 * len(body) + _AROUND if self.secret else len(body) + _AROUND
+        return (record if self.cipher is None else self.cipher.seal(self.name, to_json(record))), back
 
     def _uncarried(self, value: object, error: Exception) -> NotRecordable:
         return NotRecordable(
-            f"the record of {self.name!r} cannot carry {_short(value)}: {why(error)}",
+            f"the record of {self.name!r} cannot carry {self._told(value)}: {why(error, hide=self.secret)}",
             where=f"field {self.name}",
             repair="return values that JSON can carry and that validate again when read",
         )
 
     def _changed(self, back: object, value: object) -> NotRecordable:
         return NotRecordable(
-            f"the record would give {_short(back)} back for {_short(value)}",
+            f"the record would give {self._told(back)} back for {self._told(value)}",
             where=f"field {self.name}",
             repair="use a type whose JSON reads back equal (no NaN, no fields outside the declared type)",
         )
+
+    def _told(self, value: object) -> str:
+        return HIDDEN if self.secret else _short(value)
 
     def build(self, record: JsonValue, view: View) -> object:
         """The typed value of a record.
@@ -183,13 +211,16 @@ class FieldType:
         if self.plain is type(record):
             return record
         try:
+            if self.cipher is not None:
+                body = self.cipher.unseal(self.name, record)
+                return self._load(b'{"' + self.name.encode() + b'":' + body + b"}", view)
             return self._load(to_json({self.name: record}), view)
         except (ValidationError, ValueError) as error:
             raise InvalidUpdate(
-                f"the recorded value of {self.name!r} does not fit its type: {why(error)}",
+                f"the recorded value of {self.name!r} does not fit its type: {why(error, hide=self.secret)}",
                 where=f"field {self.name}",
                 repair="the state's type was changed since this was recorded; give the field its old type or a default",
-            ) from error
+            ) from (None if self.secret else error)
 
     def digest(self, value: object) -> int:
         """A number that changes when the value is changed in place."""
@@ -221,19 +252,21 @@ class FieldType:
             NotRecordable: See `record`.
         """
         if type(update) is self.item and self.one and is_plain(update):
+            if type(update) is str and len(update) > LONG:
+                view.weight += weight_of(update)
             return (self.one, self.name, update)
         if isinstance(update, Put):
-            ((key, item),) = self._alone({update.key: update.value}).items()
+            ((key, item),) = self._alone({update.key: update.value}, view).items()
             return ("put", self.name, key, item)
         if isinstance(update, Replace) and self.reducer is not None:
-            return ("set", self.name, self._alone(update.value))
+            return ("set", self.name, self._alone(update.value, view))
         value = update.value if isinstance(update, Replace) else update
         if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
             self.reduce(view, value)  # what cannot be reduced at all fails here, and not all items together
-            return ("raw", self.name, from_json(to_json(value, fallback=repr, inf_nan_mode="strings")))
+            return ("raw", self.name, self._shown(to_json(value, fallback=repr, inf_nan_mode="strings"), view))
         if self.one:
-            return (self.one, self.name, self._alone([value])[0])
-        return (str(self.operation), self.name, self._alone(value))
+            return (self.one, self.name, self._alone([value], view)[0])
+        return (str(self.operation), self.name, self._alone(value, view))
 
     def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
         """The updates that such parts are all together, in order."""
@@ -256,19 +289,34 @@ class FieldType:
             return [[self._raw(value) for value in values]]
         return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
 
-    def _alone(self, value: object) -> Any:  # noqa: ANN401 - records
+    def _shown(self, body: bytes, view: View) -> JsonValue:
+        """The record of an update as it was given, kept beside what became of it.
+
+        Raises:
+            NotRecordable: It is nested too deep.
+        """
+        view.weight += len(body) + _AROUND
+        try:
+            return parsed(body)
+        except ValueError as error:
+            raise self._uncarried("it", error) from error
+
+    def _alone(self, value: object, view: View) -> Any:  # noqa: ANN401 - records
         """The record of a value of the field's type, without the rules of the field as a whole."""
         try:
             made = self.loose.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
             body = self.loose.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True, warnings="error")
             back = self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+            record = parsed(body)[self.name]
         except ValidationError as error:
             raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._uncarried(value, error) from error
         if back != made:
             raise self._changed(vars(back)[self.name], value)
-        return from_json(body)[self.name]
+        if len(body) > LONG:
+            view.weight += len(body) + _AROUND
+        return record
 
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - a kind of operation a return
         """The update that an operation came from, to be reduced a second time at a join."""
@@ -308,6 +356,8 @@ class FieldType:
                 f"{self.operation} of {self.name!r} got None", where=f"field {self.name}", repair=self._expected()
             )
         if self.operation == "append" and type(value) is self.item and is_plain(value):
+            if type(value) is str and len(value) > LONG:
+                view.weight += weight_of(value)
             return ("append", self.name, value), value
         part = [value] if self.operation == "append" else value
         record, typed = self.record(self.validate(part, view), view)
@@ -337,7 +387,7 @@ class FieldType:
         if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
             return ("append", self.name, record[-1]), typed[-1]
         raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
-        return ("reduce", self.name, from_json(raw), record), typed
+        return ("reduce", self.name, self._shown(raw, view), record), typed
 
     def _several(self, view: View, update: Put | Puts | Items) -> tuple[Op, object]:
         if isinstance(update, Put):
@@ -352,7 +402,7 @@ class FieldType:
         if isinstance(update, Puts):
             return ("set", self.name, record), typed
         raw = to_json(update.values, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
-        return ("reduce", self.name, from_json(raw), record), typed
+        return ("reduce", self.name, self._shown(raw, view), record), typed
 
     def _put(self, view: View, update: Put) -> tuple[Op, object]:
         part = {update.key: update.value}
@@ -422,6 +472,11 @@ def is_plain(value: object) -> bool:
     return kind is bool or value is None
 
 
+def weight_of(text: str) -> int:
+    """The bytes that a text takes as JSON, from above."""
+    return _MOST_BYTES * len(text) + _AROUND
+
+
 def _is_utf8(text: str) -> bool:
     try:
         text.encode()
@@ -430,11 +485,18 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def explain(error: ValidationError) -> str:
-    """What pydantic found: the place, what is wrong, and the value of each."""
+def explain(error: ValidationError, *, hide: bool = False) -> str:
+    """What pydantic found: the place, what is wrong, and the value of each, unless those are to be hidden.
+
+    What a validator of the user's says may have the value in it, so that of a secret not even that is told.
+    """
     lines = []
     for item in error.errors(include_url=False):
         place = ".".join(str(part) for part in item["loc"]) or "value"
+        if hide:
+            own = item["type"] in ("value_error", "assertion_error")
+            lines.append(f"{place}: {'a validator refused it' if own else item['msg']}")
+            continue
         lines.append(f"{place}: {item['msg']} (got {_short(item['input'])})")
     return "; ".join(lines)
 
@@ -454,10 +516,12 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def why(error: BaseException) -> str:
+def why(error: BaseException, *, hide: bool = False) -> str:
     """What an error of pydantic's says, in a line."""
     if isinstance(error, ValidationError):
-        return explain(error)
+        return explain(error, hide=hide)
+    if hide:
+        return type(error).__name__
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -487,6 +551,9 @@ def _single(model: type[BaseModel], name: str, info: FieldInfo, annotation: obje
 
 def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     """Take a field of a model apart."""
+    secret = is_secret(info.annotation, info.metadata)
+    if secret:
+        info = _without_mark(info)
     reducers = reducers_of(info)
     others = [item for item in info.metadata if not inspect.isroutine(item)]
     decorators = model.__pydantic_decorators__
@@ -502,7 +569,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     loose = _single(model, name, FieldInfo(annotation=annotation), info.annotation) if others or own else single
     reducer = reducers[0] if reducers else None
     annotation = info.annotation
-    plain = not others and not own and not dumped
+    plain = not others and not own and not dumped and not secret
     transforms = any(key.startswith("str_") for key in model.model_config) or "strict" in model.model_config
     simple = annotation in _PLAIN and plain and not transforms
     operation = OPERATIONS.get(reducer) if reducer else None
@@ -516,7 +583,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
         single=single,
         plain=annotation if simple else None,
         assigned=annotation if simple and reducer is None else None,
-        one="" if dumped else "item" if reducer is None else "append" if operation == "append" else "",
+        one="" if dumped or secret else "item" if reducer is None else "append" if operation == "append" else "",
         item=_item(annotation) if plain and not transforms else None,
         scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
         checked=checked,
@@ -528,7 +595,16 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
         operation=operation,
         constrained=own or dumped or bool(others),
         immutable=is_immutable(annotation),
+        secret=secret,
     )
+
+
+def _without_mark(info: FieldInfo) -> FieldInfo:
+    """What is said of a secret field, for models of our own: its values are written as they are, to be encrypted."""
+    made = copy(info)
+    made.annotation = revealed(info.annotation)
+    made.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
+    return made
 
 
 def _item(annotation: object) -> type | None:

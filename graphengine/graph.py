@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
     from graphengine.runner.result import Result
+    from graphengine.secret import Keys
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -173,6 +174,9 @@ class Graph(Generic[S]):
         migrate: How a run of an older version becomes one of the next, by the older version's number: a function of the
             recorded fields of this graph's state, or a `Migration`, which tells of nodes too. They are called one after
             the other, up to `version`, when such a run is resumed or branched.
+        secret_key: What encrypts the secret fields of its state (`SecretStr`, `Secret`): text or bytes of at least 32
+            random bytes, as `secrets.token_urlsafe(32)` gives, or a function without arguments that gives it when the
+            graph is compiled. Of several the first encrypts, and each may decrypt what is recorded.
 
     Example:
         >>> class Count(BaseModel):
@@ -200,6 +204,7 @@ class Graph(Generic[S]):
         limits: Limits | None = None,
         version: int = 1,
         migrate: Mapping[int, Migrate] | None = None,
+        secret_key: Keys | None = None,
     ) -> None:
         self.name = name
         self.state = state
@@ -211,6 +216,7 @@ class Graph(Generic[S]):
         self.own_limits = limits
         self.version = version
         self.migrate: Mapping[int, Migrate] = dict(migrate or {})
+        self.secret_key = secret_key
         self.nodes: list[Declared] = []
         self.ways: list[Edge | Switch | Fork] = []
         self._plan: Plan[S] | None = None

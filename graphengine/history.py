@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.core.evolve import fold
 from graphengine.core.snapshot import Snapshot, from_record
+from graphengine.core.sound import check_sound
 from graphengine.errors import StoreCorrupt
 
 if TYPE_CHECKING:
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.stores.base import Loaded, RunInfo, Store
 
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
 """Steps that decide no way: two runs that differ in these alone went the same way."""
@@ -170,16 +171,26 @@ async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:
     Raises:
         UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
     """
-    loaded = await store.load(run_id, seq)
+    return snapshot_of(await store.load(run_id, seq), run_id)
+
+
+def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
+    """The snapshot that what a store loaded stands for.
+
+    Raises:
+        StoreCorrupt: The log does not fold.
+    """
     try:
         start = from_record(loaded.snapshot, copied=False) if loaded.snapshot is not None else Snapshot()
-        return fold(loaded.steps, start)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+        snapshot = fold(loaded.steps, start)
+        check_sound(snapshot)
+    except Exception as error:
         raise StoreCorrupt(
             f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
             where=f"run {run_id}",
             repair="the other runs are usable; restore this one from a copy of the database",
         ) from error
+    return snapshot
 
 
 def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Difference]:

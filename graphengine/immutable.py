@@ -30,6 +30,8 @@ _ATOMS: Final = (
     datetime.timedelta,
     datetime.tzinfo,
     enum.Enum,
+    SecretStr,
+    SecretBytes,
 )
 
 

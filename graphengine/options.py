@@ -55,6 +55,36 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large what is recorded may be, in bytes of JSON. None is no limit.
+
+    The defaults are far above what a well-made graph writes, and far below what hurts. A step is written, and read
+    again on every resume, as a whole: 16 MiB take some 0.1 s each way. A state is held in memory as records and as
+    typed values, about ten times its JSON: 256 MiB are a few GB. A message or an answer comes from outside, perhaps
+    over a network, and waits in the inbox: 1 MiB is a long document.
+
+    Args:
+        update_bytes: What one step writes to the state. A node that returns more fails with `too_large`.
+        state_bytes: All that a run holds: its state, those of graphs inside it, items and arms under way, recorded
+            work, messages kept. The node that would make it larger fails with `too_large`; a run does not begin with
+            more.
+        message_bytes: A message, or an answer. It is refused where it is given.
+        work_bytes: What a call of `ctx.step` gives. The call raises `too_large`.
+    """
+
+    update_bytes: int | None = 16 << 20
+    state_bytes: int | None = 256 << 20
+    message_bytes: int | None = 1 << 20
+    work_bytes: int | None = 16 << 20
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            size = getattr(self, name)
+            if size is not None and not (type(size) is int and size > 0):
+                raise DefinitionError(f"Sizes({name}={size!r})", repair="give bytes, 1 or more, or None for no limit")
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Where a run stops cleanly, to be resumed with higher limits. None is no limit.
 

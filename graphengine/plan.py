@@ -371,6 +371,7 @@ class Plan(Generic[S]):
         outline: A description of the graph in JSON, enough to draw it and to tell what changed.
         fingerprint: The outline's digest.
         warnings: What compile found worth saying.
+        secret: Whether its state, or that of a graph inside it, has secrets.
     """
 
     graph: str
@@ -390,6 +391,7 @@ class Plan(Generic[S]):
     outline: Mapping[str, JsonValue]
     fingerprint: str
     warnings: tuple[Problem, ...]
+    secret: bool = False
 
     @property
     def calls(self) -> Sequence[Call]:

@@ -25,11 +25,12 @@ from pydantic import (
     ValidationError,
     create_model,
 )
-from pydantic_core import PydanticSerializationError, from_json
+from pydantic_core import PydanticSerializationError
 
-from graphengine.errors import InputError, InvalidUpdate
-from graphengine.fieldtype import FieldType, explain, field_type, is_plain, why
+from graphengine.errors import InputError, InvalidUpdate, NotRecordable
+from graphengine.fieldtype import LONG, FieldType, explain, field_type, is_plain, weight_of, why
 from graphengine.paths import did_you_mean
+from graphengine.records import parsed
 from graphengine.view import Held, View
 
 if TYPE_CHECKING:
@@ -45,21 +46,23 @@ _SMALL: Final = 1 << 62  # such ints are carried by every JSON reader
 
 @dataclass(slots=True)
 class Change:
-    """Operations for the log, and beside each the typed value that it adds or sets."""
+    """Operations for the log, and beside each the typed value that it adds or sets; and see `Step.weight`."""
 
     ops: Sequence[Op]
     typed: Sequence[object]
+    weight: int = 0
 
 
 NO_CHANGE: Final = Change((), ())
 
 
 class Initial(NamedTuple):
-    """What a run begins with: records and typed values of every field, and the names of those that somebody set."""
+    """What a run begins with: records and typed values of every field, those that somebody set, and its size."""
 
     values: dict[str, JsonValue]
     typed: dict[str, object]
     given: Sequence[str]
+    size_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -69,6 +72,7 @@ class StateType(Generic[S]):
     model: type[S]
     fields: dict[str, FieldType] = dataclass_field(default_factory=dict)
     whole: bool = False
+    secrets: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, model: type[S]) -> StateType[S]:
@@ -78,6 +82,9 @@ class StateType(Generic[S]):
         made.whole = bool(decorators.model_validators or decorators.root_validators)
         for name, info in model.model_fields.items():
             made.fields[name] = field_type(model, name, info)
+            if made.fields[name].secret:
+                info.repr = False  # nor is it seen where the state is printed
+        made.secrets = frozenset(name for name, field in made.fields.items() if field.secret)
         return made
 
     def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
@@ -87,11 +94,14 @@ class StateType(Generic[S]):
             InputError: It does not validate, names unknown fields, or the record cannot carry it.
         """
         instance = given if isinstance(given, self.model) else self._validated(given, where)
+        if self.secrets:
+            return self._initial_with_secrets(instance, where)
         try:
             body = self.model.__pydantic_serializer__.to_json(
                 instance, by_alias=False, round_trip=True, warnings="error"
             )
             back = self.model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+            record = parsed(body)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise InputError(f"the state does not fit {self.model.__name__}: {why(error)}", where=where) from error
         if back != instance:
@@ -102,7 +112,21 @@ class StateType(Generic[S]):
                 repair="give values that JSON can carry and that validate again when read",
             )
         typed = {name: back.__dict__[name] for name in self.fields}
-        return Initial(from_json(body), typed, sorted(instance.model_fields_set & set(self.fields)))
+        return Initial(record, typed, sorted(instance.model_fields_set & set(self.fields)), len(body))
+
+    def _initial_with_secrets(self, instance: S, where: str) -> Initial:
+        """The same, field by field: the state as a whole is written without its secrets."""
+        view = View(self, Held({}, {name: getattr(instance, name, None) for name in self.fields}))
+        values: dict[str, JsonValue] = {}
+        typed: dict[str, object] = {}
+        for name, field in self.fields.items():
+            try:
+                values[name], typed[name] = field.record(getattr(instance, name), view)
+            except (NotRecordable, AttributeError) as error:
+                told = error.message if isinstance(error, NotRecordable) else f"{name} is missing"
+                raise InputError(f"the state does not fit {self.model.__name__}: {told}", where=where) from None
+        given = sorted(instance.model_fields_set & set(self.fields))
+        return Initial(values, typed, given, view.weight)
 
     def _validated(self, given: object, where: str) -> S:
         if isinstance(given, BaseModel):
@@ -123,7 +147,9 @@ class StateType(Generic[S]):
         try:
             return self.model.model_validate(given, by_name=True, by_alias=True)
         except ValidationError as error:
-            raise InputError(f"the state does not fit {self.model.__name__}: {explain(error)}", where=where) from error
+            told = explain(error, hide=bool(self.secrets))
+            cause = None if self.secrets else error
+            raise InputError(f"the state does not fit {self.model.__name__}: {told}", where=where) from cause
 
     def apply(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
         """Validate and record updates, and lay them over the view.
@@ -139,6 +165,8 @@ class StateType(Generic[S]):
             field = self.fields[name]
             kind = field.assigned
             if kind is type(value) and ((kind is int and -_SMALL < value < _SMALL) or is_plain(value)):  # type: ignore[operator]
+                if kind is str and len(value) > LONG:  # type: ignore[arg-type]
+                    view.weight += weight_of(value)  # type: ignore[arg-type]
                 ops.append(("set", name, value))
                 typed.append(value)
                 view.set_new(name, value)
@@ -161,7 +189,9 @@ class StateType(Generic[S]):
         try:
             made = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
         except ValidationError as error:
-            raise InvalidUpdate(explain(error), where=f"state {self.model.__name__}") from error
+            told = explain(error, hide=bool(self.secrets))
+            cause = None if self.secrets else error
+            raise InvalidUpdate(told, where=f"state {self.model.__name__}") from cause
         ops: list[Op] = []
         typed: list[object] = []
         for name, field in self.fields.items():
@@ -200,7 +230,7 @@ def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]
     config = ConfigDict(**{**state.model.model_config, "extra": "forbid", "frozen": False})
     model = create_model(f"{state.model.__name__}.each", __config__=config, **fields)
     added = {name: field_type(model, name, info) for name, info in model.model_fields.items()}
-    return StateType(state.model, {**state.fields, **added}, state.whole)
+    return StateType(state.model, {**state.fields, **added}, state.whole, state.secrets)
 
 
 def lay_over(view: View, op: Op, typed: object) -> None:

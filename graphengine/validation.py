@@ -43,6 +43,7 @@ from graphengine.outline import ends_of, outline_of
 from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer
 from graphengine.reducers import append
+from graphengine.secret import cipher_of, has_secret, is_secret, nested_secret
 from graphengine.shape import can_reach, reachable_from, unbounded_loop
 from graphengine.state import StateType
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.conditions import Reading
+    from graphengine.fieldtype import FieldType
     from graphengine.graph import Declared
     from graphengine.plan import Call
 
@@ -137,6 +139,7 @@ class _Compiler:
         self._options(state)
         self._choices()
         result = self.binder.reading(graph.result, "result=") if graph.result else None
+        self.binder.open(result, "result=")
         if any(not p.warning for p in self.problems):
             return None
         outline = outline_of(graph, nodes)
@@ -160,6 +163,7 @@ class _Compiler:
             outline=outline,
             fingerprint=hashlib.sha256(body.encode()).hexdigest()[:16],
             warnings=tuple(self.problems),
+            secret=bool(state.secrets) or any(graph.secret for graph in _graphs(nodes.values())),
         )
 
     def _inner(self, graph: Graph[Any], where: str) -> Plan[Any] | None:
@@ -200,7 +204,41 @@ class _Compiler:
             return None
         for name, field in state.fields.items():
             self._field(model, name, field.info, field.single)
+            if field.secret or nested_secret(model.model_fields[name].annotation):
+                self._secret(model, name, field)
+        self._encrypt(state)
         return state
+
+    def _is_secret(self, name: str) -> bool:
+        info = self.graph.state.model_fields[name]
+        return is_secret(info.annotation, info.metadata)
+
+    def _secret(self, model: type[BaseModel], name: str, field: FieldType) -> None:
+        """Check a field that holds a secret."""
+        where = f"field {model.__name__}.{name}"
+        nested = nested_secret(model.model_fields[name].annotation)
+        if nested:
+            text = f"{nested} is a secret inside a model, and a field is encrypted as a whole"
+            repair = "declare the field Annotated[…, Secret], and what is in it as plain text"
+            self.report("secret_field", where, text, repair)
+        elif field.reducer is not None or field.dumped:
+            what = "a reducer" if field.reducer is not None else "a serialiser of its own"
+            self.report("secret_field", where, f"a secret with {what}", "write the whole of it, without that")
+        elif self.graph.secret_key is None:
+            text = "it holds a secret, and the graph has no key to encrypt it with"
+            self.report("secret_field", where, text, "Graph(secret_key=…), or give the secret as a resource instead")
+
+    def _encrypt(self, state: StateType[Any]) -> None:
+        if not state.secrets or self.graph.secret_key is None:
+            return
+        try:
+            cipher = cipher_of(self.graph.name, self.graph.secret_key)
+        except Exception as error:  # noqa: BLE001 - a function of the user's
+            told = str(error) if isinstance(error, ValueError) else f"it raised {type(error).__name__}"
+            self.report("secret_key", "secret_key=", told, "give a good key")
+            return
+        for name in state.secrets:
+            state.fields[name].cipher = cipher
 
     def _field(self, model: type[BaseModel], name: str, info: Any, single: type[BaseModel]) -> None:  # noqa: ANN401
         where = f"field {model.__name__}.{name}"
@@ -217,14 +255,14 @@ class _Compiler:
             self.report(
                 "not_recordable", where, "it is excluded from JSON, so a resumed run would lose it", "keep it in"
             )
-        lost = unrecordable(info.annotation)
+        lost = "" if self._is_secret(name) else unrecordable(info.annotation)
         if lost:
             self.report("not_recordable", where, f"{lost} does not come back from JSON", "use another type")
         try:
             single.model_json_schema(mode="serialization")
         except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
             self.report("not_recordable", where, _first_line(error), "use a type that JSON can carry")
-        if has_plain_bytes(single.__pydantic_core_schema__):
+        if has_plain_bytes(single.__pydantic_core_schema__) and not has_secret(info.annotation):
             self.report(
                 "not_recordable",
                 where,
@@ -257,6 +295,7 @@ class _Compiler:
                 found[declared.source].append(self._fork(declared, where))
             else:
                 reading = self.binder.reading(declared.on, where)
+                self.binder.open(reading, where)
                 if reading is not None:
                     self._cases(declared, reading, where)
                     found[declared.source].append(SwitchWay(reading, declared.cases, declared.otherwise))
@@ -350,6 +389,7 @@ class _Compiler:
             self.binder.function(leaf.injected, where)
         elif isinstance(leaf, (Plateau, Changed)):
             reading = self.binder.reading(_source(leaf.reading), where)
+            self.binder.open(reading, where)
             if isinstance(leaf, Plateau) and reading is not None:
                 self._numeric(reading, where)
         elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Fact):
@@ -357,9 +397,14 @@ class _Compiler:
                 if name not in self.names:
                     self._unknown_node(name, where)
         elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Value):
-            reading = leaf.quantity.reading
-            if self.binder.reading(_source(reading), where) is not None and not leaf.quantity.measure:
-                self._comparable(leaf, self._types(reading, where), where)
+            self._value(leaf, leaf.quantity, where)
+
+    def _value(self, leaf: Comparison, quantity: Value, where: str) -> None:
+        reading = quantity.reading
+        if leaf.operator != "is none" or quantity.measure:
+            self.binder.open(reading, where, "ask for .is_none(), or write a function: when=lambda token: …")
+        if self.binder.reading(_source(reading), where) is not None and not quantity.measure:
+            self._comparable(leaf, self._types(reading, where), where)
 
     def _numeric(self, reading: Reading, where: str) -> None:
         types = self._types(reading, where) if reading.path is not None else members(returns_of(reading))
@@ -552,6 +597,12 @@ class _Compiler:
             elif field.operation != "append" or Failure not in get_args(field.info.annotation):
                 text = f"{graph.errors} must be Annotated[list[Failure], append]"
                 self.report("bad_errors", "errors=", text, "change the field's type")
+
+
+def _graphs(nodes: Iterable[NodePlan]) -> Iterable[Plan[Any]]:
+    """The graphs that these nodes are."""
+    calls = [call for node in nodes for call in (node.call, *node.choices.values()) if call is not None]
+    return [call.graph for call in calls if call.graph is not None]
 
 
 def _first_line(error: Exception) -> str:

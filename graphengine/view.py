@@ -81,6 +81,7 @@ class View:
         elapsed_seconds: Driven time so far.
         failure: Names of the exception's types while ways out after a failure are considered, else empty.
         ended: The label that the graph at this node stopped with, while its ways out are considered.
+        weight: How many bytes of JSON the step being decided writes, from above; small values count nothing.
     """
 
     __slots__ = (
@@ -98,6 +99,7 @@ class View:
         "node",
         "until",
         "usage",
+        "weight",
     )
 
     def __init__(self, state: StateType[Any], frame: FrameFacts) -> None:
@@ -112,6 +114,7 @@ class View:
         self.usage: Mapping[str, float | None] = _NO_USAGE
         self.elapsed_seconds = 0.0
         self.failure: Sequence[str] = ()
+        self.weight = 0
 
     def count(self, node: str) -> int:
         """Completed visits of a node, the present one included."""

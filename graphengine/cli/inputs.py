@@ -9,7 +9,7 @@ text for a text field, and JSON read from the file for any other; `@@` at the st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
@@ -21,6 +21,7 @@ from graphengine.errors import InputError
 from graphengine.fieldtype import explain
 from graphengine.files import TextFile
 from graphengine.paths import did_you_mean, members
+from graphengine.secret import is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,11 +42,13 @@ class Form:
         kinds: The JSON types it takes; empty for any.
         file: The TextFile class that it takes, if it does.
         item: The form of its items, if it is a list.
+        is_secret: Whether its values must not be shown.
     """
 
     kinds: frozenset[str]
     file: type[TextFile] | None = None
     item: Form | None = None
+    is_secret: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -58,9 +61,11 @@ def forms_of(state: type[BaseModel]) -> dict[str, Form]:
     schema = state.model_json_schema(by_alias=False)
     definitions = schema.get("$defs", {})
     properties = schema.get("properties", {})
-    return {
-        name: _form(properties.get(name, {}), definitions, info.annotation) for name, info in state.model_fields.items()
-    }
+    forms: dict[str, Form] = {}
+    for name, info in state.model_fields.items():
+        form = _form(properties.get(name, {}), definitions, info.annotation)
+        forms[name] = replace(form, is_secret=True) if is_secret(info.annotation, info.metadata) else form
+    return forms
 
 
 def update_forms_of(state: StateType[Any]) -> dict[str, Form]:
@@ -92,6 +97,8 @@ def parse_pairs(pairs: Sequence[str], forms: Mapping[str, Form], option: str) ->
         if not equals:
             raise InputError(f"{_short(pair)!r} has no '='", where=where, repair=f"write {option} key=value")
         form = forms.get(key)
+        if form is not None and form.is_secret:
+            where = f"{option} {key}=…"
         if form is None:
             raise InputError(f"unknown input {key!r}", where=where, repair=did_you_mean(key, forms))
         known = values.get(key)
@@ -117,7 +124,9 @@ def state_from(state: type[S], values: Mapping[str, object]) -> S:
     except ValidationError as error:
         missing = [str(found["loc"][0]) for found in error.errors() if found["type"] == "missing" and found["loc"]]
         repair = " ".join(f"--input {name}=…" for name in missing) if missing else "give values that fit the fields"
-        raise InputError(f"the state does not fit: {explain(error)}", where=where, repair=repair) from error
+        hide = any(is_secret(info.annotation, info.metadata) for info in state.model_fields.values())
+        told = explain(error, hide=hide)
+        raise InputError(f"the state does not fit: {told}", where=where, repair=repair) from (None if hide else error)
     except PydanticSerializationError as error:
         raise InputError(f"the state does not fit: {error}", where=where, repair="give text in UTF-8") from error
 
@@ -158,7 +167,7 @@ def _items(raw: str, item: Form, where: str) -> list[object]:
         return found if isinstance(found, list) else [found]
     try:
         found = from_json(raw, allow_inf_nan=False)
-    except ValueError:
+    except (ValueError, TypeError):  # the latter for halves of characters
         return [_value(raw, item, where)]
     return found if isinstance(found, list) else [_value(raw, item, where)]
 
@@ -182,7 +191,7 @@ def _json(raw: str, where: str) -> JsonValue:
 def _parsed(text: str, form: Form, where: str) -> JsonValue:
     try:
         return from_json(text, allow_inf_nan=False)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         if "string" in form.kinds:
             return text
         raise InputError(f"the value is no JSON: {error}", where=where, repair=_repair(form)) from error

@@ -283,7 +283,7 @@ def _write_output(job: Job, ended: Ended) -> None:
     output, path = ended.result.output, str(job.output)
     text = output if isinstance(output, str) else _as_text(output)
     try:
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
+        with open(path, "w", encoding="utf-8", newline="", opener=_private) as file:
             file.write(text)
     except OSError as error:
         again = command("resume", ended.info.id, "-o", path, *job.graph_words, place=job.place)
@@ -292,6 +292,11 @@ def _write_output(job: Job, ended: Ended) -> None:
             where=path,
             repair=f"the run is finished and recorded; this writes its result again: {again}",
         ) from error
+
+
+def _private(path: str, flags: int) -> int:
+    """Make a new file for this user alone, as the database is; one that is there keeps its mode."""
+    return os.open(path, flags, 0o600)
 
 
 def _as_text(output: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graphengine.cli.terminal import OutputFailed
 from graphengine.errors import (
@@ -100,12 +100,16 @@ class Session:
             self.err.line(("  repair: ", "bold"), error.repair)
 
 
+_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""Control codes that JSON lets stand as they are, and that terminals obey."""
+
+
 def as_json(value: JsonValue, indent: int | None = 2) -> str:
     """The value as JSON, fit for any reader: no NaN, no lone halves of characters, no control codes."""
     import json
 
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\x7f", "\\u007f")
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").translate(_CONTROLS)
 
 
 def unexpected(error: Exception) -> Unexpected:

@@ -41,7 +41,7 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     """
     text = _text(raw)
     candidates: list[JsonValue] = []
-    with suppress(ValueError):
+    with suppress(ValueError, TypeError):  # the latter for halves of characters
         candidates.append(from_json(text, allow_inf_nan=False))
     candidates.append(text)
     if text.strip().lower() in _WORDS:
@@ -71,6 +71,6 @@ def _without_last_break(text: str) -> str:
 def _fits(value: JsonValue, schema: Mapping[str, JsonValue] | None) -> bool:
     if schema is None:
         return True
-    from jsonschema import Draft202012Validator
+    from graphengine.runner.wanted import whats_wrong
 
-    return bool(Draft202012Validator(schema).is_valid(value))
+    return not whats_wrong(schema, value)

@@ -52,6 +52,7 @@ from graphengine.core.forks import arms_arrived
 from graphengine.core.lookup import StaleEvent, plan_of
 from graphengine.core.maps import items_done, map_entered
 from graphengine.core.nodes import node_failed, node_finished, node_left
+from graphengine.core.privacy import without_secrets
 from graphengine.core.runs import begun, branched_off, resumed, stop_asked
 from graphengine.core.subgraphs import limit_met, sub_ended, sub_entered
 from graphengine.core.waits import answered, message_came, node_begun, node_waits, refused, wait_over, work_done
@@ -77,7 +78,8 @@ def decide(plan: Plan[Any], snapshot: Snapshot, event: Event) -> Step:
         StaleEvent: The frame is at another visit or attempt.
         InvalidUpdate, NotRecordable: The update of a branch does not fit (nothing else raises them from here).
     """
-    return _EVENTS[type(event)](plan, snapshot, event)
+    step = _EVENTS[type(event)](plan, snapshot, event)
+    return without_secrets(plan, snapshot, step) if plan.secret else step
 
 
 def _entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step:

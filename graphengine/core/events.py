@@ -130,6 +130,7 @@ class WorkDone(NamedTuple):
     key: str
     name: str
     value: JsonValue
+    size_bytes: int = 0
 
 
 class NodeWaits(NamedTuple):

@@ -54,6 +54,8 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
     snapshot.now = now
     _KINDS[step.kind](snapshot, step)
     snapshot.seq = step.seq
+    if step.weight:
+        snapshot.weight, snapshot.weighed = step.weight, step.seq
     if snapshot.waiting:
         _settle(snapshot)
     return snapshot

@@ -8,6 +8,7 @@ from graphengine.core.failures import error_of, failed_frame, failure_record, ne
 from graphengine.core.lookup import StaleEvent, plan_of
 from graphengine.core.marks import sample_arm
 from graphengine.core.ready import arms_settled
+from graphengine.core.sizes import added
 from graphengine.core.steps import Step, path_of
 from graphengine.core.ways import arrival
 from graphengine.errors import InvalidUpdate
@@ -59,7 +60,8 @@ def arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     cancelled = [arm.id for arm in arms if arm.phase != "ended"]
     if cancelled:
         data["cancelled"] = cancelled
-    return Step(*common, update=change.ops, data=data, typed=change.typed)  # type: ignore[arg-type]
+    weight = added(snapshot, view.weight) if view.weight else 0
+    return Step(*common, update=change.ops, data=data, typed=change.typed, weight=weight)  # type: ignore[arg-type]
 
 
 def _updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[str, object]]:

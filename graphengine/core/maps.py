@@ -11,6 +11,7 @@ from graphengine.core.items import collect
 from graphengine.core.lookup import StaleEvent, frame_of, plan_of, tell
 from graphengine.core.marks import track
 from graphengine.core.nodes import gone_wrong, leave
+from graphengine.core.sizes import weigh
 from graphengine.core.steps import EMPTY, Step, path_of
 from graphengine.errors import InvalidUpdate, MissingInput
 from graphengine.state import NO_CHANGE
@@ -94,6 +95,8 @@ def items_done(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     try:
         if wrong is None and facts["count"]:
             change = collect(plan.state, view, facts["done"])
+            if view.weight:
+                change.weight = weigh(snapshot, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
         elif wrong is None:
             change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
     except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators

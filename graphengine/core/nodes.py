@@ -20,6 +20,7 @@ from graphengine.core.lookup import (
     view_of,
 )
 from graphengine.core.marks import note_changes, sample_again, track
+from graphengine.core.sizes import MEASURED_STEPS, weigh
 from graphengine.core.steps import EMPTY, Step, path_of
 from graphengine.core.ways import taken, way_out
 from graphengine.errors import NoWayOut
@@ -69,8 +70,14 @@ def finish(  # noqa: PLR0913 - what a result may be of
             if inner.errors is not None:
                 updates = [*updates, (inner.errors, Failure.of(cause))]
         if frame.kind == "item":
-            return _step(snapshot, event, "item", {**more, "writes": item_writes(inner.state, view, updates)})
+            writes = item_writes(inner.state, view, updates)
+            weight = (
+                weigh(snapshot, view.weight, writes, f"node {path_of(event.frame, event.node)}") if view.weight else 0
+            )
+            return _step(snapshot, event, "item", {**more, "writes": writes})._replace(weight=weight)
         change = inner.state.apply(view, updates)
+        if view.weight or not snapshot.seq % MEASURED_STEPS:
+            change.weight = weigh(snapshot, view.weight, change.ops, f"node {path_of(event.frame, event.node)}")
     except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         if failed is not None:
             return _misfit(inner, snapshot, frame, failed, error_of(error))
@@ -110,6 +117,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
         change.ops,
         data,
         change.typed,
+        change.weight,
     )
 
 

@@ -9,6 +9,7 @@ from graphengine.core.lookup import plan_of
 from graphengine.core.marks import default_marks, first_marks, sample
 from graphengine.core.ready import ready
 from graphengine.core.refit import refitted
+from graphengine.core.sizes import weigh
 from graphengine.core.snapshot import Frame
 from graphengine.core.steps import Step
 from graphengine.core.ways import taken
@@ -114,6 +115,7 @@ def branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Ste
     inner = plan_of(plan, frame)
     view = View(inner.state, frame)
     ops = inner.state.apply(view, event.updates).ops
+    weigh(snapshot, view.weight, ops, f"branch {event.run_id}")
     if event.changes:
         view.new_marks.update(first_marks(inner, frame))
         if frame is not there.root and (marks := first_marks(plan, there.root)):

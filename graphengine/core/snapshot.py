@@ -16,6 +16,7 @@ from graphengine.core.steps import FORMAT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.options import Sizes
     from graphengine.plan import Plan
     from graphengine.records import JsonValue, Op
 
@@ -198,6 +199,8 @@ class Snapshot:
         frames: All live frames by id.
         mover: A frame that could move when that was last looked for.
         touched: Frames that may have something to run since this was last emptied.
+        sizes: How large things may be; the process says so, no record.
+        weight: The size of all this as JSON after the step `weighed`, in bytes, from above; where there is a limit.
     """
 
     run_id: str = ""
@@ -219,6 +222,9 @@ class Snapshot:
     frames: dict[str, Frame] = field(default_factory=dict)
     mover: str = ROOT
     touched: list[str] = field(default_factory=list)
+    sizes: Sizes | None = None
+    weight: int = 0
+    weighed: int = 0
 
     @property
     def root(self) -> Frame:
@@ -274,6 +280,9 @@ def to_record(snapshot: Snapshot) -> dict[str, JsonValue]:
 def _frame(key: str, facts: Mapping[str, JsonValue]) -> Frame:
     frame = Frame(id=key)
     for name, fact in facts.items():
+        if name not in _STORED and name != "values":
+            message = f"a frame has no {name!r}"
+            raise ValueError(message)
         setattr(frame, name, fact)
     frame.owned = set(frame.values)
     return frame
@@ -290,6 +299,10 @@ def from_record(record: Mapping[str, JsonValue], *, copied: bool = True) -> Snap
         ValueError: The record is of another format.
     """
     rest = deepcopy(dict(record)) if copied else dict(record)
+    for name in ("mover", "touched", "sizes", "weight", "weighed"):  # a process's own, of which no record tells
+        if name in rest:
+            message = f"a snapshot has no {name!r}"
+            raise ValueError(message)
     if rest.pop("format", None) != FORMAT:
         message = f"snapshot of format {record.get('format')!r}; this version reads {FORMAT}"
         raise ValueError(message)

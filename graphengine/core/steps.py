@@ -68,6 +68,8 @@ class Step(NamedTuple):
         data: What else was decided: `to`, `edge`, `why`, `marks`, `usage`, `error`, `status`, `stop`, …
         typed: Beside each operation the typed value that it sets or adds, for the process that decided; never
             recorded.
+        weight: How large the state is behind it at most, in bytes, for the process that decided; 0 where it was not
+            worth looking.
     """
 
     seq: int
@@ -81,6 +83,7 @@ class Step(NamedTuple):
     update: Sequence[Op] = ()
     data: Mapping[str, JsonValue] = EMPTY
     typed: Sequence[object] | None = None
+    weight: int = 0
 
     @property
     def path(self) -> str:

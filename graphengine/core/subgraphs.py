@@ -11,10 +11,12 @@ from graphengine.core.lookup import StaleEvent, frame_of, plan_of, view_of
 from graphengine.core.nodes import fail, finish
 from graphengine.core.ready import held_by, settled, sub_limit
 from graphengine.core.runs import first_way
+from graphengine.core.sizes import weigh
 from graphengine.core.snapshot import Frame, sub_id
 from graphengine.core.steps import Step, path_of
 from graphengine.endings import Stop
 from graphengine.errors import InputError, InvalidInputs, SubgraphLimit
+from graphengine.fieldtype import LONG
 from graphengine.options import START
 from graphengine.view import View
 
@@ -36,7 +38,10 @@ def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
     view = view_of(inner, frame)
     try:
         call, choice = inner.nodes[event.node].pick(view)
-        graph, given = _begins_with(call, view, path_of(frame.id, event.node))
+        path = path_of(frame.id, event.node)
+        graph, given = _begins_with(call, view, path)
+        update = [("set", name, value) for name, value in given.values.items()]
+        weight = weigh(snapshot, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
     except Exception as error:  # noqa: BLE001 - a selector or source of the user's, validators
         return fail(plan, snapshot, frame, NodeFailed(*event[:5], event.now, error_of(error), chance=event.chance))
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
@@ -45,9 +50,9 @@ def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
         data["choice"] = choice
     if graph.own_limits:
         data["limits"] = dict(graph.own_limits)
-    update = [("set", name, value) for name, value in given.values.items()]
     typed = [given.typed[op[1]] for op in update]
-    return Step(snapshot.seq + 1, "entered", event.now, *event[:4], update=update, data=data, typed=typed)
+    step = Step(snapshot.seq + 1, "entered", event.now, *event[:4], update=update, data=data, typed=typed)
+    return step._replace(weight=weight) if weight else step
 
 
 def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial]:

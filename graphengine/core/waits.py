@@ -17,6 +17,7 @@ from graphengine.core.events import NodeFailed, NodeFinished
 from graphengine.core.failures import error_of
 from graphengine.core.lookup import ATTEMPTED, StaleEvent, frame_of, plan_of
 from graphengine.core.nodes import fail, finish
+from graphengine.core.sizes import added, bytes_of
 from graphengine.core.steps import Step, path_of
 from graphengine.errors import WaitTimeout, WorkNotRepeatable
 from graphengine.fieldtype import explain
@@ -47,7 +48,8 @@ def work_done(plan: Plan[Any], snapshot: Snapshot, event: WorkDone) -> Step:  # 
     """A piece of a node's work, to be given again when the node runs again."""
     frame_of(snapshot, event, ATTEMPTED)
     data = {"key": event.key, "name": event.name, "value": event.value}
-    return Step(snapshot.seq + 1, "recorded", event.now, *event[:5], data=data)
+    weight = added(snapshot, event.size_bytes)
+    return Step(snapshot.seq + 1, "recorded", event.now, *event[:5], data=data, weight=weight)
 
 
 def node_waits(plan: Plan[Any], snapshot: Snapshot, event: NodeWaits) -> Step:  # noqa: ARG001
@@ -130,7 +132,9 @@ def refused(plan: Plan[Any], snapshot: Snapshot, event: AnswerRefused) -> Step: 
 
 def message_came(plan: Plan[Any], snapshot: Snapshot, event: MessageCame) -> Step:  # noqa: ARG001
     """A message, kept until somebody receives it."""
-    return Step(snapshot.seq + 1, "message", event.now, data={"topic": event.topic, "payload": event.payload})
+    weight = added(snapshot, bytes_of(event.payload)) if snapshot.sizes is not None else 0
+    data = {"topic": event.topic, "payload": event.payload}
+    return Step(snapshot.seq + 1, "message", event.now, data=data, weight=weight)
 
 
 def waiting_for(snapshot: Snapshot, name: str, identity: str) -> Frame | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from graphengine.errors import GraphEngineError
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
@@ -66,7 +67,16 @@ def render_outline(
             where=str(target),
             repair=f"end the name with one of {', '.join(ENDINGS)}",
         )
-    made = _made(drawing_of(outline, steps), ending)
+    try:
+        made = _made(drawing_of(outline, steps), ending)
+    except GraphEngineError:
+        raise
+    except Exception as error:
+        raise RenderError(
+            f"the outline or the steps cannot be read: {type(error).__name__}: {error}",
+            where=str(target),
+            repair="what is stored of the graph is damaged; draw the graph from its file instead",
+        ) from error
     try:
         target.write_bytes(made)
     except OSError as error:

@@ -8,6 +8,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError
 from graphengine.paths import did_you_mean
+from graphengine.records import check_depth
 from graphengine.runner.wanted import choices, in_words, whats_wrong
 
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
     from graphengine.core.snapshot import Snapshot
     from graphengine.records import JsonValue
+
+
+class TooLargeInput(InputError):
+    """What is given takes more bytes than are allowed."""
+
+    code = "too_large"
 
 
 class Asked(NamedTuple):
@@ -82,14 +89,25 @@ def check_against(asked: Asked, record: JsonValue) -> None:
         )
 
 
-def as_record(value: object, what: str) -> JsonValue:
+def as_record(value: object, what: str, most_bytes: int | None = None) -> JsonValue:
     """A value as JSON.
 
+    Args:
+        value: The value.
+        what: What it is, for errors.
+        most_bytes: The most that it may take.
+
     Raises:
-        InputError: JSON cannot carry it.
+        InputError: JSON cannot carry it, or it is too large.
     """
     try:
-        return from_json(to_json(value, inf_nan_mode="constants"), allow_inf_nan=False)
+        body = to_json(value, inf_nan_mode="constants")
+        if most_bytes is not None and len(body) > most_bytes:
+            told = f"{what} takes {len(body):,} bytes, {most_bytes:,} are allowed"
+            repair = "send the name of where it lies, or raise Sizes(message_bytes=…)"
+            raise TooLargeInput(told, repair=repair)
+        check_depth(body)
+        return from_json(body, allow_inf_nan=False)
     except (PydanticSerializationError, ValueError) as error:
         raise InputError(
             f"JSON cannot carry {what}: {error}", repair="give plain values or a pydantic model"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from graphengine.asking import NO_ANSWER
 from graphengine.core.frames import place_of
 from graphengine.core.steps import path_of
-from graphengine.errors import DefinitionError, InputError, NotRecordable
+from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
+from graphengine.options import Sizes
 from graphengine.runner.answers import as_record
 from graphengine.runner.past import PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.threads import in_thread
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SIZES = Sizes()
 _USAGE = ("calls", "offline_calls", "input_tokens", "output_tokens")
 
 
@@ -43,6 +45,7 @@ class Surroundings:
     loop: asyncio.AbstractEventLoop
     note: Callable[[Event], Awaitable[None]]
     past: Callable[[str, str, int], Awaitable[Sequence[PastRun]]]
+    sizes: Sizes = _SIZES
 
 
 class Context:
@@ -298,9 +301,10 @@ class Context:
 
     def _record(self, value: object, what: str) -> JsonValue:
         try:
-            return as_record(value, what)
+            return as_record(value, what, self._surroundings.sizes.message_bytes)
         except InputError as error:
-            raise NotRecordable(error.message, where=f"node {self.path}", repair=error.repair) from error
+            kind = TooLarge if error.code == TooLarge.code else NotRecordable
+            raise kind(error.message, where=f"node {self.path}", repair=error.repair) from error
 
     def _say(self, what: str, record: JsonValue) -> None:
         self.said = self.said or {}
@@ -340,7 +344,7 @@ class Context:
     def own(self) -> None:
         """Note the asyncio task that the node runs in, which ends with its waits; called by the runner."""
         around = self._surroundings
-        self.work = Work(self._task, self._frame, around.note, around.now, around.threads)
+        self.work = Work(self._task, self._frame, around.note, around.now, around.threads, around.sizes)
 
     def _work(self, what: str) -> Work:
         if what:

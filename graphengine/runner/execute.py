@@ -32,6 +32,7 @@ from graphengine.core.steps import path_of
 from graphengine.digests import digest_of
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.failure import Failure
+from graphengine.options import Sizes
 from graphengine.runner.context import Context, Surroundings
 from graphengine.runner.threads import in_thread
 from graphengine.scope import CURRENT
@@ -75,7 +76,8 @@ class TaskRunner:
         self._threads = threads
         self._now = now
         loop = asyncio.get_running_loop()
-        self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads, loop, note, past)
+        sizes = snapshot.sizes or Sizes()
+        self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads, loop, note, past, sizes)
         self._check = check
 
     async def run(self, task: Task) -> Event:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens

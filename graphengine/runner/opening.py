@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from graphengine.core.events import Begun, BranchedOff, Resumed
 from graphengine.core.evolve import evolve
 from graphengine.core.lookup import plan_of
+from graphengine.core.privacy import check_secrets
 from graphengine.core.ready import next_due
+from graphengine.core.sizes import begin
 from graphengine.core.snapshot import Frame, Snapshot
 from graphengine.errors import (
     DefinitionError,
@@ -22,6 +24,7 @@ from graphengine.errors import (
     RunIsDriven,
     RunNotResumable,
     StoreError,
+    TooLarge,
 )
 from graphengine.graph import Limits
 from graphengine.history import load_snapshot
@@ -35,6 +38,7 @@ from graphengine.view import View
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.options import Sizes
     from graphengine.plan import Plan
     from graphengine.runner.clock import Clock
     from graphengine.runner.run import Run
@@ -54,12 +58,14 @@ class Opener:
         store: Where they are kept.
         clock: Tells the time.
         driven: The drivers of the runs that are driven here, by run.
+        sizes: How large things may be.
     """
 
-    def __init__(self, store: Store, clock: Clock, driven: Mapping[str, Driver]) -> None:
+    def __init__(self, store: Store, clock: Clock, driven: Mapping[str, Driver], sizes: Sizes) -> None:
         self._store = store
         self._clock = clock
         self._driven = driven
+        self._sizes = sizes
         self.turns = Turns()
 
     async def begin(  # noqa: PLR0913 - what a run begins with
@@ -80,7 +86,12 @@ class Opener:
         await self._store.open()
         if initial is None:
             initial = await self._continued(plan, str(after), given)
+        most = self._sizes.state_bytes
+        if most is not None and initial.size_bytes > most:
+            told = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
+            raise InputError(told, where=f"run {run.id}", repair="give less, or raise Sizes(state_bytes=…)")
         driver = self._driver(run, plan, Snapshot())
+        driver.snapshot.weight = initial.size_bytes
         now = self._clock.now()
         event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
         step = driver.decide(event)
@@ -106,8 +117,8 @@ class Opener:
         for name, field in plan.state.fields.items():
             if name not in base and field.info.is_required() and name in update:
                 base[name] = update.pop(name)
-        values, typed, _ = plan.state.initial(base, where)
-        view = View(plan.state, Frame(values=values, typed=typed))
+        begun = plan.state.initial(base, where)
+        view = View(plan.state, Frame(values=begun.values, typed=begun.typed))
         self._apply_update(plan, view, update, where)
         whole = plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
         return whole._replace(given=written)
@@ -125,6 +136,8 @@ class Opener:
         await self._store.open()
         info = await self._store.info(run.id)
         check_name(plan, info.graph, run.id)
+        if plan.secret:  # a wrong key must not touch the run
+            check_secrets(plan, await load_snapshot(self._store, run.id, None))
         if info.status == "finished" or (run.due_only and info.status not in ("running", "waiting")):
             run.recorded()
             return result_of(plan, await load_snapshot(self._store, run.id, None))
@@ -230,6 +243,7 @@ class Opener:
         await self._store.open()
         snapshot = await load_snapshot(self._store, parent, at)
         check_name(plan, snapshot.graph, parent)
+        check_secrets(plan, snapshot)
         if snapshot.status == "finished":
             raise RunNotResumable(
                 f"run {parent} had finished at step {at}, so nothing is left to run there",
@@ -259,7 +273,7 @@ class Opener:
         )
         try:
             step = driver.decide(event)
-        except (InvalidUpdate, NotRecordable) as error:
+        except (InvalidUpdate, NotRecordable, TooLarge) as error:
             raise InputError(error.message, where=where, repair=error.repair) from error
         status, due = driver.snapshot.status, next_due(driver.snapshot)
         facts = run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at
@@ -276,6 +290,7 @@ class Opener:
             return snapshot.limits
 
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
+        begin(snapshot, self._sizes)
         return Driver(plan, snapshot, self._store, self._clock, run, self.turns)
 
     def _check_fields(self, plan: Plan[Any], update: Mapping[str, object], where: str) -> None:

@@ -22,6 +22,7 @@ from graphengine.errors import (
 )
 from graphengine.graph import Graph
 from graphengine.history import Difference, differences, load_snapshot
+from graphengine.options import Sizes
 from graphengine.paths import did_you_mean
 from graphengine.runner import pruning
 from graphengine.runner.answers import as_record, check_against, check_answer
@@ -66,6 +67,7 @@ class Runner:
         check: Catch nodes that change in place what they are given.
         threads: The most sync nodes that run at the same time.
         clock: Tells the time; a test may turn its own.
+        sizes: How large a state, an update, a message and recorded work may be.
     """
 
     def __init__(  # noqa: PLR0913 - what a whole program's runs share
@@ -77,6 +79,7 @@ class Runner:
         check: bool = True,
         threads: int = 32,
         clock: Clock | None = None,
+        sizes: Sizes | None = None,
     ) -> None:
         self.store: Store = _store(store)
         self._resources = Resources(resources or {})
@@ -87,7 +90,10 @@ class Runner:
         self._threads: ThreadPoolExecutor | None = None
         self._clock = clock or SystemClock()
         self._runs: set[Run[Any]] = set()
-        self._tending = Tending(self.store, self._clock, self._resources, self._models, self._pool, check=check)
+        self._sizes = _sizes(sizes)
+        self._tending = Tending(
+            self.store, self._clock, self._resources, self._models, self._pool, check=check, sizes=self._sizes
+        )
         self._pid = os.getpid()
         self._closing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -356,7 +362,7 @@ class Runner:
         snapshot = await load_snapshot(self.store, run_id, None)
         given = {m.payload["id"] for m in await self.store.inbox([run_id]) if m.kind == "answer"}
         asked = check_answer(snapshot, wait, given)
-        record = as_record(value, "the answer")
+        record = as_record(value, "the answer", self._sizes.message_bytes)
         check_against(asked, record)
         identity = asked.facts["id"]
         payload = {"wait": asked.name, "id": identity, "value": record}
@@ -380,7 +386,7 @@ class Runner:
         info = await self.store.info(run_id)
         if info.status == "finished":
             raise InputError(f"run {run_id} is over", where=f"run {run_id}", repair="send to a run that goes on")
-        message = {"topic": topic, "payload": as_record(payload, "the message")}
+        message = {"topic": topic, "payload": as_record(payload, "the message", self._sizes.message_bytes)}
         await self.store.post(run_id, "message", message, key=f"message {topic} {key or secrets.token_hex(8)}")
         await self._look(run_id)
 
@@ -571,6 +577,12 @@ def _store(given: str | PathLike[str] | Store | None) -> Store:
 
         return SQLiteStore(given)
     return given
+
+
+def _sizes(given: object) -> Sizes:
+    if given is not None and not isinstance(given, Sizes):
+        raise DefinitionError(f"Runner(sizes={given!r})", repair="write sizes=Sizes(update_bytes=…)")
+    return given or Sizes()
 
 
 def new_id(now: float) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from graphengine.models.base import Model
+    from graphengine.options import Sizes
     from graphengine.plan import Plan
     from graphengine.runner.clock import Clock
     from graphengine.runner.resources import Resources
@@ -49,6 +50,7 @@ class Tending:
         models: The models that stand in for agents' own.
         pool: Gives the threads of sync nodes.
         check: Whether nodes that change what they are given are caught.
+        sizes: How large things may be.
 
     Attributes:
         opener: Opens runs.
@@ -66,6 +68,7 @@ class Tending:
         pool: Callable[[], Executor],
         *,
         check: bool,
+        sizes: Sizes,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -77,7 +80,7 @@ class Tending:
         self.drivers: dict[str, Driver] = {}
         self.sleeping: dict[str, asyncio.Event] = {}
         self.closed = False
-        self.opener = Opener(store, clock, self.drivers)
+        self.opener = Opener(store, clock, self.drivers, sizes)
 
     def close(self) -> list[asyncio.Task[None]]:
         """Ask every run to stop, and look at no inbox any more; gives what is still to be waited for."""

@@ -32,42 +32,67 @@ def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) ->
     """What fits a schema, as a noun: `yes or no`, `a whole number from 1 to 10`, `a list, each of it a text`.
 
     Args:
-        schema: The JSON Schema.
+        schema: The JSON Schema; of one that makes no sense, as a database may have it, nothing is told.
         root: The schema it is a part of, which has the definitions.
         depth: How deep to go into lists and objects; what lies deeper is called JSON.
     """
-    root = schema if root is None else root
+    try:
+        return _in_words(schema, schema if root is None else root, depth)
+    except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
+        return "JSON"
+
+
+def choices(schema: Schema) -> list[str]:
+    """The values that a schema lists, as a person writes them; none where it lists none."""
+    try:
+        return _choices(schema, schema, _DEPTH)
+    except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
+        return []
+
+
+def whats_wrong(schema: Schema, value: JsonValue) -> list[str]:
+    """What keeps a value from fitting a schema: a text for each thing, none where it fits.
+
+    A schema that cannot be used fits nothing. It comes from a database, and reads no file and no address: what it
+    refers to must be in it.
+    """
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
+    from referencing import Registry  # noqa: PLC0415 - as jsonschema
+
+    try:
+        found = Draft202012Validator(schema, registry=Registry()).iter_errors(value)
+        errors = sorted(found, key=lambda error: [str(p) for p in error.path])
+        return list(dict.fromkeys(_told(error, schema) for error in errors))
+    except Exception as error:  # noqa: BLE001 - a schema may be anything, and jsonschema then raises anything
+        return [f"the schema that is recorded with the question cannot be used: {type(error).__name__}: {error}"]
+
+
+def _in_words(schema: Schema, root: Schema, depth: int) -> str:
+    """The same of a schema that makes sense."""
     schema = _resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(values, Sequence):
         return _either([*map(_shown, values[:_LISTED]), *(["…"] if len(values) > _LISTED else [])])
     branches = _branches(schema)
     if branches:
-        alone = choices(schema, root)[:_LISTED]
-        return _either([*alone, *(in_words(branch, root, depth) for branch in branches if not choices(branch, root))])
+        alone = _choices(schema, root, _DEPTH)[:_LISTED]
+        others = [branch for branch in branches if not _choices(branch, root, _DEPTH)] if depth >= 0 else []
+        return _either([*alone, *(_in_words(branch, root, depth - 1) for branch in others)] or ["JSON"])
     kind = schema.get("type")
     if kind == "array":
         items = schema.get("items")
-        return f"a list, each of it {in_words(items, root, depth - 1)}" if items and depth else "a list"
+        return f"a list, each of it {_in_words(items, root, depth - 1)}" if items and depth > 0 else "a list"
     if kind == "object":
         return _object(schema, root, depth)
     return _SIMPLE.get(str(kind), "JSON") + _bounds(schema)
 
 
-def choices(schema: Schema, root: Schema | None = None) -> list[str]:
-    """The values that a schema lists, as a person writes them; none where it lists none."""
-    root = schema if root is None else root
+def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
+    """The same of a schema that makes sense."""
     schema = _resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    return [*map(_shown, values), *(word for branch in _branches(schema) for word in choices(branch, root))]
-
-
-def whats_wrong(schema: Schema, value: JsonValue) -> list[str]:
-    """What keeps a value from fitting a schema: a text for each thing, none where it fits."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
-
-    errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda error: [str(p) for p in error.path])
-    return list(dict.fromkeys(_told(error, schema) for error in errors))
+    branches = _branches(schema) if depth else ()
+    return [*map(_shown, values), *(word for branch in branches for word in _choices(branch, root, depth - 1))]
 
 
 def _told(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library without types
@@ -85,7 +110,9 @@ def _branches(schema: Schema) -> Sequence[Schema]:
     return schema.get("anyOf") or schema.get("oneOf") or ()
 
 
-def _resolved(schema: Schema, root: Schema) -> Schema:
+def _resolved(schema: object, root: object) -> Schema:
+    if not isinstance(schema, Mapping) or not isinstance(root, Mapping):  # read from a database that may say anything
+        return {}
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     found = root.get("$defs", {}).get(name) if name else None
     return found if isinstance(found, Mapping) else schema
@@ -109,12 +136,12 @@ def _object(schema: Schema, root: Schema, depth: int) -> str:
     properties: Schema = schema.get("properties", {})
     needed = schema.get("required", ())
     names = [*needed, *(name for name in properties if name not in needed)]
-    if not names or not depth:
+    if not names or depth <= 0:
         return "a JSON object"
     told = []
     for name in names:
         of_it = properties.get(name)
-        facts = [in_words(of_it, root, depth - 1)] if isinstance(of_it, Mapping) else []
+        facts = [_in_words(of_it, root, depth - 1)] if isinstance(of_it, Mapping) else []
         facts += [] if name in needed else ["may be left out"]
         told.append(f"{name} ({'; '.join(facts)})" if facts else name)
     return f"a JSON object with {', '.join(told)}"

@@ -31,8 +31,9 @@ from graphengine.body import is_async
 from graphengine.core.events import AnswerRefused, WorkDone
 from graphengine.core.failures import text_of
 from graphengine.core.steps import path_of
-from graphengine.errors import DefinitionError, NodeTimeout, NotAwaited, NotRecordable, WaitTimeout
+from graphengine.errors import DefinitionError, NodeTimeout, NotAwaited, NotRecordable, TooLarge, WaitTimeout
 from graphengine.fieldtype import explain
+from graphengine.records import check_depth
 from graphengine.runner.threads import in_thread
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from graphengine.core.events import Event
     from graphengine.core.snapshot import Frame, Task
+    from graphengine.options import Sizes
     from graphengine.records import JsonValue
 
 T = TypeVar("T")
@@ -63,6 +65,7 @@ class Work:
         note: Records an event; returns when it is durable.
         now: Tells the time.
         threads: Where sync functions run.
+        sizes: How large results may be.
 
     Attributes:
         waits: What it waits for, by name.
@@ -71,21 +74,23 @@ class Work:
     """
 
     __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_handed", "_note", "_now", "_owner",
-                 "_raised", "_task", "_threads", "_time", "_used", "ending", "over", "waits")  # fmt: skip
+                 "_raised", "_sizes", "_task", "_threads", "_time", "_used", "ending", "over", "waits")  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that recorded work needs
         self,
         task: Task,
         frame: Frame,
         note: Callable[[Event], Awaitable[None]],
         now: Callable[[], float],
         threads: Callable[[], Executor],
+        sizes: Sizes,
     ) -> None:
         self._task = task
         self._frame = frame
         self._note = note
         self._now = now
         self._threads = threads
+        self._sizes = sizes
         self._owner = asyncio.current_task()
         self._counts: dict[str, int] = {}
         self._functions: dict[str, object] = {}
@@ -197,14 +202,27 @@ class Work:
             except asyncio.CancelledError:
                 self._cut_off = True
                 raise
-            record, back = kind.record(result, name)
-            await self._note(WorkDone(*self._visit, began, self._now(), place, name, record))
+            record, back, size_bytes = kind.record(result, name)
+            self._fits(name, size_bytes)
+            await self._note(WorkDone(*self._visit, began, self._now(), place, name, record, size_bytes))
             self._pass(self._frame.memos.get(place, {}))
             return back
         finally:
             _INSIDE.set(around)
             self._busy -= 1
             self._end_soon()
+
+    def _fits(self, name: str, size_bytes: int) -> None:
+        """See that a result may be recorded.
+
+        Raises:
+            TooLarge: It takes too many bytes.
+        """
+        most = self._sizes.work_bytes
+        if most is not None and size_bytes > most:
+            text = f"what {name} gave takes {size_bytes:,} bytes, {most:,} are allowed"
+            repair = "give back less, as the name of a file that holds it, or raise Sizes(work_bytes=…)"
+            raise TooLarge(text, where=f"ctx.step({name})", repair=repair)
 
     def _one_function(self, name: str, what: str, identity: object) -> None:
         """Refuse two functions whose calls look alike, since their records could be taken for each other's.
@@ -302,26 +320,31 @@ class _Result:
     def __init__(self, annotation: Any) -> None:  # noqa: ANN401 - a type
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
 
-    def record(self, value: object, name: str) -> tuple[JsonValue, object]:
-        """The record of a result, and what it gives back.
+    def record(self, value: object, name: str) -> tuple[JsonValue, object, int]:
+        """The record of a result, what it gives back, and how many bytes it takes.
 
         Raises:
             NotRecordable: That is something else, or JSON cannot carry it.
         """
         try:
             made = self._adapter.dump_python(value, mode="json", by_alias=False, round_trip=True, warnings="error")
-            back = self.read(made)
+            body = to_json(made)
+            check_depth(body)
+            back = self._read(body)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             text = f"the record cannot carry what {name} returned: {text_of(error).splitlines()[0]}"
             raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE) from error
         if back != value:
             text = f"the record would give {back!r} back for {value!r}"
             raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE)
-        return made, back
+        return made, back, len(body)
 
     def read(self, record: JsonValue) -> object:
         """The result that a record stands for."""
-        return self._adapter.validate_json(to_json(record), by_name=True, by_alias=False)
+        return self._read(to_json(record))
+
+    def _read(self, body: bytes) -> object:
+        return self._adapter.validate_json(body, by_name=True, by_alias=False)
 
 
 _ANNOTATE: Final = "annotate what the function returns with a type that JSON can carry"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.errors import StoreError, StoreMissing, StoreNotADatabase, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite.faults import explain_os
+from graphengine.stores.sqlite.ours import harden, refuse_foreign
 from graphengine.stores.sqlite.queries import MIGRATIONS, migration
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     if os.name == "posix":  # elsewhere a folder cannot be opened
         above = os.open(folder.parent, os.O_RDONLY)
         try:
@@ -120,9 +121,10 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
     Raises:
         StoreNotADatabase: Another application's database.
         StoreTooNew: Written by a newer version.
+        StoreAltered: Somebody else defined something in it.
         sqlite3.Error: No database, read-only, locked.
     """
-    version = check_format(connection, path)
+    version = _checked(connection, path)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # free pages can be given back while others write
@@ -142,13 +144,31 @@ def set_up_reader(connection: sqlite3.Connection, path: Path) -> None:
         sqlite3.Error: As `set_up`.
     """
     connection.execute("PRAGMA query_only = ON")
-    version = check_format(connection, path)
+    version = _checked(connection, path)
     if version == 0:
         message = f"{path} is empty: it is no database yet"
         raise StoreMissing(message, where=str(path), repair="check the path; the first run makes it a database")
     if version < VERSION:
         message = f"the database has format {version} and must be brought to format {VERSION} before it is read"
         raise StoreReadOnly(message, where=str(path), repair="open it once with write access, as by `graphengine run`")
+
+
+def _checked(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of a database that is ours in all it defines; both are of one moment, also while it is migrated.
+
+    Raises:
+        StoreNotADatabase, StoreTooNew: As `check_format`.
+        StoreAltered: Somebody else defined something in it.
+    """
+    harden(connection)
+    connection.execute("BEGIN")
+    try:
+        version = check_format(connection, path)
+        refuse_foreign(connection, path, version)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return version
 
 
 def check_format(connection: sqlite3.Connection, path: Path) -> int:

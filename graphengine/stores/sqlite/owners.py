@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import socket
 import sqlite3
 import threading
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from filelock import FileLock, lock_descriptor
 
+from graphengine.stores.sqlite.ours import harden
 from graphengine.stores.sqlite.queries import SQL
 
 try:
@@ -41,6 +43,8 @@ log = logging.getLogger("graphengine.stores")
 
 _TICK_SECONDS: Final = 0.5  # how soon the thread sees that the thread of the event loop has ended
 _RENEWALS_PER_LEASE: Final = 3
+_ID: Final = re.compile(r"[0-9a-f]{32}")  # a database may say anything; only such an id leads to a file
+_OPEN_ONLY_FILES: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_LOCKS: Final = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -198,6 +202,7 @@ class Lease:
                     isolation_level=None,
                 )
             ) as connection:
+                harden(connection)
                 # A lease means nothing after a power cut, so it need not reach the disk. Not OFF: should this commit
                 # be the one that moves the log into the file, that must still be done in an order that survives.
                 connection.execute("PRAGMA synchronous = NORMAL")
@@ -237,10 +242,10 @@ class Onlooker:
 
 def lock_shows_death(owner: Owner, folder: Path) -> bool:
     """Whether the owner is of this host and holds its lock no more; False where that cannot be told."""
-    if owner.host != socket.gethostname() or owner.lock_file != f"{owner.id}.lock":
+    if owner.host != socket.gethostname() or owner.lock_file != f"{owner.id}.lock" or not _ID.fullmatch(owner.id):
         return False
     try:
-        descriptor = os.open(folder / owner.lock_file, os.O_RDONLY)
+        descriptor = os.open(folder / owner.lock_file, _OPEN_ONLY_FILES)
     except FileNotFoundError:
         return True
     except OSError:

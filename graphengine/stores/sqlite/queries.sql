@@ -123,7 +123,8 @@ DELETE FROM owners WHERE id = ?;
 
 -- name: lineage
 -- The run and its ancestors, each with the part of the log it holds: the steps with low < seq <= high, and the
--- newest snapshot among them. Ends at the first snapshot if they are asked for, and where `after` is reached.
+-- newest snapshot among them. Ends at the first snapshot if they are asked for, and where `after` is reached; and where
+-- a parent is no older than its child, so that what cannot have been recorded here leads round no circle.
 WITH RECURSIVE lineage (key, parent, low, high, shot) AS (
     SELECT r.key, r.parent, r.parent_seq, :upto,
            CASE WHEN :snapshots THEN
@@ -138,7 +139,7 @@ WITH RECURSIVE lineage (key, parent, low, high, shot) AS (
                 WHERE s.id > r.key << 32 AND s.id <= (r.key << 32) + min(child.low, child.high)
                 ORDER BY s.id DESC LIMIT 1)
            END
-    FROM lineage AS child JOIN runs AS r ON r.key = child.parent
+    FROM lineage AS child JOIN runs AS r ON r.key = child.parent AND r.key < child.key
     WHERE child.shot IS NULL AND child.low > :after
 )
 SELECT key, low, high, shot FROM lineage;

@@ -1,0 +1,246 @@
+"""Everything that reads stored or user data, as functions of bytes: each gives something or raises an error of ours.
+
+Hypothesis and a coverage-guided fuzzer call the same functions. Whatever comes out of one but a `GraphEngineError` is a
+defect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import from_json
+
+from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
+from graphengine.cli.inputs import forms_of, parse_pairs, state_from
+from graphengine.cli.project import graph_files
+from graphengine.cli.values import value_from
+from graphengine.core.steps import decode_step, encode_step
+from graphengine.document import run_document
+from graphengine.errors import GraphEngineError
+from graphengine.history import load_snapshot, snapshot_of
+from graphengine.paths import parse
+from graphengine.reducers import append
+from graphengine.render import render_outline
+from graphengine.runner.fit import refit
+from graphengine.runner.result import result_of
+from graphengine.runner.wanted import choices, in_words, whats_wrong
+from graphengine.stores.base import Loaded, RunInfo
+from graphengine.stores.sqlite import SQLiteStore
+
+FOLDER: Final = Path(tempfile.gettempdir())
+
+
+class State(BaseModel):
+    n: int = 0
+    text: str = ""
+    maybe: float | None = None
+    words: list[str] = []
+    log: Annotated[list[str], append] = []
+    by_name: dict[str, Any] = {}
+    fine: bool = False
+
+
+def graph() -> Graph[State]:
+    """A graph with a loop, a fork, a map, a graph inside and a question."""
+    inner = Graph("inner", State, result="n")
+    inner.add_node("more", lambda n: {"n": n + 1, "log": "in"}, thread=False)
+    inner.add_path(START, "more", END)
+    made = Graph("outer", State)
+
+    async def work(ctx: Context, n: int) -> int:
+        return await ctx.step(lambda: n + 1, key="plus")
+
+    made.add_node("work", work, writes="n")
+    made.add_node("left", lambda: "l", writes="log", thread=False)
+    made.add_node("right", lambda: {"a": 1}, writes="by_name", thread=False)
+    made.add_node("each", lambda word: word * 2, each={"word": "words"}, writes="log", thread=False)
+    made.add_node("inside", inner, writes="n")
+    made.add_node("question", ask("is {n} fine?", bool), writes="fine")
+    made.add_edge(START, "work")
+    made.add_fork("work", ["left", "right"], join="each", when=value("n") >= 2)
+    made.add_edge("work", "work")
+    made.add_edge("left", "each")
+    made.add_edge("right", "each")
+    made.add_path("each", "inside", "question", END)
+    return made
+
+
+GRAPH: Final = graph()
+
+
+def recorded() -> tuple[list[bytes], bytes, dict[str, Any]]:
+    """The steps of a real run as stored, its database, and its outline."""
+    path = Path(tempfile.mkdtemp()) / "runs.db"
+
+    async def run() -> list[bytes]:
+        async with Runner(path) as runner:
+            await runner.start(GRAPH, State(words=["a", "b"]), run_id="r").result()
+            await runner.send("r", "topic", {"a": 1})
+            await runner.answer("r", value=True)
+            await runner.start(GRAPH, run_id="other", limits=Limits(steps=2)).result()
+            return [encode_step(step) for step in await runner.history("r")]
+
+    steps = asyncio.run(run())
+    return steps, path.read_bytes(), dict(GRAPH.compile().outline)
+
+
+STEPS, DATABASE, OUTLINE = recorded()
+
+
+def as_text(data: bytes) -> str:
+    """Bytes as the arguments of a command come: what is no UTF-8 is kept as halves of characters."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def step(data: bytes) -> None:
+    """One row of a log."""
+    try:
+        decode_step(1, data)
+    except (ValueError, KeyError, TypeError):  # what the store takes for damage
+        return
+
+
+def log(data: bytes) -> None:
+    """A log, as a list of rows in JSON: folded, shown, and fitted to its graph."""
+    try:
+        rows = from_json(data)
+    except ValueError:
+        return
+    steps = []
+    for seq, row in enumerate(rows if isinstance(rows, list) else [rows], 1):
+        try:
+            steps.append(decode_step(seq, json.dumps(row)))
+        except (ValueError, KeyError, TypeError):
+            return
+    info = RunInfo("r", "outer", "f", "running", len(steps), 1.0, 1.0)
+    found = snapshot_of(Loaded(info, None, steps), "r")
+    run_document(info, found, steps)
+    if found.frames:
+        refit(GRAPH.compile(), found, OUTLINE)
+        result_of(GRAPH.compile(), found)
+
+
+def snapshot(data: bytes) -> None:
+    """A stored snapshot, and the rows behind it."""
+    try:
+        record = from_json(data)
+    except ValueError:
+        return
+    if isinstance(record, dict):
+        info = RunInfo("r", "outer", "f", "running", 1, 1.0, 1.0)
+        found = snapshot_of(Loaded(info, record, []), "r")
+        run_document(info, found, [])
+
+
+def outline(data: bytes) -> None:
+    """A stored outline, drawn with the steps of a real run."""
+    try:
+        record = from_json(data)
+    except ValueError:
+        return
+    if isinstance(record, dict):
+        steps = [decode_step(seq, body) for seq, body in enumerate(STEPS, 1)]
+        render_outline(record, FOLDER / f"fuzz-{os.getpid()}.dot", steps=steps)
+
+
+def schema(data: bytes) -> None:
+    """A stored schema of an answer, and a value."""
+    try:
+        record = from_json(data)
+    except ValueError:
+        return
+    found = record if isinstance(record, list) and len(record) == 2 else [record, 1]
+    whats_wrong(found[0], found[1])
+    in_words(found[0])
+    choices(found[0])
+
+
+def pairs(data: bytes) -> None:
+    """`--input` and `--set`."""
+    text = as_text(data)
+    if "@" in text:
+        return  # names a file, which is the user's wish
+    state_from(State, parse_pairs(text.split("\n"), forms_of(State), "--input"))
+
+
+def answer(data: bytes) -> None:
+    """VALUE of `answer` and `send`."""
+    text = as_text(data)
+    if text[:1] not in ("@", "-"):
+        value_from(text, {"anyOf": [{"type": "integer"}, {"enum": ["a"]}]})
+        value_from(text, None)
+
+
+def path(data: bytes) -> None:
+    """A path of the state, as conditions and inputs take it."""
+    text = as_text(data)
+    parse(text)
+    value(text).is_none()
+
+
+def project(data: bytes) -> None:
+    """A project's pyproject.toml."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pyproject.toml").write_bytes(data)
+        graph_files(Path(folder))
+
+
+def database(data: bytes) -> None:
+    """A whole database file: opened to read and to write, listed, and each run loaded."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "runs.db"
+        file.write_bytes(data)
+        for read_only in (True, False):
+            ours(partial(_opened, file, read_only))
+
+
+def _opened(file: Path, read_only: bool) -> None:  # noqa: FBT001 - given by position to partial
+    asyncio.run(_read(file, read_only=read_only))
+
+
+async def _read(file: Path, *, read_only: bool) -> None:
+    store = SQLiteStore(file, read_only=read_only, synchronous="NORMAL")
+    await store.open()
+    try:
+        for info in await store.runs():
+            for reading in (store.info, store.load, store.steps, lambda run_id: load_snapshot(store, run_id, None)):
+                try:
+                    await reading(info.id)
+                except GraphEngineError:
+                    continue
+            await store.outline(info.fingerprint)
+            await store.inbox([info.id])
+    finally:
+        await store.close()
+
+
+def ours(call: Callable[[], object]) -> bool:
+    """Whether a call came to something, or to an error of ours; anything else goes up."""
+    try:
+        call()
+    except GraphEngineError:
+        return False
+    return True
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    "step": step,
+    "log": log,
+    "snapshot": snapshot,
+    "outline": outline,
+    "schema": schema,
+    "pairs": pairs,
+    "answer": answer,
+    "path": path,
+    "project": project,
+    "database": database,
+}
+"""Each by its name."""

@@ -1,0 +1,181 @@
+"""Random bytes and JSON for everything that reads stored or user data: the right result, or an error of ours.
+
+`FUZZ=20000 pytest tests/fuzz` tries so many of each; a few hundred are tried otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from graphengine.core.evolve import fold
+from graphengine.core.snapshot import to_record
+from graphengine.core.steps import decode_step
+from tests.fuzz.targets import DATABASE, OUTLINE, STEPS, TARGETS, ours
+
+EXAMPLES = int(os.environ.get("FUZZ", "0"))
+LOG: list[Any] = [json.loads(body) for body in STEPS]
+SNAPSHOT: Any = json.loads(json.dumps(to_record(fold(decode_step(seq, body) for seq, body in enumerate(STEPS, 1)))))
+
+SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8)
+WORDS = [
+    "",
+    "r",
+    "work",
+    "each",
+    "each[0]",
+    "inside/",
+    "~left",
+    "ask",
+    "set",
+    "append",
+    "node",
+    "waiting",
+    "END",
+    "$ref",
+    "#",
+]
+VALUES = st.recursive(
+    SCALARS | st.sampled_from(WORDS),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+KEYS = [
+    "type",
+    "enum",
+    "const",
+    "anyOf",
+    "$ref",
+    "$defs",
+    "items",
+    "properties",
+    "required",
+    "minimum",
+    "pattern",
+    "title",
+]
+SCHEMAS = st.recursive(
+    VALUES | st.sampled_from(["string", "#/$defs/a", "object", "array", "#"]),
+    lambda inner: st.dictionaries(st.sampled_from(KEYS), inner, max_size=4) | st.lists(inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a JSON value."""
+    found = [at]
+    if isinstance(value, dict):
+        for key, item in value.items():
+            found += places(item, (*at, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            found += places(item, (*at, index))
+    return found
+
+
+def changed(value: Any, at: tuple[Any, ...], new: Any, how: str) -> Any:
+    """The value with another one at a place, or without it."""
+    if not at:
+        return new
+    made = dict(value) if isinstance(value, dict) else list(value)
+    if len(at) == 1 and how == "drop":
+        del made[at[0]]
+    elif len(at) == 1 and how == "twice" and isinstance(made, list):
+        made.insert(at[0], made[at[0]])
+    else:
+        made[at[0]] = changed(made[at[0]], at[1:], new, how)
+    return made
+
+
+@st.composite
+def mutated(draw: st.DrawFn, value: Any) -> bytes:
+    """A JSON value with one to three changes."""
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.sampled_from(places(value)))
+        value = changed(value, at, draw(VALUES), draw(st.sampled_from(["set", "set", "drop", "twice"])))
+    return json.dumps(value).encode()
+
+
+@st.composite
+def overwritten(draw: st.DrawFn) -> bytes:
+    """A real database with random bytes somewhere, or cut off."""
+    body = bytearray(DATABASE)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(body) - 1))
+        new = draw(st.binary(min_size=1, max_size=64))
+        body[at : at + len(new)] = new
+    return bytes(body[: draw(st.integers(0, len(body)))] if draw(st.integers(0, 9)) == 0 else body)
+
+
+def tries(usual: int) -> settings:
+    """How often a test is tried."""
+    most = EXAMPLES or usual
+    return settings(max_examples=most, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_random_bytes_are_refused_by_an_error_of_ours(name: str) -> None:
+    """Bytes that mean nothing do no harm, wherever they are read."""
+
+    @tries(60)
+    @given(st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()))
+    @example(b"[" * 100_000 + b"]" * 100_000)
+    @example(b"\xff")
+    @example(b"NaN")
+    def attempt(data: bytes) -> None:
+        ours(lambda: TARGETS[name](data))
+
+    attempt()
+
+
+@tries(300)
+@given(mutated(LOG))
+def test_a_log_that_was_tampered_with_folds_or_is_damaged(data: bytes) -> None:
+    """A real log with parts of it changed, dropped or doubled."""
+    ours(lambda: TARGETS["log"](data))
+
+
+@tries(200)
+@given(mutated(SNAPSHOT))
+def test_a_snapshot_that_was_tampered_with_is_read_or_damaged(data: bytes) -> None:
+    """A real snapshot with parts of it changed."""
+    ours(lambda: TARGETS["snapshot"](data))
+
+
+@tries(150)
+@given(mutated(OUTLINE))
+def test_an_outline_that_was_tampered_with_is_drawn_or_refused(data: bytes) -> None:
+    """A real outline with parts of it changed."""
+    ours(lambda: TARGETS["outline"](data))
+
+
+@tries(150)
+@given(SCHEMAS.map(lambda schema: json.dumps(schema).encode()))
+def test_any_schema_can_be_asked_about(data: bytes) -> None:
+    """What looks like a schema is told in words, or cannot be used."""
+    ours(lambda: TARGETS["schema"](data))
+
+
+@tries(60)
+@given(overwritten())
+def test_a_database_with_other_bytes_in_it_is_read_or_refused(data: bytes) -> None:
+    """A real database with random bytes written over it."""
+    ours(lambda: TARGETS["database"](data))
+
+
+@tries(150)
+@given(st.lists(st.sampled_from(["n", "text", "words", "by_name", "maybe", "x"]), max_size=3), st.data())
+def test_any_input_makes_a_state_or_is_refused(names: list[str], data: st.DataObject) -> None:
+    """`key=value` and `key:=value` with any value."""
+    made = [
+        f"{name}{data.draw(st.sampled_from(['=', ':=', '']))}{data.draw(st.text(max_size=8) | VALUES.map(json.dumps))}"
+        for name in names
+    ]
+    ours(lambda: TARGETS["pairs"]("\n".join(made).encode("utf-8", "surrogatepass")))

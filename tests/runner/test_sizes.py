@@ -1,0 +1,335 @@
+"""How large a state, an update, a message and recorded work may be, and what becomes of what is larger."""
+
+import asyncio
+import json
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, Sizes, failed
+from graphengine.core import sizes as core_sizes
+from graphengine.errors import DefinitionError, GraphEngineError, InputError, TooLarge
+from graphengine.reducers import append, extend
+
+KB = 1000
+
+
+class Doc(BaseModel):
+    n: int = 0
+    text: str = ""
+    maybe: str | None = None
+    log: Annotated[list[str], append] = []
+    rows: Annotated[list[dict[str, Any]], extend] = []
+    own: Annotated[list[str], lambda old, new: [*old, new]] = []
+    free: Any = None
+    notes: list[str] = []
+
+
+WRITES: dict[str, tuple[str, object]] = {
+    "a text": ("text", "x" * 20 * KB),
+    "a text of others": ("text", "é" * 6 * KB),
+    "an optional text": ("maybe", "x" * 20 * KB),
+    "an item of a list": ("log", "x" * 20 * KB),
+    "many items": ("rows", [{"a": "b" * 100}] * 200),
+    "a reducer of one's own": ("own", "x" * 20 * KB),
+    "anything": ("free", {"a": ["x" * 10 * KB] * 2}),
+}
+
+
+def one(field: str, value: object, **options: Any) -> Graph[Doc]:
+    """A graph whose one node writes this."""
+    graph = Graph("one", Doc)
+    calls: list[int] = []
+
+    async def write(n: int) -> object:
+        calls.append(n)
+        return value
+
+    graph.add_node("write", write, writes=field, **options)
+    graph.add_path(START, "write", END)
+    graph.calls = calls  # type: ignore[attr-defined]
+    return graph
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_an_update_that_is_too_large_fails_its_node(name: str, tmp_path: Path) -> None:
+    """It is recorded as `too_large` with size, limit, field and repair, not tried again, and can be resumed."""
+    field, value = WRITES[name]
+    graph = one(field, value, retry=Retry(attempts=3, initial_seconds=0))
+    async with Runner(tmp_path / "runs.db", sizes=Sizes(update_bytes=12 * KB)) as runner:
+        with pytest.raises(RunFailed) as caught:
+            await runner.start(graph, run_id="r").result()
+        error = caught.value.result.error
+        assert error is not None
+        assert (error.kind, error.path, error.attempt) == ("too_large", "write", 1)
+        assert "12,000 are allowed" in error.message
+        assert repr(field) in error.message
+        assert "Sizes(update_bytes" in caught.value.result.repair
+        assert graph.calls == [0]  # type: ignore[attr-defined]
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await runner.resume(graph, "r").result()).status == "finished"
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_what_is_just_small_enough_is_written(name: str) -> None:
+    """What counts is the exact size of the update as JSON, not what was thought of it at first."""
+    field, value = WRITES[name]
+    graph = one(field, value)
+    async with Runner() as runner:
+        await runner.start(graph, run_id="r").result()
+        update = (await runner.history("r"))[-1].update
+    exact = len(json.dumps(update, separators=(",", ":"), ensure_ascii=False).encode())
+    async with Runner(sizes=Sizes(update_bytes=exact)) as runner:
+        assert (await runner.start(graph).result()).status == "finished"
+    async with Runner(sizes=Sizes(update_bytes=exact - 1)) as runner:
+        with pytest.raises(RunFailed, match="too_large"):
+            await runner.start(graph).result()
+
+
+async def test_a_way_and_a_fallback_are_there_for_what_is_too_large() -> None:
+    """A fallback stands in for it, and `failed(…)` meets it, as for any error of a node."""
+    async with Runner(sizes=Sizes(update_bytes=12 * KB)) as runner:
+        result = await runner.start(one("text", "x" * 20 * KB, fallback="short")).result()
+        assert result.state.text == "short"
+        graph = one("text", "x" * 20 * KB)
+        graph.add_node("after", lambda: "met", writes="maybe", thread=False)
+        graph.add_edge("write", "after", when=failed(TooLarge))
+        graph.add_edge("after", END)
+        assert (await runner.start(graph).result()).state.maybe == "met"
+
+
+async def test_what_the_items_of_a_map_write_counts_one_by_one_and_together() -> None:
+    """An item that writes too much fails; items that are too much together fail their node."""
+    graph = Graph("map", Doc)
+
+    async def grow(word: str) -> str:
+        return word * 1000
+
+    graph.add_node("grow", grow, each={"word": "notes"}, writes="log")
+    graph.add_path(START, "grow", END)
+    for words, path in ((["long" * 4], "grow[0]"), (["ab"] * 8, "grow")):
+        async with Runner(sizes=Sizes(update_bytes=12 * KB)) as runner:
+            with pytest.raises(RunFailed) as caught:
+                await runner.start(graph, Doc(notes=words)).result()
+            error = caught.value.result.error
+            assert error is not None
+            assert (error.kind, error.path) == ("too_large", path)
+
+
+def growing(bytes_each: int, times: int) -> Graph[Doc]:
+    """A graph that appends so many texts."""
+    graph = Graph("growing", Doc)
+
+    async def grow(n: int) -> dict[str, object]:
+        return {"n": n + 1, "log": "x" * bytes_each}
+
+    graph.add_node("grow", grow)
+    graph.add_edge(START, "grow")
+    graph.add_edge("grow", END, when=lambda n: n >= times)
+    graph.add_edge("grow", "grow")
+    return graph
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+async def test_the_node_that_makes_the_state_too_large_fails(tmp_path: Path, *, reopened: bool) -> None:
+    """Small updates add up; the one that passes the limit fails, and a higher limit lets the run go on with it."""
+    graph = growing(5 * KB, 30)
+    path = tmp_path / "runs.db"
+    async with Runner(path, sizes=Sizes(state_bytes=100 * KB)) as runner:
+        if reopened:
+            await runner.start(graph, run_id="r", limits=Limits(steps=7)).result()
+            going = runner.resume(graph, "r", limits=Limits())
+        else:
+            going = runner.start(graph, run_id="r")
+        with pytest.raises(RunFailed) as caught:
+            await going.result()
+        result = caught.value.result
+        assert result.error is not None
+        assert (result.error.kind, result.error.path) == ("too_large", "grow")
+        assert "100,000 are allowed" in result.error.message
+        assert 15 <= result.state.n <= 19
+        assert "Sizes(state_bytes" in result.repair
+    async with Runner(path) as runner:
+        assert (await runner.resume(graph, "r").result()).state.n == 30
+
+
+async def test_a_state_is_measured_only_where_it_may_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far from the limits nothing is written as JSON to learn its size."""
+    asked: list[object] = []
+
+    def spied(record: object) -> int:
+        asked.append(record)
+        return len(json.dumps(record))
+
+    monkeypatch.setattr(core_sizes, "bytes_of", spied)
+    await growing(5 * KB, 30).run()
+    assert asked == []
+
+
+async def test_small_writes_are_looked_at_now_and_then() -> None:
+    """A state that only ever grows by little is found too large too."""
+    graph = Graph("small", Doc)
+
+    def more(n: int) -> dict[str, object]:
+        return {"n": n + 1, "log": "x" * 100}
+
+    graph.add_node("more", more, thread=False)
+    graph.add_edge(START, "more")
+    graph.add_edge("more", END, when=lambda n: n >= 5000)
+    graph.add_edge("more", "more")
+    async with Runner(sizes=Sizes(state_bytes=200 * KB)) as runner:
+        with pytest.raises(RunFailed) as caught:
+            await runner.start(graph, limits=Limits(steps=None)).result()
+        assert caught.value.result.error is not None
+        assert caught.value.result.error.kind == "too_large"
+        assert 1900 < caught.value.result.state.n < 3100
+
+
+async def test_a_run_does_not_begin_with_a_state_that_is_too_large() -> None:
+    """A start is refused, and nothing is recorded; a branch with too large an update too."""
+    async with Runner(sizes=Sizes(state_bytes=100 * KB, update_bytes=20 * KB)) as runner:
+        with pytest.raises(InputError, match="100,000 are allowed"):
+            await runner.start(growing(1, 1), Doc(text="x" * 200 * KB), run_id="r").result()
+        await runner.start(growing(1, 3), run_id="s").result()
+        with pytest.raises(InputError, match="20,000 are allowed"):
+            await runner.branch(growing(1, 3), "s", 2, update={"text": "x" * 30 * KB}).result()
+        assert [info.id for info in await runner.store.runs()] == ["s"]
+
+
+async def test_a_graph_inside_another_is_not_given_too_much() -> None:
+    """What a graph begins with counts as what its node writes."""
+    inner = growing(1, 1)
+    graph = Graph("outer", Doc)
+    graph.add_node("inside", inner, inputs={"text": "text"}, writes="free")
+    graph.add_path(START, "inside", END)
+    async with Runner(sizes=Sizes(update_bytes=20 * KB)) as runner:
+        with pytest.raises(RunFailed) as caught:
+            await runner.start(graph, Doc(text="x" * 30 * KB)).result()
+        assert caught.value.result.error is not None
+        assert (caught.value.result.error.kind, caught.value.result.error.path) == ("too_large", "inside")
+
+
+def listening() -> Graph[Doc]:
+    """A graph that waits for an answer and for a message."""
+    graph = Graph("listening", Doc)
+
+    async def ask(ctx: Context) -> str:
+        first = await ctx.ask("what?", str)
+        return first + str(await ctx.receive("topic"))
+
+    graph.add_node("ask", ask, writes="text")
+    graph.add_path(START, "ask", END)
+    return graph
+
+
+async def test_an_answer_and_a_message_are_refused_where_they_are_given(tmp_path: Path) -> None:
+    """Nothing of them is stored, and a smaller one is taken."""
+    graph = listening()
+    async with Runner(tmp_path / "runs.db", sizes=Sizes(message_bytes=1000)) as runner:
+        await runner.start(graph, run_id="r").result()
+        with pytest.raises(InputError, match="1,000 are allowed") as caught:
+            await runner.answer("r", "x" * 999)
+        assert caught.value.code == "too_large"
+        with pytest.raises(InputError, match="1,000 are allowed"):
+            await runner.send("r", "topic", {"a": ["x" * 2000]})
+        assert await runner.store.inbox(["r"]) == []
+        await runner.answer("r", "x" * 998)
+        await runner.send("r", "topic", "y")
+        assert (await runner.resume(graph, "r").result()).state.text == "x" * 998 + "y"
+
+
+async def test_recorded_work_and_what_a_node_sends_may_be_too_large() -> None:
+    """The call in the node raises `too_large`, and what it gave is not recorded."""
+    graph = Graph("work", Doc)
+
+    async def much() -> str:
+        return "x" * 5000
+
+    async def step(ctx: Context) -> str:
+        return await ctx.step(much)
+
+    async def send(ctx: Context) -> None:
+        ctx.send("topic", "x" * 5000)
+
+    async def emit(ctx: Context) -> None:
+        ctx.emit("x" * 5000, record=True)
+
+    for node in (step, send, emit):
+        graph = Graph("work", Doc)
+        graph.add_node("work", node, writes="maybe")
+        graph.add_path(START, "work", END)
+        async with Runner(sizes=Sizes(work_bytes=1000, message_bytes=1000)) as runner:
+            with pytest.raises(RunFailed) as caught:
+                await runner.start(graph, run_id="r").result()
+            assert caught.value.result.error is not None
+            assert caught.value.result.error.kind == "too_large"
+            assert "x" * 200 not in repr(await runner.history("r"))
+
+
+def nested(depth: int) -> object:
+    """So many lists in one another."""
+    value: object = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("depth", [120, 128, 129, 190, 199, 250, 5000])
+async def test_what_is_recorded_can_be_read_however_deep_it_is_nested(tmp_path: Path, depth: int) -> None:
+    """A value that is nested too deep is refused where it is given, so that no log becomes unreadable."""
+    value = nested(depth)
+    graph = one("free", value)
+    fits = depth < 128
+    path = tmp_path / "runs.db"
+    async with Runner(path) as runner:
+        with_value = Doc.model_construct(free=value)
+        for start, given in ((graph, {}), (growing(1, 1), with_value)):
+            if fits:
+                result = await runner.start(start, given).result()
+                assert (await runner.resume(start, result.run_id).result()).state.free == value
+            else:
+                with pytest.raises((RunFailed, InputError)):
+                    await runner.start(start, given).result()
+        await runner.start(listening(), run_id="r").result()
+        if depth <= 128:
+            await runner.send("r", "topic", value)
+        else:
+            with pytest.raises(InputError):
+                await runner.send("r", "topic", value)
+    async with Runner(path) as runner:
+        for info in await runner.store.runs():
+            await runner.history(info.id)
+
+
+async def test_recorded_work_is_not_nested_too_deep_either() -> None:
+    """What `ctx.step` gives is refused as what a node returns is."""
+    for depth in (120, 150, 199):
+        graph = Graph("work", Doc)
+        much = partial(nested, depth)
+
+        async def step(ctx: Context, much: Any = much) -> None:
+            await ctx.step(much)
+
+        graph.add_node("work", step, writes=())
+        graph.add_path(START, "work", END)
+        if depth <= 128:
+            await graph.run()
+        else:
+            with pytest.raises(RunFailed, match="not_recordable"):
+                await graph.run()
+
+
+def test_sizes_are_bytes() -> None:
+    """A size of 0, of nothing or of a text is refused."""
+    for bad in (0, -1, 1.5, "1", True):
+        with pytest.raises(DefinitionError):
+            Sizes(update_bytes=bad)  # type: ignore[arg-type]
+    with pytest.raises(GraphEngineError):
+        asyncio.run(_with(5))
+
+
+async def _with(sizes: Any) -> None:
+    Runner(sizes=sizes)

@@ -1,0 +1,226 @@
+"""Databases that somebody made to do harm: nothing in them is run, followed or believed."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import socket
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import graphengine.stores.sqlite
+from graphengine.errors import StoreAltered, StoreCorrupt
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
+from tests.stores.support import OpenStore
+
+
+def change(path: Path, *statements: str) -> None:
+    """Change a database behind the store's back."""
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+async def a_run(open_store: OpenStore, path: Path) -> None:
+    """A database with the run `r`, closed."""
+    store = await open_store(path)
+    await append(store, batch("r", await new_run(store, "r"), [step(1)]))
+    await store.close()
+
+
+FOREIGN = {
+    "a trigger": "CREATE TRIGGER bad AFTER INSERT ON steps BEGIN DELETE FROM runs; END",
+    "a trigger on another's table": "CREATE TRIGGER bad AFTER INSERT ON owners BEGIN SELECT 1; END",
+    "a view": "CREATE VIEW extra AS SELECT * FROM runs",
+    "an index of ours": "CREATE INDEX slow ON steps (length(hex(body)))",
+    "a column": "ALTER TABLE runs ADD COLUMN more TEXT AS (upper(id))",
+}
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("what", FOREIGN)
+async def test_a_database_that_defines_more_is_not_used(
+    open_store: OpenStore, path: Path, what: str, *, read_only: bool
+) -> None:
+    """A trigger, a view, an index or a column that graphengine did not make is named; nothing is read or written."""
+    await a_run(open_store, path)
+    change(path, FOREIGN[what])
+    before = path.read_bytes()
+    with refused(StoreAltered) as caught:
+        await open_store(read_only=read_only)
+    name = {"a column": "table runs", "an index of ours": "index slow", "a view": "view extra"}.get(what, "trigger bad")
+    assert name in str(caught[0])
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+async def test_our_view_and_our_tables_must_be_as_we_made_them(
+    open_store: OpenStore, path: Path, *, read_only: bool
+) -> None:
+    """A view of our name that reads something else, or the lack of a table, is told."""
+    await a_run(open_store, path)
+    with closing(sqlite3.connect(path)) as connection:
+        (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'run_facts'").fetchone()
+    change(path, "DROP VIEW run_facts", sql.replace("r.graph,", "upper(r.graph) AS graph,"), "DROP TABLE inbox")
+    with refused(StoreAltered) as caught:
+        await open_store(read_only=read_only)
+    assert "view run_facts" in str(caught[0])
+    assert "table inbox" in str(caught[0])
+
+
+async def test_what_others_keep_beside_our_tables_is_left_alone(open_store: OpenStore, path: Path) -> None:
+    """A table of another program, its index, and SQLite's own statistics do not keep a database from being used."""
+    await a_run(open_store, path)
+    change(path, "CREATE TABLE theirs (a UNIQUE, b)", "CREATE INDEX theirs_b ON theirs (b)", "ANALYZE")
+    assert [info.id for info in await (await open_store(read_only=True)).runs()] == ["r"]
+    store = await open_store()
+    await append(store, batch("s", await new_run(store, "s"), [step(1)]))
+    assert seqs(await store.steps("s")) == [1]
+
+
+async def test_the_schema_calls_nothing_with_an_effect(open_store: OpenStore) -> None:
+    """Each connection is told not to trust what the schema of a file calls."""
+    store = await open_store()
+    assert store._reader is not None  # noqa: SLF001 - settings of a connection are seen nowhere else
+    assert store._writer is not None  # noqa: SLF001
+    for run in (store._reader.run, store._writer.run):  # noqa: SLF001
+        found = await run(lambda c: c.execute("PRAGMA trusted_schema").fetchone())
+        assert found == (0,)
+
+
+@pytest.mark.parametrize("bad", ["../../precious", "/{folder}/precious", "precious", ""])
+async def test_an_owner_of_a_database_leads_to_no_file_elsewhere(open_store: OpenStore, path: Path, bad: str) -> None:
+    """An owner's id that is none of ours names no file: whatever the database says, nothing is opened or removed."""
+    await a_run(open_store, path)
+    owners = path.with_name(path.name + "-owners")
+    owners.mkdir(exist_ok=True)
+    bad = bad.format(folder=path.parent)
+    for precious in (path.parent / "precious.lock", path.parent.parent / "precious.lock", owners / "precious.lock"):
+        precious.write_text("keep me")
+    with closing(sqlite3.connect(path)) as connection:
+        facts = (bad, socket.gethostname(), 1, f"{bad}.lock", 4e9)
+        connection.execute("INSERT INTO owners (id, host, pid, lock_file, expires_at) VALUES (?, ?, ?, ?, ?)", facts)
+        connection.execute("UPDATE runs SET driver = ?, status = 'running'", (bad,))
+        connection.commit()
+    store = await open_store()
+    assert (await store.info("r")).held
+    with pytest.raises(Exception, match="driven by"):
+        await store.claim("r")
+    await store.close()
+    kept = [path.parent / "precious.lock", path.parent.parent / "precious.lock", owners / "precious.lock"]
+    assert [each.read_text() for each in kept] == ["keep me"] * 3
+
+
+async def test_a_lock_file_that_is_a_link_or_a_pipe_is_not_followed(open_store: OpenStore, path: Path) -> None:
+    """Where a lock file should be, a link is not followed and a pipe is not waited for."""
+    await a_run(open_store, path)
+    owners = path.with_name(path.name + "-owners")
+    owners.mkdir(exist_ok=True)
+    target = path.parent / "target"
+    target.write_text("keep me")
+    ids = ["a" * 32, "b" * 32]
+    (owners / f"{ids[0]}.lock").symlink_to(target)
+    os.mkfifo(owners / f"{ids[1]}.lock")
+    store = await open_store()
+    for owner in ids:
+        with closing(sqlite3.connect(path)) as connection:
+            facts = (owner, socket.gethostname(), 1, f"{owner}.lock", 4e9)
+            connection.execute("INSERT INTO owners VALUES (?, ?, ?, ?, ?)", facts)
+            connection.execute("UPDATE runs SET driver = ?, status = 'running'", (owner,))
+            connection.commit()
+        assert (await store.info("r")).held
+    assert target.read_text() == "keep me"
+
+
+async def test_a_run_that_descends_from_itself_is_damaged(open_store: OpenStore, path: Path) -> None:
+    """A circle of parents ends in an error, not in a search without end."""
+    await a_run(open_store, path)
+    change(path, "DELETE FROM steps", "UPDATE runs SET parent = key, parent_seq = 7")
+    store = await open_store(read_only=True)
+    with refused(StoreCorrupt):
+        await store.load("r")
+    with refused(StoreCorrupt):
+        await store.steps("r")
+
+
+@pytest.mark.parametrize("table", ["steps", "snapshots"])
+async def test_json_that_is_nested_without_end_is_damage(open_store: OpenStore, path: Path, table: str) -> None:
+    """A body of a hundred thousand lists in one another is a row that cannot be read, and the other runs are fine."""
+    await a_run(open_store, path)
+    store = await open_store()
+    await append(store, batch("s", await new_run(store, "s"), [step(1)]))
+    await store.close()
+    bomb = '{"kind": "node", "at": 1, "update": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    with closing(sqlite3.connect(path)) as connection:
+        (key,) = connection.execute("SELECT key FROM runs WHERE id = 'r'").fetchone()
+        connection.execute("DELETE FROM steps WHERE run = ?", (key,))
+        connection.execute("INSERT INTO steps (id, at, body) VALUES (?, 1, ?)", (key << 32 | 1, bomb))
+        if table == "snapshots":
+            connection.execute("INSERT INTO snapshots (id, body) VALUES (?, ?)", (key << 32 | 1, bomb))
+        connection.commit()
+    store = await open_store(read_only=True)
+    with refused(StoreCorrupt):
+        await store.load("r")
+    assert seqs(await store.steps("s")) == [1]
+
+
+async def test_files_are_for_their_user_alone_whatever_the_umask(tmp_path: Path) -> None:
+    """Database, write-ahead log, its index, the folder of locks and what is in it, and a new folder around them."""
+    path = tmp_path / "new" / "runs.db"
+    before = os.umask(0)
+    try:
+        store = SQLiteStore(path)
+        await store.open()
+        await new_run(store, "r")
+        found = {each: stat.S_IMODE(each.stat().st_mode) for each in [path.parent, *path.parent.rglob("*")]}
+        await store.close()
+    finally:
+        os.umask(before)
+    names = {re.sub(r"[0-9a-f]{32}", "ID", each.name) for each in found}
+    assert names == {"new", "runs.db", "runs.db-wal", "runs.db-shm", "runs.db-owners", "ID.lock"}
+    assert {each.name: oct(mode) for each, mode in found.items() if mode & 0o077} == {}
+
+
+# -- SQL
+
+BUILT = {
+    "PRAGMA page_size = {PAGE_BYTES}": "a number of ours; pragmas take no parameters",
+    "PRAGMA synchronous = {('FULL' if synchronous == 'FULL' else 'NORMAL')}": "one of two words",
+    "PRAGMA application_id = {APPLICATION_ID}": "a number of ours",
+    "PRAGMA user_version = {upto}": "a number of ours",
+}
+"""The statements that are put together, and why no value of a user or a database can be in them."""
+
+
+def executed(tree: ast.AST) -> Iterator[ast.expr]:
+    """The statement of each call of `execute`, `executemany` and `executescript`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.startswith("execute"):
+            yield node.args[0]
+
+
+def test_no_value_is_ever_part_of_a_statement() -> None:
+    """SQL is a constant, a name of one, or an entry of queries.sql; what is formatted is on a short list."""
+    folder = Path(str(graphengine.stores.sqlite.__file__)).parent
+    built: set[str] = set()
+    for file in sorted(folder.parent.parent.rglob("*.py")):
+        for statement in executed(ast.parse(file.read_text())):
+            where = f"{file.name}:{statement.lineno}: {ast.unparse(statement)}"
+            assert folder in file.parents, where
+            if isinstance(statement, ast.JoinedStr):
+                built.add(ast.unparse(statement)[2:-1].replace("\\'", "'"))
+            elif isinstance(statement, ast.Subscript):
+                assert ast.unparse(statement.value) == "SQL", where
+            elif isinstance(statement, ast.Name):
+                assert statement.id.lstrip("_").isupper() or statement.id in ("statement", "query"), where
+            else:
+                assert isinstance(statement, ast.Constant), where
+    assert built == set(BUILT)
