@@ -148,7 +148,7 @@ def _object(schema: Schema, root: Schema, depth: int) -> str:
 
 
 def _either(words: Sequence[str]) -> str:
-    words = list(dict.fromkeys(words))
+    words = list(dict.fromkeys(words)) or ["nothing"]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
