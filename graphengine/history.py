@@ -12,7 +12,7 @@ from graphengine.errors import StoreCorrupt
 
 if TYPE_CHECKING:
     from graphengine.records import JsonValue
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import RunInfo, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,35 @@ async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:
     loaded = await store.load(run_id, seq)
     try:
         start = from_record(loaded.snapshot, copied=False) if loaded.snapshot is not None else Snapshot()
-        return fold(loaded.steps, start)
+        found = fold(loaded.steps, start)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise StoreCorrupt(
             f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
             where=f"run {run_id}",
-            repair="the other runs are usable; restore this one from a copy of the database",
+            repair="`graphengine doctor` tells more; the other runs are usable; restore this one from a backup",
         ) from error
+    _check(found, loaded.info)
+    return found
+
+
+def _check(found: Snapshot, info: RunInfo) -> None:
+    """See that what a store says of a run is what its log says, as far as this snapshot reaches.
+
+    Raises:
+        StoreCorrupt: It is not.
+    """
+    pairs: list[tuple[str, str, str]] = []
+    if found.seq > info.parent_seq:
+        pairs += [("id", info.id, found.run_id), ("graph", info.graph, found.graph)]
+    if found.seq == info.seq:
+        pairs += [("fingerprint", info.fingerprint, found.fingerprint), ("status", info.status, found.status)]
+    differing = [f"{name} {said!r}, its log {logged!r}" for name, said, logged in pairs if said != logged]
+    if differing:
+        raise StoreCorrupt(
+            f"the row of run {info.id} was changed since it was written: it says {'; '.join(differing)}",
+            where=f"run {info.id}",
+            repair="`graphengine doctor --repair` sets the row right from the log",
+        )
 
 
 def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Difference]:

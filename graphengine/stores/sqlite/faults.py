@@ -43,7 +43,7 @@ _LOCKED: Final = _Meaning(
 _CORRUPT: Final = _Meaning(
     StoreCorrupt,
     "the database file is damaged",
-    "restore a backup, or save what can be read with `sqlite3 FILE .recover`",
+    "`graphengine doctor` tells what is damaged, `graphengine doctor --repair` saves what can be read",
 )
 _NOT_A_DATABASE: Final = _Meaning(
     StoreNotADatabase, "the file is not a database", "name another file, or move this one away"

@@ -6,6 +6,7 @@ listing go through those parts from the oldest to the newest.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
@@ -14,7 +15,7 @@ from pydantic_core import from_json, to_json
 from graphengine.core.steps import decode_step
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
-from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.sums import sum_of
 
 if TYPE_CHECKING:
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
     from graphengine.stores.sqlite.owners import Onlooker
 
 T = TypeVar("T")
+log = logging.getLogger("graphengine.stores")
 
 KEY_BITS: Final = 32
 """A row of a run has the key `run << KEY_BITS | seq`."""
 
 SEQ_MASK: Final = (1 << KEY_BITS) - 1
 
+REPAIR: Final = "`graphengine doctor` tells what is damaged, `graphengine doctor --repair` mends what can be mended"
+
 _LARGEST_LIMIT: Final = 1 << 62
+_told: set[int] = set()  # damaged snapshots that a warning was logged of
 _LISTINGS: Final[dict[tuple[str, ...], str]] = {
     (): "runs",
     ("status",): "runs_of_status",
@@ -78,8 +83,15 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
 
     Raises:
         UnknownRun: There is none.
+        StoreCorrupt: The row and the index of ids disagree.
     """
     row = connection.execute(SQL["run_facts"], (run_id,)).fetchone() if _can_be_an_id(run_id) else None
+    if row is None and _can_be_an_id(run_id):
+        row = connection.execute(DOCTOR_SQL["run_by_scan"], (run_id,)).fetchone()
+        if row is not None:
+            raise _damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
+    if row is not None and row[1] != run_id:
+        raise _damaged(f"the row of run {run_id}", f"it has the id {row[1]!r}", REPAIR)
     if row is None:
         message = f"there is no run {run_id!r}"
         raise UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
@@ -125,14 +137,66 @@ def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker
         if not 1 <= upto <= last:
             raise unknown_step(found.info, upto)
         last = upto
-    parts = lineage(connection, found.key, last, snapshots=True)
-    oldest = parts[0]
-    snapshot = None
-    start = 0
-    if oldest.shot is not None:
-        start = oldest.shot
-        snapshot = _snapshot(connection, oldest, run_id)
-    return Loaded(found.info, snapshot, _read(connection, run_id, parts, start, last))
+    parts, snapshot = newest_snapshot(connection, found.key, last, run_id)
+    for part in parts:
+        _check_first_step(connection, part.key)
+    start = parts[0].shot or 0
+    return Loaded(found.info, snapshot, read_steps(connection, run_id, parts, start, last))
+
+
+def newest_snapshot(
+    connection: sqlite3.Connection, key: int, upto: int, run_id: str
+) -> tuple[list[Part], dict[str, JsonValue] | None]:
+    """The parts of a run's log up to `upto` from the newest snapshot on that can be read, and that snapshot.
+
+    A snapshot is worked out from the log, so that a damaged one costs time and nothing else: an older one does.
+    """
+    newest = upto
+    while True:
+        parts = lineage(connection, key, upto, snapshots=True, newest=newest)
+        oldest = parts[0]
+        if oldest.shot is None:
+            return parts, None
+        try:
+            return parts, _snapshot(connection, oldest, run_id)
+        except StoreCorrupt as error:
+            newest = oldest.shot - 1
+            row_id = oldest.id_of(oldest.shot)
+            if row_id not in _told:
+                _told.add(row_id)
+                log.warning("%s; the run is read from what is before it. %s", error.message, REPAIR)
+
+
+def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
+    """See that a run's row says what its first step says: whose log this is, and where it branched off.
+
+    Raises:
+        StoreCorrupt: It does not.
+    """
+    row = connection.execute(SQL["first_step"], (key,)).fetchone()
+    if row is None:
+        return  # who reads that far finds it missing
+    body, recorded, row_id, run_id, graph, parent_seq, parent = row
+    seq = row_id & SEQ_MASK
+    if seq > parent_seq + 1 or (recorded is not None and sum_of(row_id, body) != recorded):
+        return  # likewise
+    try:
+        says = {"parent_seq": seq - 1, **told_by(decode_step(seq, body))}
+    except (ValueError, KeyError, TypeError):
+        return  # likewise
+    has = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
+    differing = [f"{name} {has[name]!r}, its log {said!r}" for name, said in says.items() if said != has[name]]
+    if differing:
+        raise _damaged(f"the row of run {run_id}", f"it says {', '.join(differing)}", REPAIR)
+
+
+def told_by(step: Step) -> dict[str, JsonValue]:
+    """What the first step of a run's own log says of the run; nothing where it is of no such kind."""
+    if step.kind == "started":
+        return {"run_id": step.data.get("run_id"), "graph": step.data.get("graph"), "parent": None}
+    if step.kind == "branched":
+        return {"run_id": step.data.get("run_id"), "parent": step.data.get("parent")}
+    return {}
 
 
 def steps(connection: sqlite3.Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
@@ -147,20 +211,29 @@ def steps(connection: sqlite3.Connection, run_id: str, after: int, upto: int | N
     after = max(after, 0)
     if last <= after:
         return []
-    return _read(connection, run_id, lineage(connection, found.key, last, after=after), after, last)
+    parts = lineage(connection, found.key, last, after=after)
+    for part in parts:
+        _check_first_step(connection, part.key)
+    return read_steps(connection, run_id, parts, after, last)
 
 
 def lineage(
-    connection: sqlite3.Connection, key: int, upto: int, *, after: int = 0, snapshots: bool = False
+    connection: sqlite3.Connection,
+    key: int,
+    upto: int,
+    *,
+    after: int = 0,
+    snapshots: bool = False,
+    newest: int | None = None,
 ) -> list[Part]:
     """The parts of a run's log up to `upto`, oldest first; none empty but perhaps the first.
 
     They begin with the run that holds the newest snapshot, if `snapshots` are asked for, and otherwise with
-    the one that holds the step behind `after`.
+    the one that holds the step behind `after`. With `newest` no snapshot behind that step counts.
     """
-    found = connection.execute(
-        SQL["lineage"], {"key": key, "upto": upto, "after": after, "snapshots": snapshots}
-    ).fetchall()
+    asked = {"key": key, "upto": upto, "after": after, "snapshots": snapshots}
+    asked["newest"] = upto if newest is None else newest
+    found = connection.execute(SQL["lineage"], asked).fetchall()
     parts = [Part(*row) for row in reversed(found)]
     return parts[:1] + [part for part in parts[1:] if part.low < part.high]
 
@@ -194,7 +267,7 @@ def _json(body: bytes, what: str) -> JsonValue:
         raise _damaged(what, str(error)) from error
 
 
-def _read(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
+def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
     """The steps with `after < seq <= upto`, and a proof that none is missing."""
     found: list[Step] = []
     expected = after + 1
@@ -216,12 +289,12 @@ def _read(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], af
     return found
 
 
-def _damaged(what: str, why: str) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"{what} cannot be read: {why}",
-        where=what,
-        repair="restore a backup, or branch the run at a step before this one; other runs are not concerned",
-    )
+def _damaged(
+    what: str,
+    why: str,
+    repair: str = "restore a backup, or branch the run at a step before this one; other runs are not concerned",
+) -> StoreCorrupt:
+    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)
 
 
 def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list[RunInfo]:
