@@ -53,6 +53,12 @@ def _check(found: Snapshot, info: RunInfo) -> None:
     Raises:
         StoreCorrupt: It is not.
     """
+    if info.seq <= info.parent_seq:
+        raise StoreCorrupt(
+            f"none of the steps of run {info.id} is there",
+            where=f"run {info.id}",
+            repair="`graphengine doctor` tells more; `graphengine doctor --repair` saves what can be read",
+        )
     pairs: list[tuple[str, str, str]] = []
     if found.seq > info.parent_seq:
         pairs += [("id", info.id, found.run_id), ("graph", info.graph, found.graph)]

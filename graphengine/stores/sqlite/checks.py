@@ -31,9 +31,14 @@ MOST_FINDINGS: Final = 10_000
 """More than a person reads; what is left out is counted, and found by the next look."""
 
 _MOST_TROUBLES: Final = 100
+NONSENSE: Final = (sqlite3.Error, TypeError, ValueError, KeyError, OverflowError)
+"""What reading a damaged database ends with: a page may give rows of any shape, or fewer than there were."""
+
 _INDEX: Final = re.compile("missing from index|wrong # of entries in index|non-unique entry in index")
 _MENDS: Final = "`graphengine doctor --repair`"
 _SALVAGES: Final = f"{_MENDS} saves every row that can be read into a new file"
+
+_KINDS: Final = frozenset({"answer", "message", "stop"})
 
 NAMES: Final = {
     "runs": "the list of runs",
@@ -50,8 +55,8 @@ def guarded(
     """The findings of a check; where it meets damage that keeps it from going on, that is one too."""
     try:
         yield from check(connection)
-    except sqlite3.DatabaseError as error:
-        yield Finding("page", f"{what}: {error}", repair=_SALVAGES, repairable=True)
+    except NONSENSE as error:
+        yield Finding("page", f"{what}: {type(error).__name__}: {error}", repair=_SALVAGES, repairable=True)
 
 
 def pages(connection: sqlite3.Connection, *, quick: bool) -> Iterator[Finding]:
@@ -75,7 +80,7 @@ def expected_schema() -> dict[str, tuple[str, str, str]]:
 def schema(connection: sqlite3.Connection) -> Iterator[Finding]:
     """What is declared in the database and not by us, and what of ours is missing or changed."""
     expected = expected_schema()
-    found = {row[1]: (row[0], row[2], row[3]) for row in connection.execute(DOCTOR_SQL["schema"])}
+    found = {str(row[1]): (row[0], row[2], row[3]) for row in connection.execute(DOCTOR_SQL["schema"])}
     for name, declared in found.items():
         if expected.get(name) == declared or name.startswith("sqlite_stat"):
             continue
@@ -111,9 +116,8 @@ def mark(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 def strays(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Rows that belong to no run."""
-    for key, is_trash in connection.execute(DOCTOR_SQL["step_runs_without_row"]).fetchall():
-        if not is_trash:
-            yield _log_without_row(connection, key)
+    for key in _logs_without_row(connection):
+        yield _log_without_row(connection, key)
     (removed,) = connection.execute(DOCTOR_SQL["trash"]).fetchone()
     if removed:
         message = f"{removed} removed runs whose steps are still to go"
@@ -125,6 +129,17 @@ def strays(connection: sqlite3.Connection) -> Iterator[Finding]:
         message = f"the tag {tag!r} of no run (key {run})"
         repair = f"{_MENDS} drops it"
         yield Finding("tag_of_no_run", message, repair=repair, repairable=True, row=run, values={"tag": tag})
+
+
+def _logs_without_row(connection: sqlite3.Connection) -> Iterator[int]:
+    last = -(1 << 31)
+    while found := connection.execute(DOCTOR_SQL["next_log"], ((last + 1) << KEY_BITS,)).fetchone():
+        key, has_row, is_trash = found
+        if key <= last:  # in a damaged table what comes next may be what was before
+            return
+        if not has_row and not is_trash:
+            yield key
+        last = key
 
 
 def _log_without_row(connection: sqlite3.Connection, key: int) -> Finding:
@@ -164,7 +179,7 @@ def messages(connection: sqlite3.Connection) -> Iterator[Finding]:
         if run_id is None:
             told = f"a message of no run (row {row})"
             yield Finding("message_of_no_run", told, repair=f"{_MENDS} drops it", repairable=True, row=row)
-        elif recorded is not None and sum_of(key, payload) != recorded:
+        elif kind not in _KINDS or (recorded is not None and sum_of(key, payload) != recorded):
             told = f"the {kind} {message_key!r} (message {row}) was changed since it was written"
             repair = f"{_MENDS} drops it, so that the run can go on; send it again"
             yield Finding("message_damaged", told, run_id, repair=repair, repairable=True, row=row)

@@ -26,15 +26,10 @@ SELECT id FROM snapshots WHERE id >= ? AND id < ? ORDER BY id;
 -- name: schema
 SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema;
 
--- name: step_runs_without_row
--- From the steps of one run to those of the next, without reading each.
-WITH RECURSIVE logs (key) AS (
-    SELECT (SELECT id FROM steps ORDER BY id LIMIT 1) >> 32
-    UNION ALL
-    SELECT (SELECT id FROM steps WHERE id >= (logs.key + 1) << 32 ORDER BY id LIMIT 1) >> 32 FROM logs
-    WHERE logs.key IS NOT NULL
-)
-SELECT key, key IN (SELECT key FROM trash) FROM logs WHERE key IS NOT NULL AND key NOT IN (SELECT key FROM runs);
+-- name: next_log
+-- From the steps of one run to those of the next, without reading each: whose they are, and who knows of that run.
+SELECT id >> 32, (id >> 32) IN (SELECT key FROM runs), (id >> 32) IN (SELECT key FROM trash)
+FROM steps WHERE id >= ? ORDER BY id LIMIT 1;
 
 -- name: snapshots_without_row
 SELECT id FROM snapshots

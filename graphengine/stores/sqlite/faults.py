@@ -90,7 +90,7 @@ def explain(error: Exception, path: Path) -> StoreError:
     """The `StoreError` that tells of this error; the error itself becomes its cause."""
     if isinstance(error, OSError):
         return explain_os(error, path)
-    unknown = sqlite3.SQLITE_CORRUPT if isinstance(error, UnicodeDecodeError) else 0
+    unknown = 0 if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
     code = getattr(error, "sqlite_errorcode", unknown)
     meaning = _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY) or _OTHER
     found = meaning.error(f"{meaning.message} ({error})", where=str(path), repair=meaning.repair)

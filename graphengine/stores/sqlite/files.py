@@ -113,6 +113,9 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'FULL' else 'NORMAL'}")
+    if synchronous == "FULL":  # macOS: only so does a sync reach the disk itself; elsewhere it means nothing
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA checkpoint_fullfsync = ON")
     if version < VERSION:
         migrate(connection, path)
     _check_writable(connection)

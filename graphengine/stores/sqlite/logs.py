@@ -16,6 +16,7 @@ from graphengine.core.ready import next_due
 from graphengine.core.snapshot import Snapshot, from_record, to_record
 from graphengine.core.steps import decode_step
 from graphengine.errors import GraphEngineError
+from graphengine.stores.sqlite.checks import NONSENSE
 from graphengine.stores.sqlite.findings import Finding
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, in_snapshot, newest_snapshot, read_steps, told_by
@@ -93,7 +94,8 @@ def runs(
     """What is wrong with each run. `counted` grows meanwhile, and `tell` is called as it does."""
     last = -(1 << 62)
     while True:
-        keys = [key for (key,) in connection.execute(DOCTOR_SQL["run_keys"], (last,))]
+        found = connection.execute(DOCTOR_SQL["run_keys"], (last,)).fetchall()
+        keys = sorted({key for (key,) in found if key > last})  # a damaged table gives them in any order
         if not keys:
             return
         for key in keys:
@@ -101,10 +103,10 @@ def runs(
             tell()
             try:
                 yield from in_snapshot(connection, partial(_findings, key=key, counted=counted, quick=quick))
-            except sqlite3.DatabaseError as error:
+            except NONSENSE as error:
                 yield Finding(
                     "page",
-                    f"the run of key {key} cannot be read: {error}",
+                    f"the run of key {key} cannot be read: {type(error).__name__}: {error}",
                     repair=f"{_MENDS} saves every row that can be read into a new file",
                     repairable=True,
                 )

@@ -3,6 +3,10 @@
 -- name: run_facts
 SELECT * FROM run_facts WHERE id = ?;
 
+-- name: id_of
+-- From the row itself: `run_facts` has the id from the index that it was found by.
+SELECT id FROM runs WHERE key = ?;
+
 -- name: runs
 SELECT * FROM run_facts WHERE (created_at, id) < (?, ?)
 ORDER BY created_at DESC, id DESC LIMIT ?;
@@ -80,8 +84,9 @@ SELECT * FROM run_facts WHERE driver = ? AND status = 'running' ORDER BY key;
 WITH RECURSIVE drivers (id) AS (
     SELECT min(r.driver) FROM runs AS r WHERE r.driver IS NOT NULL
     UNION ALL
+    -- Asked twice, since in a damaged index what comes next may be what was before.
     SELECT (SELECT min(r.driver) FROM runs AS r WHERE r.driver > drivers.id) FROM drivers
-    WHERE drivers.id IS NOT NULL
+    WHERE (SELECT min(r.driver) FROM runs AS r WHERE r.driver > drivers.id) > drivers.id
 )
 SELECT drivers.id, (SELECT o.expires_at FROM owners AS o WHERE o.id = drivers.id)
 FROM drivers WHERE drivers.id IS NOT NULL;

@@ -90,11 +90,12 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
         row = connection.execute(DOCTOR_SQL["run_by_scan"], (run_id,)).fetchone()
         if row is not None:
             raise _damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
-    if row is not None and row[1] != run_id:
-        raise _damaged(f"the row of run {run_id}", f"it has the id {row[1]!r}", REPAIR)
     if row is None:
         message = f"there is no run {run_id!r}"
         raise UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
+    (stored,) = connection.execute(SQL["id_of"], (row[0],)).fetchone() or (None,)
+    if stored != run_id:  # the index leads to another run's row
+        raise _damaged(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
     return from_row(connection, row, onlooker)
 
 
@@ -178,7 +179,7 @@ def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
         return  # who reads that far finds it missing
     body, recorded, row_id, run_id, graph, parent_seq, parent = row
     seq = row_id & SEQ_MASK
-    if seq > parent_seq + 1 or (recorded is not None and sum_of(row_id, body) != recorded):
+    if seq > parent_seq + 1 or body is None or (recorded is not None and sum_of(row_id, body) != recorded):
         return  # likewise
     try:
         says = {"parent_seq": seq - 1, **told_by(decode_step(seq, body))}
@@ -247,9 +248,9 @@ def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> dict[s
     return _object(body, what)
 
 
-def _check_sum(place: int | str, body: bytes, recorded: int | None, what: str) -> None:
+def _check_sum(place: int | str, body: bytes | None, recorded: int | None, what: str) -> None:
     """See that a row is as it was written; rows of formats before 3 have no checksum."""
-    if recorded is not None and sum_of(place, body) != recorded:
+    if body is None or (recorded is not None and sum_of(place, body) != recorded):
         raise _damaged(what, "its checksum tells that it was changed since it was written")
 
 
@@ -278,7 +279,7 @@ def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part
             if seq != expected:
                 break
             expected += 1
-            if recorded is not None and sum_of(row_id, body) != recorded:
+            if body is None or (recorded is not None and sum_of(row_id, body) != recorded):
                 _check_sum(row_id, body, recorded, f"step {seq} of run {run_id}")
             try:
                 found.append(decode_step(seq, body))
