@@ -7,6 +7,7 @@ Runs: `done` (finished), `asks` (waits for an answer, with a message in its inbo
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -188,10 +189,16 @@ async def facts_of(path: Path) -> Facts:
             await ask_for(f"info {run_id}", store.info(run_id))
         await ask_for("inbox", messages())
         await ask_for("due", store.due(1e12))
-        await ask_for("outline", store.outline(everything().compile().fingerprint))
+        await ask_for("outline", store.outline(_fingerprint()))
     finally:
         await store.close()
     return found
+
+
+@cache
+def _fingerprint() -> str:
+    """That of the runs' graph."""
+    return everything().compile().fingerprint
 
 
 def _plain(snapshot: Snapshot) -> Any:

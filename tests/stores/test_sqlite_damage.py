@@ -43,7 +43,9 @@ def offsets(size: int) -> list[int]:
     places = [chosen.randrange(size) for _ in range(int(GIVEN) // 2)]
     for _ in range(int(GIVEN) - len(places)):
         start = chosen.randrange(size // PAGE) * PAGE
-        places.append(start + chosen.choice([chosen.randrange(12), chosen.randrange(120), PAGE - 1 - chosen.randrange(90)]))
+        places.append(
+            start + chosen.choice([chosen.randrange(12), chosen.randrange(120), PAGE - 1 - chosen.randrange(90)])
+        )
     return places
 
 
@@ -68,7 +70,7 @@ def is_clear(error: GraphEngineError) -> bool:
 
 def is_hidden(found: Any, true: Any) -> bool:
     """Whether it is the truth without its end, as it is where a damaged page hides rows."""
-    return isinstance(found, list) and found == true[: len(found)]
+    return found is None or (isinstance(found, list) and found == true[: len(found)])
 
 
 def judge(found: Facts, truth: Facts, counts: Counter[str]) -> bool:
@@ -84,7 +86,6 @@ def judge(found: Facts, truth: Facts, counts: Counter[str]) -> bool:
         elif name.split()[0] in LISTED:
             counts["lists that differ"] += 1
         else:
-            assert name.split()[0] in ("steps", "inbox"), (name, "a wrong value was read")
             assert name == "inbox" or is_hidden(value, truth[name]), (name, "a wrong value was read")
             counts["ends that were hidden"] += 1
         differs = True
@@ -134,13 +135,15 @@ async def test_other_runs_stay_usable(path: Path, whole: bytes) -> None:
     """Where a step of one run is damaged, the others are read whole and can be gone on with."""
     truth = await facts_of(path)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE steps SET body = replace(body, 'round', 'rouna') WHERE run = 1")
+        connection.execute("UPDATE steps SET body = body || ' ' WHERE id = (SELECT max(id) FROM steps WHERE run = 1)")
     found = await facts_of(path)
     for name, value in found.items():
-        if "done" in name.split() or "branch" in name.split():
-            continue
-        assert value == truth[name], name
+        if name not in ("state done", "steps done"):
+            assert value == truth[name], name
     assert isinstance(found["state done"], StoreCorrupt)
+    (fault,) = doctor.examine(path).faults
+    assert (fault.run_id, fault.seq, fault.code) == ("done", 28, "step_damaged")
+    assert "graphengine branch done --at 27" in fault.repair
     assert (await finish(path, "asks"))["ok"] is True
 
 
@@ -171,13 +174,13 @@ async def test_a_row_that_its_log_contradicts_is_not_believed(path: Path, whole:
     assert await facts_of(path) == truth
 
 
-async def test_a_damaged_snapshot_costs_time_only(
-    path: Path, whole: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_damaged_snapshot_costs_time_only(path: Path, whole: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """A run is read from an older snapshot, or from its log, and that is told once."""
     truth = await facts_of(path)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE snapshots SET body = 'x' || body WHERE id IN (SELECT max(id) FROM snapshots GROUP BY run)")
+        connection.execute(
+            "UPDATE snapshots SET body = 'x' || body WHERE id IN (SELECT max(id) FROM snapshots GROUP BY run)"
+        )
     caplog.clear()
     assert await facts_of(path) == truth
     warned = [record.getMessage() for record in caplog.records if "snapshot" in record.getMessage()]
@@ -189,38 +192,18 @@ async def test_a_damaged_snapshot_costs_time_only(
 
 async def test_an_id_that_leads_elsewhere_is_found(path: Path, whole: bytes) -> None:
     """A damaged index of ids neither hides a run nor gives another one's log."""
-    for other in (b"dane", b"done"):
-        put(path, whole)
-        with closing(sqlite3.connect(path)) as connection:
-            (root,) = connection.execute(
-                "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_runs_1'"
-            ).fetchone()
-        start = (root - 1) * PAGE
-        page = bytearray(whole[start : start + PAGE])
-        at = page.rindex(b"done")
-        page[at : at + 4] = other
-        if other == b"done":
-            page[at + 4] = 2  # the key that it leads to; key 1 takes no byte
-        put(path, whole[:start] + bytes(page) + whole[start + PAGE :])
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_runs_1'"
+        (root,) = connection.execute(query).fetchone()
+    at = whole.index(b"asks", (root - 1) * PAGE)
+    assert whole[at + 4] == 2  # its key
+    for entry in (b"azks\x02", b"asks\x04"):
+        put(path, whole[:at] + entry + whole[at + 5 :])
         found = await facts_of(path)
-        assert isinstance(found["info done"], StoreCorrupt) or other == b"done"
-        assert seen_by_doctor(path)
+        assert all(isinstance(found[f"{name} asks"], StoreCorrupt) for name in ("info", "state", "steps"))
+        assert {finding.code for finding in doctor.examine(path).faults} == {"index"}
         assert doctor.repair(path).report.is_sound
-
-
-# -- torn logs
-
-
-async def unfinished(path: Path, folder: Path) -> tuple[bytes, bytes]:
-    """The bytes of a database and of the log beside it, as a process that died would leave them."""
-    store = SQLiteStore(path, synchronous="NORMAL")
-    await store.open()
-    keeper = sqlite3.connect(path)  # so that closing does not move the log into the file
-    keeper.execute("PRAGMA wal_autocheckpoint = 0")
-    await store.close()
-    keeper.close()
-    del folder
-    return b"", b""
+        assert not isinstance((await facts_of(path))["state asks"], GraphEngineError)
 
 
 async def test_doctor_keeps_the_file_to_its_user(path: Path, whole: bytes) -> None:
@@ -259,7 +242,7 @@ async def test_mending_loses_no_step_that_could_be_read(path: Path, whole: bytes
     truth = await readable(path)
     chosen = random.Random(7)
     counts: Counter[str] = Counter()
-    rounds = 4000 if GIVEN == "all" else max(40, int(GIVEN) // 5)
+    rounds = 4000 if GIVEN == "all" else int(GIVEN) // 12
     for number in range(rounds):
         damaged = bytearray(whole)
         for _ in range(chosen.choice([1, 1, 2, 5])):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pydantic_core import to_json
 
 from graphengine.core.steps import encode_step
-from graphengine.errors import GraphEngineError, RunnerClosed, StoreReadOnly
+from graphengine.errors import GraphEngineError, RunnerClosed, StoreError, StoreReadOnly
 from graphengine.stores.sqlite import files, reads, writes
 from graphengine.stores.sqlite.commits import GroupCommit
 from graphengine.stores.sqlite.due import due
@@ -89,6 +89,7 @@ class SQLiteStore:
         self.lease: Lease | None = None
         self._outlines: set[str] = set()  # fingerprints whose outline is in the database
         self._driven: dict[str, Claimed] = {}
+        self._unreleased: dict[str, int] = {}  # fences of runs that could not be let go of: the next write does it
 
     @property
     def shared(self) -> bool:
@@ -154,6 +155,7 @@ class SQLiteStore:
         if reader is None or self._pid != os.getpid():
             return
         self._driven.clear()
+        self._unreleased.clear()  # the lease is given back below, and all its runs with it
         writer, self._writer = self._writer, None
         commits, self._commits = self._commits, None
         lease, self.lease = self.lease, None
@@ -203,7 +205,22 @@ class SQLiteStore:
         driven = self._driven.get(run_id)
         if driven is not None and driven.fence == fence:
             del self._driven[run_id]
-        await commits.submit(self._release(run_id, fence))
+        try:
+            await commits.submit(self._release(run_id, fence))
+        except StoreError:
+            self._unreleased[run_id] = fence
+            raise
+
+    def _release_anew(self, commits: GroupCommit) -> None:
+        """Let go of the runs that could not be let go of, before anything else is written."""
+        pending, self._unreleased = self._unreleased, {}
+        for run_id, fence in pending.items():
+            released = commits.submit(self._release(run_id, fence))
+            released.add_done_callback(partial(self._released, run_id, fence))
+
+    def _released(self, run_id: str, fence: int, done: asyncio.Future[None]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._unreleased[run_id] = fence
 
     def _release(self, run_id: str, fence: int) -> Callable[[sqlite3.Connection], None]:
         _, lease = self._writing()
@@ -279,6 +296,8 @@ class SQLiteStore:
         if self._commits is None or self.lease is None:
             message = "the database was opened to be read only"
             raise StoreReadOnly(message, where=str(self.path), repair="open the store without read_only=True")
+        if self._unreleased:
+            self._release_anew(self._commits)
         return self._commits, self.lease
 
     def _check_process(self) -> None:
