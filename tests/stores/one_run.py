@@ -33,6 +33,6 @@ if __name__ == "__main__":
     if int(most_bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(most_bytes), resource.RLIM_INFINITY))
     try:
-        print(asyncio.run(main(Path(database), order, float(waits_seconds))))
+        print(asyncio.run(main(Path(database), order, float(waits_seconds))))  # noqa: T201 - it is a program
     except GraphEngineError as error:
-        print(f"error {error.code}\n{error.repair}")
+        print(f"error {error.code}\n{error.repair}")  # noqa: T201 - it is a program

@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
-from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner, ask, iterations
+from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner, ask
 from graphengine.core.snapshot import Snapshot, to_record
 from graphengine.core.steps import encode_step
 from graphengine.errors import GraphEngineError

@@ -39,7 +39,7 @@ def offsets(size: int) -> list[int]:
     """Where to flip a byte: half of them anywhere, half where pages say what is where."""
     if GIVEN == "all":
         return list(range(size))
-    chosen = random.Random(GIVEN)
+    chosen = random.Random(GIVEN)  # noqa: S311 - repeatable, and no secret
     places = [chosen.randrange(size) for _ in range(int(GIVEN) // 2)]
     for _ in range(int(GIVEN) - len(places)):
         start = chosen.randrange(size // PAGE) * PAGE
@@ -51,7 +51,7 @@ def offsets(size: int) -> list[int]:
 
 def flipped(whole: bytes, offset: int) -> bytes:
     """The bytes with one changed."""
-    mask = random.Random(offset).choice([0xFF, 1 << (offset % 8)])
+    mask = random.Random(offset).choice([0xFF, 1 << (offset % 8)])  # noqa: S311 - repeatable, and no secret
     return whole[:offset] + bytes([whole[offset] ^ mask]) + whole[offset + 1 :]
 
 
@@ -97,8 +97,7 @@ def seen_by_doctor(path: Path) -> bool:
     try:
         return not doctor.examine(path).is_sound
     except StoreError as error:
-        assert is_clear(error)
-        return True
+        return is_clear(error)
 
 
 async def test_a_flipped_byte_is_never_believed(path: Path, whole: bytes) -> None:
@@ -115,7 +114,7 @@ async def test_a_flipped_byte_is_never_believed(path: Path, whole: bytes) -> Non
         except BaseException as error:
             error.add_note(f"byte {offset}, page {offset // PAGE + 1}")
             raise
-    print(f"\nbytes flipped: {len(places)} of {len(whole)}; {dict(counts)}")
+    print(f"\nbytes flipped: {len(places)} of {len(whole)}; {dict(counts)}")  # noqa: T201 - the counts
     assert counts["flips that showed"] > len(places) // 10
 
 
@@ -123,12 +122,12 @@ async def test_a_file_cut_off_anywhere(path: Path, whole: bytes) -> None:
     """Each read of a truncated file gives what was recorded or a clear error, and doctor sees that it is cut off."""
     truth = await facts_of(path)
     counts: Counter[str] = Counter()
-    lengths = [*range(0, len(whole), PAGE), *(random.Random(1).randrange(len(whole)) for _ in range(40))]
+    lengths = [*range(0, len(whole), PAGE), *(random.Random(1).randrange(len(whole)) for _ in range(40))]  # noqa: S311 - repeatable, and no secret
     for length in lengths:
         put(path, whole[:length])
         judge(await facts_of(path), truth, counts)
         assert seen_by_doctor(path), length
-    print(f"\ntruncations: {len(lengths)}; {dict(counts)}")
+    print(f"\ntruncations: {len(lengths)}; {dict(counts)}")  # noqa: T201 - the counts
 
 
 async def test_other_runs_stay_usable(path: Path, whole: bytes) -> None:
@@ -163,7 +162,7 @@ async def test_a_row_that_its_log_contradicts_is_not_believed(path: Path, whole:
     """What a run's row says is held against its log; doctor sets the row right."""
     truth = await facts_of(path)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"UPDATE runs SET {change} WHERE id = 'branch'")
+        connection.execute(f"UPDATE runs SET {change} WHERE id = 'branch'")  # noqa: S608 - our own words
     store = SQLiteStore(path, read_only=True)
     await store.open()
     with pytest.raises(StoreCorrupt) as caught:
@@ -240,7 +239,7 @@ async def readable(path: Path) -> dict[tuple[str, int], bytes]:
 async def test_mending_loses_no_step_that_could_be_read(path: Path, whole: bytes) -> None:
     """After random damage what was readable is readable, nothing else is read, and a second look finds no more."""
     truth = await readable(path)
-    chosen = random.Random(7)
+    chosen = random.Random(7)  # noqa: S311 - repeatable, and no secret
     counts: Counter[str] = Counter()
     rounds = 4000 if GIVEN == "all" else int(GIVEN) // 12
     for number in range(rounds):
@@ -254,8 +253,7 @@ async def test_mending_loses_no_step_that_could_be_read(path: Path, whole: bytes
         try:
             repaired = doctor.repair(path)
         except StoreError as error:
-            counts[f"refused: {error.code}"] += 1
-            assert is_clear(error)
+            counts[f"refused: {error.code}" if is_clear(error) else "unclear"] += 1
             assert path.read_bytes() == bytes(damaged)
             continue
         finally:
@@ -274,5 +272,6 @@ async def test_mending_loses_no_step_that_could_be_read(path: Path, whole: bytes
         counts["sound" if again.is_sound else "faults remain"] += 1
         counts["steps saved"] += len(after) - len(before)
         counts["steps lost"] += len(truth) - len(after)
-    print(f"\ndamaged and mended: {rounds}; {dict(counts)}")
+    print(f"\ndamaged and mended: {rounds}; {dict(counts)}")  # noqa: T201 - the counts
     assert counts["sound"]
+    assert not counts["unclear"]

@@ -128,8 +128,8 @@ async def test_what_a_power_cut_leaves_is_a_beginning(tmp_path: Path, *, moved: 
     made = await recorded(tmp_path / "runs.db", moved=moved)
     counts: Counter[str] = Counter()
     cut_file = tmp_path / "cut.db"
-    known = {run_id: 0 for run_id in RUNS}
-    chosen = random.Random(1)
+    known = dict.fromkeys(RUNS, 0)
+    chosen = random.Random(1)  # noqa: S311 - repeatable, and no secret
     for frame in range(made.safe, made.frames + 1):
         at = HEADER + frame * made.frame_bytes
         inside = [at + chosen.randrange(made.frame_bytes)] if frame % 5 == 0 and frame < made.frames else []
@@ -147,13 +147,13 @@ async def test_what_a_power_cut_leaves_is_a_beginning(tmp_path: Path, *, moved: 
             counts["resumed"] += 1
     assert known == {run_id: len(steps) for run_id, steps in made.logs.items()}
     assert counts["resumed"] > 3
-    print(f"\n{'file with a part of the log' if moved else 'log alone'}: {dict(counts)}, {known}")
+    print(f"\n{'file with a part of the log' if moved else 'log alone'}: {dict(counts)}, {known}")  # noqa: T201 - the counts
 
 
 async def test_a_torn_log_is_read_up_to_the_tear(tmp_path: Path) -> None:
     """Bytes that are wrong anywhere in the log end it there: what opens is a beginning, and no step is invented."""
     made = await recorded(tmp_path / "runs.db", moved=False)
-    chosen = random.Random(2)
+    chosen = random.Random(2)  # noqa: S311 - repeatable, and no secret
     places = range(0, len(made.log), 97) if ALL else sorted(chosen.randrange(len(made.log)) for _ in range(60))
     shorter = 0
     for place in places:
@@ -163,7 +163,7 @@ async def test_a_torn_log_is_read_up_to_the_tear(tmp_path: Path) -> None:
         for run_id, steps in found.items():
             assert steps == made.logs[run_id][: len(steps)], (place, run_id)
         shorter += found != made.logs
-    print(f"\nbytes of the log flipped: {len(places)}, of which {shorter} cut it short")
+    print(f"\nbytes of the log flipped: {len(places)}, of which {shorter} cut it short")  # noqa: T201 - the counts
     assert shorter > len(places) // 2
 
 

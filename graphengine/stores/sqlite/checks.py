@@ -12,7 +12,7 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.core.steps import decode_step
 from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, migrate
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from graphengine.stores.sqlite.owners import LeaseOptions
+
+Check: TypeAlias = "Callable[[sqlite3.Connection], Iterator[Finding]]"
 
 MOST_FINDINGS: Final = 10_000
 """More than a person reads; what is left out is counted, and found by the next look."""
@@ -49,9 +51,7 @@ NAMES: Final = {
 }
 
 
-def guarded(
-    check: Callable[[sqlite3.Connection], Iterator[Finding]], connection: sqlite3.Connection, what: str
-) -> Iterator[Finding]:
+def guarded(check: Check, connection: sqlite3.Connection, what: str) -> Iterator[Finding]:
     """The findings of a check; where it meets damage that keeps it from going on, that is one too."""
     try:
         yield from check(connection)

@@ -1,8 +1,7 @@
-"""The checks of runs: every log whole, true to its checksums and foldable; its row and snapshots as the fold has them."""
+"""The checks of runs: every log whole, true to its checksums and foldable; row and snapshots as the fold has them."""
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, in_snapshot, new
 from graphengine.stores.sqlite.sums import sum_of
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator, Sequence
 
     from graphengine.records import JsonValue

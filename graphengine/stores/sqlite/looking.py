@@ -12,6 +12,7 @@ from graphengine.stores.sqlite import checks, logs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from graphengine.stores.sqlite.checks import Check
     from graphengine.stores.sqlite.findings import Finding, Progress
     from graphengine.stores.sqlite.owners import LeaseOptions
 
@@ -35,7 +36,7 @@ def all_findings(
     looking = partial(logs.runs, counted=counted, tell=count, quick=quick)
     yield from checks.guarded(looking, connection, checks.NAMES["runs"])
     tell("the rest", 0, 0)
-    rest = {
+    rest: dict[str, Check] = {
         "rows of no run": checks.strays,
         checks.NAMES["inbox"]: checks.messages,
         checks.NAMES["outlines"]: checks.outlines,

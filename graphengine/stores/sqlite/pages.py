@@ -29,6 +29,10 @@ _WAL_MAGIC: Final = (0x377F0682, 0x377F0683)
 _TABLE_LEAF: Final = 13
 _INDEX_LEAF: Final = 10
 _INTEGER_BYTES: Final = (0, 1, 2, 3, 4, 6, 8)
+_MORE: Final = 0x80  # of a varint's byte: another one follows
+_REAL: Final = 7
+_FALSE_AND_TRUE: Final = (8, 9)
+_FIRST_BYTES: Final = 12  # kinds of column from here on are blobs and texts, by their length
 _SMALLEST_PAGE: Final = 512
 _LARGEST_PAGE: Final = 65_536
 
@@ -90,7 +94,7 @@ class Pages:
             if kind not in (_TABLE_LEAF, _INDEX_LEAF):
                 continue
             (cells,) = struct.unpack_from(">H", page, start + 3)
-            for offset in struct.iter_unpack(">H", page[start + 8 : start + 8 + 2 * cells][: cells * 2 // 2 * 2]):
+            for offset in struct.iter_unpack(">H", page[start + 8 : min(start + 8 + 2 * cells, len(page) // 2 * 2)]):
                 found = self._cell(page, offset[0], is_table=kind == _TABLE_LEAF)
                 if found is not None:
                     yield RawRow(*found, number in self._free)
@@ -192,7 +196,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     for index in range(8):
         byte = data[at + index]
         value = value << 7 | byte & 0x7F
-        if byte < 0x80:
+        if byte < _MORE:
             return value, at + index + 1
     return value << 8 | data[at + 8], at + 9
 
@@ -220,15 +224,15 @@ def _record(payload: bytes) -> tuple[Cell, ...]:
 
 
 def _column(payload: bytes, kind: int, at: int) -> tuple[Cell, int]:
-    if kind in (8, 9):
-        return kind - 8, at
+    if kind in _FALSE_AND_TRUE:
+        return _FALSE_AND_TRUE.index(kind), at
     if kind < len(_INTEGER_BYTES):
         width = _INTEGER_BYTES[kind]
         return (int.from_bytes(payload[at : at + width], signed=True) if kind else None), at + width
-    if kind == 7:
+    if kind == _REAL:
         return struct.unpack_from(">d", payload, at)[0], at + 8
-    if kind < 12:
+    if kind < _FIRST_BYTES:
         message = f"no such kind of column: {kind}"
         raise ValueError(message)
-    width = (kind - 12) // 2
+    width = (kind - _FIRST_BYTES) // 2
     return payload[at : at + width], at + width

@@ -218,7 +218,7 @@ def steps(connection: sqlite3.Connection, run_id: str, after: int, upto: int | N
     return read_steps(connection, run_id, parts, after, last)
 
 
-def lineage(
+def lineage(  # noqa: PLR0913 - what the statement is asked for, each by its name
     connection: sqlite3.Connection,
     key: int,
     upto: int,

@@ -49,7 +49,8 @@ _ADD: Final = {
     "outlines": "INSERT OR IGNORE INTO outlines (fingerprint, body, sum) VALUES (?, CAST(? AS TEXT), ?)",
     "trash": "INSERT OR IGNORE INTO trash VALUES (?)",
 }
-_SHAPES: Final = {  # of the rows on the pages: n NULL, i integer, r number, t text, ? perhaps NULL; the key is NULL there
+# Of the rows on the pages: n NULL (the key is there), i integer, r number, t text, ? perhaps NULL.
+_SHAPES: Final = {
     "steps": ("n", "r", "t", "i?"),
     "snapshots": ("n", "t", "i?"),
     "inbox": ("n", "i", "t", "t", "t?", "r", "i?"),
