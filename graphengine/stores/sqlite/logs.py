@@ -32,7 +32,7 @@ MOST_OF_A_RUN: Final = 1000
 
 _MENDS: Final = "`graphengine doctor --repair`"
 _NO_FOLD: Final = (ValueError, KeyError, TypeError, IndexError, AttributeError)
-_COLUMNS: Final = (
+_COLUMNS: Final[tuple[str, ...]] = (
     "id",
     "graph",
     "fingerprint",

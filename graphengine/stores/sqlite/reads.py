@@ -38,6 +38,7 @@ SEQ_MASK: Final = (1 << KEY_BITS) - 1
 REPAIR: Final = "`graphengine doctor` tells what is damaged, `graphengine doctor --repair` mends what can be mended"
 
 _LARGEST_LIMIT: Final = 1 << 62
+_CHANGED: Final = "its checksum tells that it was changed since it was written"
 _told: set[int] = set()  # damaged snapshots that a warning was logged of
 _LISTINGS: Final[dict[tuple[str, ...], str]] = {
     (): "runs",
@@ -251,7 +252,7 @@ def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> dict[s
 def _check_sum(place: int | str, body: bytes | None, recorded: int | None, what: str) -> None:
     """See that a row is as it was written; rows of formats before 3 have no checksum."""
     if body is None or (recorded is not None and sum_of(place, body) != recorded):
-        raise _damaged(what, "its checksum tells that it was changed since it was written")
+        raise _damaged(what, _CHANGED)
 
 
 def _object(body: bytes, what: str) -> dict[str, JsonValue]:
@@ -280,7 +281,7 @@ def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part
                 break
             expected += 1
             if body is None or (recorded is not None and sum_of(row_id, body) != recorded):
-                _check_sum(row_id, body, recorded, f"step {seq} of run {run_id}")
+                raise _damaged(f"step {seq} of run {run_id}", _CHANGED)
             try:
                 found.append(decode_step(seq, body))
             except (ValueError, KeyError, TypeError) as error:
