@@ -195,3 +195,12 @@ async def test_a_circle_of_parents_ends(made: Path) -> None:
     change(made, "UPDATE runs SET parent = 3, parent_seq = 12 WHERE id IN ('done', 'branch')")
     assert "run_differs" in faults(made)
     assert doctor.repair(made).report.is_sound
+
+
+async def test_a_run_that_was_still_held_when_it_waited_is_sound(made: Path) -> None:
+    """Its row says running until what is in flight has ended; a process may die before."""
+    change(made, "UPDATE runs SET status = 'running', wanted_at = 1 WHERE id = 'asks'")
+    assert doctor.examine(made).is_sound
+    found = await facts_of(made)
+    assert found["state asks"]["status"] == "waiting"
+    assert (await finish(made, "asks"))["ok"] is True

@@ -267,19 +267,22 @@ def _row(connection: sqlite3.Connection, look: _Look) -> Iterator[Finding]:
     row, snapshot = look.row, look.snapshot
     if snapshot is None:
         return
-    waits = snapshot.status == "waiting"
+    # A run that waits or failed is not let go while something of it is in flight, and its process may die then.
+    is_held = row["status"] == "running" and snapshot.status in ("waiting", "failed")
+    status = "running" if is_held else snapshot.status
+    waits = status == "waiting"
     right: dict[str, JsonValue] = {
         "id": snapshot.run_id,
         "graph": snapshot.graph,
         "fingerprint": snapshot.fingerprint,
-        "status": snapshot.status,
+        "status": status,
         "created_at": look.first.get("created_at", row["created_at"]),
         "parent": look.first.get("parent", row["parent"]),
         "parent_seq": look.first.get("parent_seq", row["parent_seq"]),
         "due_at": next_due(snapshot) if waits else None,
     }
     differing = [f"{name} {row[name]!r} instead of {value!r}" for name, value in right.items() if row[name] != value]
-    is_wanted = bool(row["wanted"]) if waits else snapshot.status == "running" and row["driver"] is None
+    is_wanted = bool(row["wanted"]) if waits else status == "running" and row["driver"] is None
     right["fence"] = row["fence"] if isinstance(row["fence"], int) and row["fence"] >= 1 else 1
     if right["fence"] != row["fence"]:
         differing.append(f"fence {row['fence']!r}")
