@@ -32,7 +32,7 @@ MOST_OF_A_RUN: Final = 1000
 
 _MENDS: Final = "`graphengine doctor --repair`"
 _NO_FOLD: Final = (ValueError, KeyError, TypeError, IndexError, AttributeError)
-_COLUMNS: Final[tuple[str, ...]] = (
+_COLUMNS: Final[Sequence[str]] = (
     "id",
     "graph",
     "fingerprint",
@@ -133,7 +133,7 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: b
     found = connection.execute(DOCTOR_SQL["run_row"], (key,)).fetchone()
     if found is None:  # removed meanwhile
         return
-    row = dict(zip(_COLUMNS, found, strict=True))
+    row: dict[str, JsonValue] = dict(zip(_COLUMNS, found, strict=True))
     bounds = key << KEY_BITS, (key + 1) << KEY_BITS
     first = connection.execute(DOCTOR_SQL["first_of_log"], bounds).fetchone()
     if first is None:
