@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphengine.history import RunDiff, Side
     from graphengine.records import JsonValue
     from graphengine.stores.base import RunInfo
+    from graphengine.stores.sqlite.findings import Repaired, Report
 
 SCHEMA: Final = 1
 """The version of the documents; it rises when a reader of the old ones would be wrong about the new ones."""
@@ -76,6 +77,26 @@ def told_by(failure: Mapping[str, JsonValue]) -> Told:
         message, _, repair = message.partition("\n  repair: ")
         message, _, where = message.partition("\n  at: ")
     return Told(message, where, repair)
+
+
+def doctor_document(report: Report, repaired: Repaired | None) -> dict[str, JsonValue]:
+    """What is wrong with a database, and what a repair did."""
+    names = ("code", "what", "run_id", "seq", "repair", "repairable", "note")
+    document: dict[str, JsonValue] = {
+        "schema": SCHEMA,
+        "database": str(report.path),
+        "sound": report.is_sound,
+        "findings": [{name: getattr(finding, name) for name in names} for finding in report.findings],
+        "more": report.more,
+        "runs": report.runs,
+        "steps": report.steps,
+        "snapshots": report.snapshots,
+    }
+    if repaired is not None:
+        document["done"] = list(repaired.done)
+        document["lost"] = [{"run_id": lost.run_id, "first": lost.first, "last": lost.last} for lost in repaired.lost]
+        document["copy"] = None if repaired.copy is None else str(repaired.copy)
+    return document
 
 
 def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> dict[str, JsonValue]:

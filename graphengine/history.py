@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
 """Steps that decide no way: two runs that differ in these alone went the same way."""
 
+LET_GO_LATER: Final = ("waiting", "failed")
+"""What a run may be by its log while its row says `running`: it is let go once what is in flight has ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -182,15 +185,44 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
     """
     try:
         start = from_record(loaded.snapshot, copied=False) if loaded.snapshot is not None else Snapshot()
-        snapshot = fold(loaded.steps, start)
-        check_sound(snapshot)
+        found = fold(loaded.steps, start)
+        check_sound(found)
     except Exception as error:
         raise StoreCorrupt(
             f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
             where=f"run {run_id}",
-            repair="the other runs are usable; restore this one from a copy of the database",
+            repair="`graphengine doctor` tells more; the other runs are usable; restore this one from a backup",
         ) from error
-    return snapshot
+    _check(found, loaded.info)
+    return found
+
+
+def _check(found: Snapshot, info: RunInfo) -> None:
+    """See that what a store says of a run is what its log says, as far as this snapshot reaches.
+
+    Raises:
+        StoreCorrupt: It is not.
+    """
+    if info.seq <= info.parent_seq:
+        raise StoreCorrupt(
+            f"none of the steps of run {info.id} is there",
+            where=f"run {info.id}",
+            repair="`graphengine doctor` tells more; `graphengine doctor --repair` saves what can be read",
+        )
+    pairs: list[tuple[str, str, str]] = []
+    if found.seq > info.parent_seq:
+        pairs += [("id", info.id, found.run_id), ("graph", info.graph, found.graph)]
+    if found.seq == info.seq:
+        pairs.append(("fingerprint", info.fingerprint, found.fingerprint))
+        if info.status != "running" or found.status not in LET_GO_LATER:
+            pairs.append(("status", info.status, found.status))
+    differing = [f"{name} {said!r}, its log {logged!r}" for name, said, logged in pairs if said != logged]
+    if differing:
+        raise StoreCorrupt(
+            f"the row of run {info.id} was changed since it was written: it says {'; '.join(differing)}",
+            where=f"run {info.id}",
+            repair="`graphengine doctor --repair` sets the row right from the log",
+        )
 
 
 def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Difference]:

@@ -43,7 +43,7 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine.cli.driving import drive, recorded_job
     from graphengine.cli.inputs import parse_pairs, update_forms_of
 
-    job, limits = recorded_job(session, run_id, reference, given)
+    job, limits = recorded_job(session, run_id, reference, given, at)
     graph = job.found.graph
     update = parse_pairs(pairs, update_forms_of(graph.compile().state), "--set")
     more: dict[str, Any] = {"branch_id": branch_id, "limits": limits, "pause_before": given.pauses, "tags": tags}

@@ -15,6 +15,7 @@ from graphengine.cli.session import Interrupted, as_json
 from graphengine.cli.signals import STOPPING, Stopper
 from graphengine.cli.times import when
 from graphengine.document import error_document
+from graphengine.errors import StoreCorrupt
 from graphengine.history import load_snapshot
 from graphengine.options import Limits
 from graphengine.runner import RunFailed, Runner
@@ -37,8 +38,12 @@ _LOOK: Final = "see with `graphengine runs` whether it was"
 _LEAVING: Final = "leaving the run waiting"
 
 
-def recorded_job(session: Session, run_id: str, reference: str | None, given: Given) -> tuple[Job, Limits | None]:
+def recorded_job(
+    session: Session, run_id: str, reference: str | None, given: Given, at: int | None = None
+) -> tuple[Job, Limits | None]:
     """What a command that goes on from a recorded run works with: its graph, and its limits where any were given.
+
+    Of a run that cannot be read to its end, what is recorded up to step `at` will do, if that is given.
 
     Raises:
         GraphEngineError: There is no such run or graph, or no place for the result.
@@ -46,7 +51,13 @@ def recorded_job(session: Session, run_id: str, reference: str | None, given: Gi
     if given.output is not None:
         check_output(given.output)
     place = place_of(given.database, file_of(reference))
-    recorded = read_run(place, run_id_of(session, place, run_id))
+    meant = run_id_of(session, place, run_id)
+    try:
+        recorded = read_run(place, meant)
+    except StoreCorrupt:
+        if at is None:
+            raise
+        recorded = read_run(place, meant, at)
     found = graph_of(recorded.info.graph, reference)
     return Job(session, found, place, given.output, recorded.info.id), limits_of(recorded, given)
 

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "stop": "Stop a run that waits or that another process drives, at its next safe point.",
     "runs": "List the recorded runs.",
     "show": "Show a run: its steps, its state, what it cost.",
+    "doctor": "Tell what is wrong with a database, and mend it.",
     "replay": "Decide recorded runs anew with today's graph: what would differ?",
     "export": "Write a run to one JSON file.",
     "import": "Record the runs of such files in a database.",

@@ -43,7 +43,7 @@ _LOCKED: Final = _Meaning(
 _CORRUPT: Final = _Meaning(
     StoreCorrupt,
     "the database file is damaged",
-    "restore a backup, or save what can be read with `sqlite3 FILE .recover`",
+    "`graphengine doctor` tells what is damaged, `graphengine doctor --repair` saves what can be read",
 )
 _NOT_A_DATABASE: Final = _Meaning(
     StoreNotADatabase, "the file is not a database", "name another file, or move this one away"
@@ -90,7 +90,7 @@ def explain(error: Exception, path: Path) -> StoreError:
     """The `StoreError` that tells of this error; the error itself becomes its cause."""
     if isinstance(error, OSError):
         return explain_os(error, path)
-    unknown = sqlite3.SQLITE_CORRUPT if isinstance(error, UnicodeDecodeError) else 0
+    unknown = 0 if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
     code = getattr(error, "sqlite_errorcode", unknown)
     meaning = _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY) or _OTHER
     found = meaning.error(f"{meaning.message} ({error})", where=str(path), repair=meaning.repair)

@@ -130,6 +130,9 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # free pages can be given back while others write
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'FULL' else 'NORMAL'}")
+    if synchronous == "FULL":  # macOS: only so does a sync reach the disk itself; elsewhere it means nothing
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA checkpoint_fullfsync = ON")
     if version < VERSION:
         migrate(connection, path)
     _check_writable(connection)

@@ -3,6 +3,10 @@
 -- name: run_facts
 SELECT * FROM run_facts WHERE id = ?;
 
+-- name: id_of
+-- From the row itself: `run_facts` has the id from the index that it was found by.
+SELECT id FROM runs WHERE key = ?;
+
 -- name: runs
 SELECT * FROM run_facts WHERE (created_at, id) < (?, ?)
 ORDER BY created_at DESC, id DESC LIMIT ?;
@@ -105,8 +109,9 @@ SELECT * FROM run_facts WHERE driver = ? AND status = 'running' ORDER BY key;
 WITH RECURSIVE drivers (id) AS (
     SELECT min(r.driver) FROM runs AS r WHERE r.driver IS NOT NULL
     UNION ALL
+    -- Asked twice, since in a damaged index what comes next may be what was before.
     SELECT (SELECT min(r.driver) FROM runs AS r WHERE r.driver > drivers.id) FROM drivers
-    WHERE drivers.id IS NOT NULL
+    WHERE (SELECT min(r.driver) FROM runs AS r WHERE r.driver > drivers.id) > drivers.id
 )
 SELECT drivers.id, (SELECT o.expires_at FROM owners AS o WHERE o.id = drivers.id)
 FROM drivers WHERE drivers.id IS NOT NULL;
@@ -123,26 +128,35 @@ DELETE FROM owners WHERE id = ?;
 
 -- name: lineage
 -- The run and its ancestors, each with the part of the log it holds: the steps with low < seq <= high, and the
--- newest snapshot among them. Ends at the first snapshot if they are asked for, and where `after` is reached; and where
--- a parent is no older than its child, so that what cannot have been recorded here leads round no circle.
+-- newest snapshot among them that is not behind `newest`. Ends at the first snapshot if they are asked for, and where
+-- `after` is reached; and where a parent is no older than its child: a damaged row must not lead in a circle.
 WITH RECURSIVE lineage (key, parent, low, high, shot) AS (
     SELECT r.key, r.parent, r.parent_seq, :upto,
            CASE WHEN :snapshots THEN
                (SELECT s.id & 4294967295 FROM snapshots AS s
-                WHERE s.id > r.key << 32 AND s.id <= (r.key << 32) + :upto ORDER BY s.id DESC LIMIT 1)
+                WHERE s.id > r.key << 32 AND s.id <= (r.key << 32) + min(:upto, :newest)
+                ORDER BY s.id DESC LIMIT 1)
            END
     FROM runs AS r WHERE r.key = :key
     UNION ALL
     SELECT r.key, r.parent, r.parent_seq, min(child.low, child.high),
            CASE WHEN :snapshots THEN
                (SELECT s.id & 4294967295 FROM snapshots AS s
-                WHERE s.id > r.key << 32 AND s.id <= (r.key << 32) + min(child.low, child.high)
+                WHERE s.id > r.key << 32 AND s.id <= (r.key << 32) + min(child.low, child.high, :newest)
                 ORDER BY s.id DESC LIMIT 1)
            END
     FROM lineage AS child JOIN runs AS r ON r.key = child.parent AND r.key < child.key
     WHERE child.shot IS NULL AND child.low > :after
 )
 SELECT key, low, high, shot FROM lineage;
+
+-- name: first_step
+-- What the first step of a run says of it, with the run's parent.
+SELECT CAST(s.body AS BLOB), s.sum, s.id, r.id, r.graph, r.parent_seq, (SELECT p.id FROM runs AS p WHERE p.key = r.parent)
+FROM runs AS r JOIN steps AS s ON s.id = (
+    SELECT f.id FROM steps AS f WHERE f.id > r.key << 32 AND f.id < (r.key + 1) << 32 ORDER BY f.id LIMIT 1
+)
+WHERE r.key = ?;
 
 -- name: snapshot
 SELECT CAST(body AS BLOB), sum FROM snapshots WHERE id = ?;

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.stores.sqlite.faults import explain
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
+
+
+_NONSENSE: Final = (TypeError, ValueError, IndexError, OverflowError)
+"""What comes of rows that are not of the shape that their table has, as a damaged page may give them."""
 
 
 class _Look(NamedTuple):
@@ -61,7 +65,7 @@ class Reader:
                 async with self._connecting:
                     worker = await self._connected(look)
                 result = await worker.run(partial(in_snapshot, read=read))
-            except (sqlite3.Error, UnicodeDecodeError, StoreCorrupt) as error:
+            except (sqlite3.Error, StoreCorrupt, *_NONSENSE) as error:
                 if self._changed_since(look):
                     continue
                 if isinstance(error, StoreError):

@@ -6,6 +6,7 @@ listing go through those parts from the oldest to the newest.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
@@ -14,7 +15,7 @@ from pydantic_core import from_json, to_json
 from graphengine.core.steps import decode_step
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
-from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.sums import sum_of
 
 if TYPE_CHECKING:
@@ -27,13 +28,18 @@ if TYPE_CHECKING:
     from graphengine.stores.sqlite.owners import Onlooker
 
 T = TypeVar("T")
+log = logging.getLogger("graphengine.stores")
 
 KEY_BITS: Final = 32
 """A row of a run has the key `run << KEY_BITS | seq`."""
 
 SEQ_MASK: Final = (1 << KEY_BITS) - 1
 
+REPAIR: Final = "`graphengine doctor` tells what is damaged, `graphengine doctor --repair` mends what can be mended"
+
 _LARGEST_LIMIT: Final = 1 << 62
+_CHANGED: Final = "its checksum tells that it was changed since it was written"
+_told: set[int] = set()  # damaged snapshots that a warning was logged of
 _LISTINGS: Final[dict[tuple[str, ...], str]] = {
     (): "runs",
     ("status",): "runs_of_status",
@@ -79,11 +85,19 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
 
     Raises:
         UnknownRun: There is none.
+        StoreCorrupt: The row and the index of ids disagree.
     """
     row = connection.execute(SQL["run_facts"], (run_id,)).fetchone() if _can_be_an_id(run_id) else None
+    if row is None and _can_be_an_id(run_id):
+        row = connection.execute(DOCTOR_SQL["run_by_scan"], (run_id,)).fetchone()
+        if row is not None:
+            raise _damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
     if row is None:
         message = f"there is no run {run_id!r}"
         raise UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
+    (stored,) = connection.execute(SQL["id_of"], (row[0],)).fetchone() or (None,)
+    if stored != run_id:  # the index leads to another run's row
+        raise _damaged(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
     return from_row(connection, row, onlooker)
 
 
@@ -127,14 +141,66 @@ def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker
         if not 1 <= upto <= last:
             raise unknown_step(found.info, upto)
         last = upto
-    parts = lineage(connection, found.key, last, snapshots=True)
-    oldest = parts[0]
-    snapshot = None
-    start = 0
-    if oldest.shot is not None:
-        start = oldest.shot
-        snapshot = _snapshot(connection, oldest, run_id)
-    return Loaded(found.info, snapshot, _read(connection, run_id, parts, start, last))
+    parts, snapshot = newest_snapshot(connection, found.key, last, run_id)
+    for part in parts:
+        _check_first_step(connection, part.key)
+    start = parts[0].shot or 0
+    return Loaded(found.info, snapshot, read_steps(connection, run_id, parts, start, last))
+
+
+def newest_snapshot(
+    connection: sqlite3.Connection, key: int, upto: int, run_id: str
+) -> tuple[list[Part], dict[str, JsonValue] | None]:
+    """The parts of a run's log up to `upto` from the newest snapshot on that can be read, and that snapshot.
+
+    A snapshot is worked out from the log, so that a damaged one costs time and nothing else: an older one does.
+    """
+    newest = upto
+    while True:
+        parts = lineage(connection, key, upto, snapshots=True, newest=newest)
+        oldest = parts[0]
+        if oldest.shot is None:
+            return parts, None
+        try:
+            return parts, _snapshot(connection, oldest, run_id)
+        except StoreCorrupt as error:
+            newest = oldest.shot - 1
+            row_id = oldest.id_of(oldest.shot)
+            if row_id not in _told:
+                _told.add(row_id)
+                log.warning("%s; the run is read from what is before it. %s", error.message, REPAIR)
+
+
+def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
+    """See that a run's row says what its first step says: whose log this is, and where it branched off.
+
+    Raises:
+        StoreCorrupt: It does not.
+    """
+    row = connection.execute(SQL["first_step"], (key,)).fetchone()
+    if row is None:
+        return  # who reads that far finds it missing
+    body, recorded, row_id, run_id, graph, parent_seq, parent = row
+    seq = row_id & SEQ_MASK
+    if seq > parent_seq + 1 or body is None or (recorded is not None and sum_of(row_id, body) != recorded):
+        return  # likewise
+    try:
+        says = {"parent_seq": seq - 1, **told_by(decode_step(seq, body))}
+    except (ValueError, KeyError, TypeError):
+        return  # likewise
+    has = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
+    differing = [f"{name} {has[name]!r}, its log {said!r}" for name, said in says.items() if said != has[name]]
+    if differing:
+        raise _damaged(f"the row of run {run_id}", f"it says {', '.join(differing)}", REPAIR)
+
+
+def told_by(step: Step) -> dict[str, JsonValue]:
+    """What the first step of a run's own log says of the run; nothing where it is of no such kind."""
+    if step.kind == "started":
+        return {"run_id": step.data.get("run_id"), "graph": step.data.get("graph"), "parent": None}
+    if step.kind == "branched":
+        return {"run_id": step.data.get("run_id"), "parent": step.data.get("parent")}
+    return {}
 
 
 def steps(connection: sqlite3.Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
@@ -149,20 +215,29 @@ def steps(connection: sqlite3.Connection, run_id: str, after: int, upto: int | N
     after = max(after, 0)
     if last <= after:
         return []
-    return _read(connection, run_id, lineage(connection, found.key, last, after=after), after, last)
+    parts = lineage(connection, found.key, last, after=after)
+    for part in parts:
+        _check_first_step(connection, part.key)
+    return read_steps(connection, run_id, parts, after, last)
 
 
-def lineage(
-    connection: sqlite3.Connection, key: int, upto: int, *, after: int = 0, snapshots: bool = False
+def lineage(  # noqa: PLR0913 - what the statement is asked for, each by its name
+    connection: sqlite3.Connection,
+    key: int,
+    upto: int,
+    *,
+    after: int = 0,
+    snapshots: bool = False,
+    newest: int | None = None,
 ) -> list[Part]:
     """The parts of a run's log up to `upto`, oldest first; none empty but perhaps the first.
 
     They begin with the run that holds the newest snapshot, if `snapshots` are asked for, and otherwise with
-    the one that holds the step behind `after`.
+    the one that holds the step behind `after`. With `newest` no snapshot behind that step counts.
     """
-    found = connection.execute(
-        SQL["lineage"], {"key": key, "upto": upto, "after": after, "snapshots": snapshots}
-    ).fetchall()
+    asked = {"key": key, "upto": upto, "after": after, "snapshots": snapshots}
+    asked["newest"] = upto if newest is None else newest
+    found = connection.execute(SQL["lineage"], asked).fetchall()
     parts = [Part(*row) for row in reversed(found)]
     return parts[:1] + [part for part in parts[1:] if part.low < part.high]
 
@@ -176,10 +251,10 @@ def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> dict[s
     return _object(body, what)
 
 
-def _check_sum(place: int | str, body: bytes, recorded: int | None, what: str) -> None:
+def _check_sum(place: int | str, body: bytes | None, recorded: int | None, what: str) -> None:
     """See that a row is as it was written; rows of formats before 3 have no checksum."""
-    if recorded is not None and sum_of(place, body) != recorded:
-        raise _damaged(what, "its checksum tells that it was changed since it was written")
+    if body is None or (recorded is not None and sum_of(place, body) != recorded):
+        raise _damaged(what, _CHANGED)
 
 
 def _object(body: bytes, what: str) -> dict[str, JsonValue]:
@@ -196,7 +271,7 @@ def _json(body: bytes, what: str) -> JsonValue:
         raise _damaged(what, str(error)) from error
 
 
-def _read(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
+def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
     """The steps with `after < seq <= upto`, and a proof that none is missing."""
     found: list[Step] = []
     expected = after + 1
@@ -207,8 +282,8 @@ def _read(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], af
             if seq != expected:
                 break
             expected += 1
-            if recorded is not None and sum_of(row_id, body) != recorded:
-                _check_sum(row_id, body, recorded, f"step {seq} of run {run_id}")
+            if body is None or (recorded is not None and sum_of(row_id, body) != recorded):
+                raise _damaged(f"step {seq} of run {run_id}", _CHANGED)
             try:
                 found.append(decode_step(seq, body))
             except (ValueError, KeyError, TypeError) as error:
@@ -218,12 +293,12 @@ def _read(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], af
     return found
 
 
-def _damaged(what: str, why: str) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"{what} cannot be read: {why}",
-        where=what,
-        repair="restore a backup, or branch the run at a step before this one; other runs are not concerned",
-    )
+def _damaged(
+    what: str,
+    why: str,
+    repair: str = "restore a backup, or branch the run at a step before this one; other runs are not concerned",
+) -> StoreCorrupt:
+    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)
 
 
 def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list[RunInfo]:

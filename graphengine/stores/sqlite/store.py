@@ -52,9 +52,12 @@ class SQLiteStore:
 
     Args:
         path: The file; it and its folder are made if they are missing.
-        synchronous: `FULL`: a returned write survives a power cut. `NORMAL`: it survives the death of the
-        process;
-            a power cut may take the last writes, never the file.
+        synchronous: `FULL`: a returned write survives a power cut, since the write-ahead log is synced at every commit
+            (on macOS with F_FULLFSYNC). `NORMAL`: it survives the death of the process; the log is synced before it is
+            moved into the file and not at a commit, so a power cut may take the last writes of all runs, always the
+            newest ones, and never damages the file. Both need a disk that does not lie about syncs, and a local file
+            system: on a network's, locks and shared memory do not work and the file may be damaged.
+            Source: https://sqlite.org/pragma.html#pragma_synchronous, https://sqlite.org/wal.html.
         busy_timeout_seconds: How long to wait for another program's lock.
         lease_seconds: How long an owner on another host counts as alive without a sign of life.
         clock: Gives epoch seconds, for leases and for the order in which runs are due.

@@ -1,0 +1,138 @@
+"""`graphengine doctor`: what is wrong with a database, and mending it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from graphengine.cli.places import Place
+    from graphengine.cli.session import Session
+    from graphengine.stores.sqlite.findings import Finding, Progress, Repaired, Report
+
+_FAULTS_REMAIN: Final = 1
+_SHOWN: Final = 50
+_EVERY: Final = 100
+
+
+@click.command("doctor")
+@click.option("--repair", is_flag=True, help="Mend what can be mended, after a copy of the file.")
+@click.option("--quick", is_flag=True, help="Leave out what takes longest: indexes, and every snapshot with its log.")
+@options.database
+@options.common
+@click.pass_obj
+def command(session: Session, database: Path | None, *, repair: bool, quick: bool) -> int:
+    """Tell what is wrong with a database of runs, and mend it.
+
+    Looking changes nothing and may be done while runs are driven. --repair copies the file first, drops no recorded
+    step that can be read, and wants the database to itself. Exit codes: 0 nothing is wrong, 1 something is, 5 the file
+    cannot be opened.
+    """
+    from graphengine.cli.places import place_of
+    from graphengine.stores.sqlite import doctor
+
+    place = place_of(database)
+    with _progress(session) as progress:
+        if repair:
+            repaired = doctor.repair(place.database, quick=quick, progress=progress)
+            report = repaired.report
+        else:
+            repaired, report = None, doctor.examine(place.database, quick=quick, progress=progress)
+    if session.json:
+        from graphengine.document import doctor_document
+
+        session.document(doctor_document(report, repaired))
+    else:
+        if repaired is not None:
+            _tell_repair(session, repaired)
+        _tell(session, report, place)
+    return 0 if report.is_sound else _FAULTS_REMAIN
+
+
+@contextmanager
+def _progress(session: Session) -> Iterator[Progress | None]:
+    """A line on the terminal that tells how far it is, and goes away at the end."""
+    if not session.err.is_terminal:
+        yield None
+        return
+    last = ""
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if done % _EVERY and done != total:
+            return
+        text = f"looking at {what}{f', {done} of {total}' if total else ''} …"
+        if text != last:
+            session.err.write("\r\x1b[K" + text)
+            last = text
+
+    try:
+        yield tell
+    finally:
+        session.err.write("\r\x1b[K")
+
+
+def _tell(session: Session, report: Report, place: Place) -> None:
+    from graphengine.cli.places import shown
+    from graphengine.cli.steps import counted
+
+    out = session.out
+    for finding in report.findings[:_SHOWN]:
+        _tell_finding(session, finding)
+    left_out = len(report.findings) - _SHOWN + report.more
+    if left_out > 0:
+        out.line(f"and {left_out} more; --json has them")
+    looked = ", ".join(
+        (counted(report.runs, "run"), counted(report.steps, "step"), counted(report.snapshots, "snapshot"))
+    )
+    where = shown(place.database)
+    if report.is_sound:
+        out.line(("sound", "bold green"), f": {where}, {looked}")
+        return
+    faults = len(report.faults) + report.more
+    out.line((counted(faults, "fault"), "bold red"), f" in {where}, {looked}")
+    if any(finding.repairable for finding in report.faults):
+        out.line(("mend: ", "dim"), _again(place))
+
+
+def _again(place: Place) -> str:
+    import shlex
+
+    from graphengine.cli.places import program
+
+    return shlex.join([*program(), "doctor", "--repair", *place.words])
+
+
+def _tell_finding(session: Session, finding: Finding) -> None:
+    style = "dim" if finding.note else "bold red"
+    whose = f" run {finding.run_id}:" if finding.run_id else ""
+    session.out.line(("note" if finding.note else "fault", style), f" {finding.code}:{whose} {finding.what}")
+    if finding.repair:
+        session.out.line(("  repair: ", "dim"), finding.repair)
+
+
+def _tell_repair(session: Session, repaired: Repaired) -> None:
+    if repaired.copy is None:
+        session.out.line("nothing to mend; nothing was changed")
+        return
+    session.out.line(f"the file as it was is kept in {repaired.copy}")
+    for done in repaired.done:
+        session.out.line(("done: ", "green"), done)
+    for line in _losses(repaired):
+        session.out.line(("lost: ", "bold red"), line)
+
+
+def _losses(repaired: Repaired) -> Sequence[str]:
+    return [
+        f"step {lost.first} of run {lost.run_id}"
+        if lost.first == lost.last
+        else f"steps {lost.first} to {lost.last} of run {lost.run_id}"
+        for lost in repaired.lost
+    ]

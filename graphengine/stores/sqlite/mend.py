@@ -1,0 +1,191 @@
+"""Mending rows: what each finding asks for, in one transaction a pass, until a pass finds nothing more to mend.
+
+Setting one thing right can bring up the next, as a run's row that was missing and is then seen to be out of date, so
+there are a few passes. Nothing here deletes a step.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from graphengine.stores.sqlite import checks, logs
+from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION
+from graphengine.stores.sqlite.looking import all_findings
+from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from graphengine.stores.sqlite.findings import Finding
+    from graphengine.stores.sqlite.owners import LeaseOptions
+
+_PASSES: Final = 8
+_DONE: Final = {
+    "index": "made the indexes anew",
+    "schema": "set the schema right",
+    "mark": "set the file's mark and version",
+    "run_differs": "set rows of runs right from their logs",
+    "run_lost": "made rows of runs from their logs",
+    "step_time": "set the times of steps' rows right",
+    "snapshot_damaged": "dropped damaged snapshots",
+    "snapshot_differs": "dropped snapshots that their logs contradict",
+    "snapshot_stray": "dropped snapshots outside of their logs",
+    "snapshot_of_no_run": "dropped snapshots of no run",
+    "message_damaged": "dropped messages that cannot be read",
+    "message_of_no_run": "dropped messages of no run",
+    "tag_of_no_run": "dropped tags of no run",
+    "outline_damaged": "dropped damaged outlines",
+    "dead_owner": "cleared away owners that died",
+    "driver_without_owner": "let runs go that were held for nobody",
+}
+
+
+def needs_new_file(finding: Finding) -> bool:
+    """Whether a finding can be mended in a new file only."""
+    return finding.code == "page" or (finding.code == "schema" and finding.values.get("type") == "changed")
+
+
+def mend(connection: sqlite3.Connection, options: LeaseOptions) -> list[str]:
+    """Mend every finding that rows can be mended for; what was done, in words.
+
+    Raises:
+        sqlite3.DatabaseError: Pages are damaged.
+    """
+    done: Counter[str] = Counter()
+    seen: set[tuple[str, str, int | str]] = set()
+    for _ in range(_PASSES):
+        found = [finding for finding in _repairable(connection, options) if _identity(finding) not in seen]
+        if not found:
+            break
+        seen.update(map(_identity, found))
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if any(finding.code == "index" for finding in found):
+                connection.execute("REINDEX")
+            for finding in found:
+                _MENDING.get(finding.code, _nothing)(connection, finding, options)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        done.update(finding.code for finding in found)
+    return [f"{_DONE[code]} ({count})" for code, count in done.items() if code in _DONE]
+
+
+def _identity(finding: Finding) -> tuple[str, str, int | str]:
+    return finding.code, finding.what, finding.row
+
+
+def _repairable(connection: sqlite3.Connection, options: LeaseOptions) -> Iterable[Finding]:
+    found: list[Finding] = []
+    for finding in all_findings(connection, logs.Counted(), options, quick=False):
+        if finding.repairable and len(found) < checks.MOST_FINDINGS:
+            found.append(finding)
+    for finding in found:
+        if needs_new_file(finding):
+            raise sqlite3.DatabaseError(finding.what)
+    return found
+
+
+def _nothing(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    """What is mended elsewhere."""
+
+
+def _drop(statement: str) -> Callable[[sqlite3.Connection, Finding, LeaseOptions], None]:
+    def drop(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+        del options
+        connection.execute(DOCTOR_SQL[statement], (finding.row,))
+
+    return drop
+
+
+def _schema(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    del options
+    kind = finding.values["type"]
+    if kind == "missing":
+        if finding.values["sql"]:
+            connection.execute(finding.values["sql"])
+    else:
+        name = str(finding.row).replace('"', '""')
+        connection.execute(f'DROP {str(kind).upper()} "{name}"')
+
+
+def _mark(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    del finding, options
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _step_time(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    del options
+    connection.execute(DOCTOR_SQL["set_step_time"], (finding.values["at"], finding.row))
+
+
+def _run(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    del options
+    right = finding.values
+    wanted_at = right["wanted_at"]
+    if right["status"] == "waiting" and wanted_at is not None:
+        (wanted_at,) = connection.execute(DOCTOR_SQL["first_message"], (finding.row,)).fetchone() or (wanted_at,)
+    names = ("id", "graph", "fingerprint", "status", "created_at", "parent", "parent_seq", "fence", "due_at")
+    connection.execute(DOCTOR_SQL["set_run"], (*(right[name] for name in names), wanted_at, finding.row))
+
+
+def _restore(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    values = finding.values
+    connection.execute(DOCTOR_SQL["drop_run_without_steps"], (values["id"],))
+    names = ("id", "graph", "fingerprint", "created_at", "parent", "parent_seq")
+    with suppress(sqlite3.IntegrityError):  # another run has that id and steps: which is right only a person can tell
+        connection.execute(DOCTOR_SQL["restore_run"], (finding.row, *(values[name] for name in names), options.clock()))
+
+
+def _tag(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    del options
+    connection.execute(DOCTOR_SQL["drop_tag"], (finding.row, finding.values["tag"]))
+
+
+def _owner(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    connection.execute(SQL["release_all"], (options.clock(), finding.row))
+    connection.execute(SQL["drop_owner"], (finding.row,))
+
+
+_MENDING: Final[dict[str, Callable[[sqlite3.Connection, Finding, LeaseOptions], None]]] = {
+    "schema": _schema,
+    "mark": _mark,
+    "run_differs": _run,
+    "run_lost": _restore,
+    "step_time": _step_time,
+    "snapshot_damaged": _drop("drop_snapshot"),
+    "snapshot_differs": _drop("drop_snapshot"),
+    "snapshot_stray": _drop("drop_snapshot"),
+    "snapshot_of_no_run": _drop("drop_snapshot"),
+    "message_damaged": _drop("drop_message"),
+    "message_of_no_run": _drop("drop_message"),
+    "tag_of_no_run": _tag,
+    "outline_damaged": _drop("drop_outline"),
+    "dead_owner": _owner,
+    "driver_without_owner": _owner,
+}
+
+
+def mend_beside(options: LeaseOptions) -> list[str]:
+    """Remove the lock files of owners that are dead; nobody has the database open."""
+    names = checks.lock_files(options)
+    for name in names:
+        with suppress(OSError):
+            (options.folder / name).unlink()
+    with suppress(OSError):
+        options.folder.rmdir()
+    return [f"removed lock files of nobody ({len(names)})"] if names else []
+
+
+def set_mode(path: Path) -> bool:
+    """Keep others than its user from the file; whether they were not."""
+    if not path.stat().st_mode & 0o077:
+        return False
+    path.chmod(0o600)
+    return True

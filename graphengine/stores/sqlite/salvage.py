@@ -1,0 +1,287 @@
+"""Saving what can be read of a database with damaged pages into a new file.
+
+Rows come from SQLite first, from both ends of each table as far as it gets, then from the pages themselves
+(`pages.py`). A row with a checksum is taken if it is true and left out if it is not, so that no guess gets in; which
+steps are known of and could not be saved is told.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import from_json
+
+from graphengine.stores.sqlite import pages
+from graphengine.stores.sqlite.files import PAGE_BYTES, migrate
+from graphengine.stores.sqlite.findings import Lost
+from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK
+from graphengine.stores.sqlite.sums import sum_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from graphengine.stores.sqlite.pages import Cell, RawRow
+
+_LOWEST: Final = -(1 << 63)
+_HIGHEST: Final = (1 << 63) - 1
+_LONGEST_GAP: Final = 100_000
+_COLUMNS: Final = {
+    "runs": ("key, id, graph, fingerprint, status, created_at, parent, parent_seq, fence, driver, due_at, wanted_at"),
+    "steps": "id, at, CAST(body AS BLOB), sum",
+    "snapshots": "id, CAST(body AS BLOB), sum",
+    "inbox": "id, run, key, kind, CAST(payload AS BLOB), posted_at, sum",
+    "outlines": "rowid, fingerprint, CAST(body AS BLOB), sum",
+    "trash": "key",
+}
+_ADD: Final = {
+    "runs": "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "steps": "INSERT OR IGNORE INTO steps (id, at, body, sum) VALUES (?, ?, CAST(? AS TEXT), ?)",
+    "snapshots": "INSERT OR IGNORE INTO snapshots (id, body, sum) VALUES (?, CAST(? AS TEXT), ?)",
+    "inbox": (
+        "INSERT OR IGNORE INTO inbox (id, run, key, kind, payload, posted_at, sum)"
+        " VALUES (?, ?, ?, ?, CAST(? AS TEXT), ?, ?)"
+    ),
+    "outlines": "INSERT OR IGNORE INTO outlines (fingerprint, body, sum) VALUES (?, CAST(? AS TEXT), ?)",
+    "trash": "INSERT OR IGNORE INTO trash VALUES (?)",
+}
+# Of the rows on the pages: n NULL (the key is there), i integer, r number, t text, ? perhaps NULL.
+_SHAPES: Final = {
+    "steps": ("n", "r", "t", "i?"),
+    "snapshots": ("n", "t", "i?"),
+    "inbox": ("n", "i", "t", "t", "t?", "r", "i?"),
+    "outlines": ("t", "t", "i?"),
+    "runs": ("n", "t", "t", "t", "t", "r", "i?", "i", "i", "t?", "r?", "r?"),
+}
+_FEWEST: Final = {"steps": 3, "snapshots": 2, "inbox": 5, "outlines": 2, "runs": 10}
+"""Columns of a row that the first format wrote; those that came later are at the end."""
+
+
+def is_promising(path: Path) -> bool:
+    """Whether there is any row of ours on the file's pages, with a checksum that proves it."""
+    try:
+        found = pages.open_pages(path)
+    except OSError:
+        return False
+    try:
+        return any(_is_proved(row) for row in found.rows())
+    finally:
+        pages.close(found)
+
+
+def salvage(path: Path, target: Path) -> tuple[Path, list[Lost]]:
+    """Write every row that can be read into a new database; that file, and the steps that could not be saved.
+
+    Raises:
+        OSError, sqlite3.Error: The new file cannot be written.
+    """
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        with closing(sqlite3.connect(target, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA journal_mode = OFF").fetchone()
+            connection.execute("PRAGMA synchronous = OFF")
+            migrate(connection, target)
+            saving = _Saving(connection)
+            connection.execute("BEGIN")
+            _from_tables(path, saving)
+            _from_pages(path, saving)
+            connection.execute("COMMIT")
+            lost = saving.lost()
+        with target.open("rb") as file:
+            os.fsync(file.fileno())
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return target, lost
+
+
+class _Saving:
+    """The new database, and which steps are known of: the last one of each run."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.last: dict[int, int] = {}
+
+    def add(self, table: str, row: Sequence[Any]) -> None:
+        """Write a row, unless it is there, is not true or does not fit."""
+        if table == "steps":
+            key, seq = row[0] >> KEY_BITS, row[0] & SEQ_MASK
+            self.last[key] = max(seq, self.last.get(key, 0))
+        if not _is_true(table, row):
+            return
+        if table == "outlines":
+            row = row[1:]
+        with suppress(sqlite3.IntegrityError, OverflowError, UnicodeError):
+            self.connection.execute(_ADD[table], row)
+
+    def created_at(self, key: int) -> float | None:
+        """When a run was begun; None if its row was not saved."""
+        row = self.connection.execute("SELECT created_at FROM runs WHERE key = ?", (key,)).fetchone()
+        return None if row is None else float(row[0])
+
+    def lost(self) -> list[Lost]:
+        """The steps that are known of and were not saved."""
+        found: list[Lost] = []
+        expected: dict[int, int] = {}
+        names = {}
+        for key, run_id, parent_seq in self.connection.execute("SELECT key, id, parent_seq FROM runs"):
+            names[key], expected[key] = run_id, parent_seq + 1
+        for key, seq in self.connection.execute("SELECT id >> 32, id & 4294967295 FROM steps ORDER BY id"):
+            following = expected.get(key, 1)
+            if seq > following:
+                found.append(Lost(names.get(key, f"of key {key}"), following, seq - 1))
+            expected[key] = seq + 1
+        for key, last in self.last.items():
+            if key in names and expected[key] <= last:
+                found.append(Lost(names[key], expected[key], last))
+        return found
+
+
+def _from_tables(path: Path, saving: _Saving) -> None:
+    """Take what SQLite can read."""
+    log = path.with_name(path.name + "-wal")
+    mode = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+    except sqlite3.Error:
+        return
+    with closing(connection):
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        for table, columns in _COLUMNS.items():
+            for row in _readable(connection, table, columns):
+                saving.add(table, row)
+        with suppress(sqlite3.DatabaseError):
+            for row in connection.execute("SELECT run, tag FROM tags"):
+                _add_tag(saving, row)
+
+
+def _readable(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[Sequence[Any]]:
+    """The rows of a table, from its beginning and from its end, then one by one in between where that is not far."""
+    key = columns.partition(",")[0]
+    select = f"SELECT {columns} FROM {table} NOT INDEXED WHERE {key}"  # noqa: S608 - our own names
+    low, high = _LOWEST, _HIGHEST
+    try:
+        for row in connection.execute(f"{select} >= ? ORDER BY {key}", (low,)):
+            yield row
+            low = row[0]
+    except sqlite3.DatabaseError:
+        pass
+    else:
+        return
+    try:
+        for row in connection.execute(f"{select} > ? ORDER BY {key} DESC", (low,)):
+            yield row
+            high = row[0]
+    except sqlite3.DatabaseError:
+        pass
+    if high - low <= _LONGEST_GAP:
+        for between in range(low + 1, high):
+            with suppress(sqlite3.DatabaseError):
+                yield from connection.execute(f"{select} = ?", (between,)).fetchall()
+
+
+def _from_pages(path: Path, saving: _Saving) -> None:
+    """Take what lies on the pages: rows of runs first, since they tell which steps are of now."""
+    found = pages.open_pages(path)
+    try:
+        for wanted in ({"runs"}, {"steps", "snapshots", "inbox", "outlines"}):
+            for row in found.rows():
+                table = _table_of(row)
+                if table in wanted:
+                    _take(saving, table, row)
+                elif table is None and "steps" in wanted and row.rowid is None and not row.is_free:
+                    _take_tag(saving, row.cells)
+    finally:
+        pages.close(found)
+
+
+def _take(saving: _Saving, table: str, row: RawRow) -> None:
+    """Take a row that may be of a run that was removed since, and whose key another run may have now."""
+    cells = _whole(table, row)
+    if table in ("steps", "snapshots"):
+        began = saving.created_at(cells[0] >> KEY_BITS)
+        if began is None and row.is_free:
+            return
+        if table == "steps" and began is not None and float(cells[1]) < began:
+            return
+    elif row.is_free:
+        return
+    saving.add(table, cells)
+
+
+def _whole(table: str, row: RawRow) -> list[Any]:
+    """The columns of a raw row as SQLite gives them."""
+    shape = _SHAPES[table]
+    cells: list[Any] = list(row.cells) + [None] * (len(shape) - len(row.cells))
+    texts = [index for index, kind in enumerate(shape) if kind[0] == "t"]
+    bodies = {"steps": 2, "snapshots": 1, "inbox": 4, "outlines": 1}
+    for index in texts:
+        if index != bodies.get(table) and cells[index] is not None:
+            cells[index] = cells[index].decode("utf-8", "replace")
+    if table == "outlines":
+        return [row.rowid, *cells]
+    cells[0] = row.rowid
+    if table == "inbox" and cells[5] is None:
+        cells[5] = 0.0
+    return cells
+
+
+def _take_tag(saving: _Saving, cells: tuple[Cell, ...]) -> None:
+    if len(cells) == 2 and isinstance(cells[0], int) and isinstance(cells[1], bytes):  # noqa: PLR2004 - run and tag
+        _add_tag(saving, (cells[0], cells[1].decode("utf-8", "replace")))
+
+
+def _add_tag(saving: _Saving, row: Sequence[Any]) -> None:
+    if saving.created_at(row[0]) is not None:
+        with suppress(sqlite3.IntegrityError):
+            saving.connection.execute("INSERT OR IGNORE INTO tags VALUES (?, ?)", row)
+
+
+def _table_of(row: RawRow) -> str | None:
+    """The table that a row of this shape is of."""
+    if row.rowid is None:
+        return None
+    for table, shape in _SHAPES.items():
+        if _FEWEST[table] <= len(row.cells) <= len(shape) and all(map(_fits, row.cells, shape)):
+            return table
+    return None
+
+
+def _fits(cell: Cell, kind: str) -> bool:
+    if cell is None:
+        return kind == "n" or kind.endswith("?")
+    if kind[0] == "t":
+        return isinstance(cell, bytes)
+    return isinstance(cell, int) if kind[0] == "i" else kind[0] == "r" and isinstance(cell, (int, float))
+
+
+def _is_proved(row: RawRow) -> bool:
+    table = _table_of(row)
+    if table is None or table == "runs":
+        return False
+    cells = _whole(table, row)
+    return cells[-1] is not None and _is_true(table, cells)
+
+
+def _is_true(table: str, row: Sequence[Any]) -> bool:
+    """Whether a row is as it was written; where formats before 3 left no checksum, whether its text can be read."""
+    if table in ("runs", "trash"):
+        return True
+    body, recorded = (row[4], row[6]) if table == "inbox" else (row[-2], row[-1])
+    if table == "inbox" and body is None:
+        return True
+    if not isinstance(body, bytes):
+        return False
+    if recorded is None:
+        try:
+            from_json(body)
+        except ValueError:
+            return False
+        return True
+    place = row[1] if table in ("inbox", "outlines") else row[0]
+    return bool(sum_of(place, body) == recorded)

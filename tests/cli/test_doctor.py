@@ -1,0 +1,90 @@
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import Invoke, document
+
+DATABASE = Path("checkpoints/runs.db")
+
+
+def change(statement: str) -> None:
+    """Change the database behind everybody's back."""
+    with closing(sqlite3.connect(DATABASE)) as connection, connection:
+        connection.execute(statement)
+
+
+@pytest.fixture
+def ran(invoke: Invoke) -> Invoke:
+    """With a run in the database."""
+    assert invoke("run", "counter", "--run-id", "r").exit_code == 0
+    return invoke
+
+
+def test_a_sound_database_is_said_to_be_sound(ran: Invoke) -> None:
+    """Exit code 0, and a line that says what was looked at; nothing is left beside the file."""
+    found = ran("doctor")
+    assert found.exit_code == 0
+    assert found.stdout.startswith("sound: checkpoints/runs.db, 1 run, 4 steps")
+    again = ran("doctor", "--repair")
+    assert "nothing was changed" in again.stdout
+    assert list(DATABASE.parent.iterdir()) == [DATABASE.absolute()] or len(list(DATABASE.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("quick", [(), ("--quick",)])
+def test_a_fault_is_told_with_its_repair(ran: Invoke, quick: tuple[str, ...]) -> None:
+    """Exit code 1, and the command that mends it, which says where the copy is."""
+    change("UPDATE runs SET status = 'failed'")
+    found = ran("doctor", *quick)
+    assert found.exit_code == 1
+    assert "fault run_differs: run r: its row says status 'failed' instead of 'finished'" in found.stdout
+    assert "mend: graphengine doctor --repair" in found.stdout
+    mended = ran("doctor", "--repair")
+    assert mended.exit_code == 0
+    assert "checkpoints/runs.db.before-repair-" in mended.stdout
+    assert "set rows of runs right from their logs (1)" in mended.stdout
+    assert ran("doctor").exit_code == 0
+
+
+def test_what_cannot_be_mended_remains(ran: Invoke) -> None:
+    """A lost step stays lost: the run is named, and the command that branches off before the hole works."""
+    change("DELETE FROM steps WHERE seq = 3")
+    assert ran("doctor", "--repair").exit_code == 1
+    told = document(ran("doctor", "--json").stdout)
+    (finding,) = told["findings"]
+    assert (finding["code"], finding["run_id"], finding["seq"]) == ("steps_missing", "r", 3)
+    assert "`graphengine branch r --at 2`" in finding["repair"]
+    assert ran("branch", "r", "--at", "2").exit_code == 0
+    assert ran("show", "r").exit_code == 5
+
+
+def test_a_repair_is_told_as_json(ran: Invoke) -> None:
+    """What was done, what was lost and where the copy is."""
+    change("UPDATE runs SET graph = 'other'")
+    told = document(ran("doctor", "--repair", "--json").stdout)
+    assert told["sound"] is True
+    assert told["lost"] == []
+    assert len(told["done"]) == 1
+    assert Path(told["copy"]).exists()
+
+
+def test_what_is_no_database_is_refused(ran: Invoke) -> None:
+    """Exit code 5, for a file that is missing or is something else, with --repair too; nothing is changed."""
+    Path("notes.txt").write_text("some notes\n" * 200)
+    for words in (("--db", "none.db"), ("--db", "notes.txt"), ("--db", "notes.txt", "--repair")):
+        found = ran("doctor", *words)
+        assert found.exit_code == 5
+        assert "repair:" in found.stderr
+    assert Path("notes.txt").read_text() == "some notes\n" * 200
+
+
+def test_a_database_without_its_first_page_is_saved(ran: Invoke) -> None:
+    """Where nothing can open the file any more, its rows are saved from the pages behind."""
+    content = DATABASE.read_bytes()
+    DATABASE.write_bytes(b"\x00" * 8192 + content[8192:])
+    refused = ran("doctor")
+    assert refused.exit_code == 5
+    assert "doctor --repair" in refused.stderr
+    assert ran("doctor", "--repair").exit_code == 0
+    assert ran("show", "r").exit_code == 0

@@ -1,0 +1,205 @@
+"""A small database of real runs that use the language of graphs, for tests that damage it.
+
+Runs: `done` (finished), `asks` (waits for an answer, with a message in its inbox), `branch` (of `done`, finished),
+`failed`, `left` (running, nobody drives it). `facts_of` reads everything that can be read of a database.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import from_json, to_json
+
+from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner, ask
+from graphengine.core.snapshot import Snapshot, to_record
+from graphengine.core.steps import encode_step
+from graphengine.errors import GraphEngineError
+from graphengine.history import load_snapshot
+from graphengine.reducers import add, append
+from graphengine.stores import snapshots
+from graphengine.stores.sqlite import SQLiteStore
+
+RUNS = ("done", "asks", "branch", "failed", "left")
+
+
+class Part(BaseModel):
+    """The state of one item's graph."""
+
+    topic: str = ""
+    text: str = ""
+
+
+class State(BaseModel):
+    """What the runs are about."""
+
+    topics: list[str] = ["a", "b", "c"]
+    texts: list[str] = []
+    total: Annotated[int, add] = 0
+    log: Annotated[list[str], append] = []
+    heard: str = ""
+    ok: bool | None = None
+    fails: bool = False
+    asks: bool = False
+    rounds: int = 4
+
+
+def part() -> Graph[Part]:
+    """A graph for the items of a map."""
+    graph = Graph("part", Part, result="text")
+    graph.add_node("write", lambda topic: f"on {topic}", writes="text", thread=False)
+    graph.add_path(START, "write", END)
+    return graph
+
+
+async def left_arm(ctx: Context) -> int:
+    """Recorded work, and a message to another node."""
+    number = await ctx.step(lambda: 1, key="one")
+    ctx.send("news", f"visit {ctx.visit}")
+    return number
+
+
+async def right_arm(ctx: Context) -> str:
+    """Waits for that message."""
+    return await ctx.receive("news", str)
+
+
+def shaky(ctx: Context) -> str:
+    """Fails at first."""
+    if ctx.attempt == 1:
+        message = "not yet"
+        raise OSError(message)
+    return f"round {ctx.visit} " + "x" * 300
+
+
+def last(*, fails: bool) -> int:
+    """Fails for good if it is to."""
+    if fails:
+        message = "as it was to be"
+        raise ValueError(message)
+    return 1
+
+
+def everything() -> Graph[State]:
+    """A map of graphs, a loop with retries, a fork with recorded work and messages, a question, a failure."""
+    graph = Graph("everything", State)
+    graph.add_node("texts", part(), each={"topic": "topics"}, inputs={"topic": "topic"}, writes="texts")
+    graph.add_node("shaky", shaky, writes="log", retry=Retry(attempts=2, initial_seconds=0), thread=False)
+    graph.add_node("left", left_arm, writes="total")
+    graph.add_node("right", right_arm, writes="heard")
+    graph.add_node("join")
+    graph.add_node("agree", ask("All right?", bool), writes="ok")
+    graph.add_node("last", last, writes="total", thread=False)
+    graph.add_path(START, "texts", "shaky")
+    graph.add_fork("shaky", ["left", "right"], join="join", when=lambda log, rounds: len(log) >= rounds)
+    graph.add_edge("shaky", "shaky")
+    graph.add_edge("left", "join")
+    graph.add_edge("right", "join")
+    graph.add_edge("join", "agree", when=lambda asks: asks)
+    graph.add_edge("join", "last")
+    graph.add_path("agree", "last", END)
+    return graph
+
+
+@contextlib.contextmanager
+def small_snapshots(rows: int = 6) -> Iterator[None]:
+    """Make stores write a snapshot every few steps, so that a small database has some."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshots, "MIN_ROWS", rows)
+        patch.setattr(snapshots, "MIN_RATIO", 0)
+        yield
+
+
+async def record(path: Path, **options: Any) -> None:
+    """Make the database."""
+    graph = everything()
+    with small_snapshots():
+        store = SQLiteStore(path, **{"synchronous": "NORMAL", **options})
+        async with Runner(store) as runner:
+            await runner.start(graph, run_id="done").result()
+            await runner.start(graph, State(asks=True), run_id="asks").result()
+            await runner.branch(graph, "done", 12, update={"total": 5}, branch_id="branch").result()
+            with pytest.raises(RunFailed):
+                await runner.start(graph, State(fails=True), run_id="failed").result()
+            await store.post("asks", "message", {"topic": "t", "payload": 1}, "k")
+            await _left_running(store, graph)
+
+
+async def _left_running(store: SQLiteStore, graph: Graph[State]) -> None:
+    """The beginning of `done` once more, as a process would leave it that was told to let it go."""
+    first, *others = (await store.steps("done"))[:20]
+    first = first._replace(data={**first.data, "run_id": "left"})
+    info = replace(await store.info("done"), id="left", status="running", created_at=first.at)
+    fence = await store.create(info, [first, *others], graph.compile().outline)
+    await store.release("left", fence)
+
+
+async def finish(path: Path, run_id: str) -> dict[str, Any]:
+    """Go on with a run to its end, answering what it asks; its state."""
+    graph = everything()
+    async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
+        result = await runner.resume(graph, run_id).result()
+        while result.status == "waiting":
+            await runner.answer(run_id, value=True)
+            result = await runner.resume(graph, run_id).result()
+        return dict(await runner.state_at(run_id))
+
+
+Facts = dict[str, Any]
+"""By what was asked: the answer, or the error."""
+
+
+async def facts_of(path: Path) -> Facts:
+    """What every read of every run gives: JSON, or the error."""
+    found: Facts = {}
+    store = SQLiteStore(path, read_only=True)
+
+    async def ask_for(name: str, reading: Any) -> None:
+        try:
+            found[name] = await reading
+        except GraphEngineError as error:
+            found[name] = error
+
+    async def steps(run_id: str) -> list[bytes]:
+        return [encode_step(step) for step in await store.steps(run_id)]
+
+    async def state(run_id: str) -> Any:
+        return _plain(await load_snapshot(store, run_id, None))
+
+    async def middle(run_id: str) -> Any:
+        return _plain(await load_snapshot(store, run_id, 8))
+
+    async def messages() -> Any:
+        return [message[1:] for message in await store.inbox(RUNS)]
+
+    try:
+        await store.open()
+    except GraphEngineError as error:
+        return {"open": error}
+    try:
+        await ask_for("list", store.runs())
+        for run_id in RUNS:
+            await ask_for(f"steps {run_id}", steps(run_id))
+            await ask_for(f"state {run_id}", state(run_id))
+            await ask_for(f"middle {run_id}", middle(run_id))
+            await ask_for(f"info {run_id}", store.info(run_id))
+        await ask_for("inbox", messages())
+        await ask_for("due", store.due(1e12))
+        await ask_for("outline", store.outline(_fingerprint()))
+    finally:
+        await store.close()
+    return found
+
+
+@cache
+def _fingerprint() -> str:
+    """That of the runs' graph."""
+    return everything().compile().fingerprint
+
+
+def _plain(snapshot: Snapshot) -> Any:
+    return from_json(to_json(to_record(snapshot)))

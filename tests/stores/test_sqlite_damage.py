@@ -1,0 +1,277 @@
+"""A flipped byte anywhere, a file cut off anywhere, a torn log: what is read is true or an error, and doctor sees it.
+
+`DAMAGE=n` tries n flips instead of some hundreds; `DAMAGE=all` tries every byte. `pytest -s` prints the counts.
+"""
+
+# these tests are alone on their loop
+
+import os
+import random
+import sqlite3
+import stat
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphengine.core.steps import encode_step
+from graphengine.errors import GraphEngineError, StoreCorrupt, StoreError, UnknownRun, UnknownStep
+from graphengine.history import load_snapshot
+from graphengine.stores.sqlite import SQLiteStore, doctor
+from tests.stores.recorded import RUNS, Facts, facts_of, finish, record
+
+PAGE = 8192
+GIVEN = os.environ.get("DAMAGE", "300")
+LISTED = ("list", "due", "info")
+"""What is told of runs without reading their logs."""
+
+
+@pytest.fixture
+async def whole(path: Path) -> bytes:
+    """The bytes of a database of real runs."""
+    await record(path)
+    return path.read_bytes()
+
+
+def offsets(size: int) -> list[int]:
+    """Where to flip a byte: half of them anywhere, half where pages say what is where."""
+    if GIVEN == "all":
+        return list(range(size))
+    chosen = random.Random(GIVEN)  # noqa: S311 - repeatable, and no secret
+    places = [chosen.randrange(size) for _ in range(int(GIVEN) // 2)]
+    for _ in range(int(GIVEN) - len(places)):
+        start = chosen.randrange(size // PAGE) * PAGE
+        places.append(
+            start + chosen.choice([chosen.randrange(12), chosen.randrange(120), PAGE - 1 - chosen.randrange(90)])
+        )
+    return places
+
+
+def flipped(whole: bytes, offset: int) -> bytes:
+    """The bytes with one changed."""
+    mask = random.Random(offset).choice([0xFF, 1 << (offset % 8)])  # noqa: S311 - repeatable, and no secret
+    return whole[:offset] + bytes([whole[offset] ^ mask]) + whole[offset + 1 :]
+
+
+def put(path: Path, content: bytes) -> None:
+    """Make this the database, with nothing beside it."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o600)
+
+
+def is_clear(error: GraphEngineError) -> bool:
+    """Whether an error says where and what to do."""
+    return bool(error.code and error.where and error.repair)
+
+
+def is_hidden(found: Any, true: Any) -> bool:
+    """Whether it is the truth without its end, as it is where a damaged page hides rows."""
+    return found is None or (isinstance(found, list) and found == true[: len(found)])
+
+
+def judge(found: Facts, truth: Facts, counts: Counter[str]) -> bool:
+    """See that what was read is true, or an error, or tells less; whether anything differs at all."""
+    differs = False
+    for name, value in found.items():
+        if isinstance(value, GraphEngineError):
+            assert is_clear(value), (name, value)
+            assert isinstance(value, StoreError | UnknownRun | UnknownStep), (name, value)
+            counts[value.code] += 1
+        elif value == truth[name]:
+            continue
+        elif name.split()[0] in LISTED:
+            counts["lists that differ"] += 1
+        else:
+            assert name == "inbox" or is_hidden(value, truth[name]), (name, "a wrong value was read")
+            counts["ends that were hidden"] += 1
+        differs = True
+    return differs
+
+
+def seen_by_doctor(path: Path) -> bool:
+    """Whether doctor finds a fault, or cannot open the file."""
+    try:
+        return not doctor.examine(path).is_sound
+    except StoreError as error:
+        return is_clear(error)
+
+
+async def test_a_flipped_byte_is_never_believed(path: Path, whole: bytes) -> None:
+    """Each read gives what was recorded or a clear error; what is not so in lists of runs is found by doctor."""
+    truth = await facts_of(path)
+    counts: Counter[str] = Counter()
+    places = offsets(len(whole))
+    for offset in places:
+        put(path, flipped(whole, offset))
+        try:
+            if judge(await facts_of(path), truth, counts):
+                counts["flips that showed"] += 1
+                assert seen_by_doctor(path), "doctor finds nothing"
+        except BaseException as error:
+            error.add_note(f"byte {offset}, page {offset // PAGE + 1}")
+            raise
+    print(f"\nbytes flipped: {len(places)} of {len(whole)}; {dict(counts)}")  # noqa: T201 - the counts
+    assert counts["flips that showed"] > len(places) // 10
+
+
+async def test_a_file_cut_off_anywhere(path: Path, whole: bytes) -> None:
+    """Each read of a truncated file gives what was recorded or a clear error, and doctor sees that it is cut off."""
+    truth = await facts_of(path)
+    counts: Counter[str] = Counter()
+    lengths = [*range(0, len(whole), PAGE), *(random.Random(1).randrange(len(whole)) for _ in range(40))]  # noqa: S311 - repeatable, and no secret
+    for length in lengths:
+        put(path, whole[:length])
+        judge(await facts_of(path), truth, counts)
+        assert seen_by_doctor(path), length
+    print(f"\ntruncations: {len(lengths)}; {dict(counts)}")  # noqa: T201 - the counts
+
+
+async def test_other_runs_stay_usable(path: Path, whole: bytes) -> None:
+    """Where a step of one run is damaged, the others are read whole and can be gone on with."""
+    truth = await facts_of(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE steps SET body = body || ' ' WHERE id = (SELECT max(id) FROM steps WHERE run = 1)")
+    found = await facts_of(path)
+    for name, value in found.items():
+        if name not in ("state done", "steps done"):
+            assert value == truth[name], name
+    assert isinstance(found["state done"], StoreCorrupt)
+    (fault,) = doctor.examine(path).faults
+    assert (fault.run_id, fault.seq, fault.code) == ("done", 28, "step_damaged")
+    assert "graphengine branch done --at 27" in fault.repair
+    assert (await finish(path, "asks"))["ok"] is True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "graph = 'other'",
+        "fingerprint = 'f'",
+        "status = 'failed'",
+        "parent = 2",
+        "parent = NULL",
+        "parent_seq = 11",
+        "parent_seq = 14",
+    ],
+)
+async def test_a_row_that_its_log_contradicts_is_not_believed(path: Path, whole: bytes, change: str) -> None:
+    """What a run's row says is held against its log; doctor sets the row right."""
+    truth = await facts_of(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE runs SET {change} WHERE id = 'branch'")  # noqa: S608 - our own words
+    store = SQLiteStore(path, read_only=True)
+    await store.open()
+    with pytest.raises(StoreCorrupt) as caught:
+        await load_snapshot(store, "branch", None)
+    await store.close()
+    assert "doctor --repair" in caught.value.repair or "step" in caught.value.message
+    assert doctor.repair(path).report.is_sound
+    assert await facts_of(path) == truth
+
+
+async def test_a_damaged_snapshot_costs_time_only(path: Path, whole: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A run is read from an older snapshot, or from its log, and that is told once."""
+    truth = await facts_of(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "UPDATE snapshots SET body = 'x' || body WHERE id IN (SELECT max(id) FROM snapshots GROUP BY run)"
+        )
+    caplog.clear()
+    assert await facts_of(path) == truth
+    warned = [record.getMessage() for record in caplog.records if "snapshot" in record.getMessage()]
+    assert len(warned) == len(set(warned)) > 0
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE snapshots SET body = 'x' || body")
+    assert await facts_of(path) == truth
+
+
+async def test_an_id_that_leads_elsewhere_is_found(path: Path, whole: bytes) -> None:
+    """A damaged index of ids neither hides a run nor gives another one's log."""
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_runs_1'"
+        (root,) = connection.execute(query).fetchone()
+    at = whole.index(b"asks", (root - 1) * PAGE)
+    assert whole[at + 4] == 2  # its key
+    for entry in (b"azks\x02", b"asks\x04"):
+        put(path, whole[:at] + entry + whole[at + 5 :])
+        found = await facts_of(path)
+        assert all(isinstance(found[f"{name} asks"], StoreCorrupt) for name in ("info", "state", "steps"))
+        assert {finding.code for finding in doctor.examine(path).faults} == {"index"}
+        assert doctor.repair(path).report.is_sound
+        assert not isinstance((await facts_of(path))["state asks"], GraphEngineError)
+
+
+async def test_doctor_keeps_the_file_to_its_user(path: Path, whole: bytes) -> None:
+    """A file that others may read is a fault, and mended."""
+    path.chmod(0o644)
+    assert [finding.code for finding in doctor.examine(path).faults] == ["mode"]
+    assert doctor.repair(path).report.is_sound
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+# -- mending
+
+
+async def readable(path: Path) -> dict[tuple[str, int], bytes]:
+    """Every step that can be read, one by one."""
+    found: dict[tuple[str, int], bytes] = {}
+    store = SQLiteStore(path, read_only=True)
+    try:
+        await store.open()
+        for run_id in RUNS:
+            for seq in range(1, 40):
+                try:
+                    steps = await store.steps(run_id, seq - 1, seq)
+                except GraphEngineError:
+                    continue
+                found.update({(run_id, step.seq): encode_step(step) for step in steps})
+    except GraphEngineError:
+        pass
+    finally:
+        await store.close()
+    return found
+
+
+async def test_mending_loses_no_step_that_could_be_read(path: Path, whole: bytes) -> None:
+    """After random damage what was readable is readable, nothing else is read, and a second look finds no more."""
+    truth = await readable(path)
+    chosen = random.Random(7)  # noqa: S311 - repeatable, and no secret
+    counts: Counter[str] = Counter()
+    rounds = 4000 if GIVEN == "all" else int(GIVEN) // 12
+    for number in range(rounds):
+        damaged = bytearray(whole)
+        for _ in range(chosen.choice([1, 1, 2, 5])):
+            start = chosen.choice([chosen.randrange(len(whole)), chosen.randrange(len(whole) // PAGE) * PAGE])
+            length = chosen.choice([1, 1, 8, 64, 600, PAGE])
+            damaged[start : start + length] = chosen.randbytes(min(length, len(whole) - start))
+        put(path, bytes(damaged))
+        before = await readable(path)
+        try:
+            repaired = doctor.repair(path)
+        except StoreError as error:
+            counts[f"refused: {error.code}" if is_clear(error) else "unclear"] += 1
+            assert path.read_bytes() == bytes(damaged)
+            continue
+        finally:
+            for copy in path.parent.glob("*before-repair*"):
+                copy.unlink()
+        after = await readable(path)
+        try:
+            assert before.items() <= after.items()
+            assert after.items() <= truth.items()
+            again = doctor.examine(path)
+            assert again == repaired.report
+            assert not any(finding.repairable for finding in again.findings)
+        except AssertionError as error:
+            error.add_note(f"round {number}")
+            raise
+        counts["sound" if again.is_sound else "faults remain"] += 1
+        counts["steps saved"] += len(after) - len(before)
+        counts["steps lost"] += len(truth) - len(after)
+    print(f"\ndamaged and mended: {rounds}; {dict(counts)}")  # noqa: T201 - the counts
+    assert counts["sound"]
+    assert not counts["unclear"]

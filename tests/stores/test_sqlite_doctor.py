@@ -1,0 +1,206 @@
+"""Doctor: each kind of fault has a name, is mended without losing a step, and is gone at the second look."""
+
+# these tests are alone on their loop
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from graphengine.errors import StoreFull, StoreLocked, StoreMissing, StoreReadOnly
+from graphengine.stores.sqlite import SQLiteStore, doctor
+from graphengine.stores.sqlite.files import migrate
+from tests.stores.recorded import facts_of, finish, record
+
+FORMATS = Path(__file__).with_name("formats")
+
+
+@pytest.fixture
+async def made(path: Path) -> Path:
+    """A database of real runs."""
+    await record(path)
+    return path
+
+
+def change(path: Path, *statements: str) -> None:
+    """Change the database behind everybody's back."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def faults(path: Path, *, quick: bool = False) -> set[str]:
+    """The codes of what doctor finds."""
+    return {finding.code for finding in doctor.examine(path, quick=quick).faults}
+
+
+async def test_a_database_of_real_runs_is_sound(made: Path) -> None:
+    """Every log folds, every row and every snapshot is what the fold gives, and looking leaves no trace."""
+    before = made.read_bytes()
+    report = doctor.examine(made)
+    assert report.is_sound
+    assert (report.runs, report.steps) == (5, 121)
+    assert report.snapshots > 10
+    assert not report.findings
+    assert doctor.examine(made, quick=True).is_sound
+    assert made.read_bytes() == before
+    assert list(made.parent.iterdir()) == [made]
+
+
+MENDED = {
+    "run_differs": "UPDATE runs SET wanted_at = NULL, due_at = 5 WHERE id = 'asks'",
+    "run_lost": "DELETE FROM runs WHERE id = 'branch'",
+    "step_time": "UPDATE steps SET at = at + 1 WHERE id = (SELECT max(id) FROM steps)",
+    "snapshot_damaged": "UPDATE snapshots SET body = body || ' '",
+    "snapshot_differs": "UPDATE snapshots SET sum = NULL, body = replace(body, '\"steps\":', '\"steps\":1')",
+    "snapshot_stray": "INSERT INTO snapshots (id, body) SELECT id + 1000, body FROM snapshots LIMIT 1",
+    "snapshot_of_no_run": "INSERT INTO snapshots (id, body) SELECT id + (77 << 32), body FROM snapshots LIMIT 1",
+    "message_damaged": "UPDATE inbox SET payload = '1'",
+    "message_of_no_run": "UPDATE inbox SET run = 77",
+    "tag_of_no_run": "INSERT INTO tags VALUES (77, 'keep')",
+    "outline_damaged": "UPDATE outlines SET body = '{}'",
+    "mark": "PRAGMA application_id = 5",
+    "schema": "CREATE TRIGGER t AFTER INSERT ON steps BEGIN DELETE FROM steps; END",
+}
+
+
+@pytest.mark.parametrize("code", MENDED)
+async def test_what_rows_can_be_mended_for_is_mended(made: Path, code: str) -> None:
+    """It is found by its name, mended after a copy, and then gone; every step is as it was."""
+    truth = await facts_of(made)
+    change(made, MENDED[code])
+    damaged = made.read_bytes()
+    assert code in faults(made)
+    repaired = doctor.repair(made)
+    assert repaired.report.is_sound
+    assert repaired.done
+    assert not repaired.lost
+    assert repaired.copy is not None
+    assert repaired.copy.read_bytes() == damaged
+    found = await facts_of(made)
+    told_anew = ("list", "due", "info branch", "outline", "inbox")
+    assert all(found[name] == truth[name] for name in truth if name not in told_anew)
+    assert doctor.repair(made).copy is None
+
+
+@pytest.mark.parametrize("object_", ["INDEX runs_by_time", "VIEW run_facts", "TABLE tags", "TABLE inbox"])
+async def test_what_is_missing_of_the_schema_is_made(made: Path, object_: str) -> None:
+    """A database that lacks a table, a view or an index is brought back, with every step."""
+    truth = await facts_of(made)
+    change(made, f"DROP {object_}")
+    assert "schema" in faults(made)
+    assert doctor.repair(made).report.is_sound
+    assert (await facts_of(made))["state done"] == truth["state done"]
+
+
+async def test_a_lost_list_of_runs_is_made_from_the_logs(made: Path) -> None:
+    """Without any row of a run, each run but for what only its row knew is there again."""
+    truth = await facts_of(made)
+    change(made, "DELETE FROM runs")
+    assert doctor.repair(made).report.is_sound
+    found = await facts_of(made)
+    for name in truth:
+        if name.split()[0] in ("state", "steps", "middle"):
+            assert found[name] == truth[name], name
+    assert (await finish(made, "left"))["heard"]
+
+
+async def test_a_hole_in_a_log_is_told_and_stays(made: Path) -> None:
+    """Nothing can mend it: the run is named, and a branch that needs what is lost."""
+    change(made, "DELETE FROM steps WHERE id IN (1 << 32 | 5, 1 << 32 | 6)")
+    report = doctor.repair(made).report
+    (fault,) = report.faults  # the branch is read from a snapshot behind the hole
+    assert (fault.code, fault.run_id, fault.seq, fault.repairable) == ("steps_missing", "done", 5, False)
+    assert "--at 4" in fault.repair
+    change(made, "DELETE FROM snapshots")
+    found = {(fault.code, fault.run_id) for fault in doctor.examine(made).faults}
+    assert found == {("steps_missing", "done"), ("parent_damaged", "branch")}
+
+
+async def test_doctor_waits_for_nobody_and_repairs_alone(made: Path) -> None:
+    """Looking is possible beside a process that writes; a repair is refused, and says who is there."""
+    store = SQLiteStore(made, synchronous="NORMAL")
+    await store.open()
+    await store.claim("left")
+    assert doctor.examine(made).is_sound
+    with pytest.raises(StoreLocked) as caught:
+        doctor.repair(made)
+    assert f"process {os.getpid()}" in caught.value.message
+    assert "drives 1 runs" in caught.value.message
+    await store.close()
+    assert doctor.repair(made).report.is_sound
+
+
+async def test_what_a_death_left_is_a_note(made: Path) -> None:
+    """A dead owner and a lock file of nobody are no faults; a repair clears them away and lets the runs go."""
+    folder = made.with_name(made.name + "-owners")
+    folder.mkdir()
+    (folder / "x.lock").touch()
+    (folder / "y.lock").touch()
+    change(
+        made,
+        "INSERT INTO owners VALUES ('x', 'elsewhere', 1, 'x.lock', 5)",
+        "UPDATE runs SET driver = 'x', wanted_at = NULL WHERE id = 'left'",
+        "INSERT INTO trash VALUES (99)",
+    )
+    report = doctor.examine(made)
+    assert report.is_sound
+    assert {finding.code for finding in report.findings} == {"dead_owner", "stray_lock", "unfinished_removal"}
+    repaired = doctor.repair(made)
+    assert {finding.code for finding in repaired.report.findings} == {"unfinished_removal"}
+    assert not folder.exists()
+    assert await finish(made, "left")
+
+
+async def test_an_older_format_is_brought_up_to_date(path: Path) -> None:
+    """Looking refuses and says so; a repair does it, after a copy."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, 1)
+    with pytest.raises(StoreReadOnly) as caught:
+        doctor.examine(path)
+    assert "--repair" in caught.value.repair
+    repaired = doctor.repair(path)
+    assert repaired.copy is not None
+    assert repaired.report.is_sound
+
+
+async def test_a_repair_needs_room(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without room for a copy nothing is touched."""
+    change(made, MENDED["step_time"])
+    before = made.read_bytes()
+    usage = SimpleNamespace(total=1, used=1, free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(StoreFull) as caught:
+        doctor.repair(made)
+    assert caught.value.repair
+    assert made.read_bytes() == before
+    assert list(made.parent.iterdir()) == [made]
+
+
+async def test_there_is_nothing_to_look_at(path: Path) -> None:
+    """A file that is missing is not made."""
+    with pytest.raises(StoreMissing):
+        doctor.examine(path)
+    with pytest.raises(StoreMissing):
+        doctor.repair(path)
+    assert not list(path.parent.iterdir())
+
+
+async def test_a_circle_of_parents_ends(made: Path) -> None:
+    """Rows that make a run its own ancestor are damage, and no read goes on for ever."""
+    change(made, "UPDATE runs SET parent = 3, parent_seq = 12 WHERE id IN ('done', 'branch')")
+    assert "run_differs" in faults(made)
+    assert doctor.repair(made).report.is_sound
+
+
+async def test_a_run_that_was_still_held_when_it_waited_is_sound(made: Path) -> None:
+    """Its row says running until what is in flight has ended; a process may die before."""
+    change(made, "UPDATE runs SET status = 'running', wanted_at = 1 WHERE id = 'asks'")
+    assert doctor.examine(made).is_sound
+    found = await facts_of(made)
+    assert found["state asks"]["status"] == "waiting"
+    assert (await finish(made, "asks"))["ok"] is True

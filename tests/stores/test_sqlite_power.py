@@ -1,0 +1,181 @@
+"""Power cuts: whatever part of the write-ahead log reached the disk, what opens is a beginning of what was recorded.
+
+A power cut leaves the log cut off somewhere, or with frames that were not written whole. So a run is recorded without
+its log ever being moved into the file, and a copy is cut off at every frame and inside of some. `DAMAGE=all` resumes
+the run at every cut, and damages every 97th byte of the log. `pytest -s` prints the counts.
+
+Sources: https://sqlite.org/wal.html and https://sqlite.org/fileformat2.html#the_write_ahead_log (frames, commits),
+https://sqlite.org/testing.html (how SQLite itself tests power cuts).
+"""
+
+# these tests are alone on their loop
+
+import os
+import random
+import sqlite3
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from graphengine import Runner
+from graphengine.core.steps import encode_step
+from graphengine.errors import StoreMissing, StoreNotADatabase, UnknownRun
+from graphengine.stores.sqlite import SQLiteStore, doctor
+from tests.stores.recorded import State, everything, finish, small_snapshots
+
+ALL = os.environ.get("DAMAGE") == "all"
+HEADER = 32
+FRAME_HEADER = 24
+RUNS = ("first", "second", "child")
+
+Logs = dict[str, list[bytes]]
+
+
+class Recording(NamedTuple):
+    """A database in the middle of its life: the file and the log beside it, and what was recorded.
+
+    `safe` frames of the log are in the file already: SQLite had synced them before it moved them.
+    """
+
+    file: bytes
+    log: bytes
+    logs: Logs
+    state: dict[str, object]
+    safe: int = 0
+
+    @property
+    def frame_bytes(self) -> int:
+        """The size of a frame."""
+        (page_bytes,) = struct.unpack_from(">I", self.log, 8)
+        return FRAME_HEADER + int(page_bytes)
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        return (len(self.log) - HEADER) // self.frame_bytes
+
+
+@asynccontextmanager
+async def opened(path: Path, *, read_only: bool = False) -> AsyncIterator[SQLiteStore]:
+    """A store that moves nothing from the log into the file by itself."""
+    store = SQLiteStore(path, synchronous="NORMAL", read_only=read_only)
+    await store.open()
+    if not read_only:
+        writer = store._writer  # noqa: SLF001 - no option for this: only a test wants it
+        assert writer is not None
+        await writer.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall())
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def logs_of(store: SQLiteStore) -> Logs:
+    """What is recorded of each run."""
+    found: Logs = {}
+    for run_id in RUNS:
+        try:
+            found[run_id] = [encode_step(step) for step in await store.steps(run_id)]
+        except UnknownRun:
+            found[run_id] = []
+    return found
+
+
+async def recorded(path: Path, *, moved: bool) -> Recording:
+    """Record two runs and a branch; if `moved`, the log's beginning is moved into the file meanwhile."""
+    safe = 0
+    with small_snapshots():
+        async with opened(path) as store, Runner(store) as runner:
+            await runner.start(everything(), State(rounds=2), run_id="first").result()
+            with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM runs").fetchone()  # holds the log from being begun anew
+                await runner.start(everything(), State(rounds=2, asks=True), run_id="second").result()
+                if moved:
+                    with closing(sqlite3.connect(path)) as mover:
+                        _, total, safe = mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                        assert 0 < safe < total
+                await runner.answer("second", value=True)
+                await runner.resume(everything(), "second").result()
+                await runner.branch(everything(), "first", 8, branch_id="child").result()
+                file, log = path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
+                logs = await logs_of(store)
+                state = dict(await runner.state_at("second"))
+    return Recording(file, log, logs, state, safe)
+
+
+async def found_in(path: Path, made: Recording, log: bytes) -> Logs:
+    """What a database with this much of the log holds, opened as after a power cut."""
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    path.write_bytes(made.file)
+    path.chmod(0o600)
+    path.with_name(path.name + "-wal").write_bytes(log)
+    try:
+        async with opened(path, read_only=True) as store:
+            return await logs_of(store)
+    except (StoreMissing, StoreNotADatabase):  # before the first commit there is no database
+        return {run_id: [] for run_id in RUNS}
+
+
+@pytest.mark.parametrize("moved", [False, True])
+async def test_what_a_power_cut_leaves_is_a_beginning(tmp_path: Path, *, moved: bool) -> None:
+    """At every cut each log is a beginning of the true one, never shorter than at a cut before; resume completes it."""
+    made = await recorded(tmp_path / "runs.db", moved=moved)
+    counts: Counter[str] = Counter()
+    cut_file = tmp_path / "cut.db"
+    known = dict.fromkeys(RUNS, 0)
+    chosen = random.Random(1)  # noqa: S311 - repeatable, and no secret
+    for frame in range(made.safe, made.frames + 1):
+        at = HEADER + frame * made.frame_bytes
+        inside = [at + chosen.randrange(made.frame_bytes)] if frame % 5 == 0 and frame < made.frames else []
+        for cut in [at, *inside]:
+            found = await found_in(cut_file, made, made.log[:cut])
+            for run_id, steps in found.items():
+                assert steps == made.logs[run_id][: len(steps)], (cut, run_id)
+                assert len(steps) >= known[run_id], (cut, run_id)
+                known[run_id] = len(steps)
+            counts["cuts inside frames" if cut != at else "cuts at frames"] += 1
+        if known["second"] and (ALL or frame % 23 == 0):
+            if ALL or frame % 46 == 0:
+                assert doctor.examine(cut_file).faults == [], frame
+            assert await finish(cut_file, "second") == made.state, frame
+            counts["resumed"] += 1
+    assert known == {run_id: len(steps) for run_id, steps in made.logs.items()}
+    assert counts["resumed"] > 3
+    print(f"\n{'file with a part of the log' if moved else 'log alone'}: {dict(counts)}, {known}")  # noqa: T201 - the counts
+
+
+async def test_a_torn_log_is_read_up_to_the_tear(tmp_path: Path) -> None:
+    """Bytes that are wrong anywhere in the log end it there: what opens is a beginning, and no step is invented."""
+    made = await recorded(tmp_path / "runs.db", moved=False)
+    chosen = random.Random(2)  # noqa: S311 - repeatable, and no secret
+    places = range(0, len(made.log), 97) if ALL else sorted(chosen.randrange(len(made.log)) for _ in range(60))
+    shorter = 0
+    for place in places:
+        torn = bytearray(made.log)
+        torn[place] ^= 0xFF
+        found = await found_in(tmp_path / "torn.db", made, bytes(torn))
+        for run_id, steps in found.items():
+            assert steps == made.logs[run_id][: len(steps)], (place, run_id)
+        shorter += found != made.logs
+    print(f"\nbytes of the log flipped: {len(places)}, of which {shorter} cut it short")  # noqa: T201 - the counts
+    assert shorter > len(places) // 2
+
+
+async def test_the_log_is_synced_at_every_commit_if_that_was_asked_for(tmp_path: Path) -> None:
+    """FULL asks SQLite to sync each commit, on macOS the disk as well; NORMAL does not."""
+    for level, expected in (("FULL", (2, 1, 1)), ("NORMAL", (1, 0, 0))):
+        store = SQLiteStore(tmp_path / f"{level}.db", synchronous=level)  # type: ignore[arg-type]  # of a loop
+        await store.open()
+        writer = store._writer  # noqa: SLF001 - what it asked for is not to be seen from outside
+        assert writer is not None
+        names = ("synchronous", "fullfsync", "checkpoint_fullfsync")
+        for name, value in zip(names, expected, strict=True):
+            statement = f"PRAGMA {name}"
+            assert (await writer.run(lambda c, s=statement: c.execute(s).fetchone())) == (value,), name  # type: ignore[misc]
+        await store.close()

@@ -1,0 +1,152 @@
+"""Faults as a whole run meets them, in processes of their own: a full disk, a lock that others hold, a folder."""
+
+# these tests are alone on their loop
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from graphengine import Runner
+from graphengine.core.steps import encode_step
+from graphengine.errors import StoreLocked, StoreReadOnly
+from graphengine.runner import StepRecorded
+from graphengine.stores.sqlite import SQLiteStore, doctor
+from tests.stores.one_run import RUN
+from tests.stores.recorded import State, everything, record
+from tests.stores.support import ROOT
+
+NOBODY = 65534
+HOLD = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.readline()
+connection.execute("ROLLBACK")
+"""
+
+
+class Holder:
+    """A process that holds the database's lock until it is told to let go."""
+
+    def __init__(self, path: Path) -> None:
+        words = [sys.executable, "-c", HOLD, str(path)]
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "held\n"
+
+    def let_go(self) -> None:
+        """End it."""
+        self._process.communicate("\n")
+
+
+@pytest.fixture
+def holders() -> Iterator[list[Holder]]:
+    """Those that the test started; they end with it."""
+    started: list[Holder] = []
+    yield started
+    for holder in started:
+        holder.let_go()
+
+
+def drive(path: Path, what: str, *, most_bytes: int = 0) -> list[str]:
+    """Drive the run in a process of its own; what that said."""
+    words = [sys.executable, str(Path(__file__).with_name("one_run.py")), str(path), what, str(most_bytes), "1"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(words, capture_output=True, text=True, check=True, env=env, timeout=120).stdout.splitlines()
+
+
+async def log_of(path: Path, run_id: str = RUN) -> list[bytes]:
+    """What is recorded of a run."""
+    store = SQLiteStore(path, read_only=True)
+    await store.open()
+    steps = [encode_step(step) for step in await store.steps(run_id)]
+    await store.close()
+    return steps
+
+
+async def test_a_run_that_meets_a_full_disk_goes_on_when_there_is_room(path: Path) -> None:
+    """It ends with one clear error, again and again while the disk is full; nothing that was recorded is lost."""
+    said = drive(path, "start", most_bytes=400_000)
+    assert said[0] == "error store_full"
+    assert "resume" in said[1]
+    before = await log_of(path)
+    assert len(before) > 5
+    for most_bytes in (400_000, 500_000, 700_000):
+        said = drive(path, "resume", most_bytes=most_bytes)
+        assert said[0] == "error store_full"
+        after = await log_of(path)
+        assert after[: len(before)] == before
+        before = after
+    assert doctor.examine(path).is_sound
+    assert drive(path, "resume") == ["ended finished"]
+    assert (await log_of(path))[: len(before)] == before
+
+
+async def test_a_lock_that_is_held_for_long_stops_a_run_and_loses_nothing(path: Path, holders: list[Holder]) -> None:
+    """The run ends with StoreLocked, which says what to do, and is resumed once the lock is free."""
+    store = SQLiteStore(path, synchronous="NORMAL", busy_timeout_seconds=0.05)
+    async with Runner(store) as runner:
+        run = runner.start(everything(), State(rounds=300), run_id=RUN)
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.seq == 10:
+                break
+        holders.append(Holder(path))
+        with pytest.raises(StoreLocked) as caught:
+            await run.result()
+        assert "close the program" in caught.value.repair
+        assert str(path) in caught.value.where
+        before = await log_of(path)
+        with pytest.raises(StoreLocked):
+            await runner.start(everything(), run_id="other").result()
+        holders.pop().let_go()
+        resumed = await runner.resume(everything(), RUN).result()
+    assert resumed.status == "finished"
+    assert (await log_of(path))[: len(before)] == before
+    assert doctor.examine(path).is_sound
+
+
+async def test_a_lock_that_is_held_for_less_is_waited_out(path: Path, holders: list[Holder]) -> None:
+    """Whoever waits for a lock no longer than busy_timeout_seconds notices nothing."""
+    store = SQLiteStore(path, synchronous="NORMAL", busy_timeout_seconds=60)
+    async with Runner(store) as runner:
+        await runner.start(everything(), run_id="before").result()
+        holders.append(Holder(path))
+        run = runner.start(everything(), run_id=RUN)
+        waiting = asyncio.ensure_future(run.result())
+        await asyncio.wait([waiting], timeout=0.1)
+        assert not waiting.done()
+        holders.pop().let_go()
+        assert (await waiting).status == "finished"
+
+
+async def test_a_run_in_a_folder_that_cannot_be_written_is_refused_before_it_begins() -> None:
+    """Nothing of it is done, and what is recorded there can still be read and examined."""
+    if os.getuid() != 0:
+        pytest.skip("only root can take the right to write from this process for a while")
+    folder = Path(tempfile.mkdtemp())
+    path = folder / "runs.db"
+    await record(path)
+    begun: list[str] = []
+    graph = everything()
+    graph.add_node("never", lambda: begun.append("never"), writes=())
+    try:
+        folder.chmod(0o555)
+        path.chmod(0o444)
+        os.seteuid(NOBODY)
+        with pytest.raises(StoreReadOnly) as caught:
+            await Runner(SQLiteStore(path)).start(everything(), run_id=RUN).result()
+        assert caught.value.repair
+        assert {finding.code for finding in doctor.examine(path).faults} == {"mode"}
+        with pytest.raises(StoreReadOnly):
+            doctor.repair(path)
+    finally:
+        os.seteuid(0)
+        shutil.rmtree(folder)
