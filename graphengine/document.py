@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.history import RunDiff, Side
     from graphengine.records import JsonValue
     from graphengine.stores.base import RunInfo
-    from graphengine.stores.sqlite.findings import Repaired, Report
+    from graphengine.stores.sqlite.doctor.findings import Repaired, Report
 
 SCHEMA: Final = 1
 """The version of the documents; it rises when a reader of the old ones would be wrong about the new ones."""

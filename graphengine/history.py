@@ -209,11 +209,9 @@ def _check(found: Snapshot, info: RunInfo) -> None:
             where=f"run {info.id}",
             repair="`graphengine doctor` tells more; `graphengine doctor --repair` saves what can be read",
         )
-    pairs: list[tuple[str, str, str]] = []
-    if found.seq > info.parent_seq:
-        pairs += [("id", info.id, found.run_id), ("graph", info.graph, found.graph)]
+    pairs = [("graph", info.graph, found.graph)] if found.seq > info.parent_seq else []
     if found.seq == info.seq:
-        pairs.append(("fingerprint", info.fingerprint, found.fingerprint))
+        pairs += [("id", info.id, found.run_id), ("fingerprint", info.fingerprint, found.fingerprint)]
         if info.status != "running" or found.status not in LET_GO_LATER:
             pairs.append(("status", info.status, found.status))
     differing = [f"{name} {said!r}, its log {logged!r}" for name, said, logged in pairs if said != logged]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
-    from graphengine.stores.sqlite.findings import Finding, Progress, Repaired, Report
+    from graphengine.stores.sqlite.doctor.findings import Finding, Progress, Repaired, Report
 
 _FAULTS_REMAIN: Final = 1
 _SHOWN: Final = 50

@@ -82,7 +82,7 @@ def ask_schema(invoke: Invoke, schema: object) -> None:
             for wait in step.get("data", {}).get("waits", {}).values():
                 if wait["kind"] == "ask":
                     wait["schema"] = schema
-            connection.execute("UPDATE steps SET body = ? WHERE id = ?", (json.dumps(step), row))
+            connection.execute("UPDATE steps SET body = ?, sum = NULL WHERE id = ?", (json.dumps(step), row))
         connection.commit()
 
 

@@ -88,7 +88,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.clock = FakeClock(start=1000.0, jumps=False)
         self.medium: Medium = self.medium_class(self.clock)
-        self.model = StoreModel()
+        self.model = StoreModel(self.medium.lease_seconds)
         self.model.now = self.clock.now()
         self.open: dict[int, tuple[int, Store]] = {}
         self.names: dict[int, str] = {}

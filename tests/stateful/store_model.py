@@ -57,8 +57,9 @@ class Entry:
 class StoreModel:
     """All runs of a medium, and its owners by number."""
 
-    def __init__(self) -> None:
+    def __init__(self, lease_seconds: float) -> None:
         self.now = 0.0
+        self.lease_seconds = lease_seconds
         self.runs: dict[str, Entry] = {}
         self.owners: dict[int, Owner] = {}
 
@@ -96,6 +97,7 @@ class StoreModel:
         run = self.run(run_id)
         if self.drives(run.driver):
             raise RunIsDriven(run_id, "", 0.0)
+        self.owners[me].expires_at = self.now + self.lease_seconds
         run.driver = me
         run.fence += 1
         return run.fence

@@ -61,7 +61,7 @@ MENDED = {
     "snapshot_of_no_run": "INSERT INTO snapshots (id, body) SELECT id + (77 << 32), body FROM snapshots LIMIT 1",
     "message_damaged": "UPDATE inbox SET payload = '1'",
     "message_of_no_run": "UPDATE inbox SET run = 77",
-    "tag_of_no_run": "INSERT INTO tags VALUES (77, 'keep')",
+    "tag_of_no_run": "INSERT INTO tags VALUES (77, 'keep', 5)",
     "outline_damaged": "UPDATE outlines SET body = '{}'",
     "mark": "PRAGMA application_id = 5",
     "schema": "CREATE TRIGGER t AFTER INSERT ON steps BEGIN DELETE FROM steps; END",
@@ -135,16 +135,32 @@ async def test_doctor_waits_for_nobody_and_repairs_alone(made: Path) -> None:
     assert doctor.repair(made).report.is_sound
 
 
+async def test_what_would_undo_a_repair_is_dropped_first(made: Path) -> None:
+    """A foreign trigger runs no more before anything else is mended; a table of somebody else's is a note."""
+    change(
+        made,
+        "CREATE TABLE notes (text)",
+        "UPDATE snapshots SET body = body || ' '",
+        "CREATE TRIGGER undo AFTER DELETE ON snapshots BEGIN DELETE FROM steps; END",
+    )
+    steps = doctor.examine(made).steps
+    assert faults(made) == {"schema", "snapshot_damaged"}
+    report = doctor.repair(made).report
+    assert (report.is_sound, report.steps) == (True, steps)
+    assert {finding.code for finding in report.findings} == {"schema_more"}
+
+
 async def test_what_a_death_left_is_a_note(made: Path) -> None:
     """A dead owner and a lock file of nobody are no faults; a repair clears them away and lets the runs go."""
     folder = made.with_name(made.name + "-owners")
     folder.mkdir()
-    (folder / "x.lock").touch()
-    (folder / "y.lock").touch()
+    dead, nobody = "d" * 32, "e" * 32
+    (folder / f"{dead}.lock").touch()
+    (folder / f"{nobody}.lock").touch()
     change(
         made,
-        "INSERT INTO owners VALUES ('x', 'elsewhere', 1, 'x.lock', 5)",
-        "UPDATE runs SET driver = 'x', wanted_at = NULL WHERE id = 'left'",
+        f"INSERT INTO owners VALUES ('{dead}', 'elsewhere', 1, '{dead}.lock', 5)",  # noqa: S608 - our own words
+        f"UPDATE runs SET driver = '{dead}', wanted_at = NULL WHERE id = 'left'",  # noqa: S608
         "INSERT INTO trash VALUES (99)",
     )
     report = doctor.examine(made)

@@ -42,12 +42,12 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
     Raises:
         StoreAltered: It defines something else.
     """
-    found, expected = _definitions(connection), _expected(version)
+    found, expected = definitions(connection), expected_of(version)
     tables = {name for kind, name in expected if kind == "table"}
     foreign = [
         f"{kind} {name}"
         for (kind, name), (table, sql) in found.items()
-        if (kind, name) not in expected and not _harmless(kind, name, table, sql, tables)
+        if (kind, name) not in expected and not is_harmless(kind, name, table, sql, tables)
     ]
     altered = [f"{kind} {name}" for (kind, name), told in expected.items() if found.get((kind, name)) != told]
     if not foreign and not altered:
@@ -61,7 +61,7 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
     )
 
 
-def _harmless(kind: str, name: str, table: str, sql: str, tables: set[str]) -> bool:
+def is_harmless(kind: str, name: str, table: str, sql: str, tables: set[str]) -> bool:
     """Whether something that is not ours is never touched by what we do."""
     if kind == "index":
         return table not in tables or not sql  # SQLite makes those without SQL, for keys
@@ -73,19 +73,20 @@ def _listed(things: list[str]) -> str:
     return ", ".join(things[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _definitions(connection: sqlite3.Connection) -> Definitions:
+def definitions(connection: sqlite3.Connection) -> Definitions:
+    """What a database defines; statements without their comments."""
     rows = connection.execute(_DEFINED).fetchall()
     return {(str(kind), str(name)): (str(table), _normal(sql)) for kind, name, table, sql in rows}
 
 
 @cache
-def _expected(version: int) -> Definitions:
+def expected_of(version: int) -> Definitions:
     """What the migrations up to a version define."""
     with closing(sqlite3.connect(":memory:")) as connection:
         for number in range(1, version + 1):
             for statement in migration(number):
                 connection.execute(statement)
-        made = _definitions(connection)
+        made = definitions(connection)
     return {key: told for key, told in made.items() if told[1]}
 
 

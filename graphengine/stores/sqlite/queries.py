@@ -1,4 +1,4 @@
-"""The statements of `queries.sql` and `doctor.sql` and the migrations of `schema/`, read once."""
+"""The statements of `queries.sql` and `doctor/queries.sql` and the migrations of `schema/`, read once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _named(text: str) -> dict[str, str]:
 SQL: Final = _named(_read("queries.sql"))
 """Each statement by its name."""
 
-DOCTOR_SQL: Final = _named(_read("doctor.sql"))
+DOCTOR_SQL: Final = _named(_read("doctor/queries.sql"))
 """Those that read whole tables, to find out and mend what is damaged."""
 
 

@@ -158,6 +158,12 @@ FROM runs AS r JOIN steps AS s ON s.id = (
 )
 WHERE r.key = ?;
 
+-- name: branched_as
+SELECT EXISTS (
+    SELECT * FROM steps WHERE id > ? << 32 AND id < (? + 1) << 32
+    AND substr(body, 1, 18) = '{"kind":"branched"' AND json_extract(body, '$.data.run_id') = ?
+);
+
 -- name: snapshot
 SELECT CAST(body AS BLOB), sum FROM snapshots WHERE id = ?;
 
@@ -177,7 +183,7 @@ INSERT INTO inbox (run, key, kind, payload, posted_at, sum) VALUES (?, ?, ?, ?, 
 UPDATE runs SET wanted_at = coalesce(wanted_at, ?) WHERE key = ? AND status = 'waiting';
 
 -- name: inbox
-SELECT inbox.id, runs.id, inbox.kind, CAST(inbox.payload AS BLOB), inbox.sum, inbox.run
+SELECT inbox.id, runs.id, inbox.kind, CAST(inbox.payload AS BLOB), inbox.sum, inbox.run, inbox.key
 FROM runs JOIN inbox ON inbox.run = runs.key
 WHERE runs.id IN (SELECT value FROM json_each(?)) AND inbox.payload IS NOT NULL
 ORDER BY inbox.id;

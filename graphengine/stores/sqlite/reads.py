@@ -16,7 +16,7 @@ from graphengine.core.steps import decode_step
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
-from graphengine.stores.sqlite.sums import sum_of
+from graphengine.stores.sqlite.sums import message_place, sum_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -39,7 +39,7 @@ REPAIR: Final = "`graphengine doctor` tells what is damaged, `graphengine doctor
 
 _LARGEST_LIMIT: Final = 1 << 62
 _CHANGED: Final = "its checksum tells that it was changed since it was written"
-_told: set[int] = set()  # damaged snapshots that a warning was logged of
+_told: set[tuple[str, int]] = set()  # damaged snapshots that a warning was logged of
 _LISTINGS: Final[dict[tuple[str, ...], str]] = {
     (): "runs",
     ("status",): "runs_of_status",
@@ -166,8 +166,9 @@ def newest_snapshot(
         except StoreCorrupt as error:
             newest = oldest.shot - 1
             row_id = oldest.id_of(oldest.shot)
-            if row_id not in _told:
-                _told.add(row_id)
+            (file,) = connection.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()
+            if (file, row_id) not in _told:
+                _told.add((file, row_id))
                 log.warning("%s; the run is read from what is before it. %s", error.message, REPAIR)
 
 
@@ -190,8 +191,14 @@ def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
         return  # likewise
     has = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
     differing = [f"{name} {has[name]!r}, its log {said!r}" for name, said in says.items() if said != has[name]]
-    if differing:
+    if differing and not (parent is None and _branched_as(connection, key, run_id)):
         raise _damaged(f"the row of run {run_id}", f"it says {', '.join(differing)}", REPAIR)
+
+
+def _branched_as(connection: sqlite3.Connection, key: int, run_id: str) -> bool:
+    """Whether a log became this run's in its course: that of an imported branch begins with the steps of its parents."""
+    (found,) = connection.execute(SQL["branched_as"], (key, key, run_id)).fetchone()
+    return bool(found)
 
 
 def told_by(step: Step) -> dict[str, JsonValue]:
@@ -341,9 +348,9 @@ def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Messag
     """The undelivered messages of these runs, oldest first."""
     rows = connection.execute(SQL["inbox"], (to_json(list(run_ids)).decode(),))
     found: list[Message] = []
-    for message_id, run_id, kind, payload, recorded, key in rows:
+    for message_id, run_id, kind, payload, recorded, run, key in rows:
         what = f"message {message_id} to run {run_id}"
-        _check_sum(key, payload, recorded, what)
+        _check_sum(message_place(run, kind, key), payload, recorded, what)
         found.append(Message(message_id, run_id, kind, _json(payload, what)))
     return found
 

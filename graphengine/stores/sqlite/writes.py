@@ -11,7 +11,7 @@ from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
 from graphengine.stores.snapshots import MIN_RATIO, Tail
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
-from graphengine.stores.sqlite.sums import sum_of
+from graphengine.stores.sqlite.sums import message_place, sum_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -196,7 +196,8 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
     """
     run = find(connection, message.run_id).key
     facts = run, message.key, message.kind, message.payload, message.at
-    added = connection.execute(SQL["post"], (*facts, sum_of(run, message.payload.encode())))
+    place = message_place(run, message.kind, message.key)
+    added = connection.execute(SQL["post"], (*facts, sum_of(place, message.payload.encode())))
     if added.rowcount and message.kind != "stop":
         connection.execute(SQL["want"], (message.at, run))
     return bool(added.rowcount)

@@ -8,7 +8,7 @@ CREATE TABLE inbox (               -- a message stays when it is consumed, so th
     payload TEXT, posted_at REAL NOT NULL DEFAULT 0, sum INTEGER,                  -- JSON; NULL once consumed
     UNIQUE (run, key)
 ) STRICT;
-INSERT INTO "inbox" VALUES(1,2,'k1','answer','{"ok":true}',300.0,4290307665);
+INSERT INTO "inbox" VALUES(1,2,'k1','answer','{"ok":true}',300.0,1757449031);
 CREATE TABLE outlines (            -- what a graph looked like, once for each fingerprint
     fingerprint TEXT PRIMARY KEY,
     body        TEXT NOT NULL      -- JSON

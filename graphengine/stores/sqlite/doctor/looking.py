@@ -7,13 +7,13 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from graphengine.stores.sqlite import checks, logs
+from graphengine.stores.sqlite.doctor import checks, logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.stores.sqlite.checks import Check
-    from graphengine.stores.sqlite.findings import Finding, Progress
+    from graphengine.stores.sqlite.doctor.checks import Check
+    from graphengine.stores.sqlite.doctor.findings import Finding, Progress
     from graphengine.stores.sqlite.owners import LeaseOptions
 
 

@@ -15,11 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly
-from graphengine.stores.sqlite import checks, logs, mend, salvage
+from graphengine.stores.sqlite.doctor import checks, logs, mend, salvage
+from graphengine.stores.sqlite.doctor.findings import Finding, Lost, Progress, Repaired, Report
+from graphengine.stores.sqlite.doctor.looking import all_findings
 from graphengine.stores.sqlite.faults import explain, explain_os
 from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, check_format, migrate, require_file
-from graphengine.stores.sqlite.findings import Finding, Lost, Progress, Repaired, Report
-from graphengine.stores.sqlite.looking import all_findings
+from graphengine.stores.sqlite.ours import harden
 from graphengine.stores.sqlite.owners import LeaseOptions, Owner, lock_shows_death
 from graphengine.stores.sqlite.queries import DOCTOR_SQL
 
@@ -132,6 +133,7 @@ def _mend_in_place(path: Path, options: LeaseOptions) -> list[str]:
         sqlite3.connect(uri, uri=True, isolation_level=None, timeout=options.busy_timeout_seconds)
     ) as connection:
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        harden(connection)
         done = []
         if _check_ours(connection, path) < VERSION and not _is_present_schema(connection):
             migrate(connection, path)
@@ -163,6 +165,7 @@ def _open_to_look(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_SECONDS
     )
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    harden(connection)
     return connection
 
 

@@ -11,19 +11,20 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from graphengine.stores.sqlite import checks, logs
+from graphengine.stores.sqlite.doctor import checks, logs
+from graphengine.stores.sqlite.doctor.looking import all_findings
 from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION
-from graphengine.stores.sqlite.looking import all_findings
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from graphengine.stores.sqlite.findings import Finding
+    from graphengine.stores.sqlite.doctor.findings import Finding
     from graphengine.stores.sqlite.owners import LeaseOptions
 
 _PASSES: Final = 8
+_DROPPED: Final = {"index": "INDEX", "view": "VIEW", "trigger": "TRIGGER"}
 _DONE: Final = {
     "index": "made the indexes anew",
     "schema": "set the schema right",
@@ -59,6 +60,8 @@ def mend(connection: sqlite3.Connection, options: LeaseOptions) -> list[str]:
     seen: set[tuple[str, str, int | str]] = set()
     for _ in range(_PASSES):
         found = [finding for finding in _repairable(connection, options) if _identity(finding) not in seen]
+        if any(finding.code == "schema" for finding in found):  # first of all: a trigger might undo what is mended
+            found = [finding for finding in found if finding.code == "schema"]
         if not found:
             break
         seen.update(map(_identity, found))
@@ -108,10 +111,11 @@ def _schema(connection: sqlite3.Connection, finding: Finding, options: LeaseOpti
     kind = finding.values["type"]
     if kind == "missing":
         if finding.values["sql"]:
-            connection.execute(finding.values["sql"])
-    else:
+            statement = finding.values["sql"]  # of our own migrations
+            connection.execute(statement)
+    elif kind in _DROPPED:
         name = str(finding.row).replace('"', '""')
-        connection.execute(f'DROP {str(kind).upper()} "{name}"')
+        connection.execute(f'DROP {_DROPPED[kind]} "{name}"')
 
 
 def _mark(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:

@@ -56,7 +56,9 @@ SELECT rowid, fingerprint, CAST(body AS BLOB), sum FROM outlines NOT INDEXED;
 SELECT fingerprint, count(*) FROM runs WHERE fingerprint NOT IN (SELECT fingerprint FROM outlines) GROUP BY fingerprint;
 
 -- name: unused_outlines
-SELECT count(*) FROM outlines WHERE fingerprint NOT IN (SELECT fingerprint FROM runs);
+SELECT count(*) FROM outlines
+WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)
+AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);
 
 -- name: trash
 SELECT count(*) FROM trash;

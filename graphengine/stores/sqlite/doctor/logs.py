@@ -15,8 +15,8 @@ from graphengine.core.ready import next_due
 from graphengine.core.snapshot import Snapshot, from_record, to_record
 from graphengine.core.steps import decode_step
 from graphengine.errors import GraphEngineError
-from graphengine.stores.sqlite.checks import NONSENSE
-from graphengine.stores.sqlite.findings import Finding
+from graphengine.stores.sqlite.doctor.checks import NONSENSE
+from graphengine.stores.sqlite.doctor.findings import Finding
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, in_snapshot, newest_snapshot, read_steps, told_by
 from graphengine.stores.sqlite.sums import sum_of

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.core.steps import decode_step
+from graphengine.stores.sqlite import ours
+from graphengine.stores.sqlite.doctor.findings import Finding
 from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, migrate
-from graphengine.stores.sqlite.findings import Finding
 from graphengine.stores.sqlite.owners import Owner, lock_shows_death
 from graphengine.stores.sqlite.queries import DOCTOR_SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, told_by
-from graphengine.stores.sqlite.sums import sum_of
+from graphengine.stores.sqlite.sums import message_place, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,34 +71,33 @@ def pages(connection: sqlite3.Connection, *, quick: bool) -> Iterator[Finding]:
         yield Finding(code, " ".join(text.split())[:500], repair=repair, repairable=True)
 
 
-def expected_schema() -> dict[str, tuple[str, str, str]]:
-    """What a database of this version declares, by name: type, table, statement."""
+def _statements() -> dict[str, str]:
+    """The statements that a database of this version is declared with, by name."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         migrate(connection, Path(":memory:"))
-        return {row[1]: (row[0], row[2], row[3]) for row in connection.execute(DOCTOR_SQL["schema"])}
+        return {row[1]: row[3] for row in connection.execute(DOCTOR_SQL["schema"])}
 
 
 def schema(connection: sqlite3.Connection) -> Iterator[Finding]:
     """What is declared in the database and not by us, and what of ours is missing or changed."""
-    expected = expected_schema()
-    found = {str(row[1]): (row[0], row[2], row[3]) for row in connection.execute(DOCTOR_SQL["schema"])}
-    for name, declared in found.items():
-        if expected.get(name) == declared or name.startswith("sqlite_stat"):
+    found, expected = ours.definitions(connection), ours.expected_of(VERSION)
+    tables = {name for kind, name in expected if kind == "table"}
+    for (kind, name), (table, sql) in found.items():
+        if expected.get((kind, name)) == (table, sql) or name.startswith("sqlite_"):
             continue
-        kind = declared[0]
-        if name in expected:
+        if (kind, name) in expected:
             message = f"{kind} {name} is not declared as this version declares it"
             yield Finding("schema", message, repair=_SALVAGES, repairable=True, row=name, values={"type": "changed"})
-        elif kind == "table":
-            yield Finding(
-                "schema", f"a table {name} that is not ours", repair="nobody here knows what is in it: drop it"
-            )
+        elif ours.is_harmless(kind, name, table, sql, tables):
+            message = f"a {kind} {name} that is not ours; nothing here touches it"
+            yield Finding("schema_more", message, repair="drop it if nobody needs it", note=True)
         else:
             message = f"a {kind} {name} that is not ours; it may change what is recorded or read"
             repair = f"{_MENDS} drops it"
             yield Finding("schema", message, repair=repair, repairable=True, row=name, values={"type": kind})
-    for name in expected.keys() - found.keys():
-        kind, _, statement = expected[name]
+    statements = _statements()
+    for kind, name in expected.keys() - found.keys():
+        statement = statements[name]
         message = f"the {kind} {name} is missing"
         facts = {"type": "missing" if kind != "table" else "changed", "sql": statement}
         yield Finding("schema", message, repair=f"{_MENDS} makes it", repairable=True, row=name, values=facts)
@@ -179,7 +179,9 @@ def messages(connection: sqlite3.Connection) -> Iterator[Finding]:
         if run_id is None:
             told = f"a message of no run (row {row})"
             yield Finding("message_of_no_run", told, repair=f"{_MENDS} drops it", repairable=True, row=row)
-        elif kind not in _KINDS or (recorded is not None and sum_of(key, payload) != recorded):
+        elif kind not in _KINDS or (
+            recorded is not None and sum_of(message_place(key, kind, message_key), payload) != recorded
+        ):
             told = f"the {kind} {message_key!r} (message {row}) was changed since it was written"
             repair = f"{_MENDS} drops it, so that the run can go on; send it again"
             yield Finding("message_damaged", told, run_id, repair=repair, repairable=True, row=row)

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
-from graphengine.stores.sqlite import pages
+from graphengine.stores.sqlite.doctor import pages
+from graphengine.stores.sqlite.doctor.findings import Lost
 from graphengine.stores.sqlite.files import PAGE_BYTES, migrate
-from graphengine.stores.sqlite.findings import Lost
+from graphengine.stores.sqlite.ours import harden
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK
-from graphengine.stores.sqlite.sums import sum_of
+from graphengine.stores.sqlite.sums import message_place, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from graphengine.stores.sqlite.pages import Cell, RawRow
+    from graphengine.stores.sqlite.doctor.pages import Cell, RawRow
 
 _LOWEST: Final = -(1 << 63)
 _HIGHEST: Final = (1 << 63) - 1
@@ -83,6 +84,7 @@ def salvage(path: Path, target: Path) -> tuple[Path, list[Lost]]:
     try:
         with closing(sqlite3.connect(target, isolation_level=None)) as connection:
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = OFF").fetchone()
             connection.execute("PRAGMA synchronous = OFF")
             migrate(connection, target)
@@ -152,12 +154,16 @@ def _from_tables(path: Path, saving: _Saving) -> None:
         return
     with closing(connection):
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        harden(connection)
         for table, columns in _COLUMNS.items():
             for row in _readable(connection, table, columns):
                 saving.add(table, row)
         with suppress(sqlite3.DatabaseError):
             for row in connection.execute("SELECT run, tag FROM tags"):
                 _add_tag(saving, row)
+        with suppress(sqlite3.DatabaseError):
+            for row in connection.execute("SELECT run, fingerprint FROM earlier_outlines"):
+                _add_earlier_outline(saving, row)
 
 
 def _readable(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[Sequence[Any]]:
@@ -232,14 +238,23 @@ def _whole(table: str, row: RawRow) -> list[Any]:
 
 
 def _take_tag(saving: _Saving, cells: tuple[Cell, ...]) -> None:
-    if len(cells) == 2 and isinstance(cells[0], int) and isinstance(cells[1], bytes):  # noqa: PLR2004 - run and tag
+    if len(cells) == 3 and isinstance(cells[0], int) and isinstance(cells[1], bytes):  # noqa: PLR2004 - those of tags
         _add_tag(saving, (cells[0], cells[1].decode("utf-8", "replace")))
+    elif len(cells) == 2 and isinstance(cells[0], int) and isinstance(cells[1], bytes):  # noqa: PLR2004 - a run's earlier outline
+        _add_earlier_outline(saving, (cells[0], cells[1].decode("utf-8", "replace")))
+
+
+def _add_earlier_outline(saving: _Saving, row: Sequence[Any]) -> None:
+    if saving.created_at(row[0]) is not None:
+        with suppress(sqlite3.IntegrityError):
+            saving.connection.execute("INSERT OR IGNORE INTO earlier_outlines VALUES (?, ?)", row)
 
 
 def _add_tag(saving: _Saving, row: Sequence[Any]) -> None:
-    if saving.created_at(row[0]) is not None:
+    created_at = saving.created_at(row[0])
+    if created_at is not None:
         with suppress(sqlite3.IntegrityError):
-            saving.connection.execute("INSERT OR IGNORE INTO tags VALUES (?, ?)", row)
+            saving.connection.execute("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", (row[0], row[1], created_at))
 
 
 def _table_of(row: RawRow) -> str | None:
@@ -283,5 +298,8 @@ def _is_true(table: str, row: Sequence[Any]) -> bool:
         except ValueError:
             return False
         return True
-    place = row[1] if table in ("inbox", "outlines") else row[0]
+    place = row[1] if table == "outlines" else row[0]
+    if table == "inbox":
+        _, run, key, kind, *_ = row
+        place = message_place(run, kind, key)
     return bool(sum_of(place, body) == recorded)
