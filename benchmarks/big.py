@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
 import sqlite3
 import subprocess
@@ -35,6 +36,7 @@ from graphengine.stores.sqlite import SQLiteStore, writes
 from graphengine.testing.store_kit import append, new_run, step
 
 if TYPE_CHECKING:
+    from graphengine.core.steps import Step
     from graphengine.stores.base import Status
 
 T = TypeVar("T")
@@ -46,6 +48,8 @@ _OLD: Final = "g_old"
 _FREQUENT, _RARE = "nightly", "release"
 _FIRST: Final = "first"
 _BUILDER: Final = "the builder"
+_TEMPLATE, _PARENT = "template", "parent"
+_STOPPED: Final = 30  # the number of a run that is as its steps have it
 _BEGAN: Final = 1_700_000_000.0
 _OUTLINE: Final = '{"nodes":[]}'
 _SECONDS_BETWEEN_STEPS: Final = 0.002
@@ -113,6 +117,7 @@ def _opened(path: Path) -> Runner:
 async def build(path: Path, size: Size) -> None:
     """Make the database."""
     rows = await _recorded_rows(size.steps)
+    branched = await _branched_rows(size.steps)
     async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
         await runner.start(counting(NEVER), Counter(), run_id=_FIRST, limits=Limits(steps=size.steps)).result()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -120,17 +125,39 @@ async def build(path: Path, size: Size) -> None:
         for first in range(0, size.runs, 200):
             connection.execute("BEGIN IMMEDIATE")
             for number in range(first, min(first + 200, size.runs)):
-                _add_run(connection, number, size, rows)
+                _add_run(connection, number, size, (rows, branched))
             connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 async def _recorded_rows(count: int) -> list[writes.Row]:
-    """So many rows of a run of the counting graph, from its first on."""
+    """So many rows of a run of the counting graph that was stopped by its limit."""
     async with Runner() as runner:
-        result = await runner.start(counting(NEVER), Counter(), limits=Limits(steps=count)).result()
-        history = await runner.history(result.run_id)
-    return [writes.Row(each.seq, each.at, encode_step(each).decode()) for each in history[:count]]
+        await runner.start(counting(NEVER), Counter(), run_id=_TEMPLATE, limits=Limits(steps=count - 2)).result()
+        return _rows(await runner.history(_TEMPLATE))
+
+
+async def _branched_rows(count: int) -> list[writes.Row]:
+    """The own rows of a branch that leaves such a run in its middle."""
+    graph = counting(NEVER)
+    async with Runner() as runner:
+        await runner.start(graph, Counter(), run_id=_PARENT, limits=Limits(steps=count - 2)).result()
+        limits = Limits(steps=count - 3)
+        await runner.branch(graph, _PARENT, count // 2, branch_id=_TEMPLATE, limits=limits).result()
+        return _rows(await runner.history(_TEMPLATE))[count // 2 :]
+
+
+def _rows(history: Sequence[Step]) -> list[writes.Row]:
+    return [writes.Row(each.seq, each.at, encode_step(each).decode()) for each in history]
+
+
+def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
+    """The rows as those of this run: the first one says whose they are."""
+    first = json.loads(rows[0].body)
+    first["data"] |= {"run_id": info.id, "graph": info.graph, "fingerprint": info.fingerprint}
+    if info.parent is not None:
+        first["data"]["parent"] = info.parent
+    return [rows[0]._replace(body=json.dumps(first, separators=(",", ":"))), *rows[1:]]
 
 
 def run_name(number: int) -> str:
@@ -138,7 +165,12 @@ def run_name(number: int) -> str:
     return f"{number:011x}-{number * 2654435761 % 2**32:08x}"
 
 
-def _add_run(connection: sqlite3.Connection, number: int, size: Size, rows: Sequence[writes.Row]) -> None:
+def _add_run(
+    connection: sqlite3.Connection,
+    number: int,
+    size: Size,
+    templates: tuple[Sequence[writes.Row], Sequence[writes.Row]],
+) -> None:
     """One run with all its steps, in one state or another."""
     is_old = number < size.pruned
     graph = _OLD if is_old else f"g{number % _GRAPHS}"
@@ -150,7 +182,8 @@ def _add_run(connection: sqlite3.Connection, number: int, size: Size, rows: Sequ
         run_name(number), graph, f"f{number % _GRAPHS}", "running", shared, created_at, created_at, parent, shared,
         tags=tags,
     )  # fmt: skip
-    made = writes.create(connection, info, rows[shared:], _OUTLINE, _BUILDER)
+    rows = _named(templates[0 if parent is None else 1], info)
+    made = writes.create(connection, info, rows, _OUTLINE, _BUILDER)
     due_at = created_at + (0 if number % 7 else 1e9)
     ended = writes.Addition(info.id, made.key, made.fence, _BUILDER, (), status, (), None, None, None, due_at)
     writes.append(connection, ended)
@@ -209,7 +242,7 @@ async def _loads(path: Path, size: Size) -> dict[str, Figure]:
         await store.close()
 
     def shown() -> float:
-        words = [sys.executable, "-m", "graphengine", "show", run_name(size.runs - 1), "--db", str(path)]
+        words = [sys.executable, "-m", "graphengine", "show", run_name(_STOPPED), "--db", str(path)]
         began = time.perf_counter()
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program
         return (time.perf_counter() - began) * MILLI

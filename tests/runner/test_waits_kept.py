@@ -163,15 +163,21 @@ async def test_the_branch_of_a_sleeper_has_its_time(timed: Runner, clock: FakeCl
 # -- what a waiting run costs, and shows
 
 
+def snapshots() -> list[Snapshot]:
+    """All that are alive; other tests may keep some."""
+    gc.collect()
+    return [found for found in gc.get_objects() if isinstance(found, Snapshot) and found.frames]
+
+
 async def test_a_waiting_run_holds_nothing(runner: Runner) -> None:
     """No asyncio task of its own and no snapshot are left of it."""
     graph = path(("q", ask("Well?", str), "word"))
+    before = {id(each) for each in snapshots()}
     for _ in range(3):
         await waiting(runner, graph)
-    gc.collect()
     tasks = [task for task in asyncio.all_tasks() if "graphengine run" in task.get_name()]
     assert tasks == []
-    assert [found for found in gc.get_objects() if isinstance(found, Snapshot) and found.frames] == []
+    assert [found for found in snapshots() if id(found) not in before] == []
 
 
 async def test_a_sleeping_run_holds_no_snapshot() -> None:
@@ -181,6 +187,7 @@ async def test_a_sleeping_run_holds_no_snapshot() -> None:
         await ctx.sleep_until(float("inf"))
         return "rested"
 
+    before = {id(each) for each in snapshots()}
     async with Runner(clock=FakeClock()) as runner:
         run = runner.start(path(("rest", rest, "word")))
         async for event in run.events():
@@ -188,9 +195,7 @@ async def test_a_sleeping_run_holds_no_snapshot() -> None:
                 break
         for _ in range(10):
             await asyncio.sleep(0)
-        gc.collect()
-        held = [found for found in gc.get_objects() if isinstance(found, Snapshot) and found.frames]
-        assert held == []
+        assert [found for found in snapshots() if id(found) not in before] == []
 
 
 async def test_events_end_where_the_run_waits_and_go_on_with_the_resume(runner: Runner) -> None:

@@ -196,7 +196,7 @@ def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
 
 
 def _branched_as(connection: sqlite3.Connection, key: int, run_id: str) -> bool:
-    """Whether a log became this run's in its course: that of an imported branch begins with the steps of its parents."""
+    """Whether a log became this run's in its course: an imported branch's begins with its parents' steps."""
     (found,) = connection.execute(SQL["branched_as"], (key, key, run_id)).fetchone()
     return bool(found)
 
