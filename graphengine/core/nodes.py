@@ -61,9 +61,8 @@ def finish(  # noqa: PLR0913 - what a result may be of
     if event.more:
         more = {**more, **event.more}
     try:
-        result = event.result
-        written = [*result.updates] if type(result) is Written else None
-        updates = node.writer.updates(result, view, node.name, stop) if written is None else written
+        told = event.result
+        updates = [*told.updates] if type(told) is Written else node.writer.updates(told, view, node.name, stop)
         cause = frame.cause if failed is None else failed.failure
         if cause is not None:  # what it came to is a fallback's
             more = {**more, "fallback": True, "error": cause}
@@ -71,10 +70,7 @@ def finish(  # noqa: PLR0913 - what a result may be of
                 updates = [*updates, (inner.errors, Failure.of(cause))]
         if frame.kind == "item":
             writes = item_writes(inner.state, view, updates)
-            weight = (
-                weigh(snapshot, view.weight, writes, f"node {path_of(event.frame, event.node)}") if view.weight else 0
-            )
-            return _step(snapshot, event, "item", {**more, "writes": writes})._replace(weight=weight)
+            return _weighed(snapshot, view, _step(snapshot, event, "item", {**more, "writes": writes}))
         change = inner.state.apply(view, updates)
         if view.weight or not snapshot.seq % MEASURED_STEPS:
             change.weight = weigh(snapshot, view.weight, change.ops, f"node {path_of(event.frame, event.node)}")
@@ -90,6 +86,13 @@ def finish(  # noqa: PLR0913 - what a result may be of
     if stop is not None:
         view.ended = getattr(stop, "label", "")
     return leave(inner, snapshot, frame, event, view, change, more)
+
+
+def _weighed(snapshot: Snapshot, view: View, item: Step) -> Step:
+    """An item's step with what it adds to the state, where that is not little."""
+    if not view.weight:
+        return item
+    return item._replace(weight=weigh(snapshot, view.weight, item.data["writes"], f"node {item.path}"))
 
 
 def leave(  # noqa: PLR0913 - the parts of one step
