@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from graphengine.stores.sqlite.checkpoints import Checkpoints
     from graphengine.stores.sqlite.worker import Worker
 
 T = TypeVar("T")
@@ -33,10 +34,13 @@ T = TypeVar("T")
 class Job(Generic[T]):
     """One thing to write, and where to say that it was written."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("error", "future", "result", "work", "written_bytes")
 
-    def __init__(self, work: Callable[[sqlite3.Connection], T], future: asyncio.Future[T]) -> None:
+    def __init__(
+        self, work: Callable[[sqlite3.Connection], T], future: asyncio.Future[T], written_bytes: int = 0
+    ) -> None:
         self.work = work
+        self.written_bytes = written_bytes
         self.future = future
         self.result: T | None = None
         self.error: Exception | None = None
@@ -54,8 +58,9 @@ class Job(Generic[T]):
 class GroupCommit:
     """The queue of one writing connection. Jobs are written in the order in which they were submitted."""
 
-    def __init__(self, worker: Worker, path: Path) -> None:
+    def __init__(self, worker: Worker, path: Path, checkpoints: Checkpoints) -> None:
         self._worker = worker
+        self._checkpoints = checkpoints
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Job[object]] = deque()
@@ -63,13 +68,14 @@ class GroupCommit:
         self._unsettled = 0
         self._task: asyncio.Task[None] | None = None
 
-    def submit(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def submit(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> asyncio.Future[T]:
         """Queue a job; its future is done when the transaction that holds it is durable, or failed.
 
-        Cancelling the future does not take the job back.
+        Cancelling the future does not take the job back. `written_bytes`: about how much it writes, if that is much.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.append(Job(work, future))  # type: ignore[arg-type]  # jobs of all kinds in one queue
+        job = Job(work, future, written_bytes)
+        self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
         self._unsettled += 1
         if self._task is None or self._task.done():
             self._task = self._loop.create_task(self.drain())
@@ -104,6 +110,7 @@ class GroupCommit:
             jobs.append(self._queue.popleft())
         try:
             self._transact(connection, jobs)
+            self._checkpoints.committed(connection, sum(job.written_bytes for job in jobs))
         except Exception as error:  # noqa: BLE001  # every waiter gets it, translated
             _undo(connection)
             for job in jobs:

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.errors import StoreError, StoreMissing, StoreNotADatabase, StoreReadOnly, StoreTooNew
+from graphengine.stores.sqlite.checkpoints import never_by_itself, sync_as
 from graphengine.stores.sqlite.faults import explain_os
 from graphengine.stores.sqlite.ours import harden, refuse_foreign
 from graphengine.stores.sqlite.queries import MIGRATIONS, migration
@@ -129,10 +130,8 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # free pages can be given back while others write
     _use_wal(connection)
-    connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'FULL' else 'NORMAL'}")
-    if synchronous == "FULL":  # macOS: only so does a sync reach the disk itself; elsewhere it means nothing
-        connection.execute("PRAGMA fullfsync = ON")
-        connection.execute("PRAGMA checkpoint_fullfsync = ON")
+    never_by_itself(connection)
+    sync_as(connection, synchronous)
     if version < VERSION:
         migrate(connection, path)
     _check_writable(connection)

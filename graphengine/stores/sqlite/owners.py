@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from filelock import FileLock, lock_descriptor
 
+from graphengine.stores.sqlite.checkpoints import never_by_itself
 from graphengine.stores.sqlite.ours import harden
 from graphengine.stores.sqlite.queries import SQL
 
@@ -203,8 +204,9 @@ class Lease:
                 )
             ) as connection:
                 harden(connection)
-                # A lease means nothing after a power cut, so it need not reach the disk. Not OFF: should this commit
-                # be the one that moves the log into the file, that must still be done in an order that survives.
+                never_by_itself(connection)
+                # A lease means nothing after a power cut, so it need not reach the disk at once. Not OFF: should this
+                # be the last connection, its end moves the log into the file, in an order that must survive.
                 connection.execute("PRAGMA synchronous = NORMAL")
                 self.register(connection)
                 for run_id, fence in list(self.owed.items()):

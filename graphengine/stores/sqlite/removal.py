@@ -34,6 +34,9 @@ STRIDE_SECONDS: Final = 0.01
 _STEPS_AT_ONCE: Final = 64
 _SNAPSHOTS_AT_ONCE: Final = 4
 _PAGES_AT_ONCE: Final = 32
+
+GIVEN_BACK_BYTES: Final = 4 << 20
+"""What such a stride may write, about: it is not told by the rows it changes."""
 _INCREMENTAL: Final = 2
 _KEYS: Final = (1 << KEY_BITS) - 1
 _MOST_REST_SECONDS: Final = 0.2

@@ -24,6 +24,7 @@ from pydantic_core import to_json
 from graphengine.core.steps import encode_step
 from graphengine.errors import GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.stores.sqlite import files, reads, removal, writes
+from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
 from graphengine.stores.sqlite.due import due
 from graphengine.stores.sqlite.faults import explain
@@ -87,6 +88,7 @@ class SQLiteStore:
         self._reader: Reader | None = None
         self._writer: Worker | None = None
         self._commits: GroupCommit | None = None
+        self._checkpoints: Checkpoints | None = None
         self.lease: Lease | None = None
         self._outlines: dict[str, str] = {}  # the JSON of outlines by fingerprint, made once
         self._sweeping: asyncio.Task[None] | None = None
@@ -149,7 +151,8 @@ class SQLiteStore:
                 raise explain(error, path) from error
             raise
         self._writer, self.lease = worker, lease
-        self._commits = GroupCommit(worker, path)
+        self._checkpoints = Checkpoints(path, self._synchronous)
+        self._commits = GroupCommit(worker, path, self._checkpoints)
         lease.keep(threading.current_thread(), partial(_abandon, worker, reader))
         return has_trash
 
@@ -175,7 +178,7 @@ class SQLiteStore:
         failure = retired.exception()
         if failure is not None:
             log.warning("the lease on %s was not given back, its lock shows it free: %s", self.path, failure)
-        await writer.run(partial(_leave, lease=lease))
+        await writer.run(partial(_leave, lease=lease, checkpoints=self._checkpoints))
         await writer.close()
         lease.release_lock()
 
@@ -229,7 +232,8 @@ class SQLiteStore:
         if driven is None or driven.fence != batch.fence:
             raise writes.lease_lost(batch.run_id, batch.fence)
         addition = _encode(batch, driven, lease.id)
-        pending = commits.submit(partial(writes.append, addition=addition))
+        written_bytes = sum(len(row.body) for row in addition.rows) + len(addition.snapshot or "")
+        pending = commits.submit(partial(writes.append, addition=addition), written_bytes)
         if batch.status != "running":
             pending.add_done_callback(partial(self._let_go, batch.run_id, driven))
         return pending
@@ -328,9 +332,8 @@ class SQLiteStore:
         before = removal.bytes_of(self._options.path)
         try:
             if await writer.run(removal.gives_back):
-                await removal.in_strides(
-                    lambda: self._read(removal.has_free_pages), lambda: commits.submit(removal.give_back)
-                )
+                give_back = partial(commits.submit, removal.give_back, removal.GIVEN_BACK_BYTES)
+                await removal.in_strides(lambda: self._read(removal.has_free_pages), give_back)
             else:
                 await writer.run(removal.rewrite)
             await writer.run(removal.empty_log)
@@ -371,9 +374,11 @@ def _register(connection: sqlite3.Connection, lease: Lease) -> None:
     lease.register(connection)
 
 
-def _leave(connection: sqlite3.Connection, lease: Lease) -> None:
+def _leave(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints | None) -> None:
     """End the lease's thread, then move the write-ahead log into the file, so that one small file is left."""
     lease.stop()
+    if checkpoints is not None:
+        checkpoints.close()
     try:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.Error as error:

@@ -1,0 +1,109 @@
+"""The write-ahead log: moved into the file when it is long, and never beside a commit."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphengine.stores.sqlite import SQLiteStore, checkpoints
+from graphengine.testing.store_kit import append, batch, new_run, step
+from tests.stores.support import OpenStore
+
+PAGE_BYTES = 8192
+
+
+def log_bytes(path: Path) -> int:
+    """How long the log is."""
+    return path.with_name(path.name + "-wal").stat().st_size
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of 40 pages is a long one."""
+    monkeypatch.setattr(checkpoints, "LOG_PAGES", 40)
+
+
+async def steps_up_to(store: SQLiteStore, last: int, first: int = 1) -> None:
+    """Steps of run r, each committed by itself."""
+    for seq in range(first, last + 1):
+        await append(store, batch("r", 1, [step(seq)]))
+
+
+async def test_the_log_stays_short(store: SQLiteStore) -> None:
+    """What was committed gets into the file as it goes, so that the log does not grow with the run."""
+    await new_run(store)
+    await steps_up_to(store, 50)
+    before = log_bytes(store.path)
+    await steps_up_to(store, 400, 51)
+    assert log_bytes(store.path) <= before + 40 * PAGE_BYTES
+
+
+async def test_who_reads_for_long_holds_nobody_up(store: SQLiteStore) -> None:
+    """While somebody reads what the log holds it grows; nobody waits for that, and it is moved later."""
+    await new_run(store)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM steps").fetchone()
+        await steps_up_to(store, 100)
+        assert reader.execute("SELECT count(*) FROM steps").fetchone() == (0,)
+    grown = log_bytes(store.path)
+    await steps_up_to(store, 300, 101)
+    assert log_bytes(store.path) <= grown + 40 * PAGE_BYTES
+
+
+async def test_nobody_commits_while_the_log_is_moved(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write lock is held meanwhile: in SQLite before 3.51.3 a commit just then could damage the file."""
+    held: list[bool] = []
+
+    class Watched(sqlite3.Connection):
+        def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+            if "wal_checkpoint" in sql:
+                with closing(sqlite3.connect(store.path, timeout=0, isolation_level=None)) as other:
+                    try:
+                        other.execute("BEGIN IMMEDIATE")
+                    except sqlite3.OperationalError:
+                        held.append(True)
+                    else:
+                        held.append(False)
+            return super().execute(sql, *args)
+
+    monkeypatch.setattr(checkpoints, "connect", partial(sqlite3.connect, factory=Watched))
+    await new_run(store)
+    await steps_up_to(store, 100)
+    assert held
+    assert all(held)
+
+
+async def test_no_connection_moves_the_log_by_itself(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where we do not do it, nobody does: not the writing connection, and not the one that renews the lease."""
+    monkeypatch.setattr(checkpoints, "LOG_PAGES", 1 << 40)
+    store = await open_store()
+    await new_run(store)
+    assert store.lease is not None
+    for number in range(40):
+        await store.post("r", "message", "x" * 400_000, str(number))
+        store.lease.renew()
+    assert log_bytes(store.path) > 40 * 400_000 > 1000 * PAGE_BYTES  # SQLite's own measure
+
+
+async def test_a_log_that_cannot_be_moved_fails_no_write(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is committed is durable in the log: that it cannot be moved is told, and tried again."""
+
+    def refuse(*_: object, **__: object) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    await new_run(store)
+    with monkeypatch.context() as patch, caplog.at_level("INFO", "graphengine.stores"):
+        patch.setattr(checkpoints, "connect", refuse)
+        await steps_up_to(store, 100)
+    assert "stays as it is: disk I/O error" in caplog.text
+    grown = log_bytes(store.path)
+    await steps_up_to(store, 300, 101)
+    assert log_bytes(store.path) <= grown + 40 * PAGE_BYTES
