@@ -67,7 +67,7 @@ class Age(click.ParamType[float]):
     help="Only runs of this status; finished ones if not given. May be repeated.",
 )
 @click.option("--dry-run", is_flag=True, help="Tell what would go, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal to ask at.")
 @click.option("--vacuum", is_flag=True, help="Then give free room back to the disk; alone, do only that.")
 @options.database
 @options.common
@@ -87,8 +87,9 @@ def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, data
     asked = _Asked(rule, dry_run, vacuum, bool(given["graph"] or given["tags"] or given["statuses"]))
     if asked.prunes and given["keep_last"] is None and given["older_than"] is None:
         raise click.UsageError("say what is to stay: --keep-last 100, or --older-than 30d, or both")
+    consents = _consent(session, asks=asked.prunes and not dry_run and not yes)
     place.reader()  # or it says that there is no database; to write would make one
-    pruned, vacuumed = asyncio.run(_work(session, place.database, asked, _consent(session, asks=not yes)))
+    pruned, vacuumed = asyncio.run(_work(session, place.database, asked, consents))
     if session.json:
         session.document(_document(pruned, vacuumed))
         return 0
@@ -136,9 +137,15 @@ def _always(found: Pruned) -> bool:
 
 
 def _consent(session: Session, *, asks: bool) -> Callable[[Pruned], bool]:
-    """Who says whether runs may go: a person at a terminal is asked, a program meant what it said."""
-    if not asks or session.json or not is_person():
+    """Who says whether runs may go: a person at a terminal is asked; where nobody is, `--yes` has to stand there.
+
+    Raises:
+        click.UsageError: It does not.
+    """
+    if not asks:
         return _always
+    if session.json or not is_person():
+        raise click.UsageError("nobody can be asked here: look with --dry-run, then say --yes")
 
     def ask(found: Pruned) -> bool:
         return click.confirm(f"{_in_short(found)} will go for ever. Go on?", err=True)

@@ -51,7 +51,7 @@ def test_a_dry_run_tells_what_would_go(invoke: Invoke) -> None:
 def test_a_prune_removes_runs(invoke: Invoke) -> None:
     """What went is one document under --json, and gone."""
     found = document(
-        invoke("prune", "--keep-last", "2", "--status", "stopped", "--status", "finished", "--json").stdout
+        invoke("prune", "--keep-last", "2", "--status", "stopped", "--status", "finished", "--yes", "--json").stdout
     )
     told = found["pruned"]
     assert (found["schema"], found["vacuumed"], told["dry_run"]) == (1, None, False)
@@ -70,7 +70,7 @@ def test_a_prune_removes_runs(invoke: Invoke) -> None:
 @pytest.mark.usefixtures("recorded")
 def test_room_is_given_back(invoke: Invoke) -> None:
     """--vacuum after a prune, or alone, tells two sizes."""
-    found = document(invoke("prune", "--keep-last", "0", "--vacuum", "--json").stdout)
+    found = document(invoke("prune", "--keep-last", "0", "--vacuum", "--yes", "--json").stdout)
     assert len(found["pruned"]["runs"]) == 4
     assert found["vacuumed"]["after_bytes"] <= found["vacuumed"]["before_bytes"]
     alone = invoke("prune", "--vacuum")
@@ -106,6 +106,8 @@ def test_a_person_is_asked(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, answ
         (("--vacuum", "--graph", "g"), "say what is to stay"),
         (("--older-than", "30"), "give a number and s, m, h, d or w, as 30d"),
         (("--older-than", "-1d"), "give a number and s, m, h, d or w, as 30d"),
+        (("--keep-last", "1"), "nobody can be asked here: look with --dry-run, then say --yes"),
+        (("--keep-last", "1", "--json"), "nobody can be asked here"),
         (("--keep-last", "-1"), "-1 is not in the range"),
         (("--keep-last", "1", "--status", "running"), "'running' is not one of"),
     ],
@@ -115,13 +117,13 @@ def test_a_prune_that_makes_no_sense_is_refused(invoke: Invoke, words: tuple[str
     """With the options that are wanted; nothing goes."""
     found = invoke("prune", *words)
     assert found.exit_code == 2
-    assert told in found.stderr
+    assert told in found.stderr + found.stdout
     assert len(document(invoke("runs", "--json").stdout)["runs"]) == 5
 
 
 def test_without_a_database_none_is_made(project: Path, invoke: Invoke) -> None:
     """There is nothing to prune, and it stays so."""
-    found = invoke("prune", "--keep-last", "1")
+    found = invoke("prune", "--keep-last", "1", "--yes")
     assert (found.exit_code, "there is no database of runs" in found.stderr) == (5, True)
     assert not (project / "checkpoints").exists()
 
