@@ -257,3 +257,23 @@ def test_without_cryptography_a_secret_is_refused_with_what_to_install(monkeypat
     made.add_edge("a", END)
     with pytest.raises(CompileError, match="graphengine\\[secrets\\]"):
         made.compile()
+
+
+class Deep(BaseModel):
+    word: Annotated[str, Secret] = ""
+    score: int = 5
+
+
+async def test_a_graph_inside_may_have_secrets_and_a_condition_on_the_past() -> None:
+    """What its entry keeps for a plateau is looked through for the secrets of that graph, with its own cipher."""
+    inner: Graph[Any] = Graph("inner", Deep, secret_key=KEYS[0], result="score")
+    inner.add_node("b", lambda: None, writes=(), thread=False)
+    inner.add_edge(START, "b")
+    inner.add_edge("b", END, when=plateau("score", patience=1))
+    inner.add_edge("b", "b")
+    made: Graph[Any] = Graph("g", State, secret_key=KEYS[0])
+    made.add_node("deep", inner, writes=())
+    made.add_path(START, "deep", END)
+    async with Runner() as runner:
+        result = await runner.start(made, limits=Limits(steps=5)).result()
+    assert result.status in ("finished", "stopped")
