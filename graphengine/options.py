@@ -121,7 +121,7 @@ class Migration:
     Args:
         state: Takes the recorded fields of the graph's state as JSON values, its own copy of them, and returns those of
             the next version. It is called when a run is resumed or branched, and what it gave is recorded: nothing that
-            reads the run later calls it again.
+            reads the run later calls it again. Secret fields are in clear there, and encrypted when they are recorded.
         renamed: Nodes that have another name now, old name to new. Counts, what conditions remember, pauses and the
             place of the run go along.
         moved: Where a run goes on that stands at one of these nodes, node to node, in the names of the old version and

@@ -80,12 +80,12 @@ class Cipher:
         Raises:
             SecretKeyWrong: None of the keys opens it.
         """
-        if not (isinstance(record, dict) and list(record) == [_MARK]):
+        if not is_sealed(record):
             return to_json(record)
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - only where there are secrets
 
         try:
-            sealed = base64.b64decode(str(record[_MARK]), validate=True)
+            sealed = base64.b64decode(str(record[_MARK]), validate=True)  # type: ignore[index]
         except (binascii.Error, ValueError):
             sealed = b""
         for cipher in self._ciphers:
@@ -102,6 +102,11 @@ class Cipher:
 
     def _place(self, name: str) -> bytes:
         return f"graphengine/{self.graph}/{name}".encode()
+
+
+def is_sealed(record: JsonValue) -> bool:
+    """Whether a record has the form of an encrypted one."""
+    return isinstance(record, dict) and list(record) == [_MARK]
 
 
 def cipher_of(graph: str, keys: object) -> Cipher:

@@ -23,6 +23,7 @@ from graphengine.errors import (
     NotRecordable,
     RunIsDriven,
     RunNotResumable,
+    SecretKeyWrong,
     StoreError,
     TooLarge,
 )
@@ -218,7 +219,7 @@ class Opener:
                     evolve(there, step)
                 if there.status == "finished":
                     continue
-                with contextlib.suppress(GraphChanged):
+                with contextlib.suppress(GraphChanged, SecretKeyWrong):  # older steps may need older keys
                     outline = await self._store.outline(there.fingerprint)
                     if not refit(plan, there, outline).misfits:
                         found = there.seq
