@@ -12,7 +12,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
@@ -85,7 +85,7 @@ class Cipher:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - only where there are secrets
 
         try:
-            sealed = base64.b64decode(str(record[_MARK]), validate=True)  # type: ignore[index]
+            sealed = base64.b64decode(str(record[_MARK]), validate=True)
         except (binascii.Error, ValueError):
             sealed = b""
         for cipher in self._ciphers:
@@ -259,6 +259,6 @@ def scrubbed(value: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401 - records
     return value
 
 
-def worth_scrubbing(texts: Iterator[str]) -> list[str]:
+def worth_scrubbing(texts: Iterable[str]) -> list[str]:
     """Those of the texts that are long enough to be looked for, the longest first."""
     return sorted({text for text in texts if len(text) >= _LEAST_SCRUBBED}, key=len, reverse=True)

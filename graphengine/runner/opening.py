@@ -30,6 +30,7 @@ from graphengine.errors import (
 from graphengine.graph import Limits
 from graphengine.history import load_snapshot
 from graphengine.paths import did_you_mean
+from graphengine.runner.answers import TooLargeInput
 from graphengine.runner.drive import Driver, Turns
 from graphengine.runner.fit import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
@@ -90,7 +91,7 @@ class Opener:
         most = self._sizes.state_bytes
         if most is not None and initial.size_bytes > most:
             told = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
-            raise InputError(told, where=f"run {run.id}", repair="give less, or raise Sizes(state_bytes=…)")
+            raise TooLargeInput(told, where=f"run {run.id}", repair="give less, or raise Sizes(state_bytes=…)")
         driver = self._driver(run, plan, Snapshot())
         driver.snapshot.weight = initial.size_bytes
         now = self._clock.now()
@@ -275,7 +276,8 @@ class Opener:
         try:
             step = driver.decide(event)
         except (InvalidUpdate, NotRecordable, TooLarge) as error:
-            raise InputError(error.message, where=where, repair=error.repair) from error
+            kind = TooLargeInput if isinstance(error, TooLarge) else InputError
+            raise kind(error.message, where=where, repair=error.repair) from error
         status, due = driver.snapshot.status, next_due(driver.snapshot)
         facts = run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at
         info = RunInfo(*facts, due_at=due, tags=run.tags)
