@@ -17,6 +17,15 @@ END: Final = "END"
 FAIL: Final = "FAIL"
 
 
+LONGEST_TAG: Final = 100
+"""The most characters of a tag."""
+
+
+def is_tag(given: object) -> bool:
+    """Whether this can be a tag of a run: a text that can be printed on a line, and is not blank."""
+    return isinstance(given, str) and bool(given.strip()) and given.isprintable() and len(given) <= LONGEST_TAG
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often a node is tried again, and how long to wait between attempts.
