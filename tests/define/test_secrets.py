@@ -368,3 +368,17 @@ async def test_a_migration_with_a_wrong_key_is_told() -> None:
         newer = asking(Renamed, KEYS[1], version=2, migrate={1: lambda old: {"api_key": old["token"]}})
         with pytest.raises(SecretKeyWrong):
             await runner.resume(newer, "r").result()
+
+
+async def test_a_run_that_follows_one_of_another_graph_takes_its_secrets_along() -> None:
+    """Both graphs have the key; the record is encrypted anew for the graph that it is in now."""
+    first, second = asking(Unversioned), Graph("second", Unversioned, secret_key=KEYS[0])
+    second.add_node("a", lambda: None, writes=(), thread=False)
+    second.add_path(START, "a", END)
+    async with Runner() as runner:
+        await runner.start(first, {"token": "cl3ar-other"}, run_id="r").result()
+        await runner.answer("r", "yes")
+        await runner.resume(first, "r").result()
+        result = await runner.start(second, after="r").result()
+        assert result.state.token.get_secret_value() == "cl3ar-other"
+        assert "cl3ar" not in repr(await runner.history(result.run_id))
