@@ -17,6 +17,15 @@ END: Final = "END"
 FAIL: Final = "FAIL"
 
 
+LONGEST_TAG: Final = 100
+"""The most characters of a tag."""
+
+
+def is_tag(given: object) -> bool:
+    """Whether this can be a tag of a run: a text that can be printed on a line, and is not blank."""
+    return isinstance(given, str) and bool(given.strip()) and given.isprintable() and len(given) <= LONGEST_TAG
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often a node is tried again, and how long to wait between attempts.
@@ -121,7 +130,7 @@ class Migration:
     Args:
         state: Takes the recorded fields of the graph's state as JSON values, its own copy of them, and returns those of
             the next version. It is called when a run is resumed or branched, and what it gave is recorded: nothing that
-            reads the run later calls it again.
+            reads the run later calls it again. Secret fields are in clear there, and encrypted when they are recorded.
         renamed: Nodes that have another name now, old name to new. Counts, what conditions remember, pauses and the
             place of the run go along.
         moved: Where a run goes on that stands at one of these nodes, node to node, in the names of the old version and

@@ -24,6 +24,7 @@ from graphengine.core.snapshot import Snapshot, from_record, to_record
 from graphengine.core.steps import Step, decode_step, encode_step
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
 from graphengine.fieldtype import explain
+from graphengine.options import is_tag
 from graphengine.stores.base import Append, RunInfo, Status
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class _Run(BaseModel):
     created_at: float
     parent: _Parent | None
     due_at: float | None
-    tags: list[Annotated[str, Field(min_length=1, max_length=_ID_CHARACTERS)]] = []
+    tags: list[str] = []
 
 
 class _Message(BaseModel):
@@ -245,13 +246,16 @@ def parse(body: bytes | str, where: str) -> Exported:
     run = made.run
     if any(c.isspace() or ord(c) < ord(" ") for c in run.id):
         _refuse(f"{run.id!r} cannot be a run's id", where)
+    if run.tags != sorted({*run.tags}) or not all(map(is_tag, run.tags)):
+        _refuse("its tags are not such as runs have: sorted, each once, each of characters that can be printed", where)
     if run.parent is not None and run.parent.seq >= run.seq:
         _refuse(f"it branched behind step {run.parent.seq}, and has {run.seq} steps", where)
     steps = [
         decode_step(number, to_json({name: fact for name, fact in step.items() if name != "seq"}))
         for number, step in enumerate(content["steps"], start=1)
     ]
-    if [step.seq for step in made.steps] != list(range(1, run.seq + 1)):
+    count = len(made.steps)
+    if run.seq != count or [step.seq for step in made.steps] != list(range(1, count + 1)):
         _refuse(f"its steps are not 1 to {run.seq} without gaps", where)
     parent, parent_seq = (run.parent.run_id, run.parent.seq) if run.parent is not None else (None, 0)
     info = RunInfo(

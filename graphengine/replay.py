@@ -18,6 +18,7 @@ from graphengine.core.decide import StaleEvent, decide
 from graphengine.core.differing import REASON, Differing, differing, plain
 from graphengine.core.events import NodeEntered, NodeFailed, Settled
 from graphengine.core.evolve import evolve
+from graphengine.core.privacy import encrypted_today, hidden
 from graphengine.core.snapshot import Snapshot, sub_id
 from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.portable import Exported
@@ -120,13 +121,15 @@ def replay(graph: Graph[Any], run: Exported | Sequence[Step]) -> Replayed:
     Raises:
         CompileError: The graph has problems.
         GraphChanged: The run is of a graph of another name.
+        SecretKeyWrong: The run has secrets, and the graph was given another key.
         StoreCorrupt: The steps do not fold.
     """
     plan: Plan[Any] = graph.compile()
     steps, outlines = (run.steps, run.outlines) if isinstance(run, Exported) else (run, {})
     marked = frozenset(key for step in steps for key in step.data.get("marks", ()))
     replayer = _Replayer(plan, outlines, marked, marked & frozenset(_keys(plan)))
-    for step in steps:
+    for recorded in steps:
+        step = encrypted_today(plan, replayer.snapshot, recorded) if plan.secret else recorded
         if step.kind == "started" and step.data.get("graph") != plan.graph:
             told = f"the run is of graph {step.data.get('graph')!r}, not {plan.graph!r}"
             raise GraphChanged(told, where="step 1", repair=f"give the graph named {step.data.get('graph')!r}")
@@ -176,7 +179,9 @@ class _Replayer:
             told = f"today's graph cannot be asked for this step: {type(error).__name__}: {error}"
             repair = "mend the function that raised, or look at what the step says"
             differences = [Differing("state", step.kind, None, told, repair)]
-        self.found += [Difference(step.seq, step.path, *one) for one in differences]
+        for one in differences:
+            said = hidden(self.plan, self.snapshot, step, [*one]) if self.plan.secret else one
+            self.found.append(Difference(step.seq, step.path, *said))
 
     def fold(self, step: Step) -> None:
         """Go on with the recorded step, and with what today's graph keeps of the past beside it.

@@ -12,7 +12,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
@@ -80,7 +80,7 @@ class Cipher:
         Raises:
             SecretKeyWrong: None of the keys opens it.
         """
-        if not (isinstance(record, dict) and list(record) == [_MARK]):
+        if not is_sealed(record):
             return to_json(record)
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - only where there are secrets
 
@@ -102,6 +102,11 @@ class Cipher:
 
     def _place(self, name: str) -> bytes:
         return f"graphengine/{self.graph}/{name}".encode()
+
+
+def is_sealed(record: JsonValue) -> bool:
+    """Whether a record has the form of an encrypted one."""
+    return isinstance(record, dict) and list(record) == [_MARK]
 
 
 def cipher_of(graph: str, keys: object) -> Cipher:
@@ -254,6 +259,6 @@ def scrubbed(value: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401 - records
     return value
 
 
-def worth_scrubbing(texts: Iterator[str]) -> list[str]:
+def worth_scrubbing(texts: Iterable[str]) -> list[str]:
     """Those of the texts that are long enough to be looked for, the longest first."""
     return sorted({text for text in texts if len(text) >= _LEAST_SCRUBBED}, key=len, reverse=True)

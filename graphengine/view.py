@@ -137,6 +137,11 @@ class View:
         fields: Mapping[str, object] = self._state.model.model_fields
         return fields
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The fields that hold a secret."""
+        return self._state.secrets
+
     def lend(self, name: str) -> object:
         """A field's value for a function that might change it: what this step writes, as a copy."""
         value = self.get(name)

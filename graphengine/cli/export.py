@@ -38,7 +38,7 @@ def command(session: Session, run_id: str, output: str, database: Path | None) -
     """Write a run to one JSON file: its steps, those it shares with its parents included, and what waits for it.
 
     `graphengine import` records it in another database, where it can be gone on with; `graphengine replay` reads it as
-    it is. The file holds the whole state of the run, as clear text.
+    it is. The file holds the whole state of the run, as clear text but for secret fields.
     """
     from graphengine import __version__
     from graphengine.cli.places import place_of

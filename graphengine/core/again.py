@@ -38,10 +38,18 @@ from graphengine.core.events import (
 from graphengine.core.lookup import plan_of, view_of
 from graphengine.core.refit import KEYS, refitted
 from graphengine.core.runs import begun
-from graphengine.errors import GraphEngineError, MutatedInput, NoChoice, NodeError, WaitTimeout
+from graphengine.errors import (
+    GraphEngineError,
+    InputError,
+    InvalidUpdate,
+    MutatedInput,
+    NoChoice,
+    NodeError,
+    WaitTimeout,
+)
 from graphengine.fieldtype import why
 from graphengine.reducers import Replace, maximum
-from graphengine.view import View
+from graphengine.view import Held, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,12 +154,26 @@ def first_records(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValu
     """
     given = {op[1]: op[2] for op in step.update if op[1] in state.fields}
     try:
+        if state.secrets:
+            return _first_with_secrets(state, given)
         made = state.model.__pydantic_validator__.validate_json(to_json(given), by_name=True, by_alias=False)
         body = state.model.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True)
-    except (ValidationError, ValueError) as error:
-        told = f"the state that the run began with does not fit {state.model.__name__}: {why(error)}"
+    except (ValidationError, ValueError, InvalidUpdate, InputError) as error:
+        said = error.message if isinstance(error, GraphEngineError) else why(error, hide=bool(state.secrets))
+        told = f"the state that the run began with does not fit {state.model.__name__}: {said}"
         raise Apart("state", told, "give the fields their old types, or new ones defaults") from error
     return from_json(body), {name: made.__dict__[name] for name in state.fields}
+
+
+def _first_with_secrets(
+    state: StateType[Any], given: dict[str, JsonValue]
+) -> tuple[dict[str, JsonValue], dict[str, object]]:
+    """The same field by field: the state as a whole is written without its secrets."""
+    view = View(state, Held(given))
+    typed = {name: view.get(name) for name in given}
+    made = state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
+    begins = state.initial(made, "the first step")
+    return begins.values, begins.typed
 
 
 def _started(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:

@@ -222,10 +222,11 @@ def _same(first: str, second: str, view: View) -> bool:
 
 
 def _shown(place: str | None, view: View) -> JsonValue:
-    """A place and what it holds."""
+    """A place and what it holds, where that is no secret."""
     if place is None:
         return None
     try:
-        return f"{place} = {short(plain(Reading.of(place).read(view)))}"
+        reading = Reading.of(place)
+        return place if reading.roots & view.secrets else f"{place} = {short(plain(reading.read(view)))}"
     except (GraphEngineError, KeyError, TypeError, ValueError):
         return f"{place}, which is no path of today's state"

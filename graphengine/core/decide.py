@@ -76,7 +76,7 @@ def decide(plan: Plan[Any], snapshot: Snapshot, event: Event) -> Step:
 
     Raises:
         StaleEvent: The frame is at another visit or attempt.
-        InvalidUpdate, NotRecordable: The update of a branch does not fit (nothing else raises them from here).
+        InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit (nothing else raises them here).
     """
     step = _EVENTS[type(event)](plan, snapshot, event)
     return without_secrets(plan, snapshot, step) if plan.secret else step

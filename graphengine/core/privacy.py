@@ -2,16 +2,20 @@
 
 Records of secret fields are encrypted where they are made. Beside them a step tells of failures, conditions and ends in
 words that come from nodes and libraries, which may quote what they were given: there each clear text that the run's
-secrets hold is hidden. Nor does a step carry typed values then, for whoever watches the run.
+secrets hold is hidden. Nor does a step carry typed values then, for whoever watches the run. A replay hides them in
+what it tells, and compares records that are encrypted alike.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic_core import from_json
+
 from graphengine.core.lookup import plan_of
+from graphengine.core.refit import refitted
 from graphengine.core.snapshot import Frame
-from graphengine.errors import NoChoice
+from graphengine.errors import InvalidUpdate, NoChoice
 from graphengine.secret import clear_texts, scrubbed, worth_scrubbing
 from graphengine.view import View
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from graphengine.core.snapshot import Snapshot
     from graphengine.core.steps import Step
     from graphengine.plan import Plan
+    from graphengine.records import JsonValue, Op
+    from graphengine.state import StateType
 
 _WORDS: Final = ("error", "why", "stop", "message", "edge", "marks", "samples", "inside")
 """What of a step's data is told in words, and not read again as a value."""
@@ -30,9 +36,47 @@ def without_secrets(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
     """The step as it may be recorded and shown."""
     said = {name: step.data[name] for name in _WORDS if step.data.get(name)}
     if said:
-        texts = worth_scrubbing(_texts(plan, snapshot, step))
-        step = step._replace(data={**step.data, **scrubbed(said, texts)})
+        step = step._replace(data={**step.data, **hidden(plan, snapshot, step, said)})
     return step._replace(typed=None)
+
+
+def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, said: Any) -> Any:  # noqa: ANN401 - records
+    """What is said of a step, without the clear texts of the run's secrets and of those that the step writes."""
+    return scrubbed(said, worth_scrubbing(_texts(plan, snapshot, step)))
+
+
+def encrypted_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
+    """A recorded step with its secrets encrypted as today's graph does it, so that equal ones have equal records.
+
+    Raises:
+        SecretKeyWrong: The graph was given another key.
+    """
+    state = _written_state(plan, snapshot, step)
+    if state is None or not any(op[1] in state.secrets for op in step.update):
+        return step
+    return step._replace(update=[_encrypted(state, op) for op in step.update])
+
+
+def _encrypted(state: StateType[Any], op: Op) -> Op:
+    """An operation; those of secret fields set them as a whole."""
+    cipher = state.fields[op[1]].cipher if op[1] in state.secrets else None
+    if cipher is None or op[0] != "set":
+        return op
+    return ("set", op[1], cipher.seal(op[1], cipher.unseal(op[1], op[2])))
+
+
+def _written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
+    """The state that a step's update is of; None where today's graph has none there."""
+    if step.kind == "started":
+        return plan.state
+    frame = refitted(snapshot, step.data).frames.get(step.frame)
+    try:
+        inner = plan_of(plan, frame) if frame is not None else None
+        if step.kind == "entered" and inner is not None:
+            inner = inner.nodes[step.node].chosen(step.data.get("choice", "")).graph
+    except (KeyError, NoChoice):  # the graph was changed; the replay says so
+        return None
+    return inner.state if inner is not None else None
 
 
 def check_secrets(plan: Plan[Any], snapshot: Snapshot) -> None:
@@ -59,18 +103,23 @@ def _frames(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Frame, Plan[A
 def _texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterator[str]:
     """The clear texts of all secrets: those that the run holds, and those that the step writes."""
     for frame, inner in _frames(plan, snapshot):
-        view = View(inner.state, frame)
-        for name in inner.state.secrets:
-            if name in frame.values:
-                yield from clear_texts(view.before(name))
-        if frame.id == step.frame:
-            yield from _written(inner, step)
-    if not snapshot.frames:
-        yield from _written(plan, step)
+        yield from _texts_in(inner.state, frame)
+    state = _written_state(plan, snapshot, step)
+    if state is not None:
+        yield from _texts_in(state, Frame(values={op[1]: op[2] for op in step.update if op[0] == "set"}))
 
 
-def _written(plan: Plan[Any], step: Step) -> Iterator[str]:
-    values = {op[1]: op[2] for op in step.update if op[0] == "set" and op[1] in plan.state.secrets}
-    view = View(plan.state, Frame(values=values))
-    for name in values:
-        yield from clear_texts(view.before(name))
+def _texts_in(state: StateType[Any], frame: Frame) -> Iterator[str]:
+    view = View(state, frame)
+    for name in state.secrets:
+        if name in frame.values:
+            yield from clear_texts(_clear(state, view, name, frame.values[name]))
+
+
+def _clear(state: StateType[Any], view: View, name: str, record: JsonValue) -> object:
+    """The value of a secret field, or, where that is none of its type today, its JSON."""
+    try:
+        return view.before(name)
+    except InvalidUpdate:
+        cipher = state.fields[name].cipher
+        return record if cipher is None else from_json(cipher.unseal(name, record))

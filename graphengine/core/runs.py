@@ -9,7 +9,7 @@ from graphengine.core.lookup import plan_of
 from graphengine.core.marks import default_marks, first_marks, sample
 from graphengine.core.ready import ready
 from graphengine.core.refit import refitted
-from graphengine.core.sizes import weigh
+from graphengine.core.sizes import added, bytes_of, weigh
 from graphengine.core.snapshot import Frame
 from graphengine.core.steps import Step
 from graphengine.core.ways import taken
@@ -71,7 +71,8 @@ def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
     }
     if raised:
         data["sub_limits"] = raised
-    return Step(snapshot.seq + 1, "resumed", event.now, data=data)
+    weight = added(snapshot, bytes_of(data["refit"])) if event.refit else 0
+    return Step(snapshot.seq + 1, "resumed", event.now, data=data, weight=weight)
 
 
 def _under_changes(
@@ -115,7 +116,9 @@ def branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Ste
     inner = plan_of(plan, frame)
     view = View(inner.state, frame)
     ops = inner.state.apply(view, event.updates).ops
-    weigh(snapshot, view.weight, ops, f"branch {event.run_id}")
+    weight = weigh(snapshot, view.weight, ops, f"branch {event.run_id}")
+    if weight and event.refit:
+        weight += bytes_of(data["refit"])
     if event.changes:
         view.new_marks.update(first_marks(inner, frame))
         if frame is not there.root and (marks := first_marks(plan, there.root)):
@@ -123,4 +126,4 @@ def branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Ste
     sample(inner, view, [op[1] for op in ops])
     if view.new_marks:
         data["marks"] = view.new_marks
-    return Step(snapshot.seq + 1, "branched", event.now, event.frame, update=ops, data=data)
+    return Step(snapshot.seq + 1, "branched", event.now, event.frame, update=ops, data=data, weight=weight)

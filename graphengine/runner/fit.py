@@ -22,6 +22,7 @@ from graphengine.fieldtype import explain
 from graphengine.runner.changes import differences
 from graphengine.runner.migrating import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
 from graphengine.runner.places import Misfit, asks_anew, migration_hint, place_misfits
+from graphengine.secret import HIDDEN
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
     Raises:
         GraphChanged: It is of another graph, of a newer version, or a migration is missing.
         MigrationFailed: A migration raised, or gave what is no state of today's graph.
+        SecretKeyWrong: The graph was given another key.
     """
     check_name(plan, snapshot.graph, snapshot.run_id)
     if snapshot.fingerprint == plan.fingerprint:
@@ -229,7 +231,7 @@ def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[tuple[str, st
             record, typed[name] = kind.record(default, view)
             ops.append(("set", name, record))
         except InvalidUpdate as error:
-            held = repr(frame.values.get(name))
+            held = HIDDEN if kind.secret else repr(frame.values.get(name))
             told = f"field {name!r} holds {held if len(held) <= _SHOWN else held[:_SHOWN] + '…'}: {error.message}"
             problems.append((told, f"the type of {name!r}"))
     if plan.state.whole and not problems:

@@ -11,10 +11,13 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic_core import from_json, to_json
+
 from graphengine.core.snapshot import ROOT
 from graphengine.errors import GraphChanged, InputError, MigrationFailed, NoChoice
 from graphengine.paths import did_you_mean
 from graphengine.runner.answers import as_record
+from graphengine.secret import clear_texts, is_sealed, scrubbed, worth_scrubbing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from graphengine.options import Migration
     from graphengine.plan import NodePlan, Plan
     from graphengine.records import JsonValue
+    from graphengine.state import StateType
 
 _SHOWN: Final = 1000
 """More characters of values are cut in messages."""
@@ -154,22 +158,64 @@ def _way_in(way: Mapping[str, JsonValue], now: Callable[[str], str]) -> dict[str
 def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict[str, JsonValue]:
     """The recorded fields of a graph's state as its migrations make them; the same where none touches them.
 
+    Functions are given secrets in clear, and what they give for secret fields is encrypted.
+
     Raises:
         MigrationFailed: A function raised, or gave what is no state of today's graph.
+        SecretKeyWrong: The graph was given another key.
     """
-    now = dict(values)
-    for version, step in graph.steps:
-        if step.state is not None:
-            now = _moved_on(graph, step.state, version, now, where)
-    unknown = [name for name in now if name not in graph.plan.state.fields]
-    if unknown and now != dict(values):
-        hints = "; ".join(f"unknown field {name!r}: {did_you_mean(name, graph.plan.state.fields)}" for name in unknown)
+    functions = [(version, step.state) for version, step in graph.steps if step.state is not None]
+    if not functions:
+        return dict(values)
+    state = graph.plan.state
+    opened = _opened(state, values)
+    now: dict[str, JsonValue] = {**values, **opened}
+    texts = [text for value in opened.values() for text in clear_texts(value)]
+    try:
+        for version, function in functions:
+            now = _moved_on(graph, function, version, now, where)
+            texts += [text for name in state.secrets & now.keys() for text in clear_texts(now[name])]
+        _check_names(graph, now, {**values, **opened}, where)
+    except MigrationFailed as error:
+        told = str(scrubbed(error.message, worth_scrubbing(texts)))
+        raise MigrationFailed(told, where=where, repair=error.repair) from (None if texts else error.__cause__)
+    for name in state.secrets & now.keys():
+        is_kept = is_sealed(values.get(name)) and opened[name] == now[name]
+        cipher = state.fields[name].cipher
+        if is_kept or cipher is None:
+            now[name] = values[name]
+        else:
+            now[name] = cipher.seal(name, to_json(now[name]))
+    return now
+
+
+def _opened(state: StateType[Any], values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What is encrypted of recorded fields, in clear; also of fields that today's state has under another name.
+
+    Raises:
+        SecretKeyWrong.
+    """
+    cipher = next((field.cipher for field in state.fields.values() if field.cipher is not None), None)
+    if cipher is None:
+        return {}
+    return {name: from_json(cipher.unseal(name, record)) for name, record in values.items() if is_sealed(record)}
+
+
+def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[str, JsonValue], where: str) -> None:
+    """See that migrations that changed something gave fields of today's state alone.
+
+    Raises:
+        MigrationFailed: They did not.
+    """
+    fields = graph.plan.state.fields
+    unknown = [name for name in now if name not in fields]
+    if unknown and now != dict(before):
+        hints = "; ".join(f"unknown field {name!r}: {did_you_mean(name, fields)}" for name in unknown)
         raise MigrationFailed(
             f"the migrations of graph {graph.plan.graph!r} gave {_shown(now)}, which does not fit its state: {hints}",
             where=where,
             repair="return the fields of today's state alone",
         )
-    return now
 
 
 def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Sequence[str], where: str) -> GraphChanged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
@@ -23,15 +24,18 @@ from graphengine.errors import (
     NotRecordable,
     RunIsDriven,
     RunNotResumable,
+    SecretKeyWrong,
     StoreError,
     TooLarge,
 )
 from graphengine.graph import Limits
 from graphengine.history import load_snapshot
 from graphengine.paths import did_you_mean
+from graphengine.runner.answers import TooLargeInput
 from graphengine.runner.drive import Driver, Turns
 from graphengine.runner.fit import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
+from graphengine.secret import is_sealed
 from graphengine.stores.base import RunInfo
 from graphengine.view import View
 
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 
     from graphengine.options import Sizes
     from graphengine.plan import Plan
+    from graphengine.records import JsonValue
     from graphengine.runner.clock import Clock
     from graphengine.runner.run import Run
     from graphengine.state import Initial
@@ -89,7 +94,7 @@ class Opener:
         most = self._sizes.state_bytes
         if most is not None and initial.size_bytes > most:
             told = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
-            raise InputError(told, where=f"run {run.id}", repair="give less, or raise Sizes(state_bytes=…)")
+            raise TooLargeInput(told, where=f"run {run.id}", repair="give less, or raise Sizes(state_bytes=…)")
         driver = self._driver(run, plan, Snapshot())
         driver.snapshot.weight = initial.size_bytes
         now = self._clock.now()
@@ -109,7 +114,7 @@ class Opener:
             raise InputError(
                 f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
             )
-        earlier = plan.state.rebuild(left.root.values)
+        earlier = plan.state.rebuild(_own_secrets(plan, left))
         update = _as_mapping(given)
         written = sorted(update)
         kept = plan.keep if plan.keep is not None else tuple(plan.state.fields)
@@ -149,14 +154,14 @@ class Opener:
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
             await self._refit(plan, await load_snapshot(self._store, run.id, None))
         fence = await self._store.claim(run.id)
-        if (await self._store.info(run.id)).seq != info.seq:  # somebody went on with it, and let it go, meanwhile
-            await release(self._store, run.id, fence)
-            return await self.go_on(run, plan, limits, pause)
         try:
-            return await self._resumed(run, plan, fence, limits, pause, held=info.held)
+            if (await self._store.info(run.id)).seq == info.seq:
+                return await self._resumed(run, plan, fence, limits, pause, held=info.held)
         except BaseException:
             await release(self._store, run.id, fence)
             raise
+        await release(self._store, run.id, fence)  # somebody went on with it, and let it go, meanwhile
+        return await self.go_on(run, plan, limits, pause)
 
     async def _still_waits(self, info: RunInfo, plan: Plan[Any]) -> bool:
         """Whether there is nothing to go on with: no answer, no message, no time that has come, no other graph."""
@@ -218,7 +223,7 @@ class Opener:
                     evolve(there, step)
                 if there.status == "finished":
                     continue
-                with contextlib.suppress(GraphChanged):
+                with contextlib.suppress(GraphChanged, SecretKeyWrong):  # older steps may need older keys
                     outline = await self._store.outline(there.fingerprint)
                     if not refit(plan, there, outline).misfits:
                         found = there.seq
@@ -274,7 +279,8 @@ class Opener:
         try:
             step = driver.decide(event)
         except (InvalidUpdate, NotRecordable, TooLarge) as error:
-            raise InputError(error.message, where=where, repair=error.repair) from error
+            kind = TooLargeInput if isinstance(error, TooLarge) else InputError
+            raise kind(error.message, where=where, repair=error.repair) from error
         status, due = driver.snapshot.status, next_due(driver.snapshot)
         facts = run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at
         info = RunInfo(*facts, due_at=due, tags=run.tags)
@@ -311,6 +317,20 @@ async def release(store: Store, run_id: str, fence: int) -> None:
     """Let others drive a run; where even that fails, the lease's end does it."""
     with contextlib.suppress(StoreError):
         await store.release(run_id, fence)
+
+
+def _own_secrets(plan: Plan[Any], left: Snapshot) -> Mapping[str, JsonValue]:
+    """What a run left, its secrets encrypted for this graph where it was of another one with the same key.
+
+    Raises:
+        SecretKeyWrong: That graph had another key.
+    """
+    values = dict(left.root.values)
+    for name in plan.state.secrets & values.keys() if left.graph != plan.graph else ():
+        cipher = plan.state.fields[name].cipher
+        if cipher is not None and is_sealed(values[name]):
+            values[name] = cipher.seal(name, replace(cipher, graph=left.graph).unseal(name, values[name]))
+    return values
 
 
 def as_limits(limits: Limits) -> dict[str, float | None]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pydantic_core import from_json, to_json
-
 from graphengine.asking import AskBody
+from graphengine.core.differing import plain
 from graphengine.core.lookup import plan_of, view_of
 from graphengine.core.snapshot import Frame
 from graphengine.core.steps import path_of
@@ -87,7 +86,7 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
         call = plan.nodes[frame.at].chosen(facts.get("choice", ""))
         if not isinstance(call.body, AskBody):
             return False
-        if _plain(call.body.ask.answers.schema) != _plain(facts.get("schema")):
+        if plain(call.body.ask.answers.schema) != plain(facts.get("schema")):
             return True
         if call.extras:
             return False
@@ -96,10 +95,6 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
         except Exception:  # noqa: BLE001 - a function of the user's; its node fails with it where it is asked
             return True
     return False
-
-
-def _plain(value: object) -> object:
-    return from_json(to_json(value))
 
 
 def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator[Misfit]:

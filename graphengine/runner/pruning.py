@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import InputError, UnknownRun
+from graphengine.options import LONGEST_TAG, is_tag
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 ENDED: Final = ("finished", "failed", "stopped")
 """The statuses of runs that may be pruned."""
 
-_LONGEST_TAG: Final = 100
 _PAGE: Final = 1000
 _BATCH: Final = 100
 
@@ -85,9 +85,8 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
         raise InputError(f"{where}{tags!r} is no list of tags", repair=f"give a list: {where}[{tags!r}]")
     found = set()
     for tag in tags:
-        is_text = isinstance(tag, str) and tag.strip() and tag.isprintable()
-        if not is_text or len(tag) > _LONGEST_TAG:
-            repair = f"use 1 to {_LONGEST_TAG} characters that can be printed, one at least no blank"
+        if not is_tag(tag):
+            repair = f"use 1 to {LONGEST_TAG} characters that can be printed, one at least no blank"
             raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
         found.add(tag)
     return tuple(sorted(found))

@@ -60,7 +60,8 @@ class Loop:
         self._loop = loop
         self._watched = watched
         self._thread = threading.get_ident()
-        self._asked_at: float | None = None  # the question that is not answered yet
+        self._asked_at: float | None = None  # the question that is not answered yet; who answers takes it back
+        self._asleep_seconds = 0.0  # since then; the looking thread's alone
         self._told: Holder | None = None
         self._uses = 0
 
@@ -81,14 +82,15 @@ class Loop:
         """
         asked_at = self._asked_at
         if asked_at is None:
+            self._asleep_seconds = 0.0
             self._asked_at = time.monotonic()
             try:
                 self._loop.call_soon_threadsafe(self._answer)
             except RuntimeError:  # it was closed
                 self._asked_at = None
             return
-        self._asked_at = asked_at = asked_at + asleep_seconds
-        held = time.monotonic() - asked_at
+        self._asleep_seconds += asleep_seconds
+        held = time.monotonic() - asked_at - self._asleep_seconds
         if held < BLOCKED_SECONDS or self._told is not None:
             return
         holder = holder_of(self._thread)
@@ -103,7 +105,8 @@ class Loop:
         told, self._told = self._told, None
         asked_at, self._asked_at = self._asked_at, None
         if told is not None and asked_at is not None:
-            log.warning("%s held the event loop for %.1f s; it moves again", told, time.monotonic() - asked_at)
+            held = time.monotonic() - asked_at - self._asleep_seconds
+            log.warning("%s held the event loop for %.1f s; it moves again", told, held)
 
 
 class LoopWatch:

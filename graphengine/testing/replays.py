@@ -32,6 +32,7 @@ def replay(graph: Graph[Any], run: str | PathLike[str] | Exported) -> replays.Re
         AssertionError: It decides otherwise; the text says from which step on, how, and what to do.
         BadExport: The file is no exported run.
         GraphChanged: The run is of a graph of another name.
+        SecretKeyWrong: The run has secrets, and the graph was given another key.
     """
     found = replays.replay(graph, run if isinstance(run, Exported) else read_file(Path(run)))
     if not found.same:

@@ -1,6 +1,7 @@
 """Secret fields: where a graph may read and write them, and which keys open them."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from graphengine import END, START, Agent, Graph, Limits, Runner, Secret, ask, c
 from graphengine.core.decide import decide
 from graphengine.core.events import Begun
 from graphengine.core.snapshot import Snapshot
-from graphengine.errors import CompileError, GraphEngineError, SecretKeyWrong
+from graphengine.errors import CompileError, GraphEngineError, MigrationFailed, SecretKeyWrong
 from graphengine.reducers import append
 from graphengine.runner.run import Run, StepRecorded
 
@@ -257,3 +258,127 @@ def test_without_cryptography_a_secret_is_refused_with_what_to_install(monkeypat
     made.add_edge("a", END)
     with pytest.raises(CompileError, match="graphengine\\[secrets\\]"):
         made.compile()
+
+
+class Deep(BaseModel):
+    word: Annotated[str, Secret] = ""
+    score: int = 5
+
+
+async def test_a_graph_inside_may_have_secrets_and_a_condition_on_the_past() -> None:
+    """What its entry keeps for a plateau is looked through for the secrets of that graph, with its own cipher."""
+    inner: Graph[Any] = Graph("inner", Deep, secret_key=KEYS[0], result="score")
+    inner.add_node("b", lambda: None, writes=(), thread=False)
+    inner.add_edge(START, "b")
+    inner.add_edge("b", END, when=plateau("score", patience=1))
+    inner.add_edge("b", "b")
+    made: Graph[Any] = Graph("g", State, secret_key=KEYS[0])
+    made.add_node("deep", inner, writes=())
+    made.add_path(START, "deep", END)
+    async with Runner() as runner:
+        result = await runner.start(made, limits=Limits(steps=5)).result()
+    assert result.status in ("finished", "stopped")
+
+
+class Renamed(BaseModel):
+    api_key: Annotated[str, Secret]
+    extra: SecretStr = SecretStr("")
+    plain: str = ""
+
+
+class Unversioned(BaseModel):
+    token: SecretStr = SecretStr("cl3ar-token")
+    plain: str = "seen"
+
+
+def asking(state: type[BaseModel], key: Any = KEYS[0], **versions: Any) -> Graph[Any]:
+    """A graph that waits, to be migrated there."""
+    made: Graph[Any] = Graph("desk", state, secret_key=key, **versions)
+    made.add_node("a", ask("Go on?", str), writes="plain")
+    made.add_path(START, "a", END)
+    return made
+
+
+async def test_a_migration_renames_and_sets_secrets() -> None:
+    """Its function sees them in clear; what it gives for secret fields is encrypted in the log."""
+    seen: list[Any] = []
+
+    def rename(old: dict[str, Any]) -> dict[str, Any]:
+        seen.append(dict(old))
+        return {"api_key": old["token"], "extra": "cl3ar-extra", "plain": old["plain"]}
+
+    async with Runner() as runner:
+        await runner.start(asking(Unversioned), run_id="r").result()
+        await runner.answer("r", "yes")
+        newer = asking(Renamed, version=2, migrate={1: rename})
+        result = await runner.resume(newer, "r").result()
+        history = await runner.history("r")
+        assert result.state.api_key == "cl3ar-token"
+        assert result.state.extra.get_secret_value() == "cl3ar-extra"
+        assert seen[0] == {"token": "cl3ar-token", "plain": "seen"}
+        assert "cl3ar" not in repr(history)
+        branch = await runner.branch(newer, "r", 2).result()
+        assert branch.status == "waiting"
+        assert "cl3ar" not in repr(await runner.history(branch.run_id))
+
+
+async def test_a_migration_leaves_records_of_secrets_that_it_does_not_change() -> None:
+    """A secret that a function gives back as it was needs no new record."""
+    async with Runner() as runner:
+        await runner.start(asking(Unversioned), run_id="r").result()
+        await runner.answer("r", "yes")
+        newer = asking(Unversioned, version=2, migrate={1: lambda old: {**old, "plain": "other"}})
+        await runner.resume(newer, "r").result()
+        resumed = next(step for step in await runner.history("r") if step.kind == "resumed")
+        assert [op[1] for op in resumed.data["refit"][""]] == ["plain"]
+
+
+def _raises(old: dict[str, Any]) -> dict[str, Any]:
+    raise ValueError(f"bad: {old}")
+
+
+MIGRATIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "raises": _raises,
+    "gives no fields": lambda old: list(old.values()),
+    "gives an unknown field": lambda old: {"api_key": "cl3ar-new", "tokn": old["token"]},
+    "gives another type": lambda old: {"api_key": [old["token"]], "plain": ""},
+    "gives what JSON cannot carry": lambda old: {"api_key": {"cl3ar-new", old["token"]}},
+}
+
+
+@pytest.mark.parametrize("name", MIGRATIONS)
+async def test_a_migration_that_fails_shows_no_secret(name: str) -> None:
+    """Neither in its message nor in what caused it; the run is as it was."""
+    async with Runner() as runner:
+        await runner.start(asking(Unversioned), run_id="r").result()
+        before = await runner.history("r")
+        await runner.answer("r", "yes")
+        with pytest.raises(MigrationFailed) as caught:
+            await runner.resume(asking(Renamed, version=2, migrate={1: MIGRATIONS[name]}), "r").result()
+        told = "".join(traceback.format_exception(caught.value))
+        assert "cl3ar-token" not in told
+        assert await runner.history("r") == before
+
+
+async def test_a_migration_with_a_wrong_key_is_told() -> None:
+    """Also where the secret has another name today."""
+    async with Runner() as runner:
+        await runner.start(asking(Unversioned), run_id="r").result()
+        await runner.answer("r", "yes")
+        newer = asking(Renamed, KEYS[1], version=2, migrate={1: lambda old: {"api_key": old["token"]}})
+        with pytest.raises(SecretKeyWrong):
+            await runner.resume(newer, "r").result()
+
+
+async def test_a_run_that_follows_one_of_another_graph_takes_its_secrets_along() -> None:
+    """Both graphs have the key; the record is encrypted anew for the graph that it is in now."""
+    first, second = asking(Unversioned), Graph("second", Unversioned, secret_key=KEYS[0])
+    second.add_node("a", lambda: None, writes=(), thread=False)
+    second.add_path(START, "a", END)
+    async with Runner() as runner:
+        await runner.start(first, {"token": "cl3ar-other"}, run_id="r").result()
+        await runner.answer("r", "yes")
+        await runner.resume(first, "r").result()
+        result = await runner.start(second, after="r").result()
+        assert result.state.token.get_secret_value() == "cl3ar-other"
+        assert "cl3ar" not in repr(await runner.history(result.run_id))

@@ -95,6 +95,7 @@ ODD = [
     (put("run", "status", "odd"), "run.status"),
     (put("run", "seq", 5), "are not 1 to 5"),
     (put("run", "seq", 6.5), "run.seq"),
+    (put("run", "seq", 1 << 62), "are not 1 to 4611686018427387904"),
     (put("run", "created_at", "x"), "run.created_at"),
     (put("run", "parent", {"run_id": "p", "seq": 6}), "branched behind step 6"),
     (put("outlines", {}), "no outline of the graph"),
@@ -209,3 +210,14 @@ async def test_a_taken_id_is_refused() -> None:
             await check_ids(runner.store, [run, run])
         assert await runner.history("map") == before
         assert issubclass(BadExport, GraphEngineError)
+
+
+@pytest.mark.parametrize("tags", [["a\nb"], [" "], [""], ["\x1b[31m"], ["b", "a"], ["a", "a"], ["x" * 101], [7]])
+def test_tags_are_such_as_runs_have(tags: list[Any]) -> None:
+    """A text that no run could be marked with is refused, since a store would keep another one."""
+    refusal(changed(put("run", "tags", tags)))
+
+
+def test_tags_that_runs_have_are_read() -> None:
+    """Every other one is taken as it is."""
+    assert parse(changed(put("run", "tags", ["an apple", "x" * 100, "ü"])), "run.json").info.tags[0] == "an apple"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, Sizes, failed
+from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, Sizes, ask, failed
 from graphengine.core import sizes as core_sizes
 from graphengine.errors import DefinitionError, GraphEngineError, InputError, TooLarge
 from graphengine.reducers import append, extend
@@ -333,3 +333,58 @@ def test_sizes_are_bytes() -> None:
 
 async def _with(sizes: Any) -> None:
     Runner(sizes=sizes)
+
+
+class Old(BaseModel):
+    n: int = 0
+    ok: bool = False
+
+
+class Grown(Old):
+    blob: str = ""
+
+
+def asking(state: type[BaseModel], **versions: Any) -> Graph[Any]:
+    """A graph that waits, and then writes a little."""
+    graph: Graph[Any] = Graph("asking", state, **versions)
+    graph.add_node("ask", ask("Go on?", bool), writes="ok")
+    graph.add_node("write", lambda: {"blob": "y" * 2 * KB} if state is Grown else {"n": 1}, thread=False)
+    graph.add_path(START, "ask", "write", END)
+    return graph
+
+
+async def test_what_a_migration_adds_counts_for_the_size_of_the_state() -> None:
+    """The next node that writes something fails where the migration made the state too large."""
+    newer = asking(Grown, version=2, migrate={1: lambda old: {**old, "blob": "x" * 200 * KB}})
+    async with Runner(sizes=Sizes(state_bytes=100 * KB)) as runner:
+        await runner.start(asking(Old), run_id="r").result()
+        await runner.answer("r", value=True)
+        with pytest.raises(RunFailed, match="too_large: the state would take"):
+            await runner.resume(newer, "r").result()
+        await runner.branch(newer, "r", 2, branch_id="b").result()
+        await runner.answer("b", value=True)
+        with pytest.raises(RunFailed, match="too_large: the state would take"):
+            await runner.resume(newer, "b").result()
+
+
+async def test_what_a_branch_sets_counts_for_the_size_of_the_state() -> None:
+    """What is written behind it may be too large with it."""
+    async with Runner(sizes=Sizes(state_bytes=100 * KB)) as runner:
+        await runner.start(asking(Grown), run_id="r").result()
+        await runner.branch(asking(Grown), "r", 2, update={"blob": "x" * 90 * KB}, branch_id="b").result()
+        assert (await runner.waits("b"))[0].name == "ask"
+        with pytest.raises(InputError) as caught:
+            await runner.branch(asking(Grown), "r", 2, update={"blob": "x" * 200 * KB}).result()
+        assert caught.value.code == "too_large"
+
+
+async def test_a_beginning_that_is_too_large_has_the_code_of_everything_that_is() -> None:
+    """Given at once, or left by an earlier run."""
+    async with Runner() as runner:
+        await runner.start(one("text", "x" * 200 * KB), run_id="r").result()
+        store = runner.store
+        small = Runner(store, sizes=Sizes(state_bytes=100 * KB))
+        for run in (small.start(one("n", 1), {"text": "x" * 200 * KB}), small.start(one("n", 1), after="r")):
+            with pytest.raises(InputError, match="the state takes 200,") as caught:
+                await run.result()
+            assert caught.value.code == "too_large"

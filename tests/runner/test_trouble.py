@@ -506,3 +506,28 @@ async def test_new_conditions_of_a_changed_graph_begin_with_what_can_be_known(ru
     result = await runner.resume(loop(new=True), run.id, limits=Limits()).result()
     assert result.stop is not None
     assert result.stop.label == "enough"
+
+
+async def test_a_run_that_was_claimed_is_let_go_where_it_cannot_be_looked_at_then() -> None:
+    """Another resume can take it at once."""
+
+    class Failing(MemoryStore):
+        looks = 0
+        fails_at = 0
+
+        async def info(self, run_id: str) -> Any:
+            self.looks += 1
+            if self.looks == self.fails_at:
+                message = "locked"
+                raise StoreError(message)
+            return await super().info(run_id)
+
+    store = Failing()
+    graph = one(lambda n: n + 1, writes="n")
+    async with Runner(store) as runner:
+        await runner.start(graph, limits=Limits(steps=0), run_id="r").result()
+        store.looks, store.fails_at = 0, 2  # before the claim, behind it
+        with pytest.raises(StoreError, match="locked"):
+            await runner.resume(graph, "r", limits=Limits()).result()
+        assert (await store.info("r")).driver is None
+        assert (await runner.resume(graph, "r", limits=Limits()).result()).status == "finished"

@@ -171,3 +171,30 @@ async def test_the_watch_ends_when_nothing_is_driven(caplog: pytest.LogCaptureFi
         (own,) = [each for each in set(threading.enumerate()) - before if each.name == "graphengine-watch"]
         await asyncio.to_thread(own.join, 10)
         assert not own.is_alive()
+
+
+class Looked:
+    """A loop whose callbacks run when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[Callable[[], None]] = []
+
+    def call_soon_threadsafe(self, callback: Callable[[], None]) -> None:
+        """Keep it."""
+        self.asked.append(callback)
+
+
+def test_a_loop_that_answers_while_it_is_looked_at_is_asked_again() -> None:
+    """The looking thread takes nothing back of what the loop's own thread said meanwhile."""
+    loop = Looked()
+    watched = watch.Loop(loop, {})  # type: ignore[arg-type]
+
+    class Answering(float):
+        def __radd__(self, other: float) -> float:  # as soon as the time of the question was read
+            loop.asked.pop()()
+            return other + float(self)
+
+    watched.look(0.0, set())
+    watched.look(Answering(0.0), set())
+    watched.look(0.0, set())
+    assert len(loop.asked) == 1
