@@ -161,6 +161,8 @@ def _save(path: Path, new: Path, options: LeaseOptions, progress: Progress | Non
         StoreLocked: Somebody else came and wrote, or has it open to write.
     """
     look = look_at(path)
+    if progress is not None:
+        progress("what can be saved", 0, 0)
     lost = salvage.salvage(path, new)
     done = ["saved every row that could be read into a new file"]
     try:
