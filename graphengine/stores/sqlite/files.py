@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.errors import StoreError, StoreMissing, StoreNotADatabase, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite.checkpoints import never_by_itself, sync_as
+from graphengine.stores.sqlite.definitions import harden, refuse_foreign
 from graphengine.stores.sqlite.faults import explain_os
-from graphengine.stores.sqlite.ours import harden, refuse_foreign
 from graphengine.stores.sqlite.queries import MIGRATIONS, migration
 
 if TYPE_CHECKING:

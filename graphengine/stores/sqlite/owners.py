@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from filelock import FileLock, lock_descriptor
 
 from graphengine.stores.sqlite.checkpoints import never_by_itself
-from graphengine.stores.sqlite.ours import harden
+from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.queries import SQL
 
 try:

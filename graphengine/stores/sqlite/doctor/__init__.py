@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly, StoreTooNew
+from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.doctor import checks, logs, mend, salvage
 from graphengine.stores.sqlite.doctor.findings import Finding, Lost, Progress, Repaired, Report
 from graphengine.stores.sqlite.doctor.looking import BUSY_TIMEOUT_SECONDS, all_findings, opened_to_look
@@ -30,7 +31,6 @@ from graphengine.stores.sqlite.files import (
     require_file,
     sync_folder,
 )
-from graphengine.stores.sqlite.ours import harden
 from graphengine.stores.sqlite.owners import LeaseOptions, Owner, lock_shows_death
 from graphengine.stores.sqlite.queries import DOCTOR_SQL
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.core.steps import decode_step
-from graphengine.stores.sqlite import ours
+from graphengine.stores.sqlite import definitions
+from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.doctor.findings import Finding
 from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, log_of, migrate
 from graphengine.stores.sqlite.owners import Owner, lock_shows_death
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, told_by
-from graphengine.stores.sqlite.sums import message_place, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +87,7 @@ def _statements(version: int) -> dict[str, str]:
 
 def schema(connection: sqlite3.Connection, version: int = VERSION) -> Iterator[Finding]:
     """What is declared in the database and not by us, and what of ours is missing or changed."""
-    found, expected = ours.definitions(connection), ours.expected_of(version)
+    found, expected = definitions.definitions(connection), definitions.expected_of(version)
     tables = {name for kind, name in expected if kind == "table"}
     for (kind, name), (table, sql) in found.items():
         if expected.get((kind, name)) == (table, sql) or name.startswith("sqlite_"):
@@ -95,7 +95,7 @@ def schema(connection: sqlite3.Connection, version: int = VERSION) -> Iterator[F
         if (kind, name) in expected:
             message = f"{kind} {name} is not declared as this version declares it"
             yield Finding("schema", message, repair=_SALVAGES, repairable=True, row=name, values={"type": "changed"})
-        elif ours.is_harmless(kind, name, table, sql, tables):
+        elif definitions.is_harmless(kind, name, table, sql, tables):
             message = f"a {kind} {name} that is not ours; nothing here touches it"
             yield Finding("schema_more", message, repair="drop it if nobody needs it", note=True)
         else:

@@ -15,12 +15,12 @@ from graphengine.core.ready import next_due
 from graphengine.core.snapshot import Snapshot, from_record, to_record
 from graphengine.core.steps import decode_step
 from graphengine.errors import GraphEngineError
+from graphengine.stores.sqlite.checksums import sum_of
 from graphengine.stores.sqlite.doctor.checks import NONSENSE, key_of
 from graphengine.stores.sqlite.doctor.findings import Finding
 from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, in_snapshot, newest_snapshot, read_steps, told_by
-from graphengine.stores.sqlite.sums import sum_of
 
 if TYPE_CHECKING:
     import sqlite3

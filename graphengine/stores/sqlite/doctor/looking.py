@@ -7,9 +7,9 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.doctor import checks, logs
 from graphengine.stores.sqlite.files import Look, look_at, uri_to_read
-from graphengine.stores.sqlite.ours import harden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

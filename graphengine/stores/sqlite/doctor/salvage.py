@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
+from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.doctor import pages
 from graphengine.stores.sqlite.doctor.findings import Lost
 from graphengine.stores.sqlite.doctor.looking import opened_to_look
 from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.files import PAGE_BYTES, migrate
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK
-from graphengine.stores.sqlite.sums import message_place, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
