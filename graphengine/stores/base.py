@@ -261,6 +261,8 @@ class Store(Protocol):
     async def vacuum(self) -> tuple[int, int]:
         """Give free room back to the disk: how many bytes the store took before, and takes now.
 
-        Others write meanwhile. Raises: StoreLocked, StoreFull, and then no run has changed.
+        Others write meanwhile, unless the store says where not.
+
+        Raises: StoreLocked, StoreFull, and then no run has changed.
         """
         ...

@@ -5,15 +5,18 @@
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from graphengine.errors import StoreFull, StoreLocked, StoreMissing, StoreReadOnly
+from graphengine.errors import StoreFull, StoreLocked, StoreMissing, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite import SQLiteStore, doctor
 from graphengine.stores.sqlite.files import migrate
+from graphengine.testing.store_kit import new_run
 from tests.stores.recorded import facts_of, finish, record
 
 FORMATS = Path(__file__).with_name("formats")
@@ -62,6 +65,8 @@ MENDED = {
     "message_damaged": "UPDATE inbox SET payload = '1'",
     "message_of_no_run": "UPDATE inbox SET run = 77",
     "tag_of_no_run": "INSERT INTO tags VALUES (77, 'keep', 5)",
+    "earlier_outline_of_no_run": "INSERT INTO earlier_outlines VALUES (77, 'f')",
+    "trash_of_a_run": "INSERT INTO trash SELECT key FROM runs WHERE id = 'done'",
     "outline_damaged": "UPDATE outlines SET body = '{}'",
     "mark": "PRAGMA application_id = 5",
     "schema": "CREATE TRIGGER t AFTER INSERT ON steps BEGIN DELETE FROM steps; END",
@@ -220,3 +225,162 @@ async def test_a_run_that_was_still_held_when_it_waited_is_sound(made: Path) -> 
     found = await facts_of(made)
     assert found["state asks"]["status"] == "waiting"
     assert (await finish(made, "asks"))["ok"] is True
+
+
+async def test_what_removed_runs_leave_is_a_note(made: Path) -> None:
+    """Messages, steps and snapshots of a run whose removal was cut short are no faults."""
+    change(
+        made,
+        "INSERT INTO inbox (run, key, kind, payload, posted_at) SELECT key, 'k', 'stop', '1', 5 FROM runs"
+        " WHERE id = 'branch'",
+        "INSERT INTO trash SELECT key FROM runs WHERE id = 'branch'",
+        "DELETE FROM runs WHERE id = 'branch'",
+    )
+    report = doctor.examine(made)
+    assert report.is_sound
+    assert "unfinished_removal" in {finding.code for finding in report.findings}
+
+
+async def test_a_run_that_is_there_is_never_swept(made: Path) -> None:
+    """A row that wrongly lists a run as removed costs it nothing when a store is opened."""
+    truth = await facts_of(made)
+    change(made, MENDED["trash_of_a_run"])
+    async with closing_store(made) as store:
+        await store.sweep()
+    assert (await facts_of(made))["steps done"] == truth["steps done"]
+
+
+@asynccontextmanager
+async def closing_store(path: Path, **options: Any) -> AsyncIterator[SQLiteStore]:
+    """A store that is closed at the end."""
+    store = SQLiteStore(path, synchronous="NORMAL", **options)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_a_lock_is_no_damage(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repair that meets another program's lock ends with that; it writes no new file in the place of a good one."""
+    monkeypatch.setattr(doctor, "BUSY_TIMEOUT_SECONDS", 0.05)
+    change(made, MENDED["step_time"])
+    inode = made.stat().st_ino
+    with closing(sqlite3.connect(made, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreLocked):
+            doctor.repair(made)
+    assert made.stat().st_ino == inode
+    assert faults(made) == {"step_time"}
+
+
+async def test_a_file_that_is_wholly_locked_is_not_saved(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cannot even look does not write a new file, and is not told to."""
+    monkeypatch.setattr("graphengine.stores.sqlite.doctor.looking.BUSY_TIMEOUT_SECONDS", 0.05)
+    inode = made.stat().st_ino
+    with closing(sqlite3.connect(made, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("UPDATE runs SET fence = fence + 1")
+        for look in (doctor.examine, doctor.repair):
+            with pytest.raises(StoreLocked) as caught:
+                look(made)
+            assert "new file" not in caught.value.repair
+    assert made.stat().st_ino == inode
+
+
+async def test_a_newer_format_is_not_written_back(made: Path) -> None:
+    """Its rows may be true for us and still hold less than the newer version recorded."""
+    change(made, "PRAGMA user_version = 99")
+    before = made.read_bytes()
+    with pytest.raises(StoreTooNew):
+        doctor.repair(made)
+    assert made.read_bytes() == before
+    assert list(made.parent.iterdir()) == [made]
+
+
+async def test_a_suspended_process_is_company(made: Path) -> None:
+    """It holds its lock, though its lease is over, and would go on to write to a file that is there no more."""
+    async with closing_store(made, clock=lambda: 5.0):
+        with pytest.raises(StoreLocked):
+            doctor.repair(made)
+    assert doctor.repair(made).report.is_sound
+
+
+class DeathError(BaseException):
+    """Ends the process, as far as the code under test is concerned."""
+
+
+async def broken_beside_its_log(made: Path, folder: Path) -> Path:
+    """A copy of a database that must be saved into a new file, the newest of whose steps are in its log."""
+    folder.mkdir()
+    async with closing_store(made) as store:
+        await record_one(store, "newest")
+        change(made, "DROP TABLE tags")
+        for each in (made, made.with_name(made.name + "-wal")):
+            shutil.copy(each, folder / each.name)
+    return folder / made.name
+
+
+async def record_one(store: SQLiteStore, run_id: str) -> None:
+    """A run of one step."""
+    await store.release(run_id, await new_run(store, run_id))
+
+
+async def test_a_death_in_the_middle_of_the_swap_loses_nothing(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next repair saves what the log held, though the log is gone and the new file not in its place."""
+    broken = await broken_beside_its_log(made, tmp_path / "broken")
+    steps = doctor.examine(broken).steps
+
+    def die(*_: object) -> None:
+        raise DeathError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", die)
+        with pytest.raises(DeathError):
+            doctor.repair(broken)
+    assert not broken.with_name(broken.name + "-wal").exists()
+    repaired = doctor.repair(broken)
+    assert repaired.report.steps == steps
+    assert not [each for each in broken.parent.iterdir() if each.name.endswith(".new")]
+
+
+async def test_what_others_write_during_a_repair_is_kept(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new file is not put in the place of one that was written to since it was read."""
+    change(made, "DROP TABLE tags")
+    salvage = doctor.salvage.salvage
+
+    def slow(path: Path, target: Path) -> object:
+        lost = salvage(path, target)
+        change(path, "UPDATE runs SET graph = 'newer'")
+        return lost
+
+    monkeypatch.setattr(doctor.salvage, "salvage", slow)
+    with pytest.raises(StoreLocked):
+        doctor.repair(made)
+    with closing(sqlite3.connect(made)) as connection:
+        assert connection.execute("SELECT DISTINCT graph FROM runs").fetchall() == [("newer",)]
+    assert not [each for each in made.parent.iterdir() if each.name.endswith(".new")]
+
+
+async def test_a_file_that_changes_is_looked_at_again(made: Path) -> None:
+    """A database at rest is read as if nobody wrote; where somebody does, the look begins anew."""
+    told: list[str] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        del done, total
+        if what == "the rest" and what not in told:
+            change(made, MENDED["step_time"])
+        told.append(what)
+
+    assert {finding.code for finding in doctor.examine(made, progress=progress).faults} == {"step_time"}
+    assert told.count("the rest") == 2
+
+
+async def test_a_trigger_in_an_older_format_is_dropped_before_it_is_brought_up_to_date(path: Path) -> None:
+    """A migration changes rows, and nothing that is not ours may run then."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, 1)
+        connection.execute("INSERT INTO runs VALUES (1, 'r', 'g', 'f', 'running', 5, NULL, 0, 1, NULL)")
+        connection.execute("INSERT INTO steps (id, at, body) VALUES (1 << 32 | 1, 5, '{}')")
+        connection.execute("CREATE TRIGGER undo AFTER UPDATE ON runs BEGIN DELETE FROM steps; END")
+    assert doctor.repair(path).report.steps == 1

@@ -8,9 +8,11 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -338,3 +340,73 @@ async def test_a_run_that_could_not_be_let_go_is_let_go_later(open_store: OpenSt
     await append(store, batch("a", higher, [step(1)]))  # what was owed is not taken from its new driver
     with refused(RunIsDriven):
         await second.claim("a")
+
+
+async def test_a_release_that_nobody_waits_for_any_more_is_made_up_for(open_store: OpenStore, path: Path) -> None:
+    """It was cancelled, and then could not be recorded: the next renewal lets the run go."""
+    store = await open_store(busy_timeout_seconds=0.05)
+    second = await open_store()
+    fence = await new_run(store, "a")
+    with closing(sqlite3.connect(path, isolation_level=None)) as blocking:
+        blocking.execute("BEGIN IMMEDIATE")
+        releasing = asyncio.create_task(store.release("a", fence))
+        await asyncio.sleep(0)
+        releasing.cancel()
+        await asyncio.wait([releasing])
+        with refused(StoreLocked):
+            await store.tag("a", ["later"])
+    assert store.lease is not None
+    store.lease.renew()
+    await second.claim("a")
+
+
+async def test_a_claim_that_is_cancelled_twice_leaves_the_run_free(open_store: OpenStore, path: Path) -> None:
+    """Who is cancelled while it gives back what it took is made up for by the next renewal."""
+    store = await open_store()
+    second = await open_store()
+    await store.release("a", await new_run(store, "a"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as blocking:
+        blocking.execute("BEGIN IMMEDIATE")
+        claiming = asyncio.create_task(store.claim("a"))
+        for _ in range(2):
+            await asyncio.sleep(0)
+            claiming.cancel()
+        await asyncio.wait([claiming])
+        blocking.execute("ROLLBACK")
+        await store.tag("a", ["later"])
+    assert store.lease is not None
+    store.lease.renew()
+    await second.claim("a")
+
+
+async def test_a_renewal_behind_the_end_leaves_no_owner(store: SQLiteStore, path: Path) -> None:
+    """A row that was recorded when the store closes would never be removed."""
+    assert store.lease is not None
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        store.lease.retire(connection)
+    store.lease.renew()
+    assert rows(path, "SELECT * FROM owners") == []
+
+
+async def test_an_opening_to_read_that_is_cancelled_leaves_no_thread(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection was there already, and its thread would keep the process from ending."""
+    await store.close()
+    before = set(threading.enumerate())
+    reads, may_go_on = threading.Event(), threading.Event()
+
+    def slow(*_: object, **__: object) -> None:
+        reads.set()
+        may_go_on.wait(10)
+
+    monkeypatch.setattr("graphengine.stores.sqlite.readers.in_snapshot", slow)
+    opening = asyncio.create_task(SQLiteStore(path, read_only=True).open())
+    await asyncio.to_thread(reads.wait, 10)
+    opening.cancel()
+    may_go_on.set()
+    await asyncio.wait([opening])
+    left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio")]
+    for thread in left:
+        thread.join(1)
+    assert not [thread for thread in left if thread.is_alive()]

@@ -14,7 +14,7 @@ import sqlite3
 from sqlite3 import connect
 from typing import TYPE_CHECKING, Final
 
-from graphengine.stores.sqlite.ours import harden
+from graphengine.stores.sqlite.definitions import harden
 
 if TYPE_CHECKING:
     from pathlib import Path

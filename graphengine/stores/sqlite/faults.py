@@ -86,16 +86,25 @@ def is_of_the_medium(error: Exception) -> bool:
     return isinstance(error, MEDIUM_ERRORS) or type(error) is sqlite3.DatabaseError
 
 
+def shows_damage(error: Exception) -> bool:
+    """Whether an error may tell of damage in the file, and not of a lock, a full disk or rights, which pass."""
+    return _meaning_of(error).error not in {StoreLocked, StoreFull, StoreReadOnly}
+
+
 def explain(error: Exception, path: Path) -> StoreError:
     """The `StoreError` that tells of this error; the error itself becomes its cause."""
     if isinstance(error, OSError):
         return explain_os(error, path)
-    unknown = 0 if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
-    code = getattr(error, "sqlite_errorcode", unknown)
-    meaning = _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY) or _OTHER
+    meaning = _meaning_of(error)
     found = meaning.error(f"{meaning.message} ({error})", where=str(path), repair=meaning.repair)
     found.__cause__ = error
     return found
+
+
+def _meaning_of(error: Exception) -> _Meaning:
+    unknown = 0 if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
+    code = getattr(error, "sqlite_errorcode", unknown)
+    return _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY) or _OTHER
 
 
 def explain_os(error: OSError, path: Path) -> StoreError:

@@ -11,12 +11,12 @@ import os
 import sqlite3
 import stat
 import time
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.errors import StoreError, StoreMissing, StoreNotADatabase, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite.checkpoints import never_by_itself, sync_as
+from graphengine.stores.sqlite.definitions import harden, refuse_foreign
 from graphengine.stores.sqlite.faults import explain_os
-from graphengine.stores.sqlite.ours import harden, refuse_foreign
 from graphengine.stores.sqlite.queries import MIGRATIONS, migration
 
 if TYPE_CHECKING:
@@ -64,18 +64,70 @@ def prepare_file(path: Path) -> None:
         raise explain_os(error, path) from error
 
 
+class Look(NamedTuple):
+    """What tells whether a database's file changed since.
+
+    Attributes:
+        has_log: Whether there is something in the write-ahead log: somebody writes, or died writing.
+        inode: Which file it is.
+        size_bytes: How large it is.
+        changed_at_ns: When it was changed last.
+    """
+
+    has_log: bool
+    inode: int
+    size_bytes: int
+    changed_at_ns: int
+
+
+def log_of(path: Path) -> Path:
+    """The write-ahead log beside a database; it may not be there."""
+    return path.with_name(path.name + "-wal")
+
+
+def look_at(path: Path) -> Look:
+    """How the file is now.
+
+    Raises:
+        StoreMissing, StoreNotADatabase, StoreError: As `require_file`.
+    """
+    require_file(path)
+    try:
+        stat = path.stat()
+        log = log_of(path)
+        has_log = log.exists() and log.stat().st_size > 0
+    except OSError as error:
+        raise explain_os(error, path) from error
+    return Look(has_log, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def uri_to_read(path: Path, look: Look) -> str:
+    """How to open a file that nothing may be left beside.
+
+    Without a log it is at rest and is opened as immutable: SQLite then trusts us that it does not change, so whoever
+    reads looks at it again afterwards.
+    """
+    return f"{path.as_uri()}?{'mode=ro' if look.has_log else 'mode=ro&immutable=1'}"
+
+
+def sync_folder(folder: Path) -> None:
+    """See that the names in a folder outlast a power cut."""
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _make_folder(folder: Path) -> None:
     """Make a folder and those above it, so that they outlast a power cut: SQLite sees to what is in it only."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        above = os.open(folder.parent, os.O_RDONLY)
-        try:
-            os.fsync(above)
-        finally:
-            os.close(above)
+    sync_folder(folder.parent)
 
 
 def require_file(path: Path) -> None:

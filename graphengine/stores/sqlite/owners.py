@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from filelock import FileLock, lock_descriptor
 
 from graphengine.stores.sqlite.checkpoints import never_by_itself
-from graphengine.stores.sqlite.ours import harden
+from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.queries import SQL
 
 try:
@@ -90,8 +90,9 @@ class Lease:
     `acquire_lock`, `register`, `retire` and `other` may be called from any one thread at a time.
 
     Attributes:
-        owed: Runs that were let go when that could not be recorded, on a full disk say, with their fences. Each renewal
-            tries again, so that no run stays with an owner that lives and does not drive it.
+        owed: Runs that were let go, with their fences, as long as that is not recorded: a full disk may have refused
+            it, or whoever waited for it was cancelled. Each renewal tries again, so that no run stays with an owner
+            that lives and does not drive it. The loop's thread adds to it, both remove; a pair never comes twice.
     """
 
     def __init__(self, options: LeaseOptions) -> None:
@@ -101,7 +102,8 @@ class Lease:
         self._lock: FileLock | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        self.owed: dict[str, int] = {}
+        self.owed: set[tuple[str, int]] = set()
+        self._is_retired = False
 
     def now(self) -> float:
         """The time on the store's clock, epoch seconds."""
@@ -134,7 +136,8 @@ class Lease:
         connection.execute(SQL["keep_owner"], (self.id, self._host, os.getpid(), lock_file, expires_at))
 
     def retire(self, connection: sqlite3.Connection) -> None:
-        """Give up every run and this owner's row, inside the caller's transaction."""
+        """Give up every run and this owner's row for good, inside the caller's transaction."""
+        self._is_retired = True
         connection.execute(SQL["release_all"], (self.now(), self.id))
         connection.execute(SQL["drop_owner"], (self.id,))
 
@@ -208,13 +211,19 @@ class Lease:
                 # A lease means nothing after a power cut, so it need not reach the disk at once. Not OFF: should this
                 # be the last connection, its end moves the log into the file, in an order that must survive.
                 connection.execute("PRAGMA synchronous = NORMAL")
-                self.register(connection)
-                for run_id, fence in list(self.owed.items()):
-                    connection.execute(SQL["release"], (self.now(), run_id, fence, self.id))
-                    if self.owed.get(run_id) == fence:
-                        del self.owed[run_id]
+                self._renew(connection)
         except sqlite3.Error as error:
             log.warning("the lease on %s could not be renewed: %s", options.path, error)
+
+    def _renew(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        owed = self.owed.copy()
+        if not self._is_retired:  # its row is gone, and nobody would ever remove another one
+            self.register(connection)
+        for run_id, fence in owed:
+            connection.execute(SQL["release"], (self.now(), run_id, fence, self.id))
+        connection.execute("COMMIT")
+        self.owed.difference_update(owed)
 
 
 class Onlooker:

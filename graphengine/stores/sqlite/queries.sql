@@ -220,10 +220,11 @@ DELETE FROM tags WHERE run = ?;
 DELETE FROM earlier_outlines WHERE run = ?;
 
 -- name: has_trash
-SELECT EXISTS (SELECT * FROM trash);
+SELECT EXISTS (SELECT * FROM trash WHERE key NOT IN (SELECT key FROM runs));
 
 -- name: some_trash
-SELECT key FROM trash ORDER BY key LIMIT 1;
+-- Never those of a run that is there, whatever a damaged row says.
+SELECT key FROM trash WHERE key NOT IN (SELECT key FROM runs) ORDER BY key LIMIT 1;
 
 -- name: sweep_steps
 DELETE FROM steps WHERE id > :low AND id < :high AND id <= coalesce(

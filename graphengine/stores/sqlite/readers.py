@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.stores.sqlite.faults import explain
-from graphengine.stores.sqlite.files import require_file, set_up_reader
+from graphengine.stores.sqlite.files import look_at, set_up_reader, uri_to_read
 from graphengine.stores.sqlite.reads import in_snapshot
 from graphengine.stores.sqlite.worker import Worker
 
@@ -25,20 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from graphengine.stores.sqlite.files import Look
+
 T = TypeVar("T")
 
 
 _NONSENSE: Final = (TypeError, ValueError, IndexError, OverflowError)
 """What comes of rows that are not of the shape that their table has, as a damaged page may give them."""
-
-
-class _Look(NamedTuple):
-    """What tells whether the file changed since."""
-
-    has_log: bool
-    inode: int
-    size_bytes: int
-    changed_at_ns: int
 
 
 class Reader:
@@ -49,7 +42,7 @@ class Reader:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._at_rest = at_rest
         self._worker: Worker | None = None
-        self._opened_at: _Look | None = None
+        self._opened_at: Look | None = None
         self._connecting = asyncio.Lock()
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
@@ -74,25 +67,19 @@ class Reader:
             if not self._changed_since(look):
                 return result
 
-    def _look(self) -> _Look | None:
-        if not self._at_rest:
-            return None
-        require_file(self._path)
-        stat = self._path.stat()
-        log = self._path.with_name(self._path.name + "-wal")
-        has_log = log.exists() and log.stat().st_size > 0
-        return _Look(has_log, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    def _look(self) -> Look | None:
+        return look_at(self._path) if self._at_rest else None
 
-    def _changed_since(self, look: _Look | None) -> bool:
+    def _changed_since(self, look: Look | None) -> bool:
         return look is not None and not look.has_log and self._look() != look
 
-    async def _connected(self, look: _Look | None) -> Worker:
+    async def _connected(self, look: Look | None) -> Worker:
         is_right = self._opened_at is None or self._opened_at.has_log or self._opened_at == look
         if self._worker is not None and is_right:
             return self._worker
         await self.close()
-        mode = "mode=ro" if look is None or look.has_log else "mode=ro&immutable=1"
-        worker = await Worker.connect(f"{self._path.as_uri()}?{mode}", busy_timeout_seconds=self._busy_timeout_seconds)
+        uri = f"{self._path.as_uri()}?mode=ro" if look is None else uri_to_read(self._path, look)
+        worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds)
         try:
             await worker.run(partial(set_up_reader, path=self._path))
         except BaseException:

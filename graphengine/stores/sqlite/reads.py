@@ -15,8 +15,8 @@ from pydantic_core import from_json, to_json
 from graphengine.core.steps import decode_step
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
+from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
-from graphengine.stores.sqlite.sums import message_place, sum_of
 
 if TYPE_CHECKING:
     import sqlite3

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
+from graphengine.stores.sqlite.files import log_of
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, from_row
 
@@ -162,7 +163,7 @@ def empty_log(connection: sqlite3.Connection) -> bool:
 def bytes_of(path: Path) -> int:
     """What the file and its write-ahead log take on the disk."""
     found = 0
-    for each in (path, path.with_name(path.name + "-wal")):
+    for each in (path, log_of(path)):
         with suppress(FileNotFoundError):
             found += each.stat().st_size
     return found

@@ -124,10 +124,18 @@ class SQLiteStore:
                     at_rest=self._read_only,
                 )
                 if self._read_only:
-                    await reader.run(lambda _: None)
+                    await self._try(reader)
                 elif await self._open_writer(reader):
                     self._sweeping = asyncio.create_task(self._go_on_sweeping(), name="graphengine sweep")
                 self._reader = reader
+
+    async def _try(self, reader: Reader) -> None:
+        """See that the file can be read."""
+        try:
+            await reader.run(lambda _: None)
+        except BaseException:
+            await reader.close()
+            raise
 
     async def _open_writer(self, reader: Reader) -> bool:
         """Make ready to write; whether runs were removed whose rows are still to go."""
@@ -203,11 +211,17 @@ class SQLiteStore:
             claimed = await asyncio.shield(pending)
         except asyncio.CancelledError:
             # Nobody will learn the fence, so the run would have no driver and yet count as driven.
+            pending.add_done_callback(partial(self._owe, run_id))
             with suppress(GraphEngineError):
-                await self._give_back(run_id, (await pending).fence)
+                await self._give_back(run_id, (await asyncio.shield(pending)).fence)
             raise
         self._driven[run_id] = claimed
         return claimed.fence
+
+    def _owe(self, run_id: str, taken: asyncio.Future[Claimed]) -> None:
+        """See that a run that nobody waits for any more is let go, also if who does that is cancelled."""
+        if self.lease is not None and not taken.cancelled() and taken.exception() is None:
+            self.lease.owed.add((run_id, taken.result().fence))
 
     async def release(self, run_id: str, fence: int) -> None:
         """Stop being the driver; see `Store.release`."""
@@ -219,11 +233,9 @@ class SQLiteStore:
 
     async def _give_back(self, run_id: str, fence: int) -> None:
         commits, lease = self._writing()
-        try:
-            await commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease))
-        except GraphEngineError:
-            lease.owed[run_id] = fence
-            raise
+        lease.owed.add((run_id, fence))
+        await commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease))
+        lease.owed.discard((run_id, fence))
 
     def append(self, batch: Append) -> asyncio.Future[None]:
         """Encode and queue steps; done when they are durable; see `Store.append`."""
@@ -247,7 +259,7 @@ class SQLiteStore:
     async def info(self, run_id: str) -> RunInfo:
         """What the store knows of a run; see `Store.info`."""
         found = await self._read(partial(reads.find, run_id=run_id, onlooker=self._onlooker()))
-        if self.lease is not None and self.lease.owed.get(run_id) == found.fence:
+        if self.lease is not None and (run_id, found.fence) in self.lease.owed:
             return replace(found.info, driver=None, held=False)  # it was let go, though the file does not say so yet
         return found.info
 
@@ -324,7 +336,10 @@ class SQLiteStore:
             log.warning("removed runs still take room in %s: %s", self.path, error)
 
     async def vacuum(self) -> tuple[int, int]:
-        """Give free room back to the disk; see `Store.vacuum`."""
+        """Give free room back to the disk; see `Store.vacuum`.
+
+        A database that an older version made is written anew once, and others wait until that is done.
+        """
         commits, _ = self._writing()
         writer = self._writer
         if writer is None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
 from graphengine.stores.snapshots import MIN_RATIO, Tail
+from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
-from graphengine.stores.sqlite.sums import message_place, sum_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -173,7 +173,7 @@ def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
         RunIsDriven: A live owner drives it, this one included, unless it has let it go and could not record that.
     """
     found = find(connection, run_id)
-    if found.driver is not None and not (found.driver == lease.id and lease.owed.get(run_id) == found.fence):
+    if found.driver is not None and not (found.driver == lease.id and (run_id, found.fence) in lease.owed):
         owner = lease.other(connection, found.driver)
         if owner is not None:
             raise RunIsDriven(run_id, str(owner), owner.expires_at)

@@ -10,17 +10,27 @@ import os
 import shutil
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly
+from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly, StoreTooNew
+from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.doctor import checks, logs, mend, salvage
 from graphengine.stores.sqlite.doctor.findings import Finding, Lost, Progress, Repaired, Report
-from graphengine.stores.sqlite.doctor.looking import all_findings
-from graphengine.stores.sqlite.faults import explain, explain_os
-from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, check_format, migrate, require_file
-from graphengine.stores.sqlite.ours import harden
+from graphengine.stores.sqlite.doctor.looking import BUSY_TIMEOUT_SECONDS, all_findings, opened_to_look
+from graphengine.stores.sqlite.faults import explain, explain_os, shows_damage
+from graphengine.stores.sqlite.files import (
+    APPLICATION_ID,
+    VERSION,
+    Look,
+    check_format,
+    log_of,
+    look_at,
+    migrate,
+    require_file,
+    sync_folder,
+)
 from graphengine.stores.sqlite.owners import LeaseOptions, Owner, lock_shows_death
 from graphengine.stores.sqlite.queries import DOCTOR_SQL
 
@@ -28,8 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_BUSY_TIMEOUT_SECONDS: Final = 10.0
-_BESIDE: Final = ("-wal", "-shm")
 _OURS: Final = frozenset({"runs", "steps", "snapshots", "owners", "outlines", "inbox"})
 _HINT: Final = "`graphengine doctor --repair` saves every row that can be read into a new file, after a copy"
 
@@ -49,9 +57,23 @@ def examine(path: Path, *, quick: bool = False, progress: Progress | None = None
         StoreReadOnly: It has an older format, which only a writer or `repair` brings up to date.
         StoreError: It cannot be opened.
     """
-    require_file(path)
+    while True:
+        look = look_at(path)
+        found: Report | StoreError
+        try:
+            found = _look_once(path, look, quick=quick, progress=progress)
+        except StoreError as error:
+            found = error
+        if not look.has_log and look_at(path) != look:
+            continue  # it was read as a file that does not change, and somebody wrote to it meanwhile
+        if isinstance(found, StoreError):
+            raise found
+        return found
+
+
+def _look_once(path: Path, look: Look, *, quick: bool, progress: Progress | None) -> Report:
     try:
-        with closing(_open_to_look(path)) as connection:
+        with closing(opened_to_look(path, look)) as connection:
             if _check_ours(connection, path) < VERSION and not _is_present_schema(connection):
                 message = f"the database has an older format and must be brought to format {VERSION} first"
                 repair = "open it once with write access, as by `graphengine run`; --repair does it after a copy"
@@ -59,7 +81,8 @@ def examine(path: Path, *, quick: bool = False, progress: Progress | None = None
             return _examined(connection, path, quick=quick, progress=progress)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         found = explain(error, path)
-        found.repair = _HINT if salvage.is_promising(path) else found.repair
+        if shows_damage(error) and salvage.is_promising(path):
+            found.repair = _HINT
         raise found from error
 
 
@@ -82,13 +105,16 @@ def repair(
     """
     require_file(path)
     path = path.resolve()
-    options = LeaseOptions(path, 0.0, _BUSY_TIMEOUT_SECONDS, clock)
+    options = LeaseOptions(path, 0.0, BUSY_TIMEOUT_SECONDS, clock)
     _refuse_company(path, options)
     before: Report | None = None
     try:
         before = examine(path, quick=quick, progress=progress)
-    except StoreReadOnly:
-        pass  # an older format
+    except (StoreTooNew, StoreLocked, StoreFull):
+        raise
+    except StoreReadOnly as error:  # of an older format, unless SQLite says so
+        if error.__cause__ is not None:
+            raise
     except StoreError:
         if not salvage.is_promising(path):
             raise
@@ -96,7 +122,7 @@ def repair(
         return Repaired(before, before)
     copy = _copied(path, clock())
     try:
-        done, lost = _mended(path, before, options, copy)
+        done, lost = _mended(path, before, options, copy, progress)
     except OSError as error:
         raise explain_os(error, path) from error
     except sqlite3.Error as error:
@@ -104,7 +130,9 @@ def repair(
     return Repaired(examine(path, quick=quick, progress=progress), before, done, lost, copy)
 
 
-def _mended(path: Path, before: Report | None, options: LeaseOptions, copy: Path) -> tuple[list[str], list[Lost]]:
+def _mended(
+    path: Path, before: Report | None, options: LeaseOptions, copy: Path, progress: Progress | None
+) -> tuple[list[str], list[Lost]]:
     done: list[str] = []
     lost: list[Lost] = []
     is_broken = before is None or any(mend.needs_new_file(finding) for finding in before.findings)
@@ -112,33 +140,58 @@ def _mended(path: Path, before: Report | None, options: LeaseOptions, copy: Path
         is_broken = False
     if not is_broken:
         try:
-            done += _mend_in_place(path, options)
-        except sqlite3.DatabaseError:
+            done += _mend_in_place(path, options, progress)
+        except sqlite3.DatabaseError as error:
+            if not shows_damage(error):
+                raise
             is_broken = True
     if is_broken:
-        new, lost = salvage.salvage(path, copy.with_name(copy.name + ".new"))
-        done.append("saved every row that could be read into a new file")
-        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-            done += mend.mend(connection, options)
-        _swap(new, path)
-        mend.mend_beside(options)
+        saved, lost = _save(path, copy.with_name(copy.name + ".new"), options, progress)
+        done += saved
+        done += mend.mend_beside(options)
     if mend.set_mode(path):
         done.append("set the file's mode to 0600")
     return done, lost
 
 
-def _mend_in_place(path: Path, options: LeaseOptions) -> list[str]:
+def _save(path: Path, new: Path, options: LeaseOptions, progress: Progress | None) -> tuple[list[str], list[Lost]]:
+    """Save what can be read into a new file, mend that, and put it in the place of the damaged one.
+
+    Raises:
+        StoreLocked: Somebody else came and wrote, or has it open to write.
+    """
+    look = look_at(path)
+    if progress is not None:
+        progress("what can be saved", 0, 0)
+    lost = salvage.salvage(path, new)
+    done = ["saved every row that could be read into a new file"]
+    try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            done += mend.mend(connection, options, progress)
+        _refuse_company(path, options)
+        _refuse_changes(path, look)
+        _swap(new, path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    return done, lost
+
+
+def _mend_in_place(path: Path, options: LeaseOptions, progress: Progress | None) -> list[str]:
     uri = f"{path.as_uri()}?mode=rw"
     with closing(
         sqlite3.connect(uri, uri=True, isolation_level=None, timeout=options.busy_timeout_seconds)
     ) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # what is mended is as it was when it was looked at
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         harden(connection)
         done = []
-        if _check_ours(connection, path) < VERSION and not _is_present_schema(connection):
+        version = _check_ours(connection, path)
+        if version < VERSION and not _is_present_schema(connection):
+            mend.mend_schema(connection, version, options)
             migrate(connection, path)
             done.append(f"brought the database to format {VERSION}")
-        done += mend.mend(connection, options)
+        done += mend.mend(connection, options, progress)
         done += mend.mend_beside(options)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return done
@@ -148,7 +201,7 @@ def _examined(connection: sqlite3.Connection, path: Path, *, quick: bool, progre
     found: list[Finding] = []
     more = 0
     counted = logs.Counted()
-    options = LeaseOptions(path.resolve(), 0.0, _BUSY_TIMEOUT_SECONDS)
+    options = LeaseOptions(path.resolve(), 0.0, BUSY_TIMEOUT_SECONDS)
     for finding in all_findings(connection, counted, options, quick=quick, progress=progress):
         if len(found) < checks.MOST_FINDINGS:
             found.append(finding)
@@ -156,17 +209,6 @@ def _examined(connection: sqlite3.Connection, path: Path, *, quick: bool, progre
             more += 1
     found += checks.file_itself(path)
     return Report(path, found, more, counted.runs, counted.steps, counted.snapshots)
-
-
-def _open_to_look(path: Path) -> sqlite3.Connection:
-    log = path.with_name(path.name + "-wal")
-    mode = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_SECONDS
-    )
-    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
-    harden(connection)
-    return connection
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> int:
@@ -184,7 +226,7 @@ def _is_present_schema(connection: sqlite3.Connection) -> bool:
 
 def _has_older_format(path: Path) -> bool:
     try:
-        with closing(_open_to_look(path)) as connection:
+        with closing(opened_to_look(path)) as connection:
             return 0 < check_format(connection, path) < VERSION
     except (sqlite3.Error, StoreError):
         return False
@@ -199,11 +241,11 @@ def _refuse_company(path: Path, options: LeaseOptions) -> None:
     alive: list[str] = []
     known: set[str] = set()
     try:
-        with closing(_open_to_look(path)) as connection:
+        with closing(opened_to_look(path)) as connection:
             for row in connection.execute(DOCTOR_SQL["owners"]).fetchall():
                 owner = Owner(*row)
-                known.add(owner.lock_file)
-                if checks.is_alive(owner, options):
+                if checks.is_alive(owner, options):  # of the others, who are suspended, the locks tell
+                    known.add(owner.lock_file)
                     (count,) = connection.execute(DOCTOR_SQL["driven_by"], (owner.id,)).fetchone()
                     alive.append(f"{owner}, which drives {count} runs")
     except sqlite3.Error:
@@ -215,6 +257,17 @@ def _refuse_company(path: Path, options: LeaseOptions) -> None:
     if alive:
         message = f"the database is in use by {'; '.join(alive)}"
         raise StoreLocked(message, where=str(path), repair="end it, and repair then; to look without --repair is safe")
+
+
+def _refuse_changes(path: Path, look: Look) -> None:
+    """See that a file is as it was.
+
+    Raises:
+        StoreLocked: Somebody wrote to it.
+    """
+    if look_at(path) != look:
+        message = "somebody wrote to the database while it was repaired; it is as they left it"
+        raise StoreLocked(message, where=str(path), repair="see that nobody uses it, and repair again")
 
 
 def _copied(path: Path, now: float) -> Path:
@@ -230,7 +283,7 @@ def _copied(path: Path, now: float) -> Path:
     while copy.exists():
         number += 1
         copy = path.with_name(f"{path.name}.before-repair-{stamp}-{number}")
-    log = path.with_name(path.name + "-wal")
+    log = log_of(path)
     size = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
     free = shutil.disk_usage(path.parent).free
     if free < 2 * size:
@@ -239,8 +292,8 @@ def _copied(path: Path, now: float) -> Path:
     try:
         _copy_file(path, copy)
         if log.exists():
-            _copy_file(log, copy.with_name(copy.name + "-wal"))
-        _sync_folder(path)
+            _copy_file(log, log_of(copy))
+        sync_folder(path.parent)
     except OSError as error:
         raise explain_os(error, path) from error
     return copy
@@ -256,17 +309,11 @@ def _copy_file(source: Path, target: Path) -> None:
 
 def _swap(new: Path, path: Path) -> None:
     """Put the new file in the place of the damaged one, of which there is a copy, and of its log."""
-    for suffix in _BESIDE:  # first: a log of the old file must never be taken for one of the new
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    # First its log: one of the old file must never be taken for one of the new. Should this process die before the
+    # new file is in its place, the old one has what was in the log, as far as SQLite can move it there.
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    for beside in (log_of(path), path.with_name(path.name + "-shm")):
+        beside.unlink(missing_ok=True)
     new.replace(path)
-    _sync_folder(path)
-
-
-def _sync_folder(path: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.core.steps import decode_step
-from graphengine.stores.sqlite import ours
+from graphengine.stores.sqlite import definitions
+from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.doctor.findings import Finding
-from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, migrate
+from graphengine.stores.sqlite.faults import shows_damage
+from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, log_of, migrate
 from graphengine.stores.sqlite.owners import Owner, lock_shows_death
-from graphengine.stores.sqlite.queries import DOCTOR_SQL
+from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, told_by
-from graphengine.stores.sqlite.sums import message_place, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,10 +54,16 @@ NAMES: Final = {
 
 
 def guarded(check: Check, connection: sqlite3.Connection, what: str) -> Iterator[Finding]:
-    """The findings of a check; where it meets damage that keeps it from going on, that is one too."""
+    """The findings of a check; where it meets damage that keeps it from going on, that is one too.
+
+    Raises:
+        sqlite3.Error: It met a lock or a full disk, which tell nothing of what is in the file.
+    """
     try:
         yield from check(connection)
     except NONSENSE as error:
+        if not shows_damage(error):
+            raise
         yield Finding("page", f"{what}: {type(error).__name__}: {error}", repair=_SALVAGES, repairable=True)
 
 
@@ -71,16 +78,16 @@ def pages(connection: sqlite3.Connection, *, quick: bool) -> Iterator[Finding]:
         yield Finding(code, " ".join(text.split())[:500], repair=repair, repairable=True)
 
 
-def _statements() -> dict[str, str]:
-    """The statements that a database of this version is declared with, by name."""
+def _statements(version: int) -> dict[str, str]:
+    """The statements that a database of a version is declared with, by name."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        migrate(connection, Path(":memory:"))
+        migrate(connection, Path(":memory:"), version)
         return {row[1]: row[3] for row in connection.execute(DOCTOR_SQL["schema"])}
 
 
-def schema(connection: sqlite3.Connection) -> Iterator[Finding]:
+def schema(connection: sqlite3.Connection, version: int = VERSION) -> Iterator[Finding]:
     """What is declared in the database and not by us, and what of ours is missing or changed."""
-    found, expected = ours.definitions(connection), ours.expected_of(VERSION)
+    found, expected = definitions.definitions(connection), definitions.expected_of(version)
     tables = {name for kind, name in expected if kind == "table"}
     for (kind, name), (table, sql) in found.items():
         if expected.get((kind, name)) == (table, sql) or name.startswith("sqlite_"):
@@ -88,14 +95,14 @@ def schema(connection: sqlite3.Connection) -> Iterator[Finding]:
         if (kind, name) in expected:
             message = f"{kind} {name} is not declared as this version declares it"
             yield Finding("schema", message, repair=_SALVAGES, repairable=True, row=name, values={"type": "changed"})
-        elif ours.is_harmless(kind, name, table, sql, tables):
+        elif definitions.is_harmless(kind, name, table, sql, tables):
             message = f"a {kind} {name} that is not ours; nothing here touches it"
             yield Finding("schema_more", message, repair="drop it if nobody needs it", note=True)
         else:
             message = f"a {kind} {name} that is not ours; it may change what is recorded or read"
             repair = f"{_MENDS} drops it"
             yield Finding("schema", message, repair=repair, repairable=True, row=name, values={"type": kind})
-    statements = _statements()
+    statements = _statements(version)
     for kind, name in expected.keys() - found.keys():
         statement = statements[name]
         message = f"the {kind} {name} is missing"
@@ -122,6 +129,9 @@ def strays(connection: sqlite3.Connection) -> Iterator[Finding]:
     if removed:
         message = f"{removed} removed runs whose steps are still to go"
         yield Finding("unfinished_removal", message, repair="`graphengine prune` finishes it", note=True)
+    for key, run_id in connection.execute(DOCTOR_SQL["trash_with_row"]):
+        told = "it is listed as removed, and it is there"
+        yield Finding("trash_of_a_run", told, run_id, repair=f"{_MENDS} takes it off", repairable=True, row=key)
     for (row,) in connection.execute(DOCTOR_SQL["snapshots_without_row"]):
         message = f"a snapshot of no run (row {row})"
         yield Finding("snapshot_of_no_run", message, repair=f"{_MENDS} drops it", repairable=True, row=row)
@@ -129,6 +139,9 @@ def strays(connection: sqlite3.Connection) -> Iterator[Finding]:
         message = f"the tag {tag!r} of no run (key {run})"
         repair = f"{_MENDS} drops it"
         yield Finding("tag_of_no_run", message, repair=repair, repairable=True, row=run, values={"tag": tag})
+    for (run,) in connection.execute(DOCTOR_SQL["earlier_outlines_without_run"]):
+        message = f"earlier graphs of no run (key {run})"
+        yield Finding("earlier_outline_of_no_run", message, repair=f"{_MENDS} drops them", repairable=True, row=run)
 
 
 def _logs_without_row(connection: sqlite3.Connection) -> Iterator[int]:
@@ -140,6 +153,15 @@ def _logs_without_row(connection: sqlite3.Connection) -> Iterator[int]:
         if not has_row and not is_trash:
             yield key
         last = key
+
+
+def key_of(connection: sqlite3.Connection, run_id: str) -> int | None:
+    """The key of a run; by reading the whole table where the index of ids does not lead to it."""
+    for statement in ("key_of_run", "key_by_scan"):
+        for (key,) in connection.execute(DOCTOR_SQL[statement], (run_id,)).fetchall():
+            if connection.execute(SQL["id_of"], (key,)).fetchone() == (run_id,):
+                return int(key)
+    return None
 
 
 def _log_without_row(connection: sqlite3.Connection, key: int) -> Finding:
@@ -157,15 +179,11 @@ def _log_without_row(connection: sqlite3.Connection, key: int) -> Finding:
             run_id = None
         else:
             parent = says["parent"]
-            found = (
-                connection.execute(DOCTOR_SQL["key_of_run"], (parent,)).fetchone() if parent is not None else (None,)
-            )
-            if found is not None and (parent is None) == (seq == 1):
-                graph = (
-                    says.get("graph") or connection.execute("SELECT graph FROM runs WHERE key = ?", found).fetchone()[0]
-                )
+            parent_key = None if parent is None else key_of(connection, str(parent))
+            if (parent is None) == (parent_key is None) == (seq == 1):
+                graph = says.get("graph") or connection.execute(DOCTOR_SQL["graph_of"], (parent_key,)).fetchone()[0]
                 values = {"id": run_id, "graph": graph, "fingerprint": fingerprint, "created_at": at}
-                values |= {"parent": found[0], "parent_seq": seq - 1}
+                values |= {"parent": parent_key, "parent_seq": seq - 1}
                 repair = f"{_MENDS} makes the run's row from its log"
                 message = f"{what}: its row is missing; the log is that of run {run_id}"
                 return Finding("run_lost", message, str(run_id), seq, repair, repairable=True, row=key, values=values)
@@ -247,7 +265,7 @@ def file_itself(path: Path) -> Iterator[Finding]:
     if mode & 0o077:
         told = f"the file has mode {mode:04o}: others than its user may read or write it"
         yield Finding("mode", told, repair=f"{_MENDS} sets 0600", repairable=True)
-    log = path.with_name(path.name + "-wal")
+    log = log_of(path)
     if log.exists() and log.stat().st_size:
         told = f"{log.name} ({log.stat().st_size} bytes) holds steps that are not yet in {path.name} itself"
         repair = f'it belongs to the database: to copy that, use `sqlite3 {path.name} ".backup COPY"`, not cp'

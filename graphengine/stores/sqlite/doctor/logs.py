@@ -15,11 +15,12 @@ from graphengine.core.ready import next_due
 from graphengine.core.snapshot import Snapshot, from_record, to_record
 from graphengine.core.steps import decode_step
 from graphengine.errors import GraphEngineError
-from graphengine.stores.sqlite.doctor.checks import NONSENSE
+from graphengine.stores.sqlite.checksums import sum_of
+from graphengine.stores.sqlite.doctor.checks import NONSENSE, key_of
 from graphengine.stores.sqlite.doctor.findings import Finding
+from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, in_snapshot, newest_snapshot, read_steps, told_by
-from graphengine.stores.sqlite.sums import sum_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -104,6 +105,8 @@ def runs(
             try:
                 yield from in_snapshot(connection, partial(_findings, key=key, counted=counted, quick=quick))
             except NONSENSE as error:
+                if not shows_damage(error):
+                    raise
                 yield Finding(
                     "page",
                     f"the run of key {key} cannot be read: {type(error).__name__}: {error}",
@@ -144,7 +147,7 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: b
     shots = [shot for (shot,) in connection.execute(DOCTOR_SQL["run_snapshots"], bounds)]
     yield from (_stray(look, shot) for shot in shots if shot & SEQ_MASK <= look.seq)
     look.snapshots = [shot for shot in reversed(shots) if shot & SEQ_MASK > look.seq]
-    if quick:
+    if quick and look.snapshots:  # where it stands is read from the newest one
         look.snapshot = None
     for row_id, at, body, recorded in connection.execute(DOCTOR_SQL["run_steps"], bounds):
         counted.steps += 1
@@ -153,7 +156,7 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: b
             counted.snapshots += 1
             yield from _snapshot(connection, look, look.snapshots.pop())
     yield from (_stray(look, shot) for shot in reversed(look.snapshots))
-    if quick and look.whole is None:
+    if look.snapshot is None and look.whole is None:
         with suppress(GraphEngineError, *_NO_FOLD):
             look.snapshot = state_at(connection, key, look.seq, look.run_id)
     if look.whole is None:
@@ -175,15 +178,15 @@ def _beginning(connection: sqlite3.Connection, look: _Look, first: Sequence[Json
         look.seq = 0
         look.snapshot = Snapshot()
         return
-    found = connection.execute(DOCTOR_SQL["key_of_run"], (parent_id,)).fetchone()
+    parent_key = key_of(connection, str(parent_id))
     told = f"it branched off run {parent_id} behind step {look.seq}, and that cannot be read"
     repair = f"restore a backup; `graphengine doctor` tells what is wrong with run {parent_id}"
-    if found is None:
+    if parent_key is None:
         look.whole = 0
         yield look.finding("parent_missing", f"{told}: there is no such run", look.seq, "restore a backup")
         return
     try:
-        look.snapshot = state_at(connection, found[0], look.seq, parent_id)
+        look.snapshot = state_at(connection, parent_key, look.seq, str(parent_id))
     except GraphEngineError as error:
         look.whole = 0
         yield look.finding("parent_damaged", f"{told}: {error.message}", look.seq, repair)
@@ -294,10 +297,9 @@ def _row(connection: sqlite3.Connection, look: _Look) -> Iterator[Finding]:
         right["wanted_at"] = snapshot.now if is_wanted else None
     if not differing:
         return
-    found = (None,)
     if right["parent"] is not None:
-        found = connection.execute(DOCTOR_SQL["key_of_run"], (right["parent"],)).fetchone() or (row["parent_key"],)
-    right["parent"] = found[0]
+        found = key_of(connection, str(right["parent"]))
+        right["parent"] = row["parent_key"] if found is None else found
     yield Finding(
         "run_differs",
         f"its row says {'; '.join(differing)}",

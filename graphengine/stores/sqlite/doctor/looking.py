@@ -1,20 +1,37 @@
-"""Every check of a database, one after the other."""
+"""Opening a database to look at it, and every check of it, one after the other."""
 
 from __future__ import annotations
 
 import sqlite3
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.doctor import checks, logs
+from graphengine.stores.sqlite.files import Look, look_at, uri_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from graphengine.stores.sqlite.doctor.checks import Check
     from graphengine.stores.sqlite.doctor.findings import Finding, Progress
     from graphengine.stores.sqlite.owners import LeaseOptions
+
+
+BUSY_TIMEOUT_SECONDS: Final = 10.0
+"""How long to wait for another program's lock."""
+
+
+def opened_to_look(path: Path, look: Look | None = None) -> sqlite3.Connection:
+    """A connection that only reads and leaves nothing beside the file; texts are given as far as they can be read."""
+    path = path.absolute()
+    uri = uri_to_read(path, look or look_at(path))
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    harden(connection)
+    return connection
 
 
 def all_findings(

@@ -17,10 +17,10 @@ from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from graphengine.stores.sqlite.doctor.findings import Finding
+    from graphengine.stores.sqlite.doctor.findings import Finding, Progress
     from graphengine.stores.sqlite.owners import LeaseOptions
 
 _PASSES: Final = 8
@@ -39,6 +39,8 @@ _DONE: Final = {
     "message_damaged": "dropped messages that cannot be read",
     "message_of_no_run": "dropped messages of no run",
     "tag_of_no_run": "dropped tags of no run",
+    "earlier_outline_of_no_run": "dropped notes of earlier graphs of no run",
+    "trash_of_a_run": "took runs that are there off the list of those being removed",
     "outline_damaged": "dropped damaged outlines",
     "dead_owner": "cleared away owners that died",
     "driver_without_owner": "let runs go that were held for nobody",
@@ -50,8 +52,8 @@ def needs_new_file(finding: Finding) -> bool:
     return finding.code == "page" or (finding.code == "schema" and finding.values.get("type") == "changed")
 
 
-def mend(connection: sqlite3.Connection, options: LeaseOptions) -> list[str]:
-    """Mend every finding that rows can be mended for; what was done, in words.
+def mend(connection: sqlite3.Connection, options: LeaseOptions, progress: Progress | None = None) -> list[str]:
+    """Mend every finding that rows can be mended for; what was done, in words. Nobody else may write meanwhile.
 
     Raises:
         sqlite3.DatabaseError: Pages are damaged.
@@ -59,35 +61,52 @@ def mend(connection: sqlite3.Connection, options: LeaseOptions) -> list[str]:
     done: Counter[str] = Counter()
     seen: set[tuple[str, str, int | str]] = set()
     for _ in range(_PASSES):
-        found = [finding for finding in _repairable(connection, options) if _identity(finding) not in seen]
+        found = [finding for finding in _repairable(connection, options, progress) if _identity(finding) not in seen]
         if any(finding.code == "schema" for finding in found):  # first of all: a trigger might undo what is mended
             found = [finding for finding in found if finding.code == "schema"]
         if not found:
             break
         seen.update(map(_identity, found))
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if any(finding.code == "index" for finding in found):
-                connection.execute("REINDEX")
-            for finding in found:
-                _MENDING.get(finding.code, _nothing)(connection, finding, options)
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+        _apply(connection, found, options)
         done.update(finding.code for finding in found)
     return [f"{_DONE[code]} ({count})" for code, count in done.items() if code in _DONE]
+
+
+def mend_schema(connection: sqlite3.Connection, version: int, options: LeaseOptions) -> None:
+    """Drop what runs by itself in a database of an older version, before its migrations change rows.
+
+    Raises:
+        sqlite3.DatabaseError: A table is not as that version declares it.
+    """
+    _apply(connection, _in_place([each for each in checks.schema(connection, version) if each.repairable]), options)
+
+
+def _apply(connection: sqlite3.Connection, found: Sequence[Finding], options: LeaseOptions) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if any(finding.code == "index" for finding in found):
+            connection.execute("REINDEX")
+        for finding in found:
+            _MENDING.get(finding.code, _nothing)(connection, finding, options)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
 def _identity(finding: Finding) -> tuple[str, str, int | str]:
     return finding.code, finding.what, finding.row
 
 
-def _repairable(connection: sqlite3.Connection, options: LeaseOptions) -> Iterable[Finding]:
+def _repairable(connection: sqlite3.Connection, options: LeaseOptions, progress: Progress | None) -> Sequence[Finding]:
     found: list[Finding] = []
-    for finding in all_findings(connection, logs.Counted(), options, quick=False):
+    for finding in all_findings(connection, logs.Counted(), options, quick=False, progress=progress):
         if finding.repairable and len(found) < checks.MOST_FINDINGS:
             found.append(finding)
+    return _in_place(found)
+
+
+def _in_place(found: Sequence[Finding]) -> Sequence[Finding]:
     for finding in found:
         if needs_new_file(finding):
             raise sqlite3.DatabaseError(finding.what)
@@ -101,7 +120,7 @@ def _nothing(connection: sqlite3.Connection, finding: Finding, options: LeaseOpt
 def _drop(statement: str) -> Callable[[sqlite3.Connection, Finding, LeaseOptions], None]:
     def drop(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
         del options
-        connection.execute(DOCTOR_SQL[statement], (finding.row,))
+        connection.execute(statement, (finding.row,))
 
     return drop
 
@@ -163,14 +182,16 @@ _MENDING: Final[dict[str, Callable[[sqlite3.Connection, Finding, LeaseOptions], 
     "run_differs": _run,
     "run_lost": _restore,
     "step_time": _step_time,
-    "snapshot_damaged": _drop("drop_snapshot"),
-    "snapshot_differs": _drop("drop_snapshot"),
-    "snapshot_stray": _drop("drop_snapshot"),
-    "snapshot_of_no_run": _drop("drop_snapshot"),
-    "message_damaged": _drop("drop_message"),
-    "message_of_no_run": _drop("drop_message"),
+    "snapshot_damaged": _drop(DOCTOR_SQL["drop_snapshot"]),
+    "snapshot_differs": _drop(DOCTOR_SQL["drop_snapshot"]),
+    "snapshot_stray": _drop(DOCTOR_SQL["drop_snapshot"]),
+    "snapshot_of_no_run": _drop(DOCTOR_SQL["drop_snapshot"]),
+    "message_damaged": _drop(DOCTOR_SQL["drop_message"]),
+    "message_of_no_run": _drop(DOCTOR_SQL["drop_message"]),
     "tag_of_no_run": _tag,
-    "outline_damaged": _drop("drop_outline"),
+    "earlier_outline_of_no_run": _drop(SQL["drop_earlier_outlines"]),
+    "trash_of_a_run": _drop(SQL["swept"]),
+    "outline_damaged": _drop(DOCTOR_SQL["drop_outline"]),
     "dead_owner": _owner,
     "driver_without_owner": _owner,
 }

@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeAlias
 
-from graphengine.stores.sqlite.files import PAGE_BYTES
+from graphengine.stores.sqlite.files import PAGE_BYTES, log_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,8 +172,13 @@ class Pages:
 
 def open_pages(path: Path) -> Pages:
     """The pages of a database; `close` them."""
-    log = path.with_name(path.name + "-wal")
-    return Pages(path.open("rb"), log.open("rb") if log.exists() else None)
+    log = log_of(path)
+    file = path.open("rb")
+    try:
+        return Pages(file, log.open("rb") if log.exists() else None)
+    except BaseException:
+        file.close()
+        raise
 
 
 def close(pages: Pages) -> None:

@@ -4,9 +4,6 @@
 -- Without the index of ids, which may be what is damaged.
 SELECT * FROM run_facts WHERE key = (SELECT key FROM runs NOT INDEXED WHERE id = ?);
 
--- name: counts
-SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM steps), (SELECT count(*) FROM snapshots);
-
 -- name: run_keys
 SELECT key FROM runs NOT INDEXED WHERE key > ? ORDER BY key LIMIT 1000;
 
@@ -39,15 +36,24 @@ WHERE id >> 32 NOT IN (SELECT key FROM runs) AND id >> 32 NOT IN (SELECT key FRO
 SELECT id, at, CAST(body AS BLOB), sum FROM steps WHERE id > ? AND id < ? ORDER BY id LIMIT 1;
 
 -- name: key_of_run
+SELECT key FROM runs WHERE id = ?;
+
+-- name: key_by_scan
 SELECT key FROM runs NOT INDEXED WHERE id = ?;
+
+-- name: graph_of
+SELECT graph FROM runs WHERE key = ?;
 
 -- name: messages
 SELECT i.id, i.run, i.key, i.kind, CAST(i.payload AS BLOB), i.sum, r.id
 FROM inbox AS i NOT INDEXED LEFT JOIN runs AS r ON r.key = i.run
-WHERE i.payload IS NOT NULL OR r.key IS NULL;
+WHERE (i.payload IS NOT NULL OR r.key IS NULL) AND i.run NOT IN (SELECT key FROM trash);
 
 -- name: tags_without_run
 SELECT tag, run FROM tags WHERE run NOT IN (SELECT key FROM runs) AND run NOT IN (SELECT key FROM trash);
+
+-- name: earlier_outlines_without_run
+SELECT DISTINCT run FROM earlier_outlines WHERE run NOT IN (SELECT key FROM runs);
 
 -- name: outlines
 SELECT rowid, fingerprint, CAST(body AS BLOB), sum FROM outlines NOT INDEXED;
@@ -61,7 +67,10 @@ WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)
 AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);
 
 -- name: trash
-SELECT count(*) FROM trash;
+SELECT count(*) FROM trash WHERE key NOT IN (SELECT key FROM runs);
+
+-- name: trash_with_row
+SELECT t.key, r.id FROM trash AS t JOIN runs AS r ON r.key = t.key;
 
 -- name: owners
 SELECT id, host, pid, lock_file, expires_at FROM owners;

@@ -10,17 +10,17 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
+from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.doctor import pages
 from graphengine.stores.sqlite.doctor.findings import Lost
+from graphengine.stores.sqlite.doctor.looking import opened_to_look
+from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.files import PAGE_BYTES, migrate
-from graphengine.stores.sqlite.ours import harden
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK
-from graphengine.stores.sqlite.sums import message_place, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,8 +74,8 @@ def is_promising(path: Path) -> bool:
         pages.close(found)
 
 
-def salvage(path: Path, target: Path) -> tuple[Path, list[Lost]]:
-    """Write every row that can be read into a new database; that file, and the steps that could not be saved.
+def salvage(path: Path, target: Path) -> list[Lost]:
+    """Write every row that can be read into a new database; gives the steps that could not be saved.
 
     Raises:
         OSError, sqlite3.Error: The new file cannot be written.
@@ -99,7 +99,7 @@ def salvage(path: Path, target: Path) -> tuple[Path, list[Lost]]:
     except BaseException:
         target.unlink(missing_ok=True)
         raise
-    return target, lost
+    return lost
 
 
 class _Saving:
@@ -146,15 +146,11 @@ class _Saving:
 
 def _from_tables(path: Path, saving: _Saving) -> None:
     """Take what SQLite can read."""
-    log = path.with_name(path.name + "-wal")
-    mode = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+        connection = opened_to_look(path)
     except sqlite3.Error:
         return
     with closing(connection):
-        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
-        harden(connection)
         for table, columns in _COLUMNS.items():
             for row in _readable(connection, table, columns):
                 saving.add(table, row)
@@ -175,8 +171,9 @@ def _readable(connection: sqlite3.Connection, table: str, columns: str) -> Itera
         for row in connection.execute(f"{select} >= ? ORDER BY {key}", (low,)):
             yield row
             low = row[0]
-    except sqlite3.DatabaseError:
-        pass
+    except sqlite3.DatabaseError as error:
+        if not shows_damage(error):
+            raise
     else:
         return
     try:

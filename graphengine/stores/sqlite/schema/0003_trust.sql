@@ -1,6 +1,6 @@
 -- Checksums, so that a damaged row is told from a true one; tags; and runs whose rows are being removed.
 --
--- `sum` is a CRC-32 over the row's place and its text (`sums.py`), written with the row and looked at by every read.
+-- `sum` is a CRC-32 over the row's place and its text (`checksums.py`), written with the row and looked at by every read.
 -- NULL in rows of older formats, which had none.
 
 ALTER TABLE steps ADD COLUMN sum INTEGER;

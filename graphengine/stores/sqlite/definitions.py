@@ -57,7 +57,8 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
     raise StoreAltered(
         f"{path} was altered by something else: {'; '.join(told)}",
         where=str(path),
-        repair="do not use it if you do not know where it comes from; else drop what was added, or use another file",
+        repair="if you know where it comes from, `graphengine doctor --repair` sets it right after a copy; else do not "
+        "use it",
     )
 
 
