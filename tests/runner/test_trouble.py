@@ -100,7 +100,8 @@ async def test_a_runner_that_closes_at_once_leaves_nothing_behind(tmp_path: Path
         run = runner.start(one(lambda n: n + 1, writes="n"))
     with pytest.raises(RunnerClosed):
         await run.result()
-    assert set(threading.enumerate()) <= before
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert left <= {"graphengine-watch"}, "the one of the process, which looks at its loops, stays for a while"
     assert [path.name for path in tmp_path.iterdir()] == ["runs.db"]
 
 

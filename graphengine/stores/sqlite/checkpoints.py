@@ -56,13 +56,19 @@ class Checkpoints:
         self._pages = 0
         self._changes = 0
 
-    def committed(self, connection: sqlite3.Connection, written_bytes: int) -> None:
-        """Count a commit, and move the log if it has become long. What was committed stays so whatever comes of it."""
+    @property
+    def are_due(self) -> bool:
+        """Whether the log has become long."""
+        return self._pages >= LOG_PAGES
+
+    def count(self, connection: sqlite3.Connection, written_bytes: int) -> None:
+        """Count a commit."""
         changes = connection.total_changes
         self._pages += _PAGES_A_COMMIT + written_bytes // _PAGE_BYTES + (changes - self._changes) // _ROWS_A_PAGE
         self._changes = changes
-        if self._pages < LOG_PAGES:
-            return
+
+    def make(self, connection: sqlite3.Connection) -> None:
+        """Move the log. What was committed stays so whatever comes of it, so that no failure is anybody's."""
         self._pages = 0
         try:
             self._move(connection)

@@ -18,7 +18,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from graphengine.errors import GraphEngineError
+from graphengine.errors import GraphEngineError, RunnerClosed
 from graphengine.stores.sqlite.faults import explain, is_of_the_medium
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ class GroupCommit:
             except Exception as error:  # noqa: BLE001  # whatever it was, the waiters must hear of it
                 self._fail(self._queue, error)
             self._settle()
+            if self._checkpoints.are_due:  # when those who wait have heard: it may take a while
+                with suppress(asyncio.CancelledError, RunnerClosed):
+                    await self._worker.run(self._checkpoints.make)
 
     def _settle(self) -> None:
         while self._written:
@@ -110,7 +113,7 @@ class GroupCommit:
             jobs.append(self._queue.popleft())
         try:
             self._transact(connection, jobs)
-            self._checkpoints.committed(connection, sum(job.written_bytes for job in jobs))
+            self._checkpoints.count(connection, sum(job.written_bytes for job in jobs))
         except Exception as error:  # noqa: BLE001  # every waiter gets it, translated
             _undo(connection)
             for job in jobs:
