@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
 
 _LIMITS: Final = "limits of the run: whether the caller or the graph gave them is not recorded"
+_OLDER: Final = "recorded under version {} of the graph, from which a migration leads on"
 _UNSURE: Final = (EXCEPTION, RAW)
 
 
@@ -156,6 +157,7 @@ class _Replayer:
         keys: Those of them that today's graph keeps too.
         today: What today's graph made of the step that is looked at; None where it made nothing.
         looked: The attempts whose beginning was looked at already, by frame.
+        version: The version of the graph that the step looked at was recorded under.
     """
 
     plan: Plan[Any]
@@ -167,10 +169,15 @@ class _Replayer:
     unchecked: Counter[str] = field(default_factory=Counter)
     today: Step | None = None
     looked: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    version: int = 0
 
     def look(self, step: Step) -> None:
         """Decide a step anew and note what differs."""
         self.today = None
+        self.version = self._version_at(step)
+        if self.plan.migrate and self.version < self.plan.version:
+            self.unchecked[_OLDER.format(self.version)] += 1
+            return
         try:
             differences = list(self._asked(step)) or list(self._decided(step))
         except Apart as apart:
@@ -182,6 +189,16 @@ class _Replayer:
         for one in differences:
             said = hidden(self.plan, self.snapshot, step, [*one]) if self.plan.secret else one
             self.found.append(Difference(step.seq, step.path, *said))
+
+    def _version_at(self, step: Step) -> int:
+        """The version of the graph from this step on."""
+        if "version" in step.data:
+            return int(step.data["version"])
+        fingerprint = step.data.get("fingerprint")
+        if fingerprint is None:
+            return self.version
+        known = self.outlines.get(fingerprint, {}).get("version", self.version)
+        return self.plan.version if fingerprint == self.plan.fingerprint else int(known)
 
     def fold(self, step: Step) -> None:
         """Go on with the recorded step, and with what today's graph keeps of the past beside it.
