@@ -259,6 +259,15 @@ def scrubbed(value: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401 - records
     return value
 
 
+def holds(value: JsonValue, texts: Sequence[str]) -> bool:
+    """Whether one of these texts stands anywhere in a record."""
+    if isinstance(value, str):
+        return any(text in value for text in texts)
+    if isinstance(value, Mapping):
+        return any(holds(item, texts) for pair in value.items() for item in pair)
+    return isinstance(value, (list, tuple)) and any(holds(item, texts) for item in value)
+
+
 def worth_scrubbing(texts: Iterable[str]) -> list[str]:
     """Those of the texts that are long enough to be looked for, the longest first."""
     return sorted({text for text in texts if len(text) >= _LEAST_SCRUBBED}, key=len, reverse=True)

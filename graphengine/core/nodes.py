@@ -20,6 +20,7 @@ from graphengine.core.lookup import (
     view_of,
 )
 from graphengine.core.marks import note_changes, sample_again, track
+from graphengine.core.privacy import Guard
 from graphengine.core.sizes import MEASURED_STEPS, weigh
 from graphengine.core.steps import EMPTY, Step, path_of
 from graphengine.core.ways import taken, way_out
@@ -30,13 +31,13 @@ from graphengine.state import NO_CHANGE
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from graphengine.core.events import Error, NodeLeft
     from graphengine.core.snapshot import Frame, Snapshot
     from graphengine.core.steps import Kind
     from graphengine.plan import NodePlan, Plan
-    from graphengine.records import JsonValue
+    from graphengine.records import JsonValue, Op
     from graphengine.state import Change
 
 
@@ -70,8 +71,10 @@ def finish(  # noqa: PLR0913 - what a result may be of
                 updates = [*updates, (inner.errors, Failure.of(cause))]
         if frame.kind == "item":
             writes = item_writes(inner.state, view, updates)
+            _guard(plan, snapshot, inner, writes, event)
             return _weighed(snapshot, view, _step(snapshot, event, "item", {**more, "writes": writes}))
         change = inner.state.apply(view, updates)
+        _guard(plan, snapshot, inner, change.ops, event)
         if view.weight or not snapshot.seq % MEASURED_STEPS:
             change.weight = weigh(snapshot, view.weight, change.ops, f"node {path_of(event.frame, event.node)}")
     except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
@@ -86,6 +89,12 @@ def finish(  # noqa: PLR0913 - what a result may be of
     if stop is not None:
         view.ended = getattr(stop, "label", "")
     return leave(inner, snapshot, frame, event, view, change, more)
+
+
+def _guard(plan: Plan[Any], snapshot: Snapshot, inner: Plan[Any], ops: Sequence[Op], event: NodeFinished) -> None:
+    """See that no field but the secret ones gets the clear text of a secret."""
+    if plan.secret:
+        Guard(plan, snapshot).refuse_in(inner.state, ops, f"node {path_of(event.frame, event.node)}")
 
 
 def _weighed(snapshot: Snapshot, view: View, item: Step) -> Step:

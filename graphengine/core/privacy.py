@@ -2,12 +2,14 @@
 
 Records of secret fields are encrypted where they are made. Beside them a step tells of failures, conditions and ends in
 words that come from nodes and libraries, which may quote what they were given: there each clear text that the run's
-secrets hold is hidden. Nor does a step carry typed values then, for whoever watches the run. A replay hides them in
+secrets hold is hidden. What a node writes to other fields, records of its work or sends is read again as it is: there a
+clear text is refused (`Guard`). Nor does a step carry typed values then, for whoever watches the run. A replay hides them in
 what it tells, and compares records that are encrypted alike.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
@@ -15,18 +17,21 @@ from pydantic_core import from_json
 from graphengine.core.lookup import plan_of
 from graphengine.core.refit import refitted
 from graphengine.core.snapshot import Frame
-from graphengine.errors import InvalidUpdate, NoChoice
-from graphengine.secret import clear_texts, scrubbed, worth_scrubbing
+from graphengine.errors import InvalidUpdate, NoChoice, NotRecordable
+from graphengine.secret import clear_texts, holds, scrubbed, worth_scrubbing
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from graphengine.core.snapshot import Snapshot
     from graphengine.core.steps import Step
     from graphengine.plan import Plan
     from graphengine.records import JsonValue, Op
     from graphengine.state import StateType
+
+_LEAST_REFUSED: Final = 8
+"""Shorter texts stand in others by chance."""
 
 _WORDS: Final = ("error", "why", "stop", "message", "edge", "marks", "samples", "inside")
 """What of a step's data is told in words, and not read again as a value."""
@@ -38,6 +43,48 @@ def without_secrets(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
     if said:
         step = step._replace(data={**step.data, **hidden(plan, snapshot, step, said)})
     return step._replace(typed=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Keeps the clear texts of a run's secrets out of what its nodes show and record beside their results."""
+
+    plan: Plan[Any]
+    snapshot: Snapshot
+
+    def hide(self, shown: Any) -> Any:  # noqa: ANN401 - whatever a node shows
+        """What is shown live, with clear texts hidden in it."""
+        return scrubbed(shown, worth_scrubbing(self._texts()))
+
+    def refuse(self, record: JsonValue, what: str, where: str, more: Iterable[str] = ()) -> None:
+        """See that what is to be recorded holds no clear text of a secret, of those that the run has and of more.
+
+        Raises:
+            NotRecordable: It does.
+        """
+        texts = [text for text in (*self._texts(), *more) if len(text) >= _LEAST_REFUSED]
+        if holds(record, texts):
+            raise NotRecordable(
+                f"{what} holds the clear text of a secret field, and would be recorded so",
+                where=where,
+                repair="leave the secret out, or let it go into a secret field: nodes get it from there",
+            )
+
+    def refuse_in(self, state: StateType[Any], ops: Sequence[Op], where: str) -> None:
+        """The same of what is written to fields; what the secret ones get is encrypted already.
+
+        Raises:
+            NotRecordable: One of the others gets a clear text.
+        """
+        values = {op[1]: op[2] for op in ops if op[0] == "set" and op[1] in state.secrets}
+        written = list(_texts_in(state, Frame(values=values)))
+        for op in ops:
+            if op[1] not in state.secrets:
+                self.refuse(op[2:], f"what is written to {op[1]!r}", where, written)
+
+    def _texts(self) -> Iterator[str]:
+        for frame, inner in _frames(self.plan, self.snapshot):
+            yield from _texts_in(inner.state, frame)
 
 
 def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, said: Any) -> Any:  # noqa: ANN401 - records

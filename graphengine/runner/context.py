@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from graphengine.core.events import Event
+    from graphengine.core.privacy import Guard
     from graphengine.core.snapshot import Frame, Task
     from graphengine.graph import Graph
     from graphengine.models.base import Model, Response
@@ -46,6 +47,7 @@ class Surroundings:
     note: Callable[[Event], Awaitable[None]]
     past: Callable[[str, str, int], Awaitable[Sequence[PastRun]]]
     sizes: Sizes = _SIZES
+    guard: Guard | None = None  # where the graph has secrets
 
 
 class Context:
@@ -200,6 +202,8 @@ class Context:
             WaitTimeout: Nobody answered in time, and there is no default.
         """
         answers = answers_of(output)
+        if self._surroundings.guard is not None:
+            self._surroundings.guard.refuse([question, name], "the question", f"node {self.path}")
         wait: dict[str, JsonValue] = {"kind": "ask", "question": question, "schema": answers.schema, "name": name}
         self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
         work = self._work("ask")
@@ -297,14 +301,18 @@ class Context:
         """
         if record:
             self._say("emitted", self._record(data, "what is shown"))
-        self._surroundings.emit(self.path, data)
+        guard = self._surroundings.guard
+        self._surroundings.emit(self.path, data if guard is None else guard.hide(data))
 
     def _record(self, value: object, what: str) -> JsonValue:
         try:
-            return as_record(value, what, self._surroundings.sizes.message_bytes)
+            record = as_record(value, what, self._surroundings.sizes.message_bytes)
         except InputError as error:
             kind = TooLarge if error.code == TooLarge.code else NotRecordable
             raise kind(error.message, where=f"node {self.path}", repair=error.repair) from error
+        if self._surroundings.guard is not None:
+            self._surroundings.guard.refuse(record, what, f"node {self.path}")
+        return record
 
     def _say(self, what: str, record: JsonValue) -> None:
         self.said = self.said or {}
@@ -344,7 +352,7 @@ class Context:
     def own(self) -> None:
         """Note the asyncio task that the node runs in, which ends with its waits; called by the runner."""
         around = self._surroundings
-        self.work = Work(self._task, self._frame, around.note, around.now, around.threads, around.sizes)
+        self.work = Work(self._task, self._frame, around.note, around.now, around.threads, around.sizes, around.guard)
 
     def _work(self, what: str) -> Work:
         if what:

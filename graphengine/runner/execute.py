@@ -28,6 +28,7 @@ from graphengine.core.events import (
 )
 from graphengine.core.failures import error_of
 from graphengine.core.lookup import plan_of, view_of
+from graphengine.core.privacy import Guard
 from graphengine.core.steps import path_of
 from graphengine.digests import digest_of
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
@@ -77,7 +78,8 @@ class TaskRunner:
         self._now = now
         loop = asyncio.get_running_loop()
         sizes = snapshot.sizes or Sizes()
-        self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads, loop, note, past, sizes)
+        guard = Guard(plan, snapshot) if plan.secret else None
+        self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads, loop, note, past, sizes, guard)
         self._check = check
 
     async def run(self, task: Task) -> Event:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from graphengine.core.events import Event
+    from graphengine.core.privacy import Guard
     from graphengine.core.snapshot import Frame, Task
     from graphengine.options import Sizes
     from graphengine.records import JsonValue
@@ -73,8 +74,9 @@ class Work:
         over: Whether it came to its end.
     """
 
-    __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_handed", "_note", "_now", "_owner",
-                 "_raised", "_sizes", "_task", "_threads", "_time", "_used", "ending", "over", "waits")  # fmt: skip
+    __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_guard", "_handed", "_note", "_now",
+                 "_owner", "_raised", "_sizes", "_task", "_threads", "_time", "_used", "ending", "over",
+                 "waits")  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - all that recorded work needs
         self,
@@ -84,7 +86,9 @@ class Work:
         now: Callable[[], float],
         threads: Callable[[], Executor],
         sizes: Sizes,
+        guard: Guard | None,
     ) -> None:
+        self._guard = guard
         self._task = task
         self._frame = frame
         self._note = note
@@ -204,6 +208,8 @@ class Work:
                 raise
             record, back, size_bytes = kind.record(result, name)
             self._fits(name, size_bytes)
+            if self._guard is not None:
+                self._guard.refuse([record, place], f"what {name} gave, or its key,", f"ctx.step({name})")
             await self._note(WorkDone(*self._visit, began, self._now(), place, name, record, size_bytes))
             self._pass(self._frame.memos.get(place, {}))
             return back

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from graphengine import END, START, Agent, Graph, Limits, Runner, Secret, ask, changed, choose, plateau, value
+from graphengine import END, START, Agent, Context, Graph, Limits, Runner, Secret, ask, changed, choose, plateau, value
 from graphengine.core.decide import decide
 from graphengine.core.events import Begun
 from graphengine.core.snapshot import Snapshot
 from graphengine.errors import CompileError, GraphEngineError, MigrationFailed, SecretKeyWrong
 from graphengine.reducers import append
-from graphengine.runner.run import Run, StepRecorded
+from graphengine.runner.result import RunFailed
+from graphengine.runner.run import Emitted, Run, StepRecorded
 
 pytest.importorskip("cryptography")
 
@@ -249,6 +250,64 @@ async def test_a_watcher_sees_no_secret() -> None:
         assert any(isinstance(event, StepRecorded) for event in events)
         assert "cl3ar" not in repr(events)
         assert "cl3ar" not in repr(await run.result())
+
+
+def leaking(how: str) -> Callable[..., Any]:
+    """A node that lets its secret out."""
+
+    async def leak(word: str, ctx: Context) -> dict[str, object]:
+        told = f"the word is {word}"
+        if how == "show":
+            ctx.emit({"told": [told]})
+        elif how == "keep":
+            ctx.emit(told, record=True)
+        elif how == "send":
+            ctx.send("topic", told)
+        elif how == "ask":
+            await ctx.ask(told)
+        elif how == "work":
+            await ctx.step(lambda: told)
+        elif how == "key":
+            await ctx.step(str, key=word)
+        return {"plain": told} if how == "write" else {"found": {word: "x"}} if how == "write a key" else {}
+
+    return leak
+
+
+@pytest.mark.parametrize("how", ["keep", "send", "ask", "work", "key", "write", "write a key"])
+async def test_a_node_cannot_record_a_secret_in_clear(tmp_path: Path, how: str) -> None:
+    """Not beside its result nor in another field: the node fails, and says no clear text either."""
+    made = graph()
+    made.add_node("leak", leaking(how), writes=("plain", "found"))
+    made.add_path("a", "leak", END)
+    async with Runner(tmp_path / "runs.db") as runner:
+        with pytest.raises(RunFailed) as caught:
+            await runner.start(made, {"word": "a clear word"}, run_id="r").result()
+        assert caught.value.result.error is not None
+        assert caught.value.result.error.kind == "not_recordable"
+        assert "holds the clear text of a secret field" in str(caught.value)
+        assert "a clear word" not in str(caught.value)
+    assert all(b"a clear word" not in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+async def test_what_a_node_shows_has_no_secret_in_it() -> None:
+    """What is emitted live is shown without the clear text."""
+    made = graph()
+    made.add_node("leak", leaking("show"), writes=("plain", "found"))
+    made.add_path("a", "leak", END)
+    async with Runner() as runner:
+        run = runner.start(made, {"word": "a clear word"})
+        shown = [event.data async for event in run.events() if isinstance(event, Emitted)]
+    assert shown == [{"told": ["the word is **********"]}]
+
+
+async def test_a_secret_may_move_to_another_secret_field() -> None:
+    """That is where it belongs."""
+    made = graph()
+    made.add_node("move", lambda token: token.get_secret_value(), writes="word", thread=False)
+    made.add_path("a", "move", END)
+    async with Runner() as runner:
+        assert (await runner.start(made, {"token": "a clear token"}).result()).state.word == "a clear token"
 
 
 def test_without_cryptography_a_secret_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
