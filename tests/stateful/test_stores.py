@@ -4,7 +4,7 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.stateful.budget import search
-from tests.stateful.store_machine import FileMachine, MemoryMachine
+from tests.stateful.store_prunes import FileMachine, MemoryMachine
 
 
 @pytest.mark.parametrize(("machine", "examples"), [(MemoryMachine, 150), (FileMachine, 50)])
