@@ -4,7 +4,7 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.stateful.budget import search
-from tests.stateful.runner_machine import FileRuns, MemoryRuns
+from tests.stateful.runner_prunes import FileRuns, MemoryRuns
 
 
 @pytest.mark.parametrize(("machine", "examples"), [(MemoryRuns, 60), (FileRuns, 20)])
