@@ -168,6 +168,9 @@ class File:
         assert lease is not None
         assert writer is not None
         assert reader is not None
+        if store._sweeping is not None:  # noqa: SLF001
+            store._sweeping.cancel()  # noqa: SLF001
+            await asyncio.wait([store._sweeping])  # noqa: SLF001
         await writer.close()  # what was queued behind the transaction under way is lost with it
         await reader.close()
         lease.stop()
