@@ -2,12 +2,12 @@
 
 The tests that search at random are run in turns, each with a seed of its own and as much to do as fits its share of the
 time: state machines of the stores and of runs, random nests of graphs against a second interpreter, processes that are
-killed, prunes that are killed, hostile input, damaged and cut-off files. How much fits is learned from the turns before.
+killed, prunes that are killed, hostile input, damaged and cut-off files. How much fits is learned from earlier turns.
 The first failure ends it: its output is shown with the command that repeats it, and the exit code is 1. Without one, a
 summary tells what was tried, as the tests themselves counted it.
 
-No turn begins that would end too late, and one that takes far longer than its share is cut short: on a slow machine less
-is tried. The second time in a row that counts as a failure, since then something hangs.
+No turn begins that would end too late, and one that takes far longer than its share is cut short: on a slow machine
+less is tried. The second time in a row that counts as a failure, since then something hangs.
 """
 
 import argparse
@@ -218,11 +218,9 @@ class Soak:
         tried = "".join(f"{count} {unit}, " for unit, count in self.done.items())
         stuck = [search.name for search in self._waiting if search.is_stuck]
         cut = f"cut short and not tried again: {', '.join(stuck)}; " if stuck else ""
-        last = self._seed + self.turns - 1
-        seconds = self._now() - self._began
-        self._say(
-            f"{self.turns} turns in {seconds:.0f} s, seeds {self._seed} to {last}: {tried.rstrip(', ')}; {cut}{end}"
-        )
+        began = f"{self.turns} turns in {self._now() - self._began:.0f} s"
+        seeds = f"seeds {self._seed} to {self._seed + self.turns - 1}"
+        self._say(f"{began}, {seeds}: {tried.rstrip(', ')}; {cut}{end}")
 
 
 def launched(command: Sequence[str], variables: Mapping[str, str], limit_seconds: float) -> Outcome:

@@ -44,9 +44,9 @@ class World:
         return Soak(waiting, seconds, 7, self.launch, lambda: self.time, self.said.append)
 
 
-def some(count: int = 3, **more: int) -> list[Search]:
+def some(count: int = 3, least: int = 1) -> list[Search]:
     """Searches of different names."""
-    return [Search(f"s{at}", (f"t{at}.py",), UNITS, "TRIES", extra={"SEED": "{seed}"}, **more) for at in range(count)]
+    return [Search(f"s{at}", (f"t{at}.py",), UNITS, "TRIES", least, {"SEED": "{seed}"}) for at in range(count)]
 
 
 def test_each_turn_has_a_seed_of_its_own() -> None:

@@ -1,7 +1,7 @@
 """Random bytes and JSON for everything that reads stored or user data: the right result, or an error of ours.
 
-`FUZZ=20000 pytest tests/fuzz --hypothesis-seed=7` tries so many of each; a few hundred are tried otherwise. With SHRINK=0
-what fails is not made small, which takes long. `pytest -s` prints how many were tried.
+`FUZZ=20000 pytest tests/fuzz --hypothesis-seed=7` tries so many of each; a few hundred are tried otherwise. With
+SHRINK=0 what fails is not made small, which takes long. `pytest -s` prints how many were tried.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from graphengine.core.steps import Step
 from graphengine.errors import StoreError
 from graphengine.runner.run import Run
 from graphengine.stores.base import Append, Store
-from tests.stateful.round import Book, Gate, Gates
+from tests.stateful.round import Book, Gates
 from tests.stateful.story import Story
 
 

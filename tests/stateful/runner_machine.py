@@ -391,8 +391,11 @@ class RunnerMachine(RuleBasedStateMachine):
     @rule(pick=picks, who=picks, ends=st.integers(0, 2))
     def stop(self, pick: int, who: int, ends: int) -> None:
         """Stop a run, from whichever process: nothing more is begun, what is in flight ends one by one, recorded."""
-        run_id, known = self.picked(pick)
-        process, driver = self.at(who), self.driver(run_id)
+        self.stop_as(self.at(who), self.picked(pick)[0], pick, ends)
+
+    def stop_as(self, process: Process, run_id: str, pick: int, ends: int) -> None:
+        """Stop a run, and then let so many of its nodes in flight end."""
+        known, driver = self.runs[run_id], self.driver(run_id)
         is_here = run_id in process.runner._tending.drivers  # noqa: SLF001
         if driver is not None and (driver is process or not is_here):
             known.halting = True
@@ -400,6 +403,16 @@ class RunnerMachine(RuleBasedStateMachine):
         for _ in range(ends):
             self.end_one(pick, "", only=run_id)
             self.look()
+
+    @precondition(lambda self: any(len(process.gates.standing) > 1 for process in self.processes.values()))
+    @rule(pick=picks, who=picks)
+    def stop_amid(self, pick: int, who: int) -> None:
+        """Stop a run of which several nodes are in flight: the end of each is recorded, whichever comes first."""
+        flying = Counter(gate.run_id for process in self.processes.values() for gate in process.gates.standing)
+        several = [run_id for run_id, count in flying.items() if count > 1 and run_id in self.runs]
+        if several:
+            run_id = several[pick % len(several)]
+            self.stop_as(self.at(who), run_id, pick, flying[run_id])
 
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks)

@@ -56,8 +56,8 @@ class KeepingRunnerMachine(RunnerMachine):
         infos = self.do(process.store.store.runs())
         newest = {info.id for info in infos[: keep_last or 0]}
         old_at = self.clock.now() - (older_than or 0.0)
-        expected = self.may_go([info for info in infos if info.id not in newest and info.updated_at <= old_at], statuses,
-                               keeps=keeps)  # fmt: skip
+        old = [info for info in infos if info.id not in newest and info.updated_at <= old_at]
+        expected = self.may_go(old, statuses, keeps=keeps)
         told = self.do(
             process.runner.prune(**rules, keep_tags=[KEEP] if keeps else [], statuses=statuses, dry_run=dry_run)
         )

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, TypeVar
 from unittest.mock import patch
 
@@ -398,34 +399,35 @@ class StoreMachine(RuleBasedStateMachine):
         for size in sizes:
             batches.append(Append(run_id, run.fence, self.fresh(first, size), "running"))
             first += size
+        self.do(self.write_slowly(store, run_id, batches))
+        for batch in batches:
+            self.model.append(owner, batch)
+
+    async def write_slowly(self, store: Store, run_id: str, batches: Sequence[Append]) -> None:
+        """Append these while the disk is slow, and look past the store at each the moment it counts as durable."""
         early: list[int] = []
+        waiters: list[asyncio.Future[None]] = []
 
         def acknowledged(seq: int) -> None:
             if self.medium.recorded(run_id) < seq:
                 early.append(seq)
 
-        async def play() -> None:
-            async with self.medium.slow(store) as disk:
-                waiters: list[asyncio.Future[None]] = []
-                for batch in batches:
-                    last = batch.steps[-1].seq
-                    pending = store.append(batch)
-                    if pending is None:
-                        acknowledged(last)
-                        continue
-                    waiters.append(asyncio.ensure_future(pending))
-                    waiters[-1].add_done_callback(lambda _, last=last: acknowledged(last))  # type: ignore[misc]
-                if disk is not None:
-                    await disk.arrival()
-                    await asyncio.sleep(0.0001)
-                    assert not any(waiter.done() for waiter in waiters), "acknowledged before it is durable"
-                    disk.goes.set()
-                await asyncio.gather(*waiters)
-
-        self.do(play())
+        async with self.medium.slow(store) as disk:
+            for batch in batches:
+                told = partial(acknowledged, batch.steps[-1].seq)
+                pending = store.append(batch)
+                if pending is None:
+                    told()
+                    continue
+                waiters.append(asyncio.ensure_future(pending))
+                waiters[-1].add_done_callback(lambda _, told=told: told())  # type: ignore[misc]
+            if disk is not None:
+                await disk.arrival()
+                await asyncio.sleep(0.0001)
+                assert not any(waiter.done() for waiter in waiters), "acknowledged before it is durable"
+                disk.goes.set()
+            await asyncio.gather(*waiters)
         assert not early, f"acknowledged, and not there: up to step {early}"
-        for batch in batches:
-            self.model.append(owner, batch)
 
     # -- what is seen
 

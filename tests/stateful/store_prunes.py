@@ -34,8 +34,8 @@ class PruningMachine(StoreMachine):
         run_id, added, removed = self.known(run_id), sorted(add), sorted(remove)
         self.both(place, lambda s: s.tag(run_id, added, removed), lambda _: self.model.tag(run_id, added, removed))
 
-    @rule(place=places, run_ids=st.lists(ids, min_size=1, max_size=4), wrong=st.sampled_from(("", "", "", "seq", "tags")),
-          then=st.sampled_from(("", "sweep", "die")))  # fmt: skip
+    @rule(place=places, run_ids=st.lists(ids, min_size=1, max_size=4),
+          wrong=st.sampled_from(("", "", "", "seq", "tags")), then=st.sampled_from(("", "sweep", "die")))  # fmt: skip
     def remove(self, place: int, run_ids: Sequence[str], wrong: str, then: str) -> None:
         """Take runs out, some of them told as they are no more; who does it may sweep, die or leave the rest."""
         self.take_out(place, [self.known(run_id) for run_id in run_ids], wrong)

@@ -1,7 +1,7 @@
 """A flipped byte anywhere, a file cut off anywhere, a torn log: what is read is true or an error, and doctor sees it.
 
-`DAMAGE=n` tries n flips instead of some hundreds, `SEED=7` other ones; `DAMAGE=all` tries every byte. `pytest -s` prints
-the counts.
+`DAMAGE=n` tries n flips instead of some hundreds, `SEED=7` other ones; `DAMAGE=all` tries every byte. `pytest -s`
+prints the counts.
 """
 
 # these tests are alone on their loop

@@ -2,8 +2,8 @@
 
 A power cut leaves the log cut off somewhere, or with frames that were not written whole. So a run is recorded without
 its log ever being moved into the file, and a copy is cut off at every frame and inside of some. `DAMAGE=all` resumes
-the run at every cut, and damages every 97th byte of the log; `SEED=7` cuts and damages elsewhere. `pytest -s` prints the
-counts.
+the run at every cut, and damages every 97th byte of the log; `SEED=7` cuts and damages elsewhere. `pytest -s` prints
+the counts.
 
 Sources: https://sqlite.org/wal.html and https://sqlite.org/fileformat2.html#the_write_ahead_log (frames, commits),
 https://sqlite.org/testing.html (how SQLite itself tests power cuts).
