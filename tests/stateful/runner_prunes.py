@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import event
@@ -58,11 +59,12 @@ class KeepingRunnerMachine(RunnerMachine):
         old_at = self.clock.now() - (older_than or 0.0)
         old = [info for info in infos if info.id not in newest and info.updated_at <= old_at]
         expected = self.may_go(old, statuses, keeps=keeps)
-        told = self.do(
-            process.runner.prune(**rules, keep_tags=[KEEP] if keeps else [], statuses=statuses, dry_run=dry_run)
-        )
+        rules |= {"keep_tags": [KEEP] if keeps else [], "statuses": statuses}
+        told = self.do(process.runner.prune(**rules, dry_run=True))
         assert set(told.runs) == expected
         assert not expected & told.kept.keys()
+        if not dry_run:
+            assert replace(self.do(process.runner.prune(**rules)), dry_run=True) == told
         event(f"{'a look at a prune' if dry_run else 'a prune'} of {len(expected)} runs")
         if not dry_run:
             for run_id in expected:

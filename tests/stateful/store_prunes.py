@@ -44,15 +44,21 @@ class PruningMachine(StoreMachine):
         elif then == "die":
             self.kill_now(place)
 
-    @rule(place=places, run_id=ids, wish=wishes, status=st.sampled_from(ENDINGS), with_branches=st.booleans())
-    def end_and_remove(self, place: int, run_id: str, wish: Wish, status: Status, *, with_branches: bool) -> None:
-        """A run ends, and is taken out, or stays as long as there are branches of it."""
+    @rule(place=places, run_id=ids, wish=wishes, status=st.sampled_from(ENDINGS), with_branches=st.booleans(),
+          add=some_tags, wrong=st.sampled_from(("", "", "tags")))  # fmt: skip
+    def end_and_remove(  # noqa: PLR0913 - how a run ends, and how it is told
+        self, place: int, run_id: str, wish: Wish, status: Status, add: AbstractSet[str], wrong: str, *,
+        with_branches: bool,
+    ) -> None:  # fmt: skip
+        """A marked run ends, and is taken out with all its rows, or stays as long as there are branches of it."""
         run_id = self.known(run_id)
+        self.tag(place, run_id, add, frozenset())
         self.drive(place, run_id, replace(wish, status=status, gap=0))
         line = [run_id]
         while with_branches and (more := self.model.branches(line) - set(line)):
             line += sorted(more)
-        self.take_out(place, line[::-1], "")
+        self.take_out(place, line[::-1], wrong)
+        self.sweep(place)
 
     def take_out(self, place: int, run_ids: Sequence[str], wrong: str) -> None:
         """Take runs out."""
