@@ -2,31 +2,47 @@
 
 The tests that search at random are run in turns, each with a seed of its own and as much to do as fits its share of the
 time: state machines of the stores and of runs, random nests of graphs against a second interpreter, processes that are
-killed, hostile input. How much fits is learned from the turns before. The first failure ends it: its output is shown
-with the command that repeats it, and the exit code is 1. Without one, a summary tells what was tried.
+killed, prunes that are killed, hostile input, damaged and cut-off files. How much fits is learned from earlier turns.
+The first failure ends it: its output is shown with the command that repeats it, and the exit code is 1. Without one, a
+summary tells what was tried, as the tests themselves counted it.
+
+No turn begins that would end too late, and one that takes far longer than its share is cut short: on a slow machine
+less is tried. The second time in a row that counts as a failure, since then something hangs.
 """
 
 import argparse
+import math
 import os
 import re
 import secrets
 import shlex
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_SHARE_SECONDS = 60.0
 LEAST_SHARE_SECONDS = 4.0
+ROUNDS = 3
+"""How often each search is to have its turn."""
 CAREFUL_GROWTH = 4.0
 """How many times as much as before a turn may be given at most: what one costs is known roughly only."""
-PATIENCE_SECONDS = 600.0
-"""How long a turn may take beyond its share before it counts as hanging."""
+LONGEST = 4.0
+"""How many times its share a turn may take before it is cut short, and not less than the next."""
+LEAST_LIMIT_SECONDS = 60.0
+OVERTIME_SECONDS = 90.0
+"""How long after its time the whole may end at most."""
+GRACE_SECONDS = 5.0
 SHOWN_LINES = 80
+HANGS = "it was cut short twice in a row: it hangs"
 
 
 @dataclass
@@ -36,135 +52,215 @@ class Search:
     Attributes:
         name: What people call it.
         tests: Arguments of pytest.
-        unit: What it counts.
-        amount: How much of that to do in the first turn; 0 where it does one thing only, once.
-        variable: Which environment variable tells it how much.
-        extra: More variables: `{seed}`, `{amount}` and `{done}` (in all turns before) are put in.
-        done: How much it did.
+        counts: What it tells of what it did: for each unit a pattern whose first group is a number; all are added.
+        variable: Which environment variable tells it how much; "" where it does the same amount each time.
+        least: How much of that it is given at least, as in its first turn.
+        extra: More variables; `{seed}` is put in.
+        given: How much it was given in the last turn.
         seconds: How long that took.
+        shortest_seconds: How long a turn took that did the least, as far as is known.
+        is_stuck: Whether its last turn was cut short.
     """
 
     name: str
     tests: Sequence[str]
-    unit: str
-    amount: int
-    variable: str
+    counts: Mapping[str, str]
+    variable: str = ""
+    least: int = 1
     extra: Mapping[str, str] = field(default_factory=dict)
-    done: int = 0
+    given: int = 0
     seconds: float = 0.0
-
-    @property
-    def is_there(self) -> bool:
-        """Whether its tests are."""
-        return (ROOT / self.tests[0]).exists()
-
-    @property
-    def is_once(self) -> bool:
-        """Whether it is tried in one turn only."""
-        return not self.amount
+    shortest_seconds: float = 0.0
+    is_stuck: bool = False
 
     def fitting(self, seconds: float) -> int:
         """How much fits into so many seconds."""
-        if self.is_once or not self.done:
-            return self.amount
-        wanted = seconds * self.done / self.seconds
-        return max(1, int(min(wanted, CAREFUL_GROWTH * self.done)))
+        if self.is_stuck or not self.given:
+            return self.least
+        wanted = min(seconds * self.given / self.seconds, CAREFUL_GROWTH * self.given)
+        return max(self.least, int(wanted))
+
+    def took(self, amount: int, seconds: float) -> None:
+        """Learn from a turn."""
+        self.given, self.seconds, self.is_stuck = amount, seconds, False
+        self.shortest_seconds = min(self.shortest_seconds or math.inf, seconds)
+
+    def counted(self, output: str) -> Counter[str]:
+        """What it did, as its output tells."""
+        found: Counter[str] = Counter()
+        for unit, pattern in self.counts.items():
+            found[unit] = sum(int(number) for number in re.findall(pattern, output))
+        return found
 
 
 SEED = {"SEED": "{seed}"}
 MACHINES = {"COMMANDS": "50"}
-SEARCHES = (
-    Search(
-        "stores in memory", ("tests/stateful/test_stores.py", "-k", "Memory"), "examples", 100, "EXAMPLES", MACHINES
-    ),
-    Search("stores in a file", ("tests/stateful/test_stores.py", "-k", "File"), "examples", 20, "EXAMPLES", MACHINES),
-    Search("runs in memory", ("tests/stateful/test_runs.py", "-k", "Memory"), "examples", 40, "EXAMPLES", MACHINES),
-    Search("runs in a file", ("tests/stateful/test_runs.py", "-k", "File"), "examples", 10, "EXAMPLES", MACHINES),
-    Search("random nests", ("tests/core/test_random_nests.py",), "scenes", 300, "SCENES", {"FIRST": "{done}"}),
-    Search("one life, killed", ("tests/crash/test_kill_life.py",), "kills", 4, "KILLS", SEED),
-    Search("workers, killed", ("tests/crash/test_workers_life.py",), "kills", 5, "KILLS", {**SEED, "RUNS": "30"}),
-    Search("hostile input", ("tests/fuzz",), "bad inputs", 500, "FUZZ", SEED),
-    Search("crash points", ("tests/crash/test_crash_points.py",), "sweeps", 0, "CRASH_POINTS"),
-)
+EXAMPLES = {"examples": r"(\d+) examples of"}
+KILLS = {"kills": r"(\d+) kills"}
+DAMAGES = {"damages": r"(?:flipped|truncations|mended): (\d+)"}
+CUTS = {"cuts": r"'cuts [a-z ]+': (\d+)", "damages": r"bytes of the log flipped: (\d+)"}
+STORES, RUNS = "tests/stateful/test_stores.py", "tests/stateful/test_runs.py"
+DAMAGED = ("tests/stores/test_sqlite_damage.py", "-k", "flipped_byte or cut_off or mending")
+
+
+def searches() -> Sequence[Search]:
+    """All there are."""
+    return (
+        Search("stores in a file", (STORES, "-k", "File"), EXAMPLES, "EXAMPLES", 20, MACHINES),
+        Search("runs in a file", (RUNS, "-k", "File"), EXAMPLES, "EXAMPLES", 10, MACHINES),
+        Search("one life, killed", ("tests/crash/test_kill_life.py",), KILLS, "KILLS", 4, SEED),
+        Search("workers, killed", ("tests/crash/test_workers_life.py",), KILLS, "KILLS", 5, {**SEED, "RUNS": "30"}),
+        Search("crash points", ("tests/crash/test_crash_points.py",), KILLS, "CRASH_POINTS", 10, SEED),
+        Search("prunes, killed", ("tests/crash/test_kill_prune.py",), {"kills": r"(\d+) kills,"}, extra=SEED),
+        Search("damaged files", DAMAGED, DAMAGES, "DAMAGE", 150, SEED),
+        Search("power cuts", ("tests/stores/test_sqlite_power.py", "-k", "cut or torn"), CUTS, extra=SEED),
+        Search("hostile input", ("tests/fuzz",), {"bad inputs": r"(\d+) bad inputs"}, "FUZZ", 60),
+        Search("random nests", ("tests/core/test_random_nests.py",), {"tests of nests": r"(\d+) passed"}, "SCENES", 300,
+               {"FIRST": "{seed}00000"}),
+        Search("stores in memory", (STORES, "-k", "Memory"), EXAMPLES, "EXAMPLES", 60, MACHINES),
+        Search("runs in memory", (RUNS, "-k", "Memory"), EXAMPLES, "EXAMPLES", 30, MACHINES),
+    )  # fmt: skip
+
+
+class Outcome(NamedTuple):
+    """What came of a command: its exit code, None if it was cut short, and what it said."""
+
+    code: int | None
+    output: str
+
+
+class Soak:
+    """Turns of searches, until the time is over.
+
+    Args:
+        waiting: The searches.
+        seconds: How long to go on.
+        seed: Of the first turn; the next has one more.
+        launch: Runs a command with these variables, for so many seconds at most.
+        now: Tells the time.
+        say: Tells people.
+    """
+
+    def __init__(  # noqa: PLR0913 - the last three are the world
+        self,
+        waiting: Sequence[Search],
+        seconds: float,
+        seed: int,
+        launch: Callable[[Sequence[str], Mapping[str, str], float], Outcome],
+        now: Callable[[], float] = time.monotonic,
+        say: Callable[[str], object] = print,
+    ) -> None:
+        self._waiting = deque(waiting)
+        self._share = max(LEAST_SHARE_SECONDS, min(MOST_SHARE_SECONDS, seconds / ROUNDS / len(waiting)))
+        self._launch, self._now, self._say = launch, now, say
+        self._began = now()
+        self._seconds = seconds
+        self._seed = seed
+        self.turns = 0
+        self.done: Counter[str] = Counter()
+
+    @property
+    def left(self) -> float:
+        """For how many seconds it is to go on."""
+        return self._began + self._seconds - self._now()
+
+    def go(self) -> int:
+        """Take turns; 1 at the first failure."""
+        while (search := self._next()) is not None:
+            found = self._turn(search)
+            if found:
+                self._say(found)
+                self._summary("1 failure")
+                return 1
+        self._summary("steps lost: 0")
+        return 0
+
+    def _next(self) -> Search | None:
+        """Whose turn it is: of those whose turn would end in time, who waits longest."""
+        for search in self._waiting:
+            if self.left > search.shortest_seconds:
+                self._waiting.remove(search)
+                self._waiting.append(search)
+                return search
+        return None
+
+    def _turn(self, search: Search) -> str:
+        """Let one search work for its share of the time; what it found, "" for nothing."""
+        share, seed = min(self._share, self.left), self._seed + self.turns
+        amount = search.fitting(share)
+        limit_seconds = min(max(LONGEST * share, LEAST_LIMIT_SECONDS), self.left + OVERTIME_SECONDS)
+        variables = {name: text.format(seed=seed) for name, text in search.extra.items()}
+        variables |= {search.variable: str(amount)} if search.variable else {}
+        command = ["-m", "pytest", "-q", "-x", "-s", *search.tests, f"--hypothesis-seed={seed}"]
+        started = self._now()
+        code, output = self._launch(command, {**variables, "SHRINK": "0"}, limit_seconds)
+        seconds = self._now() - started
+        self.turns += 1
+        counts = search.counted(output) if code == 0 else Counter[str]()
+        told = ", ".join(f"{count} {unit}" for unit, count in counts.items())
+        how = told or ("cut short" if code is None else "FAILED")
+        self._say(f"{self._now() - self._began:6.0f} s  {search.name:17} {how:>24} in {seconds:5.1f} s, seed {seed}")
+        if code is None and not search.is_stuck:
+            search.is_stuck = True
+            return ""
+        if code != 0 or not counts.total():
+            reason = {0: "it passed, and did nothing that it counts", None: HANGS}.get(code, "")
+            words = " ".join(f"{name}={shlex.quote(text)}" for name, text in variables.items())
+            shown = "\n".join(output.splitlines()[-SHOWN_LINES:])
+            again = f"{words} {shlex.join([sys.executable, *command])}".strip()
+            return f"{shown}\n{reason}\nto have it again: {again}"
+        search.took(amount, seconds)
+        self.done += counts
+        return ""
+
+    def _summary(self, end: str) -> None:
+        """Tell what was tried."""
+        tried = "".join(f"{count} {unit}, " for unit, count in self.done.items())
+        stuck = [search.name for search in self._waiting if search.is_stuck]
+        cut = f"cut short and not tried again: {', '.join(stuck)}; " if stuck else ""
+        began = f"{self.turns} turns in {self._now() - self._began:.0f} s"
+        seeds = f"seeds {self._seed} to {self._seed + self.turns - 1}"
+        self._say(f"{began}, {seeds}: {tried.rstrip(', ')}; {cut}{end}")
+
+
+def launched(command: Sequence[str], variables: Mapping[str, str], limit_seconds: float) -> Outcome:
+    """Run Python with these arguments, and end it with all its children where it takes too long."""
+    with tempfile.TemporaryDirectory(prefix="graphengine-soak-") as folder, tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [sys.executable, *command, "-p", "no:cacheprovider"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
+            env={**os.environ, **variables, "TMPDIR": folder}, start_new_session=True,
+        )  # fmt: skip
+        code: int | None = None
+        try:
+            code = process.wait(limit_seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # it tells where it is
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
+        finally:
+            if code is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        output.seek(0)
+        return Outcome(code, output.read().decode(errors="replace"))
 
 
 def main() -> int:
     """Search until the time is over; 1 at the first failure."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600.0, help="how long to go on")
     parser.add_argument(
         "--seed", type=int, default=secrets.randbelow(10**9), help="of the first turn; the next has one more"
     )
     parser.add_argument("--only", default="", help="searches whose name holds this")
     given = parser.parse_args()
-    began = time.monotonic()
-    searches = [search for search in SEARCHES if search.is_there and given.only in search.name]
-    if not searches:
-        print(f"no search is called {given.only!r}: {', '.join(search.name for search in SEARCHES)}")
+    chosen = [search for search in searches() if given.only in search.name]
+    if not chosen:
+        print(f"no search is called {given.only!r}: {', '.join(search.name for search in searches())}")
         return 2
-    print(f"soaking for {given.seconds:g} s, from seed {given.seed}: {', '.join(each.name for each in searches)}")
-    turns = 0
-    fair_seconds = max(LEAST_SHARE_SECONDS, given.seconds / 3 / len(searches))
-    while (left := began + given.seconds - time.monotonic()) > 0:
-        share = min(MOST_SHARE_SECONDS, fair_seconds, left)
-        search = searches.pop(0)
-        if not turn(search, share, given.seed + turns, began):
-            return 1
-        turns += 1
-        if not search.is_once:
-            searches.append(search)
-        if not searches:
-            break
-    summary(turns, given.seed, time.monotonic() - began)
-    return 0
-
-
-def turn(search: Search, share: float, seed: int, began: float) -> bool:
-    """Let one search work for its share of the time; whether it found nothing."""
-    amount = search.fitting(share)
-    values = {"seed": str(seed), "amount": str(amount), "done": str(search.done)}
-    environment = {search.variable: str(amount or "all")}
-    environment |= {name: text.format_map(values) for name, text in search.extra.items()}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *search.tests]
-    command.append(f"--hypothesis-seed={seed}")
-    started = time.monotonic()
-    try:
-        ended = subprocess.run(
-            command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False,
-            timeout=share + PATIENCE_SECONDS,
-        )  # fmt: skip
-        output, code = ended.stdout + ended.stderr, ended.returncode
-    except subprocess.TimeoutExpired as expired:
-        output = f"{expired.stdout!r}\nit hangs"
-        code = -1
-    seconds = time.monotonic() - started
-    how = "" if code == 0 else "   FAILED"
-    count = f"{amount} {search.unit}" if amount else "all of it"
-    at = time.monotonic() - began
-    print(f"{at:6.0f} s  {search.name:17} {count:>16} in {seconds:5.1f} s, seed {seed}{how}", flush=True)
-    if code != 0:
-        print("\n".join(output.splitlines()[-SHOWN_LINES:]))
-        variables = " ".join(f"{name}={shlex.quote(text)}" for name, text in environment.items())
-        print(f"\nto have it again: {variables} {shlex.join([*command[:4], *command[6:]])}")
-        return False
-    search.seconds += seconds
-    search.done += amount or passed(output)
-    return True
-
-
-def passed(output: str) -> int:
-    """How many tests passed, as pytest says."""
-    found = re.search(r"(\d+) passed", output)
-    return int(found[1]) if found else 0
-
-
-def summary(turns: int, seed: int, seconds: float) -> None:
-    """Tell what was tried."""
-    counts: Counter[str] = Counter()
-    for search in SEARCHES:
-        counts[search.unit] += search.done
-    tried = ", ".join(f"{count} {unit}" for unit, count in counts.items() if count)
-    print(f"{turns} turns in {seconds:.0f} s, seeds {seed} to {seed + turns - 1}: {tried}; steps lost: 0")
+    print(f"soaking for {given.seconds:g} s, from seed {given.seed}: {', '.join(each.name for each in chosen)}")
+    return Soak(chosen, given.seconds, given.seed, launched, say=lambda text: print(text, flush=True)).go()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A program that kills itself while it prunes, at every point in turn: `prune_victim.py FOLDER`.
+"""A program that kills itself while it prunes, at every point in turn: `prune_victim.py FOLDER STEPS`.
 
 Each time a child process begins a prune of a fresh copy of one database and is killed with SIGKILL at one of its
 points: before and after what removes the runs, and before and after each piece that is freed, each piece a transaction.
@@ -26,7 +26,7 @@ from graphengine.testing.store_kit import append, batch, branch, new_run, step
 
 OLD, KEPT = ("old", "old child", "short"), ("parent", "child", "new")
 RULE = Rule(None, 0.0, frozenset(["keep"]), None, ("finished",))
-STEPS = 600
+STEPS = int(sys.argv[2])
 
 
 async def build(path: Path) -> None:

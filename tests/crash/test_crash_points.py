@@ -1,7 +1,7 @@
 """A process dies at each crash point in turn, and another one goes on as if nothing had been.
 
 `make test` takes the first, the middle and the last time that each point is passed; `CRASH_POINTS=all pytest
-tests/crash/test_crash_points.py` takes every one.
+tests/crash/test_crash_points.py` takes every one, `CRASH_POINTS=40 SEED=7` about so many, drawn at random.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import pytest
@@ -30,7 +31,9 @@ from tests.crash.deaths import done, never_recorded, order_free, recorded
 from tests.crash.features import RUNS, Order
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-TAKES_ALL: Final = os.environ.get("CRASH_POINTS") == "all"
+GIVEN: Final = os.environ.get("CRASH_POINTS", "")
+SEED: Final = os.environ.get("SEED", "3")
+TAKES_ALL: Final = GIVEN == "all"
 PARTS: Final = 8 if TAKES_ALL else 1
 """So many tests share the deaths at one point."""
 FEWER: Final = 6
@@ -41,6 +44,7 @@ class Nursery:
     """Children that live one life each, one after another."""
 
     def __init__(self) -> None:
+        self.kills = 0
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("features.py"))],
             stdin=subprocess.PIPE,
@@ -120,6 +124,7 @@ def nursery() -> Iterator[Nursery]:
     nursery = Nursery()
     yield nursery
     nursery.close()
+    sys.stdout.write(f"\n{nursery.kills} kills at crash points\n")
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +162,7 @@ def test_a_death_at_a_point_costs_what_was_in_flight(
 ) -> None:
     """States, logs and work are those of lives that nothing cut short; what was in flight is done once more."""
     often = ideal.passed[name]
-    numbers = range(1, often + 1) if TAKES_ALL else sorted({1, (often + 1) // 2, often})
-    for number in numbers[part::PARTS]:
+    for number in numbers(name, often)[part::PARTS]:
         folder = tmp_path / str(number)
         folder.mkdir()
         pid, point = die(nursery, folder, Point(name, number))
@@ -169,6 +173,15 @@ def test_a_death_at_a_point_costs_what_was_in_flight(
             raise
 
 
+def numbers(name: str, often: int) -> Sequence[int]:
+    """Which times that a point is passed somebody dies there."""
+    if GIVEN in ("", "all"):
+        return range(1, often + 1) if TAKES_ALL else sorted({1, (often + 1) // 2, often})
+    random = Random(f"{SEED} {name}")  # noqa: S311 - repeatable, and no secret
+    count = int(int(GIVEN) / len(names()) + random.random())
+    return sorted(random.sample(range(1, often + 1), min(count, often)))
+
+
 def die(nursery: Nursery, folder: Path, point: Point) -> tuple[int, Point]:
     """Let a child die at a point, or the last time before that it is passed; its process id and that point."""
     for less in range(FEWER):
@@ -177,6 +190,7 @@ def die(nursery: Nursery, folder: Path, point: Point) -> tuple[int, Point]:
         earlier = point._replace(number=max(1, point.number - less))
         pid, code = nursery.live(here, earlier)
         if code == -9:
+            nursery.kills += 1
             (folder / "here").symlink_to(here)
             return pid, earlier
         assert code == 0

@@ -1,24 +1,31 @@
 """Random bytes and JSON for everything that reads stored or user data: the right result, or an error of ours.
 
-`FUZZ=20000 pytest tests/fuzz` tries so many of each; a few hundred are tried otherwise.
+`FUZZ=20000 pytest tests/fuzz --hypothesis-seed=7` tries so many of each; a few hundred are tried otherwise. With
+SHRINK=0 what fails is not made small, which takes long. `pytest -s` prints how many were tried.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from graphengine.core.evolve import fold
 from graphengine.core.snapshot import to_record
 from graphengine.core.steps import decode_step
-from tests.fuzz.targets import DATABASE, OUTLINE, STEPS, TARGETS, ours
+from tests.fuzz.targets import DATABASE, OUTLINE, STEPS, TARGETS
+from tests.fuzz.targets import ours as comes_to_something
 
 EXAMPLES = int(os.environ.get("FUZZ", "0"))
+PHASES = [phase for phase in Phase if os.environ.get("SHRINK") != "0" or phase not in (Phase.shrink, Phase.explain)]
+TRIED: Counter[bool] = Counter()
 LOG: list[Any] = [json.loads(body) for body in STEPS]
 SNAPSHOT: Any = json.loads(json.dumps(to_record(fold(decode_step(seq, body) for seq, body in enumerate(STEPS, 1)))))
 
@@ -117,7 +124,26 @@ def overwritten(draw: st.DrawFn) -> bytes:
 def tries(usual: int) -> settings:
     """How often a test is tried."""
     most = EXAMPLES or usual
-    return settings(max_examples=most, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES)
+    return settings(
+        max_examples=most,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=not EXAMPLES,
+        phases=PHASES,
+    )
+
+
+def ours(call: Callable[[], object]) -> None:
+    """See that a call comes to something, or to an error of ours, and count it."""
+    TRIED[comes_to_something(call)] += 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def told() -> Iterator[None]:
+    """In the end, how many were tried."""
+    TRIED.clear()
+    yield
+    sys.stdout.write(f"\n{TRIED.total()} bad inputs, {TRIED[False]} of them refused\n")
 
 
 @pytest.mark.parametrize("name", TARGETS)

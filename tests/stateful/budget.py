@@ -2,7 +2,8 @@
 
 EXAMPLES=5000 COMMANDS=80 pytest tests/stateful --hypothesis-seed=7
 
-`make soak` sets both, and prints the seed of every turn, so that a failure can be had again.
+`make soak` sets both, and prints the seed of every turn, so that a failure can be had again. It also sets SHRINK=0: to
+make a failing example small takes minutes, in which nothing else is searched.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import os
 import sys
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "0"))
 COMMANDS = int(os.environ.get("COMMANDS", "40"))
+SHRINKS = os.environ.get("SHRINK", "1") != "0"
 
 
 def search(machine: type[RuleBasedStateMachine], examples: int, commands: int = COMMANDS) -> None:
@@ -30,6 +32,7 @@ def search(machine: type[RuleBasedStateMachine], examples: int, commands: int = 
         max_examples=wanted,
         stateful_step_count=commands,
         deadline=None,
+        phases=[phase for phase in Phase if SHRINKS or phase not in (Phase.shrink, Phase.explain)],
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )

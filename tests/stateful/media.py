@@ -7,9 +7,14 @@ been written.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import shutil
+import sqlite3
 import tempfile
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +24,31 @@ from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock
 
 LEASE_SECONDS = 30.0
+PATIENCE_SECONDS = 20.0
+
+
+class Disk:
+    """What a store's commits wait for, where it is slow.
+
+    Attributes:
+        reached: Set once a commit waits for it.
+        goes: Set when what waits may go on.
+    """
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.goes = threading.Event()
+
+    async def arrival(self) -> None:
+        """Return when a commit waits."""
+        while not self.reached.is_set():  # noqa: ASYNC110 - set by a thread of the store's
+            await asyncio.sleep(0.0001)
+
+    def trace(self, statement: str) -> None:
+        """Called by SQLite, on the store's thread, before each statement."""
+        if statement == "COMMIT":
+            self.reached.set()
+            assert self.goes.wait(PATIENCE_SECONDS)
 
 
 class Medium(Protocol):
@@ -48,6 +78,18 @@ class Medium(Protocol):
 
     def renew(self, store: Store) -> None:
         """A sign of life of an owner."""
+        ...
+
+    def recorded(self, run_id: str) -> int:
+        """The seq of a run's last step, read past all stores; 0 if it has none of its own."""
+        ...
+
+    def leftovers(self) -> int:
+        """How much there is of runs that are not there."""
+        ...
+
+    def slow(self, store: Store) -> AbstractAsyncContextManager[Disk | None]:
+        """Let what a store writes wait before it is durable, until the disk is told; None where nothing waits."""
         ...
 
     def remove(self) -> None:
@@ -81,6 +123,21 @@ class Memory:
     def renew(self, store: Store) -> None:
         """There is no lease."""
 
+    def recorded(self, run_id: str) -> int:
+        """As the list of its steps has it."""
+        log = self._store._logs.get(run_id)  # noqa: SLF001
+        return log.steps[-1].seq if log is not None and log.steps else 0
+
+    def leftovers(self) -> int:
+        """A run is one object."""
+        return 0
+
+    @asynccontextmanager
+    async def slow(self, store: Store) -> AsyncIterator[Disk | None]:
+        """Nothing waits."""
+        del store
+        yield None
+
     def remove(self) -> None:
         """Nothing is outside the process."""
 
@@ -111,6 +168,9 @@ class File:
         assert lease is not None
         assert writer is not None
         assert reader is not None
+        if store._sweeping is not None:  # noqa: SLF001
+            store._sweeping.cancel()  # noqa: SLF001
+            await asyncio.wait([store._sweeping])  # noqa: SLF001
         await writer.close()  # what was queued behind the transaction under way is lost with it
         await reader.close()
         lease.stop()
@@ -128,6 +188,42 @@ class File:
         assert isinstance(store, SQLiteStore)
         assert store.lease is not None
         store.lease.renew()
+
+    def recorded(self, run_id: str) -> int:
+        """As a connection that nobody else has reads the file."""
+        return self._number(
+            "SELECT max(s.id & 4294967295) FROM runs AS r JOIN steps AS s"
+            " ON s.id > r.key << 32 AND s.id < (r.key + 1) << 32 WHERE r.id = ?",
+            run_id,
+        )
+
+    def leftovers(self) -> int:
+        """Rows of runs that have none themselves."""
+        return self._number(
+            "SELECT (SELECT count(*) FROM steps WHERE id >> 32 NOT IN (SELECT key FROM runs))"
+            " + (SELECT count(*) FROM snapshots WHERE id >> 32 NOT IN (SELECT key FROM runs))"
+            " + (SELECT count(*) FROM inbox WHERE run NOT IN (SELECT key FROM runs))"
+            " + (SELECT count(*) FROM tags WHERE run NOT IN (SELECT key FROM runs))"
+            " + (SELECT count(*) FROM earlier_outlines WHERE run NOT IN (SELECT key FROM runs))"
+            " + (SELECT count(*) FROM trash)"
+        )
+
+    def _number(self, query: str, *given: str) -> int:
+        with closing(sqlite3.connect(self._folder / "runs.db", timeout=PATIENCE_SECONDS)) as connection:
+            return int(connection.execute(query, given).fetchone()[0] or 0)
+
+    @asynccontextmanager
+    async def slow(self, store: Store) -> AsyncIterator[Disk | None]:
+        """Its commits wait."""
+        assert isinstance(store, SQLiteStore)
+        writer, disk = store._writer, Disk()  # noqa: SLF001
+        assert writer is not None
+        await writer.run(lambda connection: connection.set_trace_callback(disk.trace))
+        try:
+            yield disk
+        finally:
+            disk.goes.set()
+            await writer.run(lambda connection: connection.set_trace_callback(None))
 
     def remove(self) -> None:
         """The file and its folder."""

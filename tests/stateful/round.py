@@ -53,11 +53,13 @@ class Gates:
     Attributes:
         standing: Who waits for a word of the machine.
         called: Called with each gate when a node comes to it.
+        called_off: Called with each gate at which a node is cancelled before its word came.
     """
 
-    def __init__(self, called: Callable[[Gate], None]) -> None:
+    def __init__(self, called: Callable[[Gate], None], called_off: Callable[[Gate], None]) -> None:
         self.standing: dict[Gate, asyncio.Future[str]] = {}
         self.called = called
+        self.called_off = called_off
 
     async def at(self, ctx: Context, name: str) -> str:
         """Wait for a word."""
@@ -69,6 +71,8 @@ class Gates:
             return f"{name} {await word}"
         finally:
             del self.standing[gate]
+            if word.cancelled():
+                self.called_off(gate)
 
 
 def round_graph(gates: Gates) -> Graph[Book]:

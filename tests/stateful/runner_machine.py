@@ -3,16 +3,17 @@
 One or two owners share a medium. The machine decides which node in flight ends with what, who crashes, what is sent,
 asked, branched and resumed; no time passes but by its clock. After every command the loop is run until nothing moves,
 and then for each run: its log only grew, every word given to a live driver is in it once, no other is; the nodes in
-flight are those that the story wants; the status and the state are the story's. At the end every run is driven to its
-end by a new owner.
+flight are those that the story wants, and none of them is called off while its process drives the run; the status and
+the state are the story's. At the end every run is driven to its end by a new owner.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 from unittest.mock import patch
 
@@ -20,16 +21,15 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from graphengine import Graph, Limits, Runner
-from graphengine.core.steps import Step
+from graphengine import Limits, Runner
 from graphengine.errors import GraphEngineError, InputError, LeaseLost, RunIsDriven, StoreError
 from graphengine.runner.run import Run
-from graphengine.stores.base import Append, RunInfo, Store
+from graphengine.stores.base import Append, RunInfo
 from graphengine.testing import FakeClock
 from graphengine.testing.store_kit import same
 from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
+from tests.stateful.processes import Known, Mortal, Process, Witness
 from tests.stateful.round import Book, Boom, Gate, Gates, round_graph
-from tests.stateful.story import Story
 
 T = TypeVar("T")
 
@@ -40,86 +40,6 @@ MOST_TURNS = 20_000
 FULL_LOOK = 7
 picks = st.integers(0, 11)
 limits = st.none() | st.integers(1, 9)
-
-
-class Mortal:
-    """A store whose owner may be killed: then nothing that its Runner still does reaches the medium."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.is_dead = False
-        self.pending = 0
-        self.writing: list[Append] = []  # batches that are not durable yet
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self.store, name)
-        if not callable(found):
-            return found
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if self.is_dead:
-                raise StoreError("its owner is dead")
-            result = found(*args, **kwargs)
-            if result is not None and name == "append":
-                result = asyncio.ensure_future(result)
-                self.writing.append(args[0])
-                result.add_done_callback(lambda _: self.writing.remove(args[0]))
-            return None if result is None else self._counted(result)
-
-        return call
-
-    def _counted(self, work: Any) -> asyncio.Future[Any]:
-        """The same, seen by who waits until nothing moves."""
-        future: asyncio.Future[Any] = asyncio.ensure_future(work)
-        self.pending += 1
-        future.add_done_callback(self._done)
-        return future
-
-    def _done(self, future: asyncio.Future[Any]) -> None:
-        self.pending -= 1
-
-
-@dataclass
-class Process:
-    """An owner: a Runner over a store of its own, and the gates of its nodes."""
-
-    runner: Runner
-    store: Mortal
-    gates: Gates
-    graph: Graph[Book]
-    owner_id: str
-    handles: list[Run[Book]] = field(default_factory=list)
-
-
-@dataclass
-class Known:
-    """What the machine knows of a run.
-
-    Attributes:
-        log: As it was read last.
-        stories: What it told, up to each seq.
-        words: What must be in it; `maybe` what may be.
-        sent: Messages sent to it, in order.
-        asked: The answers that were taken, by round.
-        orphan: Whether it was left running without a driver.
-        halting: Whether its driver begins nothing more.
-        seen: How long its log was when its state was looked at last.
-    """
-
-    log: list[Step] = field(default_factory=list)
-    stories: list[Story] = field(default_factory=lambda: [Story()])
-    words: set[str] = field(default_factory=set)
-    maybe: set[str] = field(default_factory=set)
-    sent: list[str] = field(default_factory=list)
-    asked: dict[int, str] = field(default_factory=dict)
-    orphan: bool = False
-    halting: bool = False
-    seen: int = 0
-
-    @property
-    def story(self) -> Story:
-        """Up to its last step."""
-        return self.stories[-1]
 
 
 class RunnerMachine(RuleBasedStateMachine):
@@ -145,6 +65,9 @@ class RunnerMachine(RuleBasedStateMachine):
         self.looks = 0
         self.only = ""
         self.aside: list[asyncio.Task[Any]] = []
+        self.taken: Counter[str] = Counter()  # how often each run was begun or taken
+        self.begun: dict[tuple[Mortal, Gate], int] = {}  # how often it was when a node came to a gate
+        self.faults: list[str] = []  # what was seen where nobody can raise
 
     def teardown(self) -> None:
         """See every run to its end, with an owner that knew nothing of it."""
@@ -186,18 +109,31 @@ class RunnerMachine(RuleBasedStateMachine):
     async def begin(self) -> Process:
         """A new owner."""
         store = await self.medium.open()
-        mortal = Mortal(store)
+        mortal = Mortal(store, Witness(lambda run_id: self.taken.update([run_id]), self.acknowledged))
         runner = Runner(mortal, clock=self.clock)
-        gates = Gates(lambda gate: self.called(gate, mortal.writing))
+        gates = Gates(lambda gate: self.called(gate, mortal), lambda gate: self.called_off(gate, mortal))
         return Process(runner, mortal, gates, round_graph(gates), self.medium.owner_id(store))
 
-    def called(self, gate: Gate, writing: Sequence[Append]) -> None:
+    def called(self, gate: Gate, store: Mortal) -> None:
         """A node was called, or its recorded work: none whose end is recorded, nor before what led to it is durable."""
+        assert gate.run_id in self.runs, f"{gate} is called, and the run was removed"
+        self.begun[store, gate] = self.taken[gate.run_id]
         story = self.runs[gate.run_id].story
         assert (gate.name, gate.visit) not in story.done, f"{gate} is recorded, and is called again"
-        before = [step for batch in writing if batch.run_id == gate.run_id for step in batch.steps]
+        before = [step for batch in store.writing if batch.run_id == gate.run_id for step in batch.steps]
         early = [step for step in before if step.frame in ("", gate.frame) and step.kind != "message"]
         assert not early, f"{gate} is called before {early} is durable"
+
+    def called_off(self, gate: Gate, store: Mortal) -> None:
+        """A node was cancelled before its word came: so it must be only where its process died or lost the run."""
+        lives = any(process.store is store for process in self.processes.values())
+        if lives and self.taken[gate.run_id] == self.begun[store, gate]:
+            self.faults.append(f"{gate} was called off, and its process drives the run")
+
+    def acknowledged(self, batch: Append) -> None:
+        """A batch counts as durable: it can be read past the store."""
+        if batch.steps and self.medium.recorded(batch.run_id) < batch.steps[-1].seq:
+            self.faults.append(f"{batch} was acknowledged, and is not there")
 
     async def settle(self) -> None:
         """Return when nothing moves any more before the machine says something."""
@@ -218,6 +154,11 @@ class RunnerMachine(RuleBasedStateMachine):
         """A word that was never said."""
         self.word += 1
         return f"{self.word}"
+
+    def free_id(self) -> str:
+        """The id of a run to be begun: as soon as may be one that was in use before."""
+        held = {run_id for process in self.processes.values() for run_id in process.runner._tending.drivers}  # noqa: SLF001
+        return next(name for number in itertools.count() if (name := f"run{number}") not in held | self.runs.keys())
 
     def picked(self, pick: int) -> tuple[str, Known]:
         """One of the runs."""
@@ -253,7 +194,7 @@ class RunnerMachine(RuleBasedStateMachine):
     def start(self, pick: int, limit: int | None) -> None:
         """Begin a run."""
         process = self.at(pick)
-        run_id = f"run{len(self.runs)}"
+        run_id = self.free_id()
         self.runs[run_id] = Known()
 
         async def begin() -> None:
@@ -281,11 +222,11 @@ class RunnerMachine(RuleBasedStateMachine):
         if not standing:
             return
         process, gate, future = standing[pick % len(standing)]
-        known, word = self.runs[gate.run_id], self.new_word()
-        is_heard = self.driver(gate.run_id) is process
+        known, word = self.runs.get(gate.run_id), self.new_word()
+        is_heard = known is not None and self.driver(gate.run_id) is process
         if future.done():
             return  # it was called off while that was looked up
-        if is_heard:
+        if known is not None and is_heard:
             (known.words if sure else known.maybe).add(word)
         if how == "fail":
             future.set_exception(Boom(f"boom {word}"))
@@ -380,11 +321,11 @@ class RunnerMachine(RuleBasedStateMachine):
     def branch(self, pick: int, who: int, at: int, *, writes: bool) -> None:
         """Begin a child behind any step; the parent's log is looked at like every other, and stays as it is."""
         run_id, parent = self.picked(pick)
-        process, child_id, word = self.at(who), f"run{len(self.runs)}", self.new_word()
+        process, child_id, word = self.at(who), self.free_id(), self.new_word()
         seq = 1 + at % len(parent.log)
         shared = parent.stories[seq]
         child = Known(parent.log[:seq], parent.stories[: seq + 1], set(shared.words), sent=list(shared.heard))
-        child.asked, child.maybe = dict(shared.answers), set(shared.heard)
+        child.asked, child.maybe, child.parent = dict(shared.answers), set(shared.heard), run_id
         update = {"log": f"branch {word}"} if writes else None
         self.runs[child_id] = child
 
@@ -447,15 +388,31 @@ class RunnerMachine(RuleBasedStateMachine):
         self.look()
 
     @precondition(lambda self: self.runs)
-    @rule(pick=picks, who=picks)
-    def stop(self, pick: int, who: int) -> None:
-        """Stop a run, from whichever process: nothing more is begun, what is in flight is recorded."""
-        run_id, known = self.picked(pick)
-        process, driver = self.at(who), self.driver(run_id)
+    @rule(pick=picks, who=picks, ends=st.integers(0, 2))
+    def stop(self, pick: int, who: int, ends: int) -> None:
+        """Stop a run, from whichever process: nothing more is begun, what is in flight ends one by one, recorded."""
+        self.stop_as(self.at(who), self.picked(pick)[0], pick, ends)
+
+    def stop_as(self, process: Process, run_id: str, pick: int, ends: int) -> None:
+        """Stop a run, and then let so many of its nodes in flight end."""
+        known, driver = self.runs[run_id], self.driver(run_id)
         is_here = run_id in process.runner._tending.drivers  # noqa: SLF001
         if driver is not None and (driver is process or not is_here):
             known.halting = True
         self.let_land(process.runner.stop(run_id), run_id, driver)
+        for _ in range(ends):
+            self.end_one(pick, "", only=run_id)
+            self.look()
+
+    @precondition(lambda self: any(len(process.gates.standing) > 1 for process in self.processes.values()))
+    @rule(pick=picks, who=picks)
+    def stop_amid(self, pick: int, who: int) -> None:
+        """Stop a run of which several nodes are in flight: the end of each is recorded, whichever comes first."""
+        flying = Counter(gate.run_id for process in self.processes.values() for gate in process.gates.standing)
+        several = [run_id for run_id, count in flying.items() if count > 1 and run_id in self.runs]
+        if several:
+            run_id = several[pick % len(several)]
+            self.stop_as(self.at(who), run_id, pick, flying[run_id])
 
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks)
@@ -495,6 +452,8 @@ class RunnerMachine(RuleBasedStateMachine):
         other = self.at(place + 1)
         gates = list(self.processes[place].gates.standing)
         run_id = gates[pick % len(gates)].run_id
+        if run_id not in self.runs:
+            return  # it was suspended before, and its run was removed since
         self.clock.move(LEASE_SECONDS + 1)
         self.medium.renew(other.store.store)
         self.look()
@@ -522,6 +481,7 @@ class RunnerMachine(RuleBasedStateMachine):
             self.aside.remove(task)
             error = None if task.cancelled() else task.exception()
             assert error is None or isinstance(error, (RunIsDriven, LeaseLost, StoreError)), error
+        assert not self.faults
         for run_id, known in self.runs.items():
             if self.only in ("", run_id):
                 self.read(reader, run_id, known)
@@ -558,6 +518,7 @@ class RunnerMachine(RuleBasedStateMachine):
             assert self.do(reader.runner.state_at(run_id, earlier))["log"] == known.stories[earlier].lines
         known.seen = len(known.log)
         info = self.info(reader, run_id)
+        assert info.tags == tuple(sorted(known.tags))
         if driver is None:
             assert info.status == story.status or (info.status == "running" and known.orphan), (info, story)
             return
@@ -598,15 +559,3 @@ class RunnerMachine(RuleBasedStateMachine):
             return (await process.runner.resume(process.graph, run_id).result()).state.log
 
         assert self.do(result()) == known.story.lines
-
-
-class MemoryRuns(RunnerMachine):
-    """Runs in memory, under one owner after another."""
-
-    medium_class = Memory
-
-
-class FileRuns(RunnerMachine):
-    """Runs in a file, under two owners."""
-
-    medium_class = File

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, TypeVar
 from unittest.mock import patch
 
@@ -39,6 +40,7 @@ ids = st.sampled_from("aaaabbcd")  # few, so that a run has a life
 places = st.integers(0, 2)
 kinds = st.sampled_from(("answer", "message", "stop"))
 keys = st.sampled_from("klm")
+tags = st.sampled_from("tu")
 statuses = st.sampled_from(STATUSES)
 wrong = st.sampled_from((0, 0, 0, 0, 0, 0, -1, 1))
 
@@ -197,15 +199,15 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize(wish=wishes)
     def begin(self, wish: Wish) -> None:
         """There is a run."""
-        self.create(0, "a", None, 0, wish)
+        self.create(0, "a", None, 0, wish, frozenset())
 
-    @rule(place=places, run_id=ids, parent=st.none() | ids, at=st.integers(0, 9), wish=wishes)
-    def create(self, place: int, run_id: str, parent: str | None, at: int, wish: Wish) -> None:
+    @rule(place=places, run_id=ids, parent=st.none() | ids, at=st.integers(0, 9), wish=wishes, marks=st.sets(tags))
+    def create(self, place: int, run_id: str, parent: str | None, at: int, wish: Wish, marks: AbstractSet[str]) -> None:  # noqa: PLR0913
         """Begin a run, or a branch of one."""
         at = at if parent is not None else 0
         seq, now = at + wish.count, self.clock.now() + len(self.model.runs) % 2
         facts = (run_id, f"graph {at % 2}", f"f{at % 3}", wish.status, seq, now, now, parent, at)
-        info = RunInfo(*facts, due_at=wish.due_at(self.clock.now()))
+        info = RunInfo(*facts, due_at=wish.due_at(self.clock.now()), tags=tuple(sorted(marks)))
         steps = self.fresh(at + 1, wish.count)
         self.both(place, lambda s: s.create(info, steps, OUTLINE), lambda o: self.model.create(o, info, steps))
 
@@ -296,6 +298,19 @@ class StoreMachine(RuleBasedStateMachine):
             place, lambda s: s.post(run_id, kind, payload, key), lambda _: self.model.post(run_id, kind, payload, key)
         )
 
+    @rule(place=places, run_id=ids, kind=kinds, wish=wishes, early=st.booleans())
+    def wait_for_news(self, place: int, run_id: str, kind: str, wish: Wish, *, early: bool) -> None:
+        """A run comes to wait, and gets what it waits for before or after that: somebody should go on with it."""
+        run_id = self.known(run_id)
+        self.values += 1
+        news = (run_id, kind, self.values, f"news {self.values}")
+        if early:
+            self.both(place, lambda s: s.post(*news), lambda _: self.model.post(*news))
+        self.drive(place, run_id, replace(wish, status="waiting", gap=0, consume=()))
+        if not early:
+            self.both(place, lambda s: s.post(*news), lambda _: self.model.post(*news))
+        self.look_for_due_runs(place, 0.0, 5, None)
+
     @rule(seconds=st.sampled_from((0.5, 4.0, 20.0, 40.0, 100.0)), renewing=st.sets(places))
     def turn_the_clock(self, seconds: float, renewing: AbstractSet[int]) -> None:
         """Time passes; some of the owners give a sign of life, the leases of others may run out."""
@@ -369,19 +384,64 @@ class StoreMachine(RuleBasedStateMachine):
             run.log.extend(each.steps)
             run.status, run.due_at = "running", None
 
+    @rule(place=places, run_id=ids, sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3))
+    def write_to_a_slow_disk(self, place: int, run_id: str, sizes: Sequence[int]) -> None:
+        """Nothing is acknowledged before its commit, and then it can be read past the store."""
+        run_id = self.known(run_id)
+        owner, store = self.at(place)
+        run = self.model.runs.get(run_id)
+        if run is not None and not self.model.drives(run.driver):
+            self.claim(place, run_id)
+        if run is None or run.driver != owner:
+            return
+        first = len(run.log) + 1
+        batches: list[Append] = []
+        for size in sizes:
+            batches.append(Append(run_id, run.fence, self.fresh(first, size), "running"))
+            first += size
+        self.do(self.write_slowly(store, run_id, batches))
+        for batch in batches:
+            self.model.append(owner, batch)
+
+    async def write_slowly(self, store: Store, run_id: str, batches: Sequence[Append]) -> None:
+        """Append these while the disk is slow, and look past the store at each the moment it counts as durable."""
+        early: list[int] = []
+        waiters: list[asyncio.Future[None]] = []
+
+        def acknowledged(seq: int) -> None:
+            if self.medium.recorded(run_id) < seq:
+                early.append(seq)
+
+        async with self.medium.slow(store) as disk:
+            for batch in batches:
+                told = partial(acknowledged, batch.steps[-1].seq)
+                pending = store.append(batch)
+                if pending is None:
+                    told()
+                    continue
+                waiters.append(asyncio.ensure_future(pending))
+                waiters[-1].add_done_callback(lambda _, told=told: told())  # type: ignore[misc]
+            if disk is not None:
+                await disk.arrival()
+                await asyncio.sleep(0.0001)
+                assert not any(waiter.done() for waiter in waiters), "acknowledged before it is durable"
+                disk.goes.set()
+            await asyncio.gather(*waiters)
+        assert not early, f"acknowledged, and not there: up to step {early}"
+
     # -- what is seen
 
     @rule(place=places, status=st.none() | statuses, graph=st.sampled_from((None, "graph 0", "graph 1", "other")),
-          limit=st.integers(0, 5))  # fmt: skip
-    def page_through(self, place: int, status: Status | None, graph: str | None, limit: int) -> None:
+          tag=st.none() | tags, limit=st.integers(0, 5))  # fmt: skip
+    def page_through(self, place: int, status: Status | None, graph: str | None, tag: str | None, limit: int) -> None:
         """Pages of the list follow one another without a gap."""
         _, store = self.at(place)
-        expected = self.model.listed(status, graph, None)
+        expected = self.model.listed(status, graph, tag, None)
         before: str | None = None
         found: list[str] = []
         for _ in range(len(expected) + 1):
-            page = self.do(store.runs(limit=limit, status=status, graph=graph, before=before))
-            assert [info.id for info in page] == self.model.listed(status, graph, before)[:limit]
+            page = self.do(store.runs(limit=limit, status=status, graph=graph, tag=tag, before=before))
+            assert [info.id for info in page] == self.model.listed(status, graph, tag, before)[:limit]
             found += [info.id for info in page]
             before = found[-1] if found else None
         assert found == (expected if limit else [])
@@ -470,15 +530,3 @@ class StoreMachine(RuleBasedStateMachine):
         inbox = [(m.run_id, m.kind, m.payload) for m in self.do(store.inbox([run_id]))]
         assert inbox == [(run_id, sent.kind, sent.payload) for sent in run.inbox]
         assert self.do(store.outline(info.fingerprint)) == OUTLINE
-
-
-class MemoryMachine(StoreMachine):
-    """The store in memory."""
-
-    medium_class = Memory
-
-
-class FileMachine(StoreMachine):
-    """The store in a file."""
-
-    medium_class = File

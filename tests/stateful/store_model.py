@@ -52,6 +52,8 @@ class Entry:
     freed_at: float = 0.0
     inbox: list[Sent] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
+    earlier: set[str] = field(default_factory=set)
 
 
 class StoreModel:
@@ -87,7 +89,7 @@ class StoreModel:
                 raise UnknownStep(info.parent)
             log = parent.log[: info.parent_seq]
         due_at = info.due_at if info.status == "waiting" else None
-        entry = Entry(info, log, info.status, me, info.fingerprint, due_at)
+        entry = Entry(info, log, info.status, me, info.fingerprint, due_at, tags=set(info.tags))
         self._extend(entry, steps)
         self.runs[info.id] = entry
         return 1
@@ -118,7 +120,9 @@ class StoreModel:
         run.due_at = batch.due_at if batch.status == "waiting" else None
         if batch.status != "running":
             run.driver, run.freed_at = None, self.now
-        run.fingerprint = batch.fingerprint or run.fingerprint
+        if batch.fingerprint:
+            run.earlier.add(run.fingerprint)
+            run.fingerprint = batch.fingerprint
 
     def _extend(self, run: Entry, steps: Sequence[Step]) -> None:
         if [step.seq for step in steps] != list(range(len(run.log) + 1, len(run.log) + len(steps) + 1)):
@@ -141,18 +145,21 @@ class StoreModel:
         info = RunInfo(
             run_id, run.first.graph, run.fingerprint, run.status, len(run.log), run.first.created_at,
             run.log[-1].at if own else run.first.created_at, run.first.parent, run.first.parent_seq,
-            None, run.driver is not None, run.due_at,
+            None, run.driver is not None, run.due_at, tuple(sorted(run.tags)),
         )  # fmt: skip
         return info, run.driver if self.drives(run.driver, asks) else None
 
-    def listed(self, status: Status | None, graph: str | None, before: str | None) -> list[str]:
+    def listed(self, status: Status | None, graph: str | None, tag: str | None, before: str | None) -> list[str]:
         """The ids of runs, newest first."""
         ages = {run_id: (run.first.created_at, run_id) for run_id, run in self.runs.items()}
         last = (math.inf, "") if before is None else (self.run(before).first.created_at, before)
         wanted = [
             run_id
             for run_id, run in self.runs.items()
-            if ages[run_id] < last and status in (None, run.status) and graph in (None, run.first.graph)
+            if ages[run_id] < last
+            and status in (None, run.status)
+            and graph in (None, run.first.graph)
+            and tag in (None, *run.tags)
         ]
         return sorted(wanted, key=ages.__getitem__, reverse=True)
 
@@ -169,6 +176,35 @@ class StoreModel:
             elif run.status == "waiting" and since:
                 found[run_id] = min(since)
         return found
+
+    def tag(self, run_id: str, add: Sequence[str], remove: Sequence[str]) -> tuple[str, ...]:
+        """Change a run's tags."""
+        run = self.run(run_id)
+        run.tags = run.tags.difference(remove).union(add)
+        return tuple(sorted(run.tags))
+
+    def branches(self, run_ids: Sequence[str]) -> set[str]:
+        """The runs that were branched from one of these."""
+        return {run_id for run_id, run in self.runs.items() if run.first.parent in run_ids}
+
+    def remove(self, told: Sequence[RunInfo]) -> set[str]:
+        """Take runs out, each in its turn; those that stay."""
+        stay: set[str] = set()
+        for each in told:
+            run = self.runs.get(each.id)
+            goes = run is not None and not self.drives(run.driver) and run.status not in ("running", "waiting")
+            as_told = run is not None and (run.status, len(run.log), sorted(run.tags)) == (
+                each.status, each.seq, sorted(each.tags),
+            )  # fmt: skip
+            if goes and as_told and not self.branches([each.id]):
+                del self.runs[each.id]
+            else:
+                stay.add(each.id)
+        return stay
+
+    def needed(self) -> set[str]:
+        """The fingerprints of the outlines that some run still needs."""
+        return {name for run in self.runs.values() for name in (run.fingerprint, *run.earlier)}
 
     def close(self, me: int) -> None:
         """An owner goes, and lets go of its runs."""

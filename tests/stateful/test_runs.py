@@ -4,10 +4,10 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.stateful.budget import search
-from tests.stateful.runner_machine import FileRuns, MemoryRuns
+from tests.stateful.runner_prunes import FileRuns, MemoryRuns
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(MemoryRuns, 60), (FileRuns, 20)])
+@pytest.mark.parametrize(("machine", "examples"), [(MemoryRuns, 40), (FileRuns, 12)])
 def test_runs_go_as_their_story_says(machine: type[RuleBasedStateMachine], examples: int) -> None:
     """Crashed, resumed, branched, answered, stopped, left in any order, by two owners, a run does each thing once."""
     search(machine, examples, 30)

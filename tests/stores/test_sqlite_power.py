@@ -2,7 +2,8 @@
 
 A power cut leaves the log cut off somewhere, or with frames that were not written whole. So a run is recorded without
 its log ever being moved into the file, and a copy is cut off at every frame and inside of some. `DAMAGE=all` resumes
-the run at every cut, and damages every 97th byte of the log. `pytest -s` prints the counts.
+the run at every cut, and damages every 97th byte of the log; `SEED=7` cuts and damages elsewhere. `pytest -s` prints
+the counts.
 
 Sources: https://sqlite.org/wal.html and https://sqlite.org/fileformat2.html#the_write_ahead_log (frames, commits),
 https://sqlite.org/testing.html (how SQLite itself tests power cuts).
@@ -29,6 +30,7 @@ from graphengine.stores.sqlite import SQLiteStore, doctor
 from tests.stores.recorded import State, everything, finish, small_snapshots
 
 ALL = os.environ.get("DAMAGE") == "all"
+SEED = os.environ.get("SEED", "")
 HEADER = 32
 FRAME_HEADER = 24
 RUNS = ("first", "second", "child")
@@ -129,7 +131,7 @@ async def test_what_a_power_cut_leaves_is_a_beginning(tmp_path: Path, *, moved: 
     counts: Counter[str] = Counter()
     cut_file = tmp_path / "cut.db"
     known = dict.fromkeys(RUNS, 0)
-    chosen = random.Random(1)  # noqa: S311 - repeatable, and no secret
+    chosen = random.Random(f"cuts {SEED}")  # noqa: S311 - repeatable, and no secret
     for frame in range(made.safe, made.frames + 1):
         at = HEADER + frame * made.frame_bytes
         inside = [at + chosen.randrange(made.frame_bytes)] if frame % 5 == 0 and frame < made.frames else []
@@ -153,7 +155,7 @@ async def test_what_a_power_cut_leaves_is_a_beginning(tmp_path: Path, *, moved: 
 async def test_a_torn_log_is_read_up_to_the_tear(tmp_path: Path) -> None:
     """Bytes that are wrong anywhere in the log end it there: what opens is a beginning, and no step is invented."""
     made = await recorded(tmp_path / "runs.db", moved=False)
-    chosen = random.Random(2)  # noqa: S311 - repeatable, and no secret
+    chosen = random.Random(f"tears {SEED}")  # noqa: S311 - repeatable, and no secret
     places = range(0, len(made.log), 97) if ALL else sorted(chosen.randrange(len(made.log)) for _ in range(60))
     shorter = 0
     for place in places:

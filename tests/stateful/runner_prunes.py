@@ -1,0 +1,122 @@
+"""The commands of `runner_machine`, and those of somebody who keeps a store in order: tag, prune, recover.
+
+Which runs a prune must take is worked out here once more, from the runs' stories. Whatever it takes: nothing goes that
+is under way or waits, that a live process drives, or that a branch needs which stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import event
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from graphengine.errors import UnknownRun
+from graphengine.runner.run import Run
+from graphengine.stores.base import RunInfo
+from graphengine.testing.store_kit import refused
+from tests.stateful.media import File, Memory
+from tests.stateful.runner_machine import RunnerMachine, picks
+
+KEEP = "keep"
+ENDINGS = (("finished",), ("stopped",), ("finished", "failed", "stopped"), ("finished", "failed", "stopped"))
+marks = st.sets(st.sampled_from((KEEP, "other")))
+
+
+class KeepingRunnerMachine(RunnerMachine):
+    """Runs under random commands, some of which put the store in order."""
+
+    @precondition(lambda self: self.runs)
+    @rule(pick=picks, who=picks, add=marks, remove=marks)
+    def tag(self, pick: int, who: int, add: AbstractSet[str], remove: AbstractSet[str]) -> None:
+        """Mark a run, whoever drives it, and find it by that."""
+        run_id, known = self.picked(pick)
+        process = self.at(who)
+        known.tags = known.tags - remove | add
+        assert self.do(process.runner.tag(run_id, add=add, remove=remove)) == tuple(sorted(known.tags))
+        found = self.do(process.store.store.runs(tag=KEEP))
+        assert {info.id for info in found} == {each for each, other in self.runs.items() if KEEP in other.tags}
+        self.look()
+
+    @precondition(lambda self: self.runs)
+    @rule(who=picks, keep_last=st.sampled_from((None, 0, 1, 2)), older_than=st.sampled_from((None, 0.0, 30.0)),
+          statuses=st.sampled_from(ENDINGS), keeps=st.booleans(), dry_run=st.booleans())  # fmt: skip
+    def prune(  # noqa: PLR0913 - all that a prune may be given
+        self, who: int, keep_last: int | None, older_than: float | None, statuses: Sequence[str], *, keeps: bool,
+        dry_run: bool,
+    ) -> None:  # fmt: skip
+        """What may go goes, all that else there is stays as it was."""
+        process = self.at(who)
+        rules: dict[str, Any] = {"keep_last": keep_last, "older_than": older_than}
+        if keep_last is None and older_than is None:
+            rules["older_than"] = 0.0
+        infos = self.do(process.store.store.runs())
+        newest = {info.id for info in infos[: keep_last or 0]}
+        old_at = self.clock.now() - (older_than or 0.0)
+        old = [info for info in infos if info.id not in newest and info.updated_at <= old_at]
+        expected = self.may_go(old, statuses, keeps=keeps)
+        rules |= {"keep_tags": [KEEP] if keeps else [], "statuses": statuses}
+        told = self.do(process.runner.prune(**rules, dry_run=True))
+        assert set(told.runs) == expected
+        assert not expected & told.kept.keys()
+        if not dry_run:
+            assert replace(self.do(process.runner.prune(**rules)), dry_run=True) == told
+        event(f"{'a look at a prune' if dry_run else 'a prune'} of {len(expected)} runs")
+        if not dry_run:
+            for run_id in expected:
+                del self.runs[run_id]
+                with refused(UnknownRun):
+                    self.do(process.runner.history(run_id))
+            assert self.medium.leftovers() == 0
+        self.look()
+
+    def may_go(self, infos: Sequence[RunInfo], statuses: Sequence[str], *, keeps: bool) -> set[str]:
+        """Those of these runs that a prune of such statuses takes."""
+        going: set[str] = set()
+        for info in infos:
+            known = self.runs[info.id]
+            is_over = info.driver is None and info.status in statuses
+            if is_over and not (keeps and KEEP in known.tags):
+                going.add(info.id)
+        while needed := {known.parent for run_id, known in self.runs.items() if run_id not in going} & going:
+            going -= needed
+        return going
+
+    @precondition(lambda self: any(known.orphan for known in self.runs.values()))
+    @rule(who=picks)
+    def recover(self, who: int) -> None:
+        """A process takes all runs whose driver died, and no other."""
+        process = self.at(who)
+        infos = {run_id: self.info(process, run_id) for run_id in self.runs}
+        orphans = {run_id for run_id, info in infos.items() if info.status == "running" and info.driver is None}
+        lengths = {run_id: len(known.log) for run_id, known in self.runs.items()}
+
+        async def go_on() -> Sequence[Run[Any]]:
+            runs = await process.runner.recover(process.graph)
+            process.handles.extend(runs)
+            await self.settle()
+            return runs
+
+        found = [run.id for run in self.do(go_on())]
+        assert sorted(found) == sorted(orphans)
+        self.look()
+        for run_id, known in self.runs.items():
+            begun = [step.kind for step in known.log[lengths[run_id] :]][:1]
+            assert (begun == ["resumed"]) == (run_id in orphans), run_id
+        event(f"{len(orphans)} orphans were recovered")
+
+
+class MemoryRuns(KeepingRunnerMachine):
+    """Runs in memory, under one owner after another."""
+
+    medium_class = Memory
+
+
+class FileRuns(KeepingRunnerMachine):
+    """Runs in a file, under two owners."""
+
+    medium_class = File

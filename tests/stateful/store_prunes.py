@@ -1,0 +1,123 @@
+"""The commands of `store_machine`, and those by which runs are marked and go: tags, removals, sweeps, vacuums.
+
+What stays is compared after each command like everything else, so a removal that takes a step too many is seen at once.
+What went must be gone with all its rows once it was swept, whoever swept, and its id is free for another run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from hypothesis import event
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from graphengine.core.steps import encode_step
+from graphengine.stores.base import RunInfo, Status, Store
+from graphengine.testing.store_kit import run_info
+from tests.stateful.media import File, Memory
+from tests.stateful.store_machine import OUTLINE, StoreMachine, Wish, ids, places, tags, wishes
+
+FINGERPRINTS = [f"f{number}" for number in range(7)]
+ENDINGS: tuple[Status, ...] = ("finished", "stopped", "failed")
+some_tags = st.sets(tags)
+
+
+class PruningMachine(StoreMachine):
+    """A medium under random commands, out of which runs go too."""
+
+    @rule(place=places, run_id=ids, add=some_tags, remove=some_tags)
+    def tag(self, place: int, run_id: str, add: AbstractSet[str], remove: AbstractSet[str]) -> None:
+        """Change a run's tags, whoever drives it."""
+        run_id, added, removed = self.known(run_id), sorted(add), sorted(remove)
+        self.both(place, lambda s: s.tag(run_id, added, removed), lambda _: self.model.tag(run_id, added, removed))
+
+    @rule(place=places, run_ids=st.lists(ids, min_size=1, max_size=4),
+          wrong=st.sampled_from(("", "", "", "seq", "tags")), then=st.sampled_from(("", "sweep", "die")))  # fmt: skip
+    def remove(self, place: int, run_ids: Sequence[str], wrong: str, then: str) -> None:
+        """Take runs out, some of them told as they are no more; who does it may sweep, die or leave the rest."""
+        self.take_out(place, [self.known(run_id) for run_id in run_ids], wrong)
+        if then == "sweep":
+            self.sweep(place)
+        elif then == "die":
+            self.kill_now(place)
+
+    @rule(place=places, run_id=ids, wish=wishes, status=st.sampled_from(ENDINGS), with_branches=st.booleans(),
+          add=some_tags, wrong=st.sampled_from(("", "", "tags")))  # fmt: skip
+    def end_and_remove(  # noqa: PLR0913 - how a run ends, and how it is told
+        self, place: int, run_id: str, wish: Wish, status: Status, add: AbstractSet[str], wrong: str, *,
+        with_branches: bool,
+    ) -> None:  # fmt: skip
+        """A marked run ends, and is taken out with all its rows, or stays as long as there are branches of it."""
+        run_id = self.known(run_id)
+        self.tag(place, run_id, add, frozenset())
+        self.drive(place, run_id, replace(wish, status=status, gap=0))
+        line = [run_id]
+        while with_branches and (more := self.model.branches(line) - set(line)):
+            line += sorted(more)
+        self.take_out(place, line[::-1], wrong)
+        self.sweep(place)
+
+    def take_out(self, place: int, run_ids: Sequence[str], wrong: str) -> None:
+        """Take runs out."""
+        owner, _ = self.at(place)
+        told = [self.told(run_id, owner) for run_id in run_ids]
+        if wrong == "seq":
+            told[0] = replace(told[0], seq=told[0].seq - 1)
+        elif wrong == "tags":
+            told[0] = replace(told[0], tags=(*told[0].tags, "v"))
+        before = len(self.model.runs)
+
+        async def stays(store: Store) -> set[str]:
+            kept = await store.remove(told)
+            assert all(kept.values()), "a run stays without a reason"
+            return set(kept)
+
+        self.both(place, stays, lambda _: self.model.remove(told))
+        event(f"{before - len(self.model.runs)} runs were removed")
+
+    def told(self, run_id: str, owner: int) -> RunInfo:
+        """What somebody who looked just now says of a run."""
+        return self.model.info(run_id, owner)[0] if run_id in self.model.runs else run_info(run_id)
+
+    @rule(place=places)
+    def sweep(self, place: int) -> None:
+        """Nothing is left of what was removed, by whomever, and the outlines that runs need are there."""
+        _, store = self.at(place)
+        self.do(store.sweep())
+        assert self.medium.leftovers() == 0
+        for name in FINGERPRINTS:
+            assert self.do(store.outline(name)) == (OUTLINE if name in self.model.needed() else None), name
+
+    @rule(place=places)
+    def vacuum(self, place: int) -> None:
+        """Room is given back, and no run changes."""
+        _, store = self.at(place)
+        before_bytes, after_bytes = self.do(store.vacuum())
+        assert 0 <= after_bytes <= before_bytes
+
+    @rule(place=places, run_ids=st.lists(ids, max_size=3))
+    def weigh(self, place: int, run_ids: Sequence[str]) -> None:
+        """What goes with a run is at least its own steps; branches are told without those of branches."""
+        _, store = self.at(place)
+        weights = self.do(store.weigh(run_ids))
+        assert weights.keys() == set(run_ids) & self.model.runs.keys()
+        for run_id, weight_bytes in weights.items():
+            run = self.model.runs[run_id]
+            assert weight_bytes >= sum(len(encode_step(each)) for each in run.log[run.first.parent_seq :])
+        found = [info.id for info in self.do(store.branches(run_ids))]
+        assert sorted(found) == sorted(self.model.branches(run_ids))
+
+
+class MemoryMachine(PruningMachine):
+    """The store in memory."""
+
+    medium_class = Memory
+
+
+class FileMachine(PruningMachine):
+    """The store in a file."""
+
+    medium_class = File
