@@ -3,8 +3,8 @@
 Records of secret fields are encrypted where they are made. Beside them a step tells of failures, conditions and ends in
 words that come from nodes and libraries, which may quote what they were given: there each clear text that the run's
 secrets hold is hidden. What a node writes to other fields, records of its work or sends is read again as it is: there a
-clear text is refused (`Guard`). Nor does a step carry typed values then, for whoever watches the run. A replay hides them in
-what it tells, and compares records that are encrypted alike.
+clear text is refused (`Guard`). Nor does a step carry typed values then, for whoever watches the run. A replay hides
+clear texts in what it tells, and compares records that are encrypted alike.
 """
 
 from __future__ import annotations
