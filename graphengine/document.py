@@ -95,6 +95,7 @@ def doctor_document(report: Report, repaired: Repaired | None) -> dict[str, Json
     if repaired is not None:
         document["done"] = list(repaired.done)
         document["lost"] = [{"run_id": lost.run_id, "first": lost.first, "last": lost.last} for lost in repaired.lost]
+        document["unnamed"] = repaired.unnamed
         document["copy"] = None if repaired.copy is None else str(repaired.copy)
     return document
 

@@ -53,7 +53,8 @@ def command(session: Session, database: Path | None, *, repair: bool, quick: boo
         if repaired is not None:
             _tell_repair(session, repaired)
         _tell(session, report, place)
-    return 0 if report.is_sound else _FAULTS_REMAIN
+    is_well = report.is_sound if repaired is None else repaired.is_whole
+    return 0 if is_well else _FAULTS_REMAIN
 
 
 @contextmanager
@@ -127,6 +128,8 @@ def _tell_repair(session: Session, repaired: Repaired) -> None:
         session.out.line(("done: ", "green"), done)
     for line in _losses(repaired):
         session.out.line(("lost: ", "bold red"), line)
+    if repaired.unnamed:
+        session.out.line(("lost: ", "bold red"), f"{repaired.unnamed}, and nobody can tell which")
 
 
 def _losses(repaired: Repaired) -> Sequence[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from graphengine.errors import StoreFull, StoreLocked, StoreMissing, StoreReadOnly, StoreTooNew
+from graphengine.errors import StoreCorrupt, StoreFull, StoreLocked, StoreMissing, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite import SQLiteStore, doctor
 from graphengine.stores.sqlite.files import migrate
 from graphengine.testing.store_kit import new_run
@@ -138,6 +138,20 @@ async def test_doctor_waits_for_nobody_and_repairs_alone(made: Path) -> None:
     assert "drives 1 runs" in caught.value.message
     await store.close()
     assert doctor.repair(made).report.is_sound
+
+
+async def test_a_file_that_was_cut_off_is_never_called_whole(made: Path) -> None:
+    """What was on pages that are gone nobody can name; that it is lost is told."""
+    whole = made.read_bytes()
+    told = int.from_bytes(whole[28:32], "big")
+    made.write_bytes(whole[: (told - 3) * 8192])
+    repaired = doctor.repair(made)
+    assert repaired.unnamed == f"3 of the file's {told} pages were not there: steps that were on them are lost"
+    assert not repaired.is_whole
+    made.write_bytes(whole[:9000])
+    with pytest.raises(StoreCorrupt) as caught:
+        doctor.repair(made)
+    assert caught.value.repair == "no row of a run can be read in it: restore a backup"
 
 
 async def test_what_would_undo_a_repair_is_dropped_first(made: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite.definitions import harden
-from graphengine.stores.sqlite.doctor import checks, logs, mend, salvage
+from graphengine.stores.sqlite.doctor import checks, logs, mend, pages, salvage
 from graphengine.stores.sqlite.doctor.findings import Finding, Lost, Progress, Repaired, Report
 from graphengine.stores.sqlite.doctor.looking import BUSY_TIMEOUT_SECONDS, all_findings, opened_to_look
 from graphengine.stores.sqlite.faults import explain, explain_os, shows_damage
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _OURS: Final = frozenset({"runs", "steps", "snapshots", "owners", "outlines", "inbox"})
+_HOPELESS: Final = "no row of a run can be read in it: restore a backup"
 _HINT: Final = "`graphengine doctor --repair` saves every row that can be read into a new file, after a copy"
 
 
@@ -81,8 +82,8 @@ def _look_once(path: Path, look: Look, *, quick: bool, progress: Progress | None
             return _examined(connection, path, quick=quick, progress=progress)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         found = explain(error, path)
-        if shows_damage(error) and salvage.is_promising(path):
-            found.repair = _HINT
+        if shows_damage(error):
+            found.repair = _HINT if salvage.is_promising(path) else _HOPELESS
         raise found from error
 
 
@@ -121,13 +122,15 @@ def repair(
     if before is not None and not any(finding.repairable for finding in before.findings):
         return Repaired(before, before)
     copy = _copied(path, clock())
+    is_torn = before is None or any(finding.code == "page" for finding in before.findings)
+    unnamed = pages.gone(path) if is_torn else ""
     try:
         done, lost = _mended(path, before, options, copy, progress)
     except OSError as error:
         raise explain_os(error, path) from error
     except sqlite3.Error as error:
         raise explain(error, path) from error
-    return Repaired(examine(path, quick=quick, progress=progress), before, done, lost, copy)
+    return Repaired(examine(path, quick=quick, progress=progress), before, done, lost, copy, unnamed)
 
 
 def _mended(

@@ -91,6 +91,7 @@ class Repaired:
         before: What was found before it; None where the file could not be opened.
         done: What was mended, in words.
         lost: Which steps could not be saved.
+        unnamed: Where pages were damaged: what was on them, so that steps may be lost which nobody can name; else "".
         copy: The file as it was before; None where nothing was changed.
     """
 
@@ -99,3 +100,9 @@ class Repaired:
     done: Sequence[str] = ()
     lost: Sequence[Lost] = ()
     copy: Path | None = None
+    unnamed: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong any more and nothing was, or may have been, lost."""
+        return self.report.is_sound and not self.lost and not self.unnamed

@@ -181,6 +181,18 @@ def open_pages(path: Path) -> Pages:
         raise
 
 
+def gone(path: Path) -> str:
+    """What a damaged file has lost, as far as its header tells."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES).ljust(_HEADER_BYTES, b"\0")
+    size = path.stat().st_size
+    told = int.from_bytes(header[28:32], "big") if header[:16] == b"SQLite format 3\0" else 0
+    missing = told - size // _page_bytes(header, size) if told else 0
+    if missing > 0:
+        return f"{missing:,} of the file's {told:,} pages were not there: steps that were on them are lost"
+    return "pages of the file were damaged: steps that were on them may be lost"
+
+
 def close(pages: Pages) -> None:
     """Close the files."""
     pages.file.close()
