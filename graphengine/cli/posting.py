@@ -29,6 +29,7 @@ from graphengine.errors import (
     InputError,
     RunIsDriven,
     RunNotResumable,
+    SecretKeyWrong,
 )
 from graphengine.runner import Runner
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from graphengine.runner import Run
 
 _CANNOT_GO_ON: Final = (
+    SecretKeyWrong,
     CompileError,
     GraphChanged,
     GraphFileBroken,

@@ -497,3 +497,15 @@ async def test_an_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path)
             await opening
     gc.collect()
     assert threading.active_count() == before
+
+
+def test_a_file_that_cannot_be_opened_leaves_no_thread_behind(tmp_path: Path) -> None:
+    """Whoever ends its event loop at once, as a command does, is not told of a thread that comes too late."""
+    before = set(threading.enumerate())
+
+    async def open_nothing() -> None:
+        with pytest.raises(sqlite3.OperationalError):
+            await Worker.connect((tmp_path / "none.db").as_uri() + "?mode=ro", busy_timeout_seconds=1)
+        assert set(threading.enumerate()) <= before
+
+    asyncio.run(open_nothing())

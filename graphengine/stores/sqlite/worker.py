@@ -15,7 +15,7 @@ import sqlite3
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiosqlite
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+_ENDS_SECONDS: Final = 5.0
 
 
 class Connection(sqlite3.Connection):
@@ -44,13 +46,19 @@ class Connection(sqlite3.Connection):
 async def _open(
     uri: str, busy_timeout_seconds: float, pieces: deque[Callable[[sqlite3.Connection], None]]
 ) -> aiosqlite.Connection:
-    return await aiosqlite.connect(
+    opening = aiosqlite.connect(
         uri,
         uri=True,
         timeout=busy_timeout_seconds,
         isolation_level=None,
         factory=partial(Connection, pieces),
     )
+    try:
+        return await opening
+    except sqlite3.Error:
+        # Its thread ends now, and tells the loop so: a loop that was closed by then would be told with a traceback.
+        opening._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - nothing public says when it has ended
+        raise
 
 
 class Worker:
