@@ -50,7 +50,8 @@ run: .venv/ready-run ## the main job, the review loop: make run [TASK="…" SOUR
 	exec $(BIN)/graphengine "$$@" $(RUN_ARGS)
 
 test: lint ## every check: lint, then the tests with branch coverage
-	$(call check,pytest --cov)
+	$(call check,pytest --cov -m "not search")
+	$(call check,pytest -m search)
 
 lint: .venv/ready-test ## style, types and layers, without the tests
 	$(call check,ruff check)
