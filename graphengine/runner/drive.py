@@ -99,6 +99,11 @@ class Driver:
         if self._stopped is not None:
             self._stopped.set()
 
+    @property
+    def missed_stop(self) -> tuple[str, Sequence[int]] | None:
+        """A stop that was asked for when the run was just being let go, since it waits, and the messages it came by."""
+        return (self._stop_reason, self._consume) if self._stop_reason and not self.holds else None
+
     def decide(self, event: Event) -> Step:
         """The step of an event, folded into the snapshot but not recorded yet."""
         step = decide(self.plan, self.snapshot, event)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import math
+import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from graphengine.core.events import Begun, BranchedOff, Resumed
+from graphengine.core.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.core.evolve import evolve
 from graphengine.core.lookup import plan_of
 from graphengine.core.privacy import check_secrets
 from graphengine.core.ready import next_due
+from graphengine.core.runs import stop_asked
 from graphengine.core.sizes import begin
 from graphengine.core.snapshot import Frame, Snapshot
 from graphengine.errors import (
@@ -36,7 +38,7 @@ from graphengine.runner.drive import Driver, Turns
 from graphengine.runner.fit import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
 from graphengine.secret import is_sealed
-from graphengine.stores.base import RunInfo
+from graphengine.stores.base import Append, RunInfo
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -311,6 +313,25 @@ class Opener:
             plan.state.apply(view, list(update.items()))
         except (InvalidUpdate, NotRecordable) as error:
             raise InputError(error.message, where=where, repair=error.repair) from error
+
+
+async def stop_waiting(store: Store, clock: Clock, run_id: str, why: str, consume: Sequence[int] = ()) -> None:
+    """Stop a run that nobody drives, since it waits; where somebody goes on with it just now, they are asked to."""
+    try:
+        fence = await store.claim(run_id)
+    except RunIsDriven:
+        await store.post(run_id, "stop", why, key=f"stop {secrets.token_hex(8)}")
+        return
+    try:
+        snapshot = await load_snapshot(store, run_id, None)
+        if snapshot.status == "waiting":
+            step = stop_asked(snapshot, StopAsked(clock.now(), "asked", why))
+            evolve(snapshot, step)
+            pending = store.append(Append(run_id, fence, [step], snapshot.status, consume))
+            if pending is not None:
+                await pending
+    finally:
+        await release(store, run_id, fence)
 
 
 async def release(store: Store, run_id: str, fence: int) -> None:

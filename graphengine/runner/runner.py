@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from graphengine.core.events import StopAsked
-from graphengine.core.evolve import evolve
-from graphengine.core.runs import stop_asked
 from graphengine.errors import (
     DefinitionError,
     InputError,
@@ -28,13 +25,12 @@ from graphengine.runner import pruning
 from graphengine.runner.answers import as_record, check_against, check_answer
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
-from graphengine.runner.opening import as_limits, release
+from graphengine.runner.opening import as_limits, stop_waiting
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, Wait, waits_of
 from graphengine.runner.run import Run
 from graphengine.runner.tending import Tending
 from graphengine.scope import CURRENT
-from graphengine.stores.base import Append, RunInfo
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -49,7 +45,7 @@ if TYPE_CHECKING:
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
     from graphengine.runner.drive import Driver
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -231,6 +227,9 @@ class Runner:
         self._usable()
         plan = _plan_of(graph, limits)
         self._check_names(plan)
+        if branch_id == run_id:
+            told = f"a branch of run {run_id!r} cannot have that id too"
+            raise InputError(told, where=f"run {run_id}", repair="choose another branch_id, or give none")
         run = self._run(branch_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
         pause = None if pause_before is None else _pauses(plan, pause_before)
@@ -261,7 +260,8 @@ class Runner:
                 told = f"{why} by another process" if why == "asked" else why
                 await self.store.post(run_id, "stop", told, key=f"stop {secrets.token_hex(8)}")
             elif status == "waiting":
-                await self._stop_waiting(run_id, why)
+                await stop_waiting(self.store, self._clock, run_id, why)
+                self._alarm(run_id)
             return
         driver.stop(why)
         if not _is_inside(run_id):
@@ -284,21 +284,6 @@ class Runner:
         if not _is_inside(run_id):
             for run in runs:
                 await run.ended()
-
-    async def _stop_waiting(self, run_id: str, why: str) -> None:
-        """Stop a run that nobody drives, since it waits."""
-        fence = await self.store.claim(run_id)
-        try:
-            snapshot = await load_snapshot(self.store, run_id, None)
-            if snapshot.status == "waiting":
-                step = stop_asked(snapshot, StopAsked(self._clock.now(), "asked", why))
-                evolve(snapshot, step)
-                pending = self.store.append(Append(run_id, fence, [step], snapshot.status))
-                if pending is not None:
-                    await pending
-        finally:
-            await release(self.store, run_id, fence)
-        self._alarm(run_id)
 
     async def due(self, graphs: Sequence[str] | None = None, *, limit: int = 100) -> Sequence[RunInfo]:
         """The runs that somebody should go on with now, those that have been so for longest first; see `Store.due`."""

@@ -14,7 +14,7 @@ from graphengine.errors import ResourceFailed, RunIsDriven, StoreError
 from graphengine.history import load_snapshot
 from graphengine.runner.drive import Driver
 from graphengine.runner.execute import TaskRunner
-from graphengine.runner.opening import Opener, release
+from graphengine.runner.opening import Opener, release, stop_waiting
 from graphengine.runner.past import past_runs
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.watch import WATCH
@@ -175,6 +175,10 @@ class Tending:
                 await release(self._store, run.id, driver.fence)
         result = result_of(driver.plan, driver.snapshot)
         driver.snapshot = Snapshot()  # a store may still know the driver by its last append
+        missed = driver.missed_stop
+        if result.status == "waiting" and missed is not None and not self.closed:
+            await stop_waiting(self._store, self._clock, run.id, *missed)
+            return await self._stands(run, driver.plan)
         return result
 
     async def _nap(self, run: Run[Any], due: float | None) -> bool:

@@ -269,3 +269,13 @@ async def test_where_nothing_is_ready_the_step_before_is_named(runner: Runner) -
             await runner.branch(graph, run_id, at).result()
         assert f"branch at step {at - 1}" in caught.value.repair
         assert (await runner.branch(graph, run_id, at - 1).result()).status == "finished"
+
+
+async def test_a_branch_has_an_id_of_its_own(runner: Runner) -> None:
+    """The parent's is refused at once, since that run is there."""
+    graph = Graph("g", State)
+    graph.add_node("a", lambda: "x", writes="log", thread=False)
+    graph.add_path(START, "a", END)
+    await runner.start(graph, run_id="r").result()
+    with pytest.raises(InputError, match="cannot have that id too"):
+        runner.branch(graph, "r", 1, branch_id="r")

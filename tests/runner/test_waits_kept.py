@@ -2,11 +2,14 @@
 
 import asyncio
 import gc
+from collections.abc import Awaitable
 from pathlib import Path
 
 from graphengine import END, START, Context, Graph, Limits, Runner, ask, iterations
 from graphengine.core.snapshot import Snapshot
 from graphengine.runner.run import StepRecorded
+from graphengine.stores.base import Append
+from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.support.runs import SOON, WEEK
 from tests.support.waiting import State, forked, go_on, names, path, waiting
@@ -127,6 +130,42 @@ async def test_a_sleeping_run_can_be_stopped(timed: Runner) -> None:
     await timed.stop(run.id)
     async with asyncio.timeout(SOON):
         assert (await run.result()).status == "stopped"
+
+
+class Slow(MemoryStore):
+    """A store in which it takes a while until a run waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits, self.go = asyncio.Event(), asyncio.Event()
+
+    def append(self, batch: Append) -> Awaitable[None] | None:  # type: ignore[override]
+        """Hold the append that says that a run waits."""
+        super().append(batch)
+        return self._held() if batch.status == "waiting" else None
+
+    async def _held(self) -> None:
+        self.waits.set()
+        await self.go.wait()
+
+
+async def test_a_stop_reaches_a_run_that_is_just_let_go() -> None:
+    """Also while it is being recorded that the run waits: it is stopped then."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep_until(float("inf"))
+        return "rested"
+
+    store = Slow()
+    async with Runner(store, clock=FakeClock(jumps=False)) as runner, asyncio.timeout(SOON):
+        run = runner.start(path(("rest", rest, "word")))
+        await store.waits.wait()
+        stopping = asyncio.create_task(runner.stop(run.id, "enough"))
+        await asyncio.sleep(0)
+        store.go.set()
+        await stopping
+        result = await run.result()
+        assert (result.status, result.stop and result.stop.explanation) == ("stopped", "enough")
 
 
 async def test_a_branch_of_a_waiting_run_waits_for_itself(runner: Runner) -> None:
