@@ -17,7 +17,9 @@ from graphengine.errors import StoreError, StoreMissing, StoreNotADatabase, Stor
 from graphengine.stores.sqlite.checkpoints import never_by_itself, sync_as
 from graphengine.stores.sqlite.definitions import harden, refuse_foreign
 from graphengine.stores.sqlite.faults import explain_os
+from graphengine.stores.sqlite.owners import somebody_lives
 from graphengine.stores.sqlite.queries import MIGRATIONS, migration
+from graphengine.stores.sqlite.torn import refuse_damaged_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,6 +179,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
         StoreAltered: Somebody else defined something in it.
         sqlite3.Error: No database, read-only, locked.
     """
+    _check_log(path)
     version = _checked(connection, path)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -189,8 +192,18 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
     _check_writable(connection)
 
 
-def set_up_reader(connection: sqlite3.Connection, path: Path) -> None:
-    """Prepare a connection that only reads.
+def _check_log(path: Path) -> None:
+    """Look at a log that was left behind; one that somebody is writing to was looked at by them.
+
+    Raises:
+        StoreCorrupt: Finished commits lie behind a damaged place of it.
+    """
+    if not somebody_lives(path):
+        refuse_damaged_log(path)
+
+
+def set_up_reader(connection: sqlite3.Connection, path: Path, *, is_alone: bool = True) -> None:
+    """Prepare a connection that only reads; `is_alone`: not beside one of ours that writes.
 
     Raises:
         StoreMissing: The file is empty.
@@ -198,6 +211,8 @@ def set_up_reader(connection: sqlite3.Connection, path: Path) -> None:
         sqlite3.Error: As `set_up`.
     """
     connection.execute("PRAGMA query_only = ON")
+    if is_alone:
+        _check_log(path)
     version = _checked(connection, path)
     if version == 0:
         message = f"{path} is empty: it is no database yet"

@@ -251,6 +251,17 @@ class Onlooker:
         return not self._dead[owner_id]
 
 
+def somebody_lives(path: Path) -> bool:
+    """Whether an owner on this host has the database open to write, as far as locks tell."""
+    folder = path.with_name(path.name + "-owners")
+    try:
+        names = [each.name for each in folder.iterdir() if each.suffix == ".lock"]
+    except OSError:
+        return False
+    host = socket.gethostname()
+    return any(not lock_shows_death(Owner(name[: -len(".lock")], host, 0, name, 0.0), folder) for name in names)
+
+
 def lock_shows_death(owner: Owner, folder: Path) -> bool:
     """Whether the owner is of this host and holds its lock no more; False where that cannot be told."""
     if owner.host != socket.gethostname() or owner.lock_file != f"{owner.id}.lock" or not _ID.fullmatch(owner.id):

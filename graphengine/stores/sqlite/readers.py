@@ -81,7 +81,7 @@ class Reader:
         uri = f"{self._path.as_uri()}?mode=ro" if look is None else uri_to_read(self._path, look)
         worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds)
         try:
-            await worker.run(partial(set_up_reader, path=self._path))
+            await worker.run(partial(set_up_reader, path=self._path, is_alone=self._at_rest))
         except BaseException:
             await worker.close()
             raise

@@ -33,6 +33,7 @@ from graphengine.stores.sqlite.files import (
 )
 from graphengine.stores.sqlite.owners import LeaseOptions, Owner, lock_shows_death
 from graphengine.stores.sqlite.queries import DOCTOR_SQL
+from graphengine.stores.sqlite.torn import commits_behind_damage, refuse_damaged_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,7 @@ def _look_once(path: Path, look: Look, *, quick: bool, progress: Progress | None
     try:
         with closing(opened_to_look(path, look)) as connection:
             if _check_ours(connection, path) < VERSION and not _is_present_schema(connection):
+                refuse_damaged_log(path)  # what SQLite reads may be much older than what was recorded
                 message = f"the database has an older format and must be brought to format {VERSION} first"
                 repair = "open it once with write access, as by `graphengine run`; --repair does it after a copy"
                 raise StoreReadOnly(message, where=str(path), repair=repair)
@@ -124,6 +126,8 @@ def repair(
     copy = _copied(path, clock())
     is_torn = before is None or any(finding.code == "page" for finding in before.findings)
     unnamed = pages.gone(path) if is_torn else ""
+    if commits_behind_damage(path):
+        unnamed = "the write-ahead log was damaged: steps in it may be lost"
     try:
         done, lost = _mended(path, before, options, copy, progress)
     except OSError as error:
@@ -139,7 +143,7 @@ def _mended(
     done: list[str] = []
     lost: list[Lost] = []
     is_broken = before is None or any(mend.needs_new_file(finding) for finding in before.findings)
-    if before is None and _has_older_format(path):
+    if before is None and _has_older_format(path) and not commits_behind_damage(path):
         is_broken = False
     if not is_broken:
         try:

@@ -23,6 +23,7 @@ from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, log_of, mig
 from graphengine.stores.sqlite.owners import Owner, lock_shows_death
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, told_by
+from graphengine.stores.sqlite.torn import commits_behind_damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -266,6 +267,9 @@ def file_itself(path: Path) -> Iterator[Finding]:
         told = f"the file has mode {mode:04o}: others than its user may read or write it"
         yield Finding("mode", told, repair=f"{_MENDS} sets 0600", repairable=True)
     log = log_of(path)
+    damage = commits_behind_damage(path)
+    if damage:
+        yield Finding("log_damaged", f"{log.name} {damage}", repair=_SALVAGES, repairable=True)
     if log.exists() and log.stat().st_size:
         told = f"{log.name} ({log.stat().st_size} bytes) holds steps that are not yet in {path.name} itself"
         repair = f'it belongs to the database: to copy that, use `sqlite3 {path.name} ".backup COPY"`, not cp'

@@ -49,7 +49,9 @@ _DONE: Final = {
 
 def needs_new_file(finding: Finding) -> bool:
     """Whether a finding can be mended in a new file only."""
-    return finding.code == "page" or (finding.code == "schema" and finding.values.get("type") == "changed")
+    return finding.code in ("page", "log_damaged") or (
+        finding.code == "schema" and finding.values.get("type") == "changed"
+    )
 
 
 def mend(connection: sqlite3.Connection, options: LeaseOptions, progress: Progress | None = None) -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeAlias
 
 from graphengine.stores.sqlite.files import PAGE_BYTES, log_of
+from graphengine.stores.sqlite.torn import FRAME_BYTES, HEADER_BYTES, header_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +24,6 @@ Cell: TypeAlias = "int | float | bytes | None"
 """One column; text as the bytes that are stored."""
 
 _HEADER_BYTES: Final = 100
-_WAL_HEADER_BYTES: Final = 32
-_FRAME_HEADER_BYTES: Final = 24
-_WAL_MAGIC: Final = (0x377F0682, 0x377F0683)
 _TABLE_LEAF: Final = 13
 _INDEX_LEAF: Final = 10
 _INTEGER_BYTES: Final = (0, 1, 2, 3, 4, 6, 8)
@@ -141,21 +139,22 @@ class Pages:
         if log is None:
             return
         log.seek(0)
-        header = log.read(_WAL_HEADER_BYTES)
-        if len(header) < _WAL_HEADER_BYTES or struct.unpack_from(">I", header)[0] not in _WAL_MAGIC:
-            return
-        if struct.unpack_from(">I", header, 8)[0] != self.page_bytes:
+        header = header_of(log.read(HEADER_BYTES), log.read(FRAME_BYTES))
+        log.seek(HEADER_BYTES)
+        if header.page_bytes != self.page_bytes:
             return
         pending: dict[int, int] = {}
         while True:
-            frame = log.read(_FRAME_HEADER_BYTES)
+            frame = log.read(FRAME_BYTES)
             place = log.tell()
-            if len(frame) < _FRAME_HEADER_BYTES or frame[8:16] != header[16:24]:
+            if len(frame) < FRAME_BYTES:
                 return
             number, committed = struct.unpack_from(">II", frame)
             if log.seek(place + self.page_bytes) > log.seek(0, 2):
                 return
             log.seek(place + self.page_bytes)
+            if frame[8:16] != header.salts:  # damaged, or of before the log was begun anew
+                continue
             pending[number] = place
             if committed:
                 self._in_log.update(pending)

@@ -1,0 +1,88 @@
+"""A write-ahead log that was damaged where finished commits lie: told before anything is written over them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from graphengine.errors import StoreCorrupt
+from graphengine.stores.sqlite import SQLiteStore, doctor
+from graphengine.testing.store_kit import append, batch, new_run, seqs, step
+
+FRAME = 24 + 8192
+
+
+@pytest.fixture
+async def left(tmp_path: Path) -> Path:
+    """A database as a killed process leaves it: the steps of its run are in the log, a commit each."""
+    made = SQLiteStore(tmp_path / "live.db")
+    await made.open()
+    fence = await new_run(made)
+    for seq in range(1, 21):
+        await append(made, batch("r", fence, [step(seq)]))
+    path = tmp_path / "left.db"
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{made.path}{suffix}", f"{path}{suffix}")
+    await made.close()
+    return path
+
+
+def damage(path: Path, at: int) -> None:
+    """Change a byte of the log."""
+    log = path.with_name(path.name + "-wal")
+    content = bytearray(log.read_bytes())
+    content[at] ^= 0xFF
+    log.write_bytes(content)
+
+
+@pytest.mark.parametrize("at", [0, 10, 20, 32 + 2 * FRAME + 100, 32 + 2 * FRAME + 18, 32 + 5 * FRAME + 9])
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_commits_behind_damage_are_not_written_over(left: Path, at: int, *, read_only: bool) -> None:
+    """Opening the database is refused, and changes neither file; the repair names what keeps a copy."""
+    damage(left, at)
+    before = {path.name: path.read_bytes() for path in left.parent.glob("left.db*")}
+    with pytest.raises(StoreCorrupt) as caught:
+        await SQLiteStore(left, read_only=read_only).open()
+    assert "SQLite reads none of the" in caught.value.message
+    assert "doctor --repair" in caught.value.repair
+    assert {name: left.with_name(name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("at", [10, 32 + 2 * FRAME + 100, 32 + 9 * FRAME + 4000])
+async def test_a_repair_saves_what_the_log_holds(left: Path, at: int) -> None:
+    """Rows prove themselves by their checksums: a repair loses at most those on the damaged page, and says so."""
+    damage(left, at)
+    with pytest.raises(StoreCorrupt, match="SQLite reads none of the"):
+        doctor.examine(left)
+    repaired = doctor.repair(left)
+    assert repaired.unnamed == "the write-ahead log was damaged: steps in it may be lost"
+    store = SQLiteStore(left)
+    await store.open()
+    assert seqs(await store.steps("r")) == list(range(1, 21))
+    await store.close()
+
+
+@pytest.mark.parametrize("cut", [1, 5000, FRAME - 1, FRAME, 2 * FRAME + 7])
+async def test_a_log_that_ends_early_is_no_damage(left: Path, cut: int) -> None:
+    """That is what a power cut or a kill leaves: the run goes on from what is whole."""
+    log = left.with_name(left.name + "-wal")
+    log.write_bytes(log.read_bytes()[:-cut])
+    store = SQLiteStore(left)
+    await store.open()
+    found = seqs(await store.steps("r"))
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) >= 15
+    await store.close()
+
+
+async def test_what_a_killed_process_half_wrote_is_no_damage(left: Path) -> None:
+    """The last frame's header may be there and its page not, and older frames may stand behind it."""
+    log = left.with_name(left.name + "-wal")
+    content = log.read_bytes()
+    log.write_bytes(content[: -FRAME + 500] + b"\0" * (FRAME - 500) + content[32 : 32 + 24] + b"\1" * 8192)
+    store = SQLiteStore(left)
+    await store.open()
+    assert len(await store.steps("r")) == 19
+    await store.close()
