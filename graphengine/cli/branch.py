@@ -11,6 +11,7 @@ from graphengine.cli import options
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
     from graphengine.cli.session import Session
+    from graphengine.plan import Plan
     from graphengine.runner import Run, Runner
 
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     multiple=True,
     help="Write a field first, through its reducer; values are written as for --input.",
 )
+@click.option(
+    "--path",
+    metavar="PATH",
+    help="Whose fields --set writes, where several states are open there: '' for the run's, article for those of the "
+    "graph at that node, ~facts for what the arm to facts sees.",
+)
 @click.option("--branch-id", metavar="ID", help="The branch's id; one is made if not given.")
 @options.tags
 @options.graph
@@ -34,6 +41,7 @@ def command(  # noqa: PLR0913 - one for each option
     run_id: str,
     at: int,
     pairs: tuple[str, ...],
+    path: str | None,
     branch_id: str | None,
     tags: tuple[str, ...],
     reference: str | None,
@@ -45,10 +53,20 @@ def command(  # noqa: PLR0913 - one for each option
 
     job, limits = recorded_job(session, run_id, reference, given, at)
     graph = job.found.graph
-    update = parse_pairs(pairs, update_forms_of(graph.compile().state), "--set")
-    more: dict[str, Any] = {"branch_id": branch_id, "limits": limits, "pause_before": given.pauses, "tags": tags}
+    update = parse_pairs(pairs, update_forms_of(_plan_at(graph.compile(), path or "").state), "--set")
+    more: dict[str, Any] = {"path": path, "branch_id": branch_id, "limits": limits}
+    more |= {"pause_before": given.pauses, "tags": tags}
 
     async def begin(runner: Runner) -> Run[Any]:
         return runner.branch(graph, job.run_id, at, update=update, **more)
 
     return drive(job, begin)
+
+
+def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
+    """The graph whose fields a path names; where it leads nowhere the branch itself says so."""
+    for part in path.split("/"):
+        node = plan.nodes.get(part.partition("~")[0].partition("[")[0])
+        calls = () if node is None else (node.call, *node.choices.values())
+        plan = next((call.graph for call in calls if call is not None and call.graph is not None), plan)
+    return plan

@@ -513,3 +513,32 @@ def test_help_loads_click_alone() -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     assert "resume" in done.stdout
+
+
+FORKED = """
+from pydantic import BaseModel
+from graphengine import END, START, Graph
+
+class State(BaseModel):
+    left: int = 0
+    right: int = 0
+    total: int = 0
+
+graph = Graph("forked", State)
+graph.add_node("l", lambda left: left + 1, writes="left", thread=False)
+graph.add_node("r", lambda right: right + 1, writes="right", thread=False)
+graph.add_node("sum", lambda left, right: left + right, writes="total", thread=False)
+graph.add_fork(START, ["l", "r"], join="sum")
+graph.add_path("l", "sum", END)
+graph.add_edge("r", "sum")
+"""
+
+
+def test_a_branch_names_whose_fields_it_writes(project: Path, invoke: Invoke) -> None:
+    """In the middle of a fork several states are open, and --path tells one from another."""
+    (project / "flows" / "forked.py").write_text(FORKED)
+    assert invoke("run", "forked", "--run-id", "r").exit_code == 0
+    unsaid = invoke("branch", "r", "--at", "1", "--set", "left=5")
+    assert (unsaid.exit_code, "name its path" in unsaid.stderr) == (2, True)
+    said = document(invoke("branch", "r", "--at", "1", "--set", "left=5", "--path", "~l", "--json").stdout)
+    assert said["state"]["total"] == 7

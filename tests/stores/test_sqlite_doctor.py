@@ -154,6 +154,17 @@ async def test_a_file_that_was_cut_off_is_never_called_whole(made: Path) -> None
     assert caught.value.repair == "no row of a run can be read in it: restore a backup"
 
 
+async def test_a_row_that_is_made_again_keeps_its_tags(made: Path) -> None:
+    """What is of a run whose row is lost is not dropped as being of none."""
+    change(made, "INSERT INTO tags SELECT key, 'keep', created_at FROM runs WHERE id = 'branch'")
+    change(made, MENDED["run_lost"])
+    assert doctor.repair(made).report.is_sound
+    store = SQLiteStore(made, read_only=True)
+    await store.open()
+    assert (await store.info("branch")).tags == ("keep",)
+    await store.close()
+
+
 async def test_what_would_undo_a_repair_is_dropped_first(made: Path) -> None:
     """A foreign trigger runs no more before anything else is mended; a table of somebody else's is a note."""
     change(

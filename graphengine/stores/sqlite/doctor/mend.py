@@ -66,6 +66,8 @@ def mend(connection: sqlite3.Connection, options: LeaseOptions, progress: Progre
         found = [finding for finding in _repairable(connection, options, progress) if _identity(finding) not in seen]
         if any(finding.code == "schema" for finding in found):  # first of all: a trigger might undo what is mended
             found = [finding for finding in found if finding.code == "schema"]
+        if any(finding.code == "run_lost" for finding in found):  # what seems to be of no run may be of that one
+            found = [finding for finding in found if not finding.code.endswith("_of_no_run")]
         if not found:
             break
         seen.update(map(_identity, found))
