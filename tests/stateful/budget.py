@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 EXAMPLES = int(os.environ.get("EXAMPLES", "0"))
 COMMANDS = int(os.environ.get("COMMANDS", "40"))
 SHRINKS = os.environ.get("SHRINK", "1") != "0"
-TRIES = 3
-"""Threads of a store may be quicker or slower the second time, so that another command is possible then; hypothesis asks
-for a search that draws alike, and nothing was found wrong. A command that fails is never tried again."""
+TRIES = 5
+"""Threads of a store may be quicker or slower the second time, so that another command is possible then. hypothesis
+refuses a search that draws otherwise, though nothing was found wrong. A command that fails is never tried again."""
 
 
 def search(machine: type[RuleBasedStateMachine], examples: int, commands: int = COMMANDS) -> None:
