@@ -220,6 +220,7 @@ class Walker(Interpreter):
         if self.inside is None:
             self.check_limits()
             try:
+                self.ended = ""  # of the graph at the node before
                 self.inside = sub = self.sub(graph, self.inputs(node, graph))
             except Misread as error:
                 self.wrong(error.args[0], Outcome(), retryable=False)
