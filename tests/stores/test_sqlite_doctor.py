@@ -154,6 +154,14 @@ async def test_a_file_that_was_cut_off_is_never_called_whole(made: Path) -> None
     assert caught.value.repair == "no row of a run can be read in it: restore a backup"
 
 
+async def test_a_damaged_row_of_the_schema_is_a_fault(made: Path) -> None:
+    """Also one that SQLite made for itself: the store refuses such a file, and a repair saves what is in it."""
+    whole = made.read_bytes()
+    made.write_bytes(whole.replace(b"indexsqlite_autoindex_inbox_1", b"indezsqlite_autoindex_inbox_1"))
+    assert "schema" in faults(made)
+    assert doctor.repair(made).report.is_sound
+
+
 async def test_a_row_that_is_made_again_keeps_its_tags(made: Path) -> None:
     """What is of a run whose row is lost is not dropped as being of none."""
     change(made, "INSERT INTO tags SELECT key, 'keep', created_at FROM runs WHERE id = 'branch'")

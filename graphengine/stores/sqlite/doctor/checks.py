@@ -43,6 +43,7 @@ _INDEX: Final = re.compile("missing from index|wrong # of entries in index|non-u
 _MENDS: Final = "`graphengine doctor --repair`"
 _SALVAGES: Final = f"{_MENDS} saves every row that can be read into a new file"
 
+_KINDS_OF_SCHEMA: Final = frozenset({"table", "index", "view", "trigger"})
 _KINDS: Final = frozenset({"answer", "message", "stop"})
 
 NAMES: Final = {
@@ -91,9 +92,10 @@ def schema(connection: sqlite3.Connection, version: int = VERSION) -> Iterator[F
     found, expected = definitions.definitions(connection), definitions.expected_of(version)
     tables = {name for kind, name in expected if kind == "table"}
     for (kind, name), (table, sql) in found.items():
-        if expected.get((kind, name)) == (table, sql) or name.startswith("sqlite_"):
+        is_internal = name.startswith("sqlite_") and kind in ("index", "table")
+        if expected.get((kind, name)) == (table, sql) or is_internal:
             continue
-        if (kind, name) in expected:
+        if (kind, name) in expected or kind not in _KINDS_OF_SCHEMA:  # a damaged row says what cannot be
             message = f"{kind} {name} is not declared as this version declares it"
             yield Finding("schema", message, repair=_SALVAGES, repairable=True, row=name, values={"type": "changed"})
         elif definitions.is_harmless(kind, name, table, sql, tables):
