@@ -631,15 +631,6 @@ def _count_key(node: str, since: str | None) -> str:
     return f"count:{node}:{since}"
 
 
-def renamed_mark(key: str, names: Mapping[str, str]) -> str:
-    """The key of a mark once nodes have other names: every key ends with a node, and a count's names two."""
-    if not names:
-        return key
-    kind, _, rest = key.partition(":")
-    what, _, since = rest.rpartition(":")
-    return f"{kind}:{names.get(what, what) if kind == 'count' else what}:{names.get(since, since)}"
-
-
 def _word(held: bool) -> str:  # noqa: FBT001
     return "yes" if held else "no"
 

@@ -43,7 +43,8 @@ from graphengine.outline import ends_of, outline_of
 from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer
 from graphengine.reducers import append
-from graphengine.secret import cipher_of, has_secret, is_secret, nested_secret
+from graphengine.secret import has_secret, is_secret
+from graphengine.secret_checks import encrypted
 from graphengine.shape import can_reach, reachable_from, unbounded_loop
 from graphengine.state import StateType
 
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.conditions import Reading
-    from graphengine.fieldtype import FieldType
     from graphengine.graph import Declared
     from graphengine.plan import Call
 
@@ -204,41 +204,12 @@ class _Compiler:
             return None
         for name, field in state.fields.items():
             self._field(model, name, field.info, field.single)
-            if field.secret or nested_secret(model.model_fields[name].annotation):
-                self._secret(model, name, field)
-        self._encrypt(state)
+        self.problems.extend(encrypted(self.graph, state))
         return state
 
     def _is_secret(self, name: str) -> bool:
         info = self.graph.state.model_fields[name]
         return is_secret(info.annotation, info.metadata)
-
-    def _secret(self, model: type[BaseModel], name: str, field: FieldType) -> None:
-        """Check a field that holds a secret."""
-        where = f"field {model.__name__}.{name}"
-        nested = nested_secret(model.model_fields[name].annotation)
-        if nested:
-            text = f"{nested} is a secret inside a model, and a field is encrypted as a whole"
-            repair = "declare the field Annotated[…, Secret], and what is in it as plain text"
-            self.report("secret_field", where, text, repair)
-        elif field.reducer is not None or field.dumped:
-            what = "a reducer" if field.reducer is not None else "a serialiser of its own"
-            self.report("secret_field", where, f"a secret with {what}", "write the whole of it, without that")
-        elif self.graph.secret_key is None:
-            text = "it holds a secret, and the graph has no key to encrypt it with"
-            self.report("secret_field", where, text, "Graph(secret_key=…), or give the secret as a resource instead")
-
-    def _encrypt(self, state: StateType[Any]) -> None:
-        if not state.secrets or self.graph.secret_key is None:
-            return
-        try:
-            cipher = cipher_of(self.graph.name, self.graph.secret_key)
-        except Exception as error:  # noqa: BLE001 - a function of the user's
-            told = str(error) if isinstance(error, ValueError) else f"it raised {type(error).__name__}"
-            self.report("secret_key", "secret_key=", told, "give a good key")
-            return
-        for name in state.secrets:
-            state.fields[name].cipher = cipher
 
     def _field(self, model: type[BaseModel], name: str, info: Any, single: type[BaseModel]) -> None:  # noqa: ANN401
         where = f"field {model.__name__}.{name}"

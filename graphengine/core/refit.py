@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.conditions import renamed_mark
 from graphengine.core.fields import apply_ops, held, replay
 from graphengine.core.frames import drop, enter, go_on, touch
+from graphengine.core.marks import renamed_mark
 from graphengine.core.snapshot import children, from_record, item_id, sub_id, to_record
 
 if TYPE_CHECKING:
