@@ -5,11 +5,13 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -88,6 +90,18 @@ def start(database: Path) -> Iterator[Start]:
         holder.process.communicate()
 
 
+def suspend(holder: Holder, database: Path) -> None:
+    """SIGSTOP while it neither reads nor commits: else it would hold a lock of SQLite's until it moves again."""
+    with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as probe:
+        while True:
+            os.kill(holder.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, holder.pid, os.WSTOPPED | os.WNOWAIT)
+            ((is_busy, *_),) = probe.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if not is_busy:
+                return
+            os.kill(holder.pid, signal.SIGCONT)
+
+
 def log(database: Path) -> list[Step]:
     """The log of the run."""
 
@@ -128,7 +142,7 @@ def test_a_process_that_was_suspended_past_its_lease_writes_no_more(database: Pa
     """SIGSTOP, and another one takes over and finishes; SIGCONT, and the first is refused, and says why."""
     first = start(SHORT_SECONDS, "start")
     first.line("in second")
-    os.kill(first.pid, signal.SIGSTOP)
+    suspend(first, database)
     second = start(LONG_SECONDS, "insist")
     second.line("in second")
     database.with_name("gate").touch()

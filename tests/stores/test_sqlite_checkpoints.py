@@ -56,6 +56,25 @@ async def test_who_reads_for_long_holds_nobody_up(store: SQLiteStore) -> None:
     assert log_bytes(store.path) <= grown + 40 * PAGE_BYTES
 
 
+async def test_who_leaves_waits_for_nobody(tmp_path: Path) -> None:
+    """Closing a store moves the log where it can; a reader that holds it, for ever if need be, leaves it to others."""
+    store = SQLiteStore(tmp_path / "runs.db", busy_timeout_seconds=3600)
+    await store.open()
+    await new_run(store)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM steps").fetchone()
+        await steps_up_to(store, 3)
+        await store.close()
+        assert log_bytes(store.path) > 0
+    again = SQLiteStore(store.path)
+    await again.open()
+    loaded = await again.load("r")
+    await again.close()
+    assert [each.seq for each in loaded.steps] == [1, 2, 3]
+    assert not store.path.with_name("runs.db-wal").exists()
+
+
 async def test_nobody_commits_while_the_log_is_moved(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The write lock is held meanwhile: in SQLite before 3.51.3 a commit just then could damage the file."""
     held: list[bool] = []
