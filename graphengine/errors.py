@@ -350,11 +350,131 @@ class WorkNotRepeatable(NodeError):
     retryable = False
 
 
-class ModelUnavailable(NodeError):
-    """The agent's model cannot be had here."""
+class ModelError(NodeError):
+    """A model's call failed for a reason that its provider named. Trying again does not help, unless a subclass says so.
+
+    Args:
+        message, where, repair: As for every error.
+        retry_after_seconds: For how long the provider asks to be left alone; no attempt is made before that.
+    """
+
+    code = "model_error"
+    retryable = False
+
+    def __init__(
+        self, message: str, *, where: str = "", repair: str = "", retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message, where=where, repair=repair)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ModelTransient(ModelError):
+    """A model's call failed in a way that passes: what an agent's node tries again unless it is told otherwise."""
+
+    code = "model_transient"
+    retryable = True
+
+
+class RateLimited(ModelTransient):
+    """The provider takes no more calls for a moment."""
+
+    code = "rate_limited"
+
+
+class ModelOverloaded(ModelTransient):
+    """The provider is overloaded, or has an error of its own."""
+
+    code = "model_overloaded"
+
+
+class ModelUnreachable(ModelTransient):
+    """The provider's server cannot be reached, or the connection broke."""
+
+    code = "model_unreachable"
+
+
+class ModelTimeout(ModelTransient, TimeoutError):
+    """The provider did not answer in time."""
+
+    code = "model_timeout"
+
+
+class AnswerTorn(ModelTransient):
+    """The answer came to an end before it was whole, or cannot be read at all."""
+
+    code = "answer_torn"
+
+
+class QuotaExceeded(ModelError):
+    """The account has nothing left to spend."""
+
+    code = "quota_exceeded"
+
+
+class NotAuthenticated(ModelError):
+    """The provider does not accept the API key, or not for this."""
+
+    code = "not_authenticated"
+
+
+class BadRequest(ModelError):
+    """The provider does not accept the request."""
+
+    code = "bad_request"
+
+
+class UnknownModel(ModelError):
+    """The provider has no model of this name."""
+
+    code = "unknown_model"
+
+
+class NoModelServer(ModelError):
+    """Something else than a model's API answers at this address."""
+
+    code = "no_model_server"
+
+
+class ContextFull(ModelError):
+    """The question is larger than the model's context window."""
+
+    code = "context_full"
+
+
+class AnswerRefused(ModelError):
+    """The model, or its provider, refused to answer."""
+
+    code = "answer_refused"
+
+
+class AnswerCut(ModelError):
+    """The answer was cut off at the most tokens that were allowed."""
+
+    code = "answer_cut"
+
+
+class PriceUnknown(ModelError):
+    """A limit on costs is in force, and the price of the model is not known."""
+
+    code = "price_unknown"
+
+
+class TooManyTurns(ModelError):
+    """The model went on calling tools for more turns than are allowed."""
+
+    code = "too_many_turns"
+
+
+class GuardFailed(ModelError):
+    """A guard of the agent's did not let its question, or its answer, pass."""
+
+    code = "guard_failed"
+
+
+class ModelUnavailable(ModelError):
+    """The agent's model cannot be had here: no API key, no SDK, no such provider."""
 
     code = "model_unavailable"
-    retryable = False
 
 
 class BadAnswer(NodeError):

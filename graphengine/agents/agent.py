@@ -18,7 +18,7 @@ from graphengine.body import is_async
 from graphengine.errors import BadAnswer, DefinitionError, ModelUnavailable
 from graphengine.fieldtype import explain
 from graphengine.injection import Injected, Parameter
-from graphengine.models.base import Request
+from graphengine.models.base import Message, Request
 from graphengine.models.offline import OfflineModel
 from graphengine.paths import parse
 from graphengine.prompts import fill, holes, labelled
@@ -80,7 +80,8 @@ class Agent(Generic[T]):
         prompt = fill(self.prompt, inputs) if self.prompt else labelled(inputs)
         schema = None if self.output is str else self._adapter.json_schema()
         stand_in = self._stand_in(inputs) if self.offline is not None else None
-        response = await model.answer(Request(self.name, self.system, prompt, schema, stand_in))
+        asked = Message(role="user", text=prompt, agent=self.name)
+        response = await model.answer(Request(self.name, self.system, [asked], schema, stand_in=stand_in))
         if scope is not None:
             scope.paid(response)
         return self._read(response.content)

@@ -1,33 +1,125 @@
-"""The protocol between agents and whatever answers them."""
+"""The protocol between agents and whatever answers them.
+
+A `Model` gets a `Request` (a whole conversation, what may be called, what form the answer must have) and gives one
+`Response`. It keeps nothing from one call to the next, so that a conversation that was begun with one provider can go on
+with another. What every provider says in its own words, the classes here say in ours: `Message`, `ToolCall`, `Response`
+and the errors of `graphengine.errors` below `ModelError`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from graphengine.records import JsonValue
+Effort: TypeAlias = Literal["low", "medium", "high"]
+"""How hard a model is to think before it answers, where it can."""
+
+Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
+"""Why an answer ends: it is whole; tools are to be called; it reached `max_tokens`; it was refused; the context window
+is full."""
+
+
+class ToolCall(BaseModel):
+    """A tool that a model wants to be called.
+
+    Attributes:
+        id: What the provider knows this call by; its result names it.
+        name: The tool.
+        arguments: What it is given, as the model wrote it: the text of a JSON object, or what was to be one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    arguments: str = "{}"
+
+
+class Message(BaseModel):
+    """One message of a conversation, in a form that any provider's can be made of, and that a state can hold.
+
+    Attributes:
+        role: `user` (the question), `assistant` (the model's answer), `tool` (what a tool gave), `summary` (what stands
+            for the messages before it that are not sent any more).
+        text: What is said.
+        calls: Of an assistant's message: the tools it wants to be called.
+        call_id: Of a tool's message: the call that it is the result of.
+        is_error: Of a tool's message: whether the tool failed, and `text` says how.
+        agent: Which agent said it, or was asked.
+        covers: Of a summary: how many of the messages before it, from the first, it stands for.
+        tokens: Of an assistant's message: how many tokens the conversation had, up to and with it, as the provider
+            counted; None where that is not known.
+        native: Of an assistant's message: `{"provider": …, "content": …}`, its own form, which that provider wants to
+            get back as it was (signed thinking, say) and which is nothing to others.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    role: Literal["user", "assistant", "tool", "summary"]
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+    is_error: bool = False
+    agent: str = ""
+    covers: int = 0
+    tokens: int | None = None
+    native: dict[str, JsonValue] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model is told of it: its name, what it is for, and the JSON Schema of its arguments (an object)."""
+
+    name: str
+    description: str
+    schema: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to a model.
+    """One call of a model.
 
     Attributes:
         agent: The name of the agent that asks.
         system: Its standing instructions, "" for none.
-        prompt: The text of this question.
-        schema: JSON Schema that the answer must fit, None where text is wanted.
+        messages: The conversation, oldest first; the last one is a user's or a tool's. A summary stands for what was
+            before it, and is to be sent as a user's message.
+        schema: JSON Schema that the answer must fit, always of an object; None where text is wanted. A model that cannot
+            be held to it natively puts it into the instructions.
+        output: What the schema is called, as `Review`.
+        tools: What may be called.
+        max_tokens: The most tokens of the answer; None for the model's own default.
+        temperature: How varied answers are to be; None for the model's own default. A model that has no such setting
+            passes it over.
+        effort: How hard to think; None for the model's own default. Passed over where there is none.
+        cache: Whether the instructions and tools are to be cached by the provider, since many calls share them.
+        on_text: Gets the text of the answer piece by piece as it comes; None where nobody watches. A model that cannot
+            stream leaves it alone.
         stand_in: The agent's rule-based answer to this question, None if it has none.
     """
 
     agent: str
     system: str
-    prompt: str
+    messages: Sequence[Message]
     schema: Mapping[str, JsonValue] | None = None
+    output: str = "answer"
+    tools: Sequence[ToolSpec] = ()
+    max_tokens: int | None = None
+    temperature: float | None = None
+    effort: Effort | None = None
+    cache: bool = False
+    on_text: Callable[[str], None] | None = None
     stand_in: Callable[[], Awaitable[object]] | None = None
+
+    @property
+    def prompt(self) -> str:
+        """The text of the last question; "" if there is none."""
+        return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +127,42 @@ class Response:
     """A model's answer.
 
     Attributes:
-        content: Text, or a value that was not made from text (a rule-based answer).
-        input_tokens: Tokens of the question.
-        output_tokens: Tokens of the answer.
+        content: Text, "" for none; or a value that was not made from text (a rule-based answer).
+        calls: The tools that are to be called before it goes on.
+        stop: Why the answer ends here.
+        why: What the provider says of a refusal, "" for nothing.
+        model: Who answered, as `anthropic:claude-…`; "" for the model that was asked.
+        input_tokens: All tokens of the question, those read from and written to a cache included.
+        cache_read_tokens: Of those, read from the provider's cache.
+        cache_write_tokens: Of those, written to it.
+        output_tokens: All tokens of the answer, those of its thinking included.
+        reasoning_tokens: Of those, thinking.
         cost_usd: What it cost in US dollars; None if that is not known.
         offline: Whether no language model was involved.
+        native: The answer as this provider wants to get it back; see `Message.native`.
     """
 
     content: object
+    calls: tuple[ToolCall, ...] = ()
+    stop: Stop = "end"
+    why: str = ""
+    model: str = ""
     input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_usd: float | None = None
     offline: bool = False
+    native: dict[str, JsonValue] | None = None
 
 
 class Model(Protocol):
     """Answers requests.
 
-    Calls may run side by side. A call either returns one whole answer or raises; it keeps nothing of a conversation
-    from one call to the next.
+    Calls may run side by side, and may be cancelled. A call gives one whole answer or raises a `ModelError` of the kind
+    that fits; it makes no second attempt by itself, and keeps nothing of a conversation from one call to the next. No
+    error, log line or answer carries an API key.
     """
 
     @property
@@ -64,3 +173,35 @@ class Model(Protocol):
     async def answer(self, request: Request) -> Response:
         """The answer to one request."""
         ...
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """A model that holds connections. The Runner that made it closes it; it may be used again afterwards."""
+
+    async def close(self) -> None:
+        """Close what the running event loop has open."""
+        ...
+
+
+@runtime_checkable
+class KnowsPrices(Protocol):
+    """A model that can tell before a call whether its price is known."""
+
+    async def knows_price(self) -> bool:
+        """Whether `cost_usd` of its answers will be known."""
+        ...
+
+
+__all__ = [
+    "Closes",
+    "Effort",
+    "KnowsPrices",
+    "Message",
+    "Model",
+    "Request",
+    "Response",
+    "Stop",
+    "ToolCall",
+    "ToolSpec",
+]
