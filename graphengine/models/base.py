@@ -1,9 +1,9 @@
 """The protocol between agents and whatever answers them.
 
 A `Model` gets a `Request` (a whole conversation, what may be called, what form the answer must have) and gives one
-`Response`. It keeps nothing from one call to the next, so that a conversation that was begun with one provider can go on
-with another. What every provider says in its own words, the classes here say in ours: `Message`, `ToolCall`, `Response`
-and the errors of `graphengine.errors` below `ModelError`.
+`Response`. It keeps nothing from one call to the next, so that a conversation that was begun with one provider can go
+on with another. What every provider says in its own words, the classes here say in ours: `Message`, `ToolCall`,
+`Response` and the errors of `graphengine.errors` below `ModelError`.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class Request:
         system: Its standing instructions, "" for none.
         messages: The conversation, oldest first; the last one is a user's or a tool's. A summary stands for what was
             before it, and is to be sent as a user's message.
-        schema: JSON Schema that the answer must fit, always of an object; None where text is wanted. A model that cannot
-            be held to it natively puts it into the instructions.
+        schema: JSON Schema that the answer must fit, always of an object; None where text is wanted. A model that
+            cannot be held to it natively puts it into the instructions.
         output: What the schema is called, as `Review`.
         tools: What may be called.
         max_tokens: The most tokens of the answer; None for the model's own default.
