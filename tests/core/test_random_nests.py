@@ -117,6 +117,10 @@ def test_the_scenes_are_not_dull() -> None:
         seen.update(
             {
                 "empty map": any(kind == "mapped" and not data["count"] for kind, _, data in rows),
+                "map over None": any(
+                    kind == "failed" and data["error"]["kind"] == "missing_input" and "each" in data["error"]["where"]
+                    for kind, _, data in rows
+                ),
                 "items side by side": any(
                     kind == "mapped" and data["count"] > 2 and data["concurrency"] > 1 for kind, _, data in rows
                 ),

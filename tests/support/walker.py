@@ -211,8 +211,8 @@ class Walker(Interpreter):
             found = counted(self.story.state["n"]) if source == COUNTED else at(self.story.state, source)
         except Boom as error:
             raise Misread(Boom) from error
-        if not isinstance(found, list):
-            raise Misread(InvalidUpdate)
+        if found is None:
+            raise Misread(MissingInput)
         return found
 
     def enter_graph(self, node: NodeSpec, graph: Spec) -> None:
