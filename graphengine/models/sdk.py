@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
 import re
 import threading
@@ -19,12 +20,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
 from graphengine.errors import (
     AnswerTorn,
     BadRequest,
     ContextFull,
+    DefinitionError,
     ModelError,
     ModelOverloaded,
     ModelTimeout,
@@ -41,7 +44,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from types import ModuleType
 
+    import httpx2
     from pydantic import JsonValue
+
+    from graphengine.models.base import Request
 
 CONNECTIONS: Final = 100
 """The most calls that one model object has in flight in one event loop; the others wait for their turn."""
@@ -90,6 +96,53 @@ def _load(module: str, extra: str) -> ModuleType:
         except ImportError as error:
             raise ModelUnavailable(f"the package {module} cannot be loaded: {error}", repair=install) from error
         return _loaded[module]
+
+
+def http_client(sdk: ModuleType, timeout_seconds: float) -> httpx2.AsyncClient:
+    """An HTTP client for an SDK's client, with as many connections as there are turns. Making it takes some 50 ms.
+
+    Args:
+        sdk: The SDK's module, whose own settings it has otherwise (proxies, keep-alive).
+        timeout_seconds: For how long a server may send nothing.
+    """
+    import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
+
+    client: httpx2.AsyncClient = sdk.DefaultAsyncHttpxClient(
+        limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=30),
+        timeout=httpx2.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS), pool=None),
+    )
+    return client
+
+
+def http_address(given: str) -> str:
+    """An address that a user gave as `base_url`, without a slash at its end.
+
+    Raises:
+        DefinitionError: It is no http or https address.
+    """
+    address = given.strip().rstrip("/")
+    try:
+        parts = urlsplit(address)
+        sensible = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        sensible = False
+    if not sensible:
+        raise DefinitionError(f"base_url={given!r}", repair="give an address such as http://127.0.0.1:8080")
+    return address
+
+
+def _without_password(address: str) -> str:
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def schema_in_words(request: Request) -> str:
+    """What tells a model of the schema that its answer must fit, where it cannot be held to it natively."""
+    schema = json.dumps(request.schema, ensure_ascii=False)
+    return (
+        f"Answer with one JSON object, the {request.output}, and nothing else: no words around it, no code fence.\n"
+        f"It must fit this JSON Schema:\n{schema}"
+    )
 
 
 class _Client(Protocol):
@@ -373,7 +426,8 @@ class Failures:
         """
         keys = self.key.known()
         words = shown(said, *keys)
-        repair = _REPAIR.get(kind, "").format(address=shown(self.address, *keys), variable=self.key.variable)
+        address = shown(_without_password(self.address), *keys)
+        repair = _REPAIR.get(kind, "").format(address=address, variable=self.key.variable)
         return kind(
             f"{self.model} {what}" + (f": {words}" if words else ""),
             where=f"model {self.model}",
@@ -389,10 +443,13 @@ __all__ = [
     "Failures",
     "Key",
     "hidden",
+    "http_address",
+    "http_client",
     "kind_of_status",
     "load",
     "retry_after",
     "says_too_long",
+    "schema_in_words",
     "shown",
     "sound",
     "sound_json",
