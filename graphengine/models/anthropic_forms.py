@@ -378,8 +378,8 @@ class Gathered:
         Raises:
             Unreadable: It never began.
         """
-        if not self._message:
-            raise Unreadable("the stream ended before it began")
+        if "type" not in self._message:
+            raise Unreadable("the stream ended before a message began")
         blocks = {index: dict(block) for index, block in self._blocks.items()}
         for (index, part), pieces in self._pieces.items():
             text = "".join(pieces)
