@@ -67,7 +67,7 @@ class TestConversation:
     def test_a_summary_is_a_users_message(self) -> None:
         """What stands for earlier messages comes before the question, in one message with it."""
         made = conversation([Message(role="summary", text="They greeted.", covers=2), ASKED])
-        assert made == [user(text("They greeted."), text("hello"))]
+        assert made == [user(text("They greeted.\n\nhello"))]
 
     def test_what_says_nothing_is_left_out(self) -> None:
         """The API refuses empty text; an empty result of a tool it takes."""
@@ -81,7 +81,7 @@ class TestConversation:
                 Message(role="tool", call_id="toolu_1"),
             ]
         )
-        assert made[0] == user(text("hello"), text("well?"))
+        assert made[0] == user(text("hello\n\nwell?"))
         assert made[1]["content"] == [use("toolu_1", {"a": 2})]
         assert made[2] == user({"type": "tool_result", "tool_use_id": "toolu_1"})
 
