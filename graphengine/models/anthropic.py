@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -44,6 +44,7 @@ from graphengine.models.anthropic_forms import (
 )
 from graphengine.models.prices import Prices
 from graphengine.models.sdk import (
+    SHOWN_CHARACTERS,
     Clients,
     Failures,
     Key,
@@ -57,7 +58,7 @@ from graphengine.models.sdk import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import anthropic
     import httpx2
@@ -96,6 +97,7 @@ _WHAT: Final[dict[type[ModelError], str]] = {
     RateLimited: "takes no more calls for a moment",
     UnknownModel: "is not known",
 }
+_OK: Final = 200
 _NO_MONEY = re.compile(r"credit balance|usage limits?\b|spend(?:ing)?[ _]limit|billing", re.IGNORECASE)
 
 
@@ -162,7 +164,7 @@ class AnthropicModel:
             message = await self._whole(client, sent, request.on_text)
         with self._failing():
             if message.get("type") == "error":  # with status 200, which some servers in between make of every status
-                raise self._refused(200, message, {})
+                raise self._refused(_OK, message, {})
             answer = read(message)
         if answer.spent is None:
             return answer.response
@@ -212,38 +214,34 @@ class AnthropicModel:
     async def _at_once(self, client: anthropic.AsyncAnthropic, sent: dict[str, Any]) -> Json:
         with self._failing():
             raw = await client.messages.with_raw_response.create(**sent)
-            found = _json(raw.http_response)
-            if not isinstance(found, dict):
-                raise self._no_server(raw.http_response, "JSON that is no message")
-        return found
+            return _json(raw.http_response)
 
     async def _streamed(
         self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], on_text: Callable[[str], None] | None
     ) -> Json:
-        gathered = Gathered()
-        async with self._stream(client, sent) as events:
-            while True:
-                with self._failing():
-                    event = await anext(events, None)
-                    text = "" if event is None else gathered.add(event)
-                if event is None:
-                    break
-                if text and on_text is not None:
-                    on_text(sound(text))
-        with self._failing():
-            return gathered.whole()
-
-    @asynccontextmanager
-    async def _stream(
-        self, client: anthropic.AsyncAnthropic, sent: dict[str, Any]
-    ) -> AsyncIterator[AsyncIterator[RawMessageStreamEvent]]:
         with self._failing():
             stream: anthropic.AsyncStream[RawMessageStreamEvent] = await client.messages.create(**sent, stream=True)
         async with stream:
             kind = stream.response.headers.get("content-type", "")
             if kind and "event-stream" not in kind:
-                raise self._no_server(stream.response, f"{kind} where a stream of events was asked for")
-            yield aiter(stream)
+                with self._failing():
+                    await stream.response.aread()  # a server that does not stream; or no model's server at all
+                    return _json(stream.response)
+            return await self._gathered(stream, on_text)
+
+    async def _gathered(
+        self, stream: anthropic.AsyncStream[RawMessageStreamEvent], on_text: Callable[[str], None] | None
+    ) -> Json:
+        gathered = Gathered()
+        events = aiter(stream)
+        while True:
+            with self._failing():
+                event = await anext(events, None)
+                if event is None:
+                    return gathered.whole()
+                text = gathered.add(event)
+            if text and on_text is not None:  # not within: an error in there is not the provider's
+                on_text(sound(text))
 
     # -- what each way to fail is called
 
@@ -267,7 +265,7 @@ class AnthropicModel:
             what = "cannot be asked: a name or schema has half a surrogate pair, which UTF-8 cannot carry"
             raise self._failures.of(BadRequest, what, repr(error.object[error.start : error.end])) from None
         except NoMessage as error:
-            raise self._failures.of(NoModelServer, "answered something else than a message", error) from None
+            raise self._failures.of(NoModelServer, "is not what answers at this address", error) from None
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             # What the SDK, or our reading, makes of an answer that is not what it should be.
             raise self._failures.of(AnswerTorn, "gave an answer that is not whole, or cannot be read", error) from None
@@ -287,13 +285,10 @@ class AnthropicModel:
             kind = QuotaExceeded
         elif kind is BadRequest and says_too_long(said):
             kind = ContextFull
+        how = "told amid its answer" if status == _OK else f"HTTP {status}"
         request_id = headers.get("request-id")
-        error = self._failures.of(
-            kind,
-            f"{_WHAT.get(kind, 'failed')} (HTTP {status}{f', request {request_id}' if request_id else ''})",
-            said,
-            retry_after_seconds=retry_after(headers),
-        )
+        what = f"{_WHAT.get(kind, 'failed')} ({how}{f', request {request_id}' if request_id else ''})"
+        error = self._failures.of(kind, what, said, retry_after_seconds=retry_after(headers))
         if kind is BadRequest and "temperature" in said:
             error.repair = "leave temperature out: newer models have no such setting"
         return error
@@ -307,26 +302,24 @@ class AnthropicModel:
         said = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
         return self._failures.of(ModelUnreachable, "cannot be reached, or the connection broke", said)
 
-    def _no_server(self, response: httpx2.Response, what: str) -> ModelError:
-        return self._failures.of(
-            NoModelServer, f"is not what answers at this address (HTTP {response.status_code})", what
-        )
 
-
-def _json(response: httpx2.Response) -> JsonValue:
-    """What a response holds.
+def _json(response: httpx2.Response) -> Json:
+    """What a response with status 200 holds.
 
     Raises:
-        NoMessage: Something else than JSON.
+        NoMessage: Something else than a JSON object.
         Unreadable: JSON that is not whole.
     """
+    kind = response.headers.get("content-type", "")
     try:
-        return cast("JsonValue", json.loads(response.content))
+        found: JsonValue = json.loads(response.content)
     except ValueError:
-        kind = response.headers.get("content-type", "")
         if response.content.strip() and "json" not in kind:
-            raise NoMessage(f"{kind or 'no content type'}: {response.text[:300]}") from None
+            raise NoMessage(f"{kind or 'no content type'}: {response.text[:SHOWN_CHARACTERS]}") from None
         raise Unreadable("the body is empty" if not response.content else "the body is no whole JSON") from None
+    if not isinstance(found, dict):
+        raise NoMessage(f"JSON, but no object: {response.text[:SHOWN_CHARACTERS]}")
+    return found
 
 
 def _held_schema(request: Request) -> Json | None:

@@ -216,7 +216,7 @@ def read(message: Mapping[str, JsonValue]) -> Answer:
         Unreadable: It is not whole.
     """
     if message.get("type") != "message":
-        raise NoMessage("it is no message")
+        raise NoMessage(f"a JSON object of type {message.get('type')!r}")
     blocks = _blocks(message)
     reason = message.get("stop_reason")
     if not isinstance(reason, str):
