@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.models.aimock_server import Aimock, missing
 from tests.models.edge_server import EdgeServer
 
 
@@ -21,3 +22,22 @@ def edge(edge_process: EdgeServer) -> Iterator[EdgeServer]:
     yield edge_process
     assert edge_process.faults == []
     assert edge_process.unscripted == []
+
+
+@pytest.fixture(scope="session")
+def aimock_process() -> Iterator[Aimock]:
+    """The mock server from npm, started once; skipped where it is not installed."""
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    server = Aimock()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def aimock(aimock_process: Aimock) -> Aimock:
+    """The mock server from npm, with the answers of `aimock/fixtures.json` and no calls yet."""
+    aimock_process.reset()
+    return aimock_process
