@@ -102,16 +102,21 @@ class Limits:
         tokens: Tokens of all model calls, in and out.
         cost_usd: US dollars of all model calls.
         seconds: Driven time; waiting does not count.
+        unknown_cost: Whether models may be called whose price is not known, though `cost_usd` is limited; they then
+            count as nothing. Without it they are refused.
     """
 
     steps: int | None = 1000
     tokens: int | None = None
     cost_usd: float | None = None
     seconds: float | None = None
+    unknown_cost: bool = False
 
     def given(self) -> dict[str, float | None]:
         """Those that are set, by name."""
-        named = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        named = {name: getattr(self, name) for name in ("steps", "tokens", "cost_usd", "seconds")}
+        if self.unknown_cost:
+            named["unknown_cost"] = 1
         return {name: limit for name, limit in named.items() if limit is not None}
 
     def __post_init__(self) -> None:

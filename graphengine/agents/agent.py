@@ -75,8 +75,7 @@ class Agent(Generic[T]):
             ModelUnavailable, BadAnswer; whatever the model raises.
         """
         scope = CURRENT.get()
-        chosen = scope.model_for(self.name) if scope is not None else None
-        model = chosen if chosen is not None else self._own_model()
+        model = scope.model_for(self.name, self.model) if scope is not None else self._own_model()
         prompt = fill(self.prompt, inputs) if self.prompt else labelled(inputs)
         schema = None if self.output is str else self._adapter.json_schema()
         stand_in = self._stand_in(inputs) if self.offline is not None else None

@@ -157,6 +157,21 @@ class Response:
     native: dict[str, JsonValue] | None = None
 
 
+def usage_of(response: Response) -> dict[str, float | None]:
+    """What a call used up, as steps record it: what is 0 of the rarer figures is left out."""
+    used: dict[str, float | None] = {
+        "calls": 1,
+        "offline_calls": int(response.offline),
+        "input_tokens": response.input_tokens,
+        "output_tokens": response.output_tokens,
+        "cost_usd": response.cost_usd,
+    }
+    for name in ("cache_read_tokens", "cache_write_tokens", "reasoning_tokens"):
+        if getattr(response, name):
+            used[name] = getattr(response, name)
+    return used
+
+
 class Model(Protocol):
     """Answers requests.
 
@@ -204,4 +219,5 @@ __all__ = [
     "Stop",
     "ToolCall",
     "ToolSpec",
+    "usage_of",
 ]
