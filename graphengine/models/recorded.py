@@ -84,7 +84,8 @@ class RecordedModel:
                 one. Or it cannot be told from another one without its secret.
             BadRecording: The file is missing, damaged or too new, or cannot be written. And whatever the model raises.
         """
-        await asyncio.to_thread(self._recording.load)
+        if not self._recording.loaded:
+            await asyncio.to_thread(self._recording.load)
         clear = Asked.of(request)
         asked = clear.without_secrets()
         self._tell_apart(asked, clear)

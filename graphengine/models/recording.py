@@ -231,6 +231,9 @@ class Recording:
     Args:
         path: The file.
         new: Whether there need not be one yet.
+
+    Attributes:
+        loaded: Whether the file was read.
     """
 
     def __init__(self, path: Path, *, new: bool) -> None:
@@ -238,7 +241,7 @@ class Recording:
         self._new = new
         self._stamp: tuple[int, ...] | None = None
         self._exchanges: dict[str, list[Exchange]] = {}
-        self._loaded = False
+        self.loaded = False
         self._checked = False
 
     @property
@@ -263,9 +266,9 @@ class Recording:
             BadRecording: There is none, or it cannot be read.
         """
         with _TURNS:
-            if not self._loaded:
+            if not self.loaded:
                 self._read()
-                self._loaded = True
+                self.loaded = True
 
     def check_writable(self) -> None:
         """See whether the file can be written, before anything is paid for what would be lost.

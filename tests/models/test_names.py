@@ -6,7 +6,18 @@ import sys
 import pytest
 
 from graphengine.errors import DefinitionError, ModelUnavailable
-from graphengine.models import OfflineModel, RecordedModel, ScriptedModel, as_model, model_of
+from graphengine.models import (
+    Closes,
+    Message,
+    OfflineModel,
+    RecordedModel,
+    Request,
+    ScriptedModel,
+    as_model,
+    model_of,
+)
+from graphengine.testing.model_scenes import Says
+from tests.models.edge_server import EdgeServer
 
 CHEAP = """
 import sys
@@ -41,23 +52,49 @@ def test_names_without_a_provider_of_their_own() -> None:
     assert recorded.name == "recorded:C:/some dir/x.json"
 
 
+class Adapter:
+    """What a provider's model would be made with."""
+
+    def __init__(self, model: str, *, base_url: str | None) -> None:
+        self.given = (model, base_url)
+
+
 @pytest.mark.parametrize(
-    ("name", "shown", "base_url"),
+    ("name", "given"),
     [
-        ("anthropic:claude-haiku-5-5", "anthropic:claude-haiku-5-5", None),
-        ("anthropic:claude-x@http://127.0.0.1:9/v1/", "anthropic:claude-x", "http://127.0.0.1:9"),
-        ("openai:gpt-5", "openai:gpt-5", None),
-        ("openai:gpt-5@https://proxy.example/v1", "openai:gpt-5", "https://proxy.example/v1"),
-        ("openai-chat:llama3.2:3b", "openai-chat:llama3.2:3b", None),
-        ("openai-chat:org/m@2:q4@http://127.0.0.1:11434/v1/", "openai-chat:org/m@2:q4", "http://127.0.0.1:11434/v1"),
-        ("openai-chat:m@http://a/v1@HTTP://[::1]:80/v1", "openai-chat:m@http://a/v1", "HTTP://[::1]:80/v1"),
+        ("anthropic:claude-haiku-5-5", ("claude-haiku-5-5", None)),
+        ("openai:gpt-5", ("gpt-5", None)),
+        ("openai:gpt-5@https://proxy.example/v1", ("gpt-5", "https://proxy.example/v1")),
+        ("openai-chat:llama3.2:3b", ("llama3.2:3b", None)),
+        ("openai-chat:org/m@2:q4@http://127.0.0.1:11434/v1/", ("org/m@2:q4", "http://127.0.0.1:11434/v1")),
+        ("openai-chat:m@http://a/v1@HTTP://[::1]:80/v1", ("m@http://a/v1", "HTTP://[::1]:80/v1")),
     ],
 )
-def test_names_of_providers(name: str, shown: str, base_url: str | None) -> None:
+def test_names_of_providers(name: str, given: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch) -> None:
     """What follows the last `@http` is where the API is; colons, slashes and other @s belong to the model."""
+    for place in ("anthropic.AnthropicModel", "openai.OpenAIModel", "openai_chat.OpenAIChatModel"):
+        monkeypatch.setattr(f"graphengine.models.{place}", Adapter)
     model = model_of(name)
-    assert model.name == shown
-    assert model.base_url == base_url  # type: ignore[attr-defined]
+    assert isinstance(model, Adapter)
+    assert model.given == given
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "openai-chat"])
+async def test_a_name_leads_to_its_server(provider: str, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With or without the /v1 that one SDK wants and another does not."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key-of-a-test")
+    edge.play(Says("here"), Says("there"))
+    urls = [edge.openai_url, edge.url] if provider == "anthropic" else [edge.openai_url, f"{edge.openai_url}/"]
+    for url in urls:
+        model = model_of(f"{provider}:some-model@{url}")
+        assert isinstance(model, Closes)
+        try:
+            response = await model.answer(Request("writer", "", [Message(role="user", text="where?")]))
+        finally:
+            await model.close()
+        assert response.content in {"here", "there"}
+        assert response.model.startswith(f"{provider}:")
+    assert len(edge.heard()) == 2
 
 
 @pytest.mark.parametrize(
