@@ -357,9 +357,9 @@ class Binder:
         found = self.state.fields.get(target.field)
         if found is None:
             return None
-        kinds = [
-            get_args(m)[-1] if target.key is not None and get_args(m) else m for m in members(found.info.annotation)
-        ]
+        kinds = list(members(found.info.annotation))
+        if target.key is not None:
+            kinds = [get_args(kind)[-1] for kind in kinds if get_args(kind)]
         if not any(_item_of(kind) in (Message, Any) for kind in kinds):
             wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"
             text = f"memory={names[0]!r} is {type_name(found.info.annotation)}"

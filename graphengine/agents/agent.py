@@ -8,7 +8,6 @@ output type. How a call goes is told in `graphengine.agents.conversation`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
@@ -31,6 +30,8 @@ from graphengine.prompts import DATA_NOTE, fill, holes, labelled
 from graphengine.scope import CURRENT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from graphengine.agents.guards import Guard
     from graphengine.scope import Scope
 
@@ -109,14 +110,16 @@ class Agent(Generic[T]):
     turns: int = 20
     reader: Output[T] = field(init=False, repr=False, compare=False)
     checker: Injected | None = field(init=False, repr=False, compare=False)
+    kit: tuple[Tool | ToolSource, ...] = field(init=False, repr=False, compare=False)
+    watch: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for wrong, repair in _wrong(self):
             raise DefinitionError(f"Agent({self.name!r}, {wrong})", where=f"agent {self.name}", repair=repair)
-        object.__setattr__(self, "reader", Output(self.output))
+        object.__setattr__(self, "reader", Output(self.output, where=f"agent {self.name}"))
         object.__setattr__(self, "checker", Injected.of(self.check) if self.check is not None else None)
-        object.__setattr__(self, "tools", as_tools(self.tools))
-        object.__setattr__(self, "guards", as_guards(self.guards))
+        object.__setattr__(self, "kit", as_tools(self.tools))
+        object.__setattr__(self, "watch", as_guards(self.guards))
 
     def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
         """A copy with changes."""
@@ -153,7 +156,7 @@ class Agent(Generic[T]):
         stand_in = self._stand_in(scope, given) if self.offline is not None else None
         talk = Conversation(self, scope, self._instructions(given), before, given, stand_in)
         try:
-            value = await talk.hold(check_text(cast("Sequence[Guard]", self.guards), self._question(given), "input"))
+            value = await talk.hold(check_text(self.watch, self._question(given), "input"))
         except ModelError as error:
             if not error.where:
                 error.where = f"agent {self.name}"
@@ -251,27 +254,20 @@ class AgentBody(Generic[T]):
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Holes of the prompt that are no paths, functions that cannot be given their parameters, a bad model name."""
-        agent, found = self.agent, []
+        agent = self.agent
+        found: list[tuple[str, str, str]] = []
         if not callable(agent.prompt):
-            found += [
-                (
-                    "bad_path",
-                    f"the prompt of {self.name} has {{{hole}}}, which is no path",
-                    "write {{ and }} for braces",
-                )
-                for hole in holes(agent.prompt)
-                if _bad_path(hole)
-            ]
+            wrong = [hole for hole in holes(agent.prompt) if _bad_path(hole)]
+            told = f"the prompt of {self.name} has {{%s}}, which is no path"
+            found += [("bad_path", told % hole, "write {{ and }} for braces") for hole in wrong]
         for function, _ in self._functions():
             injected = Injected.of(function)
             what = "stand-in" if function is agent.offline else injected.name
-            found += [
-                ("bad_parameter", f"{self.name}'s {what} has {text}", "name each field") for text in injected.variadic
-            ]
+            told = f"{self.name}'s {what} has %s"
+            found += [("bad_parameter", told % text, "name each field") for text in injected.variadic]
         if agent.memory and _bad_path(agent.memory):
-            found.append(
-                ("bad_path", f"memory={agent.memory!r} is no path", "name a field, or one key: 'memories[editor]'")
-            )
+            repair = "name a field, or one key of one: 'memories[editor]'"
+            found.append(("bad_path", f"memory={agent.memory!r} is no path", repair))
         if isinstance(agent.model, str):
             try:
                 model_of(agent.model)
@@ -291,6 +287,12 @@ def _wrong(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         number = getattr(agent, name)
         if number is not None and not (type(number) is int and number >= least):
             found.append((f"{name}={number!r}", f"give a whole number from {least} on"))
+    return [*found, *_wrong_kinds(agent)]
+
+
+def _wrong_kinds(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+    """What of its other settings is none of what it has to be."""
+    found = []
     heat = agent.temperature
     if heat is not None and not (type(heat) in (int, float) and 0 <= heat <= 2):  # noqa: PLR2004 - what providers take
         found.append((f"temperature={heat!r}", "give a number from 0 to 2"))
@@ -311,9 +313,8 @@ def _remembered(value: object) -> Sequence[Message]:
     """The messages that a field of the state holds."""
     if value is None:
         return ()
-    return [
-        each if isinstance(each, Message) else Message.model_validate(each) for each in cast("Sequence[object]", value)
-    ]
+    given = cast("Sequence[object]", value)
+    return [each if isinstance(each, Message) else Message.model_validate(each) for each in given]
 
 
 def _bad_path(text: str) -> bool:

@@ -76,7 +76,7 @@ class Alone:
         raise DefinitionError(
             f"a person is to be asked: {question}",
             where="an agent that runs alone",
-            repair="run the agent in a graph, whose run can wait for the answer; in a test, pass the tool without approve",
+            repair="run the agent in a graph, whose run can wait for the answer; in a test, leave approve= out",
         )
 
     def listener(self, agent: str) -> Callable[[str], None] | None:  # noqa: ARG002

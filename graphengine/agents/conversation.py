@@ -20,7 +20,7 @@ from typing_extensions import TypeVar
 from graphengine.agents import window
 from graphengine.agents.guards import check_text, check_value
 from graphengine.agents.prefixes import Prefixes
-from graphengine.agents.tools import ToolSource
+from graphengine.agents.tools import ToolSource, by_name
 from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, TooManyTurns
 from graphengine.models.base import Message, Request, Response, ToolCall, usage_of
 from graphengine.models.offline import OfflineModel
@@ -212,10 +212,10 @@ class Conversation(Generic[T]):
             GuardFailed: A guard does not let it pass.
         """
         agent = self._agent
-        text = check_text(agent.guards, text, "output") if agent.reader.schema is None else text
+        text = check_text(agent.watch, text, "output") if agent.reader.schema is None else text
         value = agent.reader.read(text)
         if agent.reader.schema is not None:
-            value = check_value(agent.guards, value, agent.reader)
+            value = check_value(agent.watch, value, agent.reader)
         await self._check(value)
         return value
 
@@ -243,12 +243,11 @@ class Conversation(Generic[T]):
 
     async def _open_tools(self, stack: AsyncExitStack) -> None:
         self._given = self._scope.given()
-        for source in self._agent.tools:
-            tools: Sequence[Tool] = (
-                [source] if not isinstance(source, ToolSource) else await self._opened(source, stack)
-            )
-            self._tools.update((tool.name, tool) for tool in tools)
-        self._specs = [tool.spec(self._given.keys()) for tool in self._tools.values()]
+        tools: list[Tool] = []
+        for source in self._agent.kit:
+            tools += await self._opened(source, stack) if isinstance(source, ToolSource) else [source]
+        self._tools = by_name(tools)
+        self._specs = [tool.spec(self._given.keys()) for tool in tools]
 
     async def _opened(self, source: ToolSource, stack: AsyncExitStack) -> Sequence[Tool]:
         opened = await self._scope.opened(source)
