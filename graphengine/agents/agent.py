@@ -156,7 +156,8 @@ class Agent(Generic[T]):
         stand_in = self._stand_in(scope, given) if self.offline is not None else None
         talk = Conversation(self, scope, self._instructions(given), before, given, stand_in)
         try:
-            value = await talk.hold(check_text(self.watch, self._question(given), "input"))
+            question = check_text(self.watch, self._question(given), "input", where=f"agent {self.name}")
+            value = await talk.hold(question)
         except ModelError as error:
             if not error.where:
                 error.where = f"agent {self.name}"

@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from typing_extensions import TypeVar
 
 from graphengine.agents import window
-from graphengine.agents.guards import check_text, check_value
+from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.prefixes import Prefixes
 from graphengine.agents.tools import ToolSource, by_name
 from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, TooManyTurns
@@ -97,8 +97,7 @@ class Conversation(Generic[T]):
         """What the rules answer: they are asked once, since they would say the same again."""
         response = await self._model.answer(self._request())
         self._scope.paid(response)
-        value = self._agent.reader.read(response.content)
-        await self._check(value)
+        value = await self._read(response.content)
         self.said.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
         return value
 
@@ -204,18 +203,20 @@ class Conversation(Generic[T]):
 
     # What it says.
 
-    async def _read(self, text: str) -> T:
+    async def _read(self, content: object) -> T:
         """The value of an answer, checked.
 
         Raises:
             BadAnswer: It is none; the model is told.
             GuardFailed: A guard does not let it pass.
         """
-        agent = self._agent
-        text = check_text(agent.watch, text, "output") if agent.reader.schema is None else text
-        value = agent.reader.read(text)
-        if agent.reader.schema is not None:
-            value = check_value(agent.watch, value, agent.reader)
+        agent, where = self._agent, f"agent {self._agent.name}"
+        if agent.watch and isinstance(content, str) and agent.reader.schema is None:
+            content = check_text(agent.watch, content, "output", where=where)
+        value = agent.reader.read(content)
+        if agent.watch and agent.reader.schema is not None:
+            watched = apply_to_value(agent.watch, value, where=where)
+            value = value if watched is value else agent.reader.again(watched)
         await self._check(value)
         return value
 
