@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel
+from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel, iterations
 from graphengine.agents.tools import tool
+from graphengine.agents.window import Window
 from graphengine.core.steps import Step
 from graphengine.errors import BadAnswer, CompileError, DefinitionError, InputError, RateLimited
 from graphengine.models import Message, Request, Response
@@ -176,7 +177,7 @@ async def test_tools_get_resources_and_the_context_by_name() -> None:
     model = ScriptedModel([calls(("enter", {"item": "pen"})), "done"])
     async with Runner(models={"writer": model}) as runner:
         await runner.start(graph_of(Agent("writer", prompt="{task}", tools=[enter]))).result()
-    assert list(model.requests[0].tools[0].schema["properties"]) == ["item"]
+    assert model.requests[0].tools[0].schema["required"] == ["item"]
     assert model.requests[1].messages[-1].text == "write: 1"
 
 
@@ -220,7 +221,7 @@ async def test_what_goes_wrong_with_a_tool_goes_back_to_the_model(name: str, arg
 
 
 @pytest.mark.parametrize("yes", [True, False])
-async def test_a_tool_may_wait_for_a_persons_leave(yes: bool) -> None:
+async def test_a_tool_may_wait_for_a_persons_leave(*, yes: bool) -> None:
     """Nothing is asked or called twice for that; a refusal is the error of the call."""
     sent: list[str] = []
 
@@ -241,7 +242,7 @@ async def test_a_tool_may_wait_for_a_persons_leave(yes: bool) -> None:
         result = await runner.resume(graph, run.id).result()
     assert (result.state.draft, sent) == ("done", ["hi"] if yes else [])
     assert model.requests[1].messages[-1].is_error is not yes
-    assert [m.text for m in model.requests[1].messages if m.role == "tool"][0] == "3"
+    assert next(m.text for m in model.requests[1].messages if m.role == "tool") == "3"
     assert len(model.requests) == 2
 
 
@@ -445,12 +446,36 @@ async def test_agents_remember_each_under_a_key() -> None:
     graph = Graph("g", Work)
     graph.add_node("one", Agent("writer", prompt="{task}", memory="memories[writer]"), writes="draft")
     graph.add_node("two", Agent("critic", prompt="{task}", memory="memories[critic]"), writes="other")
-    graph.add_path(START, "one", "two", "one")
-    model = ScriptedModel({"writer": ["a", "c"], "critic": ["b"]})
+    graph.add_path(START, "one", "two")
+    graph.add_edge("two", END, when=iterations("two") >= 2)
+    graph.add_edge("two", "one")
+    model = ScriptedModel({"writer": ["a", "c"], "critic": ["b", "d"]})
     async with Runner(models={"*": model}) as runner:
-        result = await runner.start(graph, limits=Limits(steps=3)).result()
+        result = await runner.start(graph).result()
     said = {name: [m.text for m in kept if m.role == "assistant"] for name, kept in result.state.memories.items()}
-    assert said == {"writer": ["a", "c"], "critic": ["b"]}
+    assert said == {"writer": ["a", "c"], "critic": ["b", "d"]}
+
+
+async def test_a_summary_stands_for_the_older_part_of_a_memory() -> None:
+    """Made by a model of its own, recorded and used again; what it stands for stays in the state."""
+    cheap = ScriptedModel(lambda request: "they spoke of rhymes")
+    long = "word " * 400
+    window = Window(600, keep=2, model=cheap)
+    graph = Graph("g", Work)
+    graph.add_node("write", Agent("writer", prompt="{task}", memory="messages", window=window), writes="draft")
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END, when=iterations("write") >= 4)
+    graph.add_edge("write", "write")
+    model = ScriptedModel([f"{number} {long}" for number in range(4)])
+    async with Runner(models={"writer": model}) as runner:
+        run = runner.start(graph)
+        result = await run.result()
+        steps = await steps_of(runner, run.id)
+    assert len(result.state.messages) == 8 + len(cheap.requests)
+    assert cheap.requests
+    assert "they spoke of rhymes" in model.requests[-1].messages[0].text
+    (first, *_) = [step.data["value"] for step in steps if step.data.get("name") == "summary"]
+    assert (first["estimated"], first["covers"]) == (True, 2)
 
 
 @pytest.mark.parametrize(
