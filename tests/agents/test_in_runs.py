@@ -475,7 +475,7 @@ async def test_a_summary_stands_for_the_older_part_of_a_memory() -> None:
     assert cheap.requests
     assert "they spoke of rhymes" in model.requests[-1].messages[0].text
     (first, *_) = [step.data["value"] for step in steps if step.data.get("name") == "summary"]
-    assert (first["estimated"], first["covers"]) == (True, 2)
+    assert (first["estimated"], first["covers"]) == (True, 3)
 
 
 @pytest.mark.parametrize(
