@@ -91,7 +91,8 @@ class OpenAIModel:
             events = _Events(self._server, request.on_text)
             unstreamed = await self._server.stream(_PATH, {**body, "stream": True}, events.take)
             whole = events.whole() if unstreamed is None else unstreamed
-        return await call.response(whole, self._prices)
+        with self._server.reading():
+            return await call.response(whole, self._prices)
 
     async def close(self) -> None:
         """Close what the running event loop has open."""

@@ -110,7 +110,8 @@ class OpenAIChatModel:
         except BadRequest as error:
             error.repair = self._repair(request, error.repair)
             raise
-        return await self._response(whole)
+        with self._server.reading():
+            return await self._response(whole)
 
     async def close(self) -> None:
         """Close what the running event loop has open."""

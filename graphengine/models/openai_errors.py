@@ -137,7 +137,7 @@ def complaint(body: JsonValue, status: int = 0, retry_after_seconds: float | Non
     if not isinstance(body, dict):
         return Complaint(status, message=str(body or ""), retry_after_seconds=retry_after_seconds)
     codes = tuple(filter(None, (text(body, "code"), text(body, "type"))))
-    number = int(codes[0]) if codes and codes[0].isdecimal() else 0
+    number = int(codes[0]) if codes and re.fullmatch(r"[0-9]{3}", codes[0]) else 0
     words = text(body, "message") or text(body, "detail") or text(body, "error")
     return Complaint(
         status or (number if _REFUSED <= number <= _LAST else 0),

@@ -245,6 +245,7 @@ async def test_half_a_surrogate_pair_does_no_harm(edge: EdgeServer) -> None:
         (Raw(body=b"", headers={"content-type": "text/plain"}), AnswerTorn),
         (Raw(body=b"null"), AnswerTorn),
         (Raw(body=b"[" * 100_000), AnswerTorn),
+        (Raw(body=b'{"output": [{"type": "reasoning", "a": ' + b"[" * 800 + b"]" * 800 + b"}]}"), AnswerTorn),
         (Raw(body=b'{"a": "\xff\xfe"}'), AnswerTorn),
         (Raw(body={"error": {"code": "rate_limit_exceeded", "message": "slow"}}), RateLimited),
         (whole([], status="failed", error={"code": "server_error", "message": "oops"}), ModelOverloaded),
