@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, ModelTransient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +61,10 @@ class Retry:
                 f"{self} cannot be followed",
                 repair="attempts >= 1, seconds >= 0, multiplier >= 1, jitter between 0 and 1",
             )
+
+
+MODEL_RETRY: Final = Retry(attempts=4, initial_seconds=1.0, max_seconds=60.0, on=(ModelTransient,))
+"""That of a node that says nothing of retries: what passes at a model's provider is waited out, all else is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,15 @@ def as_text(value: object) -> str:
     return _shown(value).text
 
 
+def utf8_text(text: str) -> str:
+    """Text as UTF-8 can carry it: a lone surrogate is replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Shown:
     """A value as text, and how it is to stand: `bare` as it is, `lines` on lines of its own."""
@@ -257,14 +266,14 @@ def _shown(value: object) -> _Shown:
     if isinstance(value, (bytes, bytearray)):
         value = bytes(value).decode(errors="replace")
     if isinstance(value, str):
-        text = _whole(value)
+        text = utf8_text(value)
         return _Shown(text, lines=len(text.splitlines()) > 1)
     if said := _said(value):
         return _Shown(conversation(said), lines=True)
     return _Shown(_json(value), lines=True)
 
 
-def _said(value: object) -> list[Said]:
+def _said(value: object) -> Sequence[Said]:
     """The messages that a value is; none if it is anything else."""
     items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
     said = [item for item in items if isinstance(item, BaseModel) and isinstance(item, Said)]
@@ -276,10 +285,10 @@ def _parts(message: Said, called: Mapping[str, str]) -> list[tuple[str, str, str
     if message.role == "tool":
         name = called.get(message.call_id, "")
         told = f' of="{_tag(name)}"' if name else ""
-        return [("error" if message.is_error else "result", told, _whole(message.text))]
+        return [("error" if message.is_error else "result", told, utf8_text(message.text))]
     told = f' agent="{_tag(message.agent)}"' if message.agent and message.role == "assistant" else ""
-    parts = [(message.role, told, _whole(message.text))] if message.text or not message.calls else []
-    return parts + [("call", f' of="{_tag(call.name)}"', _whole(call.arguments)) for call in message.calls]
+    parts = [(message.role, told, utf8_text(message.text))] if message.text or not message.calls else []
+    return parts + [("call", f' of="{_tag(call.name)}"', utf8_text(call.arguments)) for call in message.calls]
 
 
 def _json(value: object) -> str:
@@ -289,21 +298,12 @@ def _json(value: object) -> str:
             return to_json(value, indent=2, fallback=str).decode()
         except PydanticSerializationError:  # a lone surrogate, or bytes that are no text, somewhere in it
             plain = to_jsonable_python(value, fallback=str, bytes_mode="base64")
-            return _whole(json.dumps(plain, indent=2, ensure_ascii=False))
+            return utf8_text(json.dumps(plain, indent=2, ensure_ascii=False))
     except (PydanticSerializationError, RecursionError, ValueError) as error:
         raise DefinitionError(
             f"a prompt cannot show this {type(value).__name__}: {error}",
             repair="give it a value that JSON can carry",
         ) from error
-
-
-def _whole(text: str) -> str:
-    """Text that UTF-8 can carry: a lone surrogate is replaced by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _inside(value: object) -> Sequence[object]:
@@ -345,4 +345,5 @@ __all__ = [
     "holes",
     "labelled",
     "missing",
+    "utf8_text",
 ]

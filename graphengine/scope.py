@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from graphengine.models.base import Model, Response
@@ -30,6 +30,18 @@ class Piece:
     size_bytes: int
     usage: Mapping[str, float | None] | None = None
     by: Mapping[str, str] | None = None
+
+
+class Opens(Protocol):
+    """Something that is opened before it is used, and closed."""
+
+    async def open(self) -> Sequence[Any]:
+        """Open it; gives what it holds."""
+        ...
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
 
 
 class Scope(Protocol):
@@ -78,6 +90,10 @@ class Scope(Protocol):
 
     def listener(self, agent: str) -> Callable[[str], None] | None:
         """Who gets the text of an answer as it comes; None where nobody watches."""
+        ...
+
+    async def opened(self, source: Opens) -> Sequence[Any] | None:
+        """The tools of a source that stays open as long as the Runner; None where it is opened for one call."""
         ...
 
     def shared(self, key: str, make: Callable[[], object]) -> object:

@@ -406,8 +406,8 @@ def _begun(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
 def _recorded(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
     node_of(walked(plan, snapshot, step)[1], step)
     data = step.data
-    record = (data["key"], data["name"], data["value"], 0, data.get("usage"), data.get("by"))
-    return WorkDone(*_visit(step), step.began, step.at, *record)
+    done = WorkDone(*_visit(step), step.began, step.at, data["key"], data["name"], data["value"])
+    return done._replace(usage=data.get("usage"), by=data.get("by"))
 
 
 def _waits(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:

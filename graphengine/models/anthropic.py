@@ -257,8 +257,10 @@ class AnthropicModel:
             raise
         except anthropic.APIStatusError as error:
             raise self._refused(error.status_code, error.body, error.response.headers) from None
-        except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
+        except anthropic.APIConnectionError as error:
             raise self._broken(error.__cause__ or error) from None
+        except httpx2.HTTPError as error:  # amid a stream the SDK passes it on as it is
+            raise self._broken(error) from None
         except anthropic.AnthropicError as error:
             raise self._failures.of(ModelError, "failed in Anthropic's SDK", error) from None
         except UnicodeEncodeError as error:

@@ -92,7 +92,10 @@ def conversation(messages: Iterable[Message]) -> list[Json]:
         role = "assistant" if message.role == "assistant" else "user"
         content = _content(message)
         if made and made[-1][0] == role:
-            made[-1][1].extend(content)
+            before = made[-1][1]
+            if role == "user" and _are_text(before[-1:]) and _are_text(content):
+                content = [_text(f"{_said(before.pop())}\n\n{_said(content[0])}")]  # blocks are read without a gap
+            before.extend(content)
         elif content:
             made.append((role, content))
     return [{"role": role, "content": content} for role, content in made]
@@ -119,9 +122,17 @@ def _text(text: str) -> Json:
     return {"type": "text", "text": text}
 
 
+def _are_text(blocks: Sequence[JsonValue]) -> bool:
+    return bool(blocks) and all(isinstance(block, dict) and block.get("type") == "text" for block in blocks)
+
+
+def _said(block: JsonValue) -> str:
+    return str(block.get("text") or "") if isinstance(block, dict) else ""
+
+
 def _says_nothing(block: JsonValue) -> bool:
     """Whether it is a text block that the API would refuse."""
-    return isinstance(block, dict) and block.get("type") == "text" and not str(block.get("text") or "").strip()
+    return _are_text([block]) and not _said(block).strip()
 
 
 def _id(given: str) -> str:
@@ -378,8 +389,8 @@ class Gathered:
         Raises:
             Unreadable: It never began.
         """
-        if not self._message:
-            raise Unreadable("the stream ended before it began")
+        if "type" not in self._message:
+            raise Unreadable("the stream ended before a message began")
         blocks = {index: dict(block) for index, block in self._blocks.items()}
         for (index, part), pieces in self._pieces.items():
             text = "".join(pieces)

@@ -123,7 +123,7 @@ class _Events:
         elif kind == "response.output_item.done":
             self._items.append(event.get("item"))
         elif kind in {"response.completed", "response.incomplete", "response.failed"}:
-            self._last = inside(event, "response")
+            self._last = inside(event, "response") or None
         elif kind == "error":
             raise failed(complaint(inside(event, "error") or {**event, "type": ""}), self._server.failures)
         return self._last is not None
@@ -234,8 +234,6 @@ class _Call:
             raise self._server.failures.of(ModelOverloaded, "failed, and does not say why")
         if status not in {"completed", "incomplete"}:
             raise self._server.torn("gave an answer that is not whole", f"its status is {status}")
-        if status == "completed" and not any(item.get("type") in {"message", "function_call"} for item in items):
-            raise self._server.torn("gave an answer with nothing in it")
         return items
 
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:

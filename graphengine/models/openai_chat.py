@@ -284,7 +284,8 @@ class _Chunks:
         call["id"] = call["id"] or named
         found, more = inside(call, "function"), function.get("arguments")
         found["name"] = text(found, "name") or text(function, "name")
-        found["arguments"] = text(found, "arguments") + (arguments(more) if more else "")
+        more = more if isinstance(more, str) else arguments(more) if more else ""
+        found["arguments"] = text(found, "arguments") + more
 
 
 def _message(message: Message) -> JsonObject:

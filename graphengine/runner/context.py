@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
     from graphengine.runner.live import Emitted
     from graphengine.runner.models import Models
-    from graphengine.scope import Piece
+    from graphengine.scope import Opens, Piece
 
 T = TypeVar("T")
 
@@ -425,6 +425,10 @@ class Context:
             around.host.show(TextDelta(path, agent, text if around.guard is None else around.guard.hide(text)))
 
         return hear
+
+    async def opened(self, source: Opens) -> Sequence[Any]:
+        """The tools of a source, which stays open as long as the Runner."""
+        return await self._surroundings.models.opened(source)
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
         """A thing that all agents of the Runner share."""

@@ -7,6 +7,8 @@ anywhere), before `*` (all). `review_loop:writer` counts in runs of that graph a
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +19,13 @@ from graphengine.models.names import model_of
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
     from graphengine.body import Body
     from graphengine.models.base import Model
     from graphengine.plan import Plan
+    from graphengine.scope import Opens
 
 ALL: Final = "*"
 _INDEX: Final = re.compile(r"\[[^\]]*\]")
@@ -41,6 +44,8 @@ class Models:
         self._given = dict(given)
         self._made: dict[str, Model] = {}
         self._shared: dict[str, object] = {}
+        self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
+        self._opening = asyncio.Lock()
         self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
         for name, model in self._given.items():
             self._model(model, f"Runner(models={{{name!r}: …}})")
@@ -80,11 +85,22 @@ class Models:
             repair = did_you_mean(wanted, [*agents, *paths])
             raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=repair)
 
+    async def opened(self, source: Opens) -> Sequence[Any]:
+        """What a source of tools holds, opened when it is first asked for."""
+        async with self._opening:
+            if id(source) not in self._sources:
+                self._sources[id(source)] = (source, await source.open())
+            return self._sources[id(source)][1]
+
     async def close(self) -> None:
-        """Close what was opened here: models that were given by name, and what is shared."""
-        for thing in (*self._made.values(), *self._shared.values()):
-            if isinstance(thing, Closes):
-                await thing.close()
+        """Close what was opened here: models that were given by name, and sources of tools."""
+        async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
+            for source, _ in self._sources.values():
+                stack.push_async_callback(source.close)
+            for model in self._made.values():
+                if isinstance(model, Closes):
+                    stack.push_async_callback(model.close)
+        self._sources.clear()
 
     def _model(self, model: Model | str, where: str) -> Model:
         if not isinstance(model, str):
