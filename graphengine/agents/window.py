@@ -86,8 +86,7 @@ def size(messages: Sequence[Message]) -> tuple[int, bool]:
 def cut(messages: Sequence[Message], window: Window) -> int | None:
     """How many messages from the first are to be summarised, so that the conversation fits again.
 
-    The newest `keep` stay as they are, and more where a tool's result would be parted from its call, or a call that
-    is being worked on from its result to come.
+    The newest `keep` stay as they are, and more where a tool's result would be parted from its call.
 
     Returns:
         What the summary covers; None if the conversation fits, or nothing more can be summarised.
@@ -164,11 +163,7 @@ def _covered(messages: Sequence[Message], place: int) -> int:
 
 
 def _unparted(messages: Sequence[Message], place: int) -> int:
-    """The latest place up to this one before which no call stands whose result comes after, or is still to come."""
-    last = next((n for n in range(len(messages) - 1, -1, -1) if messages[n].role in ("user", "assistant")), 0)
-    results = {message.call_id for message in messages[last:] if message.role == "tool"}
-    if any(call.id not in results for call in messages[last].calls):
-        place = min(place, last)
+    """The latest place up to this one before which no call stands whose result comes after."""
     called: dict[str, int] = {}
     owner: dict[int, int] = {}
     for n, message in enumerate(messages):
