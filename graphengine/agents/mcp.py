@@ -131,6 +131,7 @@ class McpServer:
             await shared.end()
 
     def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
+        found = [each for each in found if not _is_long_work(each)]
         known = [each.name for each in found]
         asked = [*(self.only or ()), *(self.approve if isinstance(self.approve, tuple) else ())]
         if missing := sorted(set(asked).difference(known)):
@@ -251,6 +252,11 @@ async def _all_tools(client: Client) -> Sequence[types.Tool]:
             break
         seen.add(cursor)
     return found
+
+
+def _is_long_work(told: types.Tool) -> bool:
+    """Whether it is only to be begun and asked for later, which no call here does."""
+    return told.execution is not None and told.execution.task_support == "required"
 
 
 def text_of_result(result: types.CallToolResult) -> str:

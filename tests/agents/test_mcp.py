@@ -129,7 +129,7 @@ async def test_a_result_that_is_too_large_is_an_error_too(shelf: dict[str, Tool]
 
 
 @SHARED
-async def test_a_server_gets_few_variables(shelf: dict[str, Tool], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_gets_few_variables(shelf: dict[str, Tool]) -> None:
     """It gets what the package lets any server have, and what it is given; secrets are struck out of what it says."""
     lines = dict(line.split("=", 1) for line in (await said(shelf["set_env"])).splitlines())
     assert lines["SHELF_TOKEN"] == "***"  # noqa: S105 - struck out
