@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         personal_data,
         required,
     )
-    from graphengine.agents.mcp import mcp
+    from graphengine.agents.mcp_servers import mcp
     from graphengine.agents.tools import Tool, ToolSource, tool
     from graphengine.agents.window import Window
 
@@ -31,7 +31,7 @@ _HOMES = {
         "personal_data",
         "required",
     ),
-    "graphengine.agents.mcp": ("mcp",),
+    "graphengine.agents.mcp_servers": ("mcp",),
     "graphengine.agents.tools": ("Tool", "ToolSource", "tool"),
     "graphengine.agents.window": ("Window",),
 }

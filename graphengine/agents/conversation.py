@@ -25,7 +25,7 @@ from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull,
 from graphengine.models.base import Message, Request, Response, ToolCall, usage_of
 from graphengine.models.offline import OfflineModel
 from graphengine.prompts import DATA_NOTE, as_text
-from graphengine.scope import Piece
+from graphengine.scope import FROM_THREAD, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -324,7 +324,11 @@ async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
     """Make a call in the run's event loop, wherever it is asked for."""
     if asyncio.get_running_loop() is scope.loop:
         return await call
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, scope.loop))
+    came = FROM_THREAD.set(True)
+    try:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, scope.loop))
+    finally:
+        FROM_THREAD.reset(came)
 
 
 def _digest(body: bytes) -> str:
