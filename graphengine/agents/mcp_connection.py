@@ -13,6 +13,7 @@ import importlib
 import logging
 import os
 import re
+import sys
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -173,9 +174,7 @@ class Connection:
         from anyio import CancelScope  # noqa: PLC0415 - loaded by now
         from mcp import Client, Implementation  # noqa: PLC0415
 
-        from graphengine import __version__  # noqa: PLC0415 - a name of the package itself
-
-        who = Implementation(name="graphengine", version=__version__)
+        who = Implementation(name="graphengine", version=sys.modules["graphengine"].__version__)
         try:
             # Ended by its scope, not by task.cancel(): that would break off the package's own end of the process.
             with CancelScope() as self._scope:

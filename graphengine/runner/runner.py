@@ -25,6 +25,7 @@ from graphengine.runner import pruning
 from graphengine.runner.answers import as_record, check_against, check_answer
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
+from graphengine.runner.models import Models
 from graphengine.runner.opening import as_limits, stop_waiting
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, Wait, waits_of
@@ -59,7 +60,9 @@ class Runner:
     Args:
         store: A path for a SQLite database, a Store, or nothing for memory.
         resources: Ready-made resources that stand in for the graphs' own, by name.
-        models: The model for an agent, by the agent's name, in place of its own.
+        models: Models in place of agents' own, as objects or names (`"openai:…"`), by what they are for: an agent's
+            name, a node's path (`article/write`), a path and an agent below it (`article/writer`), or `*` for all. The
+            most precise one counts. `review_loop:writer` counts in that graph alone.
         check: Catch nodes that change in place what they are given.
         threads: The most sync nodes that run at the same time.
         clock: Tells the time; a test may turn its own.
@@ -71,7 +74,7 @@ class Runner:
         store: str | PathLike[str] | Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
-        models: Mapping[str, Model] | None = None,
+        models: Mapping[str, Model | str] | None = None,
         check: bool = True,
         threads: int = 32,
         clock: Clock | None = None,
@@ -79,7 +82,7 @@ class Runner:
     ) -> None:
         self.store: Store = _store(store)
         self._resources = Resources(resources or {})
-        self._models = dict(models or {})
+        self._models = Models(models or {})
         if threads < 1:
             raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
         self._thread_count = threads
@@ -119,6 +122,7 @@ class Runner:
         async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self._resources.close)
+            stack.push_async_callback(self._models.close)
             if self._threads is not None:
                 stack.callback(self._threads.shutdown, wait=False)
             left: list[asyncio.Task[Any]] = [*self._tending.close(), *(run.cancel() for run in self._runs)]
@@ -506,13 +510,7 @@ class Runner:
     def _check_names(self, plan: Plan[Any]) -> None:
         plans = plan.nest
         self._resources.check({name: factory for here in plans for name, factory in here.resources.items()})
-        if not self._models:
-            return
-        agents = {call.body.name for here in plans for call in here.calls if call.body.kind == "agent"}
-        for name in self._models:
-            near = did_you_mean(name, agents)
-            if name not in agents and near.startswith("did you mean"):
-                raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=near)
+        self._models.check(plan)
 
 
 def _is_inside(run_id: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from graphengine.agents.mcp import McpServer, mcp
+from graphengine.agents.mcp_servers import McpServer, mcp
 from graphengine.agents.tools import Tool, ToolOutcome, ToolSource, ToolsUnavailable
 from graphengine.errors import DefinitionError
 

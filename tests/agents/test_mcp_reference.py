@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from graphengine.agents.mcp import mcp
+from graphengine.agents.mcp_servers import mcp
 from graphengine.agents.tools import Tool, ToolOutcome
 
 FOLDER = Path(__file__).parent / "mcp_reference"

@@ -1,0 +1,335 @@
+"""Models behind a Chat Completions API: Ollama, vLLM, llama.cpp and all the others that offer it, and OpenAI itself.
+
+It is what most servers have in common, and each has it a little differently. So nothing is sent that was not asked for,
+and in what comes back, ids, indexes, usage, reasons and contents may be missing. `_Call` writes a `Request` as this API
+wants it, `_Chunks` puts a stream together, `_read` reads what came; `openai_calls.py` carries it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from graphengine.errors import AnswerTorn, BadRequest, ModelOverloaded
+from graphengine.models.base import Response, ToolCall
+from graphengine.models.openai_calls import Server
+from graphengine.models.openai_errors import complaint, failed, not_said
+from graphengine.models.openai_parts import (
+    arguments,
+    cache_key,
+    call_id,
+    form_of_answer,
+    form_of_tool,
+    inside,
+    instructions,
+    listed,
+    sendable,
+    text,
+    thinks,
+    tool_result,
+    used,
+)
+from graphengine.models.prices import Prices
+from graphengine.models.sdk import sound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import JsonValue
+
+    from graphengine.errors import ModelError
+    from graphengine.models.base import Message, Request, Stop, ToolSpec
+    from graphengine.models.openai_schema import JsonObject
+    from graphengine.models.prices import Price
+
+_PATH: Final = "/chat/completions"
+_STOPS: Final[dict[str, Stop]] = {
+    "content_filter": "refused",
+    "length": "cut",
+    "max_tokens": "cut",
+    "model_context_window_exceeded": "full",
+    "sensitive": "refused",
+}
+"""What servers call the ends of answers that are not whole."""
+
+_FAILED: Final[dict[str, type[ModelError]]] = {
+    "error": ModelOverloaded,
+    "insufficient_system_resource": ModelOverloaded,
+    "network_error": AnswerTorn,
+}
+"""What some servers call an end that is a failure."""
+
+
+class OpenAIChatModel:
+    """A model behind a Chat Completions API, asked through the `openai` package.
+
+    Args:
+        model: Its name, as the server knows it.
+        base_url: Where the API is, mostly ending in /v1, as `http://localhost:11434/v1`; None for `OPENAI_BASE_URL`, or
+            OpenAI itself.
+        api_key: The key; None for none, save that `OPENAI_API_KEY` is sent to OpenAI and to the server of
+            `OPENAI_BASE_URL`.
+        timeout_seconds: For how long the server may send nothing before the call fails with `ModelTimeout`.
+        price: What it costs, where the price tables do not know or do not fit.
+        native_schema: Whether the server can hold an answer to a JSON Schema; if not, the schema is put into the
+            instructions.
+
+    Raises:
+        DefinitionError: An argument makes no sense.
+
+    Example:
+        >>> OpenAIChatModel("qwen3:8b", base_url="http://localhost:11434/v1").name
+        'openai-chat:qwen3:8b'
+    """
+
+    def __init__(  # noqa: PLR0913 - each says another thing of the server
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout_seconds: float = 600.0,
+        price: Price | None = None,
+        native_schema: bool = True,
+    ) -> None:
+        self.model = model
+        self.name = f"openai-chat:{model}"
+        self._native_schema = native_schema
+        self._server = Server(self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds)
+        self._prices = Prices("openai" if self._server.is_own else "", model, given=price, address=self._server.address)
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to one request.
+
+        Raises:
+            ModelError: The call failed; of the kind that fits.
+        """
+        body = self._body(request)
+        try:
+            whole = await self._whole(body, request.on_text)
+        except BadRequest as error:
+            error.repair = self._repair(request, error.repair)
+            raise
+        with self._server.reading():
+            return await self._response(whole)
+
+    async def close(self) -> None:
+        """Close what the running event loop has open."""
+        await self._server.close()
+
+    async def knows_price(self) -> bool:
+        """Whether `cost_usd` of its answers will be known."""
+        return await self._prices.known()
+
+    async def _whole(self, body: JsonObject, on_text: Callable[[str], None] | None) -> JsonObject:
+        if on_text is None:
+            return await self._server.whole(_PATH, body)
+        chunks = _Chunks(self._server, on_text)
+        body = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        unstreamed = await self._server.stream(_PATH, body, chunks.take)
+        return chunks.whole() if unstreamed is None else unstreamed
+
+    def _repair(self, request: Request, repair: str) -> str:
+        """What may help where a server does not accept a request: some know no schemas, and some no tools."""
+        if request.schema is not None and self._native_schema:
+            repair += "; a server that knows no response_format of json_schema needs native_schema=False"
+        if request.tools:
+            repair += "; a model that cannot call tools needs an agent without tools="
+        return repair
+
+    # -- the request
+
+    def _body(self, request: Request) -> JsonObject:
+        system = instructions(request, native_schema=self._native_schema)
+        first: list[JsonValue] = [{"role": "system", "content": system}] if system else []
+        body: JsonObject = {"model": self.model, "messages": [*first, *map(_message, request.messages)]}
+        if request.tools:
+            body["tools"] = [_tool(tool) for tool in request.tools]
+        form = form_of_answer(request) if self._native_schema else None
+        if form is not None:
+            wanted: JsonObject = {"name": form.name, "schema": form.schema, "strict": form.strict}
+            body["response_format"] = {"type": "json_schema", "json_schema": wanted}
+        return body | self._settings(request)
+
+    def _settings(self, request: Request) -> JsonObject:
+        """The rest. OpenAI and Azure call the most tokens by a new name, and refuse the old one that others know."""
+        found: JsonObject = {}
+        server = self._server
+        if request.max_tokens is not None:
+            found["max_completion_tokens" if server.knows_new_names else "max_tokens"] = request.max_tokens
+        if request.temperature is not None and not (server.is_own and thinks(self.model)):
+            found["temperature"] = request.temperature
+        if request.effort is not None:
+            found["reasoning_effort"] = request.effort
+        if request.cache and server.is_own:
+            found["prompt_cache_key"] = cache_key(request.system, request.tools)
+        return found
+
+    # -- the answer
+
+    async def _response(self, whole: JsonObject) -> Response:
+        choice = self._choice(whole)
+        message = inside(choice, "message")
+        calls = _calls(listed(message, "tool_calls"))
+        stop, why = self._stop(choice, calls)
+        tokens = used(inside(whole, "usage"), "prompt_tokens", "completion_tokens")
+        answered = sound(text(whole, "model"))
+        return Response(
+            sound(_content(message.get("content"))),
+            calls=calls if stop == "tools" else (),
+            stop=stop,
+            why=sound(why),
+            model=f"openai-chat:{answered}" if answered else "",
+            input_tokens=tokens.spent.input_tokens,
+            cache_read_tokens=tokens.spent.cache_read_tokens,
+            cache_write_tokens=tokens.spent.cache_write_tokens,
+            output_tokens=tokens.spent.output_tokens,
+            reasoning_tokens=tokens.reasoning_tokens,
+            cost_usd=await self._prices.cost(tokens.spent, answered) if tokens.told else None,
+        )
+
+    def _choice(self, whole: JsonObject) -> JsonObject:
+        """The one choice there is.
+
+        Raises:
+            ModelError: There is none, or an error in its place.
+        """
+        choices = listed(whole, "choices")
+        error = whole.get("error") or (choices[0].get("error") if choices else None)
+        if error:
+            raise failed(complaint(error), self._server.failures)
+        if "choices" not in whole:
+            what = "is not at this address: what answers there is no Chat Completions API"
+            raise not_said(self._server.failures, what, text(whole, "message") or text(whole, "detail"))
+        if not choices:
+            raise self._server.torn("gave an answer with nothing in it")
+        return choices[0]
+
+    def _stop(self, choice: JsonObject, calls: tuple[ToolCall, ...]) -> tuple[Stop, str]:
+        """Why the answer ends, and what is said of a refusal.
+
+        Raises:
+            ModelError: It ends by a failure.
+        """
+        reason = text(choice, "finish_reason")
+        if reason in _FAILED:
+            raise self._server.failures.of(_FAILED[reason], f"broke off its answer ({reason})")
+        refusal = text(inside(choice, "message"), "refusal")
+        if refusal:
+            return "refused", refusal
+        ends: Stop = "tools" if calls else "end"
+        return _STOPS.get(reason, ends), "the provider's content filter" if _STOPS.get(reason) == "refused" else ""
+
+
+class _Chunks:
+    """Puts together what a stream brings, in the form of an answer that was not streamed."""
+
+    def __init__(self, server: Server, on_text: Callable[[str], None]) -> None:
+        self._server = server
+        self._on_text = on_text
+        self._head: JsonObject = {}
+        self._text: list[str] = []
+        self._refusal: list[str] = []
+        self._calls: list[JsonObject] = []
+        self._places: dict[str, JsonObject] = {}
+        self._reason = ""
+
+    def take(self, chunk: JsonObject) -> bool:
+        """Add a chunk; never the last, for the one with the usage comes after the answer's end.
+
+        Raises:
+            ModelError: It is an error.
+        """
+        if chunk.get("type") == "error" or ("choices" not in chunk and text(chunk, "message")):
+            raise failed(complaint({**chunk, "type": ""}), self._server.failures)
+        self._head |= {key: chunk[key] for key in ("model", "usage") if chunk.get(key)}
+        for choice in listed(chunk, "choices")[:1]:
+            if choice.get("error"):
+                raise failed(complaint(choice["error"]), self._server.failures)
+            self._reason = text(choice, "finish_reason") or self._reason
+            self._add(inside(choice, "delta"))
+        return False
+
+    def whole(self) -> JsonObject:
+        """The answer.
+
+        Raises:
+            AnswerTorn: The stream ended before it was there.
+        """
+        if not self._reason:
+            raise self._server.torn("ended its answer before it was whole")
+        message: JsonObject = {"content": "".join(self._text), "refusal": "".join(self._refusal)}
+        message["tool_calls"] = [*self._calls]
+        return {**self._head, "choices": [{"message": message, "finish_reason": self._reason}]}
+
+    def _add(self, delta: JsonObject) -> None:
+        said = _content(delta.get("content"))
+        if said:
+            self._text.append(said)
+            self._on_text(sound(said))
+        self._refusal.append(text(delta, "refusal"))
+        for piece in listed(delta, "tool_calls"):
+            self._add_call(piece)
+
+    def _add_call(self, piece: JsonObject) -> None:
+        """Add to the call that a piece is of.
+
+        Its index tells which; a new id begins a new call even where the index is missing, or always the same.
+        """
+        place, named, function = text(piece, "index"), text(piece, "id"), inside(piece, "function")
+        call = self._places.get(place) if place else (self._calls[-1] if self._calls else None)
+        if call is None or (named and call["id"] and named != call["id"]):
+            call = {"id": "", "function": {"name": "", "arguments": ""}}
+            self._calls.append(call)
+            self._places[place] = call
+        call["id"] = call["id"] or named
+        found, more = inside(call, "function"), function.get("arguments")
+        found["name"] = text(found, "name") or text(function, "name")
+        more = more if isinstance(more, str) else arguments(more) if more else ""
+        found["arguments"] = text(found, "arguments") + more
+
+
+def _message(message: Message) -> JsonObject:
+    if message.role == "tool":
+        said = tool_result(message.text, is_error=message.is_error)
+        return {"role": "tool", "tool_call_id": call_id(message.call_id), "content": said}
+    if message.role != "assistant":
+        return {"role": "user", "content": message.text}
+    if not message.calls:
+        return {"role": "assistant", "content": message.text}
+    calls: list[JsonValue] = [_call(call) for call in message.calls]
+    return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+
+
+def _call(call: ToolCall) -> JsonObject:
+    function: JsonObject = {"name": call.name, "arguments": sendable(call.arguments)}
+    return {"id": call_id(call.id), "type": "function", "function": function}
+
+
+def _tool(tool: ToolSpec) -> JsonObject:
+    """The tool; whether it is strict is said only where it is, since not every server knows the word."""
+    form = form_of_tool(tool)
+    told: JsonObject = {"name": form.name, "description": tool.description, "parameters": form.schema}
+    return {"type": "function", "function": {**told, "strict": True} if form.strict else told}
+
+
+def _content(content: JsonValue) -> str:
+    """What is said; some servers give it in parts, some of which are thoughts."""
+    if isinstance(content, list):
+        return "".join(text(part, "text") for part in content if text(part, "type") == "text")
+    return content if isinstance(content, str) else ""
+
+
+def _calls(found: list[JsonObject]) -> tuple[ToolCall, ...]:
+    """The calls, each with an id of its own: some servers give none, or all the same."""
+    calls: list[ToolCall] = []
+    for item in found:
+        named, function = sound(text(item, "id")), inside(item, "function")
+        if not named or any(named == call.id for call in calls):
+            named = f"call_{uuid4().hex}"
+        called = sound(text(function, "name"))
+        calls.append(ToolCall(id=named, name=called, arguments=arguments(function.get("arguments"))))
+    return tuple(calls)
+
+
+__all__ = ["OpenAIChatModel"]

@@ -1,0 +1,169 @@
+"""JSON Schemas as OpenAI's strict mode wants them: in it the model cannot write anything that does not fit.
+
+Strict mode takes a part of JSON Schema. Every object lists all its properties as required and allows no others, `$ref`
+stands alone, and many keywords are refused. `strict_schema` rewrites a schema such that whatever fits the new one fits
+the old one too, as far as keywords can say: those that are refused (`minLength`, `default`) move into the description,
+where the model reads them; who asked validates the answer anyway. A schema that cannot be had so (a dict with free
+keys, a tuple, anything goes) has no strict form, and is sent as it is, not strict.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import JsonValue
+
+JsonObject: TypeAlias = "dict[str, JsonValue]"
+
+DEEPEST: Final = 10
+"""How many objects and lists may stand inside each other in strict mode."""
+
+_KEPT: Final = frozenset(
+    {"$ref", "anyOf", "const", "description", "enum", "items", "properties", "title", "type"}
+    | {"exclusiveMaximum", "exclusiveMinimum", "maxItems", "maximum", "minItems", "minimum", "multipleOf"}
+)
+_FORMATS: Final = frozenset({"date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"})
+_SAID: Final = frozenset(
+    {"contains", "contentEncoding", "contentMediaType", "default", "examples", "format", "maxLength", "minLength"}
+    | {"pattern", "uniqueItems"}
+)
+"""Keywords that are refused, some for some of their values, and that the description can say instead."""
+
+_DROPPED: Final = frozenset(
+    {"$comment", "$id", "$schema", "additionalProperties", "deprecated", "discriminator", "readOnly", "required"}
+    | {"writeOnly"}
+)
+"""Keywords that are rewritten elsewhere, or that say nothing of a value."""
+
+_KINDS: Final = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+
+
+class _NoStrictFormError(Exception):
+    """The schema says what strict mode has no words for."""
+
+
+def strict_schema(schema: Mapping[str, JsonValue], *, optional: bool) -> JsonObject | None:
+    """The schema's strict form; None if it has none.
+
+    Args:
+        schema: JSON Schema of an object.
+        optional: Whether a property that may be left out can be made one that is always there. That is harmless in an
+            answer; a tool's argument that may be left out is another thing than one that the model makes up.
+    """
+    try:
+        return _Strict(schema, optional=optional).whole()
+    except _NoStrictFormError:
+        return None
+
+
+class _Strict:
+    def __init__(self, schema: Mapping[str, JsonValue], *, optional: bool) -> None:
+        self._schema = schema
+        self._optional = optional
+
+    def whole(self) -> JsonObject:
+        """The schema, then what it refers to; a reference at its root is followed, since that must be an object."""
+        root = {key: value for key, value in self._schema.items() if key != "$defs"}
+        defs = self._schema.get("$defs", {})
+        if not isinstance(defs, dict):
+            raise _NoStrictFormError
+        reference = root.pop("$ref", None)
+        if reference is not None:
+            found = defs.get(str(reference).removeprefix("#/$defs/"))
+            if not isinstance(found, dict):
+                raise _NoStrictFormError
+            root = {**found, **root}
+        if root.get("type") != "object" or "anyOf" in root:
+            raise _NoStrictFormError
+        made = self._of(root, 0)
+        if defs:
+            made["$defs"] = {name: self._of(each, 0) for name, each in defs.items()}
+        return made
+
+    def _of(self, schema: JsonValue, depth: int) -> JsonObject:
+        if not isinstance(schema, dict) or depth > DEEPEST:
+            raise _NoStrictFormError
+        schema = _plain(schema)
+        unknown = schema.keys() - _KEPT - _SAID - _DROPPED
+        if unknown or not schema.keys() & {"type", "anyOf", "$ref"}:
+            raise _NoStrictFormError
+        made: JsonObject = {key: value for key, value in schema.items() if key in _KEPT}
+        said = {key: value for key, value in schema.items() if key in _SAID}
+        if said.get("format") in _FORMATS:
+            made["format"] = said.pop("format")
+        if "(?" not in str(said.get("pattern", "(?")):  # strict mode knows no look-around
+            made["pattern"] = said.pop("pattern")
+        if said.get("default", 0) is None:
+            del said["default"]  # the type says already that it may be null
+        if said:
+            made["description"] = _described(made.get("description"), said)
+        self._go_in(schema, made, depth)
+        return _alone(made)
+
+    def _go_in(self, schema: JsonObject, made: JsonObject, depth: int) -> None:
+        kinds = schema.get("type")
+        if kinds == "object" or (isinstance(kinds, list) and "object" in kinds):
+            made.update(self._object(schema, depth))
+        if kinds == "array" or (isinstance(kinds, list) and "array" in kinds):
+            made["items"] = self._of(schema.get("items"), depth + 1)
+        if "anyOf" in schema:
+            variants = schema["anyOf"]
+            if not isinstance(variants, list) or not variants:
+                raise _NoStrictFormError
+            made["anyOf"] = [self._of(each, depth) for each in variants]
+
+    def _object(self, schema: JsonObject, depth: int) -> JsonObject:
+        properties, required = schema.get("properties", {}), schema.get("required", [])
+        if not isinstance(properties, dict) or not isinstance(required, list):
+            raise _NoStrictFormError
+        free = schema.get("additionalProperties", "properties" not in schema)
+        if free is not False and (free is not True or not properties):  # what it is for is its free keys
+            raise _NoStrictFormError
+        if not self._optional and properties.keys() - set(map(str, required)):
+            raise _NoStrictFormError
+        inside: JsonObject = {name: self._of(each, depth + 1) for name, each in properties.items()}
+        return {"properties": inside, "required": list(inside), "additionalProperties": False}
+
+
+def _plain(schema: JsonObject) -> JsonObject:
+    """The schema without `oneOf` and without an `allOf` of one; with a type where its values tell it."""
+    plain = dict(schema)
+    every = plain.pop("allOf", None)
+    if every is not None:
+        only = every[0] if isinstance(every, list) and len(every) == 1 else None
+        if not isinstance(only, dict):
+            raise _NoStrictFormError
+        plain = {**only, **plain}
+    if "oneOf" in plain:
+        if "discriminator" not in plain or "anyOf" in plain:  # else two of them may fit, which the schema forbids
+            raise _NoStrictFormError
+        plain["anyOf"] = plain.pop("oneOf")
+    values = plain.get("enum", [plain["const"]] if "const" in plain else None)
+    if isinstance(values, list) and "type" not in plain:
+        kinds = list(dict.fromkeys(_KINDS.get(type(value), "") for value in values))
+        if not all(kinds):
+            raise _NoStrictFormError
+        plain["type"] = kinds[0] if len(kinds) == 1 else [*kinds]
+    return plain
+
+
+def _alone(made: JsonObject) -> JsonObject:
+    """The schema, where a `$ref` has nothing beside it."""
+    reference = made.pop("$ref", None)
+    if reference is None:
+        return made
+    if reference != "#" and not str(reference).startswith("#/$defs/"):
+        raise _NoStrictFormError
+    return {**made, "anyOf": [{"$ref": reference}]} if made else {"$ref": reference}
+
+
+def _described(description: JsonValue, said: JsonObject) -> str:
+    words = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in said.items())
+    return f"{description} ({words})" if description else words
+
+
+__all__ = ["DEEPEST", "JsonObject", "strict_schema"]

@@ -1,0 +1,145 @@
+"""What a model's answer costs: by a price its user gave, else by the tables of genai-prices, else nobody knows.
+
+The tables come with that package and are not fetched from anywhere. They load when first used, in a thread; from then
+on a cost takes some 0.1 ms. A model or provider that they do not list costs None, which is shown as unknown: never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import DefinitionError, ModelUnavailable
+from graphengine.models.sdk import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+MILLION: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs, in US dollars per million tokens.
+
+    Args:
+        input_usd: A question's tokens.
+        output_usd: An answer's tokens, those of its thinking included.
+        cache_read_usd: A question's tokens that were read from a cache; None for what others cost.
+        cache_write_usd: A question's tokens that were written to a cache; None for what others cost.
+
+    Example:
+        >>> Price(3, 15).of(Spent(input_tokens=1_000_000, output_tokens=100_000))
+        4.5
+        >>> Price(0, 0).of(Spent(input_tokens=1_000_000))  # a server of one's own
+        0.0
+    """
+
+    input_usd: float
+    output_usd: float
+    cache_read_usd: float | None = None
+    cache_write_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input_usd", "output_usd", "cache_read_usd", "cache_write_usd"):
+            usd = getattr(self, name)
+            if usd is None and name.startswith("cache"):
+                continue
+            if not (isinstance(usd, (int, float)) and 0 <= usd < float("inf")):  # NaN too
+                raise DefinitionError(f"Price({name}={usd!r})", repair="give US dollars per million tokens, 0 or more")
+
+    def of(self, spent: Spent) -> float:
+        """The cost of a call in US dollars."""
+        plain = spent.input_tokens - spent.cache_read_tokens - spent.cache_write_tokens
+        read_usd = self.input_usd if self.cache_read_usd is None else self.cache_read_usd
+        write_usd = self.input_usd if self.cache_write_usd is None else self.cache_write_usd
+        total = (
+            max(plain, 0) * self.input_usd
+            + spent.cache_read_tokens * read_usd
+            + spent.cache_write_tokens * write_usd
+            + spent.output_tokens * self.output_usd
+        )
+        return float(total / MILLION)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The tokens of one call that a price depends on.
+
+    Attributes:
+        input_tokens: All of the question's, those read from and written to a cache included.
+        cache_read_tokens: Of those, read from a cache.
+        cache_write_tokens: Of those, written to one.
+        cache_write_1h_tokens: Of those written, to one that keeps them for an hour, where that costs more.
+        output_tokens: All of the answer's.
+    """
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Prices:
+    """The prices of one model object.
+
+    Args:
+        provider: What genai-prices calls the provider, as `anthropic`; "" to find it by the address.
+        model: The model that is asked.
+        given: Its user's own price, which wins.
+        address: The server's, which is looked at where `provider` is "".
+    """
+
+    def __init__(self, provider: str, model: str, *, given: Price | None = None, address: str = "") -> None:
+        self._provider = provider
+        self._model = model
+        self._given = given
+        self._address = address
+        self._unknown: set[str] = set()
+
+    async def known(self) -> bool:
+        """Whether the cost of an answer will be known."""
+        return await self.cost(Spent()) is not None
+
+    async def cost(self, spent: Spent, answered: str = "") -> float | None:
+        """What a call cost in US dollars, None if nobody knows.
+
+        Args:
+            spent: Its tokens.
+            answered: The model that the provider says has answered. One that has no price costs what the model that
+                was asked does: the provider may call it by a longer name.
+        """
+        if self._given is not None:
+            return self._given.of(spent)
+        names = [name for name in dict.fromkeys((answered, self._model)) if name and name not in self._unknown]
+        if not names:
+            return None
+        try:
+            await load("genai_prices.data", "models")  # the tables themselves, which the package would load in our loop
+            tables = await load("genai_prices", "models")
+        except ModelUnavailable:
+            return None
+        return self._listed(tables, spent, names)
+
+    def _listed(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:
+        usage = tables.Usage(
+            input_tokens=spent.input_tokens,
+            cache_read_tokens=spent.cache_read_tokens,
+            cache_write_tokens=spent.cache_write_tokens,
+            cache_write_1h_tokens=spent.cache_write_1h_tokens,
+            output_tokens=spent.output_tokens,
+        )
+        where = {"provider_id": self._provider} if self._provider else {"provider_api_url": self._address}
+        for name in names:
+            try:
+                return float(tables.calc_price(usage, name, **where).total_price)
+            except LookupError:
+                self._unknown.add(name)
+            except ValueError:  # the provider's numbers contradict each other
+                return None
+        return None
+
+
+__all__ = ["Price", "Prices", "Spent"]

@@ -1,0 +1,130 @@
+"""How a scene is played on a wire: what bytes the server sends, where it waits, and how it ends."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from graphengine.testing.model_scenes import Babbles, Fails, Heard, Noise, Says, Scene, Tears
+from tests.models.wire import Event, Wire
+
+_PAGE: Final = b"<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"
+_HTML: Final = {"content-type": "text/html; charset=utf-8"}
+_JSON: Final = {"content-type": "application/json", "request-id": "req_1", "x-request-id": "req_1"}
+_STREAM: Final = {"content-type": "text/event-stream; charset=utf-8", "request-id": "req_1", "x-request-id": "req_1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An answer as it goes over the wire, for what no scene says.
+
+    Attributes:
+        status: The status.
+        body: Bytes as they are; anything else as JSON.
+        events: If any are given: a stream of these instead of a body.
+        headers: In addition to the content type.
+        broken: Whether the connection breaks afterwards.
+    """
+
+    status: int = 200
+    body: object = b""
+    events: tuple[Event, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What the server sends.
+
+    Attributes:
+        status, headers: Of the answer.
+        chunks: Its body; at least one.
+        held_before: The chunk before which it waits, None for none.
+        broken: Whether it is left without its end.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: tuple[bytes, ...]
+    held_before: int | None = None
+    broken: bool = False
+
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """As ASGI wants them."""
+        return [(name.encode(), value.encode()) for name, value in self.headers.items()]
+
+
+def stage(scene: Scene | Raw, wire: Wire, heard: Heard) -> Act:
+    """What a scene is on a wire, for a call that was heard."""
+    match scene:
+        case Raw():
+            return raw(scene)
+        case Says():
+            return _answer(scene, wire, stream=heard.stream)
+        case Fails():
+            return _failure(replace(scene, message=scene.message.replace("{key}", heard.key or "")), wire, heard.stream)
+        case Tears():
+            return _torn(scene, wire, stream=heard.stream)
+        case Babbles():
+            return _noise(scene.noise, wire)
+
+
+def raw(scene: Raw) -> Act:
+    """The same for what is bytes already."""
+    if scene.events:
+        return Act(scene.status, {**_STREAM, **scene.headers}, _encoded(list(scene.events)), broken=scene.broken)
+    body = scene.body if isinstance(scene.body, bytes) else json.dumps(scene.body).encode()
+    return Act(scene.status, {**_JSON, **scene.headers}, (body,), broken=scene.broken)
+
+
+def _answer(says: Says, wire: Wire, *, stream: bool) -> Act:
+    if not stream:
+        body = json.dumps(wire.whole(says)).encode()
+        return Act(200, _JSON, (body,), held_before=0 if says.held else None)
+    events = wire.events(says)
+    return Act(200, _STREAM, _encoded(events), held_before=_after_first_word(events) if says.held else None)
+
+
+def _failure(fails: Fails, wire: Wire, stream: bool) -> Act:  # noqa: FBT001 - of the call, not a choice
+    if stream and fails.in_stream:
+        events = wire.events(Says("one two three"))
+        return Act(200, _STREAM, _encoded([*events[: _after_first_word(events)], wire.error_event(fails)]))
+    status, body = wire.error(fails)
+    headers = dict(_JSON)
+    if fails.retry_after_seconds is not None:
+        if fails.in_milliseconds:
+            headers["retry-after-ms"] = f"{fails.retry_after_seconds * 1000:.0f}"
+        else:
+            headers["retry-after"] = f"{fails.retry_after_seconds:g}"
+    return Act(status, headers, (json.dumps(body).encode(),))
+
+
+def _torn(tears: Tears, wire: Wire, *, stream: bool) -> Act:
+    """Half of what is said; where the connection breaks, the length that was promised is not reached."""
+    whole = Says(tears.text, tears.calls)
+    if stream:
+        events = wire.events(whole)
+        said = [index for index, event in enumerate(events) if event.said]
+        return Act(200, _STREAM, _encoded(events[: said[len(said) // 2]]), broken=tears.broken)
+    body = json.dumps(wire.whole(whole)).encode()
+    promised = {"content-length": str(len(body))} if tears.broken else {}
+    return Act(200, {**_JSON, **promised}, (body[: len(body) // 2],), broken=tears.broken)
+
+
+def _noise(noise: Noise, wire: Wire) -> Act:
+    if noise in {"html", "html_502"}:
+        return Act(200 if noise == "html" else 502, _HTML, (_PAGE,))
+    if noise == "torn_json":
+        return Act(200, _JSON, (b'{"id": "x", "content": [{"type"',))
+    if noise == "no_body":
+        return Act(200, _JSON, (b"",))
+    return Act(200, _JSON, (json.dumps(wire.hollow(noise)).encode(),))
+
+
+def _encoded(events: list[Event]) -> tuple[bytes, ...]:
+    return tuple(event.encode() for event in events)
+
+
+def _after_first_word(events: list[Event]) -> int:
+    return next((index + 1 for index, event in enumerate(events) if event.said), 0)

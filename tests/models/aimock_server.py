@@ -1,0 +1,166 @@
+"""aimock, a mock server of models' APIs that others made, started for tests.
+
+It comes from npm: `make aimock` installs what `aimock/package-lock.json` names. Where Node.js or that is missing, tests
+that ask it are skipped and say so. `aimock/fixtures.json` holds what it answers in every test; `add` adds more.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+from unittest import SkipTest
+
+from graphengine.testing.model_scenes import Fails, Heard, Says, Scene, Turn
+from tests.models.wire import Json
+from tests.models.wire_chat import ChatWire
+
+FOLDER: Final = Path(__file__).resolve().parent / "aimock"
+PROGRAM: Final = FOLDER / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
+OLDEST_NODE: Final = (20, 15)
+REPAIR: Final = "install Node.js 20.15 or newer, then run `npm ci --prefix tests/models/aimock` (or `make aimock`)"
+_ADDRESS: Final = re.compile(r"listening on (http://127\.0\.0\.1:\d+)")
+
+
+def missing() -> str:
+    """What aimock needs and is not here, with what to do; "" if it can be started."""
+    node = shutil.which("node")
+    if node is None:
+        return f"aimock needs Node.js, which is not on PATH: {REPAIR}"
+    told = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.match(r"v(\d+)\.(\d+)", told)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST_NODE:
+        return f"aimock needs a newer Node.js than {told.strip() or 'the one here'}: {REPAIR}"
+    if not PROGRAM.exists():
+        return f"aimock is not installed: {REPAIR}"
+    return ""
+
+
+class Aimock:
+    """The server. `url` is what Anthropic's SDK wants as base_url, `openai_url` what OpenAI's wants."""
+
+    def start(self) -> None:
+        """Start it on a free port of 127.0.0.1, with the answers of `fixtures.json`."""
+        node = shutil.which("node")
+        assert node is not None
+        command = [node, str(PROGRAM), "--port", "0", "--fixtures", str(FOLDER / "fixtures.json"), "--strict"]
+        clean = {name: value for name, value in os.environ.items() if name != "NODE_OPTIONS"}
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=FOLDER, env=clean
+        )
+        assert self._process.stdout is not None
+        told: list[str] = []
+        for line in self._process.stdout:
+            told.append(line)
+            found = _ADDRESS.search(line)
+            if found is not None:
+                self.url = found[1]
+                self.openai_url = f"{self.url}/v1"
+                return
+        self.stop()
+        raise AssertionError("aimock did not start: " + "".join(told))
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.communicate(timeout=20)
+
+    def reset(self, *, empty: bool = False) -> None:
+        """Forget calls and added answers; forget those of `fixtures.json` too where it is to be empty."""
+        self._control("POST", "reset")
+        if not empty:
+            self._control("POST", "fixtures", json.loads((FOLDER / "fixtures.json").read_text(encoding="utf-8")))
+
+    def add(self, *fixtures: Json) -> None:
+        """Add answers in aimock's own form, `{"match": …, "response": …}`."""
+        self._control("POST", "fixtures", {"fixtures": list(fixtures)})
+
+    def journal(self) -> list[Json]:
+        """All calls so far. Bodies are in the form of Chat Completions, whatever wire they came on."""
+        found: list[Json] = self._control("GET", "journal")
+        return found
+
+    def _control(self, method: str, what: str, body: Mapping[str, Any] | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(f"{self.url}/__aimock/{what}", data, method=method)  # noqa: S310 - our own
+        with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310 - as above
+            return json.loads(answer.read())
+
+
+class AimockService:
+    """aimock as the `Service` of the conformance suite; what it lacks is skipped."""
+
+    def __init__(self, aimock: Aimock) -> None:
+        self._aimock = aimock
+        self._played = 0
+        aimock.reset(empty=True)
+
+    def play(self, *scenes: Scene) -> None:
+        """Answer the next calls with these, in order."""
+        for scene in scenes:
+            match = {"endpoint": "chat", "sequenceIndex": self._played}
+            self._aimock.add({"match": match, **_fixture(scene)})
+            self._played += 1
+
+    def heard(self) -> list[Heard]:
+        """All calls so far."""
+        calls = [ChatWire().hear(entry["headers"], entry["body"]) for entry in self._aimock.journal()]
+        return [replace(call, key=None, turns=_joined(call.turns)) for call in calls]
+
+    async def arrived(self, count: int) -> None:
+        """Never asked for: nothing is held."""
+        raise NotImplementedError
+
+    async def left(self) -> None:
+        """Never asked for: nothing is held."""
+        raise NotImplementedError
+
+    def go_on(self) -> None:
+        """Never asked for: nothing is held."""
+        raise NotImplementedError
+
+
+def _joined(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Turns where each answer is one: the journal splits those that came as several items of the Responses API."""
+    found: list[Turn] = []
+    for turn in turns:
+        if found and found[-1].role == turn.role == "assistant":
+            found[-1] = replace(turn, text=found[-1].text + turn.text, calls=found[-1].calls + turn.calls)
+        else:
+            found.append(turn)
+    return tuple(found)
+
+
+def _fixture(scene: Scene) -> Json:
+    """A scene as aimock's answer."""
+    if isinstance(scene, Fails) and scene.trouble in {"rate_limit", "server_error"} and not scene.in_stream:
+        limited = scene.trouble == "rate_limit"
+        kind = "rate_limit_error" if limited else "server_error"
+        wait = {} if scene.retry_after_seconds is None else {"retryAfter": scene.retry_after_seconds}
+        return {"response": {"error": {"message": "no", "type": kind}, "status": 429 if limited else 500, **wait}}
+    if not isinstance(scene, Says) or scene.held or scene.thinking or scene.stop not in {"end", "tools", "cut"}:
+        raise SkipTest(f"aimock cannot play this: {scene}")
+    if scene.counted is None or scene.counted.cache_read_tokens or scene.counted.reasoning_tokens:
+        raise SkipTest("aimock tells of question and answer tokens, always, and of no others")
+    counted = scene.counted
+    response: Json = {
+        "usage": {
+            "prompt_tokens": counted.input_tokens,
+            "completion_tokens": counted.output_tokens,
+            "total_tokens": counted.input_tokens + counted.output_tokens,
+        }
+    }
+    if scene.text or not scene.calls:
+        response["content"] = scene.text
+    if scene.calls:
+        response["toolCalls"] = [
+            {"id": call.id, "name": call.name, "arguments": call.arguments} for call in scene.calls
+        ]
+    if scene.stop == "cut":
+        response["finishReason"] = "length"
+    return {"response": response, "chunkSize": 5}

@@ -1,0 +1,263 @@
+"""A server of our own for what a mock server from elsewhere lacks: every error, every kind of broken answer.
+
+It speaks three wires (Anthropic Messages, OpenAI Responses, OpenAI Chat Completions), streaming and not, on a free port
+of 127.0.0.1 in a thread. A test says what the next calls are answered with, in scenes of
+`graphengine.testing.model_scenes`, or with a `Raw` of its own; then it looks at what came:
+
+    edge.play(Fails("rate_limit", retry_after_seconds=2), Says("a draft"))
+    …
+    assert edge.heard()[1].system == "be brief"
+
+`edge.url` is what Anthropic's SDK wants as base_url, `edge.openai_url` what OpenAI's wants. A call for which there is
+no scene is answered with status 418 and makes the test fail at its end.
+"""
+
+import asyncio
+import json
+import socket
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from unittest import SkipTest
+
+import uvicorn
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from graphengine.testing.model_scenes import Heard, Scene
+from tests.models.acts import Act, Raw, raw, stage
+from tests.models.wire import Json, Wire
+from tests.models.wire_chat import ChatWire
+from tests.models.wire_messages import MessagesWire
+from tests.models.wire_responses import ResponsesWire
+
+WIRES: Final[Mapping[str, Wire]] = {wire.path: wire for wire in (MessagesWire(), ResponsesWire(), ChatWire())}
+PATIENCE_SECONDS: Final = 20.0
+_UNSCRIPTED: Final = Raw(418, {"error": {"type": "unscripted", "message": "no scene was played for this call"}})
+_NOWHERE: Final = Raw(404, {"error": {"type": "not_found", "message": "nothing is served here"}})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as it came."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: Json
+
+
+class _Server(uvicorn.Server):
+    """Tells when it is there."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class EdgeServer:
+    """The server; `Service` of the conformance suite, for whichever wire it is called on."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wakers: set[asyncio.Event] = set()
+        self._closing = False
+        self.reset()
+
+    # -- what a test says and asks
+
+    def reset(self) -> None:
+        """Forget all scenes, calls and passes."""
+        with self._changed:
+            self._scenes: deque[Scene | Raw] = deque()
+            self._always: Scene | Raw | None = None
+            self.calls: list[Call] = []
+            self.unscripted: list[Call] = []
+            self._passes = 0
+            self.faults: list[str] = []
+            self._gone = 0
+
+    def play(self, *scenes: Scene | Raw) -> None:
+        """Answer the next calls with these, in order."""
+        with self._changed:
+            self._scenes.extend(scenes)
+
+    def always(self, scene: Scene | Raw) -> None:
+        """Answer every call for which nothing else was played with this."""
+        with self._changed:
+            self._always = scene
+
+    def heard(self) -> list[Heard]:
+        """All calls so far, read."""
+        with self._changed:
+            calls = list(self.calls)
+        return [WIRES[call.path].hear(call.headers, call.body) for call in calls]
+
+    async def arrived(self, count: int) -> None:
+        """Return once so many calls have come."""
+        await self._until(lambda: len(self.calls) >= count, f"{count} calls")
+
+    async def left(self) -> None:
+        """Return once a caller has gone before its answer was whole."""
+        await self._until(lambda: self._gone > 0, "a caller that goes away")
+
+    def go_on(self) -> None:
+        """Let one held answer go on."""
+        with self._changed:
+            self._passes += 1
+        self._wake()
+
+    # -- start and stop
+
+    def start(self) -> None:
+        """Listen on a free port of 127.0.0.1."""
+        # with the protocol named, asyncio switches delays off for what it accepts; else a second write waits 40 ms
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.openai_url = f"{self.url}/v1"
+        config = uvicorn.Config(
+            self._serve, interface="asgi3", http="h11", ws="none", lifespan="off", log_config=None, log_level="critical"
+        )
+        self._server = _Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="edge server")
+        self._thread.start()
+        assert self._server.ready.wait(PATIENCE_SECONDS), "the edge server did not start"
+
+    def stop(self) -> None:
+        """End every answer, close every connection, join the thread."""
+        self._closing = True
+        self._wake()
+        self._server.should_exit = True
+        self._thread.join(PATIENCE_SECONDS)
+        self._socket.close()
+        assert not self._thread.is_alive(), "the edge server did not stop"
+
+    # -- in the thread
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answer(scope, receive, send)
+        except Exception:
+            self.faults.append(traceback.format_exc())
+            raise
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await Request(scope, receive).body()
+        except ClientDisconnect:
+            return
+        wire = WIRES.get(scope["path"])
+        if wire is None:
+            await self._perform(raw(_NOWHERE), receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        call = Call(wire.path, headers, json.loads(body))
+        scene = self._next(call)
+        await self._perform(stage(scene, wire, wire.hear(headers, call.body)), receive, send)
+
+    def _next(self, call: Call) -> Scene | Raw:
+        with self._changed:
+            self.calls.append(call)
+            if self._scenes:
+                scene = self._scenes.popleft()
+            elif self._always is not None:
+                scene = self._always
+            else:
+                self.unscripted.append(call)
+                scene = _UNSCRIPTED
+            self._changed.notify_all()
+        return scene
+
+    async def _perform(self, act: Act, receive: Receive, send: Send) -> None:
+        """Send an answer; one that is broken is left without an end, and the server drops the connection."""
+        begun = False
+        for index, chunk in enumerate(act.chunks):
+            if index == act.held_before and not await self._may_go_on(receive):
+                return
+            if not begun:
+                await send({"type": "http.response.start", "status": act.status, "headers": act.raw_headers()})
+                begun = True
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if not act.broken:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _may_go_on(self, receive: Receive) -> bool:
+        """Wait for a pass; False if the caller went away, or the server closes, before that."""
+        waker = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._wakers.add(waker)
+        leaving = asyncio.ensure_future(_disconnected(receive))
+        leaving.add_done_callback(lambda _: waker.set())
+        try:
+            while not self._closing:
+                if leaving.done():
+                    self._note_leaving()
+                    return False
+                if self._take_pass():
+                    return True
+                await waker.wait()
+                waker.clear()
+            return False
+        finally:
+            self._wakers.discard(waker)
+            leaving.cancel()
+
+    def _take_pass(self) -> bool:
+        with self._changed:
+            if not self._passes:
+                return False
+            self._passes -= 1
+            return True
+
+    def _note_leaving(self) -> None:
+        with self._changed:
+            self._gone += 1
+            self._changed.notify_all()
+
+    # -- between the threads
+
+    def _wake(self) -> None:
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._wake_all)
+
+    def _wake_all(self) -> None:
+        for waker in self._wakers:
+            waker.set()
+
+    async def _until(self, true: Callable[[], bool], what: str) -> None:
+        def wait() -> bool:
+            with self._changed:
+                return self._changed.wait_for(true, PATIENCE_SECONDS)
+
+        assert await asyncio.to_thread(wait), f"the edge server waited in vain for {what}"
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class WireService:
+    """The edge server as one wire's `Service`: what this wire has no words for is skipped."""
+
+    def __init__(self, edge: EdgeServer, path: str) -> None:
+        self._edge = edge
+        self._wire = WIRES[path]
+        self.heard, self.arrived, self.left, self.go_on = edge.heard, edge.arrived, edge.left, edge.go_on
+
+    def play(self, *scenes: Scene) -> None:
+        """Answer the next calls with these, in order."""
+        for scene in scenes:
+            lacking = self._wire.lacks(scene)
+            if lacking:
+                raise SkipTest(lacking)
+        self._edge.play(*scenes)

@@ -1,0 +1,529 @@
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from graphengine.errors import (
+    AnswerTorn,
+    BadRequest,
+    ContextFull,
+    DefinitionError,
+    ModelError,
+    ModelOverloaded,
+    ModelTimeout,
+    ModelUnavailable,
+    ModelUnreachable,
+    NoModelServer,
+    NotAuthenticated,
+    QuotaExceeded,
+    RateLimited,
+    UnknownModel,
+)
+from graphengine.models import sdk
+from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request, ToolCall
+from graphengine.models.prices import Price
+from graphengine.testing.model_scenes import Babbles, Counted, Fails, Noise, Says, Tears, Trouble
+from tests.models.acts import Raw
+from tests.models.edge_server import EdgeServer
+from tests.models.wire import Event
+
+MY_KEY = "sk-ant-0123456789abcdef"
+ASKED = Message(role="user", text="hello")
+ADD = ToolCall(id="toolu_1", name="add", arguments='{"a": 2}')
+
+
+def model_of(edge: EdgeServer, **more: Any) -> AnthropicModel:
+    """A model whose server is ours."""
+    return AnthropicModel("claude-haiku-4-5", api_key=MY_KEY, base_url=edge.url, **more)
+
+
+@pytest.fixture
+async def model(edge: EdgeServer) -> AsyncIterator[AnthropicModel]:
+    """The same, closed afterwards."""
+    model = model_of(edge, timeout_seconds=20)
+    yield model
+    await model.close()
+
+
+def asks(*, streamed: bool = False, **more: Any) -> Request:
+    """A question; `streamed` where somebody watches."""
+    return Request("writer", "be brief", [ASKED], on_text=(lambda _: None) if streamed else None, **more)
+
+
+both_ways = pytest.mark.parametrize("streamed", [False, True])
+
+
+class TestAnswers:
+    @both_ways
+    async def test_text_comes_with_its_usage_and_cost(
+        self, edge: EdgeServer, model: AnthropicModel, *, streamed: bool
+    ) -> None:
+        """Streamed or whole, an answer is the same."""
+        edge.play(Says("one two", counted=Counted(1_000_000, 100_000, 200_000, 10_000, 500)))
+        answer = await model.answer(asks(streamed=streamed))
+        assert (answer.content, answer.stop, answer.model) == ("one two", "end", "anthropic:claude-haiku-4-5")
+        assert (answer.input_tokens, answer.cache_read_tokens, answer.cache_write_tokens) == (
+            1_000_000,
+            100_000,
+            200_000,
+        )
+        assert (answer.output_tokens, answer.reasoning_tokens) == (10_000, 500)
+        assert answer.cost_usd == pytest.approx(0.7 + 0.01 + 0.25 + 0.05)
+        assert edge.heard()[0].stream is streamed
+
+    async def test_a_streams_text_is_told_piece_by_piece(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """Who watches sees the words as they come, and all of them."""
+        told: list[str] = []
+        first = asyncio.Event()
+
+        def tell(piece: str) -> None:
+            told.append(piece)
+            first.set()
+
+        edge.play(Says("one two three", held=True))
+        answering = asyncio.ensure_future(model.answer(Request("writer", "", [ASKED], on_text=tell)))
+        await asyncio.wait_for(first.wait(), 10)
+        assert not answering.done()
+        assert "".join(told) != "one two three"
+        edge.go_on()
+        assert (await answering).content == "one two three" == "".join(told)
+
+    async def test_an_error_of_who_watches_is_not_the_providers(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """A bug in a display is not tried again as a torn answer."""
+
+        def tell(piece: str) -> None:
+            raise ValueError(piece)
+
+        edge.play(Says("one"))
+        with pytest.raises(ValueError, match="one") as caught:
+            await model.answer(Request("writer", "", [ASKED], on_text=tell))
+        assert not isinstance(caught.value, ModelError)
+
+    async def test_an_answer_that_may_be_long_is_streamed_by_itself(
+        self, edge: EdgeServer, model: AnthropicModel
+    ) -> None:
+        """A connection that says nothing for ten minutes would be cut."""
+        edge.always(Says("yes"))
+        for max_tokens in (21_333, 21_334):
+            assert (await model.answer(asks(max_tokens=max_tokens))).content == "yes"
+        assert [heard.stream for heard in edge.heard()] == [False, True]
+
+    @both_ways
+    async def test_thinking_comes_back_in_a_tool_loop(
+        self, edge: EdgeServer, model: AnthropicModel, *, streamed: bool
+    ) -> None:
+        """A signed thought is given back as it came, before the call that it led to."""
+        edge.play(Says("I add.", calls=(ADD,), thinking="sig-1"), Says("5"))
+        first = await model.answer(asks(streamed=streamed))
+        assert (first.stop, first.calls) == ("tools", (ADD,))
+        said = Message(role="assistant", text=str(first.content), calls=first.calls, native=first.native)
+        kept = Message.model_validate_json(said.model_dump_json())  # as a record keeps it
+        result = Message(role="tool", text="5", call_id="toolu_1")
+        await model.answer(Request("writer", "", [ASKED, kept, result]))
+        assert edge.heard()[1].turns[1].thinking == ("sig-1",)
+        assert edge.heard()[1].turns[1].calls == (ADD,)
+
+    async def test_a_schema_goes_along_in_the_form_the_api_knows(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """What it cannot hold an answer to stands in the description; what has no form at all is told in words."""
+        schema = {"type": "object", "properties": {"score": {"type": "integer", "minimum": 1}}, "required": ["score"]}
+        edge.always(Says('{"score": 7}'))
+        await model.answer(asks(schema=schema))
+        await model.answer(asks(schema={"type": "object", "properties": {"any": {}}}))
+        first, second = edge.heard()
+        assert first.schema == {
+            "type": "object",
+            "properties": {"score": {"type": "integer", "description": "{minimum: 1}"}},
+            "additionalProperties": False,
+            "required": ["score"],
+        }
+        assert second.schema is None
+        assert '"any"' in second.system
+
+    async def test_settings_reach_the_server(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """Also temperature, for which the SDK has no argument."""
+        edge.always(Says("yes"))
+        await model.answer(asks(temperature=0.2, effort="low", max_tokens=50))
+        sent = edge.heard()[0].body
+        assert (sent["temperature"], sent["output_config"], sent["max_tokens"]) == (0.2, {"effort": "low"}, 50)
+
+    async def test_an_answer_that_pauses_is_gone_on_with(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """The provider gets back what it said so far, and the parts are one answer."""
+        part = {"type": "message", "content": [{"type": "text", "text": "one "}], "stop_reason": "pause_turn"}
+        edge.play(Raw(body=part | {"usage": {"input_tokens": 1, "output_tokens": 2}}), Says("two"))
+        answer = await model.answer(asks())
+        assert (answer.content, answer.stop, answer.input_tokens) == ("one two", "end", 13)
+        assert edge.heard()[1].turns[-1].text == "one "
+
+    async def test_an_answer_that_only_pauses_comes_to_an_end(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """It is no endless loop."""
+        edge.always(Raw(body={"type": "message", "content": [], "stop_reason": "pause_turn"}))
+        with pytest.raises(AnswerTorn, match="paused more than 8 times"):
+            await model.answer(asks())
+        assert len(edge.calls) == 9
+
+    async def test_half_a_surrogate_pair_goes_neither_out_nor_in(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """It is replaced, so that the call can be sent and the answer recorded."""
+        body = b'{"type":"message","content":[{"type":"text","text":"b\\ud800"}],"stop_reason":"end_turn"}'
+        edge.play(Raw(body=body))
+        answer = await model.answer(Request("writer", "s\ud800", [Message(role="user", text="a\ud800")]))
+        assert answer.content == "b\ufffd"
+        assert (edge.heard()[0].system, edge.heard()[0].turns[0].text) == ("s\ufffd", "a\ufffd")
+
+    async def test_a_price_that_was_given_wins(self, edge: EdgeServer) -> None:
+        """A server of one's own costs nothing."""
+        model = model_of(edge, price=Price(0, 0))
+        edge.play(Says("yes"))
+        assert (await model.answer(asks())).cost_usd == 0.0
+        await model.close()
+
+    async def test_whether_the_cost_will_be_known_is_known_before(self) -> None:
+        """A limit on costs can refuse a model whose price nobody knows."""
+        assert await AnthropicModel("claude-haiku-4-5").knows_price()
+        assert not await AnthropicModel("my-own").knows_price()
+        assert await AnthropicModel("my-own", price=Price(1, 2)).knows_price()
+
+
+def start(**more: Any) -> Event:
+    """How a stream begins."""
+    message: dict[str, Any] = {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "model": "c",
+        "content": [],
+        "stop_reason": None,
+    }
+    return Event({"type": "message_start", "message": message | more}, "message_start")
+
+
+def piece(index: int, **delta: Any) -> Event:
+    """A piece of a block."""
+    return Event({"type": "content_block_delta", "index": index, "delta": delta}, "content_block_delta")
+
+
+def block(index: int, **block: Any) -> Event:
+    """How a block begins."""
+    return Event({"type": "content_block_start", "index": index, "content_block": block}, "content_block_start")
+
+
+END = Event({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, "message_delta")
+
+
+class TestStreams:
+    async def test_arguments_that_are_no_json_come_as_the_model_wrote_them(
+        self, edge: EdgeServer, model: AnthropicModel
+    ) -> None:
+        """The tool's own checks complain of them; the turn itself goes on."""
+        thought = block(0, type="thinking", thinking="", signature="s")
+        call = block(1, type="tool_use", id="t", name="add", input={})
+        edge.play(Raw(events=(start(), thought, call, piece(1, type="input_json_delta", partial_json='{"a": '), END)))
+        answer = await model.answer(asks(streamed=True))
+        assert answer.calls == (ToolCall(id="t", name="add", arguments='{"a": '),)
+        assert answer.native is not None
+        content = answer.native["content"]
+        assert isinstance(content, list)
+        assert content[1] == {"type": "tool_use", "id": "t", "name": "add", "input": {"unreadable": '{"a": '}}
+
+    async def test_a_tool_without_arguments_gets_an_empty_object(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """No piece of arguments means none."""
+        edge.play(Raw(events=(start(), block(0, type="tool_use", id="t", name="now", input={}), END)))
+        assert (await model.answer(asks(streamed=True))).calls == (ToolCall(id="t", name="now", arguments="{}"),)
+
+    async def test_citations_and_what_is_new_do_no_harm(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """A quoted source is kept in the provider's own form; an unknown event or piece is passed over."""
+        cited = {"type": "char_location", "cited_text": "x", "document_index": 0}
+        edge.play(
+            Raw(
+                events=(
+                    start(usage={"input_tokens": 5, "output_tokens": 1}),
+                    Event({"type": "news"}, "news"),
+                    block(0, type="text", text="well, "),
+                    piece(0, type="text_delta", text="yes"),
+                    piece(0, type="citations_delta", citation=cited),
+                    piece(0, type="unheard_of", what="ever"),
+                    Event({"type": "content_block_stop", "index": 0}, "content_block_stop"),
+                    END,
+                )
+            )
+        )
+        answer = await model.answer(asks(streamed=True))
+        assert (answer.content, answer.input_tokens) == ("well, yes", 5)
+        assert answer.native is not None
+        assert "char_location" in json.dumps(answer.native)
+
+    @pytest.mark.parametrize(
+        "events",
+        [
+            (Event({"type": "ping"}, "ping"),),
+            (END,),
+            (start(),),
+            (start(), piece(3, type="text_delta", text="nowhere"), END),
+            (start(), Event("{torn", "content_block_delta")),
+            (start(), Event('"text"', "content_block_delta")),
+            (start(), Event({"type": "content_block_delta", "index": 0}, "content_block_delta"), END),
+            (Event({"type": "message_start"}, "message_start"), END),
+        ],
+    )
+    async def test_events_that_make_no_message_are_a_torn_answer(
+        self, edge: EdgeServer, model: AnthropicModel, events: tuple[Event, ...]
+    ) -> None:
+        """Whatever the SDK makes of them, it is an error of ours that can be tried again."""
+        edge.play(Raw(events=events))
+        with pytest.raises(AnswerTorn):
+            await model.answer(asks(streamed=True))
+
+    async def test_a_server_that_does_not_stream_may_answer_whole(
+        self, edge: EdgeServer, model: AnthropicModel
+    ) -> None:
+        """The answer counts, not how it came."""
+        edge.play(
+            Raw(body={"type": "message", "content": [{"type": "text", "text": "yes"}], "stop_reason": "end_turn"})
+        )
+        assert (await model.answer(asks(streamed=True))).content == "yes"
+
+
+FAILURES: dict[Trouble, type[ModelError]] = {
+    "bad_request": BadRequest,
+    "wrong_key": NotAuthenticated,
+    "no_credit": QuotaExceeded,
+    "no_quota": QuotaExceeded,
+    "forbidden": NotAuthenticated,
+    "unknown_model": UnknownModel,
+    "timeout": ModelTimeout,
+    "too_large": BadRequest,
+    "context_full": ContextFull,
+    "rate_limit": RateLimited,
+    "server_error": ModelOverloaded,
+    "unavailable": ModelOverloaded,
+    "overloaded": ModelOverloaded,
+}
+NOISES: dict[Noise, type[ModelError]] = {
+    "html": NoModelServer,
+    "html_502": ModelOverloaded,
+    "torn_json": AnswerTorn,
+    "no_body": AnswerTorn,
+    "null_content": AnswerTorn,
+}
+
+
+class TestFailures:
+    @both_ways
+    @pytest.mark.parametrize("trouble", FAILURES)
+    async def test_each_way_to_fail_has_its_error(
+        self, edge: EdgeServer, model: AnthropicModel, trouble: Trouble, *, streamed: bool
+    ) -> None:
+        """With the provider's words but never the key, and after one attempt."""
+        edge.play(Fails(trouble, "so it is with {key}", retry_after_seconds=3))
+        with pytest.raises(ModelError) as caught:
+            await model.answer(asks(streamed=streamed))
+        assert type(caught.value) is FAILURES[trouble]
+        assert "so it is with [key]" in caught.value.message
+        assert "request req_1" in caught.value.message
+        assert caught.value.repair
+        assert caught.value.retry_after_seconds == 3
+        assert len(edge.calls) == 1
+
+    @pytest.mark.parametrize("trouble", [each for each in FAILURES if FAILURES[each].retryable])
+    async def test_an_error_in_a_stream_is_told_by_its_kind(
+        self, edge: EdgeServer, model: AnthropicModel, trouble: Trouble
+    ) -> None:
+        """It comes with status 200, which means nothing."""
+        edge.play(Fails(trouble, in_stream=True))
+        with pytest.raises(ModelError) as caught:
+            await model.answer(asks(streamed=True))
+        assert type(caught.value) is FAILURES[trouble]
+        assert "told amid its answer" in caught.value.message
+
+    async def test_no_trace_of_an_error_holds_the_key(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """The SDK's own errors, which quote the provider, are not kept with ours."""
+        edge.play(Fails("wrong_key", "invalid {key}"))
+        with pytest.raises(NotAuthenticated) as caught:
+            await model.answer(asks())
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__
+        assert "ANTHROPIC_API_KEY" in caught.value.repair
+
+    @both_ways
+    @pytest.mark.parametrize("noise", NOISES)
+    async def test_what_is_no_answer_is_told_apart(
+        self, edge: EdgeServer, model: AnthropicModel, noise: Noise, *, streamed: bool
+    ) -> None:
+        """Another server, a gateway in trouble, an answer that broke: each has its own repair."""
+        edge.play(Babbles(noise))
+        with pytest.raises(ModelError) as caught:
+            await model.answer(asks(streamed=streamed))
+        assert type(caught.value) is NOISES[noise]
+
+    @both_ways
+    @pytest.mark.parametrize("body", [b"[1]", b"null", b'{"choices": []}', b'"text"'])
+    async def test_another_api_is_no_models_server(
+        self, edge: EdgeServer, model: AnthropicModel, body: bytes, *, streamed: bool
+    ) -> None:
+        """JSON of another sort names the address that it came from."""
+        edge.play(Raw(body=body))
+        with pytest.raises(NoModelServer, match=f"base_url=; the address is {edge.url}"):
+            await model.answer(asks(streamed=streamed))
+
+    async def test_a_path_that_is_not_served_is_no_unknown_model(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """Only the provider's own 404 is about the model's name."""
+        edge.play(Raw(404, {"detail": "Not Found"}))
+        with pytest.raises(NoModelServer):
+            await model.answer(asks())
+
+    async def test_a_spend_limit_is_no_rate_limit(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """It has the same status, and passes only when somebody pays."""
+        details = {"error_code": "enforced_spend_limit_reached"}
+        told = {"type": "error", "error": {"type": "rate_limit_error", "message": "Stop.", "details": details}}
+        edge.play(Raw(429, told))
+        with pytest.raises(QuotaExceeded):
+            await model.answer(asks())
+
+    async def test_a_setting_that_the_model_does_not_have_is_named(
+        self, edge: EdgeServer, model: AnthropicModel
+    ) -> None:
+        """Newer models refuse a temperature."""
+        edge.play(Fails("bad_request", "temperature is not supported by this model"))
+        with pytest.raises(BadRequest) as caught:
+            await model.answer(asks(temperature=0.5))
+        assert "leave temperature out" in caught.value.repair
+
+    @both_ways
+    @pytest.mark.parametrize(("broken", "kind"), [(False, AnswerTorn), (True, ModelUnreachable)])
+    async def test_half_an_answer_is_no_answer(
+        self, edge: EdgeServer, model: AnthropicModel, *, broken: bool, kind: type[ModelError], streamed: bool
+    ) -> None:
+        """A stream that ends early raises nothing in the SDK; here it does."""
+        edge.play(Tears(broken=broken))
+        with pytest.raises(ModelError) as caught:
+            await model.answer(asks(streamed=streamed))
+        assert type(caught.value) is kind
+
+    @both_ways
+    async def test_a_server_that_says_nothing_is_not_waited_for(self, edge: EdgeServer, *, streamed: bool) -> None:
+        """Not even amid an answer that began."""
+        model = model_of(edge, timeout_seconds=0.2)
+        edge.play(Says("one two", held=True))
+        with pytest.raises(ModelTimeout, match=r"sent nothing for 0\.2 s"):
+            await model.answer(asks(streamed=streamed))
+        await model.close()
+
+    async def test_a_server_that_is_not_there_is_named(self) -> None:
+        """With its address, and what the system says."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        model = AnthropicModel("m", api_key=MY_KEY, base_url=f"http://127.0.0.1:{port}")
+        with pytest.raises(ModelUnreachable, match=f"http://127.0.0.1:{port}"):
+            await model.answer(asks())
+        await model.close()
+
+    @both_ways
+    async def test_a_cancelled_call_ends_at_once(
+        self, edge: EdgeServer, model: AnthropicModel, *, streamed: bool
+    ) -> None:
+        """The server sees it go, nothing is made of it, and the next call is answered."""
+        edge.play(Says("one two", held=True), Says("three"))
+        call = asyncio.ensure_future(model.answer(asks(streamed=streamed)))
+        await edge.arrived(1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await edge.left()
+        assert (await model.answer(asks())).content == "three"
+
+    async def test_without_a_key_nothing_is_called(self, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The ways to go on are named before any SDK is asked."""
+        monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+        with pytest.raises(ModelUnavailable, match="ANTHROPIC_API_KEY is not set"):
+            await AnthropicModel("m", base_url=edge.url).answer(asks())
+        assert edge.calls == []
+
+    async def test_a_missing_sdk_is_named_and_a_missing_key_before_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody installs a package to learn then that a key is needed too."""
+        monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+        monkeypatch.setattr(sdk, "_loaded", {})
+        monkeypatch.setitem(sys.modules, "anthropic", None)
+        with pytest.raises(ModelUnavailable, match="ANTHROPIC_API_KEY is not set"):
+            await AnthropicModel("m").answer(asks())
+        with pytest.raises(ModelUnavailable, match=r"graphengine\[anthropic\]"):
+            await AnthropicModel("m", api_key=MY_KEY).answer(asks())
+
+    @both_ways
+    async def test_an_error_that_comes_as_an_answer_is_one(
+        self, edge: EdgeServer, model: AnthropicModel, *, streamed: bool
+    ) -> None:
+        """A server in between that makes 200 of every status hides nothing."""
+        edge.play(Raw(body={"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}))
+        with pytest.raises(ModelOverloaded, match="Overloaded"):
+            await model.answer(asks(streamed=streamed))
+
+    async def test_an_empty_question_is_refused_here(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """The provider would say less well what is wrong."""
+        with pytest.raises(BadRequest, match="agent writer asks"):
+            await model.answer(Request("writer", "be brief", [Message(role="user", text=" ")]))
+        assert edge.calls == []
+
+    async def test_a_schema_that_utf8_cannot_carry_is_refused(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """Nobody but its author can mend a name."""
+        schema = {"type": "object", "properties": {"a\ud800": {"type": "string"}}}
+        with pytest.raises(BadRequest, match="half a surrogate pair"):
+            await model.answer(asks(schema=schema))
+        assert edge.calls == []
+
+
+class TestModel:
+    def test_it_is_a_model_that_closes_and_knows_prices(self) -> None:
+        """The runner asks for each by its protocol."""
+        model: Model = AnthropicModel("claude-haiku-4-5")
+        assert model.name == "anthropic:claude-haiku-4-5"
+        assert isinstance(model, Closes)
+        assert isinstance(model, KnowsPrices)
+
+    def test_its_repr_does_not_show_the_key(self) -> None:
+        """Nor does anything that it holds."""
+        model = AnthropicModel("m", api_key=MY_KEY)
+        assert MY_KEY not in repr(model)
+        assert MY_KEY not in repr(vars(model))
+
+    @pytest.mark.parametrize("bad", [{"timeout_seconds": 0}, {"timeout_seconds": float("nan")}, {"base_url": "host"}])
+    def test_arguments_that_make_no_sense_are_refused(self, bad: dict[str, Any]) -> None:
+        """At once, not when an agent first asks."""
+        with pytest.raises(DefinitionError):
+            AnthropicModel("m", **bad)
+        with pytest.raises(DefinitionError):
+            AnthropicModel(" ")
+
+    async def test_the_environment_may_name_server_and_key(
+        self, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As for the SDK itself; an address that ends in /v1 means the same."""
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", edge.openai_url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "from-environment")
+        model = AnthropicModel("m")
+        edge.play(Says("yes"))
+        assert (await model.answer(asks())).content == "yes"
+        assert edge.heard()[0].key == "from-environment"
+        await model.close()
+
+    def test_one_object_serves_several_event_loops(self, edge: EdgeServer) -> None:
+        """Scripts run one loop after the other; connections of the first are no use to the second."""
+        model = model_of(edge)
+        edge.always(Says("yes"))
+
+        async def ask() -> object:
+            answer = await model.answer(asks())
+            await model.close()
+            return answer.content
+
+        assert [asyncio.run(ask()), asyncio.run(ask())] == ["yes", "yes"]
+
+    async def test_many_calls_at_once_are_all_answered(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """More than there are connections: the rest wait, and none times out for it."""
+        edge.always(Says("yes"))
+        answers = await asyncio.gather(*(model.answer(asks()) for _ in range(250)))
+        assert {answer.content for answer in answers} == {"yes"}

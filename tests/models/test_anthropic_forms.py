@@ -1,0 +1,329 @@
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field, JsonValue
+
+from graphengine.models.anthropic_forms import (
+    NoMessage,
+    Unreadable,
+    body,
+    can_be_held_to,
+    conversation,
+    joined,
+    read,
+)
+from graphengine.models.base import Message, Request, ToolCall, ToolSpec
+
+ADD = ToolCall(id="toolu_1", name="add", arguments='{"a": 2}')
+ASKED = Message(role="user", text="hello")
+
+
+def user(*content: JsonValue) -> dict[str, JsonValue]:
+    """A message of a user."""
+    return {"role": "user", "content": list(content)}
+
+
+def use(call_id: str, written: JsonValue) -> JsonValue:
+    """A block that calls the tool `add`."""
+    return {"type": "tool_use", "id": call_id, "name": "add", "input": written}
+
+
+def text(said: str) -> JsonValue:
+    """A block of text."""
+    return {"type": "text", "text": said}
+
+
+class TestConversation:
+    def test_results_of_one_turn_come_in_one_message(self) -> None:
+        """The API wants the results of all calls of a turn right after it, together."""
+        second = ToolCall(id="toolu_2", name="add", arguments="{}")
+        made = conversation(
+            [
+                ASKED,
+                Message(role="assistant", text="I add.", calls=(ADD, second)),
+                Message(role="tool", text="5", call_id="toolu_1"),
+                Message(role="tool", text="no numbers", call_id="toolu_2", is_error=True),
+                Message(role="user", text="and now?"),
+            ]
+        )
+        assert made == [
+            user(text("hello")),
+            {
+                "role": "assistant",
+                "content": [
+                    text("I add."),
+                    use("toolu_1", {"a": 2}),
+                    use("toolu_2", {}),
+                ],
+            },
+            user(
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": "5"},
+                {"type": "tool_result", "tool_use_id": "toolu_2", "content": "no numbers", "is_error": True},
+                text("and now?"),
+            ),
+        ]
+
+    def test_a_summary_is_a_users_message(self) -> None:
+        """What stands for earlier messages comes before the question, in one message with it."""
+        made = conversation([Message(role="summary", text="They greeted.", covers=2), ASKED])
+        assert made == [user(text("They greeted.\n\nhello"))]
+
+    def test_what_says_nothing_is_left_out(self) -> None:
+        """The API refuses empty text; an empty result of a tool it takes."""
+        made = conversation(
+            [
+                ASKED,
+                Message(role="assistant", text=" \n"),
+                Message(role="user", text=""),
+                Message(role="user", text="well?"),
+                Message(role="assistant", calls=(ADD,)),
+                Message(role="tool", call_id="toolu_1"),
+            ]
+        )
+        assert made[0] == user(text("hello\n\nwell?"))
+        assert made[1]["content"] == [use("toolu_1", {"a": 2})]
+        assert made[2] == user({"type": "tool_result", "tool_use_id": "toolu_1"})
+
+    def test_its_own_form_goes_back_as_it_came(self) -> None:
+        """Signed thinking must stay what it was; only empty text is refused, even the provider's own."""
+        thought: JsonValue = {"type": "thinking", "thinking": "hm", "signature": "sig"}
+        native: dict[str, JsonValue] = {"provider": "anthropic", "content": [thought, text(""), text("yes")]}
+        made = conversation([ASKED, Message(role="assistant", text="changed", native=native)])
+        assert made[1]["content"] == [thought, text("yes")]
+
+    def test_anothers_form_is_passed_over(self) -> None:
+        """A conversation that was begun with another provider goes on with this one."""
+        native: dict[str, JsonValue] = {"provider": "openai", "content": [{"type": "reasoning"}]}
+        call = ToolCall(id="functions.add:0", name="add", arguments="{}")
+        made = conversation(
+            [
+                ASKED,
+                Message(role="assistant", text="yes", calls=(call,), native=native),
+                Message(role="tool", text="1", call_id="functions.add:0"),
+            ]
+        )
+        assert made[1]["content"] == [
+            text("yes"),
+            use("functions_add_0", {}),  # ids have few letters here
+        ]
+        assert made[2] == user({"type": "tool_result", "tool_use_id": "functions_add_0", "content": "1"})
+
+    @pytest.mark.parametrize("written", ['{"a": ', "[1]", "", '{"a": NaN}', "[" * 100_000])
+    def test_arguments_that_are_no_object_are_sent_as_what_they_are(self, written: str) -> None:
+        """The model sees what it wrote, next to the tool's complaint."""
+        call = ToolCall(id="t", name="add", arguments=written)
+        made = conversation([ASKED, Message(role="assistant", calls=(call,))])
+        assert made[1]["content"] == [use("t", {"unreadable": written})]
+
+    def test_half_a_surrogate_pair_is_replaced_wherever_it_stands(self) -> None:
+        """No text of the conversation keeps a call from being sent."""
+        call = ToolCall(id="t", name="add", arguments='{"a\\ud800": "\\udc00"}')
+        made = conversation(
+            [
+                Message(role="user", text="a\ud800"),
+                Message(role="assistant", text="b\ud800", calls=(call,)),
+                Message(role="tool", text="c\ud800", call_id="t"),
+            ]
+        )
+        assert json.dumps(made, ensure_ascii=False).encode().decode().count("\ufffd") == 5
+
+
+class TestBody:
+    def test_only_what_is_asked_for_is_sent(self) -> None:
+        """A plain question has a model, a limit and messages."""
+        assert body("m", Request("a", "", [ASKED]), None) == {
+            "model": "m",
+            "max_tokens": 16_384,
+            "messages": [user(text("hello"))],
+        }
+
+    def test_settings_are_sent_where_they_are_given(self) -> None:
+        """Temperature goes beside the SDK's arguments, which have none; 0 is a temperature."""
+        made = body("m", Request("a", "be brief", [ASKED], max_tokens=9, temperature=0.0, effort="low"), None)
+        assert made["system"] == [text("be brief")]
+        assert made["max_tokens"] == 9
+        assert made["extra_body"] == {"temperature": 0.0}
+        assert made["output_config"] == {"effort": "low"}
+
+    def test_instructions_and_tools_are_marked_for_the_cache(self) -> None:
+        """The mark is on the last block of each: what comes before it is cached with it."""
+        schema: dict[str, JsonValue] = {"properties": {}}
+        tools = [ToolSpec("one", "first", schema), ToolSpec("two", "second", schema)]
+        made = body("m", Request("a", "be brief", [ASKED], tools=tools, cache=True), None)
+        mark = {"cache_control": {"type": "ephemeral"}}
+        assert made["system"] == [{"type": "text", "text": "be brief"} | mark]
+        assert made["tools"] == [
+            {"name": "one", "description": "first", "input_schema": {"type": "object", "properties": {}}},
+            {"name": "two", "description": "second", "input_schema": {"type": "object", "properties": {}}} | mark,
+        ]
+        assert "cache_control" not in json.dumps(body("m", Request("a", "be brief", [ASKED], tools=tools), None))
+
+    def test_a_schema_is_held_natively_or_told_in_words(self) -> None:
+        """Never both, and never neither."""
+        request = Request("a", "be brief", [ASKED], {"type": "object", "title": "Review"}, "Review", effort="high")
+        held = body("m", request, {"type": "object"})
+        assert held["output_config"] == {
+            "effort": "high",
+            "format": {"type": "json_schema", "schema": {"type": "object"}},
+        }
+        assert held["system"] == [text("be brief")]
+        told = body("m", request, None)
+        assert told["output_config"] == {"effort": "high"}
+        assert told["system"][0]["text"].startswith("be brief\n\nAnswer with one JSON object, the Review")
+
+
+class Leaf(BaseModel):
+    score: int = Field(ge=1)
+    note: str | None = None
+    kinds: list[str] = []
+
+
+class Plain(BaseModel):
+    leaf: Leaf
+    leaves: list[Leaf]
+
+
+class Named(BaseModel):
+    leaves: list[dict[str, Leaf]]
+
+
+class Free(BaseModel):
+    anything: dict[str, Any]
+
+
+class Pair(BaseModel):
+    pair: tuple[int, str]
+
+
+class Tree(BaseModel):
+    below: list["Tree"] = []
+
+
+class Ring(BaseModel):
+    inner: "RingPart | None" = None
+
+
+class RingPart(BaseModel):
+    outer: Ring | None = None
+
+
+class Empty(BaseModel):
+    pass
+
+
+class TestSchemas:
+    @pytest.mark.parametrize(
+        ("kind", "can"),
+        [
+            (Leaf, True),
+            (Plain, True),
+            (Empty, True),
+            (Named, False),
+            (Free, False),
+            (Pair, False),
+            (Tree, False),
+            (Ring, False),
+        ],
+    )
+    def test_what_the_api_would_leave_empty_or_refuse_is_not_held_natively(
+        self, *, kind: type[BaseModel], can: bool
+    ) -> None:
+        """A dict of any keys would always come back as {}: it is asked for in words instead."""
+        assert can_be_held_to(kind.model_json_schema()) is can
+
+
+def message(*content: JsonValue, **more: JsonValue) -> dict[str, JsonValue]:
+    """A message as the API sends it."""
+    return {
+        "type": "message",
+        "model": "claude-x",
+        "content": list(content),
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 3, "output_tokens": 4},
+        **more,
+    }
+
+
+class TestReading:
+    def test_input_tokens_are_all_of_them(self) -> None:
+        """The API counts what the cache had apart; here a question has one size."""
+        usage: JsonValue = {
+            "input_tokens": 3,
+            "cache_read_input_tokens": 10,
+            "cache_creation_input_tokens": 30,
+            "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+            "output_tokens": 7,
+            "output_tokens_details": {"thinking_tokens": 5},
+        }
+        answer = read(message(text("yes"), usage=usage))
+        found = answer.response
+        assert (found.input_tokens, found.cache_read_tokens, found.cache_write_tokens) == (43, 10, 30)
+        assert (found.output_tokens, found.reasoning_tokens) == (7, 5)
+        assert answer.spent is not None
+        assert answer.spent.cache_write_1h_tokens == 20
+
+    @pytest.mark.parametrize("usage", [None, {}, "many", {"service_tier": "standard"}])
+    def test_a_server_that_does_not_count_leaves_the_cost_unknown(self, usage: JsonValue) -> None:
+        """Nothing told is not nothing spent."""
+        answer = read(message(text("yes"), usage=usage))
+        assert answer.spent is None
+        assert answer.response.input_tokens == 0
+
+    @pytest.mark.parametrize(
+        ("reason", "stop"),
+        [
+            ("end_turn", "end"),
+            ("stop_sequence", "end"),
+            ("tool_use", "end"),
+            ("max_tokens", "cut"),
+            ("refusal", "refused"),
+            ("model_context_window_exceeded", "full"),
+            ("something_new", "end"),
+        ],
+    )
+    def test_each_reason_to_stop_is_one_of_ours(self, reason: str, stop: str) -> None:
+        """What is new ends an answer as usual."""
+        assert read(message(text("yes"), stop_reason=reason)).response.stop == stop
+
+    def test_calls_of_an_answer_that_was_cut_are_not_made(self) -> None:
+        """Its last arguments may be half of what was meant."""
+        call: JsonValue = use("t", {"a": 1})
+        assert read(message(call, stop_reason="max_tokens")).response.calls == ()
+        assert read(message(call, stop_reason="end_turn")).response.stop == "tools"
+
+    def test_a_refusal_says_why(self) -> None:
+        """The provider's explanation, or at least its category."""
+        explained: JsonValue = {"category": "cyber", "explanation": "That is malware."}
+        assert read(message(stop_reason="refusal", stop_details=explained)).response.why == "That is malware."
+        assert read(message(stop_reason="refusal", stop_details={"category": "bio"})).response.why == "bio"
+        assert read(message(stop_reason="refusal")).response.why == ""
+
+    def test_only_what_is_more_than_text_and_calls_is_kept_in_its_own_form(self) -> None:
+        """A record does not hold every answer twice."""
+        call: JsonValue = use("t", {})
+        thought: JsonValue = {"type": "thinking", "thinking": "hm", "signature": "s"}
+        quoted: JsonValue = {"type": "text", "text": "yes", "citations": [{"type": "page_location"}]}
+        assert read(message(text("yes"), call)).response.native is None
+        for content in ([thought, text("yes")], [quoted], [call, text("yes")], [text("a"), text("b")]):
+            assert read(message(*content)).response.native == {"provider": "anthropic", "content": content}
+
+    @pytest.mark.parametrize("found", [{}, {"type": "list"}, {"choices": []}])
+    def test_what_is_no_message_is_told_apart(self, found: dict[str, JsonValue]) -> None:
+        """Another API answers with other objects."""
+        with pytest.raises(NoMessage):
+            read(found)
+
+    @pytest.mark.parametrize("bad", [{"content": None}, {"content": "yes"}, {"content": [1]}, {"stop_reason": None}])
+    def test_a_message_with_a_hole_is_unreadable(self, bad: dict[str, JsonValue]) -> None:
+        """An answer without content, or without an end, is none."""
+        with pytest.raises(Unreadable):
+            read(message(text("yes")) | bad)
+
+    def test_a_message_that_paused_is_one_with_what_goes_on(self) -> None:
+        """Content in order, tokens added up, the end of the second."""
+        usage: JsonValue = {"input_tokens": 1, "output_tokens": 2, "cache_creation": {"ephemeral_1h_input_tokens": 3}}
+        first = message(text("one "), stop_reason="pause_turn", usage=usage)
+        whole = read(joined(first, message(text("two")))).response
+        assert (whole.content, whole.stop) == ("one two", "end")
+        assert (whole.input_tokens, whole.output_tokens) == (4, 6)

@@ -1,0 +1,270 @@
+"""The edge server speaks as the providers do: their SDKs, asked without any adapter, understand it."""
+
+import asyncio
+import json
+from typing import cast
+
+import anthropic
+import openai
+import pytest
+
+from graphengine.models.base import ToolCall
+from graphengine.testing.model_scenes import Babbles, Counted, Fails, Noise, Says, Tears, Trouble
+from tests.models.acts import Raw
+from tests.models.edge_server import EdgeServer
+from tests.models.wire import Event
+
+COUNTED = Counted(3084, 1024, 2048, 70, 30)
+ADD = ToolCall(id="call_1", name="add", arguments='{"a": 2, "b": 3}')
+FULL = Says("hello you there", (ADD,), counted=COUNTED, thinking="sealed")
+
+
+def claude(edge: EdgeServer) -> anthropic.AsyncAnthropic:
+    """Anthropic's client, without retries."""
+    return anthropic.AsyncAnthropic(api_key="sk-secret", base_url=edge.url, max_retries=0)
+
+
+def gpt(edge: EdgeServer) -> openai.AsyncOpenAI:
+    """OpenAI's client, without retries."""
+    return openai.AsyncOpenAI(api_key="sk-secret", base_url=edge.openai_url, max_retries=0)
+
+
+async def ask_claude(edge: EdgeServer) -> anthropic.types.Message:
+    """One message, not streamed."""
+    async with claude(edge) as client:
+        return await client.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
+
+
+async def ask_gpt(edge: EdgeServer) -> object:
+    """One response, not streamed."""
+    async with gpt(edge) as client:
+        return await client.responses.create(model="m", input="hi")
+
+
+async def test_messages_are_understood(edge: EdgeServer) -> None:
+    """Anthropic's SDK reads thinking, text, calls and usage, in one piece and as a stream."""
+    edge.play(FULL, FULL)
+    whole = await ask_claude(edge)
+    async with (
+        claude(edge) as client,
+        client.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}]) as stream,
+    ):
+        streamed = await stream.get_final_message()
+
+    for message in (whole, streamed):
+        thinking, text, call = message.content
+        assert thinking.type == "thinking"
+        assert thinking.signature == "sealed"
+        assert text.type == "text"
+        assert text.text == "hello you there"
+        assert call.type == "tool_use"
+        assert call.input == {"a": 2, "b": 3}
+        assert message.stop_reason == "tool_use"
+        usage = message.usage
+        assert (usage.input_tokens, usage.cache_read_input_tokens, usage.cache_creation_input_tokens) == (
+            12,
+            1024,
+            2048,
+        )
+        assert usage.output_tokens == 70
+        assert usage.output_tokens_details is not None
+        assert usage.output_tokens_details.thinking_tokens == 30
+
+
+async def test_responses_are_understood(edge: EdgeServer) -> None:
+    """OpenAI's SDK reads a response, in one piece and as a stream."""
+    edge.play(FULL, FULL)
+    async with gpt(edge) as client:
+        whole = await client.responses.create(model="m", input="hi")
+        async with client.responses.stream(model="m", input="hi") as stream:
+            streamed = await stream.get_final_response()
+
+    for response in (whole, streamed):
+        assert [item.type for item in response.output] == ["reasoning", "message", "function_call"]
+        assert response.output_text == "hello you there"
+        assert response.output[2].type == "function_call"
+        assert json.loads(response.output[2].arguments) == {"a": 2, "b": 3}
+        assert response.usage is not None
+        assert response.usage.input_tokens_details.cache_write_tokens == 2048
+        assert response.usage.output_tokens_details.reasoning_tokens == 30
+
+
+async def test_chat_is_understood(edge: EdgeServer) -> None:
+    """OpenAI's SDK reads a chat completion, in one piece and as a stream."""
+    edge.play(FULL, FULL)
+    async with gpt(edge) as client:
+        whole = await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+        async with client.chat.completions.stream(
+            model="m", messages=[{"role": "user", "content": "hi"}], stream_options={"include_usage": True}
+        ) as stream:
+            streamed = await stream.get_final_completion()
+
+    for completion in (whole, streamed):
+        message = completion.choices[0].message
+        assert message.content == "hello you there"
+        assert message.tool_calls
+        assert message.tool_calls[0].type == "function"
+        assert json.loads(message.tool_calls[0].function.arguments) == {"a": 2, "b": 3}
+        assert completion.usage is not None
+        assert completion.usage.prompt_tokens_details is not None
+        assert completion.usage.prompt_tokens_details.cache_write_tokens == 2048
+
+
+async def test_a_held_answer_waits_to_go_on(edge: EdgeServer) -> None:
+    """A held stream stops after its first word until the test lets it go on."""
+    edge.play(Says("one two three", held=True))
+    async with claude(edge) as client:
+        stream = await client.messages.create(
+            model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}], stream=True
+        )
+        said: list[str] = []
+        async for event in stream:
+            if event.type == "content_block_delta" and event.delta.type == "text_delta":
+                said.append(event.delta.text)
+                if len(said) == 1:
+                    edge.go_on()
+    assert said == ["one ", "two ", "three"]
+
+
+async def test_who_leaves_is_noticed(edge: EdgeServer) -> None:
+    """The server sees a caller that is cancelled while its answer is held."""
+    edge.play(Says("never", held=True))
+    task = asyncio.create_task(ask_claude(edge))
+    await edge.arrived(1)
+    task.cancel()
+    await edge.left()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize(
+    ("trouble", "claude_status", "gpt_status"),
+    [
+        ("bad_request", 400, 400),
+        ("wrong_key", 401, 401),
+        ("no_credit", 402, 402),
+        ("no_quota", 400, 429),
+        ("forbidden", 403, 403),
+        ("unknown_model", 404, 404),
+        ("timeout", 408, 408),
+        ("too_large", 413, 413),
+        ("context_full", 400, 400),
+        ("rate_limit", 429, 429),
+        ("server_error", 500, 500),
+        ("unavailable", 503, 503),
+        ("overloaded", 529, 529),
+    ],
+)
+async def test_every_trouble_has_its_status(
+    edge: EdgeServer, trouble: Trouble, claude_status: int, gpt_status: int
+) -> None:
+    """Each error comes with its provider's status and body, and says back the key it was called with."""
+    edge.play(Fails(trouble), Fails(trouble))
+    with pytest.raises(anthropic.APIStatusError, match="because of sk-secret") as from_claude:
+        await ask_claude(edge)
+    with pytest.raises(openai.APIStatusError, match="because of sk-secret") as from_gpt:
+        await ask_gpt(edge)
+    assert (from_claude.value.status_code, from_gpt.value.status_code) == (claude_status, gpt_status)
+
+
+async def test_how_long_to_wait_is_told_in_both_ways(edge: EdgeServer) -> None:
+    """retry-after is in seconds, retry-after-ms in milliseconds."""
+    edge.play(
+        Fails("rate_limit", retry_after_seconds=2),
+        Fails("rate_limit", retry_after_seconds=1.5, in_milliseconds=True),
+    )
+    told: list[tuple[str | None, str | None]] = []
+    for _ in range(2):
+        with pytest.raises(anthropic.RateLimitError) as limited:
+            await ask_claude(edge)
+        headers = limited.value.response.headers
+        told.append((headers.get("retry-after"), headers.get("retry-after-ms")))
+    assert told == [("2", None), (None, "1500")]
+
+
+async def test_a_stream_may_fail_with_status_200(edge: EdgeServer) -> None:
+    """An error event comes after the first word."""
+    edge.play(Fails("overloaded", in_stream=True))
+    async with claude(edge) as client:
+        with pytest.raises(anthropic.APIStatusError) as failed:
+            async with client.messages.stream(
+                model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}]
+            ) as stream:
+                await stream.get_final_message()
+    assert failed.value.status_code == 200
+    assert cast("str", failed.value.type) == "overloaded_error"
+
+
+async def test_a_torn_stream_ends_early(edge: EdgeServer) -> None:
+    """A clean end looks to the SDK like an answer without a reason to stop; a broken connection raises."""
+    edge.play(Tears("one two three four"), Tears("one two three four", broken=True))
+    async with claude(edge) as client:
+        request = client.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
+        async with request as stream:
+            message = await stream.get_final_message()
+        assert message.stop_reason is None
+        request = client.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
+        with pytest.raises(Exception, match="incomplete chunked read"):
+            async with request as stream:
+                await stream.get_final_message()
+
+
+@pytest.mark.parametrize(
+    ("scene", "error"),
+    [
+        (Tears(), json.JSONDecodeError),
+        (Tears(broken=True), anthropic.APIConnectionError),
+        (Babbles("torn_json"), json.JSONDecodeError),
+        (Babbles("html_502"), anthropic.InternalServerError),
+    ],
+)
+async def test_a_torn_answer_is_torn(edge: EdgeServer, scene: Tears | Babbles, error: type[Exception]) -> None:
+    """What is no whole answer reaches the SDK as such."""
+    edge.play(scene)
+    with pytest.raises(error):
+        await ask_claude(edge)
+
+
+@pytest.mark.parametrize("noise", ["html", "no_answer", "null_content"])
+async def test_noise_with_status_200_raises_nothing(edge: EdgeServer, noise: Noise) -> None:
+    """The SDKs hand on what is no answer as if it were one, which is why adapters have to look."""
+    edge.play(Babbles(noise), Babbles(noise))
+    assert await ask_gpt(edge) is not None
+    assert await ask_claude(edge) is not None
+
+
+async def test_what_no_scene_says_is_played_raw(edge: EdgeServer) -> None:
+    """Bytes, events and headers go out as they are."""
+    edge.play(Raw(events=(Event("[DONE]"),)), Raw(503, {"error": "busy"}, headers={"retry-after": "7"}))
+    async with gpt(edge) as client:
+        stream = await client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "hi"}], stream=True
+        )
+        assert [chunk async for chunk in stream] == []
+        with pytest.raises(openai.InternalServerError) as failed:
+            await client.responses.create(model="m", input="hi")
+    assert failed.value.response.headers["retry-after"] == "7"
+
+
+async def test_calls_are_kept_and_read(edge: EdgeServer) -> None:
+    """What a call carried can be looked at, raw and read."""
+    edge.always(Says("yes"))
+    async with gpt(edge) as client:
+        await client.responses.create(model="m", instructions="be brief", input="hi", max_output_tokens=7)
+    (heard,) = edge.heard()
+    assert (heard.key, heard.system, heard.max_tokens, heard.stream) == ("sk-secret", "be brief", 7, False)
+    assert [(turn.role, turn.text) for turn in heard.turns] == [("user", "hi")]
+    assert edge.calls[0].body["model"] == "m"
+    assert edge.calls[0].headers["authorization"] == "Bearer sk-secret"
+
+
+async def test_a_call_without_a_scene_is_noted() -> None:
+    """A call that no scene was played for fails, and is kept apart."""
+    edge = EdgeServer()
+    edge.start()
+    try:
+        with pytest.raises(openai.APIStatusError, match="no scene was played"):
+            await ask_gpt(edge)
+        assert len(edge.unscripted) == 1
+    finally:
+        edge.stop()

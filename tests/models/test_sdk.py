@@ -1,0 +1,357 @@
+import asyncio
+import gc
+import math
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+
+from graphengine.errors import (
+    BadRequest,
+    DefinitionError,
+    ModelOverloaded,
+    ModelUnavailable,
+    ModelUnreachable,
+    NotAuthenticated,
+    RateLimited,
+)
+from graphengine.models.base import Request
+from graphengine.models.sdk import (
+    CONNECTIONS,
+    LONGEST_WAIT_SECONDS,
+    SHOWN_CHARACTERS,
+    Clients,
+    Failures,
+    Key,
+    hidden,
+    http_address,
+    kind_of_status,
+    load,
+    retry_after,
+    says_too_long,
+    schema_in_words,
+    shown,
+    sound,
+    sound_json,
+)
+
+MY_KEY = "local-0123456789abcdef"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that modules can be imported from; they are forgotten afterwards."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith("sdk_of_a_test"):
+            del sys.modules[name]
+
+
+class TestLoading:
+    async def test_a_module_loads_in_a_thread_and_once(self, folder: Path) -> None:
+        """An SDK takes seconds to load, and the event loop goes on meanwhile."""
+        (folder / "sdk_of_a_test_1.py").write_text("import threading\nthread = threading.current_thread()\n")
+        several = await asyncio.gather(*(load("sdk_of_a_test_1", "x") for _ in range(5)))
+        assert len({id(module) for module in several}) == 1
+        assert several[0].thread is not threading.main_thread()
+        assert await load("sdk_of_a_test_1", "x") is several[0]
+
+    async def test_a_missing_package_is_named_with_how_to_get_it(self) -> None:
+        """Nobody has to guess which extra brings an SDK."""
+        with pytest.raises(ModelUnavailable) as caught:
+            await load("sdk_of_a_test_2", "anthropic")
+        assert "needs the package sdk_of_a_test_2" in str(caught.value)
+        assert "pip install 'graphengine[anthropic]'" in str(caught.value)
+
+    async def test_a_package_that_lacks_another_names_that_one(self, folder: Path) -> None:
+        """Half an installation is told by what is missing."""
+        (folder / "sdk_of_a_test_3.py").write_text("import sdk_of_a_test_4\n")
+        with pytest.raises(ModelUnavailable, match="needs the package sdk_of_a_test_4"):
+            await load("sdk_of_a_test_3", "anthropic")
+
+    async def test_a_package_of_the_wrong_version_says_what_it_misses(self, folder: Path) -> None:
+        """An import that fails within the package is no stack trace."""
+        (folder / "sdk_of_a_test_5.py").write_text("from os import nothing_such\n")
+        with pytest.raises(ModelUnavailable, match=r"sdk_of_a_test_5 cannot be loaded: .*nothing_such"):
+            await load("sdk_of_a_test_5", "anthropic")
+
+
+class Client:
+    def __init__(self) -> None:
+        self.thread = threading.current_thread()
+        self.closed = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Maker:
+    """Makes clients, each when it is let."""
+
+    def __init__(self) -> None:
+        self.made: list[Client] = []
+        self.may = threading.Event()
+        self.asked = threading.Event()
+
+    def __call__(self) -> Client:
+        self.asked.set()
+        assert self.may.wait(10)
+        self.made.append(Client())
+        return self.made[-1]
+
+
+class TestClients:
+    async def test_callers_at_once_share_one_client_made_in_a_thread(self) -> None:
+        """Making a client reads certificates, which is slow, and is done once."""
+        maker = Maker()
+        clients = Clients(maker)
+
+        async def call() -> Client:
+            async with clients.turn() as client:
+                return client
+
+        calls = [asyncio.ensure_future(call()) for _ in range(3)]
+        await asyncio.to_thread(maker.asked.wait, 10)
+        maker.may.set()
+        assert set(await asyncio.gather(*calls)) == set(maker.made)
+        assert len(maker.made) == 1
+        assert maker.made[0].thread is not threading.main_thread()
+
+    async def test_who_waits_is_served_although_the_first_caller_gives_up(self) -> None:
+        """A cancelled call takes nobody's client with it."""
+        maker = Maker()
+        clients = Clients(maker)
+
+        async def call() -> Client:
+            async with clients.turn() as client:
+                return client
+
+        first, second = asyncio.ensure_future(call()), asyncio.ensure_future(call())
+        await asyncio.to_thread(maker.asked.wait, 10)
+        first.cancel()
+        maker.may.set()
+        assert await second in maker.made
+        assert first.cancelled()
+
+    async def test_after_close_there_is_another_client(self) -> None:
+        """A model may be used again after it was closed."""
+        maker = Maker()
+        maker.may.set()
+        clients = Clients(maker)
+        await clients.close()  # nothing is open yet
+        async with clients.turn() as first:
+            pass
+        await clients.close()
+        async with clients.turn() as second:
+            pass
+        assert first.closed
+        assert not second.closed
+        assert first is not second
+
+    def test_each_event_loop_has_a_client_and_an_ended_loop_leaves_none(self) -> None:
+        """Connections belong to the loop that made them."""
+        clients = Clients(Client)
+
+        async def call() -> weakref.ref[Client]:
+            async with clients.turn() as client:
+                client.loop = asyncio.get_running_loop()  # as open connections do
+                return weakref.ref(client)
+
+        first = asyncio.run(call())
+        second = asyncio.run(call())
+        gc.collect()
+        assert first() is None
+        assert second() is not None
+
+    async def test_no_more_calls_are_in_flight_than_there_are_connections(self) -> None:
+        """A thousand calls at once wait for their turn, and their timeouts begin when it comes."""
+        maker = Maker()
+        maker.may.set()
+        clients = Clients(maker)
+        most, now, full, go = 0, 0, asyncio.Event(), asyncio.Event()
+
+        async def call() -> None:
+            nonlocal most, now
+            async with clients.turn():
+                now += 1
+                most = max(most, now)
+                if now == CONNECTIONS:
+                    full.set()
+                await go.wait()
+                now -= 1
+
+        calls = [asyncio.ensure_future(call()) for _ in range(CONNECTIONS + 5)]
+        await asyncio.wait_for(full.wait(), 10)
+        go.set()
+        await asyncio.gather(*calls)
+        assert most == CONNECTIONS
+
+
+class TestKey:
+    def test_what_is_given_goes_before_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An argument says more than a variable."""
+        monkeypatch.setenv("A_KEY", "from-environment")
+        assert Key("given", "A_KEY").value("m") == "given"
+        assert Key(None, "A_KEY").value("m") == "from-environment"
+
+    def test_without_a_key_all_ways_to_go_on_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who has no key learns what to do before any SDK is asked."""
+        monkeypatch.delenv("A_KEY", raising=False)
+        with pytest.raises(ModelUnavailable) as caught:
+            Key(None, "A_KEY").value("anthropic:x")
+        for way in ("anthropic:x", "set A_KEY", "api_key=", "--model offline", "another model"):
+            assert way in str(caught.value)
+
+    def test_a_server_of_ones_own_may_want_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """There is a key to send where none is needed."""
+        monkeypatch.delenv("A_KEY", raising=False)
+        assert Key(None, "A_KEY", unless="none").value("m") == "none"
+
+    def test_white_space_around_a_key_does_not_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A line break from a file is no part of a key."""
+        monkeypatch.setenv("A_KEY", f" {MY_KEY}\n")
+        assert Key(None, "A_KEY").value("m") == MY_KEY
+
+    @pytest.mark.parametrize("broken", ["two words-123", "line\nbreak-123", "schlüssel-123", "a\x00b-123"])
+    def test_a_broken_key_is_refused_and_not_shown(self, broken: str) -> None:
+        """What cannot go into a header never reaches an SDK that would print it."""
+        with pytest.raises(ModelUnavailable) as caught:
+            Key(broken, "A_KEY").value("m")
+        assert broken not in str(caught.value)
+        assert "A_KEY" in str(caught.value)
+
+    def test_its_repr_does_not_show_it(self) -> None:
+        """A key in a traceback's locals stays hidden."""
+        assert MY_KEY not in repr(Key(MY_KEY, "A_KEY"))
+
+
+class TestTexts:
+    def test_keys_and_what_looks_like_one_are_hidden(self) -> None:
+        """Providers like to quote the key that they refuse."""
+        text = f"bad {MY_KEY}, sk-ant-api03-abc*****xyz; Authorization: Bearer abcdef.ghi; risk-averse task-list"
+        assert hidden(text, MY_KEY) == (
+            "bad [key], [key]; Authorization: Bearer [key]; risk-averse task-list"  # and no word that looks alike
+        )
+
+    def test_a_placeholder_is_not_hidden(self) -> None:
+        """A key of one letter would make every message unreadable."""
+        assert hidden("a message", "a", "") == "a message"
+
+    def test_a_long_text_is_shortened_to_one_line(self) -> None:
+        """A page of HTML does not fill the screen."""
+        short = shown("<p>\n  many\twords " * 1000)
+        assert short.startswith("<p> many words <p>")
+        assert len(short) == SHOWN_CHARACTERS
+
+    @pytest.mark.parametrize("before", [10 * SHOWN_CHARACTERS - 10, SHOWN_CHARACTERS - 10, SHOWN_CHARACTERS - 2])
+    @pytest.mark.parametrize("filler", [" ", "x"])
+    def test_no_key_is_cut_in_two(self, before: int, filler: str) -> None:
+        """Half a key is not shown either."""
+        assert MY_KEY[:4] not in shown(filler * before + MY_KEY + "y" * 9000, MY_KEY)
+
+    def test_half_a_pair_becomes_a_replacement_and_two_halves_one_character(self) -> None:
+        """What UTF-8 cannot carry neither breaks a call nor a record."""
+        assert sound("plain") == "plain"
+        assert sound("schön 😀") == "schön 😀"
+        assert sound("a\ud800b") == "a\ufffdb"
+        assert sound("\ud83d\ude00") == "😀"
+        assert sound_json({"k\udfff": ["\ud800", 1, None, {"x": "y"}]}) == {"k\ufffd": ["\ufffd", 1, None, {"x": "y"}]}
+
+    def test_a_schema_in_words_holds_the_schema(self) -> None:
+        """A model that cannot be held to a schema is told of it."""
+        words = schema_in_words(Request("a", "", [], {"type": "object", "title": "Größe"}, "Review"))
+        assert '{"type": "object", "title": "Größe"}' in words
+        assert "Review" in words
+
+
+def in_seconds(seconds: float) -> str:
+    """The date so many seconds from now, as HTTP writes it."""
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+class TestWaiting:
+    @pytest.mark.parametrize(
+        ("headers", "seconds"),
+        [
+            ({}, None),
+            ({"retry-after": "2"}, 2.0),
+            ({"retry-after": "0.5"}, 0.5),
+            ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+            ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
+            ({"retry-after": "-3"}, 0.0),
+            ({"retry-after": "nan"}, None),
+            ({"retry-after": "inf"}, None),
+            ({"retry-after": "later"}, None),
+            ({"retry-after": "1e9"}, LONGEST_WAIT_SECONDS),
+            ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+            ({"retry-after": "Wed, 21 Oct 2015 07:28:00"}, 0.0),
+        ],
+    )
+    def test_a_server_says_in_several_ways_when_to_come_back(
+        self, headers: dict[str, str], seconds: float | None
+    ) -> None:
+        """Milliseconds, seconds or a date; nonsense is nothing, and no wait is endless."""
+        assert retry_after(headers) == seconds
+
+    def test_a_date_is_a_wait_until_then(self) -> None:
+        """A date an hour ahead is about an hour."""
+        found = retry_after({"retry-after": in_seconds(100)})
+        assert found is not None
+        assert math.isclose(found, 100, abs_tol=5)
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [(400, BadRequest), (401, NotAuthenticated), (418, BadRequest), (429, RateLimited), (501, BadRequest)]
+        + [(status, ModelOverloaded) for status in (500, 502, 503, 529, 599)],
+    )
+    def test_a_status_stands_for_a_kind(self, status: int, kind: type[Exception]) -> None:
+        """Where a provider says no more, its status decides."""
+        assert kind_of_status(status) is kind
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "prompt is too long: 213462 tokens > 200000 maximum",
+            "input length and `max_tokens` exceed context limit: 199000 + 8192 > 200000",
+            "This model's maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens.",
+            "the request exceeds the available context size. try increasing the context size",
+            "context_length_exceeded",
+        ],
+    )
+    def test_a_full_window_is_told_by_its_words(self, words: str) -> None:
+        """Providers refuse a question that is too large as they refuse any bad request."""
+        assert says_too_long(words)
+        assert not says_too_long("messages: text content blocks must be non-empty")
+
+    def test_an_error_says_what_happened_in_whose_words_and_what_to_do(self) -> None:
+        """And the key is in none of it, nor a password of the address."""
+        failures = Failures("anthropic:x", f"http://me:{MY_KEY}@host:1/a?token={MY_KEY}", Key(MY_KEY, "A_KEY"))
+        error = failures.of(ModelUnreachable, "cannot be reached", f"refused {MY_KEY}", retry_after_seconds=2)
+        assert isinstance(error, ModelUnreachable)
+        assert error.message == "anthropic:x cannot be reached: refused [key]"
+        assert error.where == "model anthropic:x"
+        assert error.repair.endswith("http://host:1/a")
+        assert error.retry_after_seconds == 2
+        assert MY_KEY not in str(error)
+
+    @pytest.mark.parametrize(
+        "address", ["localhost:8080", "ftp://host", "http://", "http://host:port", "", "http://h:99999"]
+    )
+    def test_an_address_that_is_none_is_refused_at_once(self, address: str) -> None:
+        """A forgotten http:// is no outage to be waited for."""
+        with pytest.raises(DefinitionError, match="base_url"):
+            http_address(address)
+
+    def test_an_address_loses_its_last_slash(self) -> None:
+        """Both ways to write it are one."""
+        assert http_address(" http://127.0.0.1:8080/v1/ ") == "http://127.0.0.1:8080/v1"

@@ -1,0 +1,176 @@
+"""Anthropic's Messages API, as a server speaks it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from graphengine.models.base import ToolCall
+from graphengine.testing.model_scenes import Counted, Fails, Heard, Noise, Says, Scene, Turn
+from tests.models.wire import Event, Json, key_of, pieces, text_of
+
+_STOPS: Final = {
+    "end": "end_turn",
+    "tools": "tool_use",
+    "cut": "max_tokens",
+    "refused": "refusal",
+    "full": "model_context_window_exceeded",
+}
+_ERRORS: Final = {
+    "bad_request": (400, "invalid_request_error"),
+    "wrong_key": (401, "authentication_error"),
+    "no_credit": (402, "billing_error"),
+    "no_quota": (400, "invalid_request_error"),
+    "forbidden": (403, "permission_error"),
+    "unknown_model": (404, "not_found_error"),
+    "timeout": (408, "timeout_error"),
+    "too_large": (413, "request_too_large"),
+    "context_full": (400, "invalid_request_error"),
+    "rate_limit": (429, "rate_limit_error"),
+    "server_error": (500, "api_error"),
+    "unavailable": (503, "api_error"),
+    "overloaded": (529, "overloaded_error"),
+}
+_OWN_WORDS: Final = {
+    "no_quota": "Your credit balance is too low to access the Anthropic API. ",
+    "context_full": "prompt is too long: 210000 tokens > 200000 maximum. ",
+    "unknown_model": "model: ",
+}
+
+
+class MessagesWire:
+    """POST /v1/messages."""
+
+    path = "/v1/messages"
+
+    def lacks(self, scene: Scene) -> str:
+        """Nothing."""
+        del scene
+        return ""
+
+    def whole(self, says: Says) -> Json:
+        """A message."""
+        return {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "model": "claude-haiku-4-5",
+            "content": list(_blocks(says)),
+            **_ending(says),
+            **({} if says.counted is None else {"usage": _usage(says.counted)}),
+        }
+
+    def events(self, says: Says) -> list[Event]:
+        """message_start, the blocks, message_delta, message_stop; with a ping in between."""
+        begun = self.whole(says) | {"content": [], "stop_reason": None, "stop_details": None}
+        if says.counted is not None:
+            begun["usage"] = _usage(says.counted) | {"output_tokens": 1, "output_tokens_details": None}
+        found = [_event("message_start", message=begun), _event("ping")]
+        for index, block in enumerate(_blocks(says)):
+            found += _block_events(index, block)
+        used = {} if says.counted is None else {"usage": _usage(says.counted)}
+        found.append(Event({"type": "message_delta", "delta": _ending(says)} | used, "message_delta"))
+        return [*found, _event("message_stop")]
+
+    def error(self, fails: Fails) -> tuple[int, Json]:
+        """`{"type": "error", …}`."""
+        status, kind = _ERRORS[fails.trouble]
+        message = _OWN_WORDS.get(fails.trouble, "") + fails.message
+        return status, {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
+
+    def error_event(self, fails: Fails) -> Event:
+        """The same as an event."""
+        return Event(self.error(fails)[1], "error")
+
+    def hollow(self, noise: Noise) -> Json:
+        """A message without content."""
+        return self.whole(Says()) | {"content": [] if noise == "no_answer" else None}
+
+    def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
+        """A call of create or stream."""
+        form = (body.get("output_config") or {}).get("format") or {}
+        return Heard(
+            key=key_of(headers),
+            system=text_of(body.get("system")),
+            turns=tuple(turn for message in body["messages"] for turn in _turns(message)),
+            tools={tool["name"]: tool["input_schema"] for tool in body.get("tools") or ()},
+            schema=form.get("schema"),
+            stream=bool(body.get("stream")),
+            max_tokens=body.get("max_tokens"),
+            body=body,
+        )
+
+
+def _event(kind: str, said: str = "", **data: Any) -> Event:
+    return Event({"type": kind, **data}, kind, said)
+
+
+def _blocks(says: Says) -> Iterator[Json]:
+    if says.thinking:
+        yield {"type": "thinking", "thinking": "hm", "signature": says.thinking}
+    if says.text:
+        yield {"type": "text", "text": says.text, "citations": None}
+    for call in says.calls:
+        yield {"type": "tool_use", "id": call.id, "name": call.name, "input": json.loads(call.arguments)}
+
+
+def _block_events(index: int, block: Json) -> Iterator[Event]:
+    start: Json
+    deltas: list[tuple[Json, str]]
+    if block["type"] == "text":
+        start, deltas = {"text": ""}, [({"type": "text_delta", "text": each}, each) for each in pieces(block["text"])]
+    elif block["type"] == "thinking":
+        start = {"thinking": "", "signature": ""}
+        sealed = {"type": "signature_delta", "signature": block["signature"]}
+        deltas = [({"type": "thinking_delta", "thinking": block["thinking"]}, ""), (sealed, "")]
+    else:
+        start = {"input": {}}
+        written = json.dumps(block["input"])
+        halves = ["", written[: len(written) // 2], written[len(written) // 2 :]]
+        deltas = [({"type": "input_json_delta", "partial_json": each}, each) for each in halves]
+    yield _event("content_block_start", index=index, content_block=block | start)
+    for delta, said in deltas:
+        yield _event("content_block_delta", said, index=index, delta=delta)
+    yield _event("content_block_stop", index=index)
+
+
+def _ending(says: Says) -> Json:
+    stop = "tools" if says.calls and says.stop == "end" else says.stop
+    refusal = {"type": "refusal", "category": "cyber", "explanation": says.why} if stop == "refused" else None
+    return {"stop_reason": _STOPS[stop], "stop_sequence": None, "stop_details": refusal}
+
+
+def _usage(counted: Counted) -> Json:
+    cached = counted.cache_read_tokens + counted.cache_write_tokens
+    return {
+        "input_tokens": counted.input_tokens - cached,
+        "cache_creation_input_tokens": counted.cache_write_tokens,
+        "cache_read_input_tokens": counted.cache_read_tokens,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": counted.cache_write_tokens,
+            "ephemeral_1h_input_tokens": 0,
+        },
+        "output_tokens": counted.output_tokens,
+        "output_tokens_details": {"thinking_tokens": counted.reasoning_tokens},
+        "service_tier": "standard",
+    }
+
+
+def _turns(message: Json) -> Iterator[Turn]:
+    """One for an assistant's message, one for each tool result and for all text of a user's."""
+    content = message["content"]
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if message["role"] == "assistant":
+        calls = [part for part in parts if part["type"] == "tool_use"]
+        yield Turn(
+            "assistant",
+            text_of(parts),
+            tuple(ToolCall(id=c["id"], name=c["name"], arguments=json.dumps(c["input"])) for c in calls),
+            thinking=tuple(part["signature"] for part in parts if part["type"] == "thinking"),
+        )
+        return
+    for part in parts:
+        if part["type"] == "tool_result":
+            failed = bool(part.get("is_error"))
+            yield Turn("tool", text_of(part.get("content")), call_id=part["tool_use_id"], is_error=failed)
+        else:
+            yield Turn("user", part.get("text", ""))

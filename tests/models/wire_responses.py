@@ -1,0 +1,193 @@
+"""OpenAI's Responses API, as a server speaks it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graphengine.models.base import ToolCall
+from graphengine.testing.model_scenes import Counted, Fails, Heard, Noise, Says, Scene, Turn
+from tests.models.wire import Event, Json, key_of, pieces, text_of
+from tests.models.wire_chat import openai_error
+
+
+class ResponsesWire:
+    """POST /v1/responses."""
+
+    path = "/v1/responses"
+
+    def lacks(self, scene: Scene) -> str:
+        """It has no word for a context window that fills up."""
+        if isinstance(scene, Says) and scene.stop == "full":
+            return "the Responses API has no word for a context window that is full amid an answer"
+        return ""
+
+    def whole(self, says: Says) -> Json:
+        """A response that is completed, or incomplete."""
+        return _frame("incomplete" if says.stop == "cut" else "completed") | {
+            "output": list(_items(says)),
+            "incomplete_details": {"reason": "max_output_tokens"} if says.stop == "cut" else None,
+            "usage": None if says.counted is None else _usage(says.counted),
+        }
+
+    def events(self, says: Says) -> list[Event]:
+        """response.created, the items, response.completed or response.incomplete."""
+        whole = self.whole(says)
+        begun = _frame("in_progress")
+        found = [Event({"type": f"response.{each}", "response": begun}) for each in ("created", "in_progress")]
+        for index, item in enumerate(whole["output"]):
+            found += _item_events(index, item)
+        found.append(Event({"type": f"response.{whole['status']}", "response": whole}))
+        return _numbered(found)
+
+    def error(self, fails: Fails) -> tuple[int, Json]:
+        """`{"error": …}`."""
+        status, inside = openai_error(fails)
+        return status, {"error": inside}
+
+    def error_event(self, fails: Fails) -> Event:
+        """An event `error`; a full context window comes as `response.failed`."""
+        inside = openai_error(fails)[1]
+        if fails.trouble == "context_full":
+            failed = _frame("failed") | {"error": {"code": inside["code"], "message": inside["message"]}}
+            return Event({"type": "response.failed", "sequence_number": 9, "response": failed}, "response.failed")
+        return Event({"type": "error", "sequence_number": 9} | inside | {"type": "error"}, "error")
+
+    def hollow(self, noise: Noise) -> Json:
+        """A response with no output, or with a message whose content is null."""
+        message = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": None}
+        return self.whole(Says()) | {"output": [] if noise == "no_answer" else [message]}
+
+    def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
+        """A call of create."""
+        form = (body.get("text") or {}).get("format") or {}
+        said = body["input"]
+        items = [{"role": "user", "content": said}] if isinstance(said, str) else said
+        standing = ("system", "developer")
+        spoken = [text_of(item["content"]) for item in items if item.get("role") in standing]
+        return Heard(
+            key=key_of(headers),
+            system="\n".join(filter(None, [body.get("instructions"), *spoken])),
+            turns=tuple(_turns([item for item in items if item.get("role") not in standing])),
+            tools={tool["name"]: tool["parameters"] for tool in body.get("tools") or ()},
+            schema=form.get("schema"),
+            stream=bool(body.get("stream")),
+            max_tokens=body.get("max_output_tokens"),
+            body=body,
+        )
+
+
+def _frame(status: str) -> Json:
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": status,
+        "model": "gpt-5-mini",
+        "output": [],
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "store": False,
+        "usage": None,
+    }
+
+
+def _items(says: Says) -> Iterator[Json]:
+    if says.thinking:
+        yield {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": says.thinking}
+    if says.stop == "refused":
+        yield _message({"type": "refusal", "refusal": says.why})
+    elif says.text or not says.calls:
+        yield _message({"type": "output_text", "text": says.text, "annotations": [], "logprobs": []})
+    for number, call in enumerate(says.calls, 1):
+        yield {
+            "type": "function_call",
+            "id": f"fc_{number}",
+            "call_id": call.id,
+            "name": call.name,
+            "arguments": call.arguments,
+            "status": "completed",
+        }
+
+
+def _message(part: Json) -> Json:
+    return {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]}
+
+
+def _item_events(index: int, item: Json) -> Iterator[Event]:
+    place = {"output_index": index, "item_id": item["id"]}
+    hollow: dict[str, Json] = {"message": {"content": []}, "function_call": {"arguments": ""}}
+    begun = {"type": "response.output_item.added", "output_index": index}
+    yield Event(begun | {"item": item | hollow.get(item["type"], {}) | {"status": "in_progress"}})
+    if item["type"] == "message":
+        yield from _part_events(place | {"content_index": 0}, item["content"][0])
+    elif item["type"] == "function_call":
+        written = item["arguments"]
+        for each in (written[: len(written) // 2], written[len(written) // 2 :]):
+            yield Event({"type": "response.function_call_arguments.delta", "delta": each} | place, said=each)
+        done = {"type": "response.function_call_arguments.done", "arguments": written, "name": item["name"]}
+        yield Event(done | place)
+    yield Event({"type": "response.output_item.done", "output_index": index, "item": item})
+
+
+def _part_events(place: Json, part: Json) -> Iterator[Event]:
+    kind, key = ("refusal", "refusal") if part["type"] == "refusal" else ("output_text", "text")
+    extra: Json = {"logprobs": []} if kind == "output_text" else {}
+    yield Event({"type": "response.content_part.added", "part": part | {key: ""}} | place)
+    for each in pieces(part[key]):
+        yield Event({"type": f"response.{kind}.delta", "delta": each} | extra | place, said=each)
+    yield Event({"type": f"response.{kind}.done", key: part[key]} | extra | place)
+    yield Event({"type": "response.content_part.done", "part": part} | place)
+
+
+def _numbered(events: list[Event]) -> list[Event]:
+    """Each with its number and its name, as this API has them."""
+    found = []
+    for number, event in enumerate(events):
+        data: dict[str, Any] = dict(event.data) if isinstance(event.data, dict) else {}
+        found.append(Event(data | {"sequence_number": number}, data["type"], event.said))
+    return found
+
+
+def _usage(counted: Counted) -> Json:
+    return {
+        "input_tokens": counted.input_tokens,
+        "input_tokens_details": {
+            "cached_tokens": counted.cache_read_tokens,
+            "cache_write_tokens": counted.cache_write_tokens,
+        },
+        "output_tokens": counted.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": counted.reasoning_tokens},
+        "total_tokens": counted.input_tokens + counted.output_tokens,
+    }
+
+
+def _turns(items: list[Json]) -> Iterator[Turn]:
+    """Items of one answer (thoughts, message, calls) are one turn."""
+    thinking: list[str] = []
+    text, calls, begun = "", list[ToolCall](), False
+    for item in items:
+        kind = item.get("type", "message")
+        if kind in {"reasoning", "function_call"} or item.get("role") == "assistant":
+            begun = True
+            if kind == "reasoning":
+                thinking.append(item.get("encrypted_content") or "")
+            elif kind == "function_call":
+                calls.append(ToolCall(id=item["call_id"], name=item["name"], arguments=item["arguments"]))
+            else:
+                text += text_of(item["content"])
+            continue
+        if begun:
+            yield Turn("assistant", text, tuple(calls), thinking=tuple(thinking))
+            thinking, text, calls, begun = [], "", [], False
+        if kind == "function_call_output":
+            yield Turn("tool", text_of(item["output"]), call_id=item["call_id"])
+        else:
+            yield Turn("user", text_of(item["content"]))
+    if begun:
+        yield Turn("assistant", text, tuple(calls), thinking=tuple(thinking))
