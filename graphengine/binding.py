@@ -21,7 +21,6 @@ from graphengine.fieldtype import type_name
 from graphengine.graph import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.immutable import unrecordable
 from graphengine.injection import NO_DEFAULT, Injected, Parameter
-from graphengine.models.base import Message
 from graphengine.paths import Path, did_you_mean, members, parse, type_at
 from graphengine.plan import Argument, Call, Each, Fallback, Target, Writer
 from graphengine.state import with_items
@@ -360,7 +359,8 @@ class Binder:
         kinds = list(members(found.info.annotation))
         if target.key is not None:
             kinds = [get_args(kind)[-1] for kind in kinds if get_args(kind)]
-        if not any(_item_of(kind) in (Message, Any) for kind in kinds):
+        messages = getattr(calls[0].body, "said", Any)
+        if not any(_item_of(kind) in (messages, Any) for kind in kinds):
             wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"
             text = f"memory={names[0]!r} is {type_name(found.info.annotation)}"
             self.report("bad_memory", where, text, f"make the field {wanted}")

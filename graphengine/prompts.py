@@ -17,7 +17,7 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeGuard
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
@@ -35,6 +35,8 @@ _HOLE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _UNSEEN: Final = re.compile(  # blanks, control characters, and what is not shown at all
     "[\\s\x00-\x20\x7f-\xa0\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]+"
 )
+_OPENING: Final = ("<", "\ufe64", "\uff1c")  # all that NFKC makes < of
+_OF_A_MESSAGE: Final = {"role", "text", "calls", "call_id", "is_error", "agent"}
 _WORDLESS: Final = (
     bool,
     int,
@@ -126,7 +128,6 @@ def block(name: str, value: object) -> str:
     return labelled({name: value})
 
 
-@runtime_checkable
 class Said(Protocol):
     """A message of a conversation, as `graphengine.models.Message` is one."""
 
@@ -199,7 +200,7 @@ class _Tags:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._folded = [_folded(text) for text in texts if "<" in text or not text.isascii()]
+        self._folded = [_folded(text) for text in texts if any(sign in text for sign in _OPENING)]
         self._names: dict[str, str] = {}
 
     def name(self, whose: str, wanted: str) -> str:
@@ -276,8 +277,12 @@ def _shown(value: object) -> _Shown:
 def _said(value: object) -> Sequence[Said]:
     """The messages that a value is; none if it is anything else."""
     items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
-    said = [item for item in items if isinstance(item, BaseModel) and isinstance(item, Said)]
+    said = [item for item in items if _is_message(item)]
     return said if len(said) == len(items) else []
+
+
+def _is_message(value: object) -> TypeGuard[Said]:
+    return isinstance(value, BaseModel) and type(value).model_fields.keys() >= _OF_A_MESSAGE
 
 
 def _parts(message: Said, called: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -318,6 +323,8 @@ def _inside(value: object) -> Sequence[object]:
 
 
 def _has_set(value: object) -> bool:
+    if value is None or isinstance(value, (str, int, float)):
+        return False  # most of what there is, so that the rest is asked of little
     return isinstance(value, (set, frozenset)) or any(_has_set(item) for item in _inside(value))
 
 

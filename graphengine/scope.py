@@ -101,5 +101,8 @@ class Scope(Protocol):
         ...
 
 
+FROM_THREAD: Final[ContextVar[bool]] = ContextVar("graphengine_from_thread", default=False)
+"""Whether an agent was called in a thread of the run's pool, which waits for it: two more might never be free."""
+
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("graphengine_scope", default=None)
 """The Context: what a node may know and do beside reading fields and returning a result."""

@@ -220,6 +220,11 @@ class AgentBody(Generic[T]):
         return self.agent.memory
 
     @property
+    def said(self) -> type:
+        """What its memory is a list of."""
+        return Message
+
+    @property
     def takes_all(self) -> bool:
         """Whether whatever its node gives it goes into the question."""
         return not self.agent.prompt

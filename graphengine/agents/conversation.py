@@ -24,8 +24,8 @@ from graphengine.agents.tools import ToolSource, by_name
 from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, TooManyTurns
 from graphengine.models.base import Message, Request, Response, ToolCall, usage_of
 from graphengine.models.offline import OfflineModel
-from graphengine.prompts import as_text
-from graphengine.scope import Piece
+from graphengine.prompts import DATA_NOTE, as_text
+from graphengine.scope import FROM_THREAD, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", default=str)
 
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
+NOTHING: Final[Mapping[str, JsonValue]] = {}
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 
 
@@ -147,14 +148,17 @@ class Conversation(Generic[T]):
         self._usable(response)
         return response
 
-    async def _ask(self, model: Model, request: Request, name: str) -> Response:
+    async def _ask(
+        self, model: Model, request: Request, name: str, told: Mapping[str, JsonValue] = NOTHING
+    ) -> Response:
+        """Ask a model once; `told` is recorded with what it answers."""
         self._turn += 1
         await self._scope.may_call(model)
 
         async def make() -> Piece:
             async with self._alike(model, request):
                 response = await model.answer(request)
-            record = _record(response)
+            record = {**_record(response), **told}
             by = {"agent": request.agent, "model": response.model or model.name}
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
@@ -299,10 +303,14 @@ class Conversation(Generic[T]):
         count = window.cut(messages, limit)
         if count is None:
             return
-        model = self._model if limit.model is None else self._scope.model_for(self._agent.name, limit.model)
-        text = window.summary_request_text(messages[:count])
+        model = (
+            self._model if limit.model is None else self._scope.model_for(f"{self._agent.name} summary", limit.model)
+        )
+        tokens, is_estimate = window.size(messages)
+        text = window.summary_request_text(window.to_summarise(messages, count))
         asked = Message(role="user", text=text, agent=self._agent.name)
-        response = await self._ask(model, Request(self._agent.name, window.INSTRUCTIONS, [asked]), "summary")
+        told: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
+        response = await self._ask(model, Request(self._agent.name, DATA_NOTE, [asked]), "summary", told)
         self._usable(response)
         self.said.append(window.with_summary(messages, str(response.content), count))
 
@@ -316,7 +324,11 @@ async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
     """Make a call in the run's event loop, wherever it is asked for."""
     if asyncio.get_running_loop() is scope.loop:
         return await call
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, scope.loop))
+    came = FROM_THREAD.set(True)
+    try:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, scope.loop))
+    finally:
+        FROM_THREAD.reset(came)
 
 
 def _digest(body: bytes) -> str:

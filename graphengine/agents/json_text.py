@@ -30,6 +30,7 @@ _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _TOKEN: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\W\d_]+|[^\s\"'“”\u2018\u2019{}\[\],:\\]")
 _WORDS: Final = {"true": "true", "false": "false", "null": "null", "none": "null"}
 _SWALLOWED: Final = re.compile(r"[\"']\s*+[:+]")
+_QUOTES: Final = re.compile(r"[\"'“”]")
 _EMPTY: Final = {"text": re.compile(r"\"\"|''|“”"), "list": re.compile(r"\[\s*+\]"), "dict": re.compile(r"\{\s*+\}")}
 
 
@@ -180,13 +181,15 @@ def _token(token: str) -> str:
 
 
 def _is_plain(value: object, empty: dict[str, int]) -> bool:
-    """Whether no text in a value has swallowed a key; counts the empty texts, lists and dicts on the way."""
+    """Whether no text in a value has swallowed a key, and no key a quote; counts what is empty on the way."""
     if isinstance(value, str):
         empty["text"] += not value
         return _SWALLOWED.search(value) is None
     if isinstance(value, Mapping):
         empty["dict"] += not value
-        return all(_is_plain(part, empty) for item in value.items() for part in item)
+        if any(_QUOTES.search(key) for key in value):
+            return False  # a quote is missing before or after the key
+        return all(_is_plain(item, empty) for item in value.values())
     if isinstance(value, list):
         empty["list"] += not value
         return all(_is_plain(item, empty) for item in value)

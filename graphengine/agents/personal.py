@@ -140,7 +140,7 @@ def _ips(text: str) -> Iterator[tuple[int, int]]:
         start, end = match.span()
         if match.group()[-1] == "." or (match.group()[-1] == ":" and not match.group().endswith("::")):
             end -= 1  # the end of a sentence
-        if end - start <= _LONGEST_IP and text[start:end].strip(":") and _is_ip(text[start:end]):
+        if end - start <= _LONGEST_IP and _is_ip(text[start:end]):
             spans.append((start, end))
     return iter(sorted(spans))
 

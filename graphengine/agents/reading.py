@@ -40,6 +40,7 @@ _MOST_ERRORS: Final = 10  # in a message; a model that got more wrong begins ane
 _LONGEST_NAME: Final = 64  # what providers take
 _AROUND: Final = " \t\r\n\"'`*.\u2018\u2019\u201c\u201d\u00ab\u00bb"  # what may stand around a word that is a choice
 _NUMBERS: Final = ("int_type", "float_type", "decimal_type")  # what pydantic calls the lack of a number
+_UNCOUNTABLE: Final = re.compile(rb"\b(?:true|false)\b|\"\s*[+-]?(?:nan|inf|infinity)\s*\"", re.IGNORECASE)
 _BARE: Final = frozenset({"date", "date-time", "time", "uuid"})  # texts of JSON Schema that nothing else looks like
 
 
@@ -222,14 +223,15 @@ class Output(Generic[T]):
         return value
 
     def _counted(self, body: bytes) -> list[ErrorDetails]:
-        """Where true or false stands for a number: pydantic would count it as 1 or 0."""
-        if b"true" not in body and b"false" not in body:
+        """Where true, false or the text NaN stands for a number: pydantic takes them for 1, 0 and one that is none."""
+        if _UNCOUNTABLE.search(body) is None:
             return []
         try:
             self._adapter.validate_json(body, strict=True, by_name=True, by_alias=False)
         except ValidationError as error:
             found = error.errors(include_url=False)
-            return [item for item in found if item["type"] in _NUMBERS and isinstance(item["input"], bool)]
+            given = [item for item in found if item["type"] in _NUMBERS and isinstance(item["input"], (bool, str))]
+            return [item for item in given if _UNCOUNTABLE.search(to_json(item["input"]))]
         return []
 
     def _validated(self, value: object) -> T:

@@ -6,14 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graphengine.models.anthropic import AnthropicModel
     from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request, Response, ToolCall, ToolSpec
     from graphengine.models.names import as_model, model_of
     from graphengine.models.offline import OfflineModel
+    from graphengine.models.openai import OpenAIModel
+    from graphengine.models.openai_chat import OpenAIChatModel
+    from graphengine.models.prices import Price
     from graphengine.models.recorded import BadRecording, NotRecorded, RecordedModel
     from graphengine.models.router import Router
     from graphengine.models.scripted import OffScript, ScriptedModel, calls
 
 _HOMES = {
+    "graphengine.models.anthropic": ("AnthropicModel",),
     "graphengine.models.base": (
         "Closes",
         "KnowsPrices",
@@ -26,6 +31,9 @@ _HOMES = {
     ),
     "graphengine.models.names": ("as_model", "model_of"),
     "graphengine.models.offline": ("OfflineModel",),
+    "graphengine.models.openai": ("OpenAIModel",),
+    "graphengine.models.openai_chat": ("OpenAIChatModel",),
+    "graphengine.models.prices": ("Price",),
     "graphengine.models.recorded": ("BadRecording", "NotRecorded", "RecordedModel"),
     "graphengine.models.router": ("Router",),
     "graphengine.models.scripted": ("OffScript", "ScriptedModel", "calls"),
@@ -48,6 +56,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "AnthropicModel",
     "BadRecording",
     "Closes",
     "KnowsPrices",
@@ -56,6 +65,9 @@ __all__ = [
     "NotRecorded",
     "OffScript",
     "OfflineModel",
+    "OpenAIChatModel",
+    "OpenAIModel",
+    "Price",
     "RecordedModel",
     "Request",
     "Response",

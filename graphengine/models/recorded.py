@@ -16,7 +16,7 @@ import textwrap
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from graphengine.errors import ModelError
 from graphengine.models.base import Closes, KnowsPrices
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Model, Request, Response
 
+_Part: TypeAlias = "tuple[str, ...]"
+
 _DIFF_LINES: Final = 40
 _LINE: Final = 100
-_CLOSELY: Final = 8  # requests that are compared character by character
-_COMPARED: Final = 4000  # characters of each
+_COMPARED: Final = 300  # lines of one part; comparing takes their square
+_WORD: Final = re.compile(r"\w+")
 _SENTENCE: Final = re.compile(r"(?<=[.!?;])\s+")
 
 
@@ -142,14 +144,16 @@ class RecordedModel:
         if equals:
             answers = "one answer" if equals == 1 else f"{equals} answers"
             told = f"{file} has {answers} to this request of agent {asked.agent}, which now comes once more:"
-            lines = _cut(_told(asked), _DIFF_LINES)
+            lines = _cut([line for part in _told(asked) for line in part], _DIFF_LINES)
         elif not exchanges:
             told = f"{file} holds no answers at all; agent {asked.agent} asks:"
-            lines = _cut(_told(asked), _DIFF_LINES)
+            lines = _cut([line for part in _told(asked) for line in part], _DIFF_LINES)
         else:
             nearest = _nearest(asked, exchanges)
             model = nearest.response.model if nearest.response is not None else ""
-            told = f"{file} has no answer to this request of agent {asked.agent}. The nearest one, and what is asked:"
+            told = (
+                f"{file} has no answer to this request of agent {asked.agent}. The nearest one was (-), and now is (+):"
+            )
             lines = _difference(nearest.request, asked)
         name = model if ":" in model else "anthropic:MODEL"
         return NotRecorded(
@@ -170,50 +174,77 @@ def _replayed(found: Exchange, request: Request) -> Response:
 
 
 def _nearest(asked: Asked, exchanges: Sequence[Exchange]) -> Exchange:
-    """The exchange whose request is most like this one; of the same agent if it ever asked."""
+    """The exchange whose request has most words in common with this one; of the same agent if it ever asked."""
     same = [exchange for exchange in exchanges if exchange.request.agent == asked.agent] or exchanges
-    lines, key = _told(asked), asked.key[:_COMPARED]
-    by_lines = [
-        (difflib.SequenceMatcher(None, _told(exchange.request), lines, autojunk=False).ratio(), -number)
-        for number, exchange in enumerate(same)
-    ]
-    closest = [same[-number] for _, number in sorted(by_lines, reverse=True)[:_CLOSELY]]
-    return max(
-        closest, key=lambda exchange: difflib.SequenceMatcher(None, exchange.request.key[:_COMPARED], key).ratio()
-    )
+    words = _words(asked)
+
+    def likeness(exchange: Exchange) -> float:
+        others = _words(exchange.request)
+        return 2 * (words & others).total() / (words.total() + others.total())
+
+    return max(same, key=likeness)
+
+
+def _words(asked: Asked) -> Counter[str]:
+    return Counter(_WORD.findall(asked.key))
 
 
 def _difference(recorded: Asked, asked: Asked) -> list[str]:
-    """A unified diff of two requests, shortened."""
-    made = difflib.unified_diff(_told(recorded), _told(asked), "recorded", "asked", lineterm="", n=2)
-    return _cut(list(made), _DIFF_LINES)
+    """How two requests differ, part by part (a message, a tool, a setting); a screen at most."""
+    lines: list[str] = []
+    for before, after in _opposite(_told(recorded), _told(asked), whole=True):
+        lines += [line for old, new in _opposite(before, after, whole=False) for line in _changed(old, new)]
+    return _cut(lines, _DIFF_LINES)
+
+
+def _opposite(old: Sequence[_Part], new: Sequence[_Part], *, whole: bool) -> Iterator[tuple[list[_Part], list[_Part]]]:
+    """Stretches of parts that stand for each other: those that differ; or, by their titles, each with its like."""
+    before, after = ([part if whole else part[:1] for part in parts] for parts in (old, new))
+    for kind, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind != "equal":
+            yield list(old[i1:i2]), list(new[j1:j2])
+        elif not whole:
+            yield from (([was], [now]) for was, now in zip(old[i1:i2], new[j1:j2], strict=True))
+
+
+def _changed(before: list[_Part], after: list[_Part]) -> Iterator[str]:
+    """The lines of a part that is another now, or of parts that came or went."""
+    old = [line for part in before for line in part][:_COMPARED]
+    new = [line for part in after for line in part][:_COMPARED]
+    for number, group in enumerate(difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(2)):
+        if group[0][1] > 0:
+            yield f"  {old[0]}" if number == 0 else "  …"
+        for kind, i1, i2, j1, j2 in group:
+            yield from (f"{'  ' if kind == 'equal' else '- '}{line}" for line in old[i1:i2])
+            yield from (f"+ {line}" for line in new[j1:j2] if kind != "equal")
 
 
 def _cut(lines: list[str], most: int) -> list[str]:
     return lines if len(lines) <= most else [*lines[:most], f"… and {len(lines) - most} lines more"]
 
 
-def _told(asked: Asked) -> list[str]:
-    """A request as lines that can be compared: one sentence each, so that a change stays where it is."""
-    lines = [f"agent: {asked.agent}", *_block("system", asked.system)]
+def _told(asked: Asked) -> list[_Part]:
+    """A request part by part, each a title and lines that can be compared: a sentence each, so that changes stay."""
+    parts: list[_Part] = [(f"agent: {asked.agent}",)]
+    if asked.system:
+        parts.append(("system:", *_lines(asked.system)))
     for message in asked.messages:
         role = message.role + (f" {message.call_id}" if message.call_id else "") + (" (error)" * message.is_error)
-        lines += _block(role, message.text)
-        lines += [f"  calls {call.name} {call.arguments} as {call.id}" for call in message.calls]
-    for tool in asked.tools:
-        lines += _block(f"tool {tool.name}", f"{tool.description}\n{_pretty(tool.parameters)}")
+        wanted = [f"  calls {call.name} {call.arguments} as {call.id}" for call in message.calls]
+        parts.append((f"{role}:", *_lines(message.text), *wanted))
+    parts += [
+        (f"tool {tool.name}:", *_lines(tool.description), *_lines(_pretty(tool.parameters))) for tool in asked.tools
+    ]
     if asked.form is not None:
-        lines += _block(f"wants {asked.output}", _pretty(asked.form))
+        parts.append((f"wants {asked.output}:", *_lines(_pretty(asked.form))))
     settings = asked.model_dump(include={"max_tokens", "temperature", "effort"}, exclude_none=True)
-    return lines + [f"{name}: {value}" for name, value in settings.items()]
+    return parts + [(f"{name}: {value}",) for name, value in settings.items()]
 
 
-def _block(title: str, text: str) -> Iterator[str]:
-    if text:
-        yield f"{title}:"
-        for line in text.split("\n"):
-            for sentence in _SENTENCE.split(line) if len(line) > _LINE else [line]:
-                yield from (f"  {part}" for part in textwrap.wrap(sentence, _LINE, drop_whitespace=False) or [""])
+def _lines(text: str) -> Iterator[str]:
+    for line in text.split("\n") if text else ():
+        for sentence in _SENTENCE.split(line) if len(line) > _LINE else [line]:
+            yield from (f"  {part}" for part in textwrap.wrap(sentence, _LINE, drop_whitespace=False) or [""])
 
 
 def _pretty(value: object) -> str:

@@ -14,6 +14,7 @@ import re
 import secrets
 import threading
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import (
@@ -118,12 +119,12 @@ class Asked(_Part):
         """The same with secrets hidden."""
         return hidden(self)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What is equal where two requests are."""
         return _canonical(self.model_dump(by_alias=True))
 
-    @property
+    @cached_property
     def place(self) -> tuple[str, list[str], str]:
         """Where it stands among others: by agent, and the turns of a conversation in their order."""
         return self.agent, [_canonical(message.model_dump()) for message in self.messages], self.key
@@ -214,6 +215,13 @@ class Exchange(_Part):
     response: Answered | None = None
     error: Failed | None = None
 
+    @cached_property
+    def as_json(self) -> str:
+        """Indented JSON; halves of characters, which UTF-8 cannot carry, are escaped."""
+        document = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        return _SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
+
     @model_validator(mode="after")
     def _has_one(self) -> Self:
         if (self.response is None) == (self.error is None):
@@ -290,11 +298,18 @@ class Recording:
         with _TURNS:
             if _stamp(self.path) != self._stamp:  # somebody else wrote it
                 self._read()
-            self._exchanges.setdefault(exchange.request.key, []).append(exchange)
-            listed = [each.model_dump(mode="json", by_alias=True, exclude_defaults=True) for each in self.exchanges]
-            document = {"format": FORMAT, "version": VERSION, "exchanges": listed}
-            self._written(_as_json(document), replacing=True)
+            self._keep(exchange)
+            self._written(self._text(), replacing=True)
             self._stamp = _stamp(self.path)
+
+    def _keep(self, exchange: Exchange) -> None:
+        self._exchanges.setdefault(exchange.request.key, []).append(exchange)
+
+    def _text(self) -> str:
+        """The document."""
+        head = json.dumps({"format": FORMAT, "version": VERSION})[1:-1]
+        listed = ",\n".join(exchange.as_json for exchange in self.exchanges)
+        return f'{{{head}, "exchanges": [\n{listed}\n]}}\n'
 
     def _read(self) -> None:
         stamp = _stamp(self.path)
@@ -309,7 +324,7 @@ class Recording:
             raise self._bad("cannot be read", error.strerror or str(error), "name a recording's file") from error
         self._exchanges = {}
         for exchange in [] if body is None else self._parsed(body):
-            self._exchanges.setdefault(exchange.request.key, []).append(exchange)
+            self._keep(exchange)
         self._stamp = stamp
 
     def _parsed(self, body: bytes) -> list[Exchange]:
@@ -377,12 +392,6 @@ def _asked(message: Message) -> AskedMessage:
 
 def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True)
-
-
-def _as_json(document: object) -> str:
-    """Indented JSON; halves of characters, which UTF-8 cannot carry, are escaped."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    return _SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text) + "\n"
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

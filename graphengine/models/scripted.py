@@ -57,10 +57,11 @@ class ScriptedModel:
         requests: What it was asked, in order, calls that it had no answer for included.
 
     Example:
+        >>> import asyncio
         >>> with ScriptedModel({"writer": ["a draft"]}) as model:
-        ...     response = asyncio.run(model.answer(Request("writer", "", [Message(role="user", text="Write.")])))
-        >>> response.content, model.requests[0].prompt
-        ('a draft', 'Write.')
+        ...     response = asyncio.run(model.answer(Request("writer", "", [])))
+        >>> response.content, len(model.requests)
+        ('a draft', 1)
     """
 
     name = "scripted"

@@ -19,6 +19,7 @@ from graphengine.runner.live import TextDelta
 from graphengine.runner.past import PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.threads import in_thread
 from graphengine.runner.work import Work, answers_of
+from graphengine.scope import FROM_THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -436,8 +437,8 @@ class Context:
 
     async def blocking(self, function: Callable[[], object]) -> object:
         """Call a function that blocks in a thread of the runner's pool."""
-        if asyncio.get_running_loop() is not self._surroundings.loop:
-            return await asyncio.to_thread(function)  # called in a thread of the pool: two more might never be free
+        if FROM_THREAD.get():
+            return await asyncio.to_thread(function)
         return await in_thread(self._surroundings.threads(), function)
 
     def paid(self, response: Response) -> None:

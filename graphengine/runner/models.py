@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.base import Closes
-from graphengine.models.names import model_of
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
@@ -110,6 +109,8 @@ class Models:
                 )
             return model
         if model not in self._made:
+            from graphengine.models.names import model_of  # noqa: PLC0415 - where a model is named
+
             self._made[model] = model_of(model)
         return self._made[model]
 

@@ -140,7 +140,7 @@ class Heard:
     """One call, as the server read it.
 
     Attributes:
-        key: The API key that came with it.
+        key: The API key that came with it; None where the server does not show it.
         system: The standing instructions.
         turns: The conversation.
         tools: The JSON Schema of each tool's arguments, by the tool's name.
@@ -150,7 +150,7 @@ class Heard:
         body: All of it, as it came.
     """
 
-    key: str
+    key: str | None
     system: str
     turns: tuple[Turn, ...]
     tools: Mapping[str, Mapping[str, JsonValue]]

@@ -31,6 +31,10 @@ class Mood(enum.Enum):
     BAD = "bad"
 
 
+class Tone(enum.StrEnum):
+    BAD = "bad"
+
+
 class Note(BaseModel):
     model_config = ConfigDict(extra="allow")
     text: str
@@ -182,7 +186,8 @@ def test_every_text_of_a_structured_answer_is_looked_at() -> None:
     assert clean == Page([Note(text=mask, tags={"x", mask}, **more(mask))], {mask: (mask, 1)})
     assert page.notes[0].text == "a@b.org"
     assert apply_to_value([personal_data()], Pair("a@b.org", Mood.BAD)) == Pair(mask, Mood.BAD)
-    assert apply_to_value([forbidden("bad", then="fail")], Note(text="good")) == Note(text="good")
+    moods = [Mood.BAD, Tone.BAD]
+    assert apply_to_value([forbidden("bad", then="fail")], moods) == moods
 
 
 def test_a_value_without_changes_is_the_same_object() -> None:

@@ -205,6 +205,11 @@ def test_what_could_only_be_guessed_is_refused(text: str) -> None:
         ('{"note": , "approved": true}', "without guessing"),
         ('{"note": "x" + "y"}', "without guessing"),
         ("{'note': 'it''s'}", "without guessing"),
+        ('{"note" "x", "approved": true}', "without guessing"),
+        ("{'note': 'x', 'tags': [,]}", "without guessing"),
+        ("{'note': 'x', approved': false}", "without guessing"),
+        ("{'': 'x', 'approved': true,}", "without guessing"),
+        ("{'note': 'x, 'tags: []}", "not closed"),
         ('{"note": "a"} or {"note": "b"}', "2 JSON values"),
         ('{"note": "a", "note": "b"}', "'note' twice"),
         ('{"note": ["a"}]', "another bracket"),
@@ -214,6 +219,25 @@ def test_what_could_only_be_guessed_is_refused(text: str) -> None:
 def test_defaults_make_nothing_up(text: str, told: str) -> None:
     """A type whose fields all have defaults is no cover for an answer that says something else."""
     assert told in refusal(Loose, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1e999", '{"answer": 1e999}', "NaN", "{'answer': Infinity}", '{"answer": "-inf"}', '"NaN"']
+)
+def test_a_number_is_finite(text: str) -> None:
+    """No record could carry another."""
+    assert refusal(float, text)
+
+
+def test_a_truth_is_one_beside_a_number_that_is_text() -> None:
+    """What is refused as a number is only what stands for one."""
+    made: Output[Any] = Output(int | Review)  # type: ignore[arg-type]
+    assert made.read('{"score": "8", "approved": true}') == Review(score=8, approved=True)
+
+
+def test_an_apostrophe_opens_no_text() -> None:
+    """Where it stands inside a word."""
+    assert Output(Loose).read("{note: it's so, approved: false}") == Loose(note="it's so", approved=False)
 
 
 def test_an_empty_object_is_an_object() -> None:

@@ -63,7 +63,7 @@ def stage(scene: Scene | Raw, wire: Wire, heard: Heard) -> Act:
         case Says():
             return _answer(scene, wire, stream=heard.stream)
         case Fails():
-            return _failure(replace(scene, message=scene.message.replace("{key}", heard.key)), wire, heard.stream)
+            return _failure(replace(scene, message=scene.message.replace("{key}", heard.key or "")), wire, heard.stream)
         case Tears():
             return _torn(scene, wire, stream=heard.stream)
         case Babbles():

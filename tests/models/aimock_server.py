@@ -10,12 +10,13 @@ import re
 import shutil
 import subprocess
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from unittest import SkipTest
 
-from graphengine.testing.model_scenes import Fails, Heard, Says, Scene
+from graphengine.testing.model_scenes import Fails, Heard, Says, Scene, Turn
 from tests.models.wire import Json
 from tests.models.wire_chat import ChatWire
 
@@ -108,7 +109,8 @@ class AimockService:
 
     def heard(self) -> list[Heard]:
         """All calls so far."""
-        return [ChatWire().hear(entry["headers"], entry["body"]) for entry in self._aimock.journal()]
+        calls = [ChatWire().hear(entry["headers"], entry["body"]) for entry in self._aimock.journal()]
+        return [replace(call, key=None, turns=_joined(call.turns)) for call in calls]
 
     async def arrived(self, count: int) -> None:
         """Never asked for: nothing is held."""
@@ -121,6 +123,17 @@ class AimockService:
     def go_on(self) -> None:
         """Never asked for: nothing is held."""
         raise NotImplementedError
+
+
+def _joined(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Turns where each answer is one: the journal splits those that came as several items of the Responses API."""
+    found: list[Turn] = []
+    for turn in turns:
+        if found and found[-1].role == turn.role == "assistant":
+            found[-1] = replace(turn, text=found[-1].text + turn.text, calls=found[-1].calls + turn.calls)
+        else:
+            found.append(turn)
+    return tuple(found)
 
 
 def _fixture(scene: Scene) -> Json:

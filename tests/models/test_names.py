@@ -22,7 +22,7 @@ from tests.models.edge_server import EdgeServer
 CHEAP = """
 import sys
 import graphengine
-from graphengine.models import Router, model_of
+from graphengine.models import *
 for name in ("offline", "recorded:x.json", "anthropic:claude-x", "openai:gpt-x", "openai-chat:m@http://127.0.0.1:1/v1"):
     model_of(name)
 Router(["anthropic:claude-x", "openai:gpt-x"])

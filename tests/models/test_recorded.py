@@ -284,9 +284,9 @@ async def test_a_changed_request_shows_what_changed(file: Path) -> None:
     await recorded(file, ("Something else entirely.", "x"), (story + "The score was seven.", WHOLE), ("Third.", "y"))
     told = await not_recorded(file, asks(story + "The score was eight.", system="New."))
     assert "has no answer to this request of agent writer" in told
-    assert "-  The score was seven." in told
-    assert "+  The score was eight." in told
-    assert "+  New." in told
+    assert "-   The score was seven." in told
+    assert "+   The score was eight." in told
+    assert "+   New." in told
     assert told.count("The first sentence stands.") <= 4
     assert f"RecordedModel({str(file)!r}, model='anthropic:claude-x')" in told
     assert "delete the file first" in told
@@ -299,8 +299,8 @@ async def test_the_nearest_request_is_the_same_agents(file: Path) -> None:
     await model.answer(asks("Judge this long text.", agent="critic"))
     await model.answer(asks("Write.", agent="writer"))
     told = await not_recorded(file, asks("Judge this long text.", agent="writer"))
-    assert "-  Write." in told
-    assert "-agent: critic" in await not_recorded(file, asks("Judge this long text.", agent="judge"))
+    assert "-   Write." in told
+    assert "- agent: critic" in await not_recorded(file, asks("Judge this long text.", agent="judge"))
 
 
 async def test_a_long_difference_is_shortened(file: Path) -> None:
@@ -386,7 +386,7 @@ async def test_no_error_shows_a_secret(file: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MY_API_KEY", "first-value")
     await recorded(file, ("a", "x"))
     told = await not_recorded(file, asks("b first-value sk-abcdefgh99"))
-    assert "+  b [secret MY_API_KEY] [secret]" in told
+    assert "+   b [secret MY_API_KEY] [secret]" in told
     assert "first-value" not in told
     assert "sk-abc" not in told
 
@@ -432,8 +432,10 @@ async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_paid(t
     """One that is not there is made."""
     (tmp_path / "file").write_text("")
     costly = Costly()
-    with pytest.raises(BadRecording, match=r"cannot be (read|written)"):
-        await RecordedModel(tmp_path / "file" / "answers.json", costly).answer(asks("?"))
+    long = "x" * 250  # the new file beside it has a longer name
+    for place, told in (("file/answers.json", "cannot be read"), (long, "cannot be written")):
+        with pytest.raises(BadRecording, match=told):
+            await RecordedModel(tmp_path / place, costly).answer(asks("?"))
     assert costly.calls == 0
     deep = tmp_path / "a" / "b" / "answers.json"
     await recorded(deep, ("?", "x"))

@@ -102,7 +102,7 @@ def _items(says: Says) -> Iterator[Json]:
         yield {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": says.thinking}
     if says.stop == "refused":
         yield _message({"type": "refusal", "refusal": says.why})
-    elif says.text:
+    elif says.text or not says.calls:
         yield _message({"type": "output_text", "text": says.text, "annotations": [], "logprobs": []})
     for number, call in enumerate(says.calls, 1):
         yield {

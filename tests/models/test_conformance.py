@@ -1,0 +1,115 @@
+"""Every model of ours against the conformance suite: with our own server, and with aimock where it is installed."""
+
+import socket
+
+import pytest
+
+from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.base import Model
+from graphengine.models.openai import OpenAIModel
+from graphengine.models.openai_chat import OpenAIChatModel
+from graphengine.testing.model_conformance import ModelConformance
+from graphengine.testing.model_scenes import Service
+from tests.models.aimock_server import Aimock, AimockService
+from tests.models.edge_server import EdgeServer, WireService
+
+HAPPY = (
+    "test_an_answer_comes_as_it_was_said",
+    "test_a_question_arrives_as_it_was_asked",
+    "test_a_conversation_arrives_in_order",
+    "test_a_summary_is_sent_as_a_users_message",
+    "test_settings_that_a_model_lacks_are_passed_over",
+    "test_an_answer_that_was_cut_says_so",
+    "test_a_schema_and_tools_go_together",
+    "test_tools_arrive_and_are_called",
+    "test_several_calls_come_at_once",
+    "test_results_go_back_to_their_calls",
+    "test_a_tools_error_goes_back_as_one",
+    "test_another_providers_form_is_passed_over",
+    "test_pieces_join_to_the_text",
+    "test_calls_run_side_by_side",
+    "test_a_closed_model_can_be_used_again",
+    "test_a_model_serves_one_event_loop_after_another",
+    "test_plain_usage_is_told",
+    "test_a_known_price_is_asked",
+)
+"""What aimock can play, and tells us in its journal."""
+
+
+def free_address() -> str:
+    """An address where nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+class Ours(ModelConformance):
+    """A model of ours, against our own server."""
+
+    path: str
+    """The wire."""
+    server: EdgeServer | Aimock
+    played: Service
+
+    @pytest.fixture(autouse=True)
+    def _on_edge(self, edge: EdgeServer) -> None:
+        self.server = edge
+        self.played = WireService(edge, self.path)
+
+    def make_service(self) -> Service:
+        """The server that this test has."""
+        return self.played
+
+
+class TestAnthropic(Ours):
+    """Anthropic's Messages API."""
+
+    path = "/v1/messages"
+
+    def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
+        """One that asks the server."""
+        base_url = self.server.url
+        return AnthropicModel("claude-haiku-4-5", api_key=key, base_url=base_url, timeout_seconds=timeout_seconds)
+
+    def make_lost_model(self, *, key: str) -> Model:
+        """One that has none."""
+        return AnthropicModel("claude-haiku-4-5", api_key=key, base_url=free_address())
+
+
+class TestOpenAI(Ours):
+    """OpenAI's Responses API."""
+
+    path = "/v1/responses"
+
+    def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
+        """One that asks the server."""
+        base_url = self.server.openai_url
+        return OpenAIModel("gpt-5-mini", api_key=key, base_url=base_url, timeout_seconds=timeout_seconds)
+
+    def make_lost_model(self, *, key: str) -> Model:
+        """One that has none."""
+        return OpenAIModel("gpt-5-mini", api_key=key, base_url=f"{free_address()}/v1")
+
+
+class TestOpenAIChat(Ours):
+    """OpenAI's Chat Completions API, which most other servers speak."""
+
+    path = "/v1/chat/completions"
+
+    def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
+        """One that asks the server."""
+        base_url = self.server.openai_url
+        return OpenAIChatModel("gpt-5-mini", api_key=key, base_url=base_url, timeout_seconds=timeout_seconds)
+
+    def make_lost_model(self, *, key: str) -> Model:
+        """One that has none."""
+        return OpenAIChatModel("gpt-5-mini", api_key=key, base_url=f"{free_address()}/v1")
+
+
+@pytest.mark.parametrize("truth", HAPPY)
+@pytest.mark.parametrize("suite", [TestAnthropic, TestOpenAI, TestOpenAIChat])
+def test_on_aimock(suite: type[Ours], truth: str, aimock: Aimock) -> None:
+    """What the suite says holds against a server that others wrote, too."""
+    ours = suite()
+    ours.server, ours.played = aimock, AimockService(aimock)
+    getattr(ours, truth)()
