@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphengine.agents import Agent
+    from graphengine.agents import Agent, Window, mcp, tool
     from graphengine.asking import ask
     from graphengine.conditions import (
         Condition,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphengine.failure import Failure
     from graphengine.files import TextFile
     from graphengine.graph import END, FAIL, START, Graph, Limits, Migration, Node, Retry, Runnable, choose
-    from graphengine.models import Model, ScriptedModel
+    from graphengine.models import Message, Model, Router, ScriptedModel
     from graphengine.options import Sizes
     from graphengine.reducers import Replace
     from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Runner, Usage, Wait, Worker
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "graphengine.agents": ("Agent",),
+    "graphengine.agents": ("Agent", "Window", "mcp", "tool"),
     "graphengine.asking": ("ask",),
     "graphengine.conditions": (
         "Condition",
@@ -64,7 +64,7 @@ _HOMES = {
         "Runnable",
         "choose",
     ),
-    "graphengine.models": ("Model", "ScriptedModel"),
+    "graphengine.models": ("Message", "Model", "Router", "ScriptedModel"),
     "graphengine.options": ("Sizes",),
     "graphengine.secret": ("Secret",),
     "graphengine.reducers": ("Replace",),
@@ -110,6 +110,7 @@ __all__ = [
     "Graph",
     "GraphEngineError",
     "Limits",
+    "Message",
     "Migration",
     "Model",
     "Node",
@@ -118,6 +119,7 @@ __all__ = [
     "Replace",
     "Result",
     "Retry",
+    "Router",
     "Run",
     "RunFailed",
     "Runnable",
@@ -129,6 +131,7 @@ __all__ = [
     "TextFile",
     "Usage",
     "Wait",
+    "Window",
     "Worker",
     "ask",
     "changed",
@@ -137,7 +140,9 @@ __all__ = [
     "ended",
     "failed",
     "iterations",
+    "mcp",
     "plateau",
+    "tool",
     "usage",
     "value",
 ]

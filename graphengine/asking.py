@@ -13,7 +13,7 @@ from graphengine.errors import DefinitionError
 from graphengine.fieldtype import explain
 from graphengine.injection import Injected, Parameter
 from graphengine.paths import parse
-from graphengine.prompts import fill, holes
+from graphengine.prompts import fill_plainly, holes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,7 +139,7 @@ class AskBody:
     def call(self, **values: object) -> object:
         """The question's text."""
         question = self.ask.question
-        return fill(question, values) if isinstance(question, str) else question(**values)
+        return fill_plainly(question, values) if isinstance(question, str) else question(**values)
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Holes of the question that are no paths."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
@@ -20,7 +20,7 @@ from graphengine.errors import DefinitionError, Problem
 from graphengine.fieldtype import type_name
 from graphengine.graph import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.immutable import unrecordable
-from graphengine.injection import NO_DEFAULT, Injected
+from graphengine.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.paths import Path, did_you_mean, members, parse, type_at
 from graphengine.plan import Argument, Call, Each, Fallback, Target, Writer
 from graphengine.state import with_items
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from graphengine.body import Body
     from graphengine.graph import Graph, Runnable, Writes
-    from graphengine.injection import Parameter
     from graphengine.plan import Plan
     from graphengine.state import StateType
 
@@ -99,13 +98,19 @@ class Binder:
         inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
         for code, message, repair in body.problems():
             self.report(code, where, message, repair)
-        names = {p.name for p in body.parameters}
+        parameters = list(body.parameters)
+        if getattr(body, "takes_all", False):  # an agent without a prompt: whatever it is given goes into the question
+            parameters += [Parameter(name) for name in inputs if name not in {p.name for p in parameters}]
+            if not parameters:
+                repair = "give it a prompt, or say what it reads: inputs={'task': 'task'}"
+                self.report("reads_nothing", where, f"{body.name} has no prompt and is given nothing", repair)
+        names = {p.name for p in parameters}
         for name in inputs:
             roots = {_root(n) for n in names}
             if name not in names and name not in roots:
                 what = "field" if body.kind == "graph" else "parameter"
                 self.report("unknown_input", where, f"{body.name} has no {what} {name!r}", did_you_mean(name, names))
-        bound = [self._argument(p, inputs, where, alone=body.kind == "graph") for p in body.parameters]
+        bound = [self._argument(p, inputs, where, alone=body.kind == "graph") for p in parameters]
         arguments = [a for a in bound if isinstance(a, Argument)]
         for argument in arguments:
             hides = inner is not None and argument.name in inner.state.secrets
@@ -323,6 +328,9 @@ class Binder:
     def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
         """Where a node's result goes; with `each` the results of its items."""
         writer = self._writer(writes, where, calls, each=each is not None)
+        memory = self._memory(where, calls, each=each is not None)
+        if memory is not None:
+            writer = replace(writer, memory=memory)
         asks = any(call.body.kind == "ask" for call in calls)
         targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
         keyed = {target.field for target in targets if target.key is not None}
@@ -335,6 +343,31 @@ class Binder:
             for name in sorted(writer.fields if writes is not None else ()):
                 self._takes_items(name, writer, where, each.sources[0][0])
         return writer
+
+    def _memory(self, where: str, calls: Sequence[Call], *, each: bool) -> tuple[Target, bool] | None:
+        """Where the conversation of a node's agent is kept, and whether only what is new is written there."""
+        names = sorted({name for call in calls if (name := getattr(call.body, "memory", ""))})
+        if len(names) > 1:
+            text = f"its agents remember in {' and '.join(names)}"
+            self.report("bad_memory", where, text, "let those that one node chooses among share one memory")
+        if not names or any(code == "bad_path" for call in calls for code, *_ in call.body.problems()):
+            return None
+        target = self.target(names[0], f"{where}, memory")
+        found = self.state.fields.get(target.field)
+        if found is None:
+            return None
+        kinds = list(members(found.info.annotation))
+        if target.key is not None:
+            kinds = [get_args(kind)[-1] for kind in kinds if get_args(kind)]
+        messages = getattr(calls[0].body, "said", Any)
+        if not any(_item_of(kind) in (messages, Any) for kind in kinds):
+            wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"
+            text = f"memory={names[0]!r} is {type_name(found.info.annotation)}"
+            self.report("bad_memory", where, text, f"make the field {wanted}")
+        if found.operation == "append" or (each and target.key is None and found.operation != "extend"):
+            text = f"memory={names[0]!r} gets several messages at once"
+            self.report("bad_memory", where, text, "give the field the reducer extend")
+        return target, target.key is None and found.operation == "extend"
 
     def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:
         """Check that a field without a reducer can hold the list of the items' results."""

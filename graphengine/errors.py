@@ -351,7 +351,7 @@ class WorkNotRepeatable(NodeError):
 
 
 class ModelError(NodeError):
-    """A model's call failed for a reason that its provider named. Trying again does not help, unless a subclass says so.
+    """A model's call failed for a reason that its provider named. Trying again helps only where a subclass says so.
 
     Args:
         message, where, repair: As for every error.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, ModelTransient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,6 +63,10 @@ class Retry:
             )
 
 
+MODEL_RETRY: Final = Retry(attempts=4, initial_seconds=1.0, max_seconds=60.0, on=(ModelTransient,))
+"""That of a node that says nothing of retries: what passes at a model's provider is waited out, all else is not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How large what is recorded may be, in bytes of JSON. None is no limit.
@@ -102,16 +106,21 @@ class Limits:
         tokens: Tokens of all model calls, in and out.
         cost_usd: US dollars of all model calls.
         seconds: Driven time; waiting does not count.
+        unknown_cost: Whether models may be called whose price is not known, though `cost_usd` is limited; they then
+            count as nothing. Without it they are refused.
     """
 
     steps: int | None = 1000
     tokens: int | None = None
     cost_usd: float | None = None
     seconds: float | None = None
+    unknown_cost: bool = False
 
     def given(self) -> dict[str, float | None]:
         """Those that are set, by name."""
-        named = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        named = {name: getattr(self, name) for name in ("steps", "tokens", "cost_usd", "seconds")}
+        if self.unknown_cost:
+            named["unknown_cost"] = 1
         return {name: limit for name, limit in named.items() if limit is not None}
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from graphengine.fieldtype import reducers_of, type_name
 from graphengine.graph import END, Edge, Fork, Switch
 from graphengine.injection import Injected
 from graphengine.kinds import enum_value
+from graphengine.options import MODEL_RETRY
 from graphengine.plan import EdgeWay, SwitchWay
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _node(node: NodePlan) -> dict[str, JsonValue]:
         facts["title"] = node.title
     if node.fallback is not None:
         facts["fallback"] = True
-    if node.retry is not None:
+    if node.retry is not None and node.retry is not MODEL_RETRY:
         facts["attempts"] = node.retry.attempts
     if node.choices:
         facts |= _choices(node)

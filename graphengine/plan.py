@@ -6,7 +6,7 @@ what is wrong; the core reads it. A plan holds no state of any run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
 from graphengine.fieldtype import Put
 from graphengine.injection import Injected
 from graphengine.kinds import enum_value
+from graphengine.options import MODEL_RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,6 +143,20 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """A result with what was said to come to it.
+
+    Attributes:
+        before: What was said in earlier visits.
+        said: What was said in this one.
+    """
+
+    value: object
+    before: Sequence[object]
+    said: Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
     """How a result becomes updates.
 
@@ -149,11 +164,13 @@ class Writer:
         whole: The one target of the whole result, if that is how it is written.
         keys: The fields that the result's keys may name, if that is how it is written.
         parts: Targets with what is taken from the result: a reading below it, or a function of it.
+        memory: Where what was said is kept, and whether only what is new is written there.
     """
 
     whole: Target | None = None
     keys: frozenset[str] | None = None
     parts: tuple[tuple[Target, Reading | Injected | None], ...] = ()
+    memory: tuple[Target, bool] | None = None
 
     def updates(self, result: object, view: View, node: str, stop: object = None) -> Updates:
         """The updates that a result stands for; `stop` says how a graph came to its end.
@@ -161,6 +178,11 @@ class Writer:
         Raises:
             InvalidUpdate: The result does not have the promised shape.
         """
+        if self.memory is not None and type(result) is Remembered:
+            target, adds = self.memory
+            said = result.said if adds else [*result.before, *result.said]
+            rest = replace(self, memory=None).updates(result.value, view, node, stop)
+            return [*rest, target.update(list(said), view)]
         whole = self.whole
         if whole is not None:
             return [(whole.field, result) if whole.key is None else whole.update(result, view)]
@@ -201,10 +223,11 @@ class Writer:
     @property
     def places(self) -> Sequence[str]:
         """Every field or key of one that it may write, as `field` or `field[key]`."""
+        kept = [] if self.memory is None else [self.memory[0].place]
         if self.keys is not None:
-            return sorted(self.keys)
+            return sorted({*self.keys, *kept})
         targets = [self.whole] if self.whole is not None else [target for target, _ in self.parts]
-        return [target.place for target in targets]
+        return [*(target.place for target in targets), *kept]
 
     @property
     def roots(self) -> frozenset[str]:
@@ -217,9 +240,18 @@ class Writer:
     @property
     def fields(self) -> frozenset[str]:
         """Every field it may write."""
+        kept = () if self.memory is None else (self.memory[0].field,)
         if self.whole is not None:
-            return frozenset((self.whole.field,))
-        return self.keys if self.keys is not None else frozenset(t.field for t, _ in self.parts)
+            return frozenset((self.whole.field, *kept))
+        written = self.keys if self.keys is not None else (t.field for t, _ in self.parts)
+        return frozenset((*written, *kept))
+
+
+def retry_of(given: Retry | None, calls: Sequence[Call]) -> Retry | None:
+    """How often a node is tried again: what nothing is said of, where models may be asked, is what they need."""
+    if given is None and any(call.body.kind in ("agent", "function") for call in calls):
+        return MODEL_RETRY
+    return given
 
 
 @dataclass(frozen=True, slots=True)

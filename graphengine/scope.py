@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from graphengine.models.base import Model, Response
+    from graphengine.records import JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of work that is done: its record, and what is said of it.
+
+    Attributes:
+        record: What is kept, and given again.
+        size_bytes: What it takes as JSON.
+        usage: What a model was paid for it.
+        by: Which `agent` asked which `model`.
+    """
+
+    record: JsonValue
+    size_bytes: int
+    usage: Mapping[str, float | None] | None = None
+    by: Mapping[str, str] | None = None
+
+
+class Opens(Protocol):
+    """Something that is opened before it is used, and closed."""
+
+    async def open(self) -> Sequence[Any]:
+        """Open it; gives what it holds."""
+        ...
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
 
 
 class Scope(Protocol):
     """The run's side of an agent's call."""
 
-    def model_for(self, agent: str) -> Model | None:
-        """The model that the run wants this agent to use, None for the agent's own."""
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the run: everything here but `blocking` is called in it."""
+        ...
+
+    def model_for(self, agent: str, own: str | Model) -> Model:
+        """The model that answers for this agent here: the one that the run wants, or the agent's own."""
         ...
 
     async def blocking(self, function: Callable[[], object]) -> object:
@@ -23,8 +61,48 @@ class Scope(Protocol):
         ...
 
     def paid(self, response: Response) -> None:
-        """Count what a call cost."""
+        """Count what a call cost that is not recorded as a piece of work."""
+        ...
+
+    def given(self) -> Mapping[str, object]:
+        """What tools may ask for by name: `ctx`, and the resources of the graph."""
+        ...
+
+    def group(self, name: str, what: str) -> AbstractContextManager[None]:
+        """What is recorded inside is told apart from what goes on beside it."""
+        ...
+
+    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
+        """The record of a piece of work: the one that is there, or that of doing it now."""
+        ...
+
+    async def may_call(self, model: Model) -> None:
+        """Return when a model may be called: never, where the run has to stop first.
+
+        Raises:
+            PriceUnknown: A limit on costs is in force, and the model cannot say what it will cost.
+        """
+        ...
+
+    async def allowed(self, question: str) -> bool:
+        """Ask a person for leave; returns when there is an answer."""
+        ...
+
+    def listener(self, agent: str) -> Callable[[str], None] | None:
+        """Who gets the text of an answer as it comes; None where nobody watches."""
+        ...
+
+    async def opened(self, source: Opens) -> Sequence[Any] | None:
+        """The tools of a source that stays open as long as the Runner; None where it is opened for one call."""
+        ...
+
+    def shared(self, key: str, make: Callable[[], object]) -> object:
+        """A thing that all agents of the Runner share, made when it is first asked for and closed with the Runner."""
         ...
 
 
+FROM_THREAD: Final[ContextVar[bool]] = ContextVar("graphengine_from_thread", default=False)
+"""Whether an agent was called in a thread of the run's pool, which waits for it: two more might never be free."""
+
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("graphengine_scope", default=None)
+"""The Context: what a node may know and do beside reading fields and returning a result."""

@@ -41,7 +41,7 @@ from graphengine.option_checks import graph_problems, migration_problems, node_p
 from graphengine.options import Limits, Migration
 from graphengine.outline import ends_of, outline_of
 from graphengine.paths import did_you_mean, members
-from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer
+from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer, retry_of
 from graphengine.reducers import append
 from graphengine.secret import has_secret, is_secret
 from graphengine.secret_checks import encrypted
@@ -436,7 +436,7 @@ class _Compiler:
             writer=writer,
             ways=self._ordered(success, where),
             failure_ways=failure,
-            retry=options.retry,
+            retry=retry_of(options.retry, every),
             timeout_seconds=options.timeout_seconds,
             fallback=fallback,
             each=each,

@@ -1,35 +1,61 @@
 """Agents: a role, a prompt and a type of answer, over a model.
 
 An Agent is a node like a function is: what it reads is named by the `{paths}` of its prompt and by the parameters of
-its rule-based stand-in, what it gives is a value of its output type.
+the functions it has (its prompt, if that is one, its check, its rule-based stand-in); what it gives is a value of its
+output type. How a call goes is told in `graphengine.agents.conversation`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
-from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
+from graphengine.agents.alone import Alone
+from graphengine.agents.conversation import Conversation, in_loop_of
+from graphengine.agents.guards import as_guards, check_text
+from graphengine.agents.reading import Output
+from graphengine.agents.tools import Tool, ToolSource, as_tools
+from graphengine.agents.window import Window
 from graphengine.body import is_async
-from graphengine.errors import BadAnswer, DefinitionError, ModelUnavailable
-from graphengine.fieldtype import explain
+from graphengine.errors import DefinitionError, ModelError
 from graphengine.injection import Injected, Parameter
-from graphengine.models.base import Message, Request
-from graphengine.models.offline import OfflineModel
+from graphengine.models.base import Effort, Message, Model
+from graphengine.models.names import model_of
 from graphengine.paths import parse
-from graphengine.prompts import fill, holes, labelled
+from graphengine.plan import Remembered
+from graphengine.prompts import DATA_NOTE, fill, holes, labelled
 from graphengine.scope import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.models.base import Model
+    from graphengine.agents.guards import Guard
+    from graphengine.scope import Scope
 
 T = TypeVar("T", default=str)
+
+ToolLike: TypeAlias = "Callable[..., object] | Tool | ToolSource"
+GuardLike: TypeAlias = "Callable[[str], str] | Guard"
+
+_EFFORTS: Final = ("low", "medium", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What came of a call of an agent.
+
+    Attributes:
+        value: The answer.
+        messages: What was said, the question first: between the agent, its model and its tools.
+        usage: What models were paid for it: `calls`, `input_tokens`, …, `cost_usd` (None where it is not known).
+    """
+
+    value: T
+    messages: Sequence[Message]
+    usage: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +64,28 @@ class Agent(Generic[T]):
 
     Args:
         name: What usage and messages call it.
-        model: The model that answers: `"offline"`, or an object with the `Model` protocol.
+        model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"`, `"openai-chat:…"` or
+            `"offline"`, or an object with the `Model` protocol. A Runner may put another one in its place.
         system: Standing instructions.
-        prompt: Text whose `{paths}` name what it reads of the state; without it the inputs go in as labelled blocks.
+        prompt: Text whose `{paths}` name what it reads of the state, each delimited so that it cannot pass for
+            instructions; or a function of fields that returns the text. Without it the inputs go in as labelled blocks.
         output: The type of its answers; text if not given.
+        check: Looks at each answer, `check(answer, **fields)`; its ValueError goes back to the model.
+        tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`.
+        guards: What looks at texts that go to the model and come from it; see `graphengine.agents.guards`.
+        max_tokens: The most tokens of one answer; the model's own default if not given.
+        temperature: How varied answers are to be, for models that have such a setting.
+        effort: How hard to think before an answer, for models that can.
+        cache: Whether the provider is to cache the instructions and tools, since many calls share them.
+        memory: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with the
+            reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`.
+        window: From how many tokens on older messages are replaced by a summary; see `Window`.
         offline: A function that answers by rules where there is no language model. Its parameters name what it reads.
+        output_retries: How often an answer that does not fit goes back to the model.
+        turns: The most turns in which it calls tools before it answers.
+
+    Raises:
+        DefinitionError: Something of it makes no sense.
 
     Example:
         >>> shout = Agent("shout", prompt="Shout: {word}", offline=lambda word: word.upper() + "!")
@@ -53,55 +96,96 @@ class Agent(Generic[T]):
     name: str
     model: str | Model = "offline"
     system: str = ""
-    prompt: str = ""
+    prompt: str | Callable[..., str] = ""
     output: type[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    check: Callable[..., object] | None = None
+    tools: Sequence[ToolLike] = ()
+    guards: Sequence[GuardLike] = ()
+    max_tokens: int | None = None
+    temperature: float | None = None
+    effort: Effort | None = None
+    cache: bool = False
+    memory: str = ""
+    window: Window | None = None
     offline: Callable[..., object] | None = None
-    _adapter: TypeAdapter[Any] = field(init=False, repr=False, compare=False)
+    output_retries: int = 2
+    turns: int = 20
+    reader: Output[T] = field(init=False, repr=False, compare=False)
+    checker: Injected | None = field(init=False, repr=False, compare=False)
+    kit: tuple[Tool | ToolSource, ...] = field(init=False, repr=False, compare=False)
+    watch: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_adapter", TypeAdapter(self.output))
+        for wrong, repair in _wrong(self):
+            raise DefinitionError(f"Agent({self.name!r}, {wrong})", where=f"agent {self.name}", repair=repair)
+        object.__setattr__(self, "reader", Output(self.output, where=f"agent {self.name}"))
+        object.__setattr__(self, "checker", Injected.of(self.check) if self.check is not None else None)
+        object.__setattr__(self, "kit", as_tools(self.tools))
+        object.__setattr__(self, "watch", as_guards(self.guards))
 
     def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
         """A copy with changes."""
         return replace(self, **changes)
 
     async def run(self, **inputs: object) -> T:
-        """Answer once. Inside a node the call counts for the run; alone it uses the agent's own model.
+        """Answer once. Inside a node the call is recorded, priced and limited as part of the run; alone it is not.
 
         Args:
-            inputs: What the prompt and the stand-in read, by name.
+            inputs: What the prompt, the check and the stand-in read, by name; alone, what the tools ask for besides.
 
         Raises:
-            ModelUnavailable, BadAnswer; whatever the model raises.
+            ModelError: The model gave no answer; its subclass says why.
+            BadAnswer: The model's answers did not fit.
         """
-        scope = CURRENT.get()
-        chosen = scope.model_for(self.name) if scope is not None else None
-        model = chosen if chosen is not None else self._own_model()
-        prompt = fill(self.prompt, inputs) if self.prompt else labelled(inputs)
-        schema = None if self.output is str else self._adapter.json_schema()
-        stand_in = self._stand_in(inputs) if self.offline is not None else None
-        asked = Message(role="user", text=prompt, agent=self.name)
-        response = await model.answer(Request(self.name, self.system, [asked], schema, stand_in=stand_in))
-        if scope is not None:
-            scope.paid(response)
-        return self._read(response.content)
+        return (await self.answer(**inputs)).value
+
+    async def answer(self, **inputs: object) -> Answer[T]:
+        """Answer once, as `run` does, and tell what was said.
+
+        Args:
+            inputs: As for `run`; `messages`, or whatever `memory` is called, is what was said before.
+        """
+        scope = CURRENT.get() or Alone(self._for_tools(inputs))
+        return await in_loop_of(scope, self._answer(scope, inputs))
 
     def body(self) -> AgentBody[T]:
         """The agent as a node's body."""
         return AgentBody(self)
 
-    def _own_model(self) -> Model:
-        if self.model == "offline":
-            return OfflineModel()
-        if isinstance(self.model, str):
-            raise ModelUnavailable(
-                f"agent {self.name} wants the model {self.model!r}, which this version cannot reach",
-                where=f"agent {self.name}",
-                repair="use model='offline' with offline=function, or pass an object with the Model protocol",
-            )
-        return self.model
+    async def _answer(self, scope: Scope, inputs: Mapping[str, object]) -> Answer[T]:
+        before = _remembered(inputs.get(self.memory)) if self.memory else ()
+        given = {name: value for name, value in inputs.items() if name != self.memory}
+        stand_in = self._stand_in(scope, given) if self.offline is not None else None
+        talk = Conversation(self, scope, self._instructions(given), before, given, stand_in)
+        try:
+            question = check_text(self.watch, self._question(given), "input", where=f"agent {self.name}")
+            value = await talk.hold(question)
+        except ModelError as error:
+            if not error.where:
+                error.where = f"agent {self.name}"
+            raise
+        return Answer(value, talk.said, talk.usage)
 
-    def _stand_in(self, inputs: Mapping[str, object]) -> Callable[[], Any]:
+    def _question(self, inputs: Mapping[str, object]) -> str:
+        if callable(self.prompt):
+            values = {name: value for name, value in inputs.items() if name in Injected.of(self.prompt).names}
+            text: object = self.prompt(**values)
+            if not isinstance(text, str):
+                told = f"the prompt of {self.name} is {type(text).__name__}"
+                raise DefinitionError(told, where=f"agent {self.name}", repair="let its function return the text")
+            return text
+        return fill(self.prompt, inputs) if self.prompt else labelled(inputs)
+
+    def _instructions(self, inputs: Mapping[str, object]) -> str:
+        has_data = not callable(self.prompt) and bool(holes(self.prompt) if self.prompt else inputs)
+        return "\n\n".join(part for part in (self.system, DATA_NOTE if has_data else "") if part)
+
+    def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
+        """What nothing but a tool can mean."""
+        read = {parse(parameter.name).root for parameter in self.body().parameters}
+        return {name: value for name, value in inputs.items() if name not in read} if self.prompt else {}
+
+    def _stand_in(self, scope: Scope, inputs: Mapping[str, object]) -> Callable[[], Any]:
         function = cast("Callable[..., object]", self.offline)
         wanted = Injected.of(function).names
 
@@ -109,23 +193,9 @@ class Agent(Generic[T]):
             values = {name: value for name, value in inputs.items() if name in wanted}
             if is_async(function):
                 return await function(**values)  # type: ignore[misc]
-            scope = CURRENT.get()
-            call = functools.partial(function, **values)
-            return await (scope.blocking(call) if scope is not None else asyncio.to_thread(call))
+            return await scope.blocking(functools.partial(function, **values))
 
         return answer
-
-    def _read(self, content: object) -> T:
-        try:
-            if isinstance(content, str) and self.output is not str:
-                return cast("T", self._adapter.validate_json(content))
-            return cast("T", self._adapter.validate_python(content))
-        except ValidationError as error:
-            raise BadAnswer(
-                f"the answer is no {getattr(self.output, '__name__', self.output)}: {explain(error)}",
-                where=f"agent {self.name}",
-                repair="ask for the form in the prompt, or widen the output type",
-            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,40 +217,120 @@ class AgentBody(Generic[T]):
         return self.agent.output
 
     @property
+    def memory(self) -> str:
+        """The field that keeps its conversation, "" for none."""
+        return self.agent.memory
+
+    @property
+    def said(self) -> type:
+        """What its memory is a list of."""
+        return Message
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether whatever its node gives it goes into the question."""
+        return not self.agent.prompt
+
+    @property
     def parameters(self) -> Sequence[Parameter]:
-        """The paths of its prompt, and what its stand-in takes besides."""
+        """The paths of its prompt, what its functions take besides, and its memory."""
         found = {hole: Parameter(hole) for hole in self._paths()}
-        if self.agent.offline is not None:
-            for parameter in Injected.of(self.agent.offline).parameters:
+        for function, first in self._functions():
+            for parameter in Injected.of(function).parameters[first:]:
                 found[parameter.name] = parameter
+        if self.agent.memory:
+            found[self.agent.memory] = Parameter(self.agent.memory)
         return list(found.values())
 
+    def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
+        """The functions that read fields, and the first of their parameters that is one."""
+        agent = self.agent
+        prompt = agent.prompt if callable(agent.prompt) else None
+        given = ((prompt, 0), (agent.offline, 0), (agent.check, 1))
+        return [(function, first) for function, first in given if function is not None]
+
     def _paths(self) -> list[str]:
-        return [hole for hole in holes(self.agent.prompt) if not _bad_hole(hole)]
+        prompt = self.agent.prompt
+        return [] if callable(prompt) else [hole for hole in holes(prompt) if not _bad_path(hole)]
 
     async def call(self, **values: object) -> object:
         """Answer once."""
-        return await self.agent.run(**values)
+        answer = await self.agent.answer(**values)
+        if not self.agent.memory:
+            return answer.value
+        return Remembered(answer.value, _remembered(values.get(self.agent.memory)), answer.messages)
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Holes of the prompt that are no paths, an output type without a JSON Schema."""
-        found = [
-            ("bad_path", f"the prompt of {self.name} has {{{hole}}}, which is no path", "write {{ and }} for braces")
-            for hole in holes(self.agent.prompt)
-            if _bad_hole(hole)
-        ]
-        if self.agent.offline is not None:
-            extra = Injected.of(self.agent.offline).variadic
-            found += [("bad_parameter", f"{self.name}'s stand-in has {text}", "name each field") for text in extra]
+        """Holes of the prompt that are no paths, functions that cannot be given their parameters, a bad model name."""
+        agent = self.agent
+        found: list[tuple[str, str, str]] = []
+        if not callable(agent.prompt):
+            wrong = [hole for hole in holes(agent.prompt) if _bad_path(hole)]
+            told = f"the prompt of {self.name} has {{%s}}, which is no path"
+            found += [("bad_path", told % hole, "write {{ and }} for braces") for hole in wrong]
+        for function, _ in self._functions():
+            injected = Injected.of(function)
+            what = "stand-in" if function is agent.offline else injected.name
+            told = f"{self.name}'s {what} has %s"
+            found += [("bad_parameter", told % text, "name each field") for text in injected.variadic]
+        if agent.memory and _bad_path(agent.memory):
+            repair = "name a field, or one key of one: 'memories[editor]'"
+            found.append(("bad_path", f"memory={agent.memory!r} is no path", repair))
+        if isinstance(agent.model, str):
+            try:
+                model_of(agent.model)
+            except (DefinitionError, ModelError) as error:
+                found.append(("bad_model", error.message, error.repair))
         return found
 
 
-def _bad_hole(hole: str) -> bool:
+def _wrong(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+    """What of an agent's settings makes no sense, and the repair."""
+    found = []
+    if not agent.name or not agent.name.strip():
+        found.append(("", "give it a name"))
+    if not isinstance(agent.model, str) and not callable(getattr(agent.model, "answer", None)):
+        found.append((f"model={agent.model!r}", "give a name, as 'anthropic:…', or a Model"))
+    for name, least in (("max_tokens", 1), ("output_retries", 0), ("turns", 1)):
+        number = getattr(agent, name)
+        if number is not None and not (type(number) is int and number >= least):
+            found.append((f"{name}={number!r}", f"give a whole number from {least} on"))
+    return [*found, *_wrong_kinds(agent)]
+
+
+def _wrong_kinds(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+    """What of its other settings is none of what it has to be."""
+    found = []
+    heat = agent.temperature
+    if heat is not None and not (type(heat) in (int, float) and 0 <= heat <= 2):  # noqa: PLR2004 - what providers take
+        found.append((f"temperature={heat!r}", "give a number from 0 to 2"))
+    if agent.effort is not None and agent.effort not in _EFFORTS:
+        found.append((f"effort={agent.effort!r}", f"give one of {', '.join(_EFFORTS)}"))
+    for name in ("check", "offline"):
+        function = getattr(agent, name)
+        if function is not None and not callable(function):
+            found.append((f"{name}={function!r}", "give a function"))
+    if callable(agent.check) and not Injected.of(agent.check).parameters:
+        found.append(("check=…", "let its first parameter take the answer"))
+    if agent.window is not None and not isinstance(agent.window, Window):
+        found.append((f"window={agent.window!r}", "write window=Window(max_tokens=…)"))
+    return found
+
+
+def _remembered(value: object) -> Sequence[Message]:
+    """The messages that a field of the state holds."""
+    if value is None:
+        return ()
+    given = cast("Sequence[object]", value)
+    return [each if isinstance(each, Message) else Message.model_validate(each) for each in given]
+
+
+def _bad_path(text: str) -> bool:
     try:
-        parse(hole)
+        parse(text)
     except DefinitionError:
         return True
     return False
 
 
-__all__ = ["Agent", "AgentBody"]
+__all__ = ["Agent", "AgentBody", "Answer"]

@@ -15,7 +15,8 @@ from graphengine.cli.terminal import one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
 from graphengine.core.snapshot import child_id
-from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
+from graphengine.runner.live import Emitted, NodeBegan
+from graphengine.runner.run import StepRecorded
 
 if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel, Part

@@ -361,7 +361,8 @@ def _error(failure: JsonValue) -> tuple[Error, Sequence[str]]:
         return Error(kind, [kind, "Exception", "BaseException"], *rest), [EXCEPTION]
     names = [exception_name(base) for base in found.__mro__ if issubclass(base, BaseException)]
     lasts = issubclass(found, NodeError) and not found.retryable
-    return Error(kind, names, *rest, not lasts, failure.get("where", ""), failure.get("repair", "")), ()
+    told = (failure.get("where", ""), failure.get("repair", ""), failure.get("pause_seconds", 0.0))
+    return Error(kind, names, *rest, not lasts, *told), ()
 
 
 def class_of(kind: str) -> type[BaseException] | None:
@@ -405,7 +406,8 @@ def _begun(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
 def _recorded(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
     node_of(walked(plan, snapshot, step)[1], step)
     data = step.data
-    return WorkDone(*_visit(step), step.began, step.at, data["key"], data["name"], data["value"])
+    done = WorkDone(*_visit(step), step.began, step.at, data["key"], data["name"], data["value"])
+    return done._replace(usage=data.get("usage"), by=data.get("by"))
 
 
 def _waits(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:

@@ -36,7 +36,8 @@ class Begun(NamedTuple):
 class Error(NamedTuple):
     """An exception as plain data: its kind, all names it can be matched by, its text and traceback.
 
-    `where` and `repair` are those of the engine's own errors.
+    `where` and `repair` are those of the engine's own errors; `pause_seconds` is for how long whoever failed asks to be
+    left alone.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Error(NamedTuple):
     retryable: bool = True
     where: str = ""
     repair: str = ""
+    pause_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -119,7 +121,10 @@ class NodeBegun(NamedTuple):
 
 
 class WorkDone(NamedTuple):
-    """A piece of a node's work is done; its record is to be kept under this key."""
+    """A piece of a node's work is done; its record is to be kept under this key.
+
+    `usage` is what a model was paid for it, and `by` which agent asked which model.
+    """
 
     frame: str
     node: str
@@ -131,6 +136,8 @@ class WorkDone(NamedTuple):
     name: str
     value: JsonValue
     size_bytes: int = 0
+    usage: Mapping[str, float | None] | None = None
+    by: Mapping[str, str] | None = None
 
 
 class NodeWaits(NamedTuple):

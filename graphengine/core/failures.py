@@ -22,7 +22,8 @@ def error_of(error: BaseException) -> Error:
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
     if isinstance(error, NodeError):
         where, repair = _utf8(error.where), _utf8(error.repair)
-        return Error(error.code, names, _utf8(error.message), "", error.retryable, where, repair)
+        pause = getattr(error, "retry_after_seconds", None) or 0.0  # a model's
+        return Error(error.code, names, _utf8(error.message), "", error.retryable, where, repair, pause)
     return Error(names[0], names, text_of(error) or names[0], _utf8("".join(traceback.format_exception(error))))
 
 
@@ -45,6 +46,8 @@ def failure_record(error: Error, path: str, attempt: int) -> dict[str, JsonValue
     for name in ("where", "repair", "traceback"):
         if getattr(error, name):
             failure[name] = getattr(error, name)
+    if error.pause_seconds:
+        failure["pause_seconds"] = error.pause_seconds
     return failure
 
 

@@ -300,9 +300,17 @@ def fail(snapshot: Snapshot, frame: Frame, phase: Phase, data: Mapping[str, Json
 
 
 def add_usage(total: Mapping[str, float | None], spent: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Two usages together; a cost that is unknown stays unknown."""
+    """Two usages together; a cost that is unknown stays unknown, and what is known of it is kept beside it."""
     joined = dict(total)
     for name, amount in spent.items():
         have = joined.get(name, 0)
         joined[name] = None if amount is None or have is None else have + amount
+    if joined.get("cost_usd", 0.0) is None:
+        joined["priced_usd"] = priced(total) + priced(spent)
     return joined
+
+
+def priced(usage: Mapping[str, float | None]) -> float:
+    """What the calls cost whose price is known, in US dollars."""
+    cost = usage.get("cost_usd", 0.0)
+    return (usage.get("priced_usd") or 0.0) if cost is None else cost

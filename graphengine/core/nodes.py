@@ -243,7 +243,7 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
     except OverflowError:
         wait = retry.max_seconds
     wait *= 1 + retry.jitter * (2 * event.chance - 1)
-    return event.now + min(wait, retry.max_seconds)
+    return event.now + max(min(wait, retry.max_seconds), event.error.pause_seconds)
 
 
 def _step(snapshot: Snapshot, event: NodeFinished | NodeFailed, kind: Kind, data: Mapping[str, JsonValue]) -> Step:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from graphengine.core.frames import priced
 from graphengine.core.snapshot import CRASHES, Task, sub_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from graphengine.core.snapshot import Frame, Mode, Phase, Snapshot
 
@@ -156,6 +157,25 @@ def sub_limit(snapshot: Snapshot, frame: Frame) -> str:
     return _over(frame.limits, frame.steps, snapshot.elapsed_seconds - frame.entered, frame.spent)
 
 
+def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
+    """Whether the run, or a graph around this frame, has reached a limit."""
+    return bool(limit_reached(snapshot)) or any(sub_limit(snapshot, sub) for sub in _around(frame) if sub.limits)
+
+
+def limits_costs(snapshot: Snapshot, frame: Frame) -> bool:
+    """Whether costs are limited here, and what is not known to cost nothing is not allowed."""
+    given = (snapshot.limits, *(sub.limits for sub in _around(frame) if sub.limits))
+    return any("cost_usd" in limits and not limits.get("unknown_cost") for limits in given)
+
+
+def _around(frame: Frame) -> Iterator[Frame]:
+    """The graphs around a frame, the innermost first."""
+    sub = frame.sub
+    while sub is not None:
+        yield sub
+        sub = sub.up.sub if sub.up is not None else None
+
+
 def spent(snapshot: Snapshot, name: str) -> float:
     """How much of a limited thing a run has used up."""
     return _spent(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
@@ -163,9 +183,9 @@ def spent(snapshot: Snapshot, name: str) -> float:
 
 def _over(limits: Mapping[str, float | None], steps: int, seconds: float, usage: Mapping[str, float | None]) -> str:
     for name, limit in limits.items():
-        if limit is None:
+        if limit is None or name == "unknown_cost":
             continue
-        if name == "cost_usd" and usage.get("cost_usd", 0.0) is None:
+        if name == "cost_usd" and usage.get("cost_usd", 0.0) is None and not limits.get("unknown_cost"):
             return f"cost_usd is unknown under a limit of {limit}: the price of a model is not known"
         spent = _spent(name, steps, seconds, usage)
         if spent >= limit:
@@ -181,4 +201,4 @@ def _spent(name: str, steps: int, seconds: float, usage: Mapping[str, float | No
         return round(seconds, 3)
     if name == "tokens":
         return (usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0)
-    return usage.get(name) or 0.0
+    return priced(usage)

@@ -47,7 +47,11 @@ def node_begun(plan: Plan[Any], snapshot: Snapshot, event: NodeBegun) -> Step:  
 def work_done(plan: Plan[Any], snapshot: Snapshot, event: WorkDone) -> Step:  # noqa: ARG001
     """A piece of a node's work, to be given again when the node runs again."""
     frame_of(snapshot, event, ATTEMPTED)
-    data = {"key": event.key, "name": event.name, "value": event.value}
+    data: dict[str, JsonValue] = {"key": event.key, "name": event.name, "value": event.value}
+    if event.usage:
+        data["usage"] = dict(event.usage)
+    if event.by:
+        data["by"] = dict(event.by)
     weight = added(snapshot, event.size_bytes)
     return Step(snapshot.seq + 1, "recorded", event.now, *event[:5], data=data, weight=weight)
 

@@ -1,16 +1,81 @@
-"""Models: what answers an agent's prompt. The `Model` protocol, the offline model, and a scripted one for tests."""
+"""Models: what answers an agent's prompt. The `Model` protocol and what implements it, each loaded when first used."""
 
-from graphengine.models.base import Message, Model, Request, Response, ToolCall, ToolSpec
-from graphengine.models.offline import OfflineModel
-from graphengine.models.scripted import ScriptedModel
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graphengine.models.anthropic import AnthropicModel
+    from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request, Response, ToolCall, ToolSpec
+    from graphengine.models.names import as_model, model_of
+    from graphengine.models.offline import OfflineModel
+    from graphengine.models.openai import OpenAIModel
+    from graphengine.models.openai_chat import OpenAIChatModel
+    from graphengine.models.prices import Price
+    from graphengine.models.recorded import BadRecording, NotRecorded, RecordedModel
+    from graphengine.models.router import Router
+    from graphengine.models.scripted import OffScript, ScriptedModel, calls
+
+_HOMES = {
+    "graphengine.models.anthropic": ("AnthropicModel",),
+    "graphengine.models.base": (
+        "Closes",
+        "KnowsPrices",
+        "Message",
+        "Model",
+        "Request",
+        "Response",
+        "ToolCall",
+        "ToolSpec",
+    ),
+    "graphengine.models.names": ("as_model", "model_of"),
+    "graphengine.models.offline": ("OfflineModel",),
+    "graphengine.models.openai": ("OpenAIModel",),
+    "graphengine.models.openai_chat": ("OpenAIChatModel",),
+    "graphengine.models.prices": ("Price",),
+    "graphengine.models.recorded": ("BadRecording", "NotRecorded", "RecordedModel"),
+    "graphengine.models.router": ("Router",),
+    "graphengine.models.scripted": ("OffScript", "ScriptedModel", "calls"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        message = f"module 'graphengine.models' has no attribute {name!r}"
+        raise AttributeError(message)
+    found: object = getattr(import_module(home), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})
+
 
 __all__ = [
+    "AnthropicModel",
+    "BadRecording",
+    "Closes",
+    "KnowsPrices",
     "Message",
     "Model",
+    "NotRecorded",
+    "OffScript",
     "OfflineModel",
+    "OpenAIChatModel",
+    "OpenAIModel",
+    "Price",
+    "RecordedModel",
     "Request",
     "Response",
+    "Router",
     "ScriptedModel",
     "ToolCall",
     "ToolSpec",
+    "as_model",
+    "calls",
+    "model_of",
 ]

@@ -1,17 +1,17 @@
 """The protocol between agents and whatever answers them.
 
 A `Model` gets a `Request` (a whole conversation, what may be called, what form the answer must have) and gives one
-`Response`. It keeps nothing from one call to the next, so that a conversation that was begun with one provider can go on
-with another. What every provider says in its own words, the classes here say in ours: `Message`, `ToolCall`, `Response`
-and the errors of `graphengine.errors` below `ModelError`.
+`Response`. It keeps nothing from one call to the next, so that a conversation that was begun with one provider can go
+on with another. What every provider says in its own words, the classes here say in ours: `Message`, `ToolCall`,
+`Response` and the errors of `graphengine.errors` below `ModelError`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -70,6 +70,12 @@ class Message(BaseModel):
     tokens: int | None = None
     native: dict[str, JsonValue] | None = None
 
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Most of a message is as it mostly is; a state that holds many keeps only what is not."""
+        fields = type(self).model_fields
+        return {name: value for name, value in dump(self).items() if getattr(self, name) != fields[name].default}
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
@@ -89,8 +95,8 @@ class Request:
         system: Its standing instructions, "" for none.
         messages: The conversation, oldest first; the last one is a user's or a tool's. A summary stands for what was
             before it, and is to be sent as a user's message.
-        schema: JSON Schema that the answer must fit, always of an object; None where text is wanted. A model that cannot
-            be held to it natively puts it into the instructions.
+        schema: JSON Schema that the answer must fit, always of an object; None where text is wanted. A model that
+            cannot be held to it natively puts it into the instructions.
         output: What the schema is called, as `Review`.
         tools: What may be called.
         max_tokens: The most tokens of the answer; None for the model's own default.
@@ -157,6 +163,21 @@ class Response:
     native: dict[str, JsonValue] | None = None
 
 
+def usage_of(response: Response) -> dict[str, float | None]:
+    """What a call used up, as steps record it: what is 0 of the rarer figures is left out."""
+    used: dict[str, float | None] = {
+        "calls": 1,
+        "offline_calls": int(response.offline),
+        "input_tokens": response.input_tokens,
+        "output_tokens": response.output_tokens,
+        "cost_usd": response.cost_usd,
+    }
+    for name in ("cache_read_tokens", "cache_write_tokens", "reasoning_tokens"):
+        if getattr(response, name):
+            used[name] = getattr(response, name)
+    return used
+
+
 class Model(Protocol):
     """Answers requests.
 
@@ -177,7 +198,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Closes(Protocol):
-    """A model that holds connections. The Runner that made it closes it; it may be used again afterwards."""
+    """A model that holds connections. The last Runner that used it closes it; it may be used again afterwards."""
 
     async def close(self) -> None:
         """Close what the running event loop has open."""
@@ -204,4 +225,5 @@ __all__ = [
     "Stop",
     "ToolCall",
     "ToolSpec",
+    "usage_of",
 ]

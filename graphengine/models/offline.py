@@ -26,6 +26,11 @@ class OfflineModel:
             raise ModelUnavailable(
                 f"agent {request.agent} has no rule-based stand-in to answer offline",
                 where=f"agent {request.agent}",
-                repair="give it offline=function, or another model",
+                repair="give it offline=function, or a model that can be reached: anthropic:MODEL, openai:MODEL, "
+                "openai-chat:MODEL@http://HOST:PORT/v1",
             )
         return Response(await request.stand_in(), cost_usd=0.0, offline=True)
+
+    async def knows_price(self) -> bool:
+        """It costs nothing, and that is known."""
+        return True

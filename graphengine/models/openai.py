@@ -91,7 +91,8 @@ class OpenAIModel:
             events = _Events(self._server, request.on_text)
             unstreamed = await self._server.stream(_PATH, {**body, "stream": True}, events.take)
             whole = events.whole() if unstreamed is None else unstreamed
-        return await call.response(whole, self._prices)
+        with self._server.reading():
+            return await call.response(whole, self._prices)
 
     async def close(self) -> None:
         """Close what the running event loop has open."""
@@ -123,7 +124,7 @@ class _Events:
         elif kind == "response.output_item.done":
             self._items.append(event.get("item"))
         elif kind in {"response.completed", "response.incomplete", "response.failed"}:
-            self._last = inside(event, "response")
+            self._last = inside(event, "response") or None
         elif kind == "error":
             raise failed(complaint(inside(event, "error") or {**event, "type": ""}), self._server.failures)
         return self._last is not None
@@ -234,8 +235,6 @@ class _Call:
             raise self._server.failures.of(ModelOverloaded, "failed, and does not say why")
         if status not in {"completed", "incomplete"}:
             raise self._server.torn("gave an answer that is not whole", f"its status is {status}")
-        if status == "completed" and not any(item.get("type") in {"message", "function_call"} for item in items):
-            raise self._server.torn("gave an answer with nothing in it")
         return items
 
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:

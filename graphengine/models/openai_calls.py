@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from graphengine.models.openai_errors import not_said, raised
 from graphengine.models.sdk import Clients, Failures, Key, http_address, http_client, load, sound_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from openai import AsyncOpenAI, AsyncStream
 
@@ -156,6 +156,14 @@ class Server:
     def torn(self, what: str, said: object = "") -> ModelError:
         """The error for an answer that ended before it was whole, or cannot be read."""
         return self.failures.of(AnswerTorn, what, said)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What is done with an answer that came; one that is nested without end is none."""
+        try:
+            yield
+        except RecursionError:
+            raise self.torn("gave an answer that is nested too deeply") from None
 
     @asynccontextmanager
     async def _calling(self) -> AsyncIterator[AsyncOpenAI]:

@@ -110,7 +110,8 @@ class OpenAIChatModel:
         except BadRequest as error:
             error.repair = self._repair(request, error.repair)
             raise
-        return await self._response(whole)
+        with self._server.reading():
+            return await self._response(whole)
 
     async def close(self) -> None:
         """Close what the running event loop has open."""
@@ -284,7 +285,8 @@ class _Chunks:
         call["id"] = call["id"] or named
         found, more = inside(call, "function"), function.get("arguments")
         found["name"] = text(found, "name") or text(function, "name")
-        found["arguments"] = text(found, "arguments") + (arguments(more) if more else "")
+        more = more if isinstance(more, str) else arguments(more) if more else ""
+        found["arguments"] = text(found, "arguments") + more
 
 
 def _message(message: Message) -> JsonObject:

@@ -137,13 +137,13 @@ def complaint(body: JsonValue, status: int = 0, retry_after_seconds: float | Non
     if not isinstance(body, dict):
         return Complaint(status, message=str(body or ""), retry_after_seconds=retry_after_seconds)
     codes = tuple(filter(None, (text(body, "code"), text(body, "type"))))
-    number = int(codes[0]) if codes and codes[0].isdecimal() else 0
+    number = int(codes[0]) if codes and re.fullmatch(r"[0-9]{3}", codes[0]) else 0
     words = text(body, "message") or text(body, "detail") or text(body, "error")
     return Complaint(
         status or (number if _REFUSED <= number <= _LAST else 0),
         tuple(code for code in codes if not code.isdecimal()),
         text(body, "param"),
-        words or json.dumps(body, ensure_ascii=False),
+        words or (json.dumps(body, ensure_ascii=False) if body else ""),
         retry_after_seconds,
     )
 
@@ -193,8 +193,9 @@ def told(error: ModelError, failures: Failures) -> ModelError:
         error.repair = f"{error.repair}; {more}"
     if isinstance(error, AnswerRefused):
         error.repair = "change what is asked, or take another model"
-    if isinstance(error, NotAuthenticated) and "(HTTP" in error.message and not failures.key.known():
-        error.repair = "this server wants an API key: pass api_key=…"
+    if isinstance(error, NotAuthenticated) and not failures.key.known():
+        variable = failures.key.variable
+        error.repair = f"pass api_key=…; {variable} is sent to OpenAI, and to the server of OPENAI_BASE_URL, alone"
     return error
 
 

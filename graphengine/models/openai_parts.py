@@ -62,7 +62,7 @@ class Used:
     Attributes:
         spent: What a price depends on.
         reasoning_tokens: Of the answer's, thinking.
-        told: Whether the server told at all; local ones often do not.
+        told: Whether the server told at all, as local ones often do not; no question has no tokens.
     """
 
     spent: Spent
@@ -85,7 +85,7 @@ def used(usage: JsonObject, question: str, answer: str) -> Used:
         cache_write_tokens=count(of_question, "cache_write_tokens"),
         output_tokens=count(usage, answer),
     )
-    return Used(spent, count(of_answer, "reasoning_tokens"), told=question in usage)
+    return Used(spent, count(of_answer, "reasoning_tokens"), told=spent.input_tokens > 0)
 
 
 def arguments(written: JsonValue) -> str:
@@ -154,7 +154,7 @@ def cache_key(system: str, tools: Sequence[ToolSpec]) -> str:
     return f"graphengine-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
 
 
-_THINKS = re.compile(r"(o\d|gpt-([5-9]|\d\d))(?!.*chat)")
+_THINKS = re.compile(r"(ft:)?(o\d|gpt-([5-9]|\d\d))(?!.*chat)")
 
 
 def thinks(model: str) -> bool:

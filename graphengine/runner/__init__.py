@@ -2,10 +2,11 @@
 
 from graphengine.endings import Stop
 from graphengine.runner.context import Context
+from graphengine.runner.live import Emitted, NodeBegan, TextDelta
 from graphengine.runner.past import PastRun
 from graphengine.runner.pruning import Pruned, Vacuumed
 from graphengine.runner.result import Result, RunFailed, Usage, Wait
-from graphengine.runner.run import Emitted, NodeBegan, Run, StepRecorded
+from graphengine.runner.run import Run, StepRecorded
 from graphengine.runner.runner import Runner
 from graphengine.runner.worker import Worker
 
@@ -21,6 +22,7 @@ __all__ = [
     "Runner",
     "StepRecorded",
     "Stop",
+    "TextDelta",
     "Usage",
     "Vacuumed",
     "Wait",

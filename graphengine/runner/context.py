@@ -5,33 +5,71 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from graphengine.asking import NO_ANSWER
-from graphengine.core.frames import place_of
+from graphengine.core.frames import add_usage, place_of
+from graphengine.core.ready import limit_over, limits_costs
 from graphengine.core.steps import path_of
-from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
+from graphengine.errors import DefinitionError, InputError, NotRecordable, PriceUnknown, TooLarge
+from graphengine.models.base import KnowsPrices, usage_of
 from graphengine.options import Sizes
 from graphengine.runner.answers import as_record
+from graphengine.runner.live import TextDelta
 from graphengine.runner.past import PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.threads import in_thread
 from graphengine.runner.work import Work, answers_of
+from graphengine.scope import FROM_THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
 
     from graphengine.core.events import Event
     from graphengine.core.privacy import Guard
-    from graphengine.core.snapshot import Frame, Task
+    from graphengine.core.snapshot import Frame, Snapshot, Task
     from graphengine.graph import Graph
     from graphengine.models.base import Model, Response
     from graphengine.records import JsonValue
+    from graphengine.runner.live import Emitted
+    from graphengine.runner.models import Models
+    from graphengine.scope import Opens, Piece
 
 T = TypeVar("T")
 
 _SIZES = Sizes()
-_USAGE = ("calls", "offline_calls", "input_tokens", "output_tokens")
+
+
+class Host(Protocol):
+    """Who drives the run, as its nodes reach it."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody sees live events."""
+        ...
+
+    @property
+    def is_halting(self) -> bool:
+        """Whether the run is to stop, or to be let go, at the next safe point."""
+        ...
+
+    def task_of(self, frame: str) -> asyncio.Task[Any] | None:
+        """The asyncio task that what is in flight in a frame runs in."""
+        ...
+
+    def emitted(self, path: str, data: object) -> None:
+        """Show what a node emits, from whatever thread."""
+        ...
+
+    def show(self, event: Emitted | TextDelta) -> None:
+        """Show a live event."""
+        ...
+
+    @property
+    def note(self) -> Callable[[Event], Awaitable[None]]:
+        """Records an event of a node that is still running; returns when it is durable."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +77,15 @@ class Surroundings:
     """What the contexts of a run have in common."""
 
     run_id: str
-    models: Mapping[str, Model]
+    graph: str
+    host: Host
+    models: Models
     now: Callable[[], float]
-    emit: Callable[[str, object], None]
     threads: Callable[[], Executor]
     loop: asyncio.AbstractEventLoop
-    note: Callable[[Event], Awaitable[None]]
     past: Callable[[str, str, int], Awaitable[Sequence[PastRun]]]
+    snapshot: Snapshot
+    resources: Callable[[Frame], Mapping[str, object]]
     sizes: Sizes = _SIZES
     guard: Guard | None = None  # where the graph has secrets
 
@@ -302,7 +342,7 @@ class Context:
         if record:
             self._say("emitted", self._record(data, "what is shown"))
         guard = self._surroundings.guard
-        self._surroundings.emit(self.path, data if guard is None else guard.hide(data))
+        self._surroundings.host.emitted(self.path, data if guard is None else guard.hide(data))
 
     def _record(self, value: object, what: str) -> JsonValue:
         try:
@@ -328,31 +368,87 @@ class Context:
             found["unawaited"] = sorted(self.work.waits)
         return found or None
 
-    def model_for(self, agent: str) -> Model | None:
-        """The model that the run wants this agent to use, None for the agent's own."""
-        return self._surroundings.models.get(agent)
+    # What agents ask of the run: `graphengine.scope.Scope`.
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the run."""
+        return self._surroundings.loop
+
+    def model_for(self, agent: str, own: str | Model) -> Model:
+        """The model that answers for this agent here: the one that the run wants, or the agent's own."""
+        return self._surroundings.models.of(self._surroundings.graph, self.path, agent, own)
+
+    def given(self) -> Mapping[str, object]:
+        """What tools may ask for by name: `ctx`, and the resources of the graph."""
+        return {**self._surroundings.resources(self._frame), "ctx": self}
+
+    def group(self, name: str, what: str) -> AbstractContextManager[None]:
+        """What is recorded inside is told apart from what goes on beside it."""
+        return self._work("").group(name, what)
+
+    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
+        """The record of a piece of work: the one that is there, or that of doing it now."""
+        return await self._work("").piece(name, what, make)
+
+    async def may_call(self, model: Model) -> None:
+        """Return when a model may be called: never, where the run has to stop first; what was recorded is kept.
+
+        Inside a recorded call of the node's own nothing stops before that is over.
+
+        Raises:
+            PriceUnknown: A limit on costs is in force, and the model cannot say what it will cost.
+        """
+        around, frame, work = self._surroundings, self._frame, self._work("")
+        if (around.host.is_halting or limit_over(around.snapshot, frame)) and not work.is_inside:
+            await work.halt()
+        if limits_costs(around.snapshot, frame) and isinstance(model, KnowsPrices) and not await model.knows_price():
+            raise PriceUnknown(
+                f"the price of {model.name} is not known, and there is a limit on costs",
+                where=f"node {self.path}",
+                repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
+            )
+
+    async def allowed(self, question: str) -> bool:
+        """Ask a person for leave; returns when there is an answer."""
+        answers = answers_of(bool)
+        wait: dict[str, JsonValue] = {"kind": "ask", "question": question, "schema": answers.schema, "name": None}
+        return bool(await self._work("").wait(wait, [question, None], answers))
+
+    def listener(self, agent: str) -> Callable[[str], None] | None:
+        """Who gets the text of an answer as it comes; None where nobody watches."""
+        around = self._surroundings
+        if not around.host.is_watched:
+            return None
+        path = self.path
+
+        def hear(text: str) -> None:
+            around.host.show(TextDelta(path, agent, text if around.guard is None else around.guard.hide(text)))
+
+        return hear
+
+    async def opened(self, source: Opens) -> Sequence[Any]:
+        """The tools of a source, which stays open as long as the Runner."""
+        return await self._surroundings.models.opened(source)
+
+    def shared(self, key: str, make: Callable[[], object]) -> object:
+        """A thing that all agents of the Runner share."""
+        return self._surroundings.models.shared(key, make)
 
     async def blocking(self, function: Callable[[], object]) -> object:
         """Call a function that blocks in a thread of the runner's pool."""
-        if asyncio.get_running_loop() is not self._surroundings.loop:
-            return await asyncio.to_thread(function)  # called in a thread of the pool: two more might never be free
+        if FROM_THREAD.get():
+            return await asyncio.to_thread(function)
         return await in_thread(self._surroundings.threads(), function)
 
     def paid(self, response: Response) -> None:
         """Count what a model's answer cost."""
-        used = self.usage or {**dict.fromkeys(_USAGE, 0), "cost_usd": 0.0}
-        used["calls"] = (used["calls"] or 0) + 1
-        used["offline_calls"] = (used["offline_calls"] or 0) + response.offline
-        used["input_tokens"] = (used["input_tokens"] or 0) + response.input_tokens
-        used["output_tokens"] = (used["output_tokens"] or 0) + response.output_tokens
-        cost = used["cost_usd"]
-        used["cost_usd"] = None if cost is None or response.cost_usd is None else cost + response.cost_usd
-        self.usage = used
+        self.usage = add_usage(self.usage or {}, usage_of(response))
 
     def own(self) -> None:
         """Note the asyncio task that the node runs in, which ends with its waits; called by the runner."""
         around = self._surroundings
-        self.work = Work(self._task, self._frame, around.note, around.now, around.threads, around.sizes, around.guard)
+        self.work = Work(self._task, self._frame, around)
 
     def _work(self, what: str) -> Work:
         if what:

@@ -21,7 +21,8 @@ from graphengine.core.snapshot import to_record
 from graphengine.core.steps import path_of
 from graphengine.core.waits import waiting_for
 from graphengine.errors import StoreError
-from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
+from graphengine.runner.live import Emitted, NodeBegan
+from graphengine.runner.run import StepRecorded
 from graphengine.stores.base import Append
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Driver:
         self._consume: Sequence[int] = ()
         self._turns = turns
         self._flights: dict[str, asyncio.Task[None]] = {}
+        self._task: asyncio.Task[Any] | None = None
         self._asleep: dict[str, Task] = {}
         self._mail: dict[int, Message] = {}
         self._known: set[int] = set()  # a look at the inbox may give again what is just being recorded
@@ -100,6 +102,20 @@ class Driver:
             self._stopped.set()
 
     @property
+    def is_halting(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self._halting
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody sees live events."""
+        return bool(self.run.watchers)
+
+    def task_of(self, frame: str) -> asyncio.Task[Any] | None:
+        """The asyncio task that what is in flight in a frame runs in: one of its own, or the run's."""
+        return self._flights.get(frame, self._task)
+
+    @property
     def missed_stop(self) -> tuple[str, Sequence[int]] | None:
         """A stop that was asked for when the run was just being let go, since it waits, and the messages it came by."""
         return (self._stop_reason, self._consume) if self._stop_reason and not self.holds else None
@@ -117,6 +133,7 @@ class Driver:
             StoreError: A step could not be recorded; the run can be resumed from what was.
         """
         snapshot, flights = self.snapshot, self._flights
+        self._task = asyncio.current_task()
         try:
             wanted = self._all_ready()
             while self.holds:
@@ -139,6 +156,7 @@ class Driver:
                     break
         finally:
             await self._ground()
+            self._task = None
         lets_go = self._halting and not self._stop_reason
         if (snapshot.status == "running" and not lets_go) or (self._stop_reason and self.holds):
             await self.end()

@@ -46,9 +46,10 @@ if TYPE_CHECKING:
     from graphengine.core.events import Error, Event
     from graphengine.core.snapshot import Frame, Snapshot, Task
     from graphengine.fieldtype import FieldType
-    from graphengine.models.base import Model
     from graphengine.plan import Call, NodePlan, Plan
     from graphengine.records import JsonValue
+    from graphengine.runner.context import Host
+    from graphengine.runner.models import Models
     from graphengine.runner.past import PastRun
 
 
@@ -62,12 +63,11 @@ class TaskRunner:
         plan: Plan[Any],
         snapshot: Snapshot,
         *,
+        host: Host,
         resources: Mapping[int, Mapping[str, object]],
-        models: Mapping[str, Model],
+        models: Models,
         threads: Callable[[], Executor],
         now: Callable[[], float],
-        emit: Callable[[str, object], None],
-        note: Callable[[Event], Awaitable[None]],
         past: Callable[[str, str, int], Awaitable[Sequence[PastRun]]],
         check: bool,
     ) -> None:
@@ -79,11 +79,14 @@ class TaskRunner:
         loop = asyncio.get_running_loop()
         sizes = snapshot.sizes or Sizes()
         guard = Guard(plan, snapshot) if plan.secret else None
-        self._surroundings = Surroundings(snapshot.run_id, models, now, emit, threads, loop, note, past, sizes, guard)
+        given = functools.partial(_given, plan, resources)
+        self._surroundings = Surroundings(
+            snapshot.run_id, plan.graph, host, models, now, threads, loop, past, snapshot, given, sizes, guard
+        )
         self._check = check
 
-    async def run(self, task: Task) -> Event:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
-        """Do what the task says and tell what came of it."""
+    async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
+        """Do what the task says and tell what came of it; None where a node stopped halfway, to be run again."""
         began = self._now()
         mode = task.mode
         if mode != "run" and mode not in ("fallback", "crash_loop"):
@@ -175,8 +178,10 @@ class TaskRunner:
         name = path_of(task.frame, task.node)
         return NodeWaits(task.frame, task.node, task.visit, task.attempt, began, now, {name: wait})
 
-    def _waits(self, task: Task, began: float, context: Context) -> NodeWaits:
+    def _waits(self, task: Task, began: float, context: Context) -> NodeWaits | None:
         waits = context.work.waits if context.work is not None else {}
+        if not waits:
+            return None
         visit = (task.frame, task.node, task.visit, task.attempt)
         return NodeWaits(*visit, began, self._now(), waits, context.usage)
 
@@ -297,6 +302,11 @@ class TaskRunner:
         if name == "state":
             return view.instance()
         return self._resources[id(plan_of(self._plan, frame))][name]
+
+
+def _given(plan: Plan[Any], resources: Mapping[int, Mapping[str, object]], frame: Frame) -> Mapping[str, object]:
+    """The resources that nodes of a frame's graph may ask for."""
+    return resources.get(id(plan_of(plan, frame)), {})
 
 
 def _uncancelled() -> bool:

@@ -58,6 +58,10 @@ class Usage:
         input_tokens: Tokens of all questions.
         output_tokens: Tokens of all answers.
         cost_usd: US dollars; None where the price of any call is not known.
+        cache_read_tokens: Of the questions' tokens, those that providers read from their caches.
+        cache_write_tokens: Of the questions' tokens, those that they wrote there.
+        reasoning_tokens: Of the answers' tokens, those of thinking.
+        priced_usd: Where `cost_usd` is None: what the calls of known prices cost.
     """
 
     calls: int = 0
@@ -65,6 +69,10 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = 0.0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    priced_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

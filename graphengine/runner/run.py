@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from graphengine.errors import RunIsDriven, RunnerClosed
+from graphengine.runner.live import Emitted, NodeBegan, TextDelta
 from graphengine.runner.result import RunFailed
 
 if TYPE_CHECKING:
@@ -18,26 +19,6 @@ if TYPE_CHECKING:
     from graphengine.runner.result import Result
 
 S = TypeVar("S", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class NodeBegan:
-    """An attempt of a node began. Live: it has no seq of its own, but `after`, that of the last step before it."""
-
-    path: str
-    node: str
-    visit: int
-    attempt: int
-    at: float
-    after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """A node showed something with `ctx.emit`. Live."""
-
-    path: str
-    data: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +35,7 @@ class StepRecorded:
         return f"{self.seq} {step.kind}{visit}{to}"
 
 
-Event: TypeAlias = "NodeBegan | Emitted | StepRecorded"
+Event: TypeAlias = "NodeBegan | Emitted | TextDelta | StepRecorded"
 
 
 class Run(Generic[S]):

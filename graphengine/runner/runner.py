@@ -25,12 +25,14 @@ from graphengine.runner import pruning
 from graphengine.runner.answers import as_record, check_against, check_answer
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
+from graphengine.runner.models import Models
 from graphengine.runner.opening import as_limits, stop_waiting
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, Wait, waits_of
 from graphengine.runner.run import Run
 from graphengine.runner.tending import Tending
 from graphengine.scope import CURRENT
+from graphengine.spending import spending
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
     from graphengine.runner.drive import Driver
+    from graphengine.spending import Spent
     from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S", bound=BaseModel)
@@ -59,7 +62,9 @@ class Runner:
     Args:
         store: A path for a SQLite database, a Store, or nothing for memory.
         resources: Ready-made resources that stand in for the graphs' own, by name.
-        models: The model for an agent, by the agent's name, in place of its own.
+        models: Models in place of agents' own, as objects or names (`"openai:…"`), by what they are for: an agent's
+            name, a node's path (`article/write`), a path and an agent below it (`article/writer`), or `*` for all. The
+            most precise one counts. `review_loop:writer` counts in that graph alone.
         check: Catch nodes that change in place what they are given.
         threads: The most sync nodes that run at the same time.
         clock: Tells the time; a test may turn its own.
@@ -71,7 +76,7 @@ class Runner:
         store: str | PathLike[str] | Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
-        models: Mapping[str, Model] | None = None,
+        models: Mapping[str, Model | str] | None = None,
         check: bool = True,
         threads: int = 32,
         clock: Clock | None = None,
@@ -79,7 +84,7 @@ class Runner:
     ) -> None:
         self.store: Store = _store(store)
         self._resources = Resources(resources or {})
-        self._models = dict(models or {})
+        self._models = Models(models or {})
         if threads < 1:
             raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
         self._thread_count = threads
@@ -119,6 +124,7 @@ class Runner:
         async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self._resources.close)
+            stack.push_async_callback(self._models.close)
             if self._threads is not None:
                 stack.callback(self._threads.shutdown, wait=False)
             left: list[asyncio.Task[Any]] = [*self._tending.close(), *(run.cancel() for run in self._runs)]
@@ -469,6 +475,18 @@ class Runner:
         await self.store.open()
         return pruning.Vacuumed(*await self.store.vacuum())
 
+    async def spending(self, run_id: str) -> Sequence[Spent]:
+        """What a run spent on models so far, by agent, model and node; what it inherited from its parent is told apart.
+
+        Raises:
+            UnknownRun.
+
+        Example:
+            by_model = summed(await runner.spending(run.id), lambda spent: spent.model)
+        """
+        await self._known(run_id)
+        return spending(await self.store.steps(run_id), (await self.store.info(run_id)).parent_seq)
+
     async def _known(self, run_id: str) -> None:
         """See to it that a run which was started here just now is there to be looked at."""
         self._usable()
@@ -506,13 +524,7 @@ class Runner:
     def _check_names(self, plan: Plan[Any]) -> None:
         plans = plan.nest
         self._resources.check({name: factory for here in plans for name, factory in here.resources.items()})
-        if not self._models:
-            return
-        agents = {call.body.name for here in plans for call in here.calls if call.body.kind == "agent"}
-        for name in self._models:
-            near = did_you_mean(name, agents)
-            if name not in agents and near.startswith("did you mean"):
-                raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=near)
+        self._models.check(plan)
 
 
 def _is_inside(run_id: str) -> bool:

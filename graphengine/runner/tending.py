@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from concurrent.futures import Executor
 
-    from graphengine.models.base import Model
     from graphengine.options import Sizes
     from graphengine.plan import Plan
     from graphengine.runner.clock import Clock
+    from graphengine.runner.models import Models
     from graphengine.runner.resources import Resources
     from graphengine.runner.run import Run
     from graphengine.stores.base import Store
@@ -64,7 +64,7 @@ class Tending:
         store: Store,
         clock: Clock,
         resources: Resources,
-        models: Mapping[str, Model],
+        models: Models,
         pool: Callable[[], Executor],
         *,
         check: bool,
@@ -224,12 +224,11 @@ class Tending:
         return TaskRunner(
             driver.plan,
             driver.snapshot,
+            host=driver,
             resources=resources,
             models=self._models,
             threads=self._pool,
             now=self._clock.now,
-            emit=driver.emitted,
-            note=driver.note,
             past=functools.partial(past_runs, self._store),
             check=self._check,
         )

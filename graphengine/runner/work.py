@@ -12,6 +12,7 @@ that the node runs in is cancelled, as a timeout would cancel it, and the runner
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -35,16 +36,14 @@ from graphengine.errors import DefinitionError, NodeTimeout, NotAwaited, NotReco
 from graphengine.fieldtype import explain
 from graphengine.records import check_depth
 from graphengine.runner.threads import in_thread
+from graphengine.scope import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor
 
-    from graphengine.core.events import Event
-    from graphengine.core.privacy import Guard
     from graphengine.core.snapshot import Frame, Task
-    from graphengine.options import Sizes
     from graphengine.records import JsonValue
+    from graphengine.runner.context import Surroundings
 
 T = TypeVar("T")
 
@@ -53,8 +52,8 @@ _TURNS: Final = 4
 _ASKED: Final = "asked "
 """Before the key of a wait: its name and its time, for the node that runs again before it is over."""
 
-_INSIDE: Final[ContextVar[tuple[Work | None, str]]] = ContextVar("graphengine_step", default=(None, ""))
-"""The recorded call that is being made, and whose it is."""
+_INSIDE: Final[ContextVar[tuple[Work | None, str, bool]]] = ContextVar("graphengine_step", default=(None, "", False))
+"""Whose work is being done, below which key, and whether inside a recorded call."""
 
 
 class Work:
@@ -63,39 +62,28 @@ class Work:
     Args:
         task: The attempt.
         frame: Its frame, where the records are.
-        note: Records an event; returns when it is durable.
-        now: Tells the time.
-        threads: Where sync functions run.
-        sizes: How large results may be.
+        around: What it has in common with the other attempts of the run.
 
     Attributes:
         waits: What it waits for, by name.
-        ending: Whether the attempt is being ended for its waits.
+        halts: Whether it is to end without waiting for anything, to be run again when the run goes on.
+        ending: Whether the attempt is being ended for its waits, or since it halts.
         over: Whether it came to its end.
     """
 
     __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_guard", "_handed", "_note", "_now",
-                 "_owner", "_raised", "_sizes", "_task", "_threads", "_time", "_used", "ending", "over",
+                 "_owner", "_raised", "_sizes", "_task", "_threads", "_time", "_used", "ending", "halts", "over",
                  "waits")  # fmt: skip
 
-    def __init__(  # noqa: PLR0913 - all that recorded work needs
-        self,
-        task: Task,
-        frame: Frame,
-        note: Callable[[Event], Awaitable[None]],
-        now: Callable[[], float],
-        threads: Callable[[], Executor],
-        sizes: Sizes,
-        guard: Guard | None,
-    ) -> None:
-        self._guard = guard
+    def __init__(self, task: Task, frame: Frame, around: Surroundings) -> None:
+        self._guard = around.guard
         self._task = task
         self._frame = frame
-        self._note = note
-        self._now = now
-        self._threads = threads
-        self._sizes = sizes
-        self._owner = asyncio.current_task()
+        self._note = around.host.note
+        self._now = around.now
+        self._threads = around.threads
+        self._sizes = around.sizes
+        self._owner = around.host.task_of(frame.id)
         self._counts: dict[str, int] = {}
         self._functions: dict[str, object] = {}
         self._used: set[str] = set()
@@ -106,6 +94,7 @@ class Work:
         self._cut_off = False
         self._time = frame.arrived
         self.waits: dict[str, JsonValue] = {}
+        self.halts = False
         self.ending = False
         self.over = False
 
@@ -187,30 +176,97 @@ class Work:
         kind = _returned(function, name)
         self._still_going(f"ctx.step({name})")
         if place in self._frame.memos:
-            self._given.append(place)
-            self._pass(self._frame.memos[place])
-            return kind.read(self._frame.memos[place]["value"])
-        around = _INSIDE.get()
-        _INSIDE.set((self, place))
-        self._busy += 1
-        try:
-            began = self._now()
-            try:
-                made = functools.partial(function, *args, **kwargs)
+            return kind.read(self._known(place))
+
+        async def make() -> tuple[Piece, object]:
+            made = functools.partial(function, *args, **kwargs)
+            with self._watching():
                 result = made() if is_async(function) else await in_thread(self._threads(), made)
                 if inspect.isawaitable(result):
                     result = await result
-            except Exception as error:
-                self._raised.append(error)
-                raise
-            except asyncio.CancelledError:
-                self._cut_off = True
-                raise
             record, back, size_bytes = kind.record(result, name)
-            self._fits(name, size_bytes)
+            return Piece(record, size_bytes), back
+
+        return await self._done(place, name, make, f"ctx.step({name})")
+
+    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
+        """The record of a piece of work that makes its own record: the one that is there, or that of doing it now.
+
+        Args:
+            name: What it is.
+            what: What tells it from others of that name.
+            make: Does it.
+
+        Raises:
+            TooLarge: The record takes too many bytes; whatever `make` raises.
+        """
+        self._still_going(name)
+        place = self._key(name, what)
+        if place in self._frame.memos:
+            return self._known(place)
+
+        async def made() -> tuple[Piece, object]:
+            with self._watching():
+                done = await make()
+            return done, done.record
+
+        return await self._done(place, name, made, name)
+
+    @contextlib.contextmanager
+    def group(self, name: str, what: str) -> Iterator[None]:
+        """What is recorded inside has its keys below one of its own, whatever goes on beside it."""
+        around = _INSIDE.get()
+        _INSIDE.set((self, self._key(name, what), self.is_inside))
+        try:
+            yield
+        finally:
+            _INSIDE.set(around)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a recorded call is being made here."""
+        owner, _, is_call = _INSIDE.get()
+        return owner is self and is_call
+
+    async def halt(self) -> None:
+        """End the attempt here; it is run again, with what it has recorded, when the run goes on. Never returns."""
+        self.halts = True
+        self._end_soon()
+        await asyncio.get_running_loop().create_future()
+
+    def _known(self, place: str) -> JsonValue:
+        """What was recorded."""
+        self._given.append(place)
+        self._pass(self._frame.memos[place])
+        return self._frame.memos[place]["value"]
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Note what comes out of a recorded call."""
+        try:
+            yield
+        except Exception as error:
+            self._raised.append(error)
+            raise
+        except asyncio.CancelledError:
+            self._cut_off = True
+            raise
+
+    async def _done(
+        self, place: str, name: str, make: Callable[[], Awaitable[tuple[Piece, object]]], where: str
+    ) -> object:
+        """Do a piece of work, and record it; gives what it came to."""
+        around = _INSIDE.get()
+        _INSIDE.set((self, place, True))
+        self._busy += 1
+        try:
+            began = self._now()
+            piece, back = await make()
+            self._fits(name, piece.size_bytes, where)
             if self._guard is not None:
-                self._guard.refuse([record, place], f"what {name} gave, or its key,", f"ctx.step({name})")
-            await self._note(WorkDone(*self._visit, began, self._now(), place, name, record, size_bytes))
+                self._guard.refuse([piece.record, place], f"what {name} gave, or its key,", where)
+            done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
+            await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by))
             self._pass(self._frame.memos.get(place, {}))
             return back
         finally:
@@ -218,7 +274,7 @@ class Work:
             self._busy -= 1
             self._end_soon()
 
-    def _fits(self, name: str, size_bytes: int) -> None:
+    def _fits(self, name: str, size_bytes: int, where: str) -> None:
         """See that a result may be recorded.
 
         Raises:
@@ -228,7 +284,7 @@ class Work:
         if most is not None and size_bytes > most:
             text = f"what {name} gave takes {size_bytes:,} bytes, {most:,} are allowed"
             repair = "give back less, as the name of a file that holds it, or raise Sizes(work_bytes=…)"
-            raise TooLarge(text, where=f"ctx.step({name})", repair=repair)
+            raise TooLarge(text, where=where, repair=repair)
 
     def _one_function(self, name: str, what: str, identity: object) -> None:
         """Refuse two functions whose calls look alike, since their records could be taken for each other's.
@@ -259,7 +315,7 @@ class Work:
         self._still_going(f"ctx.{wait['kind']}")
         place = self._key(wait["kind"], _digest(wait["kind"], (what,), {}))
         path = path_of(self._frame.id, self._frame.at)
-        if _INSIDE.get()[0] is self:
+        if self.is_inside:
             text = f"ctx.{wait['kind']} was called inside a ctx.step, whose call would end with this attempt"
             repair = "wait in the node itself, and give the step what came of it"
             raise DefinitionError(text, where=f"node {path}", repair=repair)
@@ -298,7 +354,7 @@ class Work:
         return task.frame, task.node, task.visit, task.attempt
 
     def _key(self, name: str, what: str) -> str:
-        owner, outer = _INSIDE.get()
+        owner, outer, _ = _INSIDE.get()
         stem = f"{outer}/{name}|{what}" if owner is self else f"{name}|{what}"
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
         key = f"{stem}|{number}"
@@ -307,13 +363,13 @@ class Work:
 
     def _end_soon(self) -> None:
         """End the attempt once nothing that will be recorded is in flight; what was begun beside it begins first."""
-        if self.waits and not self._busy:
+        if (self.waits or self.halts) and not self._busy:
             asyncio.get_running_loop().call_soon(self._end, _TURNS)
 
     def _end(self, turns: int) -> None:
         if turns:  # whoever waited for what has just come, in a race, may want nothing else any more
             asyncio.get_running_loop().call_soon(self._end, turns - 1)
-        elif not (self.ending or self.over or self._busy) and self.waits and self._owner is not None:
+        elif not (self.ending or self.over or self._busy or self._owner is None) and (self.waits or self.halts):
             self.ending = True
             self._owner.cancel()
 

@@ -114,7 +114,7 @@ class CrashPoints:
     def _watch_tasks(self, undone: ExitStack) -> None:
         run = TaskRunner.run
 
-        async def watched_run(tasks: TaskRunner, task: Task) -> Event:
+        async def watched_run(tasks: TaskRunner, task: Task) -> Event | None:
             self.passes("before task")
             event = await run(tasks, task)
             self.passes("after task")

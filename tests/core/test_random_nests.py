@@ -101,7 +101,7 @@ def test_a_run_that_was_mended_ends_as_one_that_never_failed(part: int) -> None:
         assert values_of(drive.session.snapshot.root) == fresh.story.state, seed
         assert drive.session.snapshot.root.counts == counts(fresh), seed
         assert not again(drive), seed
-    assert failed >= SCENES // 8
+    assert failed >= (SCENES - 24) // 8  # among few there may be none
 
 
 def test_the_scenes_are_not_dull() -> None:
@@ -117,6 +117,10 @@ def test_the_scenes_are_not_dull() -> None:
         seen.update(
             {
                 "empty map": any(kind == "mapped" and not data["count"] for kind, _, data in rows),
+                "map over None": any(
+                    kind == "failed" and data["error"]["kind"] == "missing_input" and "each" in data["error"]["where"]
+                    for kind, _, data in rows
+                ),
                 "items side by side": any(
                     kind == "mapped" and data["count"] > 2 and data["concurrency"] > 1 for kind, _, data in rows
                 ),

@@ -1,7 +1,7 @@
 """Random runs are decided anew by the graph that recorded them: nothing differs. What was changed in the log is found.
 
 The runs are those of the other random tests: loops, forks, maps, graphs inside, crashes, stops, branches, resumes.
-SCENES=100000 makes it a night's run.
+SCENES=100000 makes it a night's run, and FIRST=5000 begins it where an earlier one ended.
 """
 
 import importlib.util
@@ -26,6 +26,7 @@ from tests.support.session import Session
 from tests.support.spec import build
 
 SCENES = int(os.environ.get("SCENES", "3000")) // 60
+FIRST = int(os.environ.get("FIRST", "0"))
 PAGES = Path(__file__).parents[1] / "scenarios"
 UPSETS = 2
 
@@ -78,7 +79,7 @@ KINDS = pytest.mark.parametrize("kind", [loop, fork, nest], ids=["loops", "forks
 @KINDS
 def test_the_graph_that_recorded_a_run_decides_it_as_it_was(kind: Any) -> None:
     """No step differs, not even in the words of its reasons."""
-    for seed in range(SCENES):
+    for seed in range(FIRST, FIRST + SCENES):
         session = kind(seed)
         told = replay(session.graph, log_of(session))
         assert told.same, f"{seed}: {told}"
@@ -90,7 +91,7 @@ def test_the_graph_that_recorded_a_run_decides_it_as_it_was(kind: Any) -> None:
 def test_another_label_in_the_log_is_found_at_its_step(kind: Any) -> None:
     """A label that the graph does not give is told at the step that has it, and nowhere before."""
     found = 0
-    for seed in range(SCENES // 2):
+    for seed in range(FIRST, FIRST + SCENES // 2):
         session = kind(seed)
         log = list(log_of(session))
         led = [step for step in log if "to" in step.data and step.kind != "joined"]

@@ -254,11 +254,11 @@ async def test_agents_answer_with_their_type_from_any_model() -> None:
     async with Runner(models={"critic": model}) as runner:
         result = await runner.start(graph, State(task="poem")).result()
     assert result.state.review == Review(score=8)
-    assert model.requests[0].prompt == "Judge poem: "
+    assert model.requests[0].prompt == "Judge <task>poem</task>: "
     assert (result.usage.calls, result.usage.offline_calls) == (1, 1)
-    bad = ScriptedModel(['{"score": "high"}'])
+    bad = ScriptedModel(['{"score": "high"}'] * 3)
     async with Runner(models={"critic": bad}) as runner:
-        with pytest.raises(RunFailed, match="no Review: score"):
+        with pytest.raises(RunFailed, match="no Review:\n- score"):
             await runner.start(graph).result()
 
 

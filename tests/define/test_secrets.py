@@ -15,8 +15,8 @@ from graphengine.core.events import Begun
 from graphengine.core.snapshot import Snapshot
 from graphengine.errors import CompileError, GraphEngineError, MigrationFailed, SecretKeyWrong
 from graphengine.reducers import append
+from graphengine.runner import Emitted, Run, StepRecorded
 from graphengine.runner.result import RunFailed
-from graphengine.runner.run import Emitted, Run, StepRecorded
 
 pytest.importorskip("cryptography")
 

@@ -239,7 +239,7 @@ async def test_a_changed_prompt_is_told_with_what_it_was(runner: Runner) -> None
     (line,) = await changes_of(runner, run_id)
     assert line.startswith("node tell: prompt '…ell of this: {draft}' → '…ell of this: {draft} and be kind")
     assert len(line) < 200
-    assert model.requests[0].prompt == "Tell of this: all about Ants" + " and be kind" * 20
+    assert model.requests[0].prompt == "Tell of this: <draft>all about Ants</draft>" + " and be kind" * 20
 
 
 async def test_ways_in_another_order_are_a_change(runner: Runner) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, value
 from graphengine.errors import GraphChanged
 from graphengine.reducers import append
-from graphengine.runner.run import NodeBegan, StepRecorded
+from graphengine.runner import NodeBegan, StepRecorded
 from tests.support.runs import SOON
 
 

@@ -25,7 +25,7 @@ from graphengine import (
     iterations,
 )
 from graphengine.reducers import append, extend, merge
-from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
+from graphengine.runner import Emitted, NodeBegan, StepRecorded
 from tests.support.runs import SOON
 
 
@@ -529,7 +529,7 @@ async def test_events_of_items_have_their_paths(runner: Runner) -> None:
                 began.append(event.path)
             elif isinstance(event, Emitted):
                 shown.append((event.path, event.data))
-            else:
+            elif isinstance(event, StepRecorded):
                 recorded.append(event.step.path)
     assert {"work[0]", "work[1]"} <= set(began)
     assert shown == [("work[0]", 0), ("work[1]", 1)]

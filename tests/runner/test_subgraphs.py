@@ -31,7 +31,7 @@ from graphengine import (
 )
 from graphengine.errors import GraphChanged, InputError
 from graphengine.reducers import append
-from graphengine.runner.run import Emitted, NodeBegan, StepRecorded
+from graphengine.runner import Emitted, NodeBegan, StepRecorded
 from graphengine.testing import FakeClock
 from tests.support.runs import SOON
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from graphengine import END, START, Context, Graph, Limits, PastRun, Retry, Runner, value
-from graphengine.runner.run import Emitted, StepRecorded
+from graphengine.runner import Emitted, StepRecorded
 from graphengine.testing import FakeClock
 from tests.support.runs import SOON
 from tests.support.working import Page, State, counted, failing, one

@@ -167,8 +167,8 @@ def _simple(node: NodeSpec) -> bool:
 def begun(random: Random) -> dict[str, Any]:
     """A state to begin with, with lists to map over."""
     values: dict[str, Any] = {
-        "n": random.choice((0, 1, 4)), "score": 2.0, "kind": "b", "log": [3, 1], "many": [2, 5, 2], "table": {"a": 2},
-        "best": 3, "total": 2, "seen": ["s1", "s2"], "items": [4, 0, 7], "capped": [8],
+        "n": random.choice((0, 1, 4, 5)), "score": 2.0, "kind": "b", "log": [3, 1], "many": [2, 5, 2],
+        "table": {"a": 2}, "best": 3, "total": 2, "seen": ["s1", "s2"], "items": [4, 0, 7], "capped": [8],
     }  # fmt: skip
     if random.random() < 0.1:
         values["items"] = [i % 5 for i in range(12)]

@@ -12,7 +12,7 @@ as the attempt.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -53,8 +53,29 @@ from graphengine.plan import Plan
 from graphengine.records import JsonValue
 from graphengine.runner.execute import TaskRunner
 from graphengine.runner.fit import Refit, misfit_error, refit
+from graphengine.runner.models import Models
 from graphengine.runner.past import PastRun
 from graphengine.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The driver of a run that nobody watches."""
+
+    note: Callable[[Event], Awaitable[None]]
+    is_watched: bool = False
+    is_halting: bool = False
+
+    def task_of(self, frame: str) -> asyncio.Task[Any] | None:
+        """The asyncio task that asks."""
+        return asyncio.current_task()
+
+    def emitted(self, path: str, data: object) -> None:
+        """Nobody sees it."""
+
+    def show(self, event: object) -> None:
+        """Nobody sees it."""
+
 
 _EVERYTHING = ("started", "resumed", "branched")  # steps after which the runner looks at every frame
 
@@ -235,10 +256,12 @@ class Session:
 
         async def attempt() -> Event:
             tasks = TaskRunner(
-                self.plan, self.snapshot, resources={}, models={}, threads=lambda: pool, now=lambda: self.now,
-                emit=lambda path, data: None, note=note, past=no_past, check=True,
+                self.plan, self.snapshot, host=Alone(note), resources={}, models=Models({}), threads=lambda: pool,
+                now=lambda: self.now, past=no_past, check=True,
             )  # fmt: skip
-            return await tasks.run(task)
+            came = await tasks.run(task)
+            assert came is not None
+            return came
 
         with ThreadPoolExecutor(1) as pool:
             try:

@@ -162,12 +162,15 @@ class Walker(Interpreter):
         return spot(self.frame, self.at, self.record.entries)
 
     def check_limits(self) -> None:
-        """Nothing new begins in a subgraph that is at its limit."""
+        """Nothing new begins in a subgraph that is at its limit, not even the failure of one inside it."""
         above: Walker | None = self
+        outermost: Walker | None = None
         while above is not None:
             if above.kind == "sub" and above.steps >= (above.spec.steps or 1000):
-                raise LimitReached(above)
+                outermost = above
             above = above.up
+        if outermost is not None:
+            raise LimitReached(outermost)
 
     def map(self, node: NodeSpec) -> None:
         """Let every item come to its end, and write what they gave in order."""
@@ -211,8 +214,8 @@ class Walker(Interpreter):
             found = counted(self.story.state["n"]) if source == COUNTED else at(self.story.state, source)
         except Boom as error:
             raise Misread(Boom) from error
-        if not isinstance(found, list):
-            raise Misread(InvalidUpdate)
+        if found is None:
+            raise Misread(MissingInput)
         return found
 
     def enter_graph(self, node: NodeSpec, graph: Spec) -> None:

@@ -13,19 +13,24 @@ from graphengine import (
     Context,
     Failure,
     Graph,
+    Message,
     Node,
     Result,
     Retry,
+    Router,
     Run,
     Runnable,
     Runner,
     ScriptedModel,
     Stop,
+    Window,
     ask,
     iterations,
     plateau,
+    tool,
     value,
 )
+from graphengine.agents import max_words
 from graphengine.runner.past import PastRun
 
 
@@ -80,6 +85,52 @@ async def test_types_of_the_public_api() -> None:
         graph.add_node("a", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         graph.add_edge("a", END, when=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Retry(attempts="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def weigh(text: str, times: int = 1) -> int:
+    """Weigh a text."""
+    return len(text) * times
+
+
+async def test_types_of_agents() -> None:
+    """An agent knows the type of its answers, and a tool is still the function it was."""
+
+    def plan_of(task: str) -> str:
+        return f"Plan {task}"
+
+    def within(answer: list[Review], task: str) -> None:
+        if not answer:
+            raise ValueError(task)
+
+    team = ScriptedModel(["[]", '[{"score": 3}]', "4"])
+    planner = Agent(
+        "planner",
+        model=Router([team]),
+        prompt=plan_of,
+        output=list[Review],
+        check=within,
+        tools=[weigh, tool(weigh, name="again", approve=True)],
+        guards=[max_words(10)],
+        window=Window(1000, keep=2, model="offline"),
+        effort="low",
+        cache=True,
+        memory="messages",
+    )
+    assert_type(planner, Agent[list[Review]])
+    answer = await planner.answer(task="abc")
+    assert_type(answer.value, list[Review])
+    assert_type(answer.messages, Sequence[Message])
+    assert answer.value == [Review(score=3)]
+    assert_type(await Agent("n", prompt="{task}", output=int, model=team).run(task="x"), int)
+    assert_type(tool(weigh)("four"), int)
+    assert tool(weigh)("four", times=2) == 8
+    async with Runner(models={"planner": team, "*": "offline"}):
+        pass
+    if TYPE_CHECKING:
+        Agent("n", effort="extreme")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        Agent("n", model=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        Runner(models={"n": 5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+        tool(weigh)(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def fetch(url: str) -> Review:

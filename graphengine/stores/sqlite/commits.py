@@ -16,6 +16,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from contextlib import suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from graphengine.errors import GraphEngineError, RunnerClosed
@@ -78,7 +79,8 @@ class GroupCommit:
         self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
         self._unsettled += 1
         if self._task is None or self._task.done():
-            self._task = self._loop.create_task(self.drain())
+            # in a context of its own: the node's, in which this happens to be, would live as long as the task
+            self._task = self._loop.create_task(self.drain(), context=Context())
         return future
 
     async def drain(self) -> None:

@@ -1,0 +1,94 @@
+"""An agent outside a run: nothing is recorded, nobody watches, no limit holds."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.errors import DefinitionError
+from graphengine.models.names import model_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from graphengine.models.base import Model, Response
+    from graphengine.records import JsonValue
+    from graphengine.scope import Opens, Piece
+
+_MODELS: Final[dict[str, Model]] = {}
+_SHARED: Final[dict[str, object]] = {}
+
+
+class Alone:
+    """The scope of an agent that runs alone.
+
+    Args:
+        given: What its tools may ask for by name.
+    """
+
+    def __init__(self, given: Mapping[str, object]) -> None:
+        self._given = given
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop it runs in."""
+        return self._loop
+
+    def model_for(self, agent: str, own: str | Model) -> Model:  # noqa: ARG002 - nobody else has a say
+        """The agent's own model; one that is named is kept, and its connections with it."""
+        if not isinstance(own, str):
+            return own
+        if own not in _MODELS:
+            _MODELS[own] = model_of(own)
+        return _MODELS[own]
+
+    async def blocking(self, function: Callable[[], object]) -> object:
+        """Call a function in a thread."""
+        return await asyncio.to_thread(function)
+
+    def paid(self, response: Response) -> None:
+        """Nobody counts."""
+
+    def given(self) -> Mapping[str, object]:
+        """What it was given for its tools."""
+        return self._given
+
+    def group(self, name: str, what: str) -> AbstractContextManager[None]:  # noqa: ARG002 - nothing is recorded
+        """Nothing is told apart."""
+        return nullcontext()
+
+    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:  # noqa: ARG002
+        """Do a piece of work."""
+        return (await make()).record
+
+    async def may_call(self, model: Model) -> None:
+        """It may."""
+
+    async def allowed(self, question: str) -> bool:
+        """There is nobody to ask.
+
+        Raises:
+            DefinitionError: Always.
+        """
+        raise DefinitionError(
+            f"a person is to be asked: {question}",
+            where="an agent that runs alone",
+            repair="run the agent in a graph, whose run can wait for the answer; in a test, leave approve= out",
+        )
+
+    def listener(self, agent: str) -> Callable[[str], None] | None:  # noqa: ARG002
+        """Nobody watches."""
+        return None
+
+    async def opened(self, source: Opens) -> Sequence[Any] | None:  # noqa: ARG002
+        """Sources of tools are opened for each call."""
+        return None
+
+    def shared(self, key: str, make: Callable[[], object]) -> object:
+        """What all agents that run alone share."""
+        if key not in _SHARED:
+            _SHARED[key] = make()
+        return _SHARED[key]

@@ -1,0 +1,344 @@
+"""What a tool takes: read from its function once, told to models as JSON Schema, and held against what they write.
+
+`Signature.of` reads the function when the tool is made and refuses what no model could fill in. `Form` is the signature
+for one set of names that the run fills in by itself (resources, `ctx`): a schema without them, and a validator.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+import typing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticUndefined, from_json
+
+from graphengine.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Names of tools and arguments that every provider takes."""
+
+ALWAYS_GIVEN: Final = "ctx"
+"""The parameter that no model is told of, whether there is a run that fills it in or not."""
+
+MAX_REPAIR_CHARACTERS: Final = 20_000
+"""Longer arguments that are no JSON are not repaired: it would hold the event loop up."""
+
+_NONE: Final = inspect.Parameter.empty
+_MAX_PROBLEMS: Final = 20
+_SHOWN: Final = 80
+_MISSING: Final = ("missing_argument", "missing_keyword_only_argument")
+
+
+class BadArguments(Exception):
+    """What a model wrote does not fit; the text says how, in words it can act on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One parameter: its name, annotation, default, and why a model could not fill it in ("" if it could)."""
+
+    name: str
+    annotation: object
+    default: object
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A tool's function as a model has to know it.
+
+    Attributes:
+        parameters: What it takes.
+        described: What its docstring says of them, by name.
+        summary: What its docstring says of itself.
+    """
+
+    tool: str
+    parameters: tuple[Taken, ...]
+    described: Mapping[str, str]
+    summary: str
+
+    @classmethod
+    def of(cls, function: Callable[..., object], tool: str) -> Signature:
+        """Read a function.
+
+        Raises:
+            DefinitionError: It takes what cannot be named, or yields its results.
+        """
+        _refuse_kind(function, tool)
+        try:
+            found = inspect.signature(function)
+        except (TypeError, ValueError) as error:
+            raise _refused(tool, f"the signature of {function!r} cannot be read", "wrap it in a def") from error
+        names = _Names(function)
+        taken = tuple(_taken(parameter, names, tool) for parameter in found.parameters.values())
+        if taken and taken[0].name in ("self", "cls") and inspect.isfunction(function):
+            repair = f"make the tool of a bound method: tool(an_object.{function.__name__})"
+            raise _refused(tool, f"it takes {taken[0].name!r}, so it is a method of no object", repair)
+        summary, described = _told(function)
+        return cls(tool, taken, described, summary)
+
+    def form(self, given: Collection[str]) -> Form:
+        """The form that a model fills in where the run gives these names by itself.
+
+        Raises:
+            DefinitionError: A parameter is left that no model could fill in.
+        """
+        injected = self.injected(given)
+        asked = [each for each in self.parameters if each.name not in injected and each.name != ALWAYS_GIVEN]
+        if any(each.name == ALWAYS_GIVEN not in injected and each.default is _NONE for each in self.parameters):
+            repair = "give the parameter a default (ctx=None), or use the agent as a node of a graph"
+            raise _refused(self.tool, "it takes ctx, which there is only in a run", repair)
+        for each in asked:
+            problem = each.problem or _name_problem(each.name)
+            if problem:
+                raise _refused(self.tool, f"its parameter {each.name!r} {problem}", _CHANGE)
+        adapter = self._adapter(asked)
+        return Form(self.tool, injected, adapter, self._schema(asked, adapter))
+
+    def injected(self, given: Collection[str]) -> frozenset[str]:
+        """Which of its parameters the run fills in."""
+        return frozenset(each.name for each in self.parameters if each.name in given)
+
+    def _adapter(self, asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
+        try:
+            return _adapter_of(asked)
+        except (PydanticUserError, TypeError) as error:
+            raise self._blamed(asked, error) from error
+
+    def _schema(self, asked: Sequence[Taken], adapter: TypeAdapter[dict[str, object]]) -> dict[str, JsonValue]:
+        try:
+            schema = cast("dict[str, JsonValue]", adapter.json_schema(schema_generator=_Plain))
+        except PydanticUserError as error:
+            raise self._blamed(asked, error) from error
+        properties = cast("dict[str, dict[str, JsonValue]]", schema["properties"])
+        for name, text in self.described.items():
+            if name in properties:
+                properties[name].setdefault("description", text)
+        return schema
+
+    def _blamed(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
+        """The error that names the parameter whose type a model cannot be told of."""
+        for each in asked:
+            try:
+                _adapter_of([each]).json_schema(schema_generator=_Plain)
+            except (PydanticUserError, TypeError) as found:
+                said = str(found).split("\n", maxsplit=1)[0]
+                return _refused(self.tool, f"its parameter {each.name!r} has no JSON Schema: {said}", _CHANGE)
+        return _refused(self.tool, f"its arguments have no JSON Schema: {error}", _CHANGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a model fills in: a JSON Schema, and the validator of what it wrote.
+
+    Attributes:
+        injected: The parameters that the run fills in.
+    """
+
+    tool: str
+    injected: frozenset[str]
+    adapter: TypeAdapter[dict[str, object]]
+    schema: Mapping[str, JsonValue]
+
+    def read(self, text: str) -> dict[str, object]:
+        """The arguments, with defaults where the model gave none.
+
+        Raises:
+            BadArguments: They do not fit.
+        """
+        return as_object(text, self._validated)
+
+    def _validated(self, text: str) -> dict[str, object]:
+        try:
+            return self.adapter.validate_json(text)
+        except ValidationError as error:
+            if any(item["type"] == "json_invalid" for item in error.errors(include_url=False, include_input=False)):
+                raise
+            raise BadArguments(self._explained(error)) from error
+
+    def _explained(self, error: ValidationError) -> str:
+        takes = ", ".join(cast("dict[str, JsonValue]", self.schema["properties"])) or "nothing"
+        lines = []
+        found = error.errors(include_url=False)
+        for item in found[:_MAX_PROBLEMS]:
+            place = ".".join(str(part) for part in item["loc"]) or "value"
+            if item["type"] in _MISSING:
+                lines.append(f"- {place}: missing")
+            elif item["type"] == "unexpected_keyword_argument":
+                lines.append(f"- {place}: there is no such argument; {self.tool} takes {takes}")
+            else:
+                lines.append(f"- {place}: {item['msg']} (got {_short(item['input'])})")
+        if len(found) > _MAX_PROBLEMS:
+            lines.append(f"- and {len(found) - _MAX_PROBLEMS} more")
+        told = "\n".join(lines)
+        return (
+            f"The arguments of {self.tool} do not fit, so it was not called:\n{told}\nCall it again with these mended."
+        )
+
+
+def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, object]:
+    """What `read` makes of a JSON object that a model wrote; nothing at all is an empty object.
+
+    Nearly right JSON (a trailing comma, single quotes, a code fence) is repaired, unless it ends too early: what was
+    cut off is not to be guessed.
+
+    Raises:
+        BadArguments: It is no JSON object; besides what `read` raises but ValueError.
+    """
+    written = mended(text).strip() or "{}"
+    problem = f"they begin with {_short(written[:20])}"
+    for candidate in (written, _repaired(written)):
+        if candidate is not None and candidate.startswith("{"):
+            try:
+                return read(candidate)
+            except ValueError as error:
+                problem = _json_problem(candidate, error)
+    raise BadArguments(f"The arguments are no JSON object: {problem}. Call the tool again with a JSON object.")
+
+
+def mended(text: str) -> str:
+    """Text that UTF-8 can carry: halves of a pair are joined, lone ones become U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+class _Plain(GenerateJsonSchema):
+    """JSON Schema without the titles that only repeat names; a default that JSON cannot carry is not told."""
+
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as pydantic has it
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401, ARG002 - pydantic's own
+        return False
+
+
+class _Names:
+    """What a function's annotations stand for, each by itself, so that one that is unknown does not hide the others."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._globals: dict[str, Any] = getattr(inspect.unwrap(_plain(function)), "__globals__", {})
+
+    def evaluated(self, annotation: object) -> tuple[object, str]:
+        """What an annotation stands for, and why that cannot be told."""
+        if annotation is _NONE:
+            return Any, ""
+
+        def holder() -> None: ...
+
+        holder.__annotations__ = {"it": annotation}
+        try:
+            return typing.get_type_hints(holder, self._globals, include_extras=True)["it"], ""
+        except Exception as error:  # noqa: BLE001 - any annotation may raise anything
+            return Any, f"has the annotation {annotation!r}, which cannot be evaluated: {error}"
+
+
+def _taken(parameter: inspect.Parameter, names: _Names, tool: str) -> Taken:
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+        kind = "is positional-only" if parameter.kind is parameter.POSITIONAL_ONLY else "stands for any number of them"
+        repair = "name each argument; one list takes the place of *args, one dict that of **kwargs"
+        raise _refused(tool, f"its parameter {str(parameter)!r} {kind}, and models give arguments by name", repair)
+    annotation, problem = names.evaluated(parameter.annotation)
+    return Taken(parameter.name, annotation, parameter.default, problem)
+
+
+def _name_problem(name: str) -> str:
+    return "" if NAME.fullmatch(name) else "has a name that models' providers do not take (A-Z a-z 0-9 _ -, at most 64)"
+
+
+def _refuse_kind(function: Callable[..., object], tool: str) -> None:
+    if isinstance(function, type):
+        raise _refused(tool, f"{function.__name__} is a class", "give a function that makes one")
+    called = _plain(function)
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        raise _refused(tool, "it yields its results, and a model gets one", "return them all, as a list")
+
+
+def _plain(function: Callable[..., object]) -> Callable[..., object]:
+    """The function behind a partial or a callable object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if inspect.isroutine(function) else type(function).__call__
+
+
+def _adapter_of(asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
+    """A validator of arguments by name: a function of these parameters that gives back what it is called with."""
+
+    def arguments(**values: object) -> dict[str, object]:
+        return values
+
+    parameters = [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.annotation)
+        for each in asked
+    ]
+    arguments.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    arguments.__annotations__ = {each.name: each.annotation for each in asked}
+    return TypeAdapter(cast("Any", arguments))  # pydantic makes a validator of any function
+
+
+def _told(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
+    """What a docstring says of the function, and of each argument."""
+    text = inspect.getdoc(_plain(function)) or ""
+    if not text:
+        return "", {}
+    from docstring_parser import ParseError, parse  # noqa: PLC0415 - `import graphengine` does not pay for it
+
+    try:
+        found = parse(text)
+    except ParseError:
+        return text, {}
+    summary = "\n\n".join(part for part in (found.short_description, found.long_description) if part)
+    return summary, {each.arg_name: each.description for each in found.params if each.description}
+
+
+def _json_problem(text: str, error: ValueError) -> str:
+    """What is wrong with a text as JSON, and where."""
+    try:
+        from_json(text)
+    except ValueError as found:
+        return str(found)
+    return str(error)
+
+
+def _repaired(text: str) -> str | None:
+    """A text that is nearly a JSON object as one; None if it is not, or ends too early."""
+    if len(text) > MAX_REPAIR_CHARACTERS or not text.rstrip("`\n ").endswith("}"):
+        return None
+    import json_repair  # noqa: PLC0415 - only where it is needed
+
+    try:
+        value = json_repair.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return mended(json.dumps(value, ensure_ascii=False)) if isinstance(value, dict) else None
+
+
+def _short(value: object) -> str:
+    text = "nothing" if value is PydanticUndefined else mended(repr(value))
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _refused(tool: str, problem: str, repair: str) -> DefinitionError:
+    return DefinitionError(f"tool {tool}: {problem}", where=f"tool {tool}", repair=repair)
+
+
+_CHANGE: Final = (
+    "annotate it with a type that JSON has (str, int, list[str], a pydantic model …) and that its module can see, or "
+    "make it a resource of the graph, which the run fills in"
+)
+
+__all__ = ["ALWAYS_GIVEN", "NAME", "BadArguments", "Form", "Signature", "Taken", "as_object", "mended"]

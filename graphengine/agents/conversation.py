@@ -1,0 +1,377 @@
+"""One call of an agent: the turns between it, its model and its tools, until there is an answer.
+
+Every turn of the model and every call of a tool is a recorded piece of the run's work, so that an agent which is run
+again, after a crash or a wait, goes on behind the last one that was recorded. What a turn means is worked out from its
+record alone, the same whether it was just made or is read again. The rule-based answers of the offline model are made
+again instead: they cost nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, Generic, cast
+
+from pydantic_core import to_json
+from typing_extensions import TypeVar
+
+from graphengine.agents import window
+from graphengine.agents.guards import apply_to_value, check_text
+from graphengine.agents.prefixes import Prefixes
+from graphengine.agents.tools import ToolSource, by_name
+from graphengine.core.frames import add_usage
+from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, TooManyTurns
+from graphengine.models.base import Message, Request, Response, ToolCall, usage_of
+from graphengine.models.offline import OfflineModel
+from graphengine.prompts import DATA_NOTE, as_text
+from graphengine.scope import FROM_THREAD, Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+
+    from graphengine.agents.agent import Agent
+    from graphengine.agents.tools import Tool
+    from graphengine.models.base import Model, ToolSpec
+    from graphengine.records import JsonValue
+    from graphengine.scope import Scope
+
+T = TypeVar("T", default=str)
+
+_REFUSED: Final = "A person was asked for leave to make this call, and refused it."
+NOTHING: Final[Mapping[str, JsonValue]] = {}
+_MORE: Final = (
+    "why", "model", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
+    "cost_usd", "offline", "native",
+)  # fmt: skip
+
+
+class Conversation(Generic[T]):
+    """A call of an agent.
+
+    Args:
+        agent: Who is called.
+        scope: The run's side of it.
+        system: Its standing instructions.
+        before: What was said in earlier calls that it remembers.
+        inputs: What its check may read, by name.
+        stand_in: Its rule-based answer, None if it has none.
+
+    Attributes:
+        said: What was said in this call, the question first.
+        usage: What models were paid for it, named as in `graphengine.runner.Usage`.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that a call is made of
+        self,
+        agent: Agent[T],
+        scope: Scope,
+        system: str,
+        before: Sequence[Message],
+        inputs: Mapping[str, object],
+        stand_in: Callable[[], Awaitable[object]] | None,
+    ) -> None:
+        self._agent = agent
+        self._scope = scope
+        self._system = system
+        self._before = before
+        self._inputs = inputs
+        self._stand_in = stand_in
+        self._model = scope.model_for(agent.name, agent.model)
+        self._tools: dict[str, Tool] = {}
+        self._specs: Sequence[ToolSpec] = ()
+        self._given: Mapping[str, object] = {}
+        self._turn = 0
+        self.said: list[Message] = []
+        self.usage: dict[str, float | None] = {}
+
+    async def hold(self, prompt: str) -> T:
+        """Ask, and go on until there is an answer.
+
+        Raises:
+            ModelError, BadAnswer: There is none.
+        """
+        self.said.append(Message(role="user", text=prompt, agent=self._agent.name))
+        if isinstance(self._model, OfflineModel):
+            return await self._offline()
+        async with AsyncExitStack() as stack:
+            await self._open_tools(stack)
+            with self._scope.group(f"agent {self._agent.name}", self._identity()):
+                return await self._to_the_answer()
+
+    async def _offline(self) -> T:
+        """What the rules answer: they are asked once, since they would say the same again."""
+        response = await self._model.answer(self._request())
+        self._scope.paid(response)
+        self.usage = add_usage(self.usage, usage_of(response))
+        value = await self._read(response.content)
+        self.said.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
+        return value
+
+    async def _to_the_answer(self) -> T:
+        agent = self._agent
+        tool_turns = retries = 0
+        while True:
+            response = await self._answer()
+            if response.calls:
+                tool_turns += 1
+                if tool_turns > agent.turns:
+                    raise TooManyTurns(
+                        f"{self._model.name} called tools for {agent.turns} turns and wanted to go on",
+                        where=f"agent {agent.name}",
+                        repair="raise turns=…, or say in the instructions when it has enough",
+                    )
+                self.said += await self._call_tools(response.calls)
+                continue
+            try:
+                return await self._read(str(response.content))
+            except BadAnswer as error:
+                if retries == agent.output_retries:
+                    raise
+                retries += 1
+                feedback = agent.reader.feedback(error)
+                self.said.append(Message(role="user", text=feedback, agent=agent.name))
+
+    # One turn of the model.
+
+    async def _answer(self) -> Response:
+        """The model's next answer, as its record has it.
+
+        Raises:
+            AnswerCut, AnswerRefused, ContextFull: It is none that can be used; besides what the model raises.
+        """
+        await self._shorten()
+        response = await self._ask(self._model, self._request(), "turn")
+        message = Message(
+            role="assistant",
+            text=str(response.content),
+            calls=response.calls,
+            agent=self._agent.name,
+            tokens=(response.input_tokens + response.output_tokens) or None,
+            native=response.native,
+        )
+        self.said.append(message)
+        self._usable(response)
+        return response
+
+    async def _ask(
+        self, model: Model, request: Request, name: str, told: Mapping[str, JsonValue] = NOTHING
+    ) -> Response:
+        """Ask a model once; `told` is recorded with what it answers."""
+        self._turn += 1
+        await self._scope.may_call(model)
+
+        async def make() -> Piece:
+            async with self._alike(model, request):
+                response = await model.answer(request)
+            record = {**_record(response), **told}
+            by = {"agent": request.agent, "model": response.model or model.name}
+            return Piece(record, len(to_json(record)), usage_of(response), by)
+
+        answered = _response(await self._scope.piece(name, str(self._turn), make))
+        self.usage = add_usage(self.usage, usage_of(answered))
+        return answered
+
+    def _alike(self, model: Model, request: Request) -> Any:  # noqa: ANN401 - a context manager
+        """Calls that share a cached beginning go one after the other until it is cached."""
+        prefixes = cast("Prefixes", self._scope.shared("prefixes", Prefixes))
+        beginning = to_json([model.name, request.system, [(tool.name, tool.schema) for tool in request.tools]])
+        return prefixes.turn(_digest(beginning), len(beginning) if request.cache else 0)
+
+    def _request(self) -> Request:
+        agent = self._agent
+        return Request(
+            agent=agent.name,
+            system=self._system,
+            messages=window.effective([*self._before, *self.said]),
+            schema=agent.reader.schema,
+            output=agent.reader.name,
+            tools=self._specs,
+            max_tokens=agent.max_tokens,
+            temperature=agent.temperature,
+            effort=agent.effort,
+            cache=agent.cache,
+            on_text=self._scope.listener(agent.name),
+            stand_in=self._stand_in,
+        )
+
+    def _usable(self, response: Response) -> None:
+        """See that an answer is one to go on with.
+
+        Raises:
+            AnswerCut, AnswerRefused, ContextFull: It is not.
+        """
+        name, where = response.model or self._model.name, f"agent {self._agent.name}"
+        if response.stop == "cut":
+            most = f"max_tokens={self._agent.max_tokens}" if self._agent.max_tokens else "the model's most tokens"
+            told = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
+            raise AnswerCut(told, where=where, repair="raise max_tokens=…, or ask for a shorter answer")
+        if response.stop == "refused":
+            told = f"{name} refused to answer" + (f": {response.why}" if response.why else "")
+            raise AnswerRefused(told, where=where, repair="change the question, or give the agent another model")
+        if response.stop == "full":
+            told = f"the question and the answer are more than {name} can hold ({response.input_tokens} tokens asked)"
+            raise ContextFull(told, where=where, repair="give it less, window=Window(…), or a model that holds more")
+
+    # What it says.
+
+    async def _read(self, content: object) -> T:
+        """The value of an answer, checked.
+
+        Raises:
+            BadAnswer: It is none; the model is told.
+            GuardFailed: A guard does not let it pass.
+        """
+        agent, where = self._agent, f"agent {self._agent.name}"
+        if agent.watch and isinstance(content, str) and agent.reader.schema is None:
+            content = check_text(agent.watch, content, "output", where=where)
+        value = agent.reader.read(content)
+        if agent.watch and agent.reader.schema is not None:
+            watched = apply_to_value(agent.watch, value, where=where)
+            value = value if watched is value else agent.reader.again(watched)
+        await self._check(value)
+        return value
+
+    async def _check(self, value: T) -> None:
+        """Let the agent's own check look at a value.
+
+        Raises:
+            BadAnswer: It raised ValueError.
+        """
+        check = self._agent.checker
+        if check is None:
+            return
+        first, *others = check.parameters
+        fields = {other.name: self._inputs[other.name] for other in others if other.name in self._inputs}
+        try:
+            checked = check.function(**{first.name: value}, **fields)
+            if inspect.isawaitable(checked):
+                await checked
+        except ValueError as error:
+            where = f"agent {self._agent.name}, {check.name}"
+            repair = "say in the prompt what the check wants"
+            raise BadAnswer(str(error) or type(error).__name__, where=where, repair=repair) from error
+
+    # Tools.
+
+    async def _open_tools(self, stack: AsyncExitStack) -> None:
+        self._given = self._scope.given()
+        tools: list[Tool] = []
+        for source in self._agent.kit:
+            tools += await self._opened(source, stack) if isinstance(source, ToolSource) else [source]
+        self._tools = by_name(tools)
+        self._specs = [tool.spec(self._given.keys()) for tool in tools]
+
+    async def _opened(self, source: ToolSource, stack: AsyncExitStack) -> Sequence[Tool]:
+        opened = await self._scope.opened(source)
+        if opened is not None:
+            return opened
+        stack.push_async_callback(source.close)
+        return await source.open()
+
+    async def _call_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
+        """What the tools gave, in the order of the calls; those of one turn run side by side."""
+        number = self._turn
+        tasks = [asyncio.create_task(self._call(call, f"{number}.{index}")) for index, call in enumerate(calls)]
+        try:
+            return [await task for task in tasks]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _call(self, call: ToolCall, number: str) -> Message:
+        tool = self._tools.get(call.name)
+        if tool is None:
+            known = ", ".join(self._tools) or "none"
+            return _result(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
+        if tool.approve and not await self._scope.allowed(self._question(call)):
+            return _result(call, {"text": _REFUSED, "error": True})
+
+        async def make() -> Piece:
+            outcome = await tool.call(call.arguments, self._given, self._scope.blocking)
+            record: dict[str, JsonValue] = {"text": outcome.text}
+            if outcome.is_error:
+                record["error"] = True
+            return Piece(record, len(outcome.text.encode()) + len(record) * 16)
+
+        return _result(call, await self._scope.piece(f"tool {call.name}", number, make))
+
+    def _question(self, call: ToolCall) -> str:
+        return f"May {self._agent.name} call {call.name}({call.arguments})?"
+
+    # How much of it is sent.
+
+    async def _shorten(self) -> None:
+        """Let a summary stand for what is too long to be sent."""
+        limit = self._agent.window
+        if limit is None:
+            return
+        messages = [*self._before, *self.said]
+        count = window.cut(messages, limit)
+        if count is None:
+            return
+        model = (
+            self._model if limit.model is None else self._scope.model_for(f"{self._agent.name} summary", limit.model)
+        )
+        tokens, is_estimate = window.size(messages)
+        text = window.summary_request_text(window.to_summarise(messages, count))
+        asked = Message(role="user", text=text, agent=self._agent.name)
+        told: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
+        response = await self._ask(model, Request(self._agent.name, DATA_NOTE, [asked]), "summary", told)
+        self._usable(response)
+        self.said.append(window.with_summary(messages, str(response.content), count))
+
+    def _identity(self) -> str:
+        """What tells this call from others of the agent."""
+        messages = [message.model_dump(mode="json") for message in (*self._before, *self.said)]
+        return _digest(to_json([self._system, messages, self._agent.reader.schema]))
+
+
+async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
+    """Make a call in the run's event loop, wherever it is asked for."""
+    if asyncio.get_running_loop() is scope.loop:
+        return await call
+    came = FROM_THREAD.set(True)
+    try:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, scope.loop))
+    finally:
+        FROM_THREAD.reset(came)
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=9).hexdigest()
+
+
+def _result(call: ToolCall, record: JsonValue) -> Message:
+    return Message(role="tool", text=record["text"], call_id=call.id, is_error=record.get("error", False))
+
+
+def _record(response: Response) -> dict[str, JsonValue]:
+    """What is kept of a response; what is empty is left out."""
+    content = response.content if isinstance(response.content, str) else as_text(response.content)
+    record: dict[str, JsonValue] = {"text": _utf8(content), "stop": response.stop}
+    if response.calls:
+        record["calls"] = [_utf8_call(call) for call in response.calls]
+    for name in _MORE:
+        value = getattr(response, name)
+        if value is not None and (value or name == "cost_usd"):
+            record[name] = value
+    return record
+
+
+def _response(record: JsonValue) -> Response:
+    """The response that a record stands for."""
+    calls = tuple(ToolCall(**call) for call in record.get("calls", ()))
+    more = {name: record[name] for name in ("stop", *_MORE) if name in record}
+    return Response(record["text"], calls, **more)
+
+
+def _utf8(text: str) -> str:
+    """Text that can be recorded: half a character, which no file can hold, becomes the sign for that."""
+    return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def _utf8_call(call: ToolCall) -> dict[str, JsonValue]:
+    return {"id": _utf8(call.id), "name": _utf8(call.name), "arguments": _utf8(call.arguments)}

@@ -1,0 +1,404 @@
+"""Guards: small functions that look at what goes into an agent, or comes out of it.
+
+A guard is given a text and gives it back, perhaps changed, or says what is wrong with it by a ValueError. What follows
+from that is the agent's choice: the model is asked again (`retry`), the text is changed so that it passes (`rewrite`),
+or the node fails (`fail`). `max_characters`, `max_words`, `required`, `forbidden` and `personal_data` make guards;
+`guard` makes one of a function.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, TypeVar, cast, get_args
+
+from pydantic import BaseModel
+
+from graphengine.agents.personal import KINDS, Kind, masked
+from graphengine.body import is_async
+from graphengine.errors import BadAnswer, DefinitionError, GuardFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T = TypeVar("T")
+
+On: TypeAlias = Literal["input", "output"]
+"""What a guard looks at: the question that goes to the model, or the model's answer."""
+
+Then: TypeAlias = Literal["retry", "rewrite", "fail"]
+"""What follows where a text does not pass: the model is asked again, the text is changed, or the node fails."""
+
+REMOVED: Final = "[removed]"
+"""What stands where `forbidden(…, then="rewrite")` took something away."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Guard:
+    """A check of the texts that go into an agent, or come out of it. Made by the functions of this module.
+
+    Attributes:
+        name: What messages call it.
+        check: Gives a text back, perhaps changed, or raises ValueError.
+        on: Whether it looks at questions or at answers.
+        then: What follows where a text does not pass.
+        whole: Whether it looks at all the texts of a structured answer together, and not at each alone.
+    """
+
+    name: str
+    check: Callable[[str], str]
+    on: On
+    then: Then
+    whole: bool = False
+
+
+def max_characters(most: int, *, on: On = "output", then: Then | None = None) -> Guard:
+    """No text is longer than this many characters.
+
+    Args:
+        most: Characters, each of Python's as one.
+        on: The question, or the answer; each text of a structured answer is measured by itself.
+        then: `retry` (the default on output), `rewrite` (cut it, with … at the end), `fail` (the default on input).
+            A question cannot be cut: the end that it would lose may be the author's.
+
+    Raises:
+        DefinitionError: The number is not above 0, or `then` makes no sense here.
+    """
+    _above_0("max_characters", most)
+    chosen = _then("max_characters", on, then, cuts=True)
+
+    def check(text: str) -> str:
+        if len(text) <= most:
+            return text
+        if chosen == "rewrite":
+            return text[: most - 1].rstrip() + "…"
+        raise ValueError(f"a text has {len(text)} characters; at most {most} are allowed")
+
+    return Guard("max_characters", check, on, chosen)
+
+
+def max_words(most: int, *, on: On = "output", then: Then | None = None) -> Guard:
+    """No text has more than this many words: what stands between blanks.
+
+    Args:
+        most: Words.
+        on: As for `max_characters`.
+        then: As for `max_characters`.
+
+    Raises:
+        DefinitionError: As for `max_characters`.
+    """
+    _above_0("max_words", most)
+    chosen = _then("max_words", on, then, cuts=True)
+
+    def check(text: str) -> str:
+        count = len(text.split())
+        if count <= most:
+            return text
+        if chosen == "rewrite":
+            end = [match.end() for match, _ in zip(re.finditer(r"\S+", text), range(most), strict=False)][-1]
+            return text[:end] + "…"
+        raise ValueError(f"a text has {count} words; at most {most} are allowed")
+
+    return Guard("max_words", check, on, chosen)
+
+
+def required(*needed: str | re.Pattern[str], on: On = "output", then: Then | None = None) -> Guard:
+    """Each of these occurs in the text; in a structured answer, in any of its texts.
+
+    Args:
+        needed: Words, found as whole words whatever their case; or compiled patterns, searched for as they are.
+        on: The question, or the answer.
+        then: `retry` (the default on output) or `fail` (the default on input); nobody can rewrite it in.
+
+    Raises:
+        DefinitionError: Nothing is required, or `then` makes no sense here.
+    """
+    patterns = _patterns("required", needed)
+    chosen = _then("required", on, then, rewrites=False)
+
+    def check(text: str) -> str:
+        lacking = [told for told, pattern in patterns if pattern.search(text) is None]
+        if lacking:
+            raise ValueError(f"it has to have {', '.join(lacking)}")
+        return text
+
+    return Guard("required", check, on, chosen, whole=True)
+
+
+def forbidden(*words: str | re.Pattern[str], on: On = "output", then: Then | None = None) -> Guard:
+    """None of these occurs in a text.
+
+    Args:
+        words: Words, found as whole words whatever their case; or compiled patterns, searched for as they are.
+        on: The question, or the answer.
+        then: `retry` (the default on output), `rewrite` (each becomes `[removed]`), `fail` (the default on input).
+
+    Raises:
+        DefinitionError: Nothing is forbidden, or `then` makes no sense here.
+    """
+    patterns = _patterns("forbidden", words)
+    chosen = _then("forbidden", on, then)
+
+    def check(text: str) -> str:
+        found = [(told, pattern) for told, pattern in patterns if pattern.search(text) is not None]
+        if found and chosen != "rewrite":
+            raise ValueError(f"it must not have {', '.join(told for told, _ in found)}")
+        for _, pattern in found:
+            text = pattern.sub(REMOVED, text)
+        return text
+
+    return Guard("forbidden", check, on, chosen)
+
+
+def personal_data(*kinds: Kind, on: On = "output", then: Then = "rewrite") -> Guard:
+    """No text has personal data of these kinds, as far as its form shows it.
+
+    E-mail addresses, IBANs and card numbers (both by their check digits), IP addresses, and telephone numbers that are
+    written internationally, in the American way, or with a leading 0. It does not find names, postal addresses, dates
+    of birth, numbers of passports or insurances, anything spelt out in words, broken over lines or written with other
+    digits than 0-9; and it takes some numbers for personal that are not: one in ten numbers of 13 to 19 digits that
+    begins as cards do, a version of four parts. It is a net, and no promise that nothing is left.
+
+    Args:
+        kinds: `email`, `iban`, `card`, `ip`, `phone`; all if none is given.
+        on: The question, or the answer.
+        then: `rewrite` (each becomes its kind, as `[e-mail address]`), `retry` or `fail`. No message tells what was
+            found, only of which kinds.
+
+    Raises:
+        DefinitionError: A kind is unknown, or `then` makes no sense here.
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise DefinitionError(f"personal_data({kind!r})", repair=f"kinds are: {', '.join(KINDS)}")
+    chosen = _then("personal_data", on, then)
+
+    def check(text: str) -> str:
+        clean, found = masked(text, kinds or KINDS)
+        if found and chosen != "rewrite":
+            told = ", ".join(f"{name} ({count})" for name, count in found.items())
+            raise ValueError(f"it must not have personal data: {told}")
+        return clean
+
+    return Guard("personal_data", check, on, chosen)
+
+
+def guard(function: Callable[[str], str], *, on: On = "output", then: Then | None = None) -> Guard:
+    """A guard of a function.
+
+    Args:
+        function: Gives the text back, perhaps changed, or raises ValueError with what is wrong, in words for the model.
+        on: The question, or the answer; it is called with each text of a structured answer.
+        then: What its ValueError does: `retry` (the default on output) or `fail` (the default on input). It rewrites by
+            what it returns.
+
+    Raises:
+        DefinitionError: The function is async, or `then` makes no sense here.
+
+    Example:
+        >>> def no_shouting(text: str) -> str:
+        ...     return text.lower() if text.isupper() else text
+        >>> check_text([guard(no_shouting)], "STOP", "output")
+        'stop'
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    if is_async(function):
+        raise DefinitionError(f"the guard {name} is async", repair="give a plain function: it only looks at a text")
+    chosen = _then(name, on, then, rewrites=False)
+
+    def check(text: str) -> str:
+        checked: object = function(text)
+        if isinstance(checked, str):
+            return checked
+        raise DefinitionError(
+            f"the guard {name} gave {type(checked).__name__}, and no text",
+            repair="return the text that it was given, perhaps changed",
+        )
+
+    return Guard(name, check, on, chosen)
+
+
+def as_guards(given: Sequence[Guard | Callable[[str], str]]) -> tuple[Guard, ...]:
+    """Guards as they are, and plain functions as guards on output.
+
+    Raises:
+        DefinitionError: Something is neither.
+    """
+    made = []
+    for item in given:
+        if not isinstance(item, Guard) and not callable(item):
+            raise DefinitionError(
+                f"{item!r} is no guard", repair="give a function of a text, or max_words(…) and so on"
+            )
+        made.append(item if isinstance(item, Guard) else guard(item))
+    return tuple(made)
+
+
+def check_text(guards: Sequence[Guard], text: str, on: On, *, where: str = "") -> str:
+    """A text after all guards that look at this side, each given what the one before it left.
+
+    Args:
+        guards: In the order in which they look.
+        text: The question, or the answer.
+        on: Which of these it is.
+        where: What an error names as its place, as `agent critic`.
+
+    Raises:
+        GuardFailed: One with `then="fail"` does not let it pass.
+        BadAnswer: One with `then="retry"` does not; its message is for the model.
+    """
+    for one in guards:
+        if one.on == on:
+            text = _checked(one, text, where)
+    return text
+
+
+def apply_to_value(guards: Sequence[Guard], value: T, on: On = "output", *, where: str = "") -> T:
+    """A structured answer after all guards that look at this side: every text in it is looked at.
+
+    Texts are those in models, dataclasses, lists, tuples, sets and dicts, keys included; members of enums are none.
+    Where a guard changes one, the value is a copy that is not validated again (see `Output.again`).
+
+    Args:
+        guards: As for `check_text`.
+        value: The answer.
+        on: As for `check_text`.
+        where: As for `check_text`.
+
+    Raises:
+        GuardFailed, BadAnswer: As for `check_text`.
+    """
+    for one in guards:
+        if one.on == on and one.whole:
+            _checked(one, "\n".join(_texts(value)), where)
+        elif one.on == on:
+            value = cast("T", _changed(value, lambda text, one=one: _checked(one, text, where)))  # type: ignore[misc]
+    return value
+
+
+def _checked(one: Guard, text: str, where: str) -> str:
+    try:
+        return one.check(text)
+    except ValueError as error:
+        if one.then == "retry":
+            raise BadAnswer(
+                str(error), where=where, repair=f"ask for it in the prompt, or loosen the guard {one.name}"
+            ) from error
+        side = "question" if one.on == "input" else "answer"
+        raise GuardFailed(
+            f"the guard {one.name} did not let the {side} pass: {error}",
+            where=where,
+            repair="change what the agent is given, or loosen the guard",
+        ) from error
+
+
+def _texts(value: object) -> list[str]:
+    found: list[str] = []
+
+    def keep(text: str) -> str:
+        found.append(text)
+        return text
+
+    _changed(value, keep)
+    return found
+
+
+def _changed(value: Any, check: Callable[[str], str]) -> Any:  # noqa: ANN401, PLR0911 - any answer, a kind a return
+    """A value with its texts checked; the same object where none was changed."""
+    if isinstance(value, enum.Enum):
+        return value
+    if isinstance(value, str):
+        return check(value)
+    if isinstance(value, BaseModel):
+        fields = {**vars(value), **(value.model_extra or {})}
+        new = _changes(fields, check)
+        return value.model_copy(update=new) if new else value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        new = _changes({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, check)
+        return _replaced(value, new) if new else value
+    if isinstance(value, Mapping):
+        pairs = {_changed(key, check): _changed(item, check) for key, item in value.items()}
+        same = len(pairs) == len(value) and all(key in value and pairs[key] is value[key] for key in pairs)
+        return value if same else pairs
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [_changed(item, check) for item in value]
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            return value
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+def _changes(fields: Mapping[str, object], check: Callable[[str], str]) -> dict[str, object]:
+    """The fields that are other objects after the check."""
+    checked = {name: _changed(item, check) for name, item in fields.items()}
+    return {name: item for name, item in checked.items() if item is not fields[name]}
+
+
+def _replaced(value: object, new: Mapping[str, object]) -> object:
+    """A copy of a dataclass with some fields set, whatever its constructor takes."""
+    made = object.__new__(type(value))
+    for field in dataclasses.fields(cast("Any", value)):
+        object.__setattr__(made, field.name, new.get(field.name, getattr(value, field.name)))
+    return made
+
+
+def _then(name: str, on: On, then: Then | None, *, rewrites: bool = True, cuts: bool = False) -> Then:
+    """What follows, checked for sense."""
+    if on not in get_args(On):
+        raise DefinitionError(f"{name}(on={on!r})", repair="on is 'input' or 'output'")
+    if then is None:
+        return "retry" if on == "output" else "fail"
+    if then not in get_args(Then):
+        raise DefinitionError(f"{name}(then={then!r})", repair="then is 'retry', 'rewrite' or 'fail'")
+    if on == "input" and then == "retry":
+        _refuse(name, on, then, "a question is not the model's to give again: use 'fail'")
+    if then == "rewrite" and not rewrites:
+        _refuse(name, on, then, "it cannot change a text by itself: use 'fail'" + (" or 'retry'" * (on == "output")))
+    if then == "rewrite" and cuts and on == "input":
+        _refuse(name, on, then, "what would be cut off may be the author's own words: use 'fail', or shorten the field")
+    return then
+
+
+def _refuse(name: str, on: On, then: Then, repair: str) -> NoReturn:
+    raise DefinitionError(f"{name}(on={on!r}, then={then!r}) makes no sense", repair=repair)
+
+
+def _above_0(name: str, most: int) -> None:
+    if type(most) is not int or most < 1:
+        raise DefinitionError(f"{name}({most!r})", repair="give a whole number above 0")
+
+
+def _patterns(name: str, given: Sequence[str | re.Pattern[str]]) -> list[tuple[str, re.Pattern[str]]]:
+    """Each of what is looked for as messages tell it, and as a pattern; a text as whole words, in any case."""
+    found = []
+    for item in given:
+        if isinstance(item, re.Pattern):
+            found.append((f"/{item.pattern}/", item))
+        elif item.strip():
+            begins, ends = (r"(?<!\w)" * item[0].isalnum()), (r"(?!\w)" * item[-1].isalnum())
+            found.append((repr(item), re.compile(begins + re.escape(item) + ends, re.IGNORECASE)))
+        else:
+            raise DefinitionError(f"{name}({item!r})", repair="give text, or re.compile(…)")
+    if not found:
+        raise DefinitionError(f"{name}() without anything to look for", repair="give text, or re.compile(…)")
+    return found
+
+
+__all__ = [
+    "REMOVED",
+    "Guard",
+    "On",
+    "Then",
+    "apply_to_value",
+    "as_guards",
+    "check_text",
+    "forbidden",
+    "guard",
+    "max_characters",
+    "max_words",
+    "personal_data",
+    "required",
+]

@@ -1,0 +1,286 @@
+"""One connection to an MCP server, in a task of its own.
+
+The client of the `mcp` package has to be left by the task that entered it, and calls come from many tasks, so each
+connection has a task that enters it, says that it is ready, waits for the end, and leaves it. However that task ends,
+the server's process is gone then: the package closes its input, waits, and kills it with its children if it stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import importlib
+import logging
+import os
+import re
+import sys
+import threading
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.agents.arguments import mended
+from graphengine.agents.tools import ToolsUnavailable
+from graphengine.core.failures import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from anyio import CancelScope
+    from mcp import Client
+    from mcp.client import Transport
+    from mcp.client.session import IncomingMessage
+
+log = logging.getLogger("graphengine.agents")
+
+_SECRET: Final = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
+_LOGIN: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_OPTION: Final = re.compile(
+    r"(-[\w-]{0,40}?(?:key|token|secret|passw|credential|auth)[\w-]{0,40}[= ])\S+", re.IGNORECASE
+)
+_LEAST_SECRET_CHARACTERS: Final = 6
+_STRUCK: Final = "***"
+_NAME_CHARACTERS: Final = 80
+_TAIL_CHARACTERS: Final = 1_000
+_JOIN_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How a server is reached.
+
+    Attributes:
+        command: What starts it; () for one that is reached by `url`.
+        env: Added to the few variables that it inherits.
+        headers: Sent with each request to `url`.
+    """
+
+    command: tuple[str, ...] = ()
+    url: str = ""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What messages call it: its command or url, without what is secret there."""
+        shown = self.public(" ".join(self.command) or self.url.partition("?")[0])
+        return shown if len(shown) <= _NAME_CHARACTERS else f"{shown[: _NAME_CHARACTERS - 1]}…"
+
+    def public(self, text: str) -> str:
+        """A text of ours, or a short one, without any credentials: those of urls and options as well."""
+        return _OPTION.sub(rf"\1{_STRUCK}", _LOGIN.sub(f"{_STRUCK}@", self.struck(text)))
+
+    def struck(self, text: str) -> str:
+        """A text without the values of env and headers whose names say that they are secret."""
+        for name, value in (*self.env.items(), *self.headers.items()):
+            bare = value.rpartition(" ")[2]  # of `Bearer …`
+            if _SECRET.search(name) and len(bare) >= _LEAST_SECRET_CHARACTERS:
+                text = text.replace(bare, _STRUCK)
+        return text
+
+
+class Connection:
+    """A server that was started, or is being started."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._over = asyncio.Event()
+        self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self._errors: _Errors | None = None
+        self._rubbish = ""
+        self._task: asyncio.Task[None] | None = None
+        self._scope: CancelScope | None = None
+
+    @property
+    def client(self) -> Client:
+        """What speaks to the server, once it was started."""
+        return self._ready.result()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left of it."""
+        return self._task is None or self._task.done()
+
+    async def start(self, timeout_seconds: float) -> None:
+        """Return when the server has answered.
+
+        Raises:
+            ToolsUnavailable: It did not start, or did not answer in time; nothing is left of it then.
+        """
+        await self._load()
+        # Whoever opens it first lends it no context: it outlives the node, and serves others.
+        self._task = asyncio.create_task(self._live(), context=contextvars.Context(), name=f"mcp {self._address.name}")
+        self._task.add_done_callback(_looked_at)
+        either: set[asyncio.Future[Any]] = {self._task, self._ready}
+        try:
+            await asyncio.wait(either, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+        if self._ready.done() and not self._task.done():
+            return
+        late = not self._task.done()
+        await self.stop()
+        why = f"it did not answer within {timeout_seconds:g} seconds" if late else self._why(self._task)
+        raise ToolsUnavailable(
+            f"the MCP server {self._address.name} cannot be used: {why}{await self.wrote()}",
+            where=f"mcp {self._address.name}",
+            repair=_BY_COMMAND if self._address.command else _BY_URL,
+        )
+
+    async def stop(self) -> None:
+        """End it. Nothing is left of it afterwards, however often this is cancelled."""
+        self._over.set()
+        task, cancelled = self._task, False
+        if task is not None and not self._ready.done():
+            if self._scope is None:
+                task.cancel()  # it has not begun
+            else:
+                self._scope.cancel()
+        while task is not None and not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def wrote(self) -> str:
+        """What the server wrote that may explain its end, to be put behind that; "" for nothing."""
+        told = ""
+        if self._rubbish:
+            told += f"; it wrote what is no message, as {self._rubbish}"
+        if self._errors is not None:
+            await asyncio.to_thread(self._errors.join)
+            if self._errors.tail.strip():
+                told += f"; its last words: {self._address.public(self._errors.tail.strip())}"
+        return told
+
+    async def _load(self) -> None:
+        try:
+            await asyncio.to_thread(importlib.import_module, "mcp")
+        except ImportError as error:
+            raise ToolsUnavailable(
+                f"the tools of {self._address.name} need the package mcp: {error}",
+                where=f"mcp {self._address.name}",
+                repair="install it: pip install 'graphengine[mcp]'",
+            ) from error
+        logger = logging.getLogger("mcp")
+        if not logger.handlers:  # Python itself would print each line of a server's that is no message
+            logger.addHandler(logging.NullHandler())
+
+    async def _live(self) -> None:
+        """The connection from its beginning to its end."""
+        from anyio import CancelScope  # noqa: PLC0415 - loaded by now
+        from mcp import Client, Implementation  # noqa: PLC0415
+
+        who = Implementation(name="graphengine", version=sys.modules["graphengine"].__version__)
+        try:
+            # Ended by its scope, not by task.cancel(): that would break off the package's own end of the process.
+            with CancelScope() as self._scope:
+                async with AsyncExitStack() as stack:
+                    transport = await self._transport(stack)
+                    client = Client(transport, cache=None, client_info=who, message_handler=self._heard)
+                    await stack.enter_async_context(client)
+                    self._ready.set_result(client)
+                    await self._over.wait()
+        finally:
+            if self._errors is not None:
+                self._errors.close_ours()
+
+    async def _transport(self, stack: AsyncExitStack) -> Transport:
+        from mcp import StdioServerParameters, stdio_client  # noqa: PLC0415
+
+        address = self._address
+        if not address.command:
+            import httpx2  # noqa: PLC0415 - the mcp package needs it
+            from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
+
+            http = httpx2.AsyncClient(headers=dict(address.headers), timeout=httpx2.Timeout(_HTTP_SECONDS, read=None))
+            return streamable_http_client(address.url, http_client=await stack.enter_async_context(http))
+        self._errors = _Errors(address.struck)
+        program, *arguments = address.command
+        server = StdioServerParameters(
+            command=program, args=arguments, env=dict(address.env), encoding_error_handler="replace"
+        )
+        return stdio_client(server, errlog=self._errors.ours)
+
+    async def _heard(self, message: IncomingMessage) -> None:
+        """Keep the first line that is no message."""
+        if isinstance(message, Exception) and not self._rubbish:
+            self._rubbish = self._address.public(_first_input(message))
+
+    def _why(self, task: asyncio.Task[None]) -> str:
+        error = None if task.cancelled() else task.exception()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if error is None or is_closed(error):
+            return "it ended before it answered"
+        if isinstance(error, FileNotFoundError) and self._address.command:
+            return f"there is no program {self._address.command[0]!r}"
+        return self._address.public(f"{type(error).__name__}: {text_of(error)}")
+
+
+def is_closed(error: BaseException) -> bool:
+    """Whether an error of the client's says that the connection has ended."""
+    from mcp import MCPError  # noqa: PLC0415 - loaded by now
+    from mcp.types import CONNECTION_CLOSED  # noqa: PLC0415
+
+    # A server may use the number for errors of its own, not with these words.
+    return isinstance(error, MCPError) and error.code == CONNECTION_CLOSED and error.message == "Connection closed"
+
+
+def _looked_at(task: asyncio.Task[None]) -> None:
+    """Asyncio would report an exception that nobody looked at; who waits for the connection is told of it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.debug("%s ended: %r", task.get_name(), error)
+
+
+class _Errors:
+    """What a server writes to its standard error: into our log at DEBUG, and its end is kept.
+
+    A thread reads it, since a server that is not read from would stand still. It ends when the server's end of the pipe
+    is closed.
+    """
+
+    def __init__(self, struck: Callable[[str], str]) -> None:
+        theirs, ours = os.pipe()
+        self.ours = os.fdopen(ours, "w", encoding="utf-8")
+        self.tail = ""
+        self._struck = struck
+        self._thread = threading.Thread(target=self._read, args=(theirs,), daemon=True, name="mcp stderr")
+        self._thread.start()
+
+    def close_ours(self) -> None:
+        """Close the end that the server writes to, in this process."""
+        self.ours.close()
+
+    def join(self) -> None:
+        """Wait, not for long, until all is read that an ended server wrote."""
+        self._thread.join(_JOIN_SECONDS)
+
+    def _read(self, theirs: int) -> None:
+        with os.fdopen(theirs, "rb", buffering=0) as pipe:
+            while piece := pipe.read(65_536):
+                text = mended(piece.decode(errors="replace"))
+                self.tail = (self.tail + text)[-_TAIL_CHARACTERS:]
+                if log.isEnabledFor(logging.DEBUG):
+                    log.debug("stderr of an MCP server: %s", self._struck(text.rstrip()))
+
+
+def _first_input(error: Exception) -> str:
+    """What a line was that is no message."""
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    given = error.errors(include_url=False)[0]["input"] if isinstance(error, ValidationError) else error
+    return repr(given)[:_NAME_CHARACTERS]
+
+
+_HTTP_SECONDS: Final = 30.0
+_BY_COMMAND: Final = (
+    "run the command by hand and see what it says; it gets only a few of this process's environment variables (PATH, "
+    "HOME …), others by env={…}"
+)
+_BY_URL: Final = "see whether the server runs, and whether the url is that of its MCP endpoint (often …/mcp)"
+
+__all__ = ["Address", "Connection", "is_closed"]

@@ -1,0 +1,309 @@
+"""MCP: tools that a server has, as tools of an agent.
+
+`mcp("command")` is a source of tools. Opening it starts the server and asks for its tools, each call of one goes to the
+server, closing it ends the server. All agents that share the source in one event loop share one server. What goes wrong
+in a call, up to the server's death, is an error that the model is told of; the next call starts the server anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+from pydantic_core import to_json
+
+from graphengine.agents.arguments import NAME
+from graphengine.agents.mcp_connection import Address, Connection, is_closed
+from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, by_name
+from graphengine.core.failures import text_of
+from graphengine.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from mcp import Client, types
+
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
+_MAX_PAGES: Final = 1_000
+_BASE64_TO_BYTES: Final = 3 / 4
+
+
+def mcp(  # noqa: PLR0913 - options, each by its name, of a call that people write once
+    command: str | Sequence[str] | None = None,
+    *,
+    url: str | None = None,
+    env: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    only: Collection[str] | None = None,
+    prefix: str = "",
+    timeout_seconds: float = 60.0,
+    approve: bool | Collection[str] = False,
+) -> McpServer:
+    """The tools of an MCP server, for `Agent(tools=[mcp(…)])`. Needs the extra `mcp`.
+
+    Args:
+        command: What starts the server, which is spoken to over its standard input and output: words in a list, or text
+            that is split as a shell would, without a shell.
+        url: Instead of a command, the address of a server that runs already (Streamable HTTP).
+        env: Environment variables of the server, beside PATH, HOME and a few more that it inherits; no others reach it.
+            Values of those whose names speak of keys, tokens, secrets or passwords are struck out of all it says.
+        headers: Sent with each request to `url`, as `{"Authorization": "Bearer …"}`; struck out likewise.
+        only: Which tools are taken, by the server's names; all, if not given.
+        prefix: Put before each name, so that tools of two servers do not clash.
+        timeout_seconds: How long the server may take to start and list its tools, and for each call.
+        approve: Whether a person has to agree to each call, or to calls of which tools, by the server's names.
+
+    Returns:
+        A source of tools; nothing is started yet.
+
+    Raises:
+        DefinitionError: Neither or both of a command and a url, or an option that makes no sense.
+
+    Example:
+        >>> mcp("npx -y @modelcontextprotocol/server-filesystem /data", only=["read_file"], prefix="fs_").name
+        'npx -y @modelcontextprotocol/server-filesystem /data'
+    """
+    words = _words(command)
+    if bool(words) == bool(url):
+        raise _refused("it needs a command or a url", "mcp('python server.py') or mcp(url='http://127.0.0.1:8000/mcp')")
+    if (words and headers) or (url and env):
+        raise _refused("env= is for a command, headers= for a url", "give the other one")
+    if isinstance(only, str) or isinstance(approve, str):
+        raise _refused("only= and approve= take several names", "give a list: only=['read_file']")
+    if not timeout_seconds > 0:
+        raise _refused(f"timeout_seconds={timeout_seconds!r}", "give seconds above 0")
+    address = Address(words, url or "", dict(env or {}), dict(headers or {}))
+    chosen = None if only is None else tuple(only)
+    return McpServer(address, chosen, prefix, timeout_seconds, approve if isinstance(approve, bool) else tuple(approve))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class McpServer:
+    """A source of tools; made by `mcp`, whose arguments its attributes are."""
+
+    address: Address
+    only: tuple[str, ...] | None
+    prefix: str
+    timeout_seconds: float
+    approve: bool | tuple[str, ...]
+    _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = field(
+        init=False, repr=False, default_factory=WeakKeyDictionary
+    )
+
+    @property
+    def name(self) -> str:
+        """Its command or url, without what is secret there."""
+        return self.address.name
+
+    async def open(self) -> Sequence[Tool]:
+        """Start the server, unless the running event loop has it already, and ask which tools it has now.
+
+        Raises:
+            ToolsUnavailable: The package mcp is missing, or the server does not start or answer.
+            DefinitionError: A tool's name fits no provider or clashes, or `only` or `approve` names one it lacks.
+        """
+        loop = asyncio.get_running_loop()
+        shared = self._shared.get(loop)
+        if shared is None:
+            shared = self._shared[loop] = _Shared(self)
+        shared.opened += 1
+        try:
+            return self._tools(await shared.listed(), shared)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Take back one opening of the running event loop's; the last one ends the server. Never fails."""
+        loop = asyncio.get_running_loop()
+        shared = self._shared.get(loop)
+        if shared is None:
+            return
+        shared.opened -= 1
+        if shared.opened == 0:
+            del self._shared[loop]
+            await shared.end()
+
+    def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
+        found = [each for each in found if not _is_long_work(each)]
+        known = [each.name for each in found]
+        asked = [*(self.only or ()), *(self.approve if isinstance(self.approve, tuple) else ())]
+        if missing := sorted(set(asked).difference(known)):
+            text = f"the MCP server {self.name} has no tool {', '.join(missing)}"
+            raise DefinitionError(text, where=f"mcp {self.name}", repair=f"it has {', '.join(known) or 'none'}")
+        taken = [each for each in found if self.only is None or each.name in self.only]
+        return list(by_name(self._tool(each, shared) for each in taken).values())
+
+    def _tool(self, told: types.Tool, shared: _Shared) -> Tool:
+        name = self.prefix + _UNFIT.sub("_", told.name)
+        if not NAME.fullmatch(name):
+            repair = "leave it out with only=[…], or give a shorter prefix"
+            text = f"{name!r}, a tool of the MCP server {self.name}, is no name that models' providers take"
+            raise DefinitionError(text, where=f"mcp {self.name}", repair=repair)
+        return Tool(
+            functools.partial(shared.call, told.name),
+            name=name,
+            description=told.description or told.title or "",
+            approve=self.approve if isinstance(self.approve, bool) else told.name in self.approve,
+            timeout_seconds=self.timeout_seconds,
+            schema=told.input_schema,
+        )
+
+
+class _Shared:
+    """A server as one event loop has it: opened so many times, connected once."""
+
+    def __init__(self, server: McpServer) -> None:
+        self.opened = 0
+        self._server = server
+        self._lock = asyncio.Lock()  # nobody starts or ends it while somebody else does
+        self._connection: Connection | None = None
+
+    async def listed(self) -> Sequence[types.Tool]:
+        """Which tools it has now. A server that has ended meanwhile is started once more."""
+        connection = await self._connected()
+        try:
+            return await self._asked(connection)
+        except ToolsUnavailable as error:
+            if error.__cause__ is None or not is_closed(error.__cause__):
+                raise
+        await self._died(connection)
+        return await self._asked(await self._connected())
+
+    async def _asked(self, connection: Connection) -> Sequence[types.Tool]:
+        limit = asyncio.timeout(self._server.timeout_seconds)
+        try:
+            async with limit:
+                return await _all_tools(connection.client)
+        except Exception as error:
+            late = f"it did not list them within {self._server.timeout_seconds:g} seconds"
+            raise ToolsUnavailable(
+                f"the tools of the MCP server {self._server.name} cannot be had: "
+                f"{late if limit.expired() else self._said(error)}",
+                where=f"mcp {self._server.name}",
+                repair="see whether another client can use it",
+            ) from error
+
+    async def call(self, tool: str, arguments: Mapping[str, object]) -> ToolOutcome:
+        """What the server's tool gives; what goes wrong is told in the outcome."""
+        try:
+            connection = await self._connected()
+        except ToolsUnavailable as error:
+            return ToolOutcome(error.message, is_error=True)
+        try:
+            result = await connection.client.call_tool(tool, dict(arguments))
+        except Exception as error:  # noqa: BLE001 - the client, and a server's rubbish, may raise anything
+            if is_closed(error) or connection.ended:
+                return ToolOutcome(await self._died(connection), is_error=True)
+            return ToolOutcome(self._said(error), is_error=True)
+        return ToolOutcome(self._server.address.struck(text_of_result(result)), result.is_error)
+
+    async def end(self) -> None:
+        """End the server, if it runs."""
+        async with self._lock:
+            if self._connection is not None:
+                await self._connection.stop()
+                self._connection = None
+
+    async def _connected(self) -> Connection:
+        """The connection; starts the server if there is none."""
+        async with self._lock:
+            if self.opened < 1:
+                raise ToolsUnavailable(
+                    f"the MCP server {self._server.name} is closed", where=f"mcp {self._server.name}"
+                )
+            if self._connection is None:
+                connection = Connection(self._server.address)
+                await connection.start(self._server.timeout_seconds)
+                self._connection = connection
+            return self._connection
+
+    async def _died(self, connection: Connection) -> str:
+        """Clear away a server that has ended, so that the next call starts it anew; what a model is told of it."""
+        async with self._lock:
+            if self._connection is connection:
+                await connection.stop()
+                self._connection = None
+        return (
+            f"The MCP server {self._server.name} ended{await connection.wrote()}. Whether it did what was asked is not "
+            f"known. The next call tries it anew."
+        )
+
+    def _said(self, error: Exception) -> str:
+        return self._server.address.public(f"{type(error).__name__}: {text_of(error)}")
+
+
+async def _all_tools(client: Client) -> Sequence[types.Tool]:
+    """All pages of the list; a cursor that comes again ends it."""
+    found: list[types.Tool] = []
+    seen: set[str] = set()
+    cursor: str | None = None
+    for _ in range(_MAX_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        found += page.tools
+        cursor = page.next_cursor
+        if cursor is None or cursor in seen:
+            break
+        seen.add(cursor)
+    return found
+
+
+def _is_long_work(told: types.Tool) -> bool:
+    """Whether it is only to be begun and asked for later, which no call here does."""
+    return told.execution is not None and told.execution.task_support == "required"
+
+
+def text_of_result(result: types.CallToolResult) -> str:
+    """What a result says as text: its text blocks, or its structured content where there are none.
+
+    Pictures, sounds and other bytes are not carried; a line says what they were.
+    """
+    parts = [_text_of_block(block) for block in result.content]
+    if result.structured_content is not None and not any(block.type == "text" for block in result.content):
+        parts.append(to_json(result.structured_content, inf_nan_mode="strings").decode())
+    return "\n".join(parts)
+
+
+def _text_of_block(block: types.ContentBlock) -> str:
+    from mcp.types import TextResourceContents  # noqa: PLC0415 - loaded by now
+
+    if block.type == "text":
+        return block.text
+    if block.type == "resource_link":
+        return f"[resource {block.uri}{f', {block.description}' if block.description else ''}]"
+    if block.type == "resource":
+        found = block.resource
+        if isinstance(found, TextResourceContents):
+            return f"[resource {found.uri}]\n{found.text}"
+        return _not_carried(f"resource {found.uri}", found.mime_type, found.blob)
+    return _not_carried(block.type, block.mime_type, block.data)
+
+
+def _not_carried(what: str, mime_type: str | None, base64: str) -> str:
+    kind = f", {mime_type}" if mime_type else ""
+    return f"[{what}{kind}, about {int(len(base64) * _BASE64_TO_BYTES):,} bytes: not passed on]"
+
+
+def _words(command: str | Sequence[str] | None) -> tuple[str, ...]:
+    if isinstance(command, str):
+        try:
+            return tuple(shlex.split(command, posix=os.name != "nt"))
+        except ValueError as error:
+            raise _refused(f"the command {command!r} cannot be split: {error}", "give its words in a list") from error
+    words = tuple(command or ())
+    if not all(isinstance(word, str) for word in words):
+        raise _refused(f"the command {words!r} has words that are no text", "give text")
+    return words
+
+
+def _refused(problem: str, repair: str) -> DefinitionError:
+    return DefinitionError(f"mcp(…): {problem}", where="mcp", repair=repair)
+
+
+__all__ = ["McpServer", "mcp", "text_of_result"]

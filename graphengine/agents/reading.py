@@ -1,0 +1,343 @@
+"""Structured output: the form an agent asks for, and how an answer is read as a value of its type.
+
+`Output` is made once an agent. It gives the JSON Schema that a request carries, always of an object, and reads what
+comes back: JSON strictly, text that is nearly JSON tolerantly (see `json_text`), one word where a choice was asked for
+exactly. What cannot be read without guessing is a `BadAnswer`, in words that a model can act on; `feedback` makes of it
+what the model is told.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NewType, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic_core import PydanticSerializationError, to_json
+from typing_extensions import TypeAliasType, TypeVar
+
+from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
+from graphengine.errors import BadAnswer, DefinitionError
+from graphengine.fieldtype import type_name
+from graphengine.paths import members
+from graphengine.prompts import utf8_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import JsonValue
+    from pydantic_core import ErrorDetails
+
+T = TypeVar("T", default=str)
+
+KEY: Final = "answer"
+"""Where the answer stands, if its type is no object."""
+
+_SHOWN: Final = 120  # characters of a value in a message
+_MOST_ERRORS: Final = 10  # in a message; a model that got more wrong begins anew anyway
+_LONGEST_NAME: Final = 64  # what providers take
+_AROUND: Final = " \t\r\n\"'`*.\u2018\u2019\u201c\u201d\u00ab\u00bb"  # what may stand around a word that is a choice
+_NUMBERS: Final = ("int_type", "float_type", "decimal_type")  # what pydantic calls the lack of a number
+_UNCOUNTABLE: Final = re.compile(rb"\b(?:true|false)\b|\"\s*[+-]?(?:nan|inf|infinity)\s*\"", re.IGNORECASE)
+_BARE: Final = frozenset({"date", "date-time", "time", "uuid"})  # texts of JSON Schema that nothing else looks like
+
+
+class Output(Generic[T]):
+    """The form of an agent's answers.
+
+    Attributes:
+        schema: JSON Schema of what a model is to give, always of an object; None where it is to give text. A type that
+            is no object (a number, a list, a union, a choice, a dict) is its one key `answer`.
+        name: What the schema is called, in letters, digits, `_` and `-`.
+        wrapped: Whether the value is under the key `answer`.
+
+    Args:
+        output: The type: anything that pydantic has a JSON Schema for.
+        where: What a `BadAnswer` names as its place, as `agent critic`.
+
+    Raises:
+        DefinitionError: JSON cannot carry this type.
+
+    Example:
+        >>> Output(int).read('{"answer": 8}')
+        8
+    """
+
+    __slots__ = ("_adapter", "_bare", "_choices", "_fields", "_told", "_where", "name", "schema", "wrapped")
+
+    def __init__(self, output: type[T], *, where: str = "") -> None:
+        self._where = where
+        self._told = type_name(_peeled(output))
+        try:
+            self._adapter: TypeAdapter[T] = TypeAdapter(output)
+            schema = self._adapter.json_schema(by_alias=False) if not _is_text(output) else None
+        except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+            raise DefinitionError(
+                f"{self._told} is no type for an answer: {error.message}",
+                where=where,
+                repair="name a type that JSON can carry",
+            ) from error
+        self.name = re.sub(r"[^A-Za-z0-9_-]+", "_", self._told).strip("_")[:_LONGEST_NAME] or KEY
+        self._choices = _choices(output)
+        self._bare = schema is not None and schema.get("format") in _BARE
+        inner = _unreferenced(schema or {})
+        plain = inner.get("type") == "object" and "properties" in inner
+        self.wrapped = schema is not None and not plain
+        self._fields = (
+            frozenset(inner["properties"]) if plain and not inner.get("additionalProperties") else frozenset()
+        )
+        self.schema: Mapping[str, JsonValue] | None = _wrap(schema) if schema is not None and self.wrapped else None
+        if plain:
+            self.schema = inner
+
+    def read(self, content: object) -> T:
+        """An answer as a value of the type.
+
+        Args:
+            content: A model's text; or a value that was not made from text, as rules give it.
+
+        Raises:
+            BadAnswer: It is none, is empty, or could be read only by guessing.
+        """
+        if not isinstance(content, str):
+            return self._validated(content)
+        text = utf8_text(content)
+        if not text.strip():
+            raise self._bad("the answer is empty")
+        if self.schema is None:
+            return self._validated(text)
+        return self._structured(text)
+
+    def again(self, value: T) -> T:
+        """A value after a guard changed texts in it, once more as one of the type.
+
+        Raises:
+            BadAnswer: It fits no longer.
+        """
+        if self.schema is None:
+            return self._validated(value)
+        try:
+            return self._loaded(self._adapter.dump_json(value, by_alias=False, round_trip=True, warnings="error"), ())
+        except PydanticSerializationError as error:
+            raise self._bad(f"the answer is no {self._told} any more: {error}") from error
+
+    def feedback(self, error: Exception) -> str:
+        """What a model is told of an answer that could not be used, so that it can give a better one.
+
+        Args:
+            error: A `BadAnswer`, or the ValueError of a check.
+        """
+        told = error.message if isinstance(error, BadAnswer) else str(error) or type(error).__name__
+        if self.schema is None:
+            form = "Give the whole answer again, corrected."
+        elif self.wrapped:
+            form = f'Give the whole answer again, corrected, as one JSON object of the form {{"{KEY}": …}} alone.'
+        else:
+            form = "Give the whole answer again, corrected, as one JSON object that fits the schema, and nothing else."
+        return f"Your answer cannot be used: {utf8_text(told)}\n\n{form}"
+
+    def _structured(self, text: str) -> T:
+        bare = unfenced(text)
+        if self._choices and (found := self._chosen(bare)) is not None:
+            return self._loaded(found, ())
+        try:
+            value = strict(bare)
+            if value is NOTHING and self._bare and (plain := self._quoted(bare)) is not None:
+                return plain
+            if value is NOTHING and self._choices and "{" not in bare:
+                raise self._none_of(bare)
+            if value is NOTHING:
+                value = tolerant(text)
+        except Unreadable as error:
+            raise self._bad(f"the answer is no {self._told}: {error} (given: {_short(text)})") from error
+        return self._fitted(value)
+
+    def _fitted(self, value: object) -> T:
+        """A value of JSON as one of the type: under the key or bare where it is wrapped."""
+        if not self.wrapped:
+            self._known(value)
+            return self._dumped(value, ())
+        if not isinstance(value, dict) or KEY not in value:
+            return self._alone(value, ())
+        if len(value) == 1:
+            try:
+                return self._alone(value[KEY], (KEY,))
+            except BadAnswer:
+                return self._or(value, value[KEY])
+        return self._or(value, value[KEY])
+
+    def _or(self, first: object, second: object) -> T:
+        """The first as a bare value, or else the second under its key, whose mistakes are the ones that are told."""
+        try:
+            return self._alone(first, ())
+        except BadAnswer:
+            return self._alone(second, (KEY,))
+
+    def _alone(self, value: object, place: tuple[str, ...]) -> T:
+        """A value that is no object, or not as a whole."""
+        if self._choices:
+            found = self._chosen(value if isinstance(value, str) else json.dumps(value))
+            if found is not None and not isinstance(value, (dict, list)):
+                return self._loaded(found, place)
+            if isinstance(value, (str, int, float)):
+                raise self._none_of(value)
+        return self._dumped(value, place)
+
+    def _chosen(self, text: str) -> bytes | None:
+        """The JSON of the one choice that a text is, but for quotes and full stops around it and case."""
+        if text in self._choices:
+            return self._choices[text]
+        plain = _plain(text)
+        found = {body for choice, body in self._choices.items() if plain and _plain(choice) == plain}
+        return found.pop() if len(found) == 1 else None
+
+    def _quoted(self, text: str) -> T | None:
+        """A date, a time or an id that stands there without the quotes of JSON; None if it is none."""
+        try:
+            return self._loaded(json.dumps(text.strip(_AROUND)).encode(), ())
+        except BadAnswer:
+            return None
+
+    def _known(self, value: object) -> None:
+        """Refuse an object that has nothing of the type's: where all fields have defaults, it would count as empty."""
+        if isinstance(value, dict) and value and self._fields and self._fields.isdisjoint(value):
+            given, wanted = ", ".join(map(str, value)), ", ".join(sorted(self._fields))
+            raise self._bad(f"the answer is no {self._told}: it has {_short(given)}, none of {wanted}")
+
+    def _dumped(self, value: object, place: tuple[str, ...]) -> T:
+        try:
+            body = utf8_text(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        except (ValueError, RecursionError) as error:
+            raise self._bad(f"the answer is no {self._told}: {error}") from error
+        return self._loaded(body.encode(), place)
+
+    def _loaded(self, body: bytes, place: tuple[str, ...]) -> T:
+        try:
+            value = self._adapter.validate_json(body, by_name=True, by_alias=False)
+        except ValidationError as error:
+            raise self._bad(self._mistakes(error.errors(include_url=False), place)) from error
+        if counted := self._counted(body):
+            raise self._bad(self._mistakes(counted, place))
+        return value
+
+    def _counted(self, body: bytes) -> list[ErrorDetails]:
+        """Where true, false or the text NaN stands for a number: pydantic takes them for 1, 0 and one that is none."""
+        if _UNCOUNTABLE.search(body) is None:
+            return []
+        try:
+            self._adapter.validate_json(body, strict=True, by_name=True, by_alias=False)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            given = [item for item in found if item["type"] in _NUMBERS and isinstance(item["input"], (bool, str))]
+            return [item for item in given if _UNCOUNTABLE.search(to_json(item["input"]))]
+        return []
+
+    def _validated(self, value: object) -> T:
+        try:
+            return self._adapter.validate_python(value, by_name=True, by_alias=True)
+        except ValidationError as error:
+            raise self._bad(self._mistakes(error.errors(include_url=False), ())) from error
+
+    def _mistakes(self, found: Sequence[ErrorDetails], place: tuple[str, ...]) -> str:
+        """Each error of a validation on a line: where, what is wrong, what was given."""
+        lines = []
+        for item in found[:_MOST_ERRORS]:
+            given = "" if item["type"] == "missing" else f" (given: {_short(item['input'])})"
+            lines.append(f"- {_place((*place, *item['loc']))}: {item['msg'].removeprefix('Value error, ')}{given}")
+        if len(found) > _MOST_ERRORS:
+            lines.append(f"- and {len(found) - _MOST_ERRORS} more")
+        return f"the answer is no {self._told}:\n" + "\n".join(lines)
+
+    def _none_of(self, value: object) -> BadAnswer:
+        choices = ", ".join(dict.fromkeys(choice.decode() for choice in self._choices.values()))
+        return self._bad(f"the answer is none of {choices} (given: {_short(value)})")
+
+    def _bad(self, message: str) -> BadAnswer:
+        repair = "ask for the form in the prompt, or widen the output type"
+        return BadAnswer(message, where=self._where, repair=repair)
+
+
+def _is_text(output: object) -> bool:
+    """Whether a type is text, with or without rules for it."""
+    return _peeled(output) is str
+
+
+def _peeled(output: object) -> object:
+    """A type without its rules and other names."""
+    while True:
+        if isinstance(output, TypeAliasType):
+            output = output.__value__
+        elif get_origin(output) is Annotated:
+            output = get_args(output)[0]
+        elif isinstance(output, NewType):
+            output = output.__supertype__
+        else:
+            return output
+
+
+def _choices(output: object) -> dict[str, bytes]:
+    """The values of a Literal, an enum or a bool, by how they are written, each with its JSON; none for other types."""
+    found: dict[str, bytes] = {}
+    for member in members(output):
+        if get_origin(member) is Literal:
+            values: Sequence[object] = get_args(member)
+        elif isinstance(member, type) and issubclass(member, enum.Enum):
+            values = [item.value for item in member]
+        elif member is bool:
+            found |= {"true": b"true", "yes": b"true", "false": b"false", "no": b"false"}
+            continue
+        elif member in (None, type(None)):
+            continue
+        else:
+            return {}
+        for value in values:
+            plain = value.value if isinstance(value, enum.Enum) else value
+            if not isinstance(plain, (str, int, float, type(None))):
+                return {}  # an enum of structures
+            found[plain if isinstance(plain, str) else to_json(plain).decode()] = to_json(plain)
+    return found
+
+
+def _plain(text: str) -> str:
+    """A word as choices are compared: without quotes and full stops around it, and without case."""
+    return text.strip(_AROUND).casefold()
+
+
+def _unreferenced(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema whose root is what it refers to, as it does for a type that contains itself."""
+    inner, definitions = dict(schema), schema.get("$defs", {})
+    while isinstance(reference := inner.get("$ref"), str):
+        inner = {**definitions[reference.removeprefix("#/$defs/")], "$defs": definitions}
+    return inner
+
+
+def _wrap(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The schema of an object with the value under its one key."""
+    inner = {key: value for key, value in schema.items() if key != "$defs"}
+    made: dict[str, JsonValue] = {
+        "type": "object",
+        "properties": {KEY: inner},
+        "required": [KEY],
+        "additionalProperties": False,
+    }
+    return {**made, "$defs": schema["$defs"]} if "$defs" in schema else made
+
+
+def _place(parts: Sequence[str | int]) -> str:
+    """A place in an answer: `issues[0].text`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".") or "the answer"
+
+
+def _short(value: object) -> str:
+    """What was given, in a line of bounded length."""
+    if isinstance(value, str):
+        text = json.dumps(value[: _SHOWN + 1], ensure_ascii=False)
+    else:
+        text = to_json(value, fallback=repr, inf_nan_mode="constants").decode()
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+__all__ = ["KEY", "Output"]

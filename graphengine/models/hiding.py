@@ -1,0 +1,102 @@
+"""Secrets in texts that are to be written or shown: what they look like, and what stands in their place.
+
+Two things count as secrets: the value of every environment variable whose name says so, and what has the form of a key
+that providers give out. It is a net under the rope and not the rope: a password that stands nowhere in the environment
+and has no form of its own is a word like any other.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast, get_origin
+
+from pydantic import BaseModel
+
+from graphengine.secret import clear_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+LEAST: Final = 6
+"""Values of variables that are shorter, in characters, are not looked for: they stand in every text by chance."""
+
+_NAMED: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD", re.IGNORECASE)
+_KEY: Final = re.compile(
+    r"""
+      (?<![A-Za-z0-9]) (?:
+        sk-[A-Za-z0-9_-]{6,}                                # Anthropic, OpenAI and those that speak like it
+      | (?: gh[pousr]_ | github_pat_ | glpat- | hf_ | gsk_ | xai- | xox[abeprs]- ) (?=[A-Za-z_-]*\d) [A-Za-z0-9_-]{10,}
+      | AKIA[0-9A-Z]{12,} | AIza[0-9A-Za-z_-]{20,}          # Amazon, Google
+      | eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*  # a JSON Web Token
+      )
+    | (?<=\bbearer\ ) (?=[^\s"'\\]*\d) [A-Za-z0-9._~+/=-]{8,}  # with a digit: prose has bearers too
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_HINTS: Final = (
+    "sk-",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "hf_",
+    "gsk_",
+    "xai-",
+    "xox",
+    "akia",
+    "aiza",
+    "eyj",
+    "bearer ",
+)
+"""One of these stands in every key, in small letters: looking for them is cheap."""
+
+
+def hidden(value: T) -> T:
+    """A text without secrets, or a JSON value or pydantic instance with every text in it, keys of dicts included.
+
+    In the place of a variable's value stands `[secret NAME]`, in that of a key `[secret]`.
+
+    Example:
+        >>> hidden({"header": "Bearer abcdef123456"})
+        {'header': 'Bearer [secret]'}
+    """
+    return cast("T", _hidden(value, _hider()))
+
+
+def _hider() -> Callable[[str], str]:
+    """What hides the secrets that are known now."""
+    names: dict[str, str] = {}
+    for name, secret in sorted(os.environ.items()):
+        if len(secret) >= LEAST and _NAMED.search(name):
+            for form in clear_texts(secret):
+                names.setdefault(form, name)
+    known = sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
+
+    def hide(text: str) -> str:
+        for form, name in known:
+            if form in text:  # most texts hold none, and looking is cheap
+                text = text.replace(form, f"[secret {name}]")
+        small = text.lower()
+        return _KEY.sub("[secret]", text) if any(hint in small for hint in _HINTS) else text
+
+    return hide
+
+
+def _hidden(value: object, hide: Callable[[str], str]) -> object:
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, BaseModel):
+        free = [name for name, info in type(value).model_fields.items() if get_origin(info.annotation) is not Literal]
+        return value.model_copy(update={name: _hidden(getattr(value, name), hide) for name in free})
+    if isinstance(value, Mapping):
+        return {hide(str(key)): _hidden(item, hide) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_hidden(item, hide) for item in value)
+    return value

@@ -1,0 +1,254 @@
+"""A model that is asked once and remembered: its answers come from a file, and no provider is reached again.
+
+With a model behind it, a `RecordedModel` asks it for what the file does not have, and writes that down. Without one it
+only replays, as tests do that have no key and no network. A request that was changed since is an error that shows what
+changed. The file's form is `graphengine.models.recording`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import hashlib
+import json
+import re
+import textwrap
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+
+from graphengine.errors import ModelError
+from graphengine.models.base import Closes, KnowsPrices
+from graphengine.models.names import as_model
+from graphengine.models.recording import LASTING, Answered, Asked, BadRecording, Exchange, Failed, Recording
+from graphengine.models.scripted import stream
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+    from graphengine.models.base import Model, Request, Response
+
+_Part: TypeAlias = "tuple[str, ...]"
+
+_DIFF_LINES: Final = 40
+_LINE: Final = 100
+_COMPARED: Final = 300  # lines of one part; comparing takes their square
+_WORD: Final = re.compile(r"\w+")
+_SENTENCE: Final = re.compile(r"(?<=[.!?;])\s+")
+
+
+class NotRecorded(ModelError):
+    """A recorded model was asked what its file has no answer to, and has no model to ask."""
+
+    code: ClassVar[str] = "not_recorded"
+
+
+class RecordedModel:
+    """Answers from a file of recorded answers; what is not there it asks another model and records, if it has one.
+
+    A request is known again by its agent, instructions, messages, schema, tools and settings. Where the same request
+    came several times, the n-th call gets the n-th answer. Answers are recorded, and errors that belong to the request
+    (refused, cut, too large for the context window); errors that pass are not, nor those of keys and accounts.
+
+    A replayed answer says who gave it and how many tokens it had, costs 0.0, and is marked `offline`: nothing is spent
+    now. What it did cost stands in the file. Secrets are hidden in the file: values of environment variables with KEY,
+    TOKEN, SECRET or PASSWORD in their name, and what looks like a key. Another value of the same variable is the same
+    request; two requests of one process that differ in nothing but a secret are refused, since the file could not tell
+    them apart.
+
+    Args:
+        file: The recording. With a model it need not exist yet, nor its folder.
+        model: Who is asked for what the file does not have, as an object or a name; None to replay only.
+
+    Example:
+        >>> RecordedModel("tests/recordings/review.json").name
+        'recorded:tests/recordings/review.json'
+    """
+
+    def __init__(self, file: str | os.PathLike[str], model: Model | str | None = None) -> None:
+        self._model = None if model is None else as_model(model)
+        self._recording = Recording(Path(file).expanduser(), new=model is not None)
+        self._asked: Counter[str] = Counter()
+        self._in_clear: dict[str, bytes] = {}
+
+    @property
+    def name(self) -> str:
+        """`recorded:` and the file."""
+        return f"recorded:{self._recording.path}"
+
+    async def answer(self, request: Request) -> Response:
+        """The recorded answer, or a new one that is recorded before it is given.
+
+        Raises:
+            NotRecorded: There is none, and no model to ask; shows how the request differs from the nearest recorded
+                one. Or it cannot be told from another one without its secret.
+            BadRecording: The file is missing, damaged or too new, or cannot be written. And whatever the model raises.
+        """
+        if not self._recording.loaded:
+            await asyncio.to_thread(self._recording.load)
+        clear = Asked.of(request)
+        asked = clear.without_secrets()
+        self._tell_apart(asked, clear)
+        key = asked.key
+        if not self._recording.count(key) and self._recording.count(clear.key):
+            asked, key = clear, clear.key  # it was recorded where that word was no secret
+        index = self._asked[key]
+        self._asked[key] += 1
+        found = self._recording.get(key, index)
+        if found is None:
+            return await self._record(request, asked)
+        return _replayed(found, request)
+
+    async def knows_price(self) -> bool:
+        """Replayed answers cost nothing; new ones what the model behind takes, as far as it can tell."""
+        model: object = self._model
+        return await model.knows_price() if isinstance(model, KnowsPrices) else True
+
+    async def close(self) -> None:
+        """Close what the model behind it has open."""
+        if isinstance(self._model, Closes):
+            await self._model.close()
+
+    async def _record(self, request: Request, asked: Asked) -> Response:
+        if self._model is None:
+            raise self._not_recorded(asked)
+        await asyncio.to_thread(self._recording.check_writable)
+        try:
+            response = await self._model.answer(request)
+        except LASTING as error:
+            await asyncio.to_thread(self._recording.add, Exchange(request=asked, error=Failed.of(error)))
+            raise
+        response = replace(response, model=response.model or self._model.name)
+        await asyncio.to_thread(self._recording.add, Exchange(request=asked, response=Answered.of(response)))
+        return response
+
+    def _tell_apart(self, asked: Asked, clear: Asked) -> None:
+        """Refuse a request that only a secret tells from an earlier one."""
+        if asked == clear:
+            return
+        digest = hashlib.blake2b(clear.key.encode()).digest()
+        if self._in_clear.setdefault(asked.key, digest) != digest:
+            raise NotRecorded(
+                f"two requests of agent {asked.agent} differ in nothing but a secret, which is not recorded",
+                where=str(self._recording.path),
+                repair="keep secrets out of prompts and tools' results, or let the requests differ in something else",
+            )
+
+    def _not_recorded(self, asked: Asked) -> NotRecorded:
+        file = self._recording.path
+        exchanges = self._recording.exchanges
+        equals = self._recording.count(asked.key)
+        model = ""
+        if equals:
+            answers = "one answer" if equals == 1 else f"{equals} answers"
+            told = f"{file} has {answers} to this request of agent {asked.agent}, which now comes once more:"
+            lines = _cut([line for part in _told(asked) for line in part], _DIFF_LINES)
+        elif not exchanges:
+            told = f"{file} holds no answers at all; agent {asked.agent} asks:"
+            lines = _cut([line for part in _told(asked) for line in part], _DIFF_LINES)
+        else:
+            nearest = _nearest(asked, exchanges)
+            model = nearest.response.model if nearest.response is not None else ""
+            told = (
+                f"{file} has no answer to this request of agent {asked.agent}. The nearest one was (-), and now is (+):"
+            )
+            lines = _difference(nearest.request, asked)
+        name = model if ":" in model else "anthropic:MODEL"
+        return NotRecorded(
+            "\n".join([told, *(f"    {line}" for line in lines)]),
+            where=f"agent {asked.agent}",
+            repair=f"record it: RecordedModel({str(file)!r}, model={name!r}) asks for what the file does not have; "
+            "delete the file first to record everything again",
+        )
+
+
+def _replayed(found: Exchange, request: Request) -> Response:
+    if found.error is not None:
+        raise found.error.error()
+    response = (found.response or Answered(model="")).response()
+    if isinstance(response.content, str):
+        stream(response.content, request)
+    return response
+
+
+def _nearest(asked: Asked, exchanges: Sequence[Exchange]) -> Exchange:
+    """The exchange whose request has most words in common with this one; of the same agent if it ever asked."""
+    same = [exchange for exchange in exchanges if exchange.request.agent == asked.agent] or exchanges
+    words = _words(asked)
+
+    def likeness(exchange: Exchange) -> float:
+        others = _words(exchange.request)
+        return 2 * (words & others).total() / (words.total() + others.total())
+
+    return max(same, key=likeness)
+
+
+def _words(asked: Asked) -> Counter[str]:
+    return Counter(_WORD.findall(asked.key))
+
+
+def _difference(recorded: Asked, asked: Asked) -> list[str]:
+    """How two requests differ, part by part (a message, a tool, a setting); a screen at most."""
+    lines: list[str] = []
+    for before, after in _opposite(_told(recorded), _told(asked), whole=True):
+        lines += [line for old, new in _opposite(before, after, whole=False) for line in _changed(old, new)]
+    return _cut(lines, _DIFF_LINES)
+
+
+def _opposite(old: Sequence[_Part], new: Sequence[_Part], *, whole: bool) -> Iterator[tuple[list[_Part], list[_Part]]]:
+    """Stretches of parts that stand for each other: those that differ; or, by their titles, each with its like."""
+    before, after = ([part if whole else part[:1] for part in parts] for parts in (old, new))
+    for kind, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind != "equal":
+            yield list(old[i1:i2]), list(new[j1:j2])
+        elif not whole:
+            yield from (([was], [now]) for was, now in zip(old[i1:i2], new[j1:j2], strict=True))
+
+
+def _changed(before: list[_Part], after: list[_Part]) -> Iterator[str]:
+    """The lines of a part that is another now, or of parts that came or went."""
+    old = [line for part in before for line in part][:_COMPARED]
+    new = [line for part in after for line in part][:_COMPARED]
+    for number, group in enumerate(difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(2)):
+        if group[0][1] > 0:
+            yield f"  {old[0]}" if number == 0 else "  …"
+        for kind, i1, i2, j1, j2 in group:
+            yield from (f"{'  ' if kind == 'equal' else '- '}{line}" for line in old[i1:i2])
+            yield from (f"+ {line}" for line in new[j1:j2] if kind != "equal")
+
+
+def _cut(lines: list[str], most: int) -> list[str]:
+    return lines if len(lines) <= most else [*lines[:most], f"… and {len(lines) - most} lines more"]
+
+
+def _told(asked: Asked) -> list[_Part]:
+    """A request part by part, each a title and lines that can be compared: a sentence each, so that changes stay."""
+    parts: list[_Part] = [(f"agent: {asked.agent}",)]
+    if asked.system:
+        parts.append(("system:", *_lines(asked.system)))
+    for message in asked.messages:
+        role = message.role + (f" {message.call_id}" if message.call_id else "") + (" (error)" * message.is_error)
+        wanted = [f"  calls {call.name} {call.arguments} as {call.id}" for call in message.calls]
+        parts.append((f"{role}:", *_lines(message.text), *wanted))
+    parts += [
+        (f"tool {tool.name}:", *_lines(tool.description), *_lines(_pretty(tool.parameters))) for tool in asked.tools
+    ]
+    if asked.form is not None:
+        parts.append((f"wants {asked.output}:", *_lines(_pretty(asked.form))))
+    settings = asked.model_dump(include={"max_tokens", "temperature", "effort"}, exclude_none=True)
+    return parts + [(f"{name}: {value}",) for name, value in settings.items()]
+
+
+def _lines(text: str) -> Iterator[str]:
+    for line in text.split("\n") if text else ():
+        for sentence in _SENTENCE.split(line) if len(line) > _LINE else [line]:
+            yield from (f"  {part}" for part in textwrap.wrap(sentence, _LINE, drop_whitespace=False) or [""])
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+__all__ = ["BadRecording", "NotRecorded", "RecordedModel"]

@@ -1,0 +1,90 @@
+"""An MCP server of our own for what well-made ones do not do; quick to start, since it imports nothing of theirs.
+
+`odd_mcp_server.py KIND [FILE]`. A call gives the number of its process, and writes to standard error. The kinds:
+
+    plain    no more than that, with the tool `act`, which the others have too unless they say otherwise
+    pages    lists three tools in three pages
+    circle   lists a page that leads to itself
+    names    lists names that no provider takes as they are
+    clash    lists two names that become the same
+    long     lists a name that is just not too long
+    silent   never answers
+    rubbish  writes lines that are no messages before each answer
+    closing  ends when it is called
+    once     ends when it is called, and starts only as long as FILE is missing, which it makes
+    words    answers a call with what is no result
+    number   answers a call with an error of the number that the client uses for a connection that has ended
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+KIND = sys.argv[1]
+NAMES = {
+    "names": ["read.file", "größe", "plain"],
+    "clash": ["read.file", "read_file"],
+    "long": ["x" * 64],
+}
+PAGES = {None: (["one"], "b"), "b": (["two"], "c"), "c": (["three"], None)}
+
+
+def told(name: str) -> dict[str, object]:
+    """A tool as the list has it."""
+    return {"name": name, "title": f"The {name}", "inputSchema": {"type": "object"}}
+
+
+def listed(cursor: str | None) -> dict[str, object]:
+    """A page of the list."""
+    if KIND == "circle":
+        return {"tools": [told(f"after-{cursor}")], "nextCursor": "again"}
+    names, following = PAGES[cursor] if KIND == "pages" else (NAMES.get(KIND, ["act"]), None)
+    page: dict[str, object] = {"tools": [told(name) for name in names]}
+    return page | ({"nextCursor": following} if following is not None else {})
+
+
+def answered(method: str, params: dict[str, str]) -> dict[str, object]:
+    """What a request gets."""
+    if method == "initialize":
+        return {
+            "protocolVersion": params["protocolVersion"],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "odd", "version": "1"},
+        }
+    if method == "tools/list":
+        return listed(params.get("cursor"))
+    if KIND in ("closing", "once"):
+        sys.exit(3)
+    if KIND == "words":
+        return {"content": "done"}
+    sys.stderr.write(f"called with ODD_TOKEN={os.environ.get('ODD_TOKEN')}\n")
+    sys.stderr.flush()
+    return {"content": [{"type": "text", "text": str(os.getpid())}]}
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    if KIND == "once":
+        if Path(sys.argv[2]).exists():
+            sys.exit("it is there already")
+        Path(sys.argv[2]).touch()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if KIND == "silent" or "id" not in asked:
+            continue
+        reply: dict[str, object] = {"jsonrpc": "2.0", "id": asked["id"]}
+        if asked["method"] == "server/discover":
+            reply["error"] = {"code": -32601, "message": "no such method"}
+        elif KIND == "number" and asked["method"] == "tools/call":
+            reply["error"] = {"code": -32000, "message": "the shelf is locked"}
+        else:
+            reply["result"] = answered(asked["method"], asked.get("params") or {})
+        if KIND == "rubbish":
+            os.write(1, b"plain words\n\xff\xfe\n{}\n")
+        sys.stdout.write(json.dumps(reply) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,500 @@
+import asyncio
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from graphengine.agents.mcp_servers import McpServer, mcp
+from graphengine.agents.tools import Tool, ToolOutcome, ToolSource, ToolsUnavailable
+from graphengine.errors import DefinitionError
+
+HERE = Path(__file__).parent
+SHELF = [sys.executable, str(HERE / "mcp_server.py")]
+TOKEN = "shelf-token-12345"  # noqa: S105 - made up
+
+
+def odd(kind: str, *more: str, **options: Any) -> McpServer:
+    """A server that does something odd."""
+    return mcp([sys.executable, "-S", str(HERE / "odd_mcp_server.py"), kind, *more], **options)
+
+
+async def in_thread(function: Callable[[], object]) -> object:
+    """As an agent that runs alone calls what blocks."""
+    return await asyncio.to_thread(function)
+
+
+async def called(tool: Tool, **arguments: object) -> ToolOutcome:
+    """What a server's tool gives."""
+    return await tool.call(json.dumps(arguments), {}, in_thread)
+
+
+async def said(tool: Tool, **arguments: object) -> str:
+    """The text of a tool that did what was asked."""
+    outcome = await called(tool, **arguments)
+    assert not outcome.is_error, outcome.text
+    return outcome.text
+
+
+async def opened(source: McpServer) -> dict[str, Tool]:
+    """The source's tools by name."""
+    return {tool.name: tool for tool in await source.open()}
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process has this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+# --- a server of the reference kind, started once for these ----------------------------------------------------
+
+SHARED = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def shelf_source() -> McpServer:
+    """The mcp package's own server, with a secret in its environment."""
+    return mcp(SHELF, env={"SHELF_TOKEN": TOKEN, "SHELF_ROOM": "north"}, approve=["add"])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shelf(shelf_source: McpServer) -> AsyncIterator[dict[str, Tool]]:
+    """Its tools."""
+    yield await opened(shelf_source)
+    await shelf_source.close()
+
+
+@SHARED
+async def test_a_servers_tools_are_tools(shelf: dict[str, Tool], shelf_source: McpServer) -> None:
+    """Name, description and schema are the server's; what a resource of the graph is called does not matter."""
+    assert isinstance(shelf_source, ToolSource)
+    spec = shelf["add"].spec(["a", "ctx"])
+    assert (spec.name, spec.description) == ("add", "Add two numbers.")
+    assert set(spec.schema["properties"]) == {"a", "b"}  # type: ignore[arg-type]
+    assert (shelf["add"].approve, shelf["pid"].approve, shelf["pid"].timeout_seconds) == (True, False, 60)
+
+
+@SHARED
+async def test_a_call_gives_text(shelf: dict[str, Tool]) -> None:
+    """Values arrive as the server tells them; structured content is told where there is no text."""
+    assert await said(shelf["add"], a=2, b=3) == "5"
+    assert json.loads(await said(shelf["find"], title="Emma")) == {"title": "Emma", "pages": 3}
+    assert await said(shelf["bare"]) == '{"pages":3}'
+
+
+@SHARED
+async def test_what_is_no_text_is_told_of(shelf: dict[str, Tool]) -> None:
+    """Pictures and other bytes are not carried; a line says what they were."""
+    assert (await said(shelf["mixed"])).splitlines() == [
+        "first",
+        "[image, image/png, about 300 bytes: not passed on]",
+        "[resource shelf://note]",
+        "a note",
+        "[resource shelf://scan, image/tiff, about 600 bytes: not passed on]",
+        "[resource shelf://book, a book]",
+        "last",
+    ]
+
+
+@SHARED
+async def test_errors_of_a_servers_tool_are_told_to_the_model(shelf: dict[str, Tool]) -> None:
+    """What the server calls an error is one: arguments that do not fit, an exception, a result that says so."""
+    wrong = await called(shelf["add"], a="x")
+    assert wrong.is_error
+    assert "valid integer" in wrong.text
+    assert (await called(shelf["fail"])).is_error
+    assert await called(shelf["refuse"]) == ToolOutcome("the shelf is locked", is_error=True)
+    assert (await shelf["add"].call("[1]", {}, in_thread)).is_error
+
+
+@SHARED
+async def test_a_result_that_is_too_large_is_an_error_too(shelf: dict[str, Tool]) -> None:
+    """What a server gives is bounded as any tool's result is."""
+    outcome = await called(shelf["large"], characters=300_000)
+    assert outcome.is_error
+    assert "300,000 characters" in outcome.text
+    assert len(outcome.text) < 3_000
+
+
+@SHARED
+async def test_a_server_gets_few_variables(shelf: dict[str, Tool]) -> None:
+    """It gets what the package lets any server have, and what it is given; secrets are struck out of what it says."""
+    lines = dict(line.split("=", 1) for line in (await said(shelf["set_env"])).splitlines())
+    assert lines["SHELF_TOKEN"] == "***"  # noqa: S105 - struck out
+    assert lines["SHELF_ROOM"] == "north"
+    assert set(lines) <= {"SHELF_TOKEN", "SHELF_ROOM", "HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LC_CTYPE"}
+
+
+@SHARED
+async def test_a_server_that_hangs_is_left_waiting(shelf: dict[str, Tool]) -> None:
+    """A call that takes too long is told to the model, and the next one is answered by the same server."""
+    pid = await said(shelf["pid"])
+    outcome = await called(replace(shelf["hang"], timeout_seconds=0.2))
+    assert outcome == ToolOutcome("hang gave no result within 0.2 seconds. It was cancelled.", is_error=True)
+    assert await said(shelf["pid"]) == pid
+
+
+@SHARED
+async def test_calls_go_side_by_side(shelf: dict[str, Tool]) -> None:
+    """One that waits holds no other up, and may be cancelled."""
+    waiting = asyncio.ensure_future(called(shelf["hang"]))
+    sums = await asyncio.gather(*(said(shelf["add"], a=n) for n in range(20)))
+    assert sums == [str(n + 1) for n in range(20)]
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@SHARED
+async def test_a_server_that_dies_is_started_anew(shelf: dict[str, Tool]) -> None:
+    """The call that it died in is an error with its last words; the next one gets another server."""
+    pid = await said(shelf["pid"])
+    outcome = await called(shelf["die"])
+    assert outcome.is_error
+    assert "ended; its last words: " in outcome.text
+    assert "the shelf fell over; SHELF_TOKEN was ***" in outcome.text
+    assert TOKEN not in outcome.text
+    assert is_gone(int(pid))
+    assert await said(shelf["pid"]) != pid
+
+
+@SHARED
+async def test_an_opening_lists_anew(shelf: dict[str, Tool], shelf_source: McpServer) -> None:
+    """A tool that the server has got meanwhile is there when it is opened again, by the same server."""
+    assert await said(shelf["grow"]) == "grown"
+    again = await opened(shelf_source)
+    assert again.keys() - shelf.keys() == {"grown"}
+    assert await said(again["pid"]) == await said(shelf["pid"])
+    await shelf_source.close()
+    assert await said(again["grown"], a=1) == "2"
+
+
+# --- beginnings and ends ---------------------------------------------------------------------------------------
+
+
+async def test_closing_leaves_no_process_behind() -> None:
+    """The last closing ends the server; a call after that is an error."""
+    source = odd("plain")
+    tools, again = await opened(source), await opened(source)
+    pid = int(await said(tools["act"]))
+    await source.close()
+    assert await said(again["act"]) == str(pid)
+    await source.close()
+    assert is_gone(pid)
+    after = await called(tools["act"])
+    assert after.is_error
+    assert after.text.endswith("is closed")
+    await source.close()
+
+
+RUBBISH = """
+import asyncio, sys
+from graphengine.agents.mcp import mcp
+
+async def once():
+    source = mcp([sys.executable, "-S", sys.argv[1], "rubbish"])
+    (act,) = await source.open()
+    assert (await act.call("", {}, asyncio.to_thread)).text.isdigit()
+    await source.close()
+
+asyncio.run(once())
+"""
+
+
+def test_what_a_server_writes_is_not_on_our_terminal() -> None:
+    """A server that writes rubbish between its messages, and to standard error, is used, and nobody sees that."""
+    program = [sys.executable, "-c", RUBBISH, str(HERE / "odd_mcp_server.py")]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=HERE.parents[1])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_event_loop_that_ends_leaves_no_process_behind() -> None:
+    """A source that nobody closed is closed with its event loop; another loop gets a server of its own."""
+    source = odd("plain")
+
+    async def once() -> int:
+        return int(await said((await opened(source))["act"]))
+
+    first = asyncio.run(once())
+    assert is_gone(first)
+    assert asyncio.run(once()) != first
+
+
+def test_event_loops_side_by_side_have_servers_of_their_own() -> None:
+    """Two threads with a loop each share a source and no connection."""
+    source = odd("plain")
+    meet = threading.Barrier(2)
+    pids: list[str] = []
+
+    async def once() -> None:
+        tools = await opened(source)
+        await asyncio.to_thread(meet.wait)
+        pids.append(await said(tools["act"]))
+        await source.close()
+
+    threads = [threading.Thread(target=asyncio.run, args=(once(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(pids)) == 2
+
+
+async def test_openings_at_once_start_one_server() -> None:
+    """Agents that begin together share the server."""
+    source = odd("plain")
+    several = await asyncio.gather(*(opened(source) for _ in range(4)))
+    assert len({await said(tools["act"]) for tools in several}) == 1
+    for _ in several:
+        await source.close()
+
+
+async def test_a_servers_log_is_ours_when_debugging(caplog: pytest.LogCaptureFixture) -> None:
+    """What it writes to its standard error goes into our log, without secrets."""
+    source = odd("plain", env={"ODD_TOKEN": TOKEN})
+    others = set(threading.enumerate())
+    with caplog.at_level(logging.DEBUG, logger="graphengine.agents"):
+        await said((await opened(source))["act"])
+        await source.close()
+        for thread in {each for each in threading.enumerate() if each.name == "mcp stderr"} - others:
+            await asyncio.to_thread(thread.join)
+    assert "called with ODD_TOKEN=***" in caplog.text
+    assert TOKEN not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (["/no/such/program"], "there is no program '/no/such/program'"),
+        (
+            ["sh", "-c", "echo the shelf is locked >&2; exit 3"],
+            "it ended before it answered; its last words: the shelf",
+        ),
+        (["echo", "welcome"], "it ended before it answered; it wrote what is no message, as 'welcome'"),
+        ("true", "it ended before it answered"),
+    ],
+)
+async def test_a_server_that_cannot_be_started_says_why(command: Any, why: str) -> None:
+    """Opening it fails with what it wrote and what to do; a later opening tries again."""
+    source = mcp(command)
+    for _ in range(2):
+        with pytest.raises(ToolsUnavailable) as caught:
+            await source.open()
+        assert why in caught.value.message
+        assert "run the command by hand" in caught.value.repair
+
+
+async def test_a_server_that_does_not_answer_is_ended() -> None:
+    """One that takes too long to start is told of, and is gone."""
+    with pytest.raises(ToolsUnavailable, match=r"did not answer within 0\.3 seconds"):
+        await odd("silent", timeout_seconds=0.3).open()
+
+
+async def test_an_opening_that_is_cancelled_leaves_no_process_behind(tmp_path: Path) -> None:
+    """Whoever cancels it waits until the server is gone."""
+    told = tmp_path / "pid"
+    os.mkfifo(told)
+    opening = asyncio.ensure_future(mcp(["sh", "-c", f"read line; echo $$ > {told}; cat > /dev/null"]).open())
+    pid = int(await asyncio.to_thread(told.read_text))
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert is_gone(pid)
+
+
+async def test_the_end_of_a_server_is_not_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a server closes its output and stays, it is waited for and killed, whoever cancels meanwhile."""
+    from mcp.client import stdio  # noqa: PLC0415 - what loads it is tested here
+
+    monkeypatch.setattr(stdio, "PROCESS_TERMINATION_TIMEOUT", 0.3)
+    told = tmp_path / "pid"
+    os.mkfifo(told)
+    script = f"read line; exec >&-; echo $$ > {told}; exec sleep 60"
+    opening = asyncio.ensure_future(mcp(["sh", "-c", script]).open())
+    pid = int(await asyncio.to_thread(told.read_text))
+    for _ in range(100):  # until the end of the output is noticed, and the process is waited for
+        await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert is_gone(pid)
+
+
+async def test_a_server_that_does_not_start_again_is_an_error_of_the_call(tmp_path: Path) -> None:
+    """Each call after its death tries to start it; the model is told what comes of it, until it works again."""
+    flag = tmp_path / "flag"
+    source = odd("once", str(flag))
+    tools = await opened(source)
+    first, second = await called(tools["act"]), await called(tools["act"])
+    assert "ended" in first.text
+    assert second.is_error
+    assert "cannot be used: it ended before it answered; its last words: it is there already" in second.text
+    flag.unlink()
+    assert "Whether it did what was asked is not known" in (await called(tools["act"])).text
+    flag.unlink()
+    assert [tool.name for tool in await source.open()] == ["act"]
+    await source.close()
+    await source.close()
+
+
+async def test_an_opening_starts_a_server_that_has_died() -> None:
+    """A server that ended while nobody called it is started once more when it is opened again."""
+    source = odd("plain")
+    pid = int(await said((await opened(source))["act"]))
+    os.kill(pid, 9)
+    assert await said((await opened(source))["act"]) != str(pid)
+    await source.close()
+    await source.close()
+
+
+async def test_the_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the mcp package, opening says what to install."""
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    with pytest.raises(ToolsUnavailable) as caught:
+        await mcp(SHELF).open()
+    assert caught.value.repair == "install it: pip install 'graphengine[mcp]'"
+
+
+# --- lists, names and what is said -----------------------------------------------------------------------------
+
+
+async def test_all_pages_are_listed() -> None:
+    """A list that comes in pages is asked for to its end; a title stands for a description."""
+    source = odd("pages")
+    tools = await opened(source)
+    assert list(tools) == ["one", "two", "three"]
+    assert tools["two"].description == "The two"
+    await source.close()
+
+
+async def test_an_endless_list_is_ended() -> None:
+    """A page that leads to itself is not asked for a third time."""
+    source = odd("circle")
+    assert list(await opened(source)) == ["after-None", "after-again"]
+    await source.close()
+
+
+async def test_names_are_made_to_fit() -> None:
+    """What providers do not take in a name becomes a line; the server is called by its own name."""
+    source = odd("names", prefix="x_", only=["read.file", "größe"])
+    tools = await opened(source)
+    assert list(tools) == ["x_read_file", "x_gr__e"]
+    assert (await said(tools["x_read_file"])).isdigit()
+    await source.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (odd("clash"), "two tools are called read_file"),
+        (odd("long", prefix="x"), "is no name that models' providers take"),
+        (odd("pages", only=["one", "four"]), "has no tool four"),
+        (odd("pages", approve=["four"]), "has no tool four"),
+    ],
+    ids=range(4),
+)
+async def test_tools_that_cannot_be_had_are_told_of(source: McpServer, said: str) -> None:
+    """Names that clash, are too long or are not there fail the opening, with what to do."""
+    with pytest.raises(DefinitionError, match=said) as caught:
+        await source.open()
+    assert caught.value.repair
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("words", "ValidationError"), ("number", "MCPError: the shelf is locked"), ("closing", " ended")]
+)
+async def test_what_is_no_result_is_an_error(kind: str, said: str) -> None:
+    """An answer of the wrong form, an error of the protocol, and none at all are told to the model."""
+    source = odd(kind)
+    tools = await opened(source)
+    outcome = await called(tools["act"])
+    assert outcome.is_error
+    assert said in outcome.text
+    await source.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({}, "needs a command or a url"),
+        ({"command": ""}, "needs a command or a url"),
+        ({"command": "a", "url": "http://b"}, "needs a command or a url"),
+        ({"command": "a 'b"}, "cannot be split"),
+        ({"command": ["a", 3]}, "words that are no text"),
+        ({"command": "a", "headers": {"a": "b"}}, "headers= for a url"),
+        ({"url": "http://a", "env": {"a": "b"}}, "env= is for a command"),
+        ({"command": "a", "only": "b"}, "several names"),
+        ({"command": "a", "approve": "b"}, "several names"),
+        ({"command": "a", "timeout_seconds": 0}, "timeout_seconds=0"),
+    ],
+)
+def test_a_source_that_makes_no_sense_is_refused(arguments: dict[str, Any], problem: str) -> None:
+    """What could not work is refused when it is written."""
+    with pytest.raises(DefinitionError) as caught:
+        mcp(**arguments)
+    assert problem in caught.value.message
+    assert caught.value.repair
+
+
+def test_a_command_is_split_as_a_shell_would() -> None:
+    """Quotes hold words together, and nothing else of a shell's is done."""
+    assert mcp("serve '/a b' $HOME").address.command == ("serve", "/a b", "$HOME")
+
+
+def test_what_a_source_is_called_has_no_secrets() -> None:
+    """Neither its name nor its repr shows logins, options that are keys, or what env and headers hold."""
+    shown = []
+    for source in (
+        mcp("serve --api-key=abc123 --token abc123 pg://me:abc123@host/db", env={"A": "abc123"}),
+        mcp(url="http://me:abc123@host/mcp?key=abc123", headers={"Authorization": "Bearer abc123"}),
+    ):
+        shown.append(source.name)
+        assert "abc123" not in source.name
+    assert shown == ["serve --api-key=*** --token *** pg://***@host/db", "http://***@host/mcp"]
+
+
+# --- over HTTP -------------------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_runs_already_is_reached_by_its_url() -> None:
+    """Tools of a server over HTTP; when it goes, calls are errors until it is back."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    source = mcp(url=f"http://127.0.0.1:{port}/mcp", headers={"Authorization": f"Bearer {TOKEN}"})
+    with pytest.raises(ToolsUnavailable, match="ConnectError"):
+        await source.open()
+    server = await _serving(port)
+    tools = await opened(source)
+    assert await said(tools["add"], a=1) == "2"
+    assert "ended" in (await called(tools["die"])).text
+    await server.wait()
+    assert "ConnectError" in (await called(tools["pid"])).text
+    server = await _serving(port)
+    assert await said(tools["pid"]) == str(server.pid)
+    await source.close()
+    server.terminate()
+    await server.wait()
+
+
+async def _serving(port: int) -> asyncio.subprocess.Process:
+    """The reference kind of server on this port, once it answers."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*SHELF, str(port), stdout=asyncio.subprocess.DEVNULL, stderr=pipe)
+    assert process.stderr is not None
+    while b"running on" not in (line := await process.stderr.readline()):
+        assert line, "the server ended"
+    return process

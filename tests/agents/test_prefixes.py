@@ -1,0 +1,118 @@
+"""Calls that share a long beginning: the first goes alone, and the rest when the provider has it in its cache."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Graph, Runner
+from graphengine.agents.prefixes import LEAST_CHARACTERS, LIVES_SECONDS, Prefixes
+from graphengine.errors import ModelOverloaded
+from graphengine.models import Request, Response
+
+LONG = "You are one of many. " * 300
+
+
+class Hall:
+    """A model that tells how many were in it at once, and lets nobody out before it is told to."""
+
+    name = "hall"
+
+    def __init__(self) -> None:
+        self.inside: list[str] = []
+        self.peaks: list[int] = []
+        self.waiting = 0
+        self.fails = 0
+
+    async def answer(self, request: Request) -> Response:
+        """Wait a turn of the loop for each who might come, and leave."""
+        self.inside.append(request.prompt)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        self.peaks.append(len(self.inside))
+        self.inside.pop()
+        if self.fails:
+            self.fails -= 1
+            raise ModelOverloaded("full")
+        return Response("ok", cost_usd=0.0)
+
+
+def agent(hall: Hall, system: str, *, cache: bool = True) -> Agent[str]:
+    """One that asks the hall."""
+    return Agent("guest", model=hall, system=system, prompt="{number}", cache=cache)
+
+
+class Party(BaseModel):
+    """Who comes, and what they hear."""
+
+    numbers: list[int] = list(range(8))
+    heard: list[str] = []
+
+
+async def come(guest: Agent[str], runs: int = 1) -> None:
+    """Eight guests at a time."""
+    graph = Graph("party", Party)
+    graph.add_node("ask", guest, each={"number": "numbers"}, writes="heard")
+    graph.add_path(START, "ask", END)
+    async with Runner() as runner:
+        for _ in range(runs):
+            assert (await runner.start(graph).result()).state.heard == ["ok"] * 8
+
+
+async def test_the_first_goes_alone_and_the_rest_together() -> None:
+    """In the next run too they come together, since the beginning is still in the cache."""
+    hall = Hall()
+    await come(agent(hall, LONG), runs=2)
+    assert hall.peaks[0] == 1
+    assert max(hall.peaks[1:8]) == 7
+    assert max(hall.peaks[8:]) == 8
+
+
+@pytest.mark.parametrize(("system", "cache"), [("You are one.", True), (LONG, False)])
+async def test_nobody_waits_where_nothing_is_cached(system: str, *, cache: bool) -> None:
+    """A short beginning is not cached at all, and an agent may not want it."""
+    hall = Hall()
+    await come(agent(hall, system, cache=cache))
+    assert max(hall.peaks) == 8
+
+
+async def test_a_first_one_that_fails_leaves_its_place_to_another() -> None:
+    """Nobody waits for ever, and the cache is written once."""
+    prefixes, order = Prefixes(), []
+
+    async def call(number: int) -> None:
+        async with prefixes.turn("p", LEAST_CHARACTERS):
+            order.append(number)
+            await asyncio.sleep(0)
+            if number == 0:
+                raise ModelOverloaded("full")
+
+    done = await asyncio.gather(*(call(number) for number in range(4)), return_exceptions=True)
+    assert isinstance(done[0], ModelOverloaded)
+    assert done[1:] == [None] * 3
+    assert order[:2] == [0, 1]
+
+
+async def test_a_beginning_is_forgotten_in_time() -> None:
+    """Then one goes alone again."""
+    now = 0.0
+    prefixes = Prefixes(clock=lambda: now)
+    inside = 0
+    peak = 0
+
+    async def call() -> None:
+        nonlocal inside, peak
+        async with prefixes.turn("p", LEAST_CHARACTERS):
+            inside += 1
+            peak = max(peak, inside)
+            await asyncio.sleep(0)
+            inside -= 1
+
+    await call()
+    await asyncio.gather(call(), call())
+    assert peak == 2
+    now, peak = LIVES_SECONDS, 0
+    await asyncio.gather(call(), call())
+    assert peak == 1

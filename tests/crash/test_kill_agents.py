@@ -1,0 +1,33 @@
+"""An agent's process is killed amid a conversation of twelve turns: nothing that was recorded is done again."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).with_name("agent_victim.py")
+ALL = [f"{what} {turn}" for turn in range(1, 13) for what in ("model", "tool")]
+
+
+def life(folder: Path, die: str) -> subprocess.CompletedProcess[str]:
+    """One process of the run, to its end or its death."""
+    command = [sys.executable, str(PROGRAM), str(folder / "runs.db"), str(folder / "effects"), *([die] if die else [])]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+
+
+@pytest.mark.parametrize(
+    "deaths", [["model 1", "tool 4", "model 7", "tool 12"], ["tool 1", "model 2", "tool 2", "model 13"]]
+)
+def test_a_killed_agent_repeats_nothing_that_was_recorded(deaths: list[str], tmp_path: Path) -> None:
+    """Only the call that a death met is made once more, and each turn is paid once in the books."""
+    for die in deaths:
+        assert life(tmp_path, die).returncode == -9
+    last = life(tmp_path, "")
+    assert last.stdout.split() == ["finished", "13", "0.13", *(str(number) for number in range(1, 13))], last.stderr
+    done = Counter((tmp_path / "effects").read_text(encoding="utf-8").split("\n")[:-1])
+    assert done == Counter([*ALL, "model 13", *deaths])

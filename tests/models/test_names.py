@@ -1,0 +1,158 @@
+"""Models by name: what each name means, and what is told of a name that means nothing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from graphengine.errors import DefinitionError, ModelUnavailable
+from graphengine.models import (
+    Closes,
+    Message,
+    OfflineModel,
+    RecordedModel,
+    Request,
+    ScriptedModel,
+    as_model,
+    model_of,
+)
+from graphengine.testing.model_scenes import Says
+from tests.models.edge_server import EdgeServer
+
+CHEAP = """
+import sys
+import graphengine
+from graphengine.models import *
+for name in ("offline", "recorded:x.json", "anthropic:claude-x", "openai:gpt-x", "openai-chat:m@http://127.0.0.1:1/v1"):
+    model_of(name)
+Router(["anthropic:claude-x", "openai:gpt-x"])
+print([name for name in ("anthropic", "openai", "genai_prices", "httpx", "httpx2") if name in sys.modules])
+"""
+
+
+def refused(name: str) -> str:
+    """How a name is refused."""
+    with pytest.raises(ModelUnavailable) as caught:
+        model_of(name)
+    assert caught.value.repair
+    return str(caught.value)
+
+
+def test_no_sdk_is_imported_to_make_a_model() -> None:
+    """Nor to load the package; each waits for its first call."""
+    done = subprocess.run([sys.executable, "-c", CHEAP], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_names_without_a_provider_of_their_own() -> None:
+    """Rules, and a file."""
+    assert isinstance(model_of("offline"), OfflineModel)
+    recorded = model_of(" recorded:C:/some dir/x.json ")
+    assert isinstance(recorded, RecordedModel)
+    assert recorded.name == "recorded:C:/some dir/x.json"
+
+
+class Adapter:
+    """What a provider's model would be made with."""
+
+    def __init__(self, model: str, *, base_url: str | None) -> None:
+        self.given = (model, base_url)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("anthropic:claude-haiku-5-5", ("claude-haiku-5-5", None)),
+        ("openai:gpt-5", ("gpt-5", None)),
+        ("openai:gpt-5@https://proxy.example/v1", ("gpt-5", "https://proxy.example/v1")),
+        ("openai-chat:llama3.2:3b", ("llama3.2:3b", None)),
+        ("openai-chat:org/m@2:q4@http://127.0.0.1:11434/v1/", ("org/m@2:q4", "http://127.0.0.1:11434/v1")),
+        ("openai-chat:m@http://a/v1@HTTP://[::1]:80/v1", ("m@http://a/v1", "HTTP://[::1]:80/v1")),
+    ],
+)
+def test_names_of_providers(name: str, given: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows the last `@http` is where the API is; colons, slashes and other @s belong to the model."""
+    for place in ("anthropic.AnthropicModel", "openai.OpenAIModel", "openai_chat.OpenAIChatModel"):
+        monkeypatch.setattr(f"graphengine.models.{place}", Adapter)
+    model = model_of(name)
+    assert isinstance(model, Adapter)
+    assert model.given == given
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "openai-chat"])
+async def test_a_name_leads_to_its_server(provider: str, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With or without the /v1 that one SDK wants and another does not."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key-of-a-test")
+    edge.play(Says("here"), Says("there"))
+    urls = [edge.openai_url, edge.url] if provider == "anthropic" else [edge.openai_url, f"{edge.openai_url}/"]
+    for url in urls:
+        model = model_of(f"{provider}:some-model@{url}")
+        assert isinstance(model, Closes)
+        try:
+            response = await model.answer(Request("writer", "", [Message(role="user", text="where?")]))
+        finally:
+            await model.close()
+        assert response.content in {"here", "there"}
+        assert response.model.startswith(f"{provider}:")
+    assert len(edge.heard()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("claude-opus-5", "did you mean 'anthropic:claude-opus-5'?"),
+        ("gpt-5.5-mini", "did you mean 'openai:gpt-5.5-mini'?"),
+        ("o3", "did you mean 'openai:o3'?"),
+        ("chatgpt-latest", "did you mean 'openai:chatgpt-latest'?"),
+        ("anthropic/claude-opus-5", "did you mean 'anthropic:claude-opus-5'?"),
+        ("OpenAI/gpt-5", "did you mean 'openai:gpt-5'?"),
+        ("antropic:claude-x", "did you mean 'anthropic:claude-x'?"),
+        ("Anthropic:claude-x", "did you mean 'anthropic:claude-x'?"),
+        ("openai_chat:m", "did you mean 'openai-chat:m'?"),
+        ("openai", "did you mean 'openai:MODEL'?"),
+        ("record:x.json", "did you mean 'recorded:x.json'?"),
+        ("Offline", "did you mean 'offline'?"),
+        ("offline:x", "did you mean 'offline'?"),
+        ("ollama:llama3.2:3b", "did you mean 'openai-chat:llama3.2:3b@http://127.0.0.1:11434/v1'?"),
+        ("vLLM:org/m", "did you mean 'openai-chat:org/m@http://127.0.0.1:8000/v1'?"),
+        ("gemini:pro", "write one of anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, offline"),
+        ("mistral-large", "write one of anthropic:MODEL"),
+        ("", "write one of"),
+        (":", "write one of"),
+        ("anthropic:", "write it after the colon, as anthropic:MODEL"),
+        ("openai: ", "write it after the colon, as openai:MODEL"),
+        ("recorded:", "write it after the colon, as recorded:FILE"),
+        ("openai-chat:@http://127.0.0.1/v1", "write it between the colon and the @"),
+        ("openai-chat:m@http://", "write @http://HOST:PORT/v1 after the model"),
+        ("openai-chat:m@http:127.0.0.1", "write @http://HOST:PORT/v1 after the model"),
+        ("openai-chat:m@http://127.0.0.1:port/v1", "write @http://HOST:PORT/v1 after the model"),
+        ("openai-chat:m@http://a b/v1", "write @http://HOST:PORT/v1 after the model"),
+    ],
+)
+def test_a_name_that_means_nothing_says_what_was_meant(name: str, meant: str) -> None:
+    """The nearest name, or the forms that there are."""
+    assert meant in refused(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("sk-ant-api03-abcdefgh12345", "abcdefgh"),
+        ("anthropic/sk-ant-api03-abcdefgh12345", "abcdefgh"),
+        ("openai-chat:m@http://me:hunter2@127.0.0.1/v1", "hunter2"),
+        ("openai-chat:m@http://hunter2@/v1", "hunter2"),
+    ],
+)
+def test_a_key_in_a_name_is_refused_and_not_shown(name: str, secret: str) -> None:
+    """Names are recorded and printed."""
+    assert secret not in refused(name)
+
+
+def test_models_are_taken_as_objects_too() -> None:
+    """Anything that has a name and answers; what does not is refused."""
+    model = ScriptedModel([])
+    assert as_model(model) is model
+    assert isinstance(as_model("offline"), OfflineModel)
+    for wrong in (7, None, ScriptedModel, print):
+        with pytest.raises(DefinitionError, match="is no model"):
+            as_model(wrong)  # type: ignore[arg-type]

@@ -1,0 +1,24 @@
+"""The offline model: an agent's own rules, and what is told where it has none."""
+
+import pytest
+
+from graphengine import Agent
+from graphengine.errors import ModelUnavailable
+from graphengine.models import KnowsPrices, OfflineModel, Request
+
+
+async def test_an_agent_without_rules_is_told_the_ways_to_go_on() -> None:
+    """Rules, or a model of either kind."""
+    with pytest.raises(ModelUnavailable) as caught:
+        await OfflineModel().answer(Request("writer", "", []))
+    assert "agent writer has no rule-based stand-in to answer offline" in str(caught.value)
+    for way in ("offline=function", "anthropic:MODEL", "openai:MODEL", "openai-chat:MODEL@http://HOST:PORT/v1"):
+        assert way in caught.value.repair
+
+
+async def test_rules_answer_and_cost_nothing() -> None:
+    """The value is the agent's own, not text; its price is known."""
+    model = OfflineModel()
+    assert await Agent("n", prompt="{n}", output=int, model=model, offline=lambda n: n + 1).run(n=1) == 2
+    assert isinstance(model, KnowsPrices)
+    assert await model.knows_price()

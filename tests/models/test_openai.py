@@ -1,0 +1,292 @@
+from typing import Any, Final
+
+import pytest
+from pydantic import BaseModel, JsonValue
+
+from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded, NoModelServer, RateLimited
+from graphengine.models.base import Message, Request, Response, ToolCall, ToolSpec
+from graphengine.models.openai import OpenAIModel
+from graphengine.testing.model_scenes import Counted, Says
+from tests.models.acts import Raw
+from tests.models.edge_server import EdgeServer
+from tests.models.wire import Event
+
+ADD: Final = ToolCall(id="call_1", name="add", arguments='{"a": 2, "b": 3}')
+ASK: Final = Message(role="user", text="hi")
+
+
+class Review(BaseModel):
+    score: int
+    note: str | None = None
+
+
+def asked(*messages: Message, **more: Any) -> Request:
+    """A question, or a conversation."""
+    return Request("writer", "be brief", messages or (ASK,), **more)
+
+
+async def answers(edge: EdgeServer, *scenes: Says | Raw, request: Request | None = None) -> list[Response]:
+    """What a model makes of these scenes, one after the other."""
+    edge.play(*scenes)
+    model = OpenAIModel("gpt-5-mini", base_url=edge.openai_url, api_key="sk-0123456789")
+    try:
+        return [await model.answer(request or asked()) for _ in scenes]
+    finally:
+        await model.close()
+
+
+def whole(output: JsonValue, **more: JsonValue) -> Raw:
+    """A response with this output."""
+    return Raw(body={"id": "r", "object": "response", "status": "completed", "model": "m", "output": output, **more})
+
+
+def said(text: str, **more: JsonValue) -> JsonValue:
+    """A message with this text."""
+    return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}], **more}
+
+
+def streamed(*events: dict[str, JsonValue], broken: bool = False) -> Raw:
+    """A stream of these events."""
+    return Raw(events=tuple(Event(dict(event), str(event["type"])) for event in events), broken=broken)
+
+
+async def test_a_conversation_is_written_as_the_api_wants_it(edge: EdgeServer) -> None:
+    """Questions, summaries, answers, calls and results each have their item; nothing is stored."""
+    conversation = (
+        Message(role="summary", text="before", covers=3),
+        Message(role="user", text="add"),
+        Message(role="assistant", text="well", calls=(ADD, ToolCall(id="x" * 99, name="add", arguments="{nope"))),
+        Message(role="tool", text="5", call_id="call_1"),
+        Message(role="tool", text="no JSON", call_id="x" * 99, is_error=True),
+    )
+    await answers(edge, Says("5"), request=asked(*conversation))
+    body = edge.calls[0].body
+    long_id = body["input"][4]["call_id"]
+    assert len(long_id) <= 64
+    assert body["store"] is False
+    assert body["instructions"] == "be brief"
+    assert body["input"] == [
+        {"role": "user", "content": "before"},
+        {"role": "user", "content": "add"},
+        {"role": "assistant", "content": "well"},
+        {"type": "function_call", "call_id": "call_1", "name": "add", "arguments": ADD.arguments},
+        {"type": "function_call", "call_id": long_id, "name": "add", "arguments": '{"not_json": "{nope"}'},
+        {"type": "function_call_output", "call_id": "call_1", "output": "5"},
+        {"type": "function_call_output", "call_id": long_id, "output": "Error: no JSON"},
+    ]
+
+
+async def test_nothing_is_sent_that_was_not_asked_for(edge: EdgeServer) -> None:
+    """A bare question has no tools, format or settings."""
+    await answers(edge, Says("a"), request=Request("writer", "", [ASK]))
+    assert edge.calls[0].body.keys() == {"model", "store", "input"}
+
+
+async def test_a_schema_is_held_to_strictly_where_it_can_be(edge: EdgeServer) -> None:
+    """The answer's format is native, strict, and named so that the API takes the name; else it is not strict."""
+    free: dict[str, JsonValue] = {"type": "object", "additionalProperties": {"type": "integer"}}
+    await answers(edge, Says("{}"), request=asked(schema=Review.model_json_schema(), output="Page[int]"))
+    await answers(edge, Says("{}"), request=asked(schema=free))
+    strict, loose = (call.body["text"]["format"] for call in edge.calls)
+    assert strict["type"] == "json_schema"
+    assert strict["name"] == "Page_int_"
+    assert strict["strict"] is True
+    assert strict["schema"]["required"] == ["score", "note"]
+    assert loose["strict"] is False
+    assert loose["schema"] == free
+
+
+async def test_tools_are_strict_where_every_argument_is_needed(edge: EdgeServer) -> None:
+    """A tool whose arguments may be left out is not strict, and keeps its schema."""
+    number: JsonValue = {"type": "integer"}
+    needed: dict[str, JsonValue] = {"type": "object", "properties": {"a": number}, "required": ["a"]}
+    spare: dict[str, JsonValue] = {"type": "object", "properties": {"a": number}}
+    tools = [ToolSpec("add", "Adds.", needed), ToolSpec("sum", "Sums.", spare)]
+    await answers(edge, Says("a"), request=asked(tools=tools))
+    add, total = edge.calls[0].body["tools"]
+    assert add == {
+        "type": "function",
+        "name": "add",
+        "description": "Adds.",
+        "parameters": {**needed, "additionalProperties": False},
+        "strict": True,
+    }
+    assert total["strict"] is False
+    assert total["parameters"] == spare
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_is_read(edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
+    """Text, calls, tokens of every kind and who answered, whether streamed or not."""
+    pieces: list[str] = []
+    scene = Says("hello you there", (ADD,), counted=Counted(3084, 1024, 2048, 70, 30))
+    [found] = await answers(edge, scene, request=asked(on_text=pieces.append if stream else None))
+    assert found == Response(
+        "hello you there",
+        calls=(ADD,),
+        stop="tools",
+        model="openai:gpt-5-mini",
+        input_tokens=3084,
+        cache_read_tokens=1024,
+        cache_write_tokens=2048,
+        output_tokens=70,
+        reasoning_tokens=30,
+    )
+    assert pieces == (["hello ", "you ", "there"] if stream else [])
+
+
+async def test_why_an_answer_ends_is_told(edge: EdgeServer) -> None:
+    """Whole, cut, refused by the model, refused by a filter; calls of an answer that was cut are not made."""
+    call: JsonValue = {"type": "function_call", "call_id": "c", "name": "add", "arguments": '{"a": '}
+    cut = whole([call], status="incomplete", incomplete_details={"reason": "max_output_tokens"})
+    filtered = whole([said("so")], status="incomplete", incomplete_details={"reason": "content_filter"})
+    found = await answers(edge, Says("a"), cut, Says(stop="refused", why="I will not"), filtered)
+    assert [(each.stop, each.why, each.calls) for each in found] == [
+        ("end", "", ()),
+        ("cut", "", ()),
+        ("refused", "I will not", ()),
+        ("refused", "the provider's content filter", ()),
+    ]
+
+
+def of_answer(found: Response, **more: Any) -> Message:
+    """An answer as it stands in the conversation."""
+    message = Message(role="assistant", text=str(found.content), calls=found.calls, native=found.native)
+    return message.model_copy(update=more)
+
+
+async def test_thoughts_go_back_as_they_came(edge: EdgeServer) -> None:
+    """Sealed thoughts come back to the server that sealed them, with all that stood around them."""
+    [found] = await answers(edge, Says("well", (ADD,), thinking="sealed"))
+    result = Message(role="tool", text="5", call_id="call_1")
+    await answers(edge, Says("5"), request=asked(ASK, of_answer(found), result))
+    heard = edge.heard()[1].turns[1]
+    assert heard.thinking == ("sealed",)
+    assert heard.text == "well"
+    assert heard.calls == (ADD,)
+    assert edge.calls[1].body["input"][1:4] == (found.native or {})["content"]
+
+
+SEALED: Final[JsonValue] = {"type": "reasoning", "id": "rs_1", "encrypted_content": "sealed"}
+OPENED: Final[JsonValue] = {"type": "reasoning", "id": "rs_1"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"native": {"provider": "anthropic", "content": [SEALED]}},
+        {"native": {"provider": "openai", "content": [SEALED, said("well")]}, "calls": ()},
+        {"text": "what a guard made of it"},
+        {"calls": ()},
+        {"native": {"provider": "HERE", "content": "?"}},
+        {"native": {"provider": "HERE", "content": [OPENED, said("well")]}, "calls": ()},
+    ],
+    ids=["other provider", "other server", "other text", "other calls", "no list", "no seal"],
+)
+async def test_what_does_not_belong_here_is_not_sent(edge: EdgeServer, change: dict[str, Any]) -> None:
+    """Another server's form, one that the message was changed against, or thoughts without their seal are left out."""
+    [found] = await answers(edge, Says("well", (ADD,), thinking="sealed"))
+    assert found.native is not None
+    if change.get("native", {}).get("provider") == "HERE":
+        change = {**change, "native": {**change["native"], "provider": found.native["provider"]}}
+    message = of_answer(found, **change)
+    await answers(edge, Says("5"), request=asked(ASK, message))
+    heard = edge.heard()[1].turns[1]
+    assert (heard.text, heard.calls, heard.thinking) == (message.text, message.calls, ())
+
+
+async def test_only_what_is_more_than_text_is_kept(edge: EdgeServer) -> None:
+    """A plain answer has no form of its own, so that a conversation's record is not twice as long."""
+    [plain, thoughtful] = await answers(edge, Says("a", (ADD,)), Says("b", thinking="sealed"))
+    assert plain.native is None
+    assert thoughtful.native is not None
+
+
+async def test_the_final_answer_is_what_counts(edge: EdgeServer) -> None:
+    """Where a message is marked as the final answer, what was said on the way to it is not part of it."""
+    output: JsonValue = [said("Let me see.", phase="commentary"), said('{"score": 1}', phase="final_answer")]
+    [found] = await answers(edge, whole(output))
+    assert found.content == '{"score": 1}'
+    assert found.native is not None
+
+
+async def test_a_stream_whose_end_leaves_out_its_parts_is_whole(edge: EdgeServer) -> None:
+    """Some servers send each part, and then an end without them."""
+    done: dict[str, JsonValue] = {"type": "response.output_item.done", "item": said("hello")}
+    end: dict[str, JsonValue] = {"type": "response.completed", "response": {"status": "completed", "output": []}}
+    [found] = await answers(edge, streamed(done, end), request=asked(on_text=lambda _: None))
+    assert found.content == "hello"
+
+
+async def test_a_server_that_does_not_stream_is_understood(edge: EdgeServer) -> None:
+    """One JSON document in place of a stream is the whole answer."""
+    [found] = await answers(edge, whole([said("hello")]), request=asked(on_text=lambda _: None))
+    assert found.content == "hello"
+
+
+async def test_half_a_surrogate_pair_does_no_harm(edge: EdgeServer) -> None:
+    """What UTF-8 cannot carry is replaced, in what goes out and in what comes in."""
+    call: JsonValue = {"type": "function_call", "call_id": "c", "name": "add", "arguments": '"\ud800"'}
+    output: JsonValue = [{"type": "reasoning", "encrypted_content": "\ud800"}, said("a\ud800b"), call]
+    request = asked(Message(role="user", text="c\ud800"), schema={"type": "object", "title": "\ud800"})
+    [found] = await answers(edge, whole(output), request=request)
+    assert found.content == "a\ufffdb"
+    assert found.calls[0].arguments == '"\ufffd"'
+    assert "\ufffd" in str(found.native)
+    assert edge.calls[0].body["input"][0]["content"] == "c\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("scene", "kind"),
+    [
+        (Raw(body={"message": "Welcome"}), NoModelServer),
+        (Raw(body=[1, 2]), NoModelServer),
+        (Raw(body=b"pong", headers={"content-type": "text/plain"}), NoModelServer),
+        (Raw(body=b"", headers={"content-type": "text/plain"}), AnswerTorn),
+        (Raw(body=b"null"), AnswerTorn),
+        (Raw(body=b"[" * 100_000), AnswerTorn),
+        (Raw(body=b'{"output": [{"type": "reasoning", "a": ' + b"[" * 800 + b"]" * 800 + b"}]}"), AnswerTorn),
+        (Raw(body=b'{"a": "\xff\xfe"}'), AnswerTorn),
+        (Raw(body={"error": {"code": "rate_limit_exceeded", "message": "slow"}}), RateLimited),
+        (whole([], status="failed", error={"code": "server_error", "message": "oops"}), ModelOverloaded),
+        (whole([], status="failed"), ModelOverloaded),
+        (whole([said("a")], status="in_progress"), AnswerTorn),
+        (whole("text"), NoModelServer),
+    ],
+)
+async def test_what_is_no_answer_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
+    """Nothing that a server with status 200 can say leads to anything but an answer or an error of ours."""
+    with pytest.raises(ModelError) as caught:
+        await answers(edge, scene)
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("scene", "kind"),
+    [
+        (streamed({"type": "response.created", "response": {}}), AnswerTorn),
+        (streamed({"type": "response.output_text.delta", "delta": "a"}, broken=True), AnswerTorn),
+        (streamed({"type": "error", "code": "server_error", "message": "m"}), ModelOverloaded),
+        (streamed({"type": "error", "code": "rate_limit_exceeded", "message": "m"}), RateLimited),
+        (streamed({"type": "error", "error": {"code": "invalid_value", "message": "m"}}), BadRequest),
+        (streamed({"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded"}}}), RateLimited),
+        (streamed({"type": "response.completed", "response": None}), AnswerTorn),
+        (Raw(events=(Event("{not json"),)), AnswerTorn),
+        (Raw(events=(Event("[1]"), Event("3"), Event("[DONE]"))), AnswerTorn),
+        (Raw(body=b"<html>hi</html>", headers={"content-type": "text/html"}), NoModelServer),
+        (Raw(body=b'{"half": ', headers={"content-type": "application/json"}), AnswerTorn),
+    ],
+)
+async def test_what_is_no_stream_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
+    """A stream that ends early, breaks, fails or is none at all is never taken for an answer."""
+    with pytest.raises(ModelError) as caught:
+        await answers(edge, scene, request=asked(on_text=lambda _: None))
+    assert type(caught.value) is kind
+
+
+async def test_a_page_says_what_a_base_url_is(edge: EdgeServer) -> None:
+    """A page in place of an answer says what is wrong with the address."""
+    with pytest.raises(NoModelServer) as caught:
+        await answers(edge, Raw(body=b"<html>hi</html>", headers={"content-type": "text/html"}))
+    assert "/v1" in caught.value.repair
+    assert edge.openai_url in caught.value.repair

@@ -1,0 +1,314 @@
+from typing import Any, Final
+
+import pytest
+from pydantic import BaseModel, JsonValue
+
+from graphengine.errors import (
+    AnswerTorn,
+    BadRequest,
+    ContextFull,
+    ModelError,
+    ModelOverloaded,
+    NoModelServer,
+    RateLimited,
+)
+from graphengine.models.base import Message, Request, Response, Stop, ToolCall, ToolSpec
+from graphengine.models.openai_chat import OpenAIChatModel
+from graphengine.testing.model_scenes import Counted, Says
+from tests.models.acts import Raw
+from tests.models.edge_server import EdgeServer
+from tests.models.wire import Event
+
+ADD: Final = ToolCall(id="call_1", name="add", arguments='{"a": 2, "b": 3}')
+ASK: Final = Message(role="user", text="hi")
+TOOL: Final = ToolSpec("add", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}})
+
+
+class Review(BaseModel):
+    score: int
+    note: str | None = None
+
+
+def asked(*messages: Message, **more: Any) -> Request:
+    """A question, or a conversation."""
+    return Request("writer", "be brief", messages or (ASK,), **more)
+
+
+async def answer(edge: EdgeServer, scene: Says | Raw, request: Request | None = None, **more: Any) -> Response:
+    """What a model makes of a scene."""
+    edge.play(scene)
+    model = OpenAIChatModel("qwen3:8b", base_url=edge.openai_url, **more)
+    try:
+        return await model.answer(request or asked())
+    finally:
+        await model.close()
+
+
+def watched(**more: Any) -> Request:
+    """A question whose answer is streamed."""
+    return asked(on_text=lambda _: None, **more)
+
+
+def whole(message: JsonValue, finish: str | None = "stop", **more: JsonValue) -> Raw:
+    """A completion with this message."""
+    return Raw(body={"choices": [{"index": 0, "message": message, "finish_reason": finish}], **more})
+
+
+def call(name: str, arguments: JsonValue, **more: JsonValue) -> JsonValue:
+    """A tool's call, or a piece of one."""
+    return {"type": "function", "function": {"name": name, "arguments": arguments}, **more}
+
+
+def events(*bodies: Any) -> Raw:
+    """A stream of these."""
+    return Raw(events=tuple(map(Event, bodies)))
+
+
+def chunks(*deltas: Any, finish: str | None = "stop") -> Raw:
+    """A stream of these deltas."""
+    bodies: list[Any] = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
+    return events(*bodies, end, "[DONE]")
+
+
+async def test_a_conversation_is_written_as_the_api_wants_it(edge: EdgeServer) -> None:
+    """Instructions, questions, summaries, answers, calls and results; nothing of another provider's form."""
+    conversation = (
+        Message(role="summary", text="before", covers=3),
+        Message(role="assistant", text="so", native={"provider": "anthropic", "content": []}),
+        Message(role="user", text="add"),
+        Message(role="assistant", calls=(ADD, ToolCall(id="", name="add", arguments="{nope"))),
+        Message(role="tool", text="5", call_id="call_1"),
+        Message(role="tool", text="no JSON", call_id="", is_error=True),
+    )
+    await answer(edge, Says("5"), asked(*conversation))
+    body = edge.calls[0].body
+    made_id = body["messages"][4]["tool_calls"][1]["id"]
+    assert body["messages"] == [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "before"},
+        {"role": "assistant", "content": "so"},
+        {"role": "user", "content": "add"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [call("add", ADD.arguments, id="call_1"), call("add", '{"not_json": "{nope"}', id=made_id)],
+        },
+        {"role": "tool", "tool_call_id": "call_1", "content": "5"},
+        {"role": "tool", "tool_call_id": made_id, "content": "Error: no JSON"},
+    ]
+    assert body.keys() == {"model", "messages"}
+
+
+async def test_a_schema_is_native(edge: EdgeServer) -> None:
+    """The answer is held to the schema by the server, strictly."""
+    await answer(edge, Says("{}"), asked(schema=Review.model_json_schema(), output="Review"))
+    form = edge.calls[0].body["response_format"]
+    assert form["type"] == "json_schema"
+    assert form["json_schema"]["name"] == "Review"
+    assert form["json_schema"]["strict"] is True
+    assert form["json_schema"]["schema"]["required"] == ["score", "note"]
+
+
+async def test_a_schema_can_stand_in_the_instructions(edge: EdgeServer) -> None:
+    """For a server that knows no schemas it is put into the instructions, as the type has it."""
+    await answer(edge, Says("{}"), asked(schema=Review.model_json_schema()), native_schema=False)
+    body = edge.calls[0].body
+    assert "response_format" not in body
+    assert body["messages"][0]["content"].startswith("be brief\n\n")
+    assert '"required": ["score"]' in body["messages"][0]["content"]
+
+
+async def test_only_a_strict_tool_says_that_it_is(edge: EdgeServer) -> None:
+    """The word `strict` is left out where it would say no: not every server knows it."""
+    needed: dict[str, JsonValue] = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    await answer(edge, Says("a"), asked(tools=[TOOL, ToolSpec("sum", "Sums.", needed)]))
+    spare, strict = (tool["function"] for tool in edge.calls[0].body["tools"])
+    assert spare == {"name": "add", "description": "Adds.", "parameters": TOOL.schema}
+    assert strict["strict"] is True
+    assert strict["parameters"]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_is_read(edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
+    """Text, calls, tokens of every kind and who answered, whether streamed or not."""
+    pieces: list[str] = []
+    scene = Says("hello you there", (ADD,), counted=Counted(3084, 1024, 2048, 70, 30))
+    found = await answer(edge, scene, asked(on_text=pieces.append if stream else None))
+    assert found == Response(
+        "hello you there",
+        calls=(ADD,),
+        stop="tools",
+        model="openai-chat:gpt-5-mini",
+        input_tokens=3084,
+        cache_read_tokens=1024,
+        cache_write_tokens=2048,
+        output_tokens=70,
+        reasoning_tokens=30,
+    )
+    assert pieces == (["hello ", "you ", "there"] if stream else [])
+
+
+@pytest.mark.parametrize(
+    ("finish", "message", "stop"),
+    [
+        ("stop", {"content": "a"}, "end"),
+        (None, {"content": "a"}, "end"),
+        ("eos", {"content": "a"}, "end"),
+        ("stop", {"content": "", "tool_calls": [call("add", "{}", id="c")]}, "tools"),
+        ("length", {"content": "a", "tool_calls": [call("add", '{"a"', id="c")]}, "cut"),
+        ("content_filter", {"content": None}, "refused"),
+        ("stop", {"content": None, "refusal": "I will not"}, "refused"),
+        ("model_context_window_exceeded", {"content": "a"}, "full"),
+    ],
+)
+async def test_why_an_answer_ends_is_told(edge: EdgeServer, finish: str | None, message: JsonValue, stop: Stop) -> None:
+    """Servers' reasons are ours; calls are made only where the answer is whole."""
+    found = await answer(edge, whole(message, finish))
+    assert found.stop == stop
+    assert bool(found.calls) is (stop == "tools")
+    assert bool(found.why) is (stop == "refused")
+
+
+async def test_a_streamed_refusal_is_one(edge: EdgeServer) -> None:
+    """A refusal comes in pieces, which nobody watches."""
+    pieces: list[str] = []
+    found = await answer(edge, Says(stop="refused", why="I will not"), asked(on_text=pieces.append))
+    assert (found.stop, found.why, pieces) == ("refused", "I will not", [])
+
+
+async def test_ids_that_a_server_leaves_out_are_made(edge: EdgeServer) -> None:
+    """Each call has an id of its own, even where the server gives none, or the same to all."""
+    message: JsonValue = {"content": None, "tool_calls": [call("a", "{}", id=each) for each in ("", "x", "x")]}
+    found = await answer(edge, whole(message, "tool_calls"))
+    assert len({each.id for each in found.calls}) == 3
+    assert all(each.id for each in found.calls)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [('{"a": 1}', '{"a": 1}'), ({"a": 1}, '{"a": 1}'), ("", "{}"), (None, "{}"), ('{"a": ', '{"a": '), ([1], "[1]")],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_arguments_are_kept_as_they_are_written(
+    edge: EdgeServer,
+    given: JsonValue,
+    read: str,
+    stream: bool,  # noqa: FBT001
+) -> None:
+    """Bad JSON is not mended here, an object becomes its text, and nothing is an object without anything in it."""
+    piece = call("add", given, id="c", index=0)
+    scene = chunks({"tool_calls": [piece]}) if stream else whole({"tool_calls": [piece]})
+    found = await answer(edge, scene, watched() if stream else None)
+    assert [each.arguments for each in found.calls] == [read]
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [
+            call("a", "{1", id="x", index=0),
+            call("b", "{2", id="y", index=1),
+            call("", "}", index=0),
+            call("", "}", index=1),
+        ],
+        [
+            call("a", "{1", id="x", index=0),
+            call("", "}", index=0),
+            call("b", "{2", id="y", index=0),
+            call("", "}", index=0),
+        ],
+        [call("a", "{1", id="x"), call("", "}"), call("b", "{2", id="y"), call("", "}")],
+        [call("a", "{1}", id="x", index=0), call("b", "{2}", id="y", index=0)],
+        [call("a", "{1", id="x", index=0), call("a", "}", id="x", index=0), call("b", "{2}", id="y", index=1)],
+    ],
+    ids=["as it should be", "index always 0", "no index", "whole calls", "id repeated"],
+)
+async def test_calls_are_put_together_from_pieces(edge: EdgeServer, deltas: list[JsonValue]) -> None:
+    """Pieces of several calls come together, in each of the ways in which servers number them."""
+    found = await answer(edge, chunks(*({"tool_calls": [each]} for each in deltas), finish="tool_calls"), watched())
+    assert found.calls == (ToolCall(id="x", name="a", arguments="{1}"), ToolCall(id="y", name="b", arguments="{2}"))
+
+
+async def test_content_in_parts_is_joined(edge: EdgeServer) -> None:
+    """Some servers give the content in parts, thoughts among them."""
+    parts: JsonValue = [
+        {"type": "thinking", "text": "hm"},
+        {"type": "text", "text": "a"},
+        {"type": "text", "text": "b"},
+    ]
+    assert (await answer(edge, whole({"content": parts}))).content == "ab"
+
+
+async def test_half_a_surrogate_pair_does_no_harm(edge: EdgeServer) -> None:
+    """What UTF-8 cannot carry is replaced; a pair that two pieces of a stream share is whole."""
+    found = await answer(edge, chunks({"content": "a\ud83d"}, {"content": "\ude00b\ud800"}), watched())
+    assert found.content == "a\U0001f600b\ufffd"
+
+
+async def test_a_server_that_does_not_stream_is_understood(edge: EdgeServer) -> None:
+    """One JSON document in place of a stream is the whole answer."""
+    assert (await answer(edge, whole({"content": "hello"}), watched())).content == "hello"
+
+
+async def test_usage_is_asked_for_in_streams(edge: EdgeServer) -> None:
+    """A stream tells its tokens only if it is asked to; one that does not tell them is an answer too."""
+    found = await answer(edge, Says("a", counted=None), watched())
+    assert edge.calls[0].body["stream_options"] == {"include_usage": True}
+    assert (found.input_tokens, found.output_tokens, found.cost_usd) == (0, 0, None)
+
+
+async def test_a_server_without_schemas_names_the_way_out(edge: EdgeServer) -> None:
+    """A request that a server does not accept names native_schema=False, and tools, only where they were in it."""
+    refused = Raw(400, {"error": {"message": "unknown field", "type": "invalid_request_error"}})
+    with pytest.raises(BadRequest) as schema:
+        await answer(edge, refused, asked(schema=Review.model_json_schema()))
+    with pytest.raises(BadRequest) as tools:
+        await answer(edge, refused, asked(tools=[TOOL], schema=Review.model_json_schema()), native_schema=False)
+    assert "native_schema=False" in schema.value.repair
+    assert "tools" not in schema.value.repair
+    assert "native_schema" not in tools.value.repair
+    assert "tools=" in tools.value.repair
+
+
+@pytest.mark.parametrize(
+    ("scene", "kind"),
+    [
+        (Raw(body={"message": "Welcome"}), NoModelServer),
+        (Raw(body={"error": "model is loading"}), ModelOverloaded),
+        (Raw(body={"error": {"code": 429, "message": "slow"}}), RateLimited),
+        (Raw(body={"choices": []}), AnswerTorn),
+        (Raw(body={"choices": None}), AnswerTorn),
+        (Raw(body={"choices": [{"error": {"code": 502, "message": "upstream"}}]}), ModelOverloaded),
+        (whole({"content": ""}, "error"), ModelOverloaded),
+        (whole({"content": ""}, "network_error"), AnswerTorn),
+        (Raw(404, b"404 page not found", headers={"content-type": "text/plain"}), NoModelServer),
+    ],
+)
+async def test_what_is_no_answer_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
+    """What a server says instead of an answer is told by its kind."""
+    with pytest.raises(ModelError) as caught:
+        await answer(edge, scene)
+    assert type(caught.value) is kind
+    assert kind is not NoModelServer or "/v1" in caught.value.repair
+
+
+@pytest.mark.parametrize(
+    ("scene", "kind"),
+    [
+        (chunks({"content": "a"}, finish=None), AnswerTorn),
+        (Raw(events=(Event({"choices": [{"delta": {"content": "a"}}]}),), broken=True), AnswerTorn),
+        (events("[DONE]"), AnswerTorn),
+        (events({"error": {"message": "too long", "code": "context_length_exceeded"}}), ContextFull),
+        (events({"error": "boo"}), ModelOverloaded),
+        (events({"type": "error", "code": "rate_limit_exceeded", "message": "slow"}), RateLimited),
+        (events({"object": "error", "message": "slow", "code": 429}), RateLimited),
+        (events({"choices": [{"error": {"message": "upstream", "code": 502}}]}), ModelOverloaded),
+        (events({"choices": None}, {"choices": [None]}, 3), AnswerTorn),
+    ],
+)
+async def test_what_is_no_stream_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
+    """A stream that ends early, breaks or fails is never taken for an answer."""
+    with pytest.raises(ModelError) as caught:
+        await answer(edge, scene, watched())
+    assert type(caught.value) is kind

@@ -1,0 +1,218 @@
+from typing import Annotated, Any, Literal
+
+import jsonschema
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from graphengine.models.openai_schema import DEEPEST, JsonObject, strict_schema
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    legs: int = Field(default=4, ge=0, le=5, description="how many")
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    name: Annotated[str, Field(min_length=2, pattern="^[a-z]+$")]
+    owner: str | None = None
+
+
+class Home(BaseModel):
+    """Where they live."""
+
+    pet: Annotated[Dog | Cat, Field(discriminator="kind")]
+    first: Dog = Field(description="the first one")
+    others: list[Dog | Cat] = []
+    mood: Literal["good", 1] | None = None
+
+
+class Tree(BaseModel):
+    leaf: str
+    below: list["Tree"] = []
+
+
+def strict(model: type[BaseModel]) -> JsonObject:
+    """The strict form of a type that has one."""
+    made = strict_schema(model.model_json_schema(), optional=True)
+    assert made is not None
+    return made
+
+
+def objects(schema: JsonValue) -> list[JsonObject]:
+    """Every object of a schema that describes an object."""
+    inside: list[JsonValue] = []
+    if isinstance(schema, dict):
+        inside = list(schema.values())
+    elif isinstance(schema, list):
+        inside = schema
+    found = [each for item in inside for each in objects(item)]
+    return [schema, *found] if isinstance(schema, dict) and schema.get("type") == "object" else found
+
+
+@pytest.mark.parametrize("model", [Home, Tree, Cat])
+def test_every_object_lists_all_it_has_and_takes_no_more(model: type[BaseModel]) -> None:
+    """In the strict form each object requires all its properties and refuses others, wherever it stands."""
+    made = strict(model)
+    assert objects(made)
+    for each in objects(made):
+        properties = each["properties"]
+        assert isinstance(properties, dict)
+        assert each["required"] == list(properties)
+        assert each["additionalProperties"] is False
+
+
+def test_what_fits_the_strict_form_fits_the_schema() -> None:
+    """An answer that the strict form lets through is one that the type takes."""
+    answers: list[JsonValue] = [
+        {
+            "pet": {"kind": "cat", "name": "tom", "owner": None},
+            "first": {"kind": "dog", "legs": 3},
+            "others": [{"kind": "dog", "legs": 4}],
+            "mood": 1,
+        },
+    ]
+    for answer in answers:
+        jsonschema.validate(answer, strict(Home))
+        Home.model_validate(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"pet": {"kind": "cow"}, "first": {"kind": "dog", "legs": 3}, "others": [], "mood": None},
+        {"pet": {"kind": "dog", "legs": 9}, "first": {"kind": "dog", "legs": 3}, "others": [], "mood": None},
+        {"pet": {"kind": "dog", "legs": 1}, "first": {"kind": "dog", "legs": 3}, "others": [], "mood": "bad"},
+    ],
+)
+def test_what_does_not_fit_the_schema_does_not_fit_the_strict_form(answer: JsonValue) -> None:
+    """Discriminated unions, bounds and literals still hold."""
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(answer, strict(Home))
+
+
+def test_what_strict_mode_refuses_is_said_in_words() -> None:
+    """Refused keywords and defaults go into the description, behind what it says already; null defaults go."""
+    cat, home = strict(Cat), strict(Home)
+    assert cat["properties"] == {
+        "kind": {"type": "string", "const": "cat", "title": "Kind"},
+        "name": {"type": "string", "title": "Name", "pattern": "^[a-z]+$", "description": "minLength: 2"},
+        "owner": {"anyOf": [{"type": "string"}, {"type": "null"}], "title": "Owner"},
+    }
+    assert "how many (default: 4)" in str(home["$defs"])
+
+
+def test_a_reference_stands_alone() -> None:
+    """A `$ref` has nothing beside it: what was there stands around it."""
+    made = strict(Home)
+    assert isinstance(made["properties"], dict)
+    assert made["properties"]["first"] == {"description": "the first one", "anyOf": [{"$ref": "#/$defs/Dog"}]}
+
+
+def test_the_root_is_an_object_even_of_a_type_within_itself() -> None:
+    """A schema whose root is only a reference becomes the object itself; references to it go on working."""
+    made = strict(Tree)
+    assert made["type"] == "object"
+    jsonschema.validate({"leaf": "a", "below": [{"leaf": "b", "below": []}]}, made)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"leaf": "a", "below": [{"leaf": 1, "below": []}]}, made)
+
+
+def test_values_without_a_type_get_one() -> None:
+    """Strict mode wants a type everywhere; the values of an enum tell theirs."""
+    made = strict(Home)
+    assert isinstance(made["properties"], dict)
+    mood = made["properties"]["mood"]
+    assert isinstance(mood, dict)
+    assert mood["anyOf"] == [{"enum": ["good", 1], "type": ["string", "integer"]}, {"type": "null"}]
+
+
+def test_formats_and_patterns_are_kept_where_they_are_known() -> None:
+    """A format that strict mode does not know, and a pattern that looks around, become words."""
+    schema: JsonObject = {
+        "type": "object",
+        "properties": {
+            "day": {"type": "string", "format": "date"},
+            "page": {"type": "string", "format": "uri"},
+            "word": {"type": "string", "pattern": "a(?=b)"},
+        },
+    }
+    made = strict_schema(schema, optional=True)
+    assert made is not None
+    assert made["properties"] == {
+        "day": {"type": "string", "format": "date"},
+        "page": {"type": "string", "description": 'format: "uri"'},
+        "word": {"type": "string", "description": 'pattern: "a(?=b)"'},
+    }
+
+
+class Free(BaseModel):
+    scores: dict[str, int]
+
+
+class Pair(BaseModel):
+    pair: tuple[int, str]
+
+
+class Anything(BaseModel):
+    value: Any
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    name: str
+
+
+@pytest.mark.parametrize("model", [Free, Pair, Anything])
+def test_what_strict_mode_has_no_words_for_has_no_strict_form(model: type[BaseModel]) -> None:
+    """Free keys, tuples and anything at all cannot be had strictly."""
+    assert strict_schema(model.model_json_schema(), optional=True) is None
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [{"type": "object", "properties": {}}]},
+        {"type": "object"},
+        {"$ref": "#/$defs/None"},
+        {"type": "object", "properties": {"a": {"not": {"type": "string"}}}},
+        {"type": "object", "properties": {"a": {"oneOf": [{"type": "string"}, {"type": "null"}]}}},
+        {"type": "object", "properties": {"a": {"allOf": [{"type": "string"}, {"minLength": 1}]}}},
+        {"type": "object", "properties": {"a": {"$ref": "https://example.org/schema"}}},
+        {"type": "object", "properties": {"a": True}},
+        {"type": "object", "properties": {"a": {"enum": [[1]]}}},
+        {"type": "object", "properties": {"a": {"type": "array"}}},
+        {"type": "object", "properties": [], "$defs": []},
+    ],
+)
+def test_schemas_of_other_hands_may_have_no_strict_form(schema: JsonObject) -> None:
+    """What tools of others come with is left as it is, where it has no strict form, and never raises."""
+    assert strict_schema(schema, optional=True) is None
+
+
+def test_extra_fields_are_given_up() -> None:
+    """A type that takes more fields than it names is held to those it names."""
+    assert strict(Open)["additionalProperties"] is False
+
+
+def test_a_schema_that_is_too_deep_has_no_strict_form() -> None:
+    """Strict mode goes only so deep."""
+    schema: JsonObject = {"type": "string"}
+    for _ in range(DEEPEST):
+        schema = {"type": "object", "properties": {"in": schema}}
+    assert strict_schema(schema, optional=True) is not None
+    assert strict_schema({"type": "object", "properties": {"in": schema}}, optional=True) is None
+
+
+def test_what_may_be_left_out_has_no_strict_form_where_that_matters() -> None:
+    """A tool's argument with a default may be left out, and a strict model would have to make one up."""
+    assert strict_schema(Dog.model_json_schema(), optional=False) is None
+    every: JsonObject = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    assert strict_schema(every, optional=False) == {**every, "additionalProperties": False}
+
+
+def test_the_schema_itself_is_left_alone() -> None:
+    """The request's schema is as it was, for whoever else reads it."""
+    schema = Home.model_json_schema()
+    strict_schema(schema, optional=True)
+    assert schema == Home.model_json_schema()

@@ -1,0 +1,483 @@
+"""The recorded model: asked once, replayed for ever, its file readable and free of secrets."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import Agent
+from graphengine.errors import (
+    AnswerRefused,
+    BadRequest,
+    ContextFull,
+    ModelError,
+    ModelOverloaded,
+    NotAuthenticated,
+    RateLimited,
+)
+from graphengine.models import (
+    BadRecording,
+    Closes,
+    KnowsPrices,
+    Message,
+    NotRecorded,
+    RecordedModel,
+    Request,
+    Response,
+    ScriptedModel,
+    ToolCall,
+    ToolSpec,
+    model_of,
+)
+
+WHOLE = Response(
+    "Grüße,\nzweite Zeile",
+    model="anthropic:claude-x",
+    input_tokens=100,
+    cache_read_tokens=60,
+    cache_write_tokens=10,
+    output_tokens=20,
+    reasoning_tokens=5,
+    cost_usd=0.25,
+    native={"provider": "anthropic", "content": [{"type": "text", "signature": "abc"}]},
+)
+
+
+class Review(BaseModel):
+    score: int
+
+
+class Costly:
+    """A model that says which call it was, and what it costs."""
+
+    name = "costly:1"
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.closed = False
+
+    async def answer(self, request: Request) -> Response:
+        self.calls += 1
+        return Response(f"answer {self.calls}", cost_usd=1.0)
+
+    async def knows_price(self) -> bool:
+        return False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def asks(text: str, agent: str = "writer", system: str = "") -> Request:
+    """A request with one question."""
+    return Request(agent, system, [Message(role="user", text=text)])
+
+
+def document(file: Path) -> Any:
+    """What stands in a file."""
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a test records."""
+    return tmp_path / "answers.json"
+
+
+async def recorded(file: Path, *exchanges: tuple[str, object]) -> None:
+    """Record questions and their answers."""
+    model = RecordedModel(file, ScriptedModel([answer for _, answer in exchanges]))
+    for question, _ in exchanges:
+        await model.answer(asks(question))
+
+
+async def not_recorded(file: Path, request: Request) -> str:
+    """How a request that the file does not have is told."""
+    with pytest.raises(NotRecorded) as caught:
+        await RecordedModel(file).answer(request)
+    return str(caught.value)
+
+
+async def test_what_was_recorded_is_replayed_whole(file: Path) -> None:
+    """With its tokens, calls and native form; nothing is paid for it now, which is said."""
+    live = await RecordedModel(file, ScriptedModel([WHOLE])).answer(asks("hi"))
+    assert live == WHOLE
+    replayed = await RecordedModel(file).answer(asks("hi"))
+    assert (replayed.cost_usd, replayed.offline) == (0.0, True)
+    for name in ("content", "model", "input_tokens", "cache_read_tokens", "cache_write_tokens", "native", "stop"):
+        assert getattr(replayed, name) == getattr(WHOLE, name), name
+    assert (replayed.output_tokens, replayed.reasoning_tokens) == (20, 5)
+
+
+async def test_the_file_is_for_people(file: Path) -> None:
+    """Texts line by line in their own letters, and no more than what was said."""
+    await RecordedModel(file, ScriptedModel([WHOLE])).answer(asks("one\ntwo", system="Be brief."))
+    text = file.read_text(encoding="utf-8")
+    assert "Grüße" in text
+    assert text.endswith("}\n")
+    assert document(file)["exchanges"][0]["request"] == {
+        "agent": "writer",
+        "system": "Be brief.",
+        "messages": [{"role": "user", "text": ["one", "two"]}],
+    }
+    assert document(file)["exchanges"][0]["response"]["cost_usd"] == 0.25
+
+
+async def test_a_conversation_with_tools_is_replayed(file: Path) -> None:
+    """Calls keep their ids, and what comes after them is asked for with these."""
+
+    async def talk(model: RecordedModel) -> list[Response]:
+        tools = [ToolSpec("add", "Adds.", {"type": "object"})]
+        first = await model.answer(Request("writer", "s", [Message(role="user", text="2+3?")], tools=tools))
+        turns = [
+            Message(role="user", text="2+3?"),
+            Message(role="assistant", calls=first.calls, native=first.native, tokens=7, agent="writer"),
+            Message(role="tool", call_id=first.calls[0].id, text="5"),
+        ]
+        return [first, await model.answer(Request("writer", "s", turns, tools=tools))]
+
+    call = ToolCall(id="toolu_9", name="add", arguments='{"a": 2}')
+    live = await talk(RecordedModel(file, ScriptedModel([call, "five"])))
+    again = await talk(RecordedModel(file))
+    assert [response.calls for response in again] == [response.calls for response in live] == [(call,), ()]
+    assert [(response.content, response.stop) for response in again] == [("", "tools"), ("five", "end")]
+
+
+async def test_what_is_not_said_to_a_model_does_not_matter(file: Path) -> None:
+    """Nor do native forms and counts of tokens, which another provider's answer has otherwise."""
+    said = Message(role="assistant", text="a", tokens=5, native={"provider": "x"}, agent="b")
+    await RecordedModel(file, ScriptedModel(["ok"])).answer(Request("writer", "", [said], cache=True))
+    plain = Request("writer", "", [Message(role="assistant", text="a")], on_text=lambda text: None)
+    assert (await RecordedModel(file).answer(plain)).content == "ok"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"agent": "critic"},
+        {"system": "t"},
+        {"messages": [Message(role="summary", text="hi")]},
+        {"messages": [Message(role="user", text="hi!")]},
+        {"schema": {"type": "object"}},
+        {"tools": [ToolSpec("add", "", {})]},
+        {"max_tokens": 5},
+        {"temperature": 0.5},
+        {"effort": "low"},
+    ],
+    ids=str,
+)
+async def test_whatever_is_said_to_a_model_matters(file: Path, changed: dict[str, Any]) -> None:
+    """Another agent, instructions, messages, schema, tools or settings are another request."""
+    fields: dict[str, Any] = {"agent": "writer", "system": "s", "messages": [Message(role="user", text="hi")]}
+    await RecordedModel(file, ScriptedModel(["ok"])).answer(Request(**fields))
+    assert (await RecordedModel(file).answer(Request(**fields))).content == "ok"
+    await not_recorded(file, Request(**{**fields, **changed}))
+
+
+async def test_equal_requests_get_their_answers_in_order(file: Path) -> None:
+    """Each model counts for itself; one more than was recorded is told."""
+    await recorded(file, ("same", "1"), ("other", "x"), ("same", "2"))
+    for model in (RecordedModel(file), RecordedModel(file)):
+        assert [(await model.answer(asks(text))).content for text in ("same", "same", "other")] == ["1", "2", "x"]
+    model = RecordedModel(file)
+    for _ in range(2):
+        await model.answer(asks("same"))
+    with pytest.raises(NotRecorded, match="has 2 answers to this request of agent writer, which now comes once more"):
+        await model.answer(asks("same"))
+
+
+async def test_only_what_the_file_does_not_have_is_asked(file: Path) -> None:
+    """And written after each answer."""
+    await recorded(file, ("old", "was there"))
+    costly = Costly()
+    model = RecordedModel(file, costly)
+    assert (await model.answer(asks("old"))).content == "was there"
+    assert costly.calls == 0
+    response = await model.answer(asks("new"))
+    assert (response.content, response.cost_usd, response.offline, response.model) == (
+        "answer 1",
+        1.0,
+        False,
+        "costly:1",
+    )
+    assert (await RecordedModel(file).answer(asks("new"))).model == "costly:1"
+
+
+async def test_calls_side_by_side_are_all_recorded(file: Path) -> None:
+    """Also by several models that share a file, and whatever the order the file is the same."""
+
+    async def echo(request: Request) -> str:
+        await asyncio.sleep(0)
+        return request.prompt
+
+    models = [RecordedModel(file, ScriptedModel(echo)) for _ in range(2)]
+    await asyncio.gather(*(models[number % 2].answer(asks(f"q{number:02}")) for number in range(40)))
+    questions = [each["request"]["messages"][0]["text"] for each in document(file)["exchanges"]]
+    assert questions == [f"q{number:02}" for number in range(40)]
+    first = file.read_text()
+    file.unlink()
+    await recorded(file, *((f"q{number:02}", f"q{number:02}") for number in reversed(range(40))))
+    assert file.read_text() == first
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+async def test_turns_stand_in_their_order(file: Path) -> None:
+    """By agent, and the beginning of a conversation before its end."""
+    model = RecordedModel(file, ScriptedModel(lambda request: "x"))
+    turns = [Message(role="user", text="q"), Message(role="assistant", text="a"), Message(role="user", text="b")]
+    await model.answer(Request("writer", "", turns))
+    await model.answer(Request("writer", "", turns[:1]))
+    await model.answer(asks("q", agent="critic"))
+    written = [(each["request"]["agent"], len(each["request"]["messages"])) for each in document(file)["exchanges"]]
+    assert written == [("critic", 1), ("writer", 1), ("writer", 3)]
+
+
+@pytest.mark.parametrize("kind", [AnswerRefused, ContextFull])
+async def test_errors_of_the_request_itself_are_recorded(file: Path, kind: type[ModelError]) -> None:
+    """They are what the model says of it."""
+    with pytest.raises(kind):
+        await RecordedModel(file, ScriptedModel([kind("not this", repair="ask less")])).answer(asks("?"))
+    with pytest.raises(kind) as caught:
+        await RecordedModel(file).answer(asks("?"))
+    assert (caught.value.message, caught.value.repair) == ("not this", "ask less")
+
+
+@pytest.mark.parametrize("kind", [RateLimited, ModelOverloaded, NotAuthenticated, BadRequest, KeyError])
+async def test_errors_that_may_pass_are_not_recorded(file: Path, kind: type[Exception]) -> None:
+    """The next attempt is asked anew, and what it gives is the first answer."""
+    model = RecordedModel(file, ScriptedModel([kind("x"), "fine"]))
+    with pytest.raises(kind):
+        await model.answer(asks("?"))
+    assert not file.exists()
+    await model.answer(asks("?"))
+    assert (await RecordedModel(file).answer(asks("?"))).content == "fine"
+
+
+async def test_refusals_are_answers(file: Path) -> None:
+    """They are replayed with their reason."""
+    await recorded(file, ("?", Response("", stop="refused", why="policy")))
+    response = await RecordedModel(file).answer(asks("?"))
+    assert (response.stop, response.why) == ("refused", "policy")
+
+
+async def test_a_replay_streams(file: Path) -> None:
+    """As the answer did."""
+    await recorded(file, ("?", "some words\nmore"))
+    heard: list[str] = []
+    await RecordedModel(file).answer(Request("writer", "", [Message(role="user", text="?")], on_text=heard.append))
+    assert len(heard) == 3
+    assert "".join(heard) == "some words\nmore"
+
+
+async def test_half_a_character_survives(file: Path) -> None:
+    """UTF-8 cannot carry it, so it is escaped."""
+    await RecordedModel(file, ScriptedModel(["ok"])).answer(Request("writer", "half \ud83d", []))
+    assert "half \\ud83d" in file.read_text(encoding="utf-8")
+    assert (await RecordedModel(file).answer(Request("writer", "half \ud83d", []))).content == "ok"
+
+
+async def test_a_changed_request_shows_what_changed(file: Path) -> None:
+    """Against the nearest one, shortened, and says how to record it."""
+    story = "The first sentence stands. " * 30
+    await recorded(file, ("Something else entirely.", "x"), (story + "The score was seven.", WHOLE), ("Third.", "y"))
+    told = await not_recorded(file, asks(story + "The score was eight.", system="New."))
+    assert "has no answer to this request of agent writer" in told
+    assert "-   The score was seven." in told
+    assert "+   The score was eight." in told
+    assert "+   New." in told
+    assert told.count("The first sentence stands.") <= 4
+    assert f"RecordedModel({str(file)!r}, model='anthropic:claude-x')" in told
+    assert "delete the file first" in told
+    assert "/dev/" not in told
+
+
+async def test_the_nearest_request_is_the_same_agents(file: Path) -> None:
+    """If it ever asked; the change of an agent's name is shown otherwise."""
+    model = RecordedModel(file, ScriptedModel(["x", "y"]))
+    await model.answer(asks("Judge this long text.", agent="critic"))
+    await model.answer(asks("Write.", agent="writer"))
+    told = await not_recorded(file, asks("Judge this long text.", agent="writer"))
+    assert "-   Write." in told
+    assert "- agent: critic" in await not_recorded(file, asks("Judge this long text.", agent="judge"))
+
+
+async def test_a_long_difference_is_shortened(file: Path) -> None:
+    """A screen at most."""
+    await recorded(file, ("\n".join(f"line {number}" for number in range(500)), "x"))
+    told = await not_recorded(file, asks("\n".join(f"row {number}" for number in range(500))))
+    assert "lines more" in told
+    assert len(told.splitlines()) < 60
+
+
+async def test_nothing_recorded_yet_shows_what_is_asked(file: Path) -> None:
+    """There is nothing to compare with."""
+    file.write_text('{"format": "graphengine recording", "version": 1, "exchanges": []}')
+    told = await not_recorded(file, asks("Why?"))
+    assert "holds no answers at all; agent writer asks" in told
+    assert "Why?" in told
+
+
+SECRETS = {
+    "MY_API_KEY": "zq83-plain-looking",
+    "db_password": 'p"w\\d\nsecond line',
+    "SOME_TOKEN": "tökén-1234",
+    "TINY_SECRET": "on",
+}
+
+
+async def test_secrets_are_never_written(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither those of the environment, in any form, nor what looks like one, wherever they stand."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    keys = ["sk-ant-api03-AbCdEf123", "sk-proj-abcdefabcdef", "ghp_0123456789abcdefABCD", "abc.def-123456789"]
+    everything = " ".join([*SECRETS.values(), *keys[:3], f"Authorization: Bearer {keys[3]}"])
+    arguments = json.dumps({"q": everything})
+    call = ToolCall(id="1", name="find", arguments=arguments)
+    request = Request(
+        "writer",
+        everything,
+        [Message(role="user", text=everything), Message(role="assistant", calls=(call,))],
+        schema={"description": everything, everything: 1},
+        tools=[ToolSpec("find", everything, {"default": [everything]})],
+    )
+    answer = Response(everything, calls=(call,), why=everything, native={everything: [{"text": everything}]})
+    live = await RecordedModel(file, ScriptedModel([answer])).answer(request)
+    assert live.content == everything
+    with pytest.raises(AnswerRefused):
+        await RecordedModel(file, ScriptedModel([AnswerRefused(everything)])).answer(asks(everything))
+    text = file.read_text(encoding="utf-8")
+    for secret in [SECRETS["MY_API_KEY"], SECRETS["SOME_TOKEN"], *keys, "second line", "AbCdEf"]:
+        assert secret not in text, secret
+    assert "[secret MY_API_KEY]" in text
+    assert "[secret db_password]" in text
+    replayed = await RecordedModel(file).answer(request)
+    assert "[secret SOME_TOKEN] on [secret]" in str(replayed.content)
+
+
+async def test_another_value_of_a_variable_is_the_same_request(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys change, and where a test replays there is another one."""
+    monkeypatch.setenv("MY_API_KEY", "first-value")
+    await RecordedModel(file, ScriptedModel(["ok"])).answer(asks("with first-value"))
+    monkeypatch.setenv("MY_API_KEY", "second-value")
+    assert (await RecordedModel(file).answer(asks("with second-value"))).content == "ok"
+
+
+async def test_a_word_that_is_a_secret_only_here_does_not_hinder(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test database's password may be a word that a prompt has."""
+    await recorded(file, ("a database of postgres", "ok"))
+    monkeypatch.setenv("TEST_DB_PASSWORD", "postgres")
+    assert (await RecordedModel(file).answer(asks("a database of postgres"))).content == "ok"
+
+
+async def test_requests_that_only_a_secret_tells_apart_are_refused(file: Path) -> None:
+    """Their answers could be taken for each other's."""
+    model = RecordedModel(file, ScriptedModel(["one", "again", "two"]))
+    await model.answer(asks("whose is sk-aaaaaaaa11?"))
+    await model.answer(asks("whose is sk-aaaaaaaa11?"))
+    with pytest.raises(NotRecorded, match="differ in nothing but a secret") as caught:
+        await model.answer(asks("whose is sk-bbbbbbbb22?"))
+    assert "sk-bbbb" not in str(caught.value)
+
+
+async def test_no_error_shows_a_secret(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A difference shows what stands in its place."""
+    monkeypatch.setenv("MY_API_KEY", "first-value")
+    await recorded(file, ("a", "x"))
+    told = await not_recorded(file, asks("b first-value sk-abcdefgh99"))
+    assert "+   b [secret MY_API_KEY] [secret]" in told
+    assert "first-value" not in told
+    assert "sk-abc" not in told
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "is damaged: "),
+        (b"{", "is damaged: "),
+        (b"\xff\xfe", "is damaged: "),
+        (b"[]", "is no recording"),
+        (b'{"format": "other"}', "is no recording"),
+        (b'{"format": "graphengine recording", "version": 2}', "is too new: it has format 2, and"),
+        (b'{"format": "graphengine recording"}', "version"),
+        (b'{"format": "graphengine recording", "version": 1, "exchanges": [{"request": {}}]}', "agent"),
+        (
+            b'{"format": "graphengine recording", "version": 1, "exchanges": [{"request": {"agent": "a"}}]}',
+            "either a response or an error",
+        ),
+    ],
+)
+async def test_a_file_that_cannot_be_read_is_told(file: Path, body: bytes, told: str) -> None:
+    """With what is wrong and what to do; it is not written over."""
+    file.write_bytes(body)
+    for model in (RecordedModel(file), RecordedModel(file, ScriptedModel(["x"]))):
+        with pytest.raises(BadRecording) as caught:
+            await model.answer(asks("?"))
+        assert told in str(caught.value)
+        assert str(file) in str(caught.value)
+        assert "repair: " in str(caught.value)
+    assert file.read_bytes() == body
+
+
+async def test_no_file_is_told(tmp_path: Path) -> None:
+    """With how to record one; a folder is none."""
+    with pytest.raises(BadRecording, match=r"there is no file .*none\.json(?s:.)*record one, with RecordedModel"):
+        await model_of(f"recorded:{tmp_path / 'none.json'}").answer(asks("?"))
+    with pytest.raises(BadRecording, match=r"cannot be read: Is a directory"):
+        await RecordedModel(tmp_path, ScriptedModel(["x"])).answer(asks("?"))
+
+
+async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_paid(tmp_path: Path) -> None:
+    """One that is not there is made."""
+    (tmp_path / "file").write_text("")
+    costly = Costly()
+    long = "x" * 250  # the new file beside it has a longer name
+    for place, told in (("file/answers.json", "cannot be read"), (long, "cannot be written")):
+        with pytest.raises(BadRecording, match=told):
+            await RecordedModel(tmp_path / place, costly).answer(asks("?"))
+    assert costly.calls == 0
+    deep = tmp_path / "a" / "b" / "answers.json"
+    await recorded(deep, ("?", "x"))
+    assert deep.exists()
+
+
+async def test_what_others_wrote_meanwhile_is_kept(file: Path) -> None:
+    """A recording that another process made longer is read again before it is written."""
+    mine = RecordedModel(file, ScriptedModel(["a", "b"]))
+    await mine.answer(asks("1"))
+    await recorded(file, ("2", "theirs"))
+    await mine.answer(asks("3"))
+    model = RecordedModel(file)
+    assert [(await model.answer(asks(text))).content for text in "123"] == ["a", "theirs", "b"]
+
+
+async def test_the_file_keeps_its_mode_and_a_link_its_place(tmp_path: Path) -> None:
+    """Writing replaces what the link leads to."""
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    await recorded(real, ("1", "a"))
+    real.chmod(0o640)
+    link.symlink_to(real)
+    await recorded(link, ("2", "b"))
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert len(document(real)["exchanges"]) == 2
+
+
+async def test_an_agent_is_replayed(file: Path) -> None:
+    """By name, where the file lies; its answers are of its type."""
+    critic = Agent("critic", prompt="Judge {text}", output=Review)
+    await critic.but(model=RecordedModel(file, ScriptedModel([Review(score=7)]))).run(text="a")
+    assert await critic.but(model=RecordedModel(file)).run(text="a") == Review(score=7)
+
+
+async def test_the_model_behind_it_is_closed_and_asked_for_its_price() -> None:
+    """A replay alone costs nothing, and that is known."""
+    costly = Costly()
+    model, replay = RecordedModel("x.json", costly), RecordedModel("x.json")
+    assert isinstance(model, Closes)
+    assert isinstance(model, KnowsPrices)
+    assert (await model.knows_price(), await replay.knows_price()) == (False, True)
+    await model.close()
+    await replay.close()
+    assert costly.closed

@@ -1,0 +1,383 @@
+"""The router: who is asked, who is passed over and for how long, and what is told when nobody answers."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from graphengine import Agent
+from graphengine.errors import (
+    AnswerTorn,
+    BadRequest,
+    DefinitionError,
+    ModelError,
+    ModelOverloaded,
+    ModelTimeout,
+    ModelTransient,
+    ModelUnreachable,
+    NotAuthenticated,
+    QuotaExceeded,
+    RateLimited,
+)
+from graphengine.models import Closes, KnowsPrices, Message, Model, Request, Response, Router, ScriptedModel
+
+ASKED = Request("writer", "", [Message(role="user", text="?")])
+DOWN = ModelOverloaded("overloaded")
+
+
+class Named:
+    """A model with a name of its own that does what it is told to."""
+
+    def __init__(self, name: str, *does: object, always: object = None) -> None:
+        self.name = name
+        self.does = list(does)
+        self.always = always
+        self.calls = 0
+        self.closed = 0
+        self.fails_to_close = False
+        self.knows = True
+
+    async def answer(self, request: Request) -> Response:
+        self.calls += 1
+        done = self.does.pop(0) if self.does else self.always
+        if callable(done):
+            done = await done(request)
+        if isinstance(done, BaseException):
+            raise done
+        return done if isinstance(done, Response) else Response(done or f"{self.name} says")
+
+    async def knows_price(self) -> bool:
+        return self.knows
+
+    async def close(self) -> None:
+        if self.fails_to_close:
+            raise OSError(self.name)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.closed += 1
+
+
+class Time:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def said(router: Model) -> str:
+    """What it answers."""
+    return str((await router.answer(ASKED)).content)
+
+
+async def failed(router: Model) -> ModelError:
+    """How it fails."""
+    with pytest.raises(ModelError) as caught:
+        await router.answer(ASKED)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [DOWN, ModelUnreachable("away"), ModelTimeout("late"), RateLimited("slow"), AnswerTorn("torn")],
+    ids=lambda error: error.code,
+)
+async def test_what_passes_has_the_next_model_asked(error: ModelError) -> None:
+    """And the answer tells who gave it."""
+    first, second = Named("a:1", error), Named("b:2")
+    router = Router([first, second])
+    response = await router.answer(ASKED)
+    assert (response.content, response.model) == ("b:2 says", "b:2")
+    assert router.name == "router(a:1, b:2)"
+    assert first.calls == 1
+
+
+async def test_the_first_that_answers_is_the_last_asked() -> None:
+    """A model that calls itself something else keeps that name."""
+    first, second = Named("a:1", Response("x", model="a:1-20261101")), Named("b:2")
+    assert (await Router([first, second]).answer(ASKED)).model == "a:1-20261101"
+    assert second.calls == 0
+
+
+@pytest.mark.parametrize(
+    "error", [BadRequest("no"), NotAuthenticated("who"), QuotaExceeded("broke"), KeyError("bug")], ids=repr
+)
+async def test_what_does_not_pass_is_raised_as_it_is(error: Exception) -> None:
+    """A fault that asking elsewhere would hide."""
+    second = Named("b:2")
+    with pytest.raises(type(error)) as caught:
+        await Router([Named("a:1", error), second]).answer(ASKED)
+    assert caught.value is error
+    assert second.calls == 0
+
+
+async def test_on_says_what_has_the_next_model_asked() -> None:
+    """One kind or several; these and no others."""
+    kinds = (ModelTransient, QuotaExceeded, OSError)
+    for error in (QuotaExceeded("broke"), OSError("x"), DOWN):
+        assert await said(Router([Named("a:1", error), Named("b:2")], on=kinds)) == "b:2 says"
+    assert await said(Router([Named("a:1", QuotaExceeded("broke")), Named("b:2")], on=ModelError)) == "b:2 says"
+    with pytest.raises(ModelOverloaded):
+        await Router([Named("a:1", DOWN), Named("b:2")], on=QuotaExceeded).answer(ASKED)
+
+
+async def test_a_model_that_failed_often_is_passed_over_for_a_while() -> None:
+    """Failures in a row count; then one call tries it again, and it is as it was."""
+    clock = Time()
+    first, second = Named("a:1", DOWN, "fine", DOWN, DOWN), Named("b:2")
+    router = Router([first, second], failures=2, pause_seconds=30, clock=clock)
+    assert [await said(router) for _ in range(4)] == ["b:2 says", "fine", "b:2 says", "b:2 says"]
+    assert first.calls == 4
+    clock.now += 29.9
+    assert await said(router) == "b:2 says"
+    assert first.calls == 4
+    clock.now += 0.2
+    assert await said(router) == "a:1 says"
+    first.does = [DOWN]
+    assert [await said(router), await said(router)] == ["b:2 says", "a:1 says"]
+
+
+async def test_a_trial_that_fails_begins_another_pause() -> None:
+    """One failure is enough then."""
+    clock = Time()
+    first = Named("a:1", always=DOWN)
+    router = Router([first, Named("b:2")], failures=3, pause_seconds=30, clock=clock)
+    for _ in range(5):
+        await said(router)
+    assert first.calls == 3
+    for calls in (4, 5):
+        clock.now += 30
+        await said(router)
+        await said(router)
+        assert first.calls == calls
+
+
+async def test_calls_side_by_side_send_one_to_try() -> None:
+    """The others go past it while it is under way, and come back when it answered."""
+    clock = Time()
+    gate = asyncio.Event()
+
+    async def slowly(request: Request) -> Response:
+        await gate.wait()
+        return Response("back")
+
+    first, second = Named("a:1", DOWN, slowly), Named("b:2")
+    router = Router([first, second], failures=1, pause_seconds=30, clock=clock)
+    await said(router)
+    clock.now += 31
+    trial = asyncio.create_task(said(router))
+    await asyncio.sleep(0)
+    assert await asyncio.gather(*(said(router) for _ in range(20))) == ["b:2 says"] * 20
+    assert first.calls == 2
+    gate.set()
+    assert await trial == "back"
+    assert await said(router) == "a:1 says"
+
+
+async def test_a_trial_that_is_cancelled_leaves_the_next_call_to_try() -> None:
+    """Otherwise nobody would ever."""
+    clock = Time()
+    first = Named("a:1", DOWN, lambda request: asyncio.Event().wait(), "back")
+    router = Router([first, Named("b:2")], failures=1, clock=clock)
+    await said(router)
+    clock.now += 31
+    trial = asyncio.create_task(said(router))
+    await asyncio.sleep(0)
+    trial.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trial
+    assert await said(router) == "back"
+
+
+async def test_an_error_that_does_not_pass_shows_that_the_provider_is_there() -> None:
+    """The trial is over, and the breaker closed."""
+    clock = Time()
+
+    async def slowly(request: Request) -> Response:
+        await asyncio.sleep(0)
+        return Response("a:1 says")
+
+    first = Named("a:1", DOWN, BadRequest("no"), always=slowly)
+    router = Router([first, Named("b:2")], failures=1, clock=clock)
+    await said(router)
+    clock.now += 31
+    assert isinstance(await failed(router), BadRequest)
+    assert list(await asyncio.gather(said(router), said(router))) == ["a:1 says"] * 2
+
+
+async def test_late_news_of_calls_that_began_before_decide_nothing() -> None:
+    """Neither an answer nor a failure of that time changes who is asked now."""
+    clock = Time()
+    gates = [asyncio.Event(), asyncio.Event()]
+
+    def after(gate: asyncio.Event, then: Response | Exception) -> Callable[[Request], object]:
+        async def wait(request: Request) -> object:
+            await gate.wait()
+            return then
+
+        return wait
+
+    first = Named("a:1", after(gates[0], Response("late")), after(gates[1], DOWN), DOWN)
+    router = Router([first, Named("b:2")], failures=1, pause_seconds=30, clock=clock)
+    late = [asyncio.create_task(said(router)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert await said(router) == "b:2 says"
+    gates[0].set()
+    assert await late[0] == "late"
+    assert await said(router) == "b:2 says"
+    clock.now += 29
+    gates[1].set()
+    assert await late[1] == "b:2 says"
+    clock.now += 1
+    assert await said(router) == "a:1 says"
+
+
+async def test_a_provider_that_asks_to_be_left_alone_is() -> None:
+    """At once and for as long, whatever `failures` and `pause_seconds` say; nothing longer than that either."""
+    clock = Time()
+    first = Named("a:1", RateLimited("slow", retry_after_seconds=5))
+    router = Router([first, Named("b:2")], failures=3, pause_seconds=30, clock=clock)
+    assert [await said(router), await said(router)] == ["b:2 says"] * 2
+    clock.now += 4.9
+    assert await said(router) == "b:2 says"
+    clock.now += 0.2
+    assert await said(router) == "a:1 says"
+    first.does = [RateLimited("slow", retry_after_seconds=90)] * 3
+    for _ in range(3):
+        await said(router)
+        clock.now += 89
+        assert await said(router) == "b:2 says"
+        clock.now += 1
+    assert await said(router) == "a:1 says"
+
+
+async def test_if_nobody_answers_each_is_told_of() -> None:
+    """The error is that of the one that is back soonest, and says when."""
+    clock = Time()
+    first = Named("a:1", always=ModelUnreachable("cannot be reached"))
+    second = Named("b:2", always=RateLimited("slow down", retry_after_seconds=8))
+    router = Router([first, second], failures=1, pause_seconds=30, clock=clock)
+    error = await failed(router)
+    assert type(error) is RateLimited
+    assert error.retryable
+    assert error.retry_after_seconds == 30
+    assert "a:1: cannot be reached; asked again in 30 s at the earliest" in str(error)
+    assert "b:2: slow down; asked again in 30 s at the earliest" in str(error)
+    clock.now += 10
+    again = await failed(router)
+    assert again.retry_after_seconds == 20
+    assert "a:1: passed over after: cannot be reached; asked again in 20 s" in str(again)
+    assert (first.calls, second.calls) == (1, 1)
+
+
+async def test_the_soonest_back_gives_the_error() -> None:
+    """And one that passes comes before one that does not."""
+    models = [Named("a:1", RateLimited("slow", retry_after_seconds=9)), Named("b:2", ModelTimeout("late"))]
+    error = await failed(Router(models))
+    assert (type(error), error.retry_after_seconds) == (ModelTimeout, None)
+    models = [Named("a:1", RateLimited("slow", retry_after_seconds=9)), Named("b:2", QuotaExceeded("broke"))]
+    error = await failed(Router(models, on=ModelError, clock=Time()))
+    assert (type(error), error.retry_after_seconds) == (RateLimited, 9)
+
+
+async def test_errors_that_are_not_ours_are_raised_as_they_are() -> None:
+    """With what became of the others as a note."""
+    with pytest.raises(OSError, match="own") as caught:
+        await Router([Named("a:1", OSError("own"))], on=OSError).answer(ASKED)
+    assert "a:1: own" in caught.value.__notes__[0]
+
+
+async def test_while_another_call_tries_the_only_model_nobody_answers() -> None:
+    """That error passes too."""
+    clock = Time()
+    gate = asyncio.Event()
+    first = Named("a:1", DOWN, lambda request: gate.wait())
+    router = Router([first], failures=1, clock=clock)
+    await failed(router)
+    clock.now += 31
+    trial = asyncio.create_task(router.answer(ASKED))
+    await asyncio.sleep(0)
+    error = await failed(router)
+    assert (type(error), error.retry_after_seconds) == (ModelOverloaded, None)
+    assert "passed over after: overloaded; another call is trying it" in str(error)
+    gate.set()
+    await trial
+
+
+async def test_text_of_one_model_only_is_passed_on() -> None:
+    """Who heard the beginning of one answer does not hear the rest of another; who heard nothing hears it all."""
+
+    async def breaks(request: Request) -> Exception:
+        assert request.on_text is not None
+        request.on_text("half an ")
+        kept.append(request.on_text)
+        return AnswerTorn("torn")
+
+    kept: list[Callable[[str], None]] = []
+    heard: list[str] = []
+    request = Request("writer", "", [], on_text=heard.append)
+    router = Router([Named("a:1", breaks, DOWN), ScriptedModel(["a whole answer", "another one"])])
+    assert (await router.answer(request)).content == "a whole answer"
+    kept[0]("late")
+    assert heard == ["half an "]
+    heard.clear()
+    await router.answer(request)
+    assert "".join(heard) == "another one"
+
+
+async def test_closing_closes_every_model() -> None:
+    """Also behind one that cannot be closed; models without connections need nothing."""
+    first, second = Named("a:1"), Named("b:2")
+    first.fails_to_close = True
+    router = Router([first, "offline", second])
+    assert isinstance(router, Closes)
+    with pytest.raises(OSError, match="a:1"):
+        await router.close()
+    assert (first.closed, second.closed) == (0, 1)
+
+
+async def test_a_price_is_known_if_every_model_knows_its_own() -> None:
+    """Any of them may answer."""
+    first, second = Named("a:1"), Named("b:2")
+    router = Router([first, second, "offline"])
+    assert isinstance(router, KnowsPrices)
+    assert await router.knows_price()
+    second.knows = False
+    assert not await router.knows_price()
+
+
+async def test_a_router_may_stand_in_a_router() -> None:
+    """The model that answered is told, not the router."""
+    inner = Router([Named("a:1", DOWN), Named("b:2", DOWN)])
+    response = await Router([inner, Named("c:3")]).answer(ASKED)
+    assert response.model == "c:3"
+    assert (await Router([inner]).answer(ASKED)).model == "a:1"
+
+
+async def test_an_agent_takes_a_router_for_a_model() -> None:
+    """Like any other."""
+    model = Router([Named("a:1", DOWN), ScriptedModel(["hello"])])
+    assert await Agent("writer", prompt="{text}", model=model).run(text="a") == "hello"
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "told"),
+    [
+        ([], {}, "no model"),
+        ("anthropic:x", {}, "give a list"),
+        ([7], {}, "7 is no model"),
+        (["offline"], {"failures": 0}, "failures=0"),
+        (["offline"], {"failures": True}, "failures=True"),
+        (["offline"], {"pause_seconds": 0}, "pause_seconds=0"),
+        (["offline"], {"pause_seconds": float("nan")}, "pause_seconds=nan"),
+        (["offline"], {"on": "ModelError"}, "on='ModelError'"),
+        (["offline"], {"on": (KeyboardInterrupt,)}, "KeyboardInterrupt"),
+    ],
+)
+def test_a_router_that_makes_no_sense_is_refused(models: object, options: dict[str, object], told: str) -> None:
+    """Where it is written."""
+    with pytest.raises(DefinitionError) as caught:
+        Router(models, **options)  # type: ignore[arg-type]
+    assert told in str(caught.value)

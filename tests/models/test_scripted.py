@@ -1,0 +1,243 @@
+"""The scripted model: what it gives, and how strict it is."""
+
+import asyncio
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import Agent
+from graphengine.errors import DefinitionError, GraphEngineError, RateLimited
+from graphengine.models import (
+    KnowsPrices,
+    Message,
+    OffScript,
+    Request,
+    Response,
+    ScriptedModel,
+    ToolCall,
+    ToolSpec,
+    calls,
+)
+
+
+class Review(BaseModel):
+    score: int
+    by: str | None = None
+
+
+def asks(text: str, agent: str = "writer", **more: object) -> Request:
+    """A request with one question."""
+    return Request(agent, "", [Message(role="user", text=text)], **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "content"),
+    [
+        ("text", "text"),
+        ('{"a"', '{"a"'),
+        ("half \ud800", "half \ud800"),
+        (7, "7"),
+        (None, "null"),
+        ({"score": 8, "of": [1.5, True]}, '{"score":8,"of":[1.5,true]}'),
+        ([], "[]"),
+        (Review(score=9), '{"score":9,"by":null}'),
+        ([Review(score=9)], '[{"score":9,"by":null}]'),
+        (float("inf"), "Infinity"),
+    ],
+)
+async def test_texts_are_given_as_they_are_and_values_as_json_text(given: object, content: str) -> None:
+    """A model says text, so a scripted one does; it is no language model and costs nothing."""
+    response = await ScriptedModel([given]).answer(asks("?"))
+    assert response == Response(content, cost_usd=0.0, offline=True)
+
+
+async def test_a_response_is_given_as_it_is() -> None:
+    """Usage, stops and model names can be scripted."""
+    given = Response("no", stop="refused", why="policy", model="x:y", input_tokens=7, cost_usd=0.5)
+    assert await ScriptedModel([given]).answer(asks("?")) is given
+
+
+async def test_tool_calls_are_a_turn_of_tools() -> None:
+    """One call, a list of them, or `calls` with names and arguments."""
+    one = ToolCall(id="a", name="add", arguments="{}")
+    two = one.model_copy(update={"id": "b"})
+    model = ScriptedModel([one, [one, two], calls(("add", {"ä": 2}), ("now", "{"), text="so")])
+    first, second, third = [await model.answer(asks("?")) for _ in range(3)]
+    assert (first.calls, first.stop, first.content) == ((one,), "tools", "")
+    assert [call.id for call in second.calls] == ["a", "b"]
+    assert [(call.name, call.arguments) for call in third.calls] == [("add", '{"ä": 2}'), ("now", "{")]
+    assert (third.content, third.stop, third.offline, third.cost_usd) == ("so", "tools", True, 0.0)
+
+
+async def test_calls_get_ids_that_are_new_in_their_conversation() -> None:
+    """Also where another model, or the script of another process, began it."""
+    before = Message(role="assistant", calls=(ToolCall(id="call_1", name="x"), ToolCall(id="other", name="x")))
+    request = Request("writer", "", [Message(role="user", text="?"), before])
+    response = await ScriptedModel([calls(("add", {}), ("add", {}))]).answer(request)
+    assert [call.id for call in response.calls] == ["call_3", "call_4"]
+
+
+async def test_exceptions_are_raised_when_their_turn_comes() -> None:
+    """Instances and classes."""
+    model = ScriptedModel([RateLimited("slow down"), TimeoutError, "late"])
+    with pytest.raises(RateLimited, match="slow down"):
+        await model.answer(asks("1"))
+    with pytest.raises(TimeoutError):
+        await model.answer(asks("2"))
+    assert (await model.answer(asks("3"))).content == "late"
+
+
+async def test_a_function_answers_what_it_is_asked() -> None:
+    """Async or not, as one answer or for every call, with anything that an answer can be."""
+
+    async def later(request: Request) -> Review:
+        await asyncio.sleep(0)
+        return Review(score=len(request.prompt))
+
+    model = ScriptedModel([later, lambda request: KeyError(request.prompt)])
+    assert (await model.answer(asks("four"))).content == '{"score":4,"by":null}'
+    with pytest.raises(KeyError, match="five"):
+        await model.answer(asks("five"))
+    echo = ScriptedModel(lambda request: request.prompt.upper())
+    assert [(await echo.answer(asks(text))).content for text in ("a", "b")] == ["A", "B"]
+    echo.done()
+
+
+async def test_answers_can_lie_ready_for_each_agent() -> None:
+    """Then the order in which agents ask does not matter."""
+    with ScriptedModel({"writer": ["w1", "w2"], "critic": lambda request: f"c {request.prompt}"}) as model:
+        asked = [("critic", "a"), ("writer", "b"), ("critic", "c"), ("writer", "d")]
+        assert [(await model.answer(asks(text, agent))).content for agent, text in asked] == ["c a", "w1", "c c", "w2"]
+    assert [(request.agent, request.prompt) for request in model.requests] == asked
+
+
+async def test_calls_side_by_side_get_an_answer_each() -> None:
+    """None is given twice, none is lost."""
+    model = ScriptedModel([str(number) for number in range(200)])
+    responses = await asyncio.gather(*(model.answer(asks("?")) for _ in range(200)))
+    assert sorted(int(str(response.content)) for response in responses) == list(range(200))
+    model.done()
+
+
+async def test_answers_stream_word_by_word() -> None:
+    """The pieces are the text; where nobody watches nothing happens."""
+    told: list[str] = []
+    text = "  two words\n\nand  more \n"
+    model = ScriptedModel([text, Response(text), {"a": "b c"}, ""])
+    await model.answer(asks("?", on_text=told.append))
+    assert len(told) > 3
+    assert "".join(told) == text
+    for _ in range(3):
+        await model.answer(asks("?", on_text=told.append))
+    assert "".join(told) == text + text + '{"a":"b c"}'
+
+
+async def test_a_call_without_an_answer_shows_what_was_asked() -> None:
+    """Its number, the agent, the instructions, the last message, shortened, what it may call and what it wants."""
+    model = ScriptedModel(["one"])
+    await model.answer(asks("first"))
+    request = Request(
+        "critic",
+        "Be brief." + "y" * 1000,
+        [Message(role="user", text="old"), Message(role="tool", text="z" * 10_000 + "END")],
+        schema={},
+        output="Review",
+        tools=[ToolSpec("add", "adds", {})],
+    )
+    with pytest.raises(OffScript) as caught:
+        await model.answer(request)
+    told = str(caught.value)
+    assert "call 2, of agent critic, has no answer left in the script, which has one" in told
+    assert "system: Be brief.yyy" in told
+    assert "tool: zzz" in told
+    assert "zEND" in told
+    assert "tools: add" in told
+    assert "wants: JSON of Review" in told
+    assert "messages before: 1" in told
+    assert "repair: add an answer to the script" in told
+    assert len(told) < 1500
+    assert isinstance(caught.value, AssertionError)
+    assert isinstance(caught.value, GraphEngineError)
+    assert not caught.value.retryable
+    assert model.requests[1] is request
+
+
+async def test_an_agent_that_the_script_does_not_know_is_told() -> None:
+    """A misspelt one is found."""
+    with pytest.raises(OffScript, match=r"1 is agent writer's, and the script has no(?s:.)*did you mean 'writter'"):
+        await ScriptedModel({"writter": ["x"]}).answer(asks("?"))
+
+
+async def test_answers_left_over_are_listed() -> None:
+    """By number and agent, shortened."""
+
+    def special(request: Request) -> str:
+        raise NotImplementedError
+
+    model = ScriptedModel({"a": ["x", "y" * 300, ValueError("bad")], "b": [calls(("add", {"n": 1})), special]})
+    await model.answer(asks("?", "a"))
+    with pytest.raises(OffScript) as caught:
+        model.done()
+    told = str(caught.value)
+    assert "4 answers of the script were not asked for; 1 call came" in told
+    assert "answer 2 of agent a: 'yyy" in told
+    assert "answer 3 of agent a: ValueError('bad')" in told
+    assert 'answer 1 of agent b: calls add({"n": 1})' in told
+    assert "answer 2 of agent b: a function, special" in told
+    assert len(told) < 800
+    with pytest.raises(OffScript, match=r"30 answers(?s:.)*and 20 more"):
+        ScriptedModel(["x"] * 30).done()
+
+
+async def test_a_with_block_checks_at_its_end() -> None:
+    """Unless it raised anyway: then that is what went wrong."""
+    with pytest.raises(OffScript, match="1 answer of the script"), ScriptedModel(["x"]):
+        pass
+    with pytest.raises(ZeroDivisionError), ScriptedModel(["x"]):
+        raise ZeroDivisionError
+    with ScriptedModel(["x"]) as model:
+        await model.answer(asks("?"))
+
+
+async def test_an_unexpected_call_is_told_even_if_its_error_was_caught() -> None:
+    """A fallback in the graph does not hide it."""
+    model = ScriptedModel([])
+    with pytest.raises(OffScript):
+        await model.answer(asks("?"))
+    with pytest.raises(OffScript, match=r"call 1, of agent writer, has no answer"):
+        model.done()
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("text", "no list of answers"),
+        ({"writer": "text"}, "the script of agent writer is 'text'"),
+        ({"score": 8}, "the script of agent score is 8"),
+        (7, "no list of answers"),
+        ([object()], "nothing that a model could say"),
+        (["ok", {"a": object()}], "answer 2 of a scripted model"),
+        ({"critic": [object()]}, "answer 1 of agent critic"),
+        ([["\ud800"]], "nothing that a model could say"),
+    ],
+)
+def test_a_script_that_is_none_is_refused_where_it_is_written(script: object, told: str) -> None:
+    """A text is no list of letters, and an object is nothing that a model says."""
+    with pytest.raises(DefinitionError) as caught:
+        ScriptedModel(script)  # type: ignore[arg-type]
+    assert told in str(caught.value)
+
+
+async def test_an_agent_takes_its_answers() -> None:
+    """A value becomes the agent's type by way of text, as a model's answer does."""
+    with ScriptedModel({"critic": [Review(score=3), {"score": 4}]}) as model:
+        critic = Agent("critic", prompt="{text}", output=Review, model=model)
+        assert await critic.run(text="a") == Review(score=3)
+        assert await critic.run(text="b") == Review(score=4)
+
+
+async def test_its_price_is_known() -> None:
+    """So a limit on costs lets it pass."""
+    model = ScriptedModel([])
+    assert isinstance(model, KnowsPrices)
+    assert await model.knows_price()
