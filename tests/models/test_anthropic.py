@@ -1,6 +1,7 @@
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from graphengine.errors import (
     RateLimited,
     UnknownModel,
 )
+from graphengine.models import sdk
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request, ToolCall
 from graphengine.models.prices import Price
@@ -440,6 +442,25 @@ class TestFailures:
         with pytest.raises(ModelUnavailable, match="ANTHROPIC_API_KEY is not set"):
             await AnthropicModel("m", base_url=edge.url).answer(asks())
         assert edge.calls == []
+
+    async def test_a_missing_sdk_is_named_and_a_missing_key_before_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody installs a package to learn then that a key is needed too."""
+        monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+        monkeypatch.setattr(sdk, "_loaded", {})
+        monkeypatch.setitem(sys.modules, "anthropic", None)
+        with pytest.raises(ModelUnavailable, match="ANTHROPIC_API_KEY is not set"):
+            await AnthropicModel("m").answer(asks())
+        with pytest.raises(ModelUnavailable, match=r"graphengine\[anthropic\]"):
+            await AnthropicModel("m", api_key=MY_KEY).answer(asks())
+
+    @both_ways
+    async def test_an_error_that_comes_as_an_answer_is_one(
+        self, edge: EdgeServer, model: AnthropicModel, *, streamed: bool
+    ) -> None:
+        """A server in between that makes 200 of every status hides nothing."""
+        edge.play(Raw(body={"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}))
+        with pytest.raises(ModelOverloaded, match="Overloaded"):
+            await model.answer(asks(streamed=streamed))
 
     async def test_an_empty_question_is_refused_here(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """The provider would say less well what is wrong."""
