@@ -217,6 +217,7 @@ def test_what_the_run_gives_is_not_told() -> None:
 
     made = tool(find)
     assert set(properties(made, "client", "ctx", "other")) == {"text"}
+    assert set(properties(made, "client")) == {"text"}
     assert asyncio.run(called(made, {"text": "a"}, client=Client(), ctx="c")).text == "a Client c"
     assert asyncio.run(called(made, {"text": "a"}, client=Client())).text == "a Client None"
     invented = asyncio.run(called(made, {"text": "a", "client": 1}, client=Client(), ctx="c"))
