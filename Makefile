@@ -51,9 +51,14 @@ run: .venv/ready-run ## the main job, the review loop: make run [TASK="…" SOUR
 	for source in $$GRAPHENGINE_SOURCES; do set -- "$$@" --input "sources=@$$source"; done; \
 	exec $(BIN)/graphengine "$$@" $(RUN_ARGS)
 
-test: lint ## every check: lint, then the tests with branch coverage
-	$(call check,pytest --cov -m "not search")
-	$(call check,pytest -m search)
+test: lint ## every check: lint, then the tests: those with branch coverage, and beside them those that search
+	@printf '\n== %s\n' 'pytest --cov -m "not search", and beside it pytest -m search'
+	@$(BIN)/pytest -m search -p no:cacheprovider >.search.log 2>&1 & search=$$!; \
+	trap 'kill $$search 2>/dev/null; rm -f .search.log; exit 130' INT TERM; \
+	$(BIN)/pytest --cov -m "not search"; tests=$$?; \
+	wait $$search; searches=$$?; \
+	cat .search.log; rm -f .search.log; \
+	[ $$tests -eq 0 ] && [ $$searches -eq 0 ]
 
 lint: .venv/ready-test ## style, types and layers, without the tests
 	$(call check,ruff check)
