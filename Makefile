@@ -74,7 +74,7 @@ format: .venv/ready-test ## let ruff format and mend what it can
 
 aimock: $(AIMOCK) ## install the mock of models' servers that some tests ask (needs npm; without it they are skipped)
 
-bench: .venv-bench/ready ## the benchmarks, side by side with LangGraph (an environment of their own)
+bench: .venv-bench/ready ## the benchmarks, side by side with other libraries (an environment of their own)
 	.venv-bench/bin/python -m benchmarks $(ARGS)
 
 pin: .venv-pin/ready ## write constraints.txt anew, with the newest versions that fit pyproject.toml

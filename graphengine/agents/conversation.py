@@ -21,6 +21,7 @@ from graphengine.agents import window
 from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.prefixes import Prefixes
 from graphengine.agents.tools import ToolSource, by_name
+from graphengine.core.frames import add_usage
 from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, TooManyTurns
 from graphengine.models.base import Message, Request, Response, ToolCall, usage_of
 from graphengine.models.offline import OfflineModel
@@ -40,7 +41,10 @@ T = TypeVar("T", default=str)
 
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
 NOTHING: Final[Mapping[str, JsonValue]] = {}
-_FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+_MORE: Final = (
+    "why", "model", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
+    "cost_usd", "offline", "native",
+)  # fmt: skip
 
 
 class Conversation(Generic[T]):
@@ -56,6 +60,7 @@ class Conversation(Generic[T]):
 
     Attributes:
         said: What was said in this call, the question first.
+        usage: What models were paid for it, named as in `graphengine.runner.Usage`.
     """
 
     def __init__(  # noqa: PLR0913 - all that a call is made of
@@ -79,6 +84,7 @@ class Conversation(Generic[T]):
         self._given: Mapping[str, object] = {}
         self._turn = 0
         self.said: list[Message] = []
+        self.usage: dict[str, float | None] = {}
 
     async def hold(self, prompt: str) -> T:
         """Ask, and go on until there is an answer.
@@ -98,6 +104,7 @@ class Conversation(Generic[T]):
         """What the rules answer: they are asked once, since they would say the same again."""
         response = await self._model.answer(self._request())
         self._scope.paid(response)
+        self.usage = add_usage(self.usage, usage_of(response))
         value = await self._read(response.content)
         self.said.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
         return value
@@ -162,7 +169,9 @@ class Conversation(Generic[T]):
             by = {"agent": request.agent, "model": response.model or model.name}
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
-        return _response(await self._scope.piece(name, str(self._turn), make))
+        answered = _response(await self._scope.piece(name, str(self._turn), make))
+        self.usage = add_usage(self.usage, usage_of(answered))
+        return answered
 
     def _alike(self, model: Model, request: Request) -> Any:  # noqa: ANN401 - a context manager
         """Calls that share a cached beginning go one after the other until it is cached."""
@@ -345,18 +354,17 @@ def _record(response: Response) -> dict[str, JsonValue]:
     record: dict[str, JsonValue] = {"text": _utf8(content), "stop": response.stop}
     if response.calls:
         record["calls"] = [_utf8_call(call) for call in response.calls]
-    for name in ("why", "model", *_FIGURES):
-        if getattr(response, name):
-            record[name] = getattr(response, name)
-    if response.native is not None:
-        record["native"] = response.native
+    for name in _MORE:
+        value = getattr(response, name)
+        if value is not None and (value or name == "cost_usd"):
+            record[name] = value
     return record
 
 
 def _response(record: JsonValue) -> Response:
     """The response that a record stands for."""
     calls = tuple(ToolCall(**call) for call in record.get("calls", ()))
-    more = {name: record[name] for name in ("stop", "why", "model", *_FIGURES, "native") if name in record}
+    more = {name: record[name] for name in ("stop", *_MORE) if name in record}
     return Response(record["text"], calls, **more)
 
 
