@@ -44,9 +44,10 @@ from graphengine.paths import members
 from graphengine.records import parsed
 from graphengine.reducers import OPERATIONS, Replace, maximum
 from graphengine.secret import HIDDEN, Secret, is_secret, revealed
+from graphengine.updates import Items, Put, Puts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from graphengine.records import JsonValue, Op
     from graphengine.secret import Cipher
@@ -81,33 +82,6 @@ _MOST_BYTES: Final = 6  # of JSON a character: \u001f
 
 
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """An update of one key of a dict field: what `writes="results[ann]"` makes of a result.
-
-    Attributes:
-        adds: Whether the value is items that are added to the list under the key, instead of taking its place.
-    """
-
-    key: str
-    value: object
-    adds: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Puts:
-    """An update of several keys of a dict field: what the items of a map wrote, or an arm."""
-
-    keys: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """An update of a field with the `append` reducer by several items."""
-
-    values: Sequence[object]
 
 
 @dataclass(slots=True)
