@@ -78,7 +78,7 @@ class _Page:
         self._source = source
         self._starts: list[int] = []
         self._letters = ""
-        parts = []
+        parts: list[str] = []
         length = 0
         for line in _lines(source):
             self._starts.append(length)
