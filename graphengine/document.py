@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import CompileError
+from graphengine.spending import spending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from graphengine.errors import GraphEngineError, Problem
     from graphengine.history import RunDiff, Side
     from graphengine.records import JsonValue
+    from graphengine.spending import Spent, Usage
     from graphengine.stores.base import RunInfo
     from graphengine.stores.sqlite.doctor.findings import Repaired, Report
 
@@ -39,7 +41,7 @@ DETAILS: Final = (
     "value",  # recorded: what it gave
     "waits",  # waiting: what is waited for
     "wait",  # answered, refused, node: the name of the wait that is over
-    "by",  # answered, node: `answer`, `message`, `time` or `default`
+    "by",  # answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` asked which `model`
     "answer",  # answered, refused, node: what was answered
     "message",  # refused: why
     "topic",  # message
@@ -109,6 +111,7 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> di
         steps: Its steps up to there, those it shares with its parents included.
     """
     parent = {"run_id": info.parent, "seq": info.parent_seq} if info.parent is not None else None
+    taken = list(steps)
     return {
         "schema": SCHEMA,
         "run_id": info.id,
@@ -121,7 +124,9 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> di
         "waits": waits_document(snapshot),
         "state": snapshot.root.values,
         "usage": usage_document(snapshot.usage),
-        "steps": [step_document(step) for step in steps],
+        "inherited": usage_document(snapshot.inherited),
+        "spending": spending_document(spending(taken, info.parent_seq)),
+        "steps": [step_document(step) for step in taken],
     }
 
 
@@ -162,6 +167,20 @@ def usage_document(usage: Mapping[str, float | None]) -> dict[str, JsonValue]:
     return {**_USAGE, **usage}
 
 
+def spending_document(spent: Iterable[Spent]) -> list[JsonValue]:
+    """What was spent on models, by agent, model and node; an agent is "" where rules answered for it."""
+    return [
+        {
+            "agent": each.agent,
+            "model": each.model,
+            "node": each.node,
+            "inherited": each.inherited,
+            **usage_document(each.usage),
+        }
+        for each in spent
+    ]
+
+
 def step_document(step: Step) -> dict[str, JsonValue]:
     """One step of a run."""
     data = step.data
@@ -178,6 +197,7 @@ def step_document(step: Step) -> dict[str, JsonValue]:
         "explanation": data.get("why"),
         "error": failure_document(data["error"]) if data.get("error") else None,
         "detail": _detail(data),
+        "usage": usage_document(data["usage"]) if data.get("usage") else None,
         "started_at": step.began or step.at,
         "finished_at": step.at,
     }
@@ -219,7 +239,10 @@ def _run_line(info: RunInfo, snapshot: Snapshot | None) -> dict[str, JsonValue]:
 
 
 def tree_document(
-    runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot], after: Mapping[str, str]
+    runs: Iterable[RunInfo],
+    waiting: Mapping[str, Snapshot],
+    after: Mapping[str, str],
+    spent: tuple[Mapping[str, Usage], Mapping[str, Usage]],
 ) -> dict[str, JsonValue]:
     """A list of runs with all those they were branched from: `parent` tells which, and where they parted.
 
@@ -227,8 +250,19 @@ def tree_document(
         runs: The runs.
         waiting: Where those stand that wait, by id.
         after: The run whose state a run began with, by id.
+        spent: What each run spent on models itself, by id, and with all branches below it; the first is None of a run
+            that cannot be read.
     """
-    lines = [{**_run_line(info, waiting.get(info.id)), "after": after.get(info.id)} for info in runs]
+    own, whole = spent
+    lines = [
+        {
+            **_run_line(info, waiting.get(info.id)),
+            "after": after.get(info.id),
+            "spent": usage_document(own[info.id]) if info.id in own else None,
+            "spent_in_all": usage_document(whole.get(info.id, {})),
+        }
+        for info in runs
+    ]
     return {"schema": SCHEMA, "runs": lines}
 
 

@@ -13,6 +13,7 @@ from graphengine.core.evolve import fold
 from graphengine.core.snapshot import Snapshot, from_record
 from graphengine.core.sound import check_sound
 from graphengine.errors import StoreCorrupt
+from graphengine.spending import spent_since
 
 if TYPE_CHECKING:
     from graphengine.core.steps import Step
@@ -122,7 +123,7 @@ async def diff(
             steps[0] if steps and steps[0].kind == "branched" else None,
             way,
             way[alike].seq if alike < len(way) else None,
-            _spent_since(before.usage, end.usage),
+            spent_since(before.usage, end.usage),
             end.elapsed_seconds - before.elapsed_seconds,
             end.steps - before.steps,
         )
@@ -157,15 +158,6 @@ def _is_alike(one: Step, other: Step) -> bool:
         list(other.data.get("to", ())),
         other.data.get("edge"),
     )
-
-
-def _spent_since(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> dict[str, float | None]:
-    """What was spent between two times; a cost that was unknown at one of them is unknown."""
-    spent: dict[str, float | None] = {}
-    for name, amount in after.items():
-        had = before.get(name, 0)
-        spent[name] = None if amount is None or had is None else amount - had
-    return spent
 
 
 async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:

@@ -130,7 +130,8 @@ def _agent(body: Any) -> dict[str, JsonValue]:  # noqa: ANN401 - an agent's, whi
     """What an agent is told, and what it answers with."""
     agent = body.agent
     model = agent.model if isinstance(agent.model, str) else type(agent.model).__name__
-    facts = {"model": model, "system": agent.system, "prompt": agent.prompt, "output": type_name(agent.output)}
+    prompt = agent.prompt if isinstance(agent.prompt, str) else getattr(agent.prompt, "__name__", "function")
+    facts = {"model": model, "system": agent.system, "prompt": prompt, "output": type_name(agent.output)}
     return {name: text for name, text in facts.items() if text}
 
 

@@ -1,8 +1,12 @@
 """Research, write, review, and write again until the review is content, stops improving, or has been asked enough.
 
 `graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts.
-Research that fails leaves the findings empty; a reviewer that fails leaves the draft as it is. Both are kept in
-`errors`.
+The agents answer by rules unless they are given models: `--model anthropic` or `--model openai` takes a set of `MODELS`
+below, `--model openai-chat:MODEL@http://HOST:PORT/v1` one model for all of them.
+
+Research that finds nothing to quote leaves the findings empty; a reviewer whose review cannot be used leaves the draft
+as it is. Both are kept in `errors`. A model that cannot be asked at all, for want of a key for instance, fails the run,
+which can be resumed with another one.
 """
 
 from pathlib import Path
@@ -11,13 +15,18 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from graphengine import END, START, Agent, Failure, Graph, Retry, TextFile, failed, iterations, plateau, value
-from graphengine.errors import BadAnswer
+from graphengine.errors import ModelError, ModelTransient
 from graphengine.reducers import append
 from nodes.article import Findings, Review
 from nodes.review_team import researcher, reviewer, writer
 
 THRESHOLD = 7  # a review with this score or a better one is content
 ITERATIONS = 3  # more drafts than this are not worth their price
+
+MODELS = {  # cheap ones for those who gather and judge, a strong one for who makes one text of it all
+    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
+    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
+}
 
 
 class Article(BaseModel):
@@ -43,12 +52,15 @@ def review_loop(
 ) -> Graph[Article]:
     """The loop with these agents in it."""
     graph = Graph("review_loop", Article, result="draft", errors="errors")
-    again = Retry(attempts=2, on=(OSError, BadAnswer))  # what a second try may mend
-    graph.add_node("research", researcher, writes="findings", retry=again, fallback=Findings())
-    graph.add_node("write", writer, writes="draft")
+    again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
+    without = failed(Exception) & ~failed(ModelError)  # an answer of no use; a model that gives none fails the run
+    graph.add_node("research", researcher, writes="findings", retry=again)
+    graph.add_node("write", writer, writes="draft", retry=again)
     graph.add_node("review", reviewer, writes={"history": ".", "final_score": last_score}, retry=again)
-    graph.add_path(START, "research", "write", "review")
-    graph.add_edge("review", END, when=failed(Exception), label="accepted unreviewed")
+    graph.add_edge(START, "research")
+    graph.add_edge("research", "write", when=without, label="without findings")
+    graph.add_path("research", "write", "review")
+    graph.add_edge("review", END, when=without, label="accepted unreviewed")
     graph.add_edge("review", END, when=value("history[-1].score") >= THRESHOLD, label="approved")
     graph.add_edge("review", END, when=plateau("history[-1].score"), label="no longer improving")
     graph.add_edge("review", END, when=iterations("review") >= ITERATIONS, label="out of iterations")

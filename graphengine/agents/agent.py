@@ -50,10 +50,12 @@ class Answer(Generic[T]):
     Attributes:
         value: The answer.
         messages: What was said, the question first: between the agent, its model and its tools.
+        usage: What models were paid for it: `calls`, `input_tokens`, …, `cost_usd` (None where it is not known).
     """
 
     value: T
     messages: Sequence[Message]
+    usage: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ class Agent(Generic[T]):
             if not error.where:
                 error.where = f"agent {self.name}"
             raise
-        return Answer(value, talk.said)
+        return Answer(value, talk.said, talk.usage)
 
     def _question(self, inputs: Mapping[str, object]) -> str:
         if callable(self.prompt):

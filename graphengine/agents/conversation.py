@@ -22,6 +22,7 @@ from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.prefixes import Prefixes
 from graphengine.agents.records import checked, record_of, response_of
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
+from graphengine.core.frames import add_usage
 from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, ModelError, TooManyTurns
 from graphengine.models.base import Message, Request, Response, usage_of
 from graphengine.models.offline import OfflineModel
@@ -57,6 +58,7 @@ class Conversation(Generic[T]):
 
     Attributes:
         said: What was said in this call, the question first.
+        usage: What models were paid for it, named as in `graphengine.runner.Usage`.
     """
 
     def __init__(  # noqa: PLR0913 - all that a call is made of
@@ -80,6 +82,7 @@ class Conversation(Generic[T]):
         self._given: Mapping[str, object] = {}
         self._turn = 0
         self.said: list[Message] = []
+        self.usage: dict[str, float | None] = {}
 
     async def hold(self, prompt: str) -> T:
         """Ask, and go on until there is an answer.
@@ -99,6 +102,7 @@ class Conversation(Generic[T]):
         """What the rules answer: they are asked once, since they would say the same again."""
         response = await self._model.answer(self._request())
         self._scope.paid(response)
+        self.usage = add_usage(self.usage, usage_of(response))
         value = await self._read(response.content)
         self.said.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
         return value
@@ -163,7 +167,9 @@ class Conversation(Generic[T]):
             by = {"agent": request.agent, "model": response.model or model.name}
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
-        return response_of(await self._scope.piece(name, str(self._turn), make))
+        answered = response_of(await self._scope.piece(name, str(self._turn), make))
+        self.usage = add_usage(self.usage, usage_of(answered))
+        return answered
 
     def _called(self) -> set[str]:
         """By what the tools' calls of this conversation are known."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+_MORE: Final = ("stop", "why", "model", *_FIGURES, "cost_usd", "offline", "native")
 _STOPS: Final = get_args(Stop)
 
 
@@ -84,7 +85,8 @@ def record_of(response: Response, known: set[str]) -> dict[str, JsonValue]:
         known: The ids of earlier calls. A call with none, or with one of these, gets one of its own, unless the
             provider gets its own form of the answer back, with the ids that stand there.
     """
-    record: dict[str, JsonValue] = {"text": utf8_text(as_text(response.content)), "stop": response.stop}
+    content = response.content if isinstance(response.content, str) else as_text(response.content)
+    record: dict[str, JsonValue] = {"text": utf8_text(content), "stop": response.stop}
     if response.calls:
         record["calls"] = [_call(call) for call in response.calls]
         if response.native is None:
@@ -95,6 +97,10 @@ def record_of(response: Response, known: set[str]) -> dict[str, JsonValue]:
     for name in _FIGURES:
         if getattr(response, name):
             record[name] = getattr(response, name)
+    if response.cost_usd is not None:
+        record["cost_usd"] = response.cost_usd
+    if response.offline:
+        record["offline"] = True
     if response.native is not None:
         record["native"] = response.native
     return record
@@ -103,7 +109,7 @@ def record_of(response: Response, known: set[str]) -> dict[str, JsonValue]:
 def response_of(record: JsonValue) -> Response:
     """The response that a record stands for."""
     calls = tuple(ToolCall(**call) for call in record.get("calls", ()))
-    more = {name: record[name] for name in ("stop", "why", "model", *_FIGURES, "native") if name in record}
+    more = {name: record[name] for name in _MORE if name in record}
     return Response(record["text"], calls, **more)
 
 

@@ -59,7 +59,8 @@ def recorded_job(
             raise
         recorded = read_run(place, meant, at)
     found = graph_of(recorded.info.graph, reference)
-    return Job(session, found, place, given.output, recorded.info.id), limits_of(recorded, given)
+    job = Job(session, found, place, given.output, recorded.info.id, models=given.models)
+    return job, limits_of(recorded, given)
 
 
 def limits_of(recorded: Recorded, given: Given) -> Limits | None:
@@ -67,6 +68,7 @@ def limits_of(recorded: Recorded, given: Given) -> Limits | None:
     if not given.limits:
         return None
     known: dict[str, Any] = {**dict.fromkeys(Limits.__dataclass_fields__), **recorded.snapshot.limits}
+    known["unknown_cost"] = bool(known["unknown_cost"])
     return options.limits_from(given.limits, Limits(**known))
 
 
@@ -92,7 +94,7 @@ def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
 
 
 async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
-    async with Runner(job.place.database) as runner:
+    async with Runner(job.place.database, models=job.chosen) as runner:
         run = await begin(runner)
         run.waits_out = job.sleeps
         events: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -121,7 +123,7 @@ class _Watch:
         self._stopper = stopper
         self._runner = runner
         self._run = run
-        self._progress = Progress(job.session.err)
+        self._progress = Progress(job.session.err, is_live=not job.session.json)
         self._is_begun = False
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
@@ -135,6 +137,7 @@ class _Watch:
                 self._progress.sleeps(when(until))
             event = await events.get()
             if event is None:
+                self._job.session.err.wipe()
                 return
             self._stopper.says = STOPPING
             self._begun()

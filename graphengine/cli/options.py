@@ -19,6 +19,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
 _LIMITS: Final = ("steps", "tokens", "cost_usd", "seconds")
+_UNKNOWN_COST: Final = "unknown_cost"
+_ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,14 @@ class Given:
         pauses: The nodes to pause before; None where none was named, so that a run keeps those it has.
         output: The file for the result.
         database: The database of runs.
+        models: The models that answer, each as NAME or WHO=NAME.
     """
 
     limits: Sequence[str] = ()
     pauses: Sequence[str] | None = None
     output: Path | None = None
     database: Path | None = None
+    models: Sequence[str] = ()
 
 
 database = click.option(
@@ -63,6 +67,15 @@ tags = click.option(
     multiple=True,
     help="Mark the run with this word, for `runs` and `prune`. May be repeated.",
 )
+model = click.option(
+    "--model",
+    "models",
+    metavar="[WHO=]NAME",
+    multiple=True,
+    help="The model that answers: for all agents, or for WHO alone, an agent or a node's path. NAME is "
+    "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, offline, or a set of models "
+    "that the graph's file has in MODELS. May be repeated.",
+)
 _output = click.option(
     "-o",
     "--output",
@@ -75,7 +88,8 @@ _limit = click.option(
     "limits",
     metavar="NAME=NUMBER",
     multiple=True,
-    help="Stop at steps=…, tokens=…, cost_usd=… or seconds=…; 'none' lifts a limit.",
+    help="Stop at steps=…, tokens=…, cost_usd=… or seconds=…; 'none' lifts a limit. Under cost_usd, unknown_cost=yes "
+    "lets models answer whose price is not known.",
 )
 _pause = click.option(
     "--pause-before",
@@ -107,17 +121,18 @@ def driving(function: Callable[..., int]) -> Callable[..., int]:
     """Add the options of every command that drives a run; the command gets them as `given`."""
 
     @wraps(function)
-    def call(
+    def call(  # noqa: PLR0913 - one for each option
         session: object,
         limits: tuple[str, ...],
         pauses: tuple[str, ...],
         output: Path | None,
         database: Path | None,
+        models: tuple[str, ...],
         **rest: Any,  # noqa: ANN401 - the command's own options
     ) -> int:
-        return function(session, given=Given(limits, pauses or None, output, database), **rest)
+        return function(session, given=Given(limits, pauses or None, output, database, models), **rest)
 
-    return _limit(_pause(_output(database(common(call)))))
+    return model(_limit(_pause(_output(database(common(call))))))
 
 
 def limits_from(given: Sequence[str], base: Limits) -> Limits:
@@ -131,9 +146,13 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
     named: dict[str, Any] = {}
     for pair in given:
         name, _, text = pair.partition("=")
-        if name not in _LIMITS:
-            raise click.BadParameter(f"{pair!r}: name one of {', '.join(_LIMITS)}, as steps=50", param_hint="--limit")
-        named[name] = _number(name, text)
+        if name == _UNKNOWN_COST:
+            named[name] = _yes_or_no(name, text)
+        elif name in _LIMITS:
+            named[name] = _number(name, text)
+        else:
+            names = ", ".join((*_LIMITS, _UNKNOWN_COST))
+            raise click.BadParameter(f"{pair!r}: name one of {names}, as steps=50", param_hint="--limit")
     return replace(base, **named)
 
 
@@ -148,3 +167,9 @@ def _number(name: str, text: str) -> float | None:
         kind = "whole number" if name in ("steps", "tokens") else "number"
         raise click.BadParameter(f"{name}={text}: give a {kind} of 0 or more, or none", param_hint="--limit")
     return number
+
+
+def _yes_or_no(name: str, text: str) -> bool:
+    if text.lower() not in _ANSWERS:
+        raise click.BadParameter(f"{name}={text}: give yes or no", param_hint="--limit")
+    return _ANSWERS[text.lower()]

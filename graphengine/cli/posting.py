@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli.driving import drive, limits_of
+from graphengine.cli.models import models_for
 from graphengine.cli.places import command, graph_words
 from graphengine.cli.project import GraphFileBroken, ProjectBroken, graph_of
 from graphengine.cli.recorded import read_info, read_run
@@ -81,8 +82,11 @@ def check_options(given: Given, *, resumes: bool) -> None:
         click.UsageError: They ask for what is not done.
         GraphEngineError: There is no place for the result.
     """
-    if not resumes and (given.limits or given.pauses or given.output is not None):
-        told = "--no-resume does not go on with the run, so that --limit, --pause-before and --output have no meaning"
+    if not resumes and (given.limits or given.pauses or given.output is not None or given.models):
+        told = (
+            "--no-resume does not go on with the run, so that --limit, --model, --pause-before and --output have no "
+            "meaning"
+        )
         raise click.UsageError(told)
     if given.output is not None:
         check_output(given.output)
@@ -96,11 +100,13 @@ def post_and_go_on(session: Session, post: Post, reference: str | None, given: G
     """
     recorded = read_run(post.place, post.run_id)
     limits = limits_of(recorded, given)
+    if given.models:  # what is wrong with them is told before anything is recorded
+        models_for(given.models, graph_of(recorded.info.graph, reference))
     _send(session, post)
     try:
         found = graph_of(recorded.info.graph, reference)
         found.graph.compile()
-        job = Job(session, found, post.place, given.output, post.run_id, sleeps=False)
+        job = Job(session, found, post.place, given.output, post.run_id, sleeps=False, models=given.models)
 
         async def begin(runner: Runner) -> Run[Any]:
             return runner.resume(found.graph, post.run_id, limits=limits, pause_before=given.pauses)

@@ -159,8 +159,13 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
 class ToDrive:
     """The graphs whose runs a worker drives, by name, and why others are not among them."""
 
-    graphs: Mapping[str, Graph[Any]]
+    found: Mapping[str, Found]
     unread: Sequence[str]
+
+    @property
+    def graphs(self) -> Mapping[str, Graph[Any]]:
+        """The graphs alone."""
+        return {name: found.graph for name, found in self.found.items()}
 
 
 def graphs_to_drive(references: Sequence[str]) -> ToDrive:
@@ -173,12 +178,12 @@ def graphs_to_drive(references: Sequence[str]) -> ToDrive:
         GraphNotFound: There is none at all.
         GraphEngineError: One of those that were named cannot be used.
     """
-    graphs: dict[str, Graph[Any]] = {}
+    graphs: dict[str, Found] = {}
     for reference in references:
-        for graph in _graphs_at(reference):
-            graph.compile()
-            if graphs.setdefault(graph.name, graph) is not graph:
-                told = f"two graphs are called {graph.name!r}, and a run knows its graph by name"
+        for found in _graphs_at(reference):
+            found.graph.compile()
+            if graphs.setdefault(found.graph.name, found).graph is not found.graph:
+                told = f"two graphs are called {found.graph.name!r}, and a run knows its graph by name"
                 raise GraphNotFound(told, where=reference, repair="drive them in two databases, by two workers")
     unread = [] if references else _add_project(graphs)
     if not graphs:
@@ -188,32 +193,38 @@ def graphs_to_drive(references: Sequence[str]) -> ToDrive:
     return ToDrive(graphs, unread)
 
 
-def _graphs_at(reference: str) -> list[Graph[Any]]:
+def _graphs_at(reference: str) -> list[Found]:
     """The graph of FILE:NAME or NAME, or all graphs of FILE."""
     file, inner = _parts(reference)
-    found = [] if file is None or inner else [graph for _, graph in graphs_of(load(file))]
-    return found or [find(reference).graph]
+    found = [] if file is None or inner else _all_of(file)
+    return found or [find(reference)]
 
 
-def _add_project(graphs: dict[str, Graph[Any]]) -> list[str]:
+def _all_of(file: Path) -> list[Found]:
+    module = load(file)
+    return [Found(graph, file, module, "") for _, graph in graphs_of(module)]
+
+
+def _add_project(graphs: dict[str, Found]) -> list[str]:
     """Add the graphs of the present project; gives what cannot be used, and why."""
     root = project_of(Path.cwd())
     unread: list[str] = []
     named: set[str] = set()  # graphs of the files that are called after them
     for file in graph_files(root) if root is not None else ():
         try:
-            found = [graph for _, graph in graphs_of(load(file))]
+            found = _all_of(file)
         except GraphEngineError as error:
             unread.append(f"{_shown(file)} is left out: {error.message}")
             continue
-        for graph in found:
+        for each in found:
+            graph = each.graph
             try:
                 graph.compile()
             except GraphEngineError as error:
                 unread.append(f"{graph.name} of {_shown(file)} is left out: {error.message.splitlines()[0]}")
                 continue
             if graph.name not in graphs or (file.stem == graph.name and graph.name not in named):
-                graphs[graph.name] = graph
+                graphs[graph.name] = each
             if file.stem == graph.name:
                 named.add(graph.name)
     return unread

@@ -10,25 +10,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json, to_jsonable_python
 
+from graphengine.cli.models import models_for
 from graphengine.cli.places import command, shown
 from graphengine.cli.session import Exit
-from graphengine.cli.steps import counted, explained, usage_line
+from graphengine.cli.steps import counted, explained, is_offline, usage_line
 from graphengine.cli.terminal import OutputFailed, clean
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import tell_waits
 from graphengine.core.ready import limit_reached, spent
 from graphengine.document import run_document, told_by, usage_document
-from graphengine.errors import GraphEngineError
+from graphengine.errors import GraphEngineError, PriceUnknown
+from graphengine.runner.models import Models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.cli.models import Chosen
     from graphengine.cli.places import Place
     from graphengine.cli.project import Found
     from graphengine.cli.session import Session
     from graphengine.cli.terminal import Channel
     from graphengine.core.snapshot import Snapshot
     from graphengine.core.steps import Step
+    from graphengine.models.base import Model
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
     from graphengine.runner import Result
@@ -45,6 +49,7 @@ CODES: Final = {
 }
 _STYLES: Final = {"finished": "bold green", "failed": "bold red", "stopped": "bold yellow", "waiting": "bold yellow"}
 _LAST_LINES: Final = 8
+_UNKNOWN_COST: Final = ["--limit", "unknown_cost=yes"]
 
 
 @dataclass(slots=True)
@@ -58,6 +63,8 @@ class Job:
         sleeps: Whether to sleep with a run all of which sleeps, instead of leaving it to a worker.
         run_id: The recorded run that it goes on from; "" where it begins one.
         notes: What is said about it before it begins.
+        models: The models that answer, as they were given.
+        chosen: The same, as a Runner takes them.
     """
 
     session: Session
@@ -67,13 +74,23 @@ class Job:
     run_id: str = ""
     sleeps: bool = True
     notes: list[str] = field(default_factory=list)
+    models: Sequence[str] = ()
+    chosen: Chosen = field(default_factory=dict)
     is_known_offline: bool = False
     is_announced: bool = False
+
+    def __post_init__(self) -> None:
+        self.chosen = models_for(self.models, self.found)
 
     @property
     def graph_words(self) -> list[str]:
         """What a later command needs to find the graph."""
         return ["--graph", self.found.reference] if self.found.reference else []
+
+    @property
+    def model_words(self) -> list[str]:
+        """What a later command needs so that the same models answer: a run does not keep them."""
+        return [word for name in self.models for word in ("--model", name)]
 
     def announce(self, run_id: str) -> None:
         """Say what runs, once that is true."""
@@ -81,7 +98,7 @@ class Job:
         err = self.session.err
         plan = self.found.graph.compile()
         err.line("run ", (run_id, "bold"), f" of {plan.graph}, kept in {shown(self.place.database)}")
-        self.is_known_offline = _has_offline_agents_only(plan)
+        self.is_known_offline = _has_offline_agents_only(plan, self.chosen)
         if self.is_known_offline:
             err.line((OFFLINE, "yellow"))
         for note in self.notes:
@@ -224,28 +241,29 @@ def tell_next(job: Job, ended: Ended) -> None:
     if info.status not in ("finished", "running"):
         output = ["-o", str(job.output)] if job.output is not None else []
         higher = raised_limit(ended.snapshot)
-        err.line(("resume: ", "dim"), command("resume", info.id, *higher, *output, *graph, place=place))
+        models = job.model_words
+        err.line(("resume: ", "dim"), command("resume", info.id, *models, *higher, *output, *graph, place=place))
     at = info.seq - 1 if info.status == "finished" else info.seq
     if at > 0:
-        err.line(("branch: ", "dim"), command("branch", info.id, "--at", str(at), *graph, place=place))
+        err.line(
+            ("branch: ", "dim"), command("branch", info.id, "--at", str(at), *job.model_words, *graph, place=place)
+        )
     picture = f"{info.id.lstrip('-') or 'run'}.svg".replace("/", "_")
     err.line(("draw:   ", "dim"), command("render", info.id, "-o", picture, place=place))
 
 
-def is_offline(usage: Mapping[str, Any]) -> bool:
-    """Whether models answered, and none of them was a language model."""
-    return bool(0 < usage["calls"] == usage["offline_calls"])
-
-
 def raised_limit(snapshot: Snapshot) -> list[str]:
-    """The option with which a run that reached a limit can be resumed; nothing if it reached none."""
+    """The option with which a run that a limit ended can be resumed; nothing if none did."""
+    if (snapshot.failure or {}).get("kind") == PriceUnknown.code:
+        return _UNKNOWN_COST
     if (snapshot.stop or {}).get("reason") != "limit":
         return []
     name = limit_reached(snapshot).partition(" ")[0]
     if name not in snapshot.limits:
         return []
-    if snapshot.usage.get(name, 0) is None:  # a price is not known, so no other number helps
-        return ["--limit", f"{name}=none"]
+    is_unknown = snapshot.usage.get(name, 0) is None and not snapshot.limits.get("unknown_cost")
+    if is_unknown:  # no other number helps
+        return _UNKNOWN_COST
     higher = 2 * max(spent(snapshot, name), snapshot.limits[name] or 0) or 1
     return ["--limit", f"{name}={higher:.0f}" if name in ("steps", "tokens") else f"{name}={higher:g}"]
 
@@ -303,8 +321,13 @@ def _as_text(output: object) -> str:
     return to_json(output, indent=2, by_alias=False, fallback=str).decode() + "\n"
 
 
-def _has_offline_agents_only(plan: Plan[Any]) -> bool:
+def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
     """Whether the graph's nodes are agents that no language model answers, as far as can be seen beforehand."""
-    calls = [c for n in plan.nodes.values() for c in (n.call, *n.choices.values(), n.fallback and n.fallback.call) if c]
-    agents = [agent for call in calls if (agent := getattr(call.body, "agent", None)) is not None]
-    return bool(agents) and all("offline" in (a.model, getattr(a.model, "name", None)) for a in agents)
+    models = Models(chosen)
+    found: list[Model] = []
+    for name, node in plan.nodes.items():
+        for call in (node.call, *node.choices.values(), node.fallback and node.fallback.call):
+            agent = getattr(call.body, "agent", None) if call else None
+            if agent is not None:
+                found.append(models.of(plan.graph, name, agent.name, agent.model))
+    return bool(found) and all(model.name == "offline" for model in found)

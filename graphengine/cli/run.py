@@ -62,7 +62,9 @@ def command(  # noqa: PLR0913 - one for each option
     found = find(reference)
     graph = found.graph
     graph.compile()
-    job = Job(session, found, place_of(given.database, found.file), given.output, sleeps=not no_wait)
+    job = Job(
+        session, found, place_of(given.database, found.file), given.output, sleeps=not no_wait, models=given.models
+    )
     state = _state(job.notes, found, pairs, is_continued=after is not None)
     limits = options.limits_from(given.limits, graph.limits)
     if after is not None and job.place.database.exists():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphengine.cli.session import Session
     from graphengine.cli.tree import Tree
     from graphengine.core.snapshot import Snapshot
+    from graphengine.spending import Usage
     from graphengine.stores.base import RunInfo, Status, Store
 
 _STATUSES: Final = ("running", "interrupted", "waiting", "finished", "stopped", "failed")
@@ -47,7 +48,9 @@ def command(  # noqa: PLR0913 - one for each option
     `seq` is the number of a run's last recorded step. Of a run that waits, `last step` tells since when, and `due` when
     its first wait ends by itself; `graphengine show` has the commands that answer it.
 
-    With --tree a run that a listed one was branched from is shown above it, however old it is.
+    With --tree a run that a listed one was branched from is shown above it, however old it is. `spent` is what models
+    were paid for a run itself, without what a branch shares with its parent; `in all` is the sum of that and of all
+    branches shown below it.
     """
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.recorded import read
@@ -61,7 +64,7 @@ def command(  # noqa: PLR0913 - one for each option
 
         tree = read(place, lambda store: tree_of(store, found))
         if session.json:
-            session.document(tree_document(tree.runs, waiting, tree.after))
+            session.document(tree_document(tree.runs, waiting, tree.after, (tree.spent, tree.sums())))
         else:
             _show_tree(session, tree)
     elif session.json:
@@ -138,7 +141,8 @@ def _show_tree(session: Session, tree: Tree) -> None:
     from graphengine.cli.tables import aligned
     from graphengine.cli.times import age
 
-    now, drawn = time.time(), list(tree.rows())
+    now, drawn, sums = time.time(), list(tree.rows()), tree.sums()
+    parents = {info.parent for _, info in drawn}
     rows = [
         (
             "~" * len(lines) + info.id,  # blanks would not be kept
@@ -148,16 +152,28 @@ def _show_tree(session: Session, tree: Tree) -> None:
             str(info.seq),
             age(now - info.updated_at),
             tree.after.get(info.id, ""),
+            _spent(tree.spent.get(info.id)),
+            _spent(sums[info.id]) if info.id in parents else "",
         )
         for lines, info in drawn
     ]
-    headings = ("run", "graph", "status", "parted at", "seq", "last step", "follows")
-    heading, *told = aligned(headings, rows, columns=session.out.columns, expendable=("seq", "follows", "graph"))
+    headings = ("run", "graph", "status", "parted at", "seq", "last step", "follows", "spent", "in all")
+    expendable = ("seq", "follows", "graph", "last step")
+    heading, *told = aligned(headings, rows, columns=session.out.columns, expendable=expendable)
     session.out.line((heading, "bold"))
     for (lines, _), line in zip(drawn, told, strict=True):
         session.out.line(lines + line[len(lines) :])
     if len(tree.runs) > len(tree.listed):
         session.err.line("*: not among those that were asked for; a branch of it is")
+
+
+def _spent(usage: Usage | None) -> str:
+    """What models were paid; "" where no language model was asked."""
+    from graphengine.cli.steps import cost
+    from graphengine.document import usage_document
+
+    full = usage_document(usage or {})
+    return cost(full) if full["calls"] != full["offline_calls"] else ""
 
 
 def _waits(snapshot: Snapshot) -> str:

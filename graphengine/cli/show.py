@@ -32,10 +32,18 @@ _ITEMS: Final = 5
 @click.argument("run_id", metavar="RUN_ID")
 @click.option("--at", type=int, metavar="SEQ", help="As it was after this step.")
 @click.option("--step", type=int, metavar="SEQ", help="This one step, with everything that is recorded of it.")
+@click.option("--usage", "is_usage", is_flag=True, help="What it spent on models, by agent, by model and by node.")
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, run_id: str, at: int | None, step: int | None, database: Path | None) -> int:
+def command(  # noqa: PLR0913 - one for each option
+    session: Session,
+    run_id: str,
+    at: int | None,
+    step: int | None,
+    is_usage: bool,  # noqa: FBT001 - as click gives it
+    database: Path | None,
+) -> int:
     """Show a run: its steps, its state, what it waits for, what it cost.
 
     Many items of a map in a row are shown as one line; --step shows one of them, --json has them all. `took` is time in
@@ -45,11 +53,13 @@ def command(session: Session, run_id: str, at: int | None, step: int | None, dat
     from graphengine.cli.recorded import read_run, run_id_of
     from graphengine.document import SCHEMA, run_document, step_document
 
-    if at is not None and step is not None:
-        raise click.UsageError("give --at or --step, not both")
+    if step is not None and (at is not None or is_usage):
+        raise click.UsageError(f"give {'--at' if at is not None else '--usage'} or --step, not both")
     place = place_of(database)
     recorded = read_run(place, run_id_of(session, place, run_id), at if step is None else step)
-    if step is not None and session.json:
+    if is_usage:
+        _show_usage(session, recorded)
+    elif step is not None and session.json:
         found = step_document(recorded.steps[-1])
         session.document({"schema": SCHEMA, "run_id": recorded.info.id, "step": found})
     elif step is not None:
@@ -61,10 +71,20 @@ def command(session: Session, run_id: str, at: int | None, step: int | None, dat
     return 0
 
 
+def _show_usage(session: Session, recorded: Recorded) -> None:
+    from graphengine.cli.usage import tell_spending, usage_of_run
+
+    if session.json:
+        session.document(usage_of_run(recorded))
+    else:
+        tell_spending(session.out, recorded)
+
+
 def _show(session: Session, place: Place, recorded: Recorded) -> None:
     from graphengine.cli.places import graph_words
-    from graphengine.cli.report import OFFLINE, is_offline, run_usage, tell_cost, tell_end, tell_kept
+    from graphengine.cli.report import OFFLINE, run_usage, tell_cost, tell_end, tell_kept
     from graphengine.cli.runs import status_of
+    from graphengine.cli.steps import is_offline
     from graphengine.cli.times import when
     from graphengine.cli.waits import tell_waits
 
@@ -231,7 +251,7 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
         if fact:
             out.line(fact)
     for op in data.get("writes", ()) if step.kind == "item" else step.update:
-        sign = {"set": "=", "reduce": "=", "put": f"[{op[2]}] ="}.get(op[0], "+=")
+        sign = {"set": "=", "reduce": "=", "put": f"[{op[2]}] =", "grow": f"[{op[2]}] +="}.get(op[0], "+=")
         out.line((str(op[1]), "bold"), f" {sign} ", _value(op[-1], whole=True))
     if data.get("error"):
         failure = told_by(data["error"])

@@ -10,7 +10,7 @@ from graphengine.cli.terminal import one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
 from graphengine.core.steps import path_of
-from graphengine.document import told_by
+from graphengine.document import told_by, usage_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ OTHERWISE: Final = "otherwise"
 """All that a way without a condition has to say for itself."""
 
 _REASON_COLUMNS: Final = 300
+_LEAST_USD: Final = 0.001
 _BY = {"default": "nobody answered in time, so the default counts", "time": "its time has come", "message": "a message"}
 
 
@@ -59,6 +60,8 @@ def _operation(op: Op, limit: int) -> str:
     kind, field = op[0], op[1]
     if kind == "put":
         return f"{field}[{op[2]}] = {one_line(compact(op[3]), limit)}"
+    if kind == "grow":
+        return f"{field}[{op[2]}] += {one_line(compact(op[3]), limit)}"
     if kind == "drop":
         return f"{field} is dropped"
     if kind == "item":  # one result of a map, for the list that the field becomes
@@ -76,7 +79,7 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
     elif step.kind == "entered":
         found.append(f"graph {data['graph']}")
     elif step.kind == "recorded":
-        found.append(f"{data['name']} gave {one_line(compact(data['value']), limit)}")
+        found += recorded(step, limit)
     elif step.kind == "waiting":
         found += [in_words(name, facts, step.path) for name, facts in data["waits"].items()]
     elif step.kind == "refused":
@@ -85,9 +88,27 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
         found.append(f"{data['topic']}: {one_line(compact(data['payload']), limit)}")
     elif step.kind == "resumed" and data.get("crashed"):
         found.append("the process that drove it had died")
-    if "by" in data:
+    elif "by" in data:
         found.append(answer(step, limit))
+    if step.kind != "recorded" and data.get("usage") and not is_offline(data["usage"]):
+        found.append(usage_line(usage_document(data["usage"])))
     return found + _beside(data, limit)
+
+
+def recorded(step: Step, limit: int) -> list[str]:
+    """What a piece of recorded work was, and what it gave; of a model's turn, who asked whom and what it cost."""
+    data = step.data
+    name, value = data["name"], data["value"]
+    if "by" not in data:
+        is_tool = name.startswith("tool ") and isinstance(value, dict) and "text" in value
+        return [f"{name} gave {one_line(compact(value['text'] if is_tool else value), limit)}"]
+    what = "" if name == "turn" else f" for a {name}"
+    used = usage_document(data.get("usage") or {})
+    told = f"{data['by']['agent']} asked {data['by']['model']}{what}: {tokens_line(used)}, cost {cost(used)}"
+    calls = [f"calls {call['name']}({call['arguments']})" for call in value.get("calls", ())]
+    said = [compact(value["text"])] if value.get("text") or not calls else []
+    ended = "" if value.get("stop", "end") in ("end", "tools") else f" ({value['stop']})"
+    return [told, one_line(f"it said: {'; '.join([*said, *calls])}", limit) + ended]
 
 
 def _beside(data: Mapping[str, JsonValue], limit: int) -> list[str]:
@@ -156,12 +177,43 @@ def compact(value: JsonValue) -> str:
 
 
 def usage_line(usage: Mapping[str, Any]) -> str:
-    """What models did and cost."""
-    calls, offline = usage["calls"], usage["offline_calls"]
-    tokens = (usage["input_tokens"] or 0) + (usage["output_tokens"] or 0)
-    cost = usage["cost_usd"]
-    priced = "cost unknown" if cost is None else f"cost {cost:.4f} USD" if cost else "cost 0 USD"
-    return f"{counted(calls, 'model call')} ({offline} offline), {counted(tokens, 'token')}, {priced}"
+    """What models did and cost, by a usage with every figure."""
+    calls = f"{counted(usage['calls'], 'model call')} ({usage['offline_calls']} offline)"
+    return f"{calls}, {tokens_line(usage)}, cost {cost(usage)}"
+
+
+def tokens_line(usage: Mapping[str, Any]) -> str:
+    """The tokens of a usage with every figure; those of caches and of thinking where there are any."""
+    tokens_in, tokens_out = usage["input_tokens"] or 0, usage["output_tokens"] or 0
+    tokens = counted(tokens_in + tokens_out, "token")
+    parts = [f"{tokens_in:,} in", f"{tokens_out:,} out"]
+    for at, name, word in ((0, "cache_read_tokens", "cached"), (0, "cache_write_tokens", "written to the cache")):
+        if usage.get(name):
+            parts[at] += f", {usage[name]:,} of them {word}"
+    if usage.get("reasoning_tokens"):
+        parts[1] += f", {usage['reasoning_tokens']:,} of them thinking"
+    return f"{tokens} ({'; '.join(parts)})" if tokens_in + tokens_out else tokens
+
+
+def cost(usage: Mapping[str, Any]) -> str:
+    """What models cost, in words; of a cost that is not known, what is known of it."""
+    amount = usage["cost_usd"]
+    if amount is not None:
+        return f"{dollars(amount)} USD"
+    known = usage.get("priced_usd") or 0.0
+    return "unknown" + (f", at least {dollars(known)} USD" if known else "")
+
+
+def dollars(amount: float) -> str:
+    """An amount with four digits behind the point; with two that count, where those would say nothing."""
+    if not amount:
+        return "0"
+    return f"{amount:.4f}" if amount >= _LEAST_USD else f"{amount:.2g}"
+
+
+def is_offline(usage: Mapping[str, Any]) -> bool:
+    """Whether models answered, and none of them was a language model."""
+    return bool(0 < usage["calls"] == usage["offline_calls"])
 
 
 def counted(number: int, noun: str) -> str:

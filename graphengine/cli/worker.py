@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from graphengine.cli.models import Chosen
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.cli.signals import Stopper
@@ -44,24 +45,31 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     multiple=True,
     help="The graphs whose runs are driven; may be repeated. All graphs of the project if not given.",
 )
+@options.model
 @options.database
 @options.common
 @click.pass_obj
-def command(
-    session: Session, concurrency: int, poll_seconds: float, references: tuple[str, ...], database: Path | None
+def command(  # noqa: PLR0913 - one for each option
+    session: Session,
+    concurrency: int,
+    poll_seconds: float,
+    references: tuple[str, ...],
+    models: tuple[str, ...],
+    database: Path | None,
 ) -> int:
     """Go on with whatever is due in a database, until stopped.
 
     That is: runs that slept and whose time has come, runs that were answered or sent a message, runs whose process
     died. Runs of other graphs are left alone. Any number of workers may share a database. One line on stdout tells of
     each run that is taken, and another of what became of it; under --json these lines are JSON documents, one to a
-    line.
+    line. What --model says of an agent counts in the graphs that have it.
 
     SIGTERM or Ctrl-C ends it with exit code 0: nodes in flight finish and are recorded, and the runs are left as they
     are, for the next worker. A second Ctrl-C ends it at once (130).
     """
     from graphengine.cli import notices
     from graphengine.cli.driving import last_words
+    from graphengine.cli.models import models_for_all
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.project import file_of, graphs_to_drive
     from graphengine.cli.session import Interrupted
@@ -71,6 +79,7 @@ def command(
     found = graphs_to_drive(references)
     for problem in found.unread:
         session.err.line(("warning ", "bold yellow"), problem)
+    chosen = models_for_all(models, found.found)
     place = place_of(database, file_of(references[0]) if references else None)
     with Stopper() as stopper, notices.shown(session):
         stopper.says = "letting go of the runs after the nodes in flight"
@@ -78,18 +87,23 @@ def command(
         stopper.last_words = last_words(session, safe)
         names = ", ".join(found.graphs)
         session.err.line(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
-        asyncio.run(_work(session, place, found.graphs, (concurrency, poll_seconds), stopper))
+        asyncio.run(_work(session, place, (found.graphs, chosen), (concurrency, poll_seconds), stopper))
     session.err.line("worker ended; what was under way goes on where another one takes it up")
     return 0
 
 
 async def _work(
-    session: Session, place: Place, graphs: Mapping[str, Graph[Any]], pace: tuple[int, float], stopper: Stopper
+    session: Session,
+    place: Place,
+    what: tuple[Mapping[str, Graph[Any]], Chosen],
+    pace: tuple[int, float],
+    stopper: Stopper,
 ) -> None:
     from graphengine.runner import Runner
     from graphengine.runner.worker import Worker
 
-    async with Runner(place.database) as runner:
+    graphs, models = what
+    async with Runner(place.database, models=models) as runner:
         worker = Worker(
             runner,
             graphs,

@@ -198,7 +198,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Closes(Protocol):
-    """A model that holds connections. The Runner that made it closes it; it may be used again afterwards."""
+    """A model that holds connections. The last Runner that used it closes it; it may be used again afterwards."""
 
     async def close(self) -> None:
         """Close what the running event loop has open."""

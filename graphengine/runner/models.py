@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import inspect
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.base import Closes
-from graphengine.models.names import model_of
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ALL: Final = "*"
 _INDEX: Final = re.compile(r"\[[^\]]*\]")
+_USERS: Final[Counter[tuple[int, int]]] = Counter()
+"""How many Runners of an event loop use a model."""
 _DEEPEST: Final = 3
 """How far in what a function refers to its agents are looked for."""
 
@@ -43,6 +45,7 @@ class Models:
     def __init__(self, given: Mapping[str, Model | str]) -> None:
         self._given = dict(given)
         self._made: dict[str, Model] = {}
+        self._used: dict[int, Model] = {}
         self._shared: dict[str, object] = {}
         self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
         self._opening: dict[int, asyncio.Lock] = {}
@@ -58,7 +61,11 @@ class Models:
             found = next((name for name in _names(graph, path, agent) if name in self._given), None)
             self._chosen[key] = None if found is None else self._given[found]
         chosen = self._chosen[key]
-        return self._model(own if chosen is None else chosen, f"agent {agent}")
+        model = self._model(own if chosen is None else chosen, f"agent {agent}")
+        if id(model) not in self._used:
+            self._used[id(model)] = model
+            _USERS[_user(model)] += 1
+        return model
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
         """What all agents share under this key, made when it is first asked for."""
@@ -94,14 +101,18 @@ class Models:
         return self._sources[id(source)][1]
 
     async def close(self) -> None:
-        """Close what was opened here: models that were given by name, and sources of tools."""
+        """Close sources of tools, and the connections of models that no other Runner of this event loop uses."""
         async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
             for source, _ in self._sources.values():
                 stack.push_async_callback(source.close)
-            for model in self._made.values():
-                if isinstance(model, Closes):
-                    stack.push_async_callback(model.close)
+            for model in self._used.values():
+                _USERS[_user(model)] -= 1
+                if not _USERS[_user(model)]:
+                    del _USERS[_user(model)]
+                    if isinstance(model, Closes):
+                        stack.push_async_callback(model.close)
         self._sources.clear()
+        self._used.clear()
 
     def _model(self, model: Model | str, where: str) -> Model:
         if not isinstance(model, str):
@@ -111,8 +122,14 @@ class Models:
                 )
             return model
         if model not in self._made:
+            from graphengine.models.names import model_of  # noqa: PLC0415 - where a model is named
+
             self._made[model] = model_of(model)
         return self._made[model]
+
+
+def _user(model: Model) -> tuple[int, int]:
+    return id(asyncio.get_running_loop()), id(model)
 
 
 def _names(graph: str, path: str, agent: str) -> Iterator[str]:

@@ -32,6 +32,7 @@ from graphengine.runner.result import Result, Wait, waits_of
 from graphengine.runner.run import Run
 from graphengine.runner.tending import Tending
 from graphengine.scope import CURRENT
+from graphengine.spending import spending
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
     from graphengine.runner.drive import Driver
+    from graphengine.spending import Spent
     from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S", bound=BaseModel)
@@ -472,6 +474,18 @@ class Runner:
         self._usable()
         await self.store.open()
         return pruning.Vacuumed(*await self.store.vacuum())
+
+    async def spending(self, run_id: str) -> Sequence[Spent]:
+        """What a run spent on models so far, by agent, model and node; what it inherited from its parent is told apart.
+
+        Raises:
+            UnknownRun.
+
+        Example:
+            by_model = summed(await runner.spending(run.id), lambda spent: spent.model)
+        """
+        await self._known(run_id)
+        return spending(await self.store.steps(run_id), (await self.store.info(run_id)).parent_seq)
 
     async def _known(self, run_id: str) -> None:
         """See to it that a run which was started here just now is there to be looked at."""

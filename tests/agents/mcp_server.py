@@ -76,13 +76,6 @@ def environment() -> str:
 
 
 @server.tool()
-def rubbish() -> str:
-    """Write what is no message where messages are expected."""
-    os.write(1, b"plain words\n\xff\xfe\n{}\n")
-    return "written"
-
-
-@server.tool()
 def grow() -> str:
     """Have one more tool from now on."""
     server.add_tool(add, name="grown")

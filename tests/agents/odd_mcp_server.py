@@ -1,11 +1,19 @@
 """An MCP server of our own for what well-made ones do not do; quick to start, since it imports nothing of theirs.
 
-A call gives the number of its process, and writes to standard error. `odd_mcp_server.py KIND [FILE]`: `plain` is only
-that, with the tool `act`; `pages` lists its tools in three pages, `circle` gives the same page for ever, `names`
-has names that no provider takes as they are, `clash` two that become the same, `long` one that is too long; `silent`
-never answers; `closing` stops to answer when it is called; `once` starts only as long as FILE is missing, and ends when
-it is called; `words` answers a call with words that are no result; `number` with the error number that the client uses
-for a connection that ended.
+`odd_mcp_server.py KIND [FILE]`. A call gives the number of its process, and writes to standard error. The kinds:
+
+    plain    no more than that, with the tool `act`, which the others have too unless they say otherwise
+    pages    lists three tools in three pages
+    circle   lists a page that leads to itself
+    names    lists names that no provider takes as they are
+    clash    lists two names that become the same
+    long     lists a name that is just not too long
+    silent   never answers
+    rubbish  writes lines that are no messages before each answer
+    closing  ends when it is called
+    once     ends when it is called, and starts only as long as FILE is missing, which it makes
+    words    answers a call with what is no result
+    number   answers a call with an error of the number that the client uses for a connection that has ended
 """
 
 import json
@@ -72,6 +80,8 @@ def main() -> None:
             reply["error"] = {"code": -32000, "message": "the shelf is locked"}
         else:
             reply["result"] = answered(asked["method"], asked.get("params") or {})
+        if KIND == "rubbish":
+            os.write(1, b"plain words\n\xff\xfe\n{}\n")
         sys.stdout.write(json.dumps(reply) + "\n")
         sys.stdout.flush()
 

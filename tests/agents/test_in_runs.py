@@ -517,3 +517,33 @@ def test_settings_that_make_no_sense_are_refused(given: dict[str, Any]) -> None:
     """Where they are written."""
     with pytest.raises(DefinitionError):
         Agent(**{"name": "a", "prompt": "x", **given})
+
+
+class Connected(ScriptedModel):
+    """A model that holds a connection."""
+
+    closed = 0
+
+    async def close(self) -> None:
+        """Close it."""
+        self.closed += 1
+
+
+async def test_the_last_runner_that_used_a_model_closes_it() -> None:
+    """Not one that is closed while another still asks it."""
+    model = Connected(lambda request: "x")
+    graph = graph_of(Agent("writer", prompt="{task}", model=model))
+    async with Runner() as first:
+        await first.start(graph).result()
+        async with Runner() as second:
+            await second.start(graph).result()
+        assert model.closed == 0
+    assert model.closed == 1
+
+
+async def test_an_answer_tells_what_it_cost() -> None:
+    """Alone too, where nobody counts."""
+    script = [wanting(("add", {"first": 1, "second": 2})), answer("3")]
+    said = await Agent("a", prompt="{task}", tools=[add], model=ScriptedModel(script)).answer(task="x")
+    assert (said.value, said.usage["cost_usd"], said.usage["calls"]) == ("3", 0.5, 2)
+    assert [message.role for message in said.messages] == ["user", "assistant", "tool", "assistant"]

@@ -217,6 +217,7 @@ def test_what_the_run_gives_is_not_told() -> None:
 
     made = tool(find)
     assert set(properties(made, "client", "ctx", "other")) == {"text"}
+    assert set(properties(made, "client")) == {"text"}
     assert asyncio.run(called(made, {"text": "a"}, client=Client(), ctx="c")).text == "a Client c"
     assert asyncio.run(called(made, {"text": "a"}, client=Client())).text == "a Client None"
     invented = asyncio.run(called(made, {"text": "a", "client": 1}, client=Client(), ctx="c"))
@@ -282,6 +283,7 @@ class Shelf:
         (lambda: 1, "'<lambda>' is no name"),
         (Shelf.find, "method of no object"),
         (Shelf, "Shelf is a class"),
+        (min, "the signature of <built-in function min> cannot be read"),
         (3, "a tool of 3"),
     ],
 )

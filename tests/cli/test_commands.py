@@ -11,10 +11,11 @@ from graphengine import Graph
 from graphengine.document import told_by
 from tests.cli.programs import COUNTER, Invoke, call, document
 
-KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "stop", "error", "waits", "state", "usage", "steps"]
+KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "stop", "error", "waits", "state", "usage"]
+KEYS += ["inherited", "spending", "steps"]
 ERROR_KEYS = {"code", "message", "where", "repair"}
 STEP_KEYS = ["seq", "path", "kind", "node", "visit", "attempt", "update", "edge", "targets"]
-STEP_KEYS += ["explanation", "error", "detail", "started_at", "finished_at"]
+STEP_KEYS += ["explanation", "error", "detail", "usage", "started_at", "finished_at"]
 
 FAILING = COUNTER.replace("return n + 1", 'raise ValueError("first line\\nlast \\x1b[31mline\\x1b[0m [bold]x[/bold]")')
 
@@ -61,6 +62,7 @@ def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
         "explanation": "n 3 >= 3: yes",
         "error": None,
         "detail": {},
+        "usage": None,
         "started_at": 0,
         "finished_at": 0,
     }

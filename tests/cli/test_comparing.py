@@ -146,6 +146,7 @@ def test_a_tree_document_tells_what_a_run_followed(invoke: Invoke) -> None:
     plain = document(invoke("runs", "--json").stdout)["runs"]
     tree = document(invoke("runs", "--tree", "--json").stdout)["runs"]
     assert [run.pop("after") for run in tree] == ["one", None, None, None, None]
+    assert all(run.pop("spent") == run.pop("spent_in_all") for run in tree)  # no model was called
     assert tree == plain
 
 

@@ -1,0 +1,168 @@
+"""`--model`: which model answers for which agent in the runs of one command.
+
+`--model NAME` is for all agents, `--model WHO=NAME` for one: an agent, a node's path, or a path and an agent below it.
+A file of graphs may give sets of models names of their own,
+
+    MODELS = {"anthropic": {"*": "anthropic:claude-…", "writer": "anthropic:claude-…"}}
+
+and `--model anthropic` takes that set; what is said of one agent beside it counts more. All of this is looked at before
+anything runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from graphengine.cli.project import GraphFileBroken
+from graphengine.errors import DefinitionError, InputError, ModelUnavailable
+from graphengine.models.hiding import hidden
+from graphengine.models.names import model_of
+from graphengine.runner.models import ALL, Models
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from graphengine.cli.project import Found
+    from graphengine.graph import Graph
+    from graphengine.models.base import Model
+
+Chosen: TypeAlias = "Mapping[str, Model | str]"
+"""Models as a Runner takes them."""
+
+SETS: Final = "MODELS"
+"""What the sets of a file of graphs are called there."""
+
+_IS_NAME: Final = re.compile(r"(anthropic|openai|openai-chat|recorded):")
+"""How a model's name begins that may have a `=` in it."""
+
+
+class UnknownAgent(InputError):
+    """A graph has no agent and no node of that name."""
+
+
+def models_for(given: Sequence[str], found: Found) -> Chosen:
+    """The models for the runs of one graph.
+
+    Args:
+        given: What stood behind each `--model`.
+        found: The graph, and its file, which may have sets.
+
+    Raises:
+        InputError: A model, an agent or a set that there is not.
+        GraphFileBroken: The file's sets are none.
+    """
+    asked: dict[str, str] = {}
+    for text in given:
+        who, name = _split(text)
+        if who in asked:
+            what = "all agents" if who == ALL else who
+            raise InputError(f"the model for {what} is given twice", where=_where(text), repair="give it once")
+        asked[who] = name
+    sets = _sets(found.module) if given else {}
+    chosen = dict(sets.get(asked.get(ALL, ""), {}))
+    for who, name in asked.items():
+        if not (who == ALL and name in sets):
+            _check_name(who, name, sets)
+            chosen[who] = name
+    return {_known(who, found.graph): model for who, model in chosen.items()}
+
+
+def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
+    """The models for the runs of several graphs: what is said of an agent counts in those that have it.
+
+    Raises:
+        InputError: A model that there is not, an agent that no graph has, a set that one of the graphs has not.
+        GraphFileBroken: A file's sets are none.
+    """
+    chosen: dict[str, Model | str] = {}
+    refused: dict[str, UnknownAgent] = {}
+    taken: set[str] = set()
+    for name, found in graphs.items():
+        fitting = []
+        for text in given:
+            try:
+                _known(_split(text)[0], found.graph)
+            except UnknownAgent as error:
+                refused[text] = error
+                continue
+            fitting.append(text)
+        taken.update(fitting)
+        chosen |= {f"{name}:{who}": model for who, model in models_for(fitting, found).items()}
+    for text in given:
+        if text not in taken:
+            raise refused[text]
+    return chosen
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Whom a model is for, and its name."""
+    who, equals, name = text.partition("=")
+    if not equals or _IS_NAME.match(who):
+        return ALL, text
+    return who.strip(), name
+
+
+def _known(who: str, graph: Graph[Any]) -> str:
+    """The name of an agent or a node of a graph, without the graph's own before it.
+
+    Raises:
+        UnknownAgent: The graph has none of that name.
+    """
+    prefix, colon, rest = who.partition(":")
+    wanted = rest if colon and prefix == graph.name else who
+    try:
+        Models({wanted.replace(":", " "): "offline"}).check(graph.compile())
+    except InputError as error:
+        told = f"{graph.name} has no agent and no node {who!r}"
+        raise UnknownAgent(told, where=_where(f"{who}=…"), repair=error.repair) from error
+    return wanted
+
+
+def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
+    """See that there is a model of this name.
+
+    Raises:
+        InputError: There is none.
+    """
+    try:
+        model_of(name)
+    except (ModelUnavailable, DefinitionError) as error:
+        there_are = ""
+        if ":" not in name and sets:
+            there_are = f"; the graph's file has sets of models called {', '.join(sets)}" + (
+                "" if who == ALL else ", which are for all agents"
+            )
+        given = name if who == ALL else f"{who}={name}"
+        raise InputError(error.message + there_are, where=_where(given), repair=error.repair) from None
+
+
+def _sets(module: ModuleType) -> dict[str, Chosen]:
+    """The sets of models of a file of graphs.
+
+    Raises:
+        GraphFileBroken: They are none.
+    """
+    sets = getattr(module, SETS, {})
+    if not isinstance(sets, Mapping) or not all(isinstance(each, Mapping) for each in sets.values()):
+        told = f"{SETS} is no dict of dicts of models"
+        repair = f'write {SETS} = {{"cheap": {{"*": "openai:…", "writer": "openai:…"}}}}'
+        raise GraphFileBroken(told, where=str(module.__file__), repair=repair)
+    found: dict[str, Chosen] = {}
+    for name, each in sets.items():
+        try:
+            Models(each)
+        except (ModelUnavailable, DefinitionError) as error:
+            told = f"{SETS}[{name!r}]: {error.message}"
+            raise GraphFileBroken(told, where=str(module.__file__), repair=error.repair) from error
+        found[str(name)] = each
+    return found
+
+
+def _where(text: str) -> str:
+    return f"--model {hidden(text)}"
+
+
+__all__ = ["Chosen", "models_for", "models_for_all"]

@@ -1,0 +1,87 @@
+"""What a run spent on models, as tables: by agent, by model, by node, and what it inherited told apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.cli.steps import cost
+from graphengine.cli.tables import aligned
+from graphengine.document import SCHEMA, spending_document, usage_document
+from graphengine.spending import spending, summed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphengine.cli.recorded import Recorded
+    from graphengine.cli.terminal import Channel
+    from graphengine.records import JsonValue
+    from graphengine.spending import Spent, Usage
+
+_FIGURES: Final = (
+    ("calls", "calls"),
+    ("offline", "offline_calls"),
+    ("tokens in", "input_tokens"),
+    ("cached", "cache_read_tokens"),
+    ("to cache", "cache_write_tokens"),
+    ("tokens out", "output_tokens"),
+    ("thinking", "reasoning_tokens"),
+)
+_RARE: Final = ("cached", "to cache", "thinking", "offline")
+"""Columns that are left out where every row has 0 there."""
+
+_TABLES: Final[Sequence[tuple[str, Callable[[Spent], str]]]] = (
+    ("agent", lambda spent: spent.agent or "(rules)"),
+    ("model", lambda spent: spent.model or "(not recorded)"),
+    ("node", lambda spent: spent.node),
+)
+
+
+def tell_spending(out: Channel, recorded: Recorded) -> None:
+    """Show three tables, each with the same sums."""
+    found = spending(recorded.steps, recorded.info.parent_seq)
+    if not found:
+        out.line("no model was called")
+        return
+    for index, (heading, key) in enumerate(_TABLES):
+        if index:
+            out.line("")
+        title, *lines = _table(heading, found, key)
+        out.line((title, "bold"))
+        for line in lines:
+            out.line(line)
+
+
+def usage_of_run(recorded: Recorded) -> dict[str, JsonValue]:
+    """The same as a document."""
+    return {
+        "schema": SCHEMA,
+        "run_id": recorded.info.id,
+        "usage": usage_document(recorded.snapshot.usage),
+        "inherited": usage_document(recorded.snapshot.inherited),
+        "spending": spending_document(spending(recorded.steps, recorded.info.parent_seq)),
+    }
+
+
+def _table(heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> list[str]:
+    """A row for each of what the key tells apart; what is inherited has rows of its own, and each part its sum."""
+    parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))
+    rows: list[tuple[str, str, Usage]] = []
+    for is_inherited in parts:
+        of_part = [each for each in found if each.inherited == is_inherited]
+        part = "" if True not in parts else "inherited" if is_inherited else "own"
+        rows += [(name, part, usage) for name, usage in summed(of_part, key).items()]
+        rows += [("all", part, usage) for usage in summed(of_part, lambda each: each.inherited).values()]
+    full: list[tuple[str, str, dict[str, Any]]] = [(name, part, usage_document(usage)) for name, part, usage in rows]
+    figures = [
+        (title, figure)
+        for title, figure in _FIGURES
+        if title not in _RARE or any(usage.get(figure) for _, _, usage in full)
+    ]
+    table = [
+        (name, part, *(f"{usage.get(figure) or 0:,}" for _, figure in figures), cost(usage))
+        for name, part, usage in full
+    ]
+    return aligned((heading, "part", *(title for title, _ in figures), "cost"), table)
+
+
+__all__ = ["tell_spending", "usage_of_run"]

@@ -1,0 +1,114 @@
+"""Evidence: sources with their lines numbered, and whether what was found in them really stands there.
+
+A language model that quotes from memory quotes almost right. `check_findings` compares each fact with its source,
+letter by letter and digit by digit; markup, punctuation, capitals and line breaks do not count. What it finds goes back
+to the model, so it says where a sentence does stand, if it stands anywhere.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+
+from graphengine import TextFile
+from nodes.article import Fact, Findings
+from nodes.passages import read
+
+MAX_COMPLAINTS = 8  # of one answer; who mends these will look at the others too
+SHOWN_CHARACTERS = 80  # of a fact, enough to know it again
+
+
+def numbered(source: TextFile) -> str:
+    """Return the text of a source with its number before each line, and its path above."""
+    lines = _lines(source)
+    width = len(str(len(lines)))
+    rows = (f"{number:>{width}}| {line}" for number, line in enumerate(lines, start=1))
+    return "\n".join((f"path: {source.path}", *rows))
+
+
+def check_findings(findings: Findings, sources: Sequence[TextFile]) -> None:
+    """See that every fact stands in its source on the line it names, and that areas and facts belong together.
+
+    Args:
+        findings: what was found.
+        sources: the texts it was found in.
+
+    Raises:
+        ValueError: something does not; says what, and where the sentence stands if it does anywhere.
+    """
+    pages = {source.path: _Page(source) for source in sources}
+    complaints = [complaint for fact in findings.all_facts() if (complaint := _complaint(fact, pages))]
+    areas, keys = set(findings.key_areas), set(findings.facts)
+    complaints += [f"the area {name!r} of key_areas has no facts" for name in sorted(areas - keys)]
+    complaints += [f"the area {name!r} of facts is not one of key_areas" for name in sorted(keys - areas)]
+    complaints += [f"there is no source {path!r}" for path in findings.sources if path not in pages]
+    if complaints:
+        more = len(complaints) - MAX_COMPLAINTS
+        listed = [*complaints[:MAX_COMPLAINTS], *([f"and {more} more of this kind"] if more > 0 else [])]
+        message = (
+            "These findings are not what the sources say:\n"
+            + "\n".join(f"- {complaint}" for complaint in listed)
+            + "\nGive each fact word for word, with the path and the number of the line on which it begins; "
+            "leave out what stands in no source."
+        )
+        raise ValueError(message)
+
+
+def _complaint(fact: Fact, pages: Mapping[str, "_Page"]) -> str:
+    """Return what is wrong with a fact; "" if nothing is."""
+    shown = fact.text if len(fact.text) <= SHOWN_CHARACTERS else fact.text[: SHOWN_CHARACTERS - 1] + "\u2026"
+    quoted = f"\u201c{shown}\u201d"
+    page = pages.get(fact.file)
+    if page is None:
+        return f"{quoted} is said to be from {fact.file!r}, and the sources are {', '.join(map(repr, pages))}"
+    lines = page.lines_of(fact.text)
+    if fact.line in lines:
+        return ""
+    if lines:
+        return f"{quoted} begins on line {lines[0]} of {fact.file!r}, not on line {fact.line}"
+    elsewhere = next((f"{path!r}, line {found[0]}" for path in pages if (found := pages[path].lines_of(fact.text))), "")
+    if elsewhere:
+        return f"{quoted} stands not in {fact.file!r} but in {elsewhere}"
+    return f"{quoted} stands nowhere in {fact.file!r}"
+
+
+class _Page:
+    """A source whose letters and digits alone are looked at."""
+
+    def __init__(self, source: TextFile) -> None:
+        self._source = source
+        self._starts: list[int] = []
+        self._letters = ""
+        parts: list[str] = []
+        length = 0
+        for line in _lines(source):
+            self._starts.append(length)
+            parts.append(_letters(line))
+            length += len(parts[-1])
+        self._letters = "".join(parts)
+        self._sentences: list[tuple[str, int]] | None = None
+
+    def lines_of(self, text: str) -> list[int]:
+        """Return the lines on which a text begins, as it stands there or as it reads without its markup."""
+        wanted = _letters(text)
+        if not wanted:
+            return []
+        return sorted({*self._as_it_stands(wanted), *self._without_markup(wanted)})
+
+    def _as_it_stands(self, wanted: str) -> Iterator[int]:
+        at = self._letters.find(wanted)
+        while at >= 0:
+            yield bisect_right(self._starts, at)  # a line without letters begins where the next one does
+            at = self._letters.find(wanted, at + 1)
+
+    def _without_markup(self, wanted: str) -> Iterator[int]:
+        if self._sentences is None:  # addresses of links, for instance, stand between the words
+            self._sentences = [(_letters(statement.text), statement.line) for statement in read(self._source)]
+        return (line for letters, line in self._sentences if letters.startswith(wanted))
+
+
+def _lines(source: TextFile) -> list[str]:
+    return source.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.casefold())
