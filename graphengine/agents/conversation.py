@@ -164,7 +164,7 @@ class Conversation(Generic[T]):
             async with self._alike(model, request):
                 response = checked(await _asked(model, request), model, request.agent)
             record = {**record_of(response, self._called() if response.calls else set()), **told}
-            by = {"agent": request.agent, "model": response.model or model.name}
+            by = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
         answered = response_of(await self._scope.piece(name, str(self._turn), make))
