@@ -203,7 +203,7 @@ class StateType(Generic[S]):
             elif done or value != before[name]:
                 record, new = field.record(value, view)
                 last = done[-1][0] if done else None
-                if field.reducer is None or last is None or last[0] == "set":
+                if field.reducer is None or last is None or last[0] in ("set", "put", "grow"):
                     ops.append(("set", name, record))
                 else:
                     ops.append(("reduce", name, last[2], record))
@@ -242,5 +242,7 @@ def lay_over(view: View, op: Op, typed: object) -> None:
         view.add_items(name, typed)  # type: ignore[arg-type]
     elif kind in ("merge", "put"):
         view.add_keys(name, typed)  # type: ignore[arg-type]
+    elif kind == "grow":
+        view.grow_keys(name, typed)  # type: ignore[arg-type]
     else:
         view.set_new(name, typed)
