@@ -9,19 +9,25 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from benchmarks.measure import Settings
 from benchmarks.programs import PROGRAMS
 from benchmarks.report import report
 
+PEERS: Final = ("langgraph", "langchain_anthropic", "pydantic_ai")
+
 
 def main() -> None:
     """Run what the command line names, everything if it names nothing."""
     arguments = _arguments()
-    peers = find_spec("langgraph") is not None
-    if not peers:
-        print("LangGraph is not installed here and is left out; `make bench` installs it", file=sys.stderr)
-    settings = Settings(quick=arguments.quick, peers=peers)
+    missing = [name for name in PEERS if find_spec(name) is None]
+    if missing:
+        print(
+            f"other libraries are left out, for want of {', '.join(missing)}; `make bench` installs them",
+            file=sys.stderr,
+        )
+    settings = Settings(quick=arguments.quick, peers=not missing)
     outcomes = {}
     for name in arguments.names or PROGRAMS:
         began = time.monotonic()

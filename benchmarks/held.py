@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import Figure, Outcome, Settings, Target
+from benchmarks.measure import KILO, Figure, Outcome, Settings, Target
 from benchmarks.ours import Asked, Numbers, asking, mapping, sleeping
 from graphengine import Runner
 from graphengine.runner.run import StepRecorded
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from graphengine import Graph
     from graphengine.runner.run import Run
 
-KILO = 1_000
 CONCURRENCY, WIDE = 16, 1600
 TEXT = 100 * KILO
 SLEEPER_KILOBYTES = 16

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MICRO = 1_000_000
 MILLI = 1_000
+KILO = 1_000
 
 Side: TypeAlias = "Callable[[], Coroutine[None, None, float]]"
 """One side of a comparison: does one round and gives its figure."""
@@ -27,7 +28,7 @@ class Settings:
 
     Attributes:
         quick: A few steps and rounds, to see that everything works; the figures mean little.
-        peers: Whether LangGraph is measured too.
+        peers: Whether other libraries are measured too.
     """
 
     quick: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import big, durable, held, memory, startup, stored, wide
+from benchmarks import agents, big, durable, held, memory, startup, stored, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -27,5 +27,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "working": held.working,
     "waiting": held.waiting,
     "big": big.big,
+    "call": agents.call,
+    "calls": agents.calls_at_once,
     "startup": startup.startup,
 }

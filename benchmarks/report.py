@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Outcome
 
-_LIBRARIES: Final = ("pydantic", "aiosqlite", "langgraph", "langgraph-checkpoint-sqlite")
+_LIBRARIES: Final = (
+    "pydantic",
+    "aiosqlite",
+    "anthropic",
+    "langgraph",
+    "langgraph-checkpoint-sqlite",
+    "langchain-anthropic",
+    "pydantic-ai-slim",
+)
 _HEAD: Final = """# Benchmarks
 
 What a step, a run and a start cost. `make bench` measures anew and prints this page, `make bench ARGS="--write

@@ -328,9 +328,6 @@ class Binder:
     def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
         """Where a node's result goes; with `each` the results of its items."""
         writer = self._writer(writes, where, calls, each=each is not None)
-        memory = self._memory(where, calls, each=each is not None)
-        if memory is not None:
-            writer = replace(writer, memory=memory)
         asks = any(call.body.kind == "ask" for call in calls)
         targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
         keyed = {target.field for target in targets if target.key is not None}
@@ -342,10 +339,11 @@ class Binder:
         if each is not None:
             for name in sorted(writer.fields if writes is not None else ()):
                 self._takes_items(name, writer, where, each.sources[0][0])
-        return writer
+        memory = self._memory(where, calls, each=each is not None)
+        return writer if memory is None else replace(writer, memory=memory)
 
-    def _memory(self, where: str, calls: Sequence[Call], *, each: bool) -> tuple[Target, bool] | None:
-        """Where the conversation of a node's agent is kept, and whether only what is new is written there."""
+    def _memory(self, where: str, calls: Sequence[Call], *, each: bool) -> Target | None:
+        """Where the conversation of a node's agent is kept: what is new is added to it, where the field can be so."""
         names = sorted({name for call in calls if (name := getattr(call.body, "memory", ""))})
         if len(names) > 1:
             text = f"its agents remember in {' and '.join(names)}"
@@ -364,10 +362,17 @@ class Binder:
             wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"
             text = f"memory={names[0]!r} is {type_name(found.info.annotation)}"
             self.report("bad_memory", where, text, f"make the field {wanted}")
-        if found.operation == "append" or (each and target.key is None and found.operation != "extend"):
+        adds = found.operation == "extend" if target.key is None else found.grows
+        if found.operation == "append" or (each and not adds):
             text = f"memory={names[0]!r} gets several messages at once"
-            self.report("bad_memory", where, text, "give the field the reducer extend")
-        return target, target.key is None and found.operation == "extend"
+            plain = "make the field dict[str, list[Message]], with no rules for the dict or its lists"
+            self.report(
+                "bad_memory", where, text, plain if target.key is not None else "give the field the reducer extend"
+            )
+        if found.secret and (each or target.key is not None):
+            text = f"{target.field!r} is secret, and one key or item is recorded as it is"
+            self.report("secret_field", where, text, "let a field of its own, written whole, be the memory")
+        return replace(target, adds=adds)
 
     def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:
         """Check that a field without a reducer can hold the list of the items' results."""

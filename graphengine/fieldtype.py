@@ -12,11 +12,13 @@ import re
 import warnings
 from copy import copy
 from dataclasses import dataclass
+from types import UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
     Final,
+    Union,
     get_args,
     get_origin,
     get_type_hints,
@@ -83,10 +85,15 @@ _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "a
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """An update of one key of a dict field: what `writes="results[ann]"` makes of a result."""
+    """An update of one key of a dict field: what `writes="results[ann]"` makes of a result.
+
+    Attributes:
+        adds: Whether the value is items that are added to the list under the key, instead of taking its place.
+    """
 
     key: str
     value: object
+    adds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,7 @@ class FieldType:
         own: Whether the state has a validator of its own for it.
         dumped: Whether the state has a serialiser of its own for it.
         constrained: Whether the field as a whole has rules beyond its items' (a length, a validator).
+        grows: Whether items can be added to the list under one of its keys with no look at what is there.
         immutable: Whether its values cannot be changed in place.
         secret: Whether its record is encrypted, and its value never shown.
         cipher: What encrypts it, once the graph is compiled.
@@ -143,6 +151,7 @@ class FieldType:
     reducer: Callable[[Any, Any], object] | None
     operation: str | None
     constrained: bool
+    grows: bool
     immutable: bool
     secret: bool = False
     cipher: Cipher | None = None
@@ -256,8 +265,9 @@ class FieldType:
                 view.weight += weight_of(update)
             return (self.one, self.name, update)
         if isinstance(update, Put):
+            update = self._fitting(view, update)
             ((key, item),) = self._alone({update.key: update.value}, view).items()
-            return ("put", self.name, key, item)
+            return ("grow" if update.adds else "put", self.name, key, item)
         if isinstance(update, Replace) and self.reducer is not None:
             return ("set", self.name, self._alone(update.value, view))
         value = update.value if isinstance(update, Replace) else update
@@ -280,12 +290,17 @@ class FieldType:
             return [Items(made)] if not self.constrained else made
         if kind == "put":
             return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
+        if kind == "grow":
+            added: dict[str, list[JsonValue]] = {}
+            for op in ops:
+                added.setdefault(op[2], []).extend(op[3])
+            return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
         if kind in ("extend", "merge") and not self.constrained:
             whole = [x for value in values for x in value] if kind == "extend" else {}
             for value in values if kind == "merge" else ():
                 whole.update(value)  # type: ignore[attr-defined]
             return [self._bare(whole)]
-        if self.reducer is None:  # a serialiser of the state's own, or some items replaced
+        if self.reducer is None and "grow" not in kinds:  # a serialiser of the state's own, or some items replaced
             return [[self._raw(value) for value in values]]
         return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
 
@@ -326,8 +341,8 @@ class FieldType:
             return made if self.reducer is None else Replace(made)
         if kind == "append":
             return self._bare([value])[0]  # type: ignore[index]
-        if kind == "put":
-            return Put(op[2], next(iter(self._bare({op[2]: value}).values())))  # type: ignore[attr-defined]
+        if kind in ("put", "grow"):
+            return Put(op[2], self._of_key(op[2], value), adds=kind == "grow")
         if kind == "merge" and self.operation != "merge":
             return Puts(self._bare(value))  # type: ignore[arg-type]
         if kind == "extend" and self.operation == "append":
@@ -349,6 +364,10 @@ class FieldType:
         """A value of the field's type, without the rules of the field as a whole."""
         body = to_json({self.name: value})
         return vars(self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False))[self.name]
+
+    def _of_key(self, key: str, value: JsonValue) -> object:
+        """The same of what lies under one of its keys."""
+        return next(iter(self._bare({key: value}).values()))  # type: ignore[attr-defined]
 
     def _part(self, view: View, value: object) -> tuple[Op, object]:
         if value is None and self.operation != "append":
@@ -405,6 +424,7 @@ class FieldType:
         return ("reduce", self.name, self._shown(raw, view), record), typed
 
     def _put(self, view: View, update: Put) -> tuple[Op, object]:
+        update = self._fitting(view, update)
         part = {update.key: update.value}
         if self.constrained:
             old = view.get(self.name) or {}
@@ -415,7 +435,15 @@ class FieldType:
             return ("set", self.name, record), typed
         record, typed = self.record(self.validate(part, view), view)
         ((key, item),) = record.items()
-        return ("put", self.name, key, item), typed
+        return ("grow" if update.adds else "put", self.name, key, item), typed
+
+    def _fitting(self, view: View, update: Put) -> Put:
+        """The update; the whole list of its key where a rule must see that, as after a change of the field's type."""
+        if not update.adds or self.grows:
+            return update
+        held: Any = view.get(self.name) or {}
+        before = next((items for key, items in held.items() if str(key) == update.key), ())
+        return Put(update.key, [*before, *update.value])  # type: ignore[misc]
 
     def _dump(self, value: object) -> bytes:
         if self.dumped:
@@ -594,6 +622,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
         reducer=reducer,
         operation=operation,
         constrained=own or dumped or bool(others),
+        grows=not (own or dumped or others or secret) and _has_lists(annotation),
         immutable=is_immutable(annotation),
         secret=secret,
     )
@@ -605,6 +634,13 @@ def _without_mark(info: FieldInfo) -> FieldInfo:
     made.annotation = revealed(info.annotation)
     made.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
     return made
+
+
+def _has_lists(annotation: object) -> bool:
+    """Whether it is a dict of plain lists, none of which has rules as a whole."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    dicts = [kind for kind in kinds if kind is not type(None)]
+    return len(dicts) == 1 and get_origin(dicts[0]) is dict and get_origin(get_args(dicts[0])[1]) is list
 
 
 def _item(annotation: object) -> type | None:

@@ -48,7 +48,7 @@ def _conflicts(
 ) -> Iterator[Problem]:
     """Fields without a reducer that two arms write, and nodes that do not say what they write."""
     where = f"fork at {fork.source}"
-    writers: dict[str, list[tuple[str, str]]] = {}
+    writers: dict[str, list[tuple[str, str, bool]]] = {}
     regions = {arm: region(arm, fork.join, out) & set(nodes) for arm in fork.targets}
     for arm, names in regions.items():
         shared = {name for other, there in regions.items() if other != arm for name in there}
@@ -61,19 +61,23 @@ def _conflicts(
                 field = fields.get(place.split("[")[0])
                 if field is None or field.reducer is not None:
                     continue
-                first = _clash(place, arm, writers)
-                writers.setdefault(place, []).append((arm, name))
+                adds = place in nodes[name].writer.added
+                first = _clash(place, arm, writers, adds=adds)
+                writers.setdefault(place, []).append((arm, name, adds))
                 if first:
                     text = f"{first} and {name}, in different arms, both write {place}"
                     yield Problem("write_conflict", where, text, "give the field a reducer, or each arm its own field")
 
 
-def _clash(place: str, arm: str, writers: Mapping[str, Sequence[tuple[str, str]]]) -> str:
-    """A node of another arm that writes the same place, or the whole of which it is a key; "" if there is none."""
+def _clash(place: str, arm: str, writers: Mapping[str, Sequence[tuple[str, str, bool]]], *, adds: bool) -> str:
+    """A node of another arm that writes the same place, or the whole of which it is a key; "" if there is none.
+
+    Where both only add to what is there, nothing is lost.
+    """
     root = place.split("[", maxsplit=1)[0]
     for there, written in writers.items():
         same = there == place or (there.split("[")[0] == root and root in (there, place))
-        for other, name in written:
-            if same and other != arm:
+        for other, name, also_adds in written:
+            if same and other != arm and not (adds and also_adds):
                 return name
     return ""

@@ -107,11 +107,13 @@ class Target:
     Attributes:
         key: The key as it was written, with `{paths}` in it.
         pieces: What it is put together from, where it has paths.
+        adds: Whether what is written is added to the list that is there, and takes nothing's place.
     """
 
     field: str
     key: str | None = None
     pieces: tuple[str | Reading, ...] = ()
+    adds: bool = False
 
     def update(self, value: object, view: View) -> tuple[str, object]:
         """The update that writes this value there.
@@ -121,7 +123,8 @@ class Target:
         """
         if self.key is None:
             return self.field, value
-        return self.field, Put("".join(self._piece(piece, view) for piece in self.pieces) or self.key, value)
+        key = "".join(self._piece(piece, view) for piece in self.pieces) or self.key
+        return self.field, Put(key, value, adds=self.adds)
 
     def _piece(self, piece: str | Reading, view: View) -> str:
         if isinstance(piece, str):
@@ -164,13 +167,13 @@ class Writer:
         whole: The one target of the whole result, if that is how it is written.
         keys: The fields that the result's keys may name, if that is how it is written.
         parts: Targets with what is taken from the result: a reading below it, or a function of it.
-        memory: Where what was said is kept, and whether only what is new is written there.
+        memory: Where what was said is kept.
     """
 
     whole: Target | None = None
     keys: frozenset[str] | None = None
     parts: tuple[tuple[Target, Reading | Injected | None], ...] = ()
-    memory: tuple[Target, bool] | None = None
+    memory: Target | None = None
 
     def updates(self, result: object, view: View, node: str, stop: object = None) -> Updates:
         """The updates that a result stands for; `stop` says how a graph came to its end.
@@ -179,10 +182,9 @@ class Writer:
             InvalidUpdate: The result does not have the promised shape.
         """
         if self.memory is not None and type(result) is Remembered:
-            target, adds = self.memory
-            said = result.said if adds else [*result.before, *result.said]
+            said = result.said if self.memory.adds else [*result.before, *result.said]
             rest = replace(self, memory=None).updates(result.value, view, node, stop)
-            return [*rest, target.update(list(said), view)]
+            return [*rest, self.memory.update(list(said), view)]
         whole = self.whole
         if whole is not None:
             return [(whole.field, result) if whole.key is None else whole.update(result, view)]
@@ -223,11 +225,21 @@ class Writer:
     @property
     def places(self) -> Sequence[str]:
         """Every field or key of one that it may write, as `field` or `field[key]`."""
-        kept = [] if self.memory is None else [self.memory[0].place]
+        kept = () if self.memory is None else (self.memory.place,)
+        return [*self._of_result, *(place for place in kept if place not in self._of_result)]
+
+    @property
+    def added(self) -> Sequence[str]:
+        """Those of them to which it only adds."""
+        memory = self.memory
+        return () if memory is None or not memory.adds or memory.place in self._of_result else (memory.place,)
+
+    @property
+    def _of_result(self) -> Sequence[str]:
         if self.keys is not None:
-            return sorted({*self.keys, *kept})
+            return sorted(self.keys)
         targets = [self.whole] if self.whole is not None else [target for target, _ in self.parts]
-        return [*(target.place for target in targets), *kept]
+        return [target.place for target in targets]
 
     @property
     def roots(self) -> frozenset[str]:
@@ -240,7 +252,7 @@ class Writer:
     @property
     def fields(self) -> frozenset[str]:
         """Every field it may write."""
-        kept = () if self.memory is None else (self.memory[0].field,)
+        kept = () if self.memory is None else (self.memory.field,)
         if self.whole is not None:
             return frozenset((self.whole.field, *kept))
         written = self.keys if self.keys is not None else (t.field for t, _ in self.parts)

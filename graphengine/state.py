@@ -242,5 +242,7 @@ def lay_over(view: View, op: Op, typed: object) -> None:
         view.add_items(name, typed)  # type: ignore[arg-type]
     elif kind in ("merge", "put"):
         view.add_keys(name, typed)  # type: ignore[arg-type]
+    elif kind == "grow":
+        view.grow_keys(name, typed)  # type: ignore[arg-type]
     else:
         view.set_new(name, typed)

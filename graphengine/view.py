@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MISSING: Final = object()
 _NO_KEYS: Final[Mapping[str, Mapping[Any, object]]] = {}
+_NO_GROWN: Final[Mapping[str, Mapping[Any, Sequence[object]]]] = {}
 _NO_ITEMS: Final[Mapping[str, Sequence[object]]] = {}
 _NO_USAGE: Final[Mapping[str, float | None]] = {}
 
@@ -86,6 +87,7 @@ class View:
 
     __slots__ = (
         "_frame",
+        "_grown",
         "_items",
         "_keys",
         "_new",
@@ -108,6 +110,7 @@ class View:
         self._new: dict[str, object] = {}
         self._items: Mapping[str, Sequence[object]] = _NO_ITEMS
         self._keys: Mapping[str, Mapping[Any, object]] = _NO_KEYS
+        self._grown: Mapping[str, Mapping[Any, Sequence[object]]] = _NO_GROWN
         self.node = self.completing = self.until = self.ended = ""
         self.new_marks: dict[str, JsonValue] = {}
         self.new_samples: list[JsonValue] = []
@@ -145,8 +148,7 @@ class View:
     def lend(self, name: str) -> object:
         """A field's value for a function that might change it: what this step writes, as a copy."""
         value = self.get(name)
-        pending = name in self._new or name in self._items or name in self._keys
-        return deepcopy(value) if pending and not self._state.fields[name].immutable else value
+        return deepcopy(value) if self._pending(name) and not self._state.fields[name].immutable else value
 
     def digests(self, names: Iterable[str]) -> dict[str, int]:
         """Digests of those fields that `lend` gave as they are, and that could be changed in place."""
@@ -154,7 +156,7 @@ class View:
             return {}
         found: dict[str, int] = {}
         for name in names:
-            if self._state.fields[name].immutable or name in self._new or name in self._items or name in self._keys:
+            if self._state.fields[name].immutable or self._pending(name):
                 continue
             known = self.holder(name).digests
             if name not in known:
@@ -187,7 +189,14 @@ class View:
         if name in self._keys:
             self._new[name] = {**(self.before(name) or {}), **self._keys[name]}  # type: ignore[dict-item]
             return self._new[name]
+        if name in self._grown:
+            self._new[name] = _longer(self.before(name), self._grown[name])
+            return self._new[name]
         return self.before(name)
+
+    def _pending(self, name: str) -> bool:
+        """Whether this step writes a field."""
+        return name in self._new or name in self._items or name in self._keys or name in self._grown
 
     def before(self, name: str) -> object:
         """The typed value of a field as the frame has it, without this step's updates."""
@@ -222,8 +231,7 @@ class View:
 
     def apart(self, name: str) -> object:
         """A field's value with this step's updates, for a function that might change it in place."""
-        pending = name in self._new or name in self._items or name in self._keys
-        return self.get(name) if pending else self.fresh(name)
+        return self.get(name) if self._pending(name) else self.fresh(name)
 
     def read(self, path: Path) -> object:
         """What lies at a path, None where a part is missing.
@@ -247,10 +255,17 @@ class View:
 
     def add_keys(self, name: str, keys: Mapping[Any, object]) -> None:
         """Lay keys over a dict field without reading it."""
-        if name in self._new:
-            self._new[name] = {**(self._new[name] or {}), **keys}  # type: ignore[dict-item]
+        if name in self._new or name in self._grown:
+            self.set_new(name, {**(self.get(name) or {}), **keys})  # type: ignore[dict-item]
         else:
             self._keys = {**self._keys, name: {**self._keys.get(name, {}), **keys}}
+
+    def grow_keys(self, name: str, keys: Mapping[Any, Sequence[object]]) -> None:
+        """Lay items behind lists in a dict field without reading it."""
+        if name in self._new or name in self._keys:
+            self.set_new(name, _longer(self.get(name), keys))
+        else:
+            self._grown = {**self._grown, name: _longer(self._grown.get(name), keys)}
 
     def set_new(self, name: str, value: object) -> None:
         """Lay a new value over a field."""
@@ -258,6 +273,8 @@ class View:
             self._items = {other: items for other, items in self._items.items() if other != name}
         if self._keys is not _NO_KEYS and name in self._keys:
             self._keys = {other: keys for other, keys in self._keys.items() if other != name}
+        if self._grown is not _NO_GROWN and name in self._grown:
+            self._grown = {other: keys for other, keys in self._grown.items() if other != name}
         self._new[name] = value
 
     def add_items(self, name: str, items: Sequence[object]) -> None:
@@ -280,3 +297,9 @@ class View:
     def instance(self, read: Callable[[str], object] | None = None) -> object:
         """The whole state as an instance of its model, sharing the fields' values."""
         return self._state.model.model_construct(**{name: (read or self.get)(name) for name in self.names})
+
+
+def _longer(table: Any, keys: Mapping[Any, Sequence[object]]) -> dict[Any, Any]:  # noqa: ANN401 - a dict of lists
+    """A dict of lists with more items under some keys, as a copy."""
+    old = table or {}
+    return {**old, **{key: [*(old.get(key) or ()), *items] for key, items in keys.items()}}

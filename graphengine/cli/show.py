@@ -251,7 +251,7 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
         if fact:
             out.line(fact)
     for op in data.get("writes", ()) if step.kind == "item" else step.update:
-        sign = {"set": "=", "reduce": "=", "put": f"[{op[2]}] ="}.get(op[0], "+=")
+        sign = {"set": "=", "reduce": "=", "put": f"[{op[2]}] =", "grow": f"[{op[2]}] +="}.get(op[0], "+=")
         out.line((str(op[1]), "bold"), f" {sign} ", _value(op[-1], whole=True))
     if data.get("error"):
         failure = told_by(data["error"])

@@ -60,6 +60,8 @@ def _operation(op: Op, limit: int) -> str:
     kind, field = op[0], op[1]
     if kind == "put":
         return f"{field}[{op[2]}] = {one_line(compact(op[3]), limit)}"
+    if kind == "grow":
+        return f"{field}[{op[2]}] += {one_line(compact(op[3]), limit)}"
     if kind == "drop":
         return f"{field} is dropped"
     if kind == "item":  # one result of a map, for the list that the field becomes

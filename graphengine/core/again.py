@@ -8,6 +8,7 @@ exception that is not loaded here. No node is called; nothing is imported.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import ValidationError
@@ -302,11 +303,12 @@ def _from_whole(plan: Plan[Any], ops: Sequence[Op], node: NodePlan, view: View) 
         return None
     update = update_of(plan.state, known[0], view)
     result = update.value if isinstance(update, Replace) else update
+    writer = replace(node.writer, memory=None)  # what an agent said is no part of its result
     try:
-        made = node.writer.updates(result, view, node.name)
+        made = writer.updates(result, view, node.name)
     except Exception:  # noqa: BLE001 - the result may have been of another type than the field
         return None
-    return [*made, *((op[1], update_of(plan.state, op, view)) for op in ops if op[1] not in node.writer.fields)]
+    return [*made, *((op[1], update_of(plan.state, op, view)) for op in ops if op[1] not in writer.fields)]
 
 
 def _is_bare(field: FieldType | None) -> bool:

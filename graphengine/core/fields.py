@@ -1,7 +1,7 @@
 """Operations on a frame's fields, as the fold does them: records first, and typed values kept in step.
 
-A list or dict is copied before the first change in place, since what a step set belongs to the step. A typed value that
-a node was given is copied before it grows.
+A list or dict is copied before the first change in place, since what a step set belongs to the step; so is each list in
+a dict of lists. A typed value that a node was given is copied before it grows.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
         frame.journal.extend(ops)
     for index, op in enumerate(ops):
         kind, name = op[0], op[1]
+        if kind not in _OPS:
+            message = (
+                f"{kind!r} is no operation that this version of graphengine knows; a newer one may have written it"
+            )
+            raise ValueError(message)
         _OPS[kind](frame, op)
         if typed is None:
             frame.typed.pop(name, None)
@@ -54,6 +59,10 @@ def _grow_typed(frame: Frame, kind: str, name: str, new: Any) -> None:  # noqa: 
         _own(cache, name, list).append(new)
     elif kind == "extend":
         _own(cache, name, list).extend(new)
+    elif kind == "grow":
+        table = _own(cache, name, dict)
+        for key, items in new.items():
+            table[key] = [*(table.get(key) or ()), *items]  # a node may hold the list that was there by itself
     else:
         _own(cache, name, dict).update(new)
 
@@ -79,10 +88,23 @@ def _extend(frame: Frame, op: Op) -> None:
 
 def _merge(frame: Frame, op: Op) -> None:
     _dict(frame, op[1]).update(op[2])
+    if frame.grown:
+        frame.grown.get(op[1], set()).difference_update(op[2])
 
 
 def _put(frame: Frame, op: Op) -> None:
     _dict(frame, op[1])[op[2]] = op[3]
+    if frame.grown:
+        frame.grown.get(op[1], set()).discard(op[2])
+
+
+def _grow(frame: Frame, op: Op) -> None:
+    table, key = _dict(frame, op[1]), op[2]
+    mine = frame.grown.setdefault(op[1], set())
+    if key not in mine:
+        table[key] = list(table.get(key) or ())
+        mine.add(key)
+    table[key].extend(op[3])
 
 
 def _add(frame: Frame, op: Op) -> None:
@@ -120,11 +142,12 @@ def _dict(frame: Frame, name: str) -> dict[str, JsonValue]:
     if name not in frame.owned:
         frame.values[name] = dict(held(frame, name) or {})
         frame.owned.add(name)
+        frame.grown.pop(name, None)
     mine: dict[str, JsonValue] = frame.values[name]
     return mine
 
 
-_GROWING: Final = frozenset(("append", "extend", "merge", "put"))
+_GROWING: Final = frozenset(("append", "extend", "merge", "put", "grow"))
 """Operations that add to what a field holds; the others put another value in its place."""
 
 _OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
@@ -133,6 +156,7 @@ _OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
     "extend": _extend,
     "merge": _merge,
     "put": _put,
+    "grow": _grow,
     "add": _add,
     "reduce": _reduce,
     "drop": _drop,

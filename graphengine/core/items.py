@@ -1,7 +1,7 @@
 """What the items of a map write: each item's updates as records of their own, and all of them together in item order.
 
 An item's row keeps what it would write, as `["item", field, value]` for one more result in a field's list, as an
-operation on the field (`append`, `extend`, `merge`, `put`), or as `["raw", field, value]` for any other reducer. They
+operation on the field (`append`, `extend`, `merge`, `put`, `grow`), or as `["raw", field, value]` for any other reducer. They
 are no operations on the state yet: that is the row of the node, once all items are done.
 """
 
@@ -39,11 +39,13 @@ def collect(state: StateType[Any], view: View, done: Sequence[Sequence[Op]]) -> 
     for writes in done:
         for op in writes:
             together.setdefault(op[1], []).append(op)
-    keys: dict[tuple[str, str], int] = {}
+    keys: dict[tuple[str, str], tuple[int, str]] = {}
     for index, writes in enumerate(done):
         for op in writes:
-            if op[0] == "put" and keys.setdefault((op[1], op[2]), index) != index:
-                _one_key(view, op, keys[op[1], op[2]], index)
+            if op[0] in ("put", "grow"):
+                first, kind = keys.setdefault((op[1], op[2]), (index, op[0]))
+                if first != index and "put" in (kind, op[0]):
+                    _one_key(view, op, first, index)
     updates: list[tuple[str, object]] = []
     for name, ops in together.items():
         updates += [(name, update) for update in state.fields[name].parts(ops, view)]

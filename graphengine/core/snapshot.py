@@ -33,7 +33,9 @@ ROOT: Final = ""
 CRASHES: Final = 3
 """A node that was in flight at so many crashes in a row is not started again."""
 
-_NOT_STORED: Final = frozenset({"id", "up", "base", "sub", "plan", "check", "typed", "owned", "lent", "digests"})
+_NOT_STORED: Final = frozenset(
+    {"id", "up", "base", "sub", "plan", "check", "typed", "owned", "grown", "lent", "digests"}
+)
 """What of a frame can be worked out again: its place, its links, its caches. Every other field of it is stored."""
 
 
@@ -57,6 +59,7 @@ class Frame:
         values: The state as records; an arm's, what it wrote since the fork; an item's, its item by name.
         typed: Typed values of fields that were read or written, built from `values`.
         owned: Fields whose record may be changed in place, because nothing else holds it.
+        grown: Keys of owned dicts whose lists may be changed in place too.
         lent: Fields whose typed value a node was given, and may still hold: a list is copied before it grows.
         digests: Digests of typed values, to catch nodes that change them.
         at: The node it stands at.
@@ -107,6 +110,7 @@ class Frame:
     values: dict[str, JsonValue] = field(default_factory=dict)
     typed: dict[str, object] = field(default_factory=dict)
     owned: set[str] = field(default_factory=set, init=False)
+    grown: dict[str, set[str]] = field(default_factory=dict, init=False)
     lent: set[str] = field(default_factory=set, init=False)
     digests: dict[str, int] = field(default_factory=dict, init=False)
     at: str = ""

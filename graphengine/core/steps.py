@@ -5,8 +5,9 @@ A step says what happened (`kind`, `frame`, `node`, `visit`, `attempt`, times), 
 of a run in order of `seq` gives its snapshot; nothing else is needed. The JSON leaves out what is empty.
 
 Operations: `["set", field, value]`, `["append", field, item]`, `["extend", field, items]`,
-`["merge", field, mapping]`, `["add", field, number]`, `["put", field, key, value]` (one key of a dict) and
-`["reduce", field, raw, value]` (any other reducer: the raw update is kept for people, the fold sets the value).
+`["merge", field, mapping]`, `["add", field, number]`, `["put", field, key, value]` (one key of a dict),
+`["grow", field, key, items]` (behind the list under one key of a dict) and `["reduce", field, raw, value]` (any other
+reducer: the raw update is kept for people, the fold sets the value).
 `["drop", field]` stands only in what a migration did to a state.
 """
 

@@ -149,7 +149,7 @@ class _Call:
         self._provider = "openai" if server.is_own else f"openai {server.address}"
 
     def body(self, request: Request) -> JsonObject:
-        """The request. Reasons for what is not asked for: see `_settings`."""
+        """The request; what was not asked for is not in it, so that defaults are the provider's."""
         body: JsonObject = {"model": self._model, "store": False}
         system = instructions(request)
         if system:

@@ -27,12 +27,12 @@ Arm = tuple[str, str, str]
 _WRITTEN: Final[Mapping[str | None, Sequence[str]]] = {
     "append": ("append", "extend", "set", "reduce", "raw"),
     "extend": ("extend", "set", "reduce", "raw"),
-    "merge": ("merge", "put", "set", "reduce", "raw"),
+    "merge": ("merge", "put", "grow", "set", "reduce", "raw"),
     "add": ("add", "set", "reduce", "raw"),
-    None: ("reduce", "set", "put", "raw"),
+    None: ("reduce", "set", "put", "grow", "raw"),
 }
 """What updates of a field with each reducer are recorded as; None stands for one of the user's own."""
-_BARE: Final = ("set", "put", "item", "raw")
+_BARE: Final = ("set", "put", "grow", "item", "raw")
 """The same for a field without a reducer."""
 _KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that runs nothing"}
 

@@ -202,7 +202,7 @@ async def test_closing_leaves_no_process_behind() -> None:
 
 RUBBISH = """
 import asyncio, sys
-from graphengine.agents.mcp import mcp
+from graphengine.agents.mcp_servers import mcp
 
 async def once():
     source = mcp([sys.executable, "-S", sys.argv[1], "rubbish"])

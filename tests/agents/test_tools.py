@@ -283,6 +283,7 @@ class Shelf:
         (lambda: 1, "'<lambda>' is no name"),
         (Shelf.find, "method of no object"),
         (Shelf, "Shelf is a class"),
+        (min, "the signature of <built-in function min> cannot be read"),
         (3, "a tool of 3"),
     ],
 )

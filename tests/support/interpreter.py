@@ -107,7 +107,7 @@ class Interpreter:
         self.story = Story({**deepcopy(dict(DEFAULTS)), **deepcopy(dict(case.state))})
         if self.spec.whole:
             self.story.state["double"] = 2 * self.story.state["n"]
-        self.recorded = self.due = 0.0
+        self.recorded = self.due = self.priced = 0.0
         self.failure: type[Exception] | None = None
         self.stuck: type[NodeError] = NoWayOut
         self.cause: Told | None = None
@@ -432,6 +432,9 @@ class Interpreter:
         for name, amount in (outcome.usage or {}).items():
             have = self.story.usage.get(name, 0)
             self.story.usage[name] = None if amount is None or have is None else have + amount
+        self.priced += (outcome.usage or {}).get("cost_usd") or 0.0
+        if self.story.usage.get("cost_usd", 0.0) is None:
+            self.story.usage["priced_usd"] = self.priced
 
     def pass_time(self) -> None:
         self.story.elapsed += self.story.now - self.recorded

@@ -1,0 +1,245 @@
+"""Agents' calls of a model: what a call costs beside the SDK's own, and a thousand at once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import tracemalloc
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import anthropic
+from pydantic import BaseModel
+
+from benchmarks.measure import KILO, MICRO, Figure, Outcome, Settings, Target, alternate
+from benchmarks.model_server import SAID, serving
+from graphengine import END, START, Agent, Graph, Runner
+from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.sdk import CONNECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from benchmarks.measure import Side
+    from benchmarks.model_server import Served
+
+    Call = Callable[[str], Awaitable[object]]
+    Asking = Callable[[Served], AbstractAsyncContextManager[Call]]
+
+MODEL: Final = "claude-haiku-4-5"
+SYSTEM: Final = "You write drafts. Be brief and keep to what is known."
+PROMPT: Final = "Write a draft about {task}, in three sentences."
+MAX_TOKENS: Final = 1024
+KEY: Final = "no-key-is-needed-here"
+OURS, SDK = "graphengine: agent", "anthropic SDK alone"
+PYDANTIC_AI, LANGCHAIN = "pydantic-ai: agent", "LangChain: model"
+NODE, MAP = "graphengine: agent as a node of a run", "graphengine: agent as a node, over the items of a map"
+PATIENCE_SECONDS: Final = 600.0
+"""The SDK waits 5 s for a connection by default, which a thousand of them at once may need on a busy machine."""
+DELAY_SECONDS: Final = 0.05
+"""How long an answer takes where many are wanted at once; the shortest that real ones do."""
+
+
+class Article(BaseModel):
+    """A task, and the draft that is made of it."""
+
+    task: str
+    draft: str = ""
+
+
+class Articles(BaseModel):
+    """Many tasks, and their drafts."""
+
+    tasks: list[str]
+    drafts: list[str] = []
+
+
+async def call(settings: Settings) -> Outcome:
+    """One question after the other, from the call to the answer; the server answers at once.
+
+    Everybody sends the same text to Anthropic's Messages API through Anthropic's SDK, over a connection that is open.
+    LangChain's is the call of its model, without an agent. A run of one node, recorded in memory, stands beside it.
+    The targets are for the agent's call outside of a run: what it adds to the SDK's.
+    """
+    calls = settings.count(20, 3)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving())
+        askings = _askings(settings) | {NODE: _node}
+        asked = {name: await stack.enter_async_context(asking(server)) for name, asking in askings.items()}
+        sides = {name: _one_by_one(ask, calls) for name, ask in asked.items()}
+        found = await alternate(sides, "µs", settings.count(75, 2))
+    ours, alone = found[OURS], found[SDK]
+    more = Figure("more", "µs", tuple(mine - beside for mine, beside in zip(ours.rounds, alone.rounds, strict=True)))
+    targets = [
+        Target("an agent's call against the SDK's", ours.against(alone), "≤", 1.1),
+        Target("what an agent's call adds to the SDK's", more.median, "≤", 1000.0, "µs"),
+    ]
+    if settings.peers:
+        targets.append(Target("pydantic-ai's agent against ours", found[PYDANTIC_AI].against(ours), "≥", 1.0))
+        targets.append(Target("LangChain's model call against our agent", found[LANGCHAIN].against(ours), "≥", 1.0))
+    return Outcome("One call of an agent", found, targets)
+
+
+async def calls_at_once(settings: Settings) -> Outcome:
+    """1,000 questions at once in one process, from the first call to the last answer; each answer takes 50 ms.
+
+    Our agents share the connections of one model object, 100 of them; a map's items are no different. The others open
+    as many as they like. Connections are the most that the server had open at one time, and memory the most that was
+    held at one time, less what there was before, by `tracemalloc`; both in one more round, right after another.
+    """
+    count = settings.count(1000, 20)
+    async with AsyncExitStack() as stack:
+        sides: dict[str, Side] = {}
+        servers: dict[str, Served] = {}
+        for name, asking in _askings(settings).items():
+            servers[name] = await stack.enter_async_context(serving(DELAY_SECONDS))
+            sides[name] = _at_once(await stack.enter_async_context(asking(servers[name])), count)
+        servers[MAP] = await stack.enter_async_context(serving(DELAY_SECONDS))
+        sides[MAP] = _mapped(await stack.enter_async_context(_map(servers[MAP])), count)
+        found = await alternate(sides, "ms", settings.count(3, 1))
+        held = {name: await _held(servers[name], sides[name]) for name in (OURS, MAP, SDK)}
+    targets = [
+        Target("connections of agents' calls at once", held[OURS].connections, "≤", CONNECTIONS, "connections"),
+        Target("connections of items' calls at once", held[MAP].connections, "≤", CONNECTIONS, "connections"),
+        Target("agents' calls at once, against the SDK's", found[OURS].against(found[SDK]), "≤", 1.1),
+    ]
+    told = [Figure(f"{name}, connections", "open", (float(each.connections),)) for name, each in held.items()]
+    told += [Figure(f"{name}, memory a call", "KB", (each.bytes / count / KILO,)) for name, each in held.items()]
+    return Outcome(f"{count:,} calls of agents at once", found | {each.side: each for each in told}, targets)
+
+
+# -- sides
+
+
+def _askings(settings: Settings) -> dict[str, Asking]:
+    """Who asks, by name; each gets a server and gives its way to ask."""
+    ours: dict[str, Asking] = {SDK: _sdk, OURS: _ours}
+    if not settings.peers:
+        return ours
+    from benchmarks import agent_peers as peers  # noqa: PLC0415 - installed for the benchmarks only
+
+    return ours | {PYDANTIC_AI: peers.pydantic_ai, LANGCHAIN: peers.langchain}
+
+
+@asynccontextmanager
+async def _sdk(server: Served) -> AsyncIterator[Call]:
+    patient = PATIENCE_SECONDS
+    async with anthropic.AsyncAnthropic(api_key=KEY, base_url=server.url, max_retries=0, timeout=patient) as client:
+
+        async def ask(task: str) -> str:
+            text = PROMPT.format(task=task)
+            message = await client.messages.create(
+                model=MODEL, max_tokens=MAX_TOKENS, system=SYSTEM, messages=[{"role": "user", "content": text}]
+            )
+            block = message.content[0]
+            return block.text if block.type == "text" else ""
+
+        yield ask
+
+
+@asynccontextmanager
+async def _agent(server: Served) -> AsyncIterator[Agent[str]]:
+    model = AnthropicModel(MODEL, api_key=KEY, base_url=server.url)
+    try:
+        yield Agent("writer", model=model, system=SYSTEM, prompt=PROMPT)
+    finally:
+        await model.close()
+
+
+@asynccontextmanager
+async def _ours(server: Served) -> AsyncIterator[Call]:
+    async with _agent(server) as agent:
+        yield lambda task: agent.run(task=task)
+
+
+@asynccontextmanager
+async def _node(server: Served) -> AsyncIterator[Call]:
+    async with _agent(server) as agent, Runner() as runner:
+        graph = Graph("writing", Article)
+        graph.add_node("write", agent, writes="draft")
+        graph.add_path(START, "write", END)
+
+        async def ask(task: str) -> str:
+            return (await runner.start(graph, Article(task=task)).result()).state.draft
+
+        yield ask
+
+
+@asynccontextmanager
+async def _map(server: Served) -> AsyncIterator[Callable[[list[str]], Awaitable[list[str]]]]:
+    async with _agent(server) as agent, Runner() as runner:
+        graph = Graph("writing", Articles)
+        graph.add_node("write", agent, writes="drafts", each={"task": "tasks"}, concurrency=1000)
+        graph.add_path(START, "write", END)
+
+        async def ask(tasks: list[str]) -> list[str]:
+            return (await runner.start(graph, Articles(tasks=tasks)).result()).state.drafts
+
+        yield ask
+
+
+# -- rounds
+
+
+def _one_by_one(ask: Call, count: int) -> Side:
+    async def run() -> float:
+        began = time.perf_counter()
+        for _ in range(count):
+            await ask("bees")
+        return (time.perf_counter() - began) / count * MICRO
+
+    return run
+
+
+def _at_once(ask: Call, count: int) -> Side:
+    async def run() -> float:
+        began = time.perf_counter()
+        answers = await asyncio.gather(*[ask(f"bee {number}") for number in range(count)])
+        taken = time.perf_counter() - began
+        _check(answers, count)
+        return taken * 1000
+
+    return run
+
+
+def _mapped(ask: Callable[[list[str]], Awaitable[list[str]]], count: int) -> Side:
+    async def run() -> float:
+        tasks = [f"bee {number}" for number in range(count)]
+        began = time.perf_counter()
+        answers = await ask(tasks)
+        taken = time.perf_counter() - began
+        _check(answers, count)
+        return taken * 1000
+
+    return run
+
+
+def _check(answers: list[object] | list[str], count: int) -> None:
+    if answers != [SAID] * count:
+        raise ValueError(f"{count} answers were expected, and these came: {answers[:3]} …")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The most that one round held at one time."""
+
+    connections: int
+    bytes: int
+
+
+async def _held(server: Served, side: Side) -> _Held:
+    """One round that does not count, so that no connection is too old to be used again, and one that does."""
+    await side()
+    await server.counted()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        await side()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return _Held((await server.counted()).connections, most - before)

@@ -1,0 +1,173 @@
+"""A server that answers as Anthropic's does, at once or after a while, and counts who is connected.
+
+It is a process of its own, so that it takes no time of the event loop that is measured, and does as little as can be:
+every question gets the same answer. `serving` starts it; what it counts is asked for by `Served.counted`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SAID: Final = "A draft of some words, as models write them."
+_ANSWER: Final = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-haiku-4-5",
+    "content": [{"type": "text", "text": SAID}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {
+        "input_tokens": 40,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": 12,
+        "service_tier": "standard",
+    },
+}
+_COUNTS: Final = b"GET /counts "
+_LENGTH: Final = b"content-length:"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the server saw since it was last asked.
+
+    Attributes:
+        connections: The most that were open at one time.
+        questions: How many it answered.
+    """
+
+    connections: int
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that runs.
+
+    Attributes:
+        port: Where.
+    """
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """What an SDK wants as `base_url`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def counted(self) -> Counted:
+        """What it saw since it was last asked."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(_COUNTS + b"HTTP/1.1\r\n\r\n")
+        body = (await reader.read()).partition(b"\r\n\r\n")[2]
+        writer.close()
+        await writer.wait_closed()
+        return Counted(**json.loads(body))
+
+
+@asynccontextmanager
+async def serving(delay_seconds: float = 0.0) -> AsyncIterator[Served]:
+    """A server in a process of its own.
+
+    Args:
+        delay_seconds: For how long each question waits for its answer.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.model_server", str(delay_seconds), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None  # noqa: S101 - as asked for
+        yield Served(int(await process.stdout.readline()))
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+class _Counting:
+    """What is counted."""
+
+    def __init__(self) -> None:
+        self.open = self.most = self.questions = 0
+
+    def told(self) -> bytes:
+        """As JSON; the count begins anew."""
+        body = json.dumps({"connections": self.most, "questions": self.questions}).encode()
+        self.most, self.questions = self.open, 0
+        return _with_head(body)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection; questions on it come one after the other."""
+
+    def __init__(self, counting: _Counting, delay_seconds: float) -> None:
+        self._counting = counting
+        self._delay_seconds = delay_seconds
+        self._answer = _with_head(json.dumps(_ANSWER).encode())
+        self._came = b""
+        self._counts = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a TCP server
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._counting.open -= self._counts
+
+    def data_received(self, data: bytes) -> None:
+        self._came += data
+        head, found, body = self._came.partition(b"\r\n\r\n")
+        if not found:
+            return
+        if head.startswith(_COUNTS):
+            self._transport.write(self._counting.told())
+            self._transport.close()
+            return
+        if len(body) < _length(head):
+            return
+        self._came = b""
+        self._note()
+        if self._delay_seconds:
+            asyncio.get_running_loop().call_later(self._delay_seconds, self._transport.write, self._answer)
+        else:
+            self._transport.write(self._answer)
+
+    def _note(self) -> None:
+        counting = self._counting
+        counting.questions += 1
+        if not self._counts:  # who asks for the counts is not counted
+            self._counts = True
+            counting.open += 1
+            counting.most = max(counting.most, counting.open)
+
+
+def _with_head(body: bytes) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def _length(head: bytes) -> int:
+    lines = [line for line in head.lower().split(b"\r\n") if line.startswith(_LENGTH)]
+    return int(lines[0].removeprefix(_LENGTH)) if lines else 0
+
+
+async def _serve(delay_seconds: float) -> None:
+    counting = _Counting()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(counting, delay_seconds), "127.0.0.1", 0, backlog=2048)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(float(sys.argv[1])))
