@@ -56,9 +56,7 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = (int, str, bool, float)
 
-
 _MOST_BITS: Final = 10_000  # of an int; JSON readers refuse numbers of more than some 4,300 digits
-
 
 _VALIDATORS: Final[dict[str, Callable[..., object]]] = {
     "before": BeforeValidator,
@@ -67,19 +65,14 @@ _VALIDATORS: Final[dict[str, Callable[..., object]]] = {
     "plain": PlainValidator,
 }
 
-
 _SHOWN: Final = 120  # characters of a value in a message
-
 
 LONG: Final = 1000
 """Characters of a text, or bytes of JSON, from which on a value counts for the size of an update."""
 
-
 _AROUND: Final = 64  # bytes of an operation beside its value and the name of its field
 
-
 _MOST_BYTES: Final = 6  # of JSON a character: \u001f
-
 
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
 

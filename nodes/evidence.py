@@ -77,7 +77,6 @@ class _Page:
     def __init__(self, source: TextFile) -> None:
         self._source = source
         self._starts: list[int] = []
-        self._letters = ""
         parts: list[str] = []
         length = 0
         for line in _lines(source):

@@ -94,13 +94,11 @@ def record_of(response: Response, known: set[str]) -> dict[str, JsonValue]:
     for name in ("why", "model"):
         if getattr(response, name):
             record[name] = utf8_text(getattr(response, name))
-    for name in _FIGURES:
+    for name in (*_FIGURES, "offline"):
         if getattr(response, name):
             record[name] = getattr(response, name)
     if response.cost_usd is not None:
         record["cost_usd"] = response.cost_usd
-    if response.offline:
-        record["offline"] = True
     if response.native is not None:
         record["native"] = response.native
     return record

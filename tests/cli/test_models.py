@@ -399,15 +399,19 @@ def test_a_worker_takes_models_for_the_graphs_that_have_the_agents(
     folder: Path, edge: EdgeServer, invoke: Invoke
 ) -> None:
     """The other graphs of the project are no hindrance; an agent that none of them has is refused."""
-    invoke("run", "asking", "--pause-before", "answer", "--run-id", "r")
-    invoke("answer", "r", "yes", "--no-resume")
+    for graph, node, run_id in (("asking", "answer", "r"), ("counter", "more", "c")):
+        invoke("run", graph, "--pause-before", node, "--run-id", run_id)
+        invoke("answer", run_id, "yes", "--no-resume")
     edge.play(*says("A cloud."))
     refused = invoke("worker", "--model", "askr=offline")
     assert (refused.exit_code, "has no agent" in refused.stderr) == (2, True)
     worker = start(folder, "worker", "--model", "answerer=anthropic:claude-haiku-4-5", "--poll", "0.05")
     assert worker.stdout is not None
-    while "finished" not in (line := worker.stdout.readline()):
-        assert line
+    ends = {"r": "finished", "c": "waiting"}
+    while ends:
+        verb, run_id = worker.stdout.readline().partition(":")[0].split()[:2]
+        if verb != "goes":
+            assert ends.pop(run_id) == verb
     worker.terminate()
     worker.communicate(timeout=30)
     assert document(invoke("show", "r", "--json").stdout)["state"]["second"] == "A cloud."

@@ -14,7 +14,9 @@ from graphengine.core.steps import Step, encode_step
 from graphengine.errors import GraphEngineError
 from graphengine.plan import Remembered
 from graphengine.reducers import merge
+from graphengine.state import StateType
 from graphengine.testing import replay
+from graphengine.view import Held, View
 from tests.support.replays import recorded
 from tests.support.session import Session, picture, unchanged
 from tests.support.spec import Speaker, work
@@ -25,6 +27,35 @@ class State(BaseModel):
 
     memos: dict[str, list[int]] = {}
     n: int = 0
+
+
+class Merged(State):
+    """The same with a reducer."""
+
+    memos: Annotated[dict[str, list[int]], merge] = {}
+
+
+class Cut(Merged):
+    """With a rule for the whole state, which changes what is there."""
+
+    @model_validator(mode="after")
+    def cut(self) -> Cut:
+        """Two items a key."""
+        self.memos = {key: items[-2:] for key, items in self.memos.items()}
+        return self
+
+
+def without_old(old: dict[str, list[int]], new: dict[str, list[int]]) -> dict[str, list[int]]:
+    """A reducer that changes what it is given."""
+    for items in old.values():
+        items.append(-1)
+    return {**old, **new}
+
+
+class Own(State):
+    """With a reducer of the user's own."""
+
+    memos: Annotated[dict[str, list[int]], without_old] = {}
 
 
 def spoke(*words: object, value: object = 0) -> Remembered:
@@ -90,10 +121,6 @@ async def test_a_conversation_under_a_key_costs_what_is_said_in_it() -> None:
 
 def test_records_that_a_list_came_from_stay_as_they_were() -> None:
     """A start, an update of a branch, a whole key, several keys: what a step set belongs to the step."""
-
-    class Merged(State):
-        memos: Annotated[dict[str, list[int]], merge] = {}
-
     run = session(Merged, writes=("n", "memos"))
     run.start({"memos": {"a": [1]}})
     run.finish(spoke(2, value={"n": 1}))
@@ -258,16 +285,7 @@ def test_keys_and_values_may_be_of_other_types() -> None:
 
 def test_a_rule_for_the_whole_state_sees_what_grew() -> None:
     """A validator of the model looks at the dict with what is added, and may refuse it or change it."""
-
-    class Whole(State):
-        memos: Annotated[dict[str, list[int]], merge] = {}
-
-        @model_validator(mode="after")
-        def cut(self) -> Whole:
-            self.memos = {key: items[-2:] for key, items in self.memos.items()}
-            return self
-
-    run = session(Whole)
+    run = session(Cut)
     run.start()
     run.finish(spoke(1))
     assert told(run) == [["grow", "memos", "a", [1]]]
@@ -281,21 +299,55 @@ def test_a_rule_for_the_whole_state_sees_what_grew() -> None:
 
 def test_what_a_rule_for_the_whole_state_made_of_it_is_joined() -> None:
     """An arm whose update was changed sets the field, and a join does that again."""
-
-    class Whole(State):
-        memos: Annotated[dict[str, list[int]], merge] = {}
-
-        @model_validator(mode="after")
-        def cut(self) -> Whole:
-            self.memos = {key: items[-2:] for key, items in self.memos.items()}
-            return self
-
-    run = Session(forked(Whole))
+    run = Session(forked(Cut))
     run.start({"memos": {"k": [0, 1]}})
     run.finish(None, of="b")
     run.finish(spoke(2), of="a")
     run.join()
     assert run.view().get("memos") == {"k": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("state", "first", "expected"),
+    [
+        (Merged, "a", {"k": [0, 1, 2, 3], "x": [9]}),
+        (Merged, "b", {"k": [0, 1, 2, 3], "x": [9]}),
+        (Own, "a", {"k": [0, 1, 2, 3, -1], "x": [9]}),
+        (Own, "b", {"k": [0, 1, -1, 2, 3], "x": [9]}),
+    ],
+)
+def test_a_join_does_both_what_was_added_and_what_was_written(
+    state: type[State], first: str, expected: dict[str, list[int]]
+) -> None:
+    """One arm adds to a key, the other writes another one through the field's reducer, in either order."""
+    graph = Graph("both", state)
+    graph.add_node("a", Speaker("memos[k]"), writes=())
+    graph.add_node("b", work, writes="memos")
+    graph.add_node("merge")
+    graph.add_fork(START, [first, "b" if first == "a" else "a"], join="merge")
+    graph.add_edge("a", "merge")
+    graph.add_path("b", "merge", END)
+    run = Session(graph, mirror=True)
+    run.start({"memos": {"k": [0, 1]}})
+    run.finish({"x": [9]}, of="b")
+    run.finish(spoke(2, 3, value={}), of="a")
+    run.join()
+    assert run.view().get("memos") == expected
+
+
+def test_a_view_lays_everything_over_in_the_order_it_came() -> None:
+    """What is added under a key, keys that are written, and the whole, before anything of it is recorded."""
+    view = View(StateType.of(State), Held({"memos": {"k": [0]}}))
+    view.grow_keys("memos", {"k": [1], "l": [5]})
+    view.grow_keys("memos", {"k": [2]})
+    view.add_keys("memos", {"x": [9]})
+    assert view.get("memos") == {"k": [0, 1, 2], "l": [5], "x": [9]}
+    view.grow_keys("memos", {"x": [8]})
+    assert view.get("memos") == {"k": [0, 1, 2], "l": [5], "x": [9, 8]}
+    view.set_new("memos", {"k": []})
+    view.grow_keys("memos", {"k": [3]})
+    assert view.get("memos") == {"k": [3]}
+    assert view.before("memos") == {"k": [0]}
 
 
 def test_one_step_may_write_a_key_and_add_to_it() -> None:
@@ -315,6 +367,29 @@ def test_one_step_may_write_a_key_and_add_to_it() -> None:
     run.start({"memos": {"a": [0], "c": [3]}})
     run.finish(spoke(1, 2, value=[9]))
     assert seen[0] == run.view().get("memos") == {"a": [9, 1, 2], "c": [3], "b": [9]}
+
+
+@pytest.mark.parametrize("names", [["x", "k"], ["k", "x"]])
+def test_items_may_not_add_to_a_key_that_another_writes(names: list[str]) -> None:
+    """Which came first must not matter; items that all add to one key are fine."""
+
+    class Named(State):
+        names: list[str] = []
+
+    graph = Graph("items", Named)
+    graph.add_node("a", Speaker("memos[k]"), each={"name": "names"}, writes="memos[{name}]")
+    graph.add_path(START, "a", END)
+    for given in (names, ["x", "y"]):
+        run = Session(graph, mirror=True)
+        run.start({"names": given})
+        run.enter()
+        for index in (1, 0):
+            run.finish(spoke(index, value=[9]), of=f"a[{index}]")
+        step = run.collect()
+        if given is names:
+            assert "both write memos[k]" in step.data["error"]["message"]
+        else:
+            assert run.snapshot.root.values["memos"] == {"x": [9], "y": [9], "k": [0, 1]}
 
 
 # -- changed graphs, and logs of other versions
