@@ -176,6 +176,7 @@ async def test_half_characters_end_nothing() -> None:
         ToolCall(id=f"{name}{HALF}", name=name, arguments='{"text": "\ud83d\\ud83d"}')
         for name in ("shout", "fail", HALF)
     )
+    native: Any = {HALF: [HALF, 1, {"x": (HALF, None)}]}
     first = replace(paid(HALF), calls=wanted, why=HALF, model=HALF, native=native)
     model = Says(first, paid(HALF), paid(f"{HALF}!"))
     agent = Agent(
