@@ -44,9 +44,10 @@ from graphengine.paths import members
 from graphengine.records import parsed
 from graphengine.reducers import OPERATIONS, Replace, maximum
 from graphengine.secret import HIDDEN, Secret, is_secret, revealed
+from graphengine.updates import Items, Put, Puts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from graphengine.records import JsonValue, Op
     from graphengine.secret import Cipher
@@ -74,33 +75,6 @@ _AROUND: Final = 64  # bytes of an operation beside its value and the name of it
 _MOST_BYTES: Final = 6  # of JSON a character: \u001f
 
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """An update of one key of a dict field: what `writes="results[ann]"` makes of a result.
-
-    Attributes:
-        adds: Whether the value is items that are added to the list under the key, instead of taking its place.
-    """
-
-    key: str
-    value: object
-    adds: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Puts:
-    """An update of several keys of a dict field: what the items of a map wrote, or an arm."""
-
-    keys: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """An update of a field with the `append` reducer by several items."""
-
-    values: Sequence[object]
 
 
 @dataclass(slots=True)
@@ -276,11 +250,9 @@ class FieldType:
         kinds = {op[0] for op in ops}
         kind = kinds.pop() if len(kinds) == 1 else ""
         values = [op[-1] for op in ops]
-        if kind == "item":
-            return [self._bare(values)]
-        if kind == "append":
+        if kind in ("item", "append"):
             made: Any = self._bare(values)
-            return [Items(made)] if not self.constrained else made
+            return made if kind == "append" and self.constrained else [made if kind == "item" else Items(made)]
         if kind in ("put", "grow"):
             return self._of_keys(ops, adds=kind == "grow")
         if kind in ("extend", "merge") and not self.constrained:

@@ -433,8 +433,8 @@ class Interpreter:
         for name, amount in (outcome.usage or {}).items():
             have = self.story.usage.get(name, 0)
             self.story.usage[name] = None if amount is None or have is None else have + amount
-            self.priced += amount or 0 if name == "cost_usd" else 0
-        if self.story.usage.get("cost_usd", 0) is None:
+        self.priced += (outcome.usage or {}).get("cost_usd") or 0.0
+        if self.story.usage.get("cost_usd", 0.0) is None:
             self.story.usage["priced_usd"] = self.priced
 
     def pass_time(self) -> None:

@@ -46,7 +46,7 @@ log = logging.getLogger("graphengine.stores")
 
 LEASE_SECONDS: Final = 30.0
 BUSY_TIMEOUT_SECONDS: Final = 10.0
-_LEAVING_MILLISECONDS: Final = 200
+_LEAVING: Final = "PRAGMA busy_timeout = 200"
 
 
 class SQLiteStore:
@@ -399,7 +399,7 @@ def _leave(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoint
     if checkpoints is not None:
         checkpoints.close()
     try:
-        connection.execute(f"PRAGMA busy_timeout = {_LEAVING_MILLISECONDS}").fetchone()
+        connection.execute(_LEAVING).fetchone()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.Error as error:
         log.info("the write-ahead log stays beside the database: %s", error)
