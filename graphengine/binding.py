@@ -356,7 +356,7 @@ class Binder:
             return None
         kinds = list(members(found.info.annotation))
         if target.key is not None:
-            kinds = [get_args(kind)[-1] for kind in kinds if get_args(kind)]
+            kinds = [item for kind in kinds if get_args(kind) for item in members(get_args(kind)[-1])]
         messages = getattr(calls[0].body, "said", Any)
         if not any(_item_of(kind) in (messages, Any) for kind in kinds):
             wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"

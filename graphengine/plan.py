@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from pydantic import BaseModel
 
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
-from graphengine.fieldtype import Put
 from graphengine.injection import Injected
 from graphengine.kinds import enum_value
 from graphengine.options import MODEL_RETRY
+from graphengine.updates import Put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
