@@ -313,6 +313,9 @@ class Binder:
             return None
         given = options.fallback
         if isinstance(given, HasBody) and given.body().kind == "agent":
+            if getattr(given.body(), "memory", ""):
+                text = f"the fallback {given.body().name} remembers, and its node would not keep that"
+                self.report("bad_memory", f"{where}, fallback", text, "give it no memory: agent.but(memory='')")
             return Fallback(call=self.call(given.body(), {}, f"{where}, fallback"))
         if isinstance(given, (HasBody, Node, Choose)):
             text = f"fallback={given!r}"

@@ -110,3 +110,11 @@ def test_a_key_of_a_secret_is_no_memory() -> None:
     graph.add_node("a", remembering("token[x]"), writes="a")
     graph.add_path(START, "a", END)
     assert "secret_field" in codes(graph)
+
+
+def test_a_fallback_remembers_nothing() -> None:
+    """Its node has no place for what it said."""
+    graph = Graph("fallen", State)
+    graph.add_node("a", lambda: "x", writes="a", fallback=remembering("messages"))
+    graph.add_path(START, "a", END)
+    assert codes(graph) == {"bad_memory"}

@@ -1,6 +1,6 @@
 """aimock, a mock server of models' APIs that others made, started for tests.
 
-It comes from npm: `make servers` installs what `aimock/package-lock.json` names. Where Node.js or that is missing, the
+It comes from npm: `make servers` installs what `aimock/package-lock.json` names. Where Node.js or that is missing,
 tests that ask it are skipped and say so. `aimock/fixtures.json` holds what it answers in every test; `add` adds more.
 """
 
