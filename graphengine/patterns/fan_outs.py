@@ -1,0 +1,73 @@
+"""Fan-out and fan-in: the same work on many items side by side, and one that makes a whole of what came of them."""
+
+from pydantic import BaseModel
+from typing_extensions import TypeVar
+
+from graphengine.conditions import value
+from graphengine.graph import END, FAIL, START, Graph, Runnable
+from graphengine.patterns.outcomes import Outcome, outcome, surviving
+from graphengine.patterns.parts import part
+
+
+class FanOut(BaseModel):
+    """The state of a fan-out.
+
+    Attributes:
+        task: What it is about.
+        items: What is worked on.
+        outcomes: What came of each, in the order of the items.
+        output: What was made of them.
+    """
+
+    task: str = ""
+    items: list[str] = []
+    outcomes: list[Outcome] = []
+    output: str = ""
+
+
+S = TypeVar("S", bound=FanOut, default=FanOut)
+_OWN = FanOut.model_fields.keys() - {"task"}
+
+
+def fan_out_fan_in(  # noqa: PLR0913 - who works, and how many at a time
+    work: Runnable,
+    gather: Runnable,
+    *,
+    split: "Runnable | None" = None,
+    over: str = "items",
+    concurrency: int = 8,
+    need: int = 1,
+    state: type[S] = FanOut,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+) -> Graph[S]:
+    """A graph that works on items side by side and gathers what came of them.
+
+    Args:
+        work: What is done with each `item`; it may read `task` too. `choose("item", {…})` lets several do one
+            each. An item that fails leaves the others, and is told to `gather`.
+        gather: Makes a whole of `outcomes`, which are in the order of the items; it may read the items and `task`.
+        split: Makes the items of the task; without it they are part of the input.
+        over: The field that has the items, for those that are no texts.
+        concurrency: How many items are worked on at a time.
+        need: How many have to succeed; with fewer the run fails as `too few succeeded`, before they are gathered.
+        state: `FanOut`, or a subclass with fields of the caller's.
+
+    Example:
+        >>> graph = fan_out_fan_in(lambda item: len(item), lambda outcomes: "+".join(each.text for each in outcomes))
+        >>> graph.run_sync({"items": ["one", "three"]}).output
+        '3+5'
+    """
+
+    def too_few(outcomes: list[Outcome]) -> bool:
+        return sum(each.failure is None for each in outcomes) < need
+
+    graph = Graph("fan_out_fan_in", state, result="output")
+    doer = surviving(part(work, state, _OWN, {"item": "item"}))
+    graph.add_node("work", doer, each={"item": over}, concurrency=concurrency, writes={"outcomes": outcome})
+    graph.add_node("gather", part(gather, state, _OWN), writes="output")
+    if split is not None:
+        graph.add_node("split", part(split, state, _OWN), writes=over)
+        graph.add_edge("split", "work")
+    graph.add_edge(START, "work" if split is None else "split")
+    graph.add_edge("work", FAIL, when=value(too_few).is_true(), label="too few succeeded")
+    graph.add_path("work", "gather", END)
+    return graph

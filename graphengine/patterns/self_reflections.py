@@ -1,0 +1,74 @@
+"""Self-reflection: a draft is looked at by its own author, who revises it until nothing is left to mend.
+
+Source: Madaan et al., "Self-Refine: Iterative Refinement with Self-Feedback" (2023).
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel
+from typing_extensions import TypeVar
+
+from graphengine.conditions import failed, iterations, value
+from graphengine.errors import ModelError
+from graphengine.failure import Failure
+from graphengine.graph import END, START, Graph, Runnable
+from graphengine.patterns.critiques import Critique
+from graphengine.patterns.parts import part
+from graphengine.reducers import append
+
+
+class SelfReflection(BaseModel):
+    """The state of a self-reflection.
+
+    Attributes:
+        task: What was asked.
+        draft: What there is.
+        critiques: What its author said of each draft that was looked at.
+        errors: Why a look came to nothing, if one did.
+    """
+
+    task: str
+    draft: str = ""
+    critiques: Annotated[list[Critique], append] = []
+    errors: Annotated[list[Failure], append] = []
+
+
+S = TypeVar("S", bound=SelfReflection, default=SelfReflection)
+_OWN = SelfReflection.model_fields.keys() - {"task"}
+
+
+def self_reflection(
+    write: Runnable,
+    reflect: Runnable,
+    *,
+    revise: "Runnable | None" = None,
+    rounds: int = 2,
+    state: type[S] = SelfReflection,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+) -> Graph[S]:
+    """A graph that drafts, looks at the draft and revises it, for some rounds.
+
+    Args:
+        write: Writes the draft; reads `task`.
+        reflect: Gives a `Critique` of `draft`. Usually the author once more: `author.but(prompt=…, output=Critique)`.
+            Where it fails, the draft stands as it is, `unreviewed`; a model that cannot be asked fails the run.
+        revise: Writes the draft anew; reads `task`, `draft` and `critiques[-1]`. `write` if not given.
+        rounds: How often it is looked at, and revised, at most. The last revision is not looked at again.
+        state: `SelfReflection`, or a subclass with fields that the agents read besides.
+
+    Example:
+        >>> look = lambda draft: Critique(verdict="accept" if draft.endswith(".") else "revise", flaws=["no full stop"])
+        >>> graph = self_reflection(lambda task: task, look, revise=lambda draft: draft + ".")
+        >>> graph.run_sync({"task": "It rains"}).output
+        'It rains.'
+    """
+    graph = Graph("self_reflection", state, result="draft", errors="errors")
+    graph.add_node("write", part(write, state, _OWN), writes="draft")
+    graph.add_node("reflect", part(reflect, state, _OWN), writes="critiques")
+    graph.add_node("revise", part(revise or write, state, _OWN), writes="draft")
+    graph.add_path(START, "write", "reflect")
+    graph.add_edge("reflect", END, when=failed(Exception) & ~failed(ModelError), label="unreviewed")
+    graph.add_edge("reflect", END, when=value("critiques[-1].verdict") == "accept", label="accepted")
+    graph.add_edge("reflect", "revise")
+    graph.add_edge("revise", END, when=iterations("revise") >= rounds, label="out of rounds")
+    graph.add_edge("revise", "reflect")
+    return graph
