@@ -48,6 +48,7 @@ DETAILS: Final = (
     "payload",  # message
     "sent",  # node, item: messages to other nodes, as [topic, payload]
     "emitted",  # node, item: what it showed and wanted kept
+    "said",  # recorded: what it `sent` and `emitted`; its node's step has that too, and delivers it
     "unused",  # node: recorded work that it did not ask for again
     "pause",  # started, resumed, branched: the nodes before which the run waits
     "crashed",  # resumed: whether nodes were in flight when the process before died

@@ -96,13 +96,15 @@ class Conversation(Generic[T]):
         if isinstance(self._model, OfflineModel):
             return await self._offline()
         async with AsyncExitStack() as stack:
-            await self._open_tools(stack)
+            with self._scope.keeping():
+                await self._open_tools(stack)
             with self._scope.group(f"agent {self._agent.name}", self._identity()):
                 return await self._to_the_answer()
 
     async def _offline(self) -> T:
         """What the rules answer: they are asked once, since they would say the same again."""
-        response = await self._model.answer(self._request())
+        with self._scope.keeping() if self._stand_in is None else nullcontext():
+            response = await self._model.answer(self._request())
         self._scope.paid(response)
         self.usage = add_usage(self.usage, usage_of(response))
         value = await self._read(response.content)
@@ -377,7 +379,13 @@ async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
         return await call
     calls = FROM_THREAD.get()
     made = call if calls is None else calls.make(call)
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(made, scope.loop))
+    try:
+        future = asyncio.run_coroutine_threadsafe(made, scope.loop)
+    except RuntimeError:  # the event loop is closed: the thread was left behind
+        made.close()
+        call.close()
+        raise
+    return await asyncio.wrap_future(future)
 
 
 async def _asked(model: Model, request: Request) -> Response:

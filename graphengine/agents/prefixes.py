@@ -21,6 +21,8 @@ LEAST_CHARACTERS: Final = 4096
 """A beginning of fewer characters, some 1,024 tokens, is not cached."""
 LIVES_SECONDS: Final = 240.0
 """For so long after a call its beginning is taken to be cached, somewhat less than the five minutes it is."""
+_KEPT: Final = 1000
+"""So many beginnings are kept before those that are not cached any more are looked for."""
 
 
 class Prefixes:
@@ -56,9 +58,15 @@ class Prefixes:
         try:
             yield
             self._used[prefix] = self._clock()
+            self._forget_cold()
         finally:
             del self._first[prefix]
             first.set_result(None)
+
+    def _forget_cold(self) -> None:
+        """Keep no more beginnings than may be asked for."""
+        if len(self._used) > _KEPT:
+            self._used = {prefix: used for prefix, used in self._used.items() if self._is_warm(prefix)}
 
     def _is_warm(self, prefix: str) -> bool:
         return self._clock() - self._used.get(prefix, float("-inf")) < LIVES_SECONDS

@@ -409,7 +409,7 @@ def _recorded(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
     node_of(walked(plan, snapshot, step)[1], step)
     data = step.data
     done = WorkDone(*_visit(step), step.began, step.at, data["key"], data["name"], data["value"])
-    return done._replace(usage=data.get("usage"), by=data.get("by"))
+    return done._replace(usage=data.get("usage"), by=data.get("by"), said=data.get("said"))
 
 
 def _waits(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:

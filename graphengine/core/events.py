@@ -123,7 +123,8 @@ class NodeBegun(NamedTuple):
 class WorkDone(NamedTuple):
     """A piece of a node's work is done; its record is to be kept under this key.
 
-    `usage` is what a model was paid for it, and `by` which agent asked which model.
+    `usage` is what a model was paid for it, and `by` which agent asked which model. `said` is what it sent and showed,
+    as far as that is to be kept: it is its node's, whichever attempt uses the record.
     """
 
     frame: str
@@ -138,6 +139,7 @@ class WorkDone(NamedTuple):
     size_bytes: int = 0
     usage: Mapping[str, float | None] | None = None
     by: Mapping[str, str] | None = None
+    said: Mapping[str, JsonValue] | None = None
 
 
 class NodeWaits(NamedTuple):

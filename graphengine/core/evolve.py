@@ -254,7 +254,10 @@ def _begun(snapshot: Snapshot, step: Step) -> None:
 def _recorded(snapshot: Snapshot, step: Step) -> None:
     _spend(snapshot, step)
     snapshot.frames[step.frame].crashes = 0  # it came further than the last time
-    snapshot.frames[step.frame].memos[step.data["key"]] = {"value": step.data["value"], "at": step.at}
+    memo = {"value": step.data["value"], "at": step.at}
+    if "said" in step.data:
+        memo["said"] = step.data["said"]
+    snapshot.frames[step.frame].memos[step.data["key"]] = memo
 
 
 def _waiting(snapshot: Snapshot, step: Step) -> None:

@@ -52,6 +52,8 @@ def work_done(plan: Plan[Any], snapshot: Snapshot, event: WorkDone) -> Step:  # 
         data["usage"] = dict(event.usage)
     if event.by:
         data["by"] = dict(event.by)
+    if event.said:
+        data["said"] = dict(event.said)
     weight = added(snapshot, event.size_bytes)
     return Step(snapshot.seq + 1, "recorded", event.now, *event[:5], data=data, weight=weight)
 

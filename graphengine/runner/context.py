@@ -367,6 +367,8 @@ class Context:
     def _say(self, what: str, record: JsonValue) -> None:
         self.said = self.said or {}
         self.said.setdefault(what, []).append(record)
+        if self.work is not None:
+            self.work.heard(what, record)
 
     def more(self) -> dict[str, JsonValue] | None:
         """What the node's step says beside its result; None for nothing. Called by the runner."""
@@ -474,8 +476,7 @@ class Context:
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """The tools of a source, which stays open as long as the Runner."""
-        with self.keeping():
-            return await self._surroundings.models.opened(source)
+        return await self._surroundings.models.opened(source)
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
         """A thing that all agents of the Runner share."""
@@ -492,7 +493,7 @@ class Context:
 
     def own(self) -> Work:
         """Note the asyncio task that the node runs in, which ends with its waits; called by the runner."""
-        self.work = Work(self._task, self._frame, self._surroundings)
+        self.work = Work(self._task, self._frame, self._surroundings, self._say)
         self.work.over = self.over
         return self.work
 

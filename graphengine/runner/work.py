@@ -83,6 +83,7 @@ class Work:
         task: The attempt.
         frame: Its frame, where the records are.
         around: What it has in common with the other attempts of the run.
+        say: Says again what a recorded call said.
 
     Attributes:
         waits: What it waits for, by name.
@@ -93,10 +94,10 @@ class Work:
     """
 
     __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_guard", "_handed", "_held",
-                 "_idle", "_note", "_now", "_owner", "_parked", "_raised", "_sizes", "_task", "_threads", "_time",
+                 "_idle", "_note", "_now", "_owner", "_parked", "_raised", "_said", "_say", "_sizes", "_task", "_threads", "_time",
                  "_used", "called_off", "ending", "halts", "over", "waits")  # fmt: skip
 
-    def __init__(self, task: Task, frame: Frame, around: Surroundings) -> None:
+    def __init__(self, task: Task, frame: Frame, around: Surroundings, say: Callable[[str, JsonValue], None]) -> None:
         self._guard = around.guard
         self._task = task
         self._frame = frame
@@ -113,9 +114,11 @@ class Work:
         self._handed: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
         self._held: Counter[str] = Counter()
+        self._said: dict[str, dict[str, list[JsonValue]]] = {}
         self._parked: set[asyncio.Future[None]] = set()
         self._idle: asyncio.Future[None] | None = None
         self._cut_off = False
+        self._say = say
         self._time = frame.arrived
         self.waits: dict[str, JsonValue] = {}
         self.halts = False
@@ -308,10 +311,19 @@ class Work:
         return bool(self._busy or self._parked)
 
     def _known(self, place: str) -> JsonValue:
-        """What was recorded."""
+        """What was recorded; what it said is said again."""
         self._given.append(place)
-        self._pass(self._frame.memos[place])
-        return self._frame.memos[place]["value"]
+        memo = self._frame.memos[place]
+        self._pass(memo)
+        for what, records in memo.get("said", {}).items():
+            for record in records:
+                self._say(what, record)
+        return memo["value"]
+
+    def heard(self, what: str, record: JsonValue) -> None:
+        """Note what is said, with the recorded calls that are under way here."""
+        for place in self._here.around:
+            self._said.setdefault(place, {}).setdefault(what, []).append(record)
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:
@@ -341,12 +353,14 @@ class Work:
                 if self._guard is not None:
                     self._guard.refuse([piece.record, place], f"what {name} gave, or its key,", where)
             done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
-            await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by))
+            said = self._said.get(place)
+            await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, said=said))
             self._pass(self._frame.memos.get(place, {}))
             return back
         finally:
             _INSIDE.set(around)
             del self._busy[place]
+            self._said.pop(place, None)
             self._end_soon()
             if not self._busy and self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)

@@ -163,6 +163,57 @@ async def test_failed_and_called_off_agents_are_replayed() -> None:
     assert found.same, str(found)
 
 
+@pytest.mark.parametrize("whose", ["tool", "step", "nested"])
+async def test_what_a_recorded_call_sent_is_delivered_once(whose: str) -> None:
+    """By whichever attempt uses the record, though the call is not made again."""
+    model = ScriptedModel(
+        lambda request: paid("", ("tell", {"text": "x"})) if len(request.messages) == 1 else paid("done")
+    )
+    made = tries = 0
+
+    async def tell(text: str, ctx: Context) -> str:
+        """Tell somebody."""
+        nonlocal made
+        made += 1
+        ctx.send("news", text)
+        ctx.emit({"told": text}, record=True)
+        return "told"
+
+    inner = Agent("writer", prompt="{task}", tools=[tell], model=model)
+
+    async def work(ctx: Context, task: str) -> str:
+        nonlocal tries
+        tries += 1
+        if whose == "step":
+            await ctx.step(tell, "x", ctx, key="tell")
+        elif whose == "nested":
+            await ctx.step(inner.run, task=task)
+        else:
+            await inner.run(task=task)
+        await ctx.step(fail, key="fail")
+        return "done"
+
+    async def fail() -> None:
+        if tries == 1:
+            raise RateLimited("slow down")
+
+    async def hear(ctx: Context) -> str:
+        return await ctx.receive("news", str)
+
+    graph = Graph("g", Work)
+    graph.add_node("work", work, writes="draft", retry=Retry(attempts=2, initial_seconds=0))
+    graph.add_node("hear", hear, writes="other")
+    graph.add_path(START, "work", "hear", END)
+    async with Runner() as runner:
+        run = runner.start(graph)
+        result = await within(run)
+        (step,) = [step for step in await runner.history(run.id) if step.kind == "node" and step.node == "work"]
+        found = replay(graph, await export_run(runner.store, run.id))
+    assert (made, tries, result.state.other) == (1, 2, "x")
+    assert (step.data["sent"], step.data["emitted"]) == ([["news", "x"]], [{"told": "x"}])
+    assert found.same, str(found)
+
+
 # -- errors around the calls keep what was recorded
 
 
