@@ -17,6 +17,7 @@ SEARCHES = (
     "core/test_random_replays.py",
     "crash",
     "fuzz",
+    "patterns/test_kills.py",
     "stateful",
     "stores/test_random_prunes.py",
     "stores/test_sqlite_damage.py",

@@ -26,7 +26,7 @@ from graphengine.reducers import append
 from graphengine.runner.context import Context
 
 Tie: TypeAlias = Literal["first", "random", "open"]
-_AROUND = "\\s\"'`*_“”‘’«»"  # what stands around a word and says nothing: .5 and 5, C and C++, -1 and 1 stay apart
+_AROUND = "\\s\"'`*_\u201c\u201d\u2018\u2019«»"  # says nothing around a word; - and + do: -1 is not 1, and C not C++
 _EDGES = re.compile(f"^[{_AROUND}]+|[{_AROUND}.,;:!?…]+$")
 
 

@@ -1,0 +1,51 @@
+"""The process of each pattern is killed amid its work, and another one goes on behind what was recorded."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from graphengine import Runner
+from tests.patterns.kits import SCENES, run
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).with_name("victim.py")
+
+
+def life(folder: Path, pattern: str, die: int = 0) -> subprocess.CompletedProcess[str]:
+    """One process of the run, to its end or its death."""
+    command = [sys.executable, str(PROGRAM), pattern, str(folder / "runs.db"), str(folder / "effects"), str(die)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+
+
+async def turns(folder: Path) -> int:
+    """How many answers of models the log has."""
+    async with Runner(folder / "runs.db") as runner:
+        return sum(step.kind == "recorded" for step in await runner.history("r"))
+
+
+@pytest.mark.parametrize("pattern", SCENES)
+async def test_a_killed_pattern_goes_on_behind_what_was_recorded(pattern: str, tmp_path: Path) -> None:
+    """It comes to the same, pays each call once in its books, and makes none again whose answer was recorded."""
+    scene = SCENES[pattern]()
+    assert life(tmp_path, pattern, die=scene.calls // 2 + 1).returncode == -9
+    before = len((tmp_path / "effects").read_text(encoding="utf-8").split())
+    recorded = await turns(tmp_path)
+    assert 0 < recorded < before
+    last = life(tmp_path, pattern)
+    assert last.stdout, last.stderr
+    assert json.loads(last.stdout) == {"status": "finished", "output": scene.output, "calls": scene.calls}
+    asked = len((tmp_path / "effects").read_text(encoding="utf-8").split()) - before
+    assert asked == scene.calls - recorded
+
+
+@pytest.mark.parametrize("pattern", SCENES)
+async def test_a_pattern_asks_as_often_as_its_scene_says(pattern: str) -> None:
+    """So that the killed one is compared with what an undisturbed one does."""
+    scene = SCENES[pattern]()
+    result, model = await run(scene.graph, scene.given, scene.answers)
+    assert (result.status, result.output, len(model.requests)) == ("finished", scene.output, scene.calls)
