@@ -74,7 +74,7 @@ def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and
     Args:
         planner: Gives a list of `Step`. It reads `task` and `workers` (their names). A plan that makes no sense (see
             `problems_of`) goes back to an agent with what is wrong; that of a function or graph fails the run.
-        workers: Who does the steps, by role. Each reads its step's input as `task`, and as `results` the texts of the
+        workers: Who does the steps, by role. Each reads its step's input as `task`, and as `needed` the texts of the
             steps that it needs, by id. A step that fails leaves the others; those that need it are not done.
         synthesiser: Reads `task`, `plan` and `results`, failures among them, and gives the answer. Where no step
             succeeded it is not asked, and the run fails as `every step failed`.
@@ -87,7 +87,7 @@ def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and
 
     Example:
         >>> plan = lambda task: [Step(id="a", role="add", input="2"), Step(id="b", role="add", input="3", needs=["a"])]
-        >>> add = lambda task, results: int(task) + sum(int(text) for text in results.values())
+        >>> add = lambda task, needed: int(task) + sum(int(text) for text in needed.values())
         >>> graph = orchestrator_workers(plan, {"add": add}, lambda results: results["b"].text)
         >>> graph.run_sync({"task": "2 + 3"}).output
         '5'
@@ -111,7 +111,7 @@ def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and
     graph.add_node("make_plan", asked, writes={"plan": planned})
     graph.add_node("schedule", schedule, writes=("batch", "results"), thread=False)
     for role, worker in workers.items():
-        doer = surviving(part(worker, state, _OWN, {"task": "step.input", "results": _needed}))
+        doer = surviving(part(worker, state, _OWN, {"task": "step.input", "needed": _needed}))
         writes = {"results[{step.id}]": outcome}
         graph.add_node(role, doer, each={"step": _steps_of(role)}, concurrency=concurrency, writes=writes)
         graph.add_edge(role, "schedule")

@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Result, Runnable, Runner, ScriptedModel
 from graphengine.models import Request
-from graphengine.models.scripted import Script
 from graphengine.patterns import (
     Assignment,
     Critique,
@@ -36,7 +35,7 @@ S = TypeVar("S", bound=BaseModel)
 
 
 async def run(
-    graph: Graph[S], given: Mapping[str, object], script: Mapping[str, Script]
+    graph: Graph[S], given: Mapping[str, object], script: Mapping[str, Any]
 ) -> tuple[Result[S], ScriptedModel]:
     """What a graph comes to where its agents answer so; every answer is asked for."""
     with ScriptedModel(script) as model:
@@ -136,7 +135,7 @@ def _orchestrator() -> Scene:
         Step(id="c", role="write", input="both", needs=["a", "b"]),
     ]
     planner = Agent("planner", prompt="{task} {workers}", output=list[Step])
-    workers = {"find": clerk("find"), "write": clerk("write", "{task} {results}")}
+    workers = {"find": clerk("find"), "write": clerk("write", "{task} {needed}")}
     graph = orchestrator_workers(planner, workers, clerk("end", "{results}"))
     answers = {"planner": says(plan), "find": says("facts"), "write": says("a draft"), "end": says("done")}
     return Scene(graph, {"task": "weather"}, answers, 5, "done")

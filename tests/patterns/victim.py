@@ -1,8 +1,8 @@
 """A process that runs the scene of a pattern: `victim.py PATTERN DATABASE EFFECTS [DIE]`.
 
-Each call of a model is noted in EFFECTS before anything comes of it. With DIE the run `r` is begun, and at the call of that
-number, counted from 1, the process ends by SIGKILL, once all answers that were asked for before are recorded. Without DIE
-the run is gone on with.
+Each call of a model is noted in EFFECTS before anything comes of it. With DIE the run `r` is begun, and at the call of
+that number, counted from 1, the process ends by SIGKILL, once all answers that were asked for before are recorded.
+Without DIE the run is gone on with.
 """
 
 import asyncio

@@ -1,0 +1,60 @@
+"""The pages of the patterns run as they stand, and show their graphs as they are.
+
+`UPDATE_PICTURES=1 pytest tests/docs/test_patterns.py` draws the pictures anew; look at what changed.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+import graphengine.patterns
+from graphengine import Graph
+from tests.render.test_docs_pictures import said
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "patterns"
+PAGES = sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != "README")
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def text_of(page: str) -> str:
+    """What a page says."""
+    return (FOLDER / f"{page}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs_and_its_picture_is_that_of_its_graph(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All blocks run one after the other; what they call `graph` is what is drawn."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "page"}
+    for block in BLOCK.findall(text_of(page)):
+        exec(compile(block, page, "exec"), names)  # noqa: S102 - our own pages
+    graph = names["graph"]
+    assert isinstance(graph, Graph)
+    assert graph.name == page
+    picture = FOLDER / "pictures" / f"{page}.svg"
+    if os.environ.get("UPDATE_PICTURES"):
+        graph.render(picture)
+    graph.render(tmp_path / "now.svg")
+    assert said(picture) == said(tmp_path / "now.svg")
+    assert len(said(picture)) > 5
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_says_what_every_page_says(page: str) -> None:
+    """When to use the pattern, when not, and what it costs, beside its picture."""
+    text = text_of(page)
+    assert text.startswith("# ")
+    assert f"](pictures/{page}.svg)" in text
+    for heading in ("## When to use it", "## When not", "## Cost"):
+        assert f"\n{heading}\n" in text
+
+
+def test_every_pattern_has_a_page_and_every_page_is_listed() -> None:
+    """One line each, in alphabetical order."""
+    patterns = sorted(name for name in graphengine.patterns.__all__ if name.islower())
+    assert patterns == PAGES
+    assert re.findall(r"^\| \[`(\w+)`\]\(\1\.md\) \| .+ \| .+ \|$", text_of("README"), re.MULTILINE) == PAGES

@@ -1,0 +1,92 @@
+import asyncio
+
+import pytest
+
+from graphengine import Agent, Runnable
+from graphengine.errors import DefinitionError
+from graphengine.patterns import Critique, CrossReflection, cross_reflection, self_reflection
+from tests.patterns.kits import clerk, label, run
+
+WRITE = clerk("write", "{task} {draft} {critiques}")
+AGAIN = Critique(verdict="revise", flaws=["dull"])
+GOOD = Critique(verdict="accept")
+
+
+class Toned(CrossReflection):
+    tone: str = "plain"
+
+
+def critics(*names: str) -> dict[str, Runnable]:
+    """Agents that criticise."""
+    return {name: Agent(name, prompt="{draft}", output=Critique) for name in names}
+
+
+async def test_a_draft_is_revised_until_every_critic_accepts_it() -> None:
+    """Each critique reaches the revision by its critic's name."""
+    script = {"write": ["one", "two"], "facts": [GOOD, GOOD], "style": [AGAIN, GOOD]}
+    result, model = await run(cross_reflection(WRITE, critics("facts", "style"), rounds=2), {"task": "t"}, script)
+    assert (result.output, label(result)) == ("two", "accepted")
+    assert '"style"' in model.requests[3].prompt
+
+
+async def test_critics_look_side_by_side() -> None:
+    """Each waits for the other here."""
+    met = asyncio.Barrier(2)
+
+    async def critic(draft: str) -> Critique:
+        await met.wait()
+        return GOOD
+
+    async with asyncio.timeout(10):
+        result, _ = await run(cross_reflection(WRITE, {"a": critic, "b": critic}), {"task": "t"}, {"write": ["one"]})
+    assert label(result) == "accepted"
+
+
+async def test_a_critic_that_fails_leaves_the_others() -> None:
+    """What it said of an earlier draft is not taken for what it says of this one."""
+    said = iter([AGAIN])
+
+    def once(draft: str) -> Critique:
+        return next(said)
+
+    graph = cross_reflection(WRITE, {**critics("style"), "once": once}, rounds=2)
+    result, _ = await run(graph, {"task": "t"}, {"write": ["one", "two"], "style": [AGAIN, GOOD]})
+    assert (label(result), list(result.state.critiques), result.output) == ("accepted", ["style"], "two")
+    assert [error.path for error in result.state.errors] == ["once"]
+
+
+async def test_where_all_critics_fail_the_draft_stands_unreviewed() -> None:
+    """No opinion is no approval."""
+
+    def broken(draft: str) -> Critique:
+        raise OSError("no network")
+
+    result, _ = await run(cross_reflection(WRITE, {"a": broken, "b": broken}), {"task": "t"}, {"write": ["one"]})
+    assert (result.output, label(result), len(result.state.errors)) == ("one", "unreviewed", 2)
+
+
+@pytest.mark.parametrize(("names", "rounds"), [(("a",), 1), (("a", "b", "c"), 2)])
+async def test_it_costs_the_critics_and_a_revision_a_round(names: tuple[str, ...], rounds: int) -> None:
+    """`1 + rounds · (critics + 1)` at most, `1 + critics` at least."""
+    script = {"write": ["x"] * (rounds + 1), **{name: [AGAIN] * rounds for name in names}}
+    result, model = await run(cross_reflection(WRITE, critics(*names), rounds=rounds), {"task": "t"}, script)
+    assert (len(model.requests), label(result)) == (1 + rounds * (len(names) + 1), "out of rounds")
+    script = {"write": ["x"], **{name: [GOOD] for name in names}}
+    _, model = await run(cross_reflection(WRITE, critics(*names), rounds=rounds), {"task": "t"}, script)
+    assert len(model.requests) == 1 + len(names)
+
+
+async def test_it_nests_in_a_reflection_of_another_kind() -> None:
+    """Though both keep critiques, each in its own form; the caller's fields go down."""
+    inner = cross_reflection(clerk("write", "{tone} {task}"), critics("a"), state=Toned)
+    graph = self_reflection(inner, Agent("self", prompt="{draft}", output=Critique), revise=clerk("mend", "{draft}"))
+    script = {"write": ["one"], "a": [GOOD], "self": [AGAIN, GOOD], "mend": ["two"]}
+    result, _ = await run(graph, {"task": "t"}, script)
+    assert result.output == "two"
+
+
+@pytest.mark.parametrize("names", [(), ("write",), ("weigh", "a")])
+def test_critics_that_cannot_be_are_refused(names: tuple[str, ...]) -> None:
+    """Where they are built."""
+    with pytest.raises(DefinitionError, match="cross_reflection"):
+        cross_reflection(WRITE, critics(*names))

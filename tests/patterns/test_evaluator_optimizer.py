@@ -1,0 +1,80 @@
+import pytest
+from pydantic import BaseModel
+
+from graphengine import Agent, Node, value
+from graphengine.patterns import Evaluation, evaluator_optimizer, voting
+from tests.patterns.kits import clerk, label, run
+
+WRITE = clerk("write", "{task} {draft} {evaluations[-1].feedback}")
+JUDGE = Agent("judge", prompt="{draft}", output=Evaluation)
+
+
+def verdict(score: int, word: str = "revise", feedback: str = "more") -> dict[str, object]:
+    """An evaluation."""
+    return {"verdict": word, "score": score, "feedback": feedback}
+
+
+class Poem(BaseModel):
+    topic: str
+    poem: str = ""
+    vote: str = ""
+
+
+async def test_attempts_go_on_until_one_is_accepted() -> None:
+    """What was said of one reaches the next."""
+    script = {"write": ["one", "two"], "judge": [verdict(4), verdict(8, "accept")]}
+    result, model = await run(evaluator_optimizer(WRITE, JUDGE), {"task": "t"}, script)
+    assert (result.output, label(result)) == ("two", "accepted")
+    assert "more" in model.requests[2].prompt
+
+
+@pytest.mark.parametrize(
+    ("script", "end"),
+    [
+        ([verdict(4), verdict(5), verdict(6)], "out of tries"),
+        ([verdict(4), verdict(4)], "no longer improving"),
+        ([verdict(10), verdict(3, feedback="accept")], "no longer improving"),
+        ([verdict(1, "accept", "NOT ACCEPTED")], "accepted"),
+    ],
+)
+async def test_the_ends_of_attempts(script: list[object], end: str) -> None:
+    """The verdict accepts, and neither the score nor the words do; a score that does not rise ends it."""
+    graph = evaluator_optimizer(WRITE, JUDGE, score="evaluations[-1].score")
+    result, _ = await run(graph, {"task": "t"}, {"write": ["x"] * len(script), "judge": script})
+    assert label(result) == end
+
+
+async def test_an_evaluation_of_no_use_leaves_the_attempt() -> None:
+    """And says so."""
+    script = {"write": ["one"], "judge": ["fine", "NOT APPROVED", "7/10"]}
+    result, _ = await run(evaluator_optimizer(WRITE, JUDGE), {"task": "t"}, script)
+    assert (result.output, label(result)) == ("one", "unevaluated")
+
+
+async def test_a_state_and_a_condition_of_the_callers() -> None:
+    """A vote of several is the evaluation, of one draft at a time."""
+    vote = voting({name: clerk(name) for name in ("ann", "bob", "cid")}, ["publish", "again"])
+    graph = evaluator_optimizer(
+        clerk("poet", "{topic} {poem}"),
+        Node(vote, inputs={"task": "poem"}, writes="vote"),
+        accept=value("vote") == "publish",
+        state=Poem,
+        result="poem",
+    )
+    script = {
+        "poet": ["one", "two"],
+        "ann": ["again", "Publish."],
+        "bob": ["again", "publish"],
+        "cid": ["publish", "again"],
+    }
+    result, model = await run(graph, {"topic": "tides"}, script)
+    assert (result.output, label(result), result.state.vote) == ("two", "accepted", "publish")
+    assert model.requests[1].prompt == "<task>one</task>"
+
+
+@pytest.mark.parametrize("tries", [1, 4])
+async def test_it_costs_two_calls_a_try(tries: int) -> None:
+    """`2 · tries` at most."""
+    script = {"write": ["x"] * tries, "judge": [verdict(3)] * tries}
+    _, model = await run(evaluator_optimizer(WRITE, JUDGE, tries=tries), {"task": "t"}, script)
+    assert len(model.requests) == 2 * tries

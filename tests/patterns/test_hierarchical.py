@@ -1,0 +1,105 @@
+import pytest
+
+from graphengine import Agent, Node, Retry, RunFailed, Runnable
+from graphengine.errors import DefinitionError
+from graphengine.patterns import Assignment, Company, Route, hierarchical, supervisor
+from tests.patterns.kits import clerk, run
+
+DIRECTOR = Agent("director", prompt="{task} {teams}", output=list[Assignment])
+HEAD = clerk("head", "{reports}")
+BOSS = Agent("boss", prompt="{reports}", output=Route)
+
+
+class Firm(Company):
+    client: str = "nobody"
+
+
+def to(team: str, task: str = "work") -> Assignment:
+    """An assignment."""
+    return Assignment(team=team, task=task)
+
+
+async def test_teams_work_on_what_they_are_assigned() -> None:
+    """One may have several assignments or none; reports come in the order of the teams."""
+    graph = hierarchical(DIRECTOR, {"law": clerk("law"), "desk": clerk("desk"), "idle": clerk("idle")}, HEAD)
+    plan = [to("desk", "write"), to("law", "read"), to("law", "judge")]
+    script = {"director": [plan], "law": ["one", "two"], "desk": ["three"], "head": ["done"]}
+    result, model = await run(graph, {"task": "sue"}, script)
+    told = [(report.team, report.task, report.text) for report in result.state.reports]
+    assert told == [("law", "read", "one"), ("law", "judge", "two"), ("desk", "write", "three")]
+    assert result.output == "done"
+    assert '"idle"' in model.requests[0].prompt
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [([], "nothing is assigned"), ([to("Law")], "no team 'Law'"), ([to("law"), to("x")], "no team 'x'")],
+)
+async def test_an_assignment_to_nobody_goes_back_to_the_director(plan: list[Assignment], told: str) -> None:
+    """With the teams that there are."""
+    script = {"director": [plan, [to("law")]], "law": ["one"], "head": ["done"]}
+    result, model = await run(hierarchical(DIRECTOR, {"law": clerk("law")}, HEAD), {"task": "t"}, script)
+    assert result.output == "done"
+    assert told in model.requests[1].prompt
+    assert "the teams are law" in model.requests[1].prompt
+
+
+async def test_a_director_that_is_a_function_is_held_to_the_teams_too() -> None:
+    """It cannot be asked again, so the run fails."""
+    graph = hierarchical(lambda task: [{"team": task, "task": "x"}], {"law": clerk("law")}, HEAD)
+    with pytest.raises(RunFailed, match="no team 'elsewhere'"):
+        await run(graph, {"task": "elsewhere"}, {})
+
+
+async def test_a_team_that_fails_leaves_the_others() -> None:
+    """After its own retries, and the head is told."""
+    tried: list[int] = []
+
+    def broken() -> str:
+        tried.append(1)
+        raise OSError("on strike")
+
+    teams: dict[str, Runnable] = {
+        "law": Node(broken, retry=Retry(attempts=2, initial_seconds=0)),
+        "desk": clerk("desk"),
+    }
+    script = {"director": [[to("law"), to("desk")]], "desk": ["three"], "head": ["done"]}
+    result, model = await run(hierarchical(DIRECTOR, teams, HEAD), {"task": "t"}, script)
+    first, second = result.state.reports
+    assert (first.failure is not None, second.text, len(tried)) == (True, "three", 2)
+    assert "on strike" in model.requests[-1].prompt
+
+
+async def test_teams_of_teams() -> None:
+    """A hierarchy and a supervisor are teams; what the caller adds reaches everybody below."""
+    sub = hierarchical(DIRECTOR.but(name="sub"), {"one": clerk("one", "{client} {task}")}, HEAD, state=Firm)
+    led = supervisor(BOSS, {"two": clerk("two")}, clerk("end", "{reports}"))
+    graph = hierarchical(DIRECTOR, {"sub": sub, "led": led}, HEAD, state=Firm)
+    script = {
+        "director": [[to("sub", "left"), to("led", "right")]],
+        "sub": [[to("one", "lower")]],
+        "one": ["1"],
+        "boss": [Route(next="two"), Route(next="finish")],
+        "two": ["2"],
+        "end": ["led"],
+        "head": ["sub", "done"],
+    }
+    result, model = await run(graph, {"task": "t", "client": "ann"}, script)
+    assert [report.text for report in result.state.reports] == ["sub", "led"]
+    (prompt,) = [request.prompt for request in model.requests if request.agent == "one"]
+    assert prompt == "<client>ann</client> <task>lower</task>"
+
+
+@pytest.mark.parametrize("assignments", [1, 4])
+async def test_it_costs_the_director_the_assignments_and_the_report(assignments: int) -> None:
+    """`2 + assignments`, where a team is one agent."""
+    script = {"director": [[to("law")] * assignments], "law": ["x"] * assignments, "head": ["done"]}
+    _, model = await run(hierarchical(DIRECTOR, {"law": clerk("law")}, HEAD), {"task": "t"}, script)
+    assert len(model.requests) == 2 + assignments
+
+
+@pytest.mark.parametrize("teams", [{}, {"direct": HEAD}, {"report": HEAD}])
+def test_teams_that_cannot_be_are_refused(teams: dict[str, Runnable]) -> None:
+    """Where they are built."""
+    with pytest.raises(DefinitionError, match="hierarchical"):
+        hierarchical(DIRECTOR, teams, HEAD)

@@ -1,0 +1,165 @@
+import asyncio
+
+import pytest
+
+from graphengine import Agent, Node, Retry, RunFailed, Runnable
+from graphengine.errors import DefinitionError
+from graphengine.patterns import Job, Step, orchestrator_workers
+from graphengine.patterns.orchestrators import problems_of
+from tests.patterns.kits import around, clerk, run
+
+PLANNER = Agent("planner", prompt="{task} {workers}", output=list[Step])
+END = clerk("end", "{plan} {results}")
+
+
+def step(id_: str, *needs: str, role: str = "do") -> Step:
+    """A step whose input is its id."""
+    return Step(id=id_, role=role, input=id_, needs=list(needs))
+
+
+DIAMOND = [step("a"), step("b", "a"), step("c", "a"), step("d", "b", "c")]
+
+
+class Toned(Job):
+    tone: str = "plain"
+
+
+def fragile(task: str, needed: dict[str, str]) -> str:
+    """Work that fails on one step, and tells what it was given."""
+    if task == "bad":
+        raise ValueError("cannot do bad")
+    return f"{task}({','.join(needed.values())})"
+
+
+async def test_a_step_reads_the_results_it_needs_and_no_others() -> None:
+    """Each as soon as those are there."""
+    result, model = await run(
+        orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [DIAMOND], "end": ["done"]}
+    )
+    texts = {name: outcome.text for name, outcome in result.state.results.items()}
+    assert texts == {"a": "a()", "b": "b(a())", "c": "c(a())", "d": "d(b(a()),c(a()))"}
+    assert result.output == "done"
+    assert '"do"' in model.requests[0].prompt
+
+
+async def test_what_is_ready_runs_side_by_side() -> None:
+    """Steps of one role and of several: each waits here for all the others."""
+    met = asyncio.Barrier(3)
+
+    async def meet(task: str) -> str:
+        await met.wait()
+        return task
+
+    plan = [step("a", role="one"), step("b", role="one"), step("c", role="two")]
+    graph = orchestrator_workers(PLANNER, {"one": meet, "two": meet}, END)
+    async with asyncio.timeout(10):
+        await run(graph, {"task": "t"}, {"planner": [plan], "end": ["done"]})
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        ([], "the plan has no steps"),
+        ([step("a", role="Do")], "a: there is no worker 'Do', only do, write"),
+        ([step("a", "z")], "a: needs 'z', which is no step"),
+        ([step("a", "b"), step("b")], "a: needs 'b', which does not stand before it"),
+        ([step("a", "a")], "these need one another: a → a"),
+        ([step("a", "b"), step("b", "a")], "these need one another: "),
+        ([step("a"), step("a")], "'a' is the id of several steps"),
+        ([step(str(number)) for number in range(6)], "the plan has 6 steps, and 5 is the most"),
+    ],
+)
+async def test_a_plan_that_makes_no_sense_goes_back_to_the_planner(plan: list[Step], told: str) -> None:
+    """With what is wrong with it; nobody works by it."""
+    graph = orchestrator_workers(PLANNER, {"do": fragile, "write": fragile}, END, most_steps=5)
+    result, model = await run(graph, {"task": "t"}, {"planner": [plan, [step("ok")]], "end": ["done"]})
+    assert list(result.state.results) == ["ok"]
+    assert told in model.requests[1].prompt
+
+
+def test_all_that_is_wrong_with_a_plan_is_told_at_once() -> None:
+    """A planner that mends it needs one more answer, not several."""
+    plan = [step("a", "b"), step("a", role="x"), step("c", "z")]
+    assert len(problems_of(plan, ["do"], 2)) == 5
+
+
+async def test_a_plan_that_stays_bad_is_refused() -> None:
+    """After as many answers as the planner has retries for."""
+    with pytest.raises(RunFailed, match="the plan has no steps"):
+        await run(orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [[], [], []]})
+
+
+async def test_a_planner_that_is_a_function_is_held_to_it_too() -> None:
+    """It cannot be asked again, so the run fails."""
+    graph = orchestrator_workers(lambda task: [step("a", role=task)], {"do": fragile}, END)
+    with pytest.raises(RunFailed, match="no worker 'elsewhere'"):
+        await run(graph, {"task": "elsewhere"}, {})
+
+
+async def test_a_step_that_fails_leaves_the_others_and_is_told() -> None:
+    """What needs it is not done, nor what needs that; the rest is."""
+    plan = [step("bad"), step("a"), step("b", "bad"), step("c", "b", "a"), step("d", "a")]
+    graph = orchestrator_workers(PLANNER, {"do": fragile}, END)
+    result, model = await run(graph, {"task": "t"}, {"planner": [plan], "end": ["done"]})
+    results = result.state.results
+    assert {name for name, outcome in results.items() if outcome.failure is None} == {"a", "d"}
+    kinds = {name: results[name].failure.kind for name in ("bad", "b", "c")}  # type: ignore[union-attr]
+    assert kinds == {"bad": "ValueError", "b": "skipped", "c": "skipped"}
+    assert "cannot do bad" in model.requests[-1].prompt
+    assert "it needs bad, which failed" in model.requests[-1].prompt
+
+
+async def test_a_worker_keeps_its_options() -> None:
+    """It is tried again before it counts as failed."""
+    tried: list[str] = []
+
+    def once(task: str) -> str:
+        tried.append(task)
+        if len(tried) == 1:
+            raise OSError("no network")
+        return task
+
+    graph = orchestrator_workers(PLANNER, {"do": Node(once, retry=Retry(attempts=2, initial_seconds=0))}, END)
+    result, _ = await run(graph, {"task": "t"}, {"planner": [[step("a")]], "end": ["done"]})
+    assert (result.state.results["a"].text, tried) == ("a", ["a", "a"])
+
+
+async def test_where_every_step_failed_nothing_is_made_of_it() -> None:
+    """The run fails by that name."""
+    plan = [step("bad"), step("b", "bad")]
+    with pytest.raises(RunFailed, match="every step failed"):
+        await run(orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [plan]})
+
+
+async def test_a_job_is_a_worker_of_a_job() -> None:
+    """It begins with its step and the caller's fields, and nothing of the plan around it."""
+    inner = orchestrator_workers(PLANNER.but(name="sub"), {"do": clerk("do", "{tone} {task}")}, END, state=Toned)
+    graph = orchestrator_workers(PLANNER, {"do": inner}, END, state=Toned)
+    script = {
+        "planner": [[step("a"), step("b", "a")]],
+        "sub": [[step("x")], [step("x")]],
+        "do": ["1", "2"],
+        "end": ["one", "two", "done"],
+    }
+    result, model = await run(graph, {"task": "t", "tone": "dry"}, script)
+    assert {name: outcome.text for name, outcome in result.state.results.items()} == {"a": "one", "b": "two"}
+    prompts = [request.prompt for request in model.requests if request.agent == "do"]
+    assert prompts == ["<tone>dry</tone> <task>x</task>"] * 2
+    outer, _ = await run(around(graph), {"question": "t"}, script)
+    assert outer.output == "done"
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+async def test_it_costs_the_plan_the_steps_and_the_synthesis(steps: int) -> None:
+    """`2 + steps`, however many waves they take."""
+    plan = [step(str(number), *[str(number - 1)] * (number > 1)) for number in range(steps)]
+    script = {"planner": [plan], "do": ["x"] * steps, "end": ["done"]}
+    _, model = await run(orchestrator_workers(PLANNER, {"do": clerk("do")}, END), {"task": "t"}, script)
+    assert len(model.requests) == 2 + steps
+
+
+@pytest.mark.parametrize("workers", [{}, {"schedule": END}])
+def test_workers_that_cannot_be_are_refused(workers: dict[str, Runnable]) -> None:
+    """Where they are built."""
+    with pytest.raises(DefinitionError, match="orchestrator_workers"):
+        orchestrator_workers(PLANNER, workers, END)

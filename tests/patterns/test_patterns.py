@@ -1,0 +1,57 @@
+"""What holds for every pattern."""
+
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import graphengine.patterns
+from tests.patterns.kits import SCENES, around, label, run
+
+MODULES = [module.name for module in pkgutil.iter_modules(graphengine.patterns.__path__)]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_the_docstrings_run(name: str) -> None:
+    """They give what they say."""
+    assert doctest.testmod(importlib.import_module(f"graphengine.patterns.{name}")).failed == 0
+
+
+@pytest.mark.parametrize("name", graphengine.patterns.__all__)
+def test_a_name_is_what_it_is_called(name: str) -> None:
+    """Whatever was loaded before: no module hides a pattern of its name."""
+    found = getattr(graphengine.patterns, name)
+    assert getattr(found, "__name__", name) == name
+    assert name not in MODULES
+    assert name in dir(graphengine.patterns)
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    """As of any module."""
+    with pytest.raises(AttributeError, match="no attribute 'superviser'"):
+        _ = graphengine.patterns.superviser
+
+
+def test_a_pattern_loads_when_it_is_first_used() -> None:
+    """Importing the package loads none of its files."""
+    program = (
+        "import sys, graphengine.patterns; print([n for n in sys.modules if n.startswith('graphengine.patterns.')])"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_pattern_compiles_without_a_warning(name: str) -> None:
+    """Its loops are forced to end, its ways are complete."""
+    assert list(SCENES[name]().graph.check()) == []
+
+
+@pytest.mark.parametrize("name", sorted(SCENES.keys() - {"fan_out_fan_in"}))
+async def test_a_pattern_is_a_node_of_any_graph(name: str) -> None:
+    """It takes the task, and its result is the node's."""
+    scene = SCENES[name]()
+    result, model = await run(around(scene.graph), {"question": scene.given["task"]}, scene.answers)
+    assert (result.output, len(model.requests), label(result)) == (scene.output, scene.calls, "")

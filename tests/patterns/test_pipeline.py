@@ -1,0 +1,86 @@
+import pytest
+from pydantic import BaseModel
+
+from graphengine import Agent, Node, Retry, RunFailed, Runnable
+from graphengine.errors import DefinitionError
+from graphengine.patterns import pipeline
+from tests.patterns.kits import clerk, run
+
+
+class Article(BaseModel):
+    task: str
+    tone: str = "plain"
+    points: list[str] = []
+    draft: str = ""
+
+
+def chain(length: int) -> dict[str, Runnable]:
+    """So many stages, each of which reads what the last one wrote."""
+    return {f"s{number}": clerk(f"s{number}", "{text}") for number in range(length)}
+
+
+async def test_each_stage_reads_what_the_one_before_wrote() -> None:
+    """And the last one's text is the result."""
+    graph = pipeline({"find": clerk("find"), "write": clerk("write", "{task} {text}")})
+    result, model = await run(graph, {"task": "tides"}, {"find": ["facts"], "write": ["a draft"]})
+    assert result.output == "a draft"
+    assert "<text>facts</text>" in model.requests[1].prompt
+
+
+async def test_stages_hand_on_what_they_say_in_a_state_of_the_callers() -> None:
+    """Fields of it reach the agents; a stage that does not say where its result goes writes the result."""
+    find = Node(Agent("find", prompt="{task}", output=list[str]), writes="points")
+    graph = pipeline({"find": find, "write": clerk("write", "{points} {tone}")}, state=Article, result="draft")
+    script = {"find": [["ebb"]], "write": ["a draft"]}
+    result, model = await run(graph, {"task": "tides", "tone": "dry"}, script)
+    assert (result.state.points, result.output) == (["ebb"], "a draft")
+    assert "<tone>dry</tone>" in model.requests[1].prompt
+
+
+async def test_a_stage_keeps_its_options() -> None:
+    """One that fails is tried again, and then its fallback stands in."""
+    tried: list[str] = []
+
+    def edit(text: str) -> str:
+        tried.append(text)
+        raise OSError("no editor")
+
+    def unedited(text: str) -> str:
+        return text
+
+    node = Node(edit, retry=Retry(attempts=2, initial_seconds=0), fallback=unedited)
+    result, _ = await run(pipeline({"write": clerk("write"), "edit": node}), {"task": "t"}, {"write": ["a draft"]})
+    assert (result.output, tried) == ("a draft", ["a draft", "a draft"])
+
+
+async def test_a_stage_that_fails_ends_the_run_where_it_stands() -> None:
+    """What came before is kept, and nothing after it is asked."""
+
+    def broken() -> str:
+        raise ValueError("no")
+
+    with pytest.raises(RunFailed, match="no") as caught:
+        await run(pipeline({"write": clerk("write"), "edit": broken, **chain(1)}), {"task": "t"}, {"write": ["a"]})
+    assert caught.value.result.state.text == "a"
+
+
+async def test_a_pipeline_is_a_stage_of_another() -> None:
+    """Told to, it works on the text so far."""
+    inner = pipeline({"one": clerk("one"), "two": clerk("two", "{text}")})
+    graph = pipeline({"first": clerk("first"), "inner": Node(inner, inputs={"task": "text"})})
+    result, model = await run(graph, {"task": "t"}, {"first": ["a"], "one": ["b"], "two": ["c"]})
+    assert result.output == "c"
+    assert "<task>a</task>" in model.requests[1].prompt
+
+
+@pytest.mark.parametrize("stages", [1, 4])
+async def test_it_costs_a_call_a_stage(stages: int) -> None:
+    """`stages`."""
+    _, model = await run(pipeline(chain(stages)), {"task": "t"}, {f"s{n}": ["x"] for n in range(stages)})
+    assert len(model.requests) == stages
+
+
+def test_a_pipeline_of_nothing_is_refused() -> None:
+    """Where it is built."""
+    with pytest.raises(DefinitionError, match="has no stage"):
+        pipeline({})

@@ -1,0 +1,135 @@
+import pytest
+
+from graphengine import Agent, Node, Retry, RunFailed, Runnable, Runner, ScriptedModel
+from graphengine.errors import DefinitionError
+from graphengine.patterns import Report, Route, Supervised, supervisor
+from graphengine.patterns.pipelines import pipeline
+from tests.patterns.kits import clerk, label, run
+
+BOSS = Agent("boss", prompt="{task} {workers} {reports}", output=Route)
+END = clerk("end", "{reports}")
+FIND = Route(next="find", instruction="look for tides")
+DONE = Route(next="finish")
+
+
+class Toned(Supervised):
+    tone: str = "plain"
+
+
+async def test_the_boss_sends_workers_until_it_has_enough() -> None:
+    """Each reads its instruction as the task; all that was reported is there for the boss and for the end."""
+    graph = supervisor(BOSS, {"find": clerk("find"), "write": clerk("write", "{task} {reports[-1].text}")}, END)
+    script = {"boss": [FIND, Route(next="write"), DONE], "find": ["facts"], "write": ["a draft"], "end": ["done"]}
+    result, model = await run(graph, {"task": "an article"}, script)
+    assert (result.output, [report.worker for report in result.state.reports]) == ("done", ["find", "write"])
+    prompts = {request.agent: request.prompt for request in model.requests}
+    assert prompts["find"] == "<task>look for tides</task>"
+    assert prompts["write"] == "<task>an article</task> <reports_last_text>facts</reports_last_text>"
+    assert '"find"' in model.requests[0].prompt
+
+
+@pytest.mark.parametrize("wrong", ["Find", "find.", "finder", "finish!", ""])
+async def test_a_route_is_a_declared_name_and_nothing_near_it(wrong: str) -> None:
+    """What is none goes back to the boss with the names that there are."""
+    graph = supervisor(BOSS, {"find": clerk("find")}, END)
+    script = {"boss": [Route(next=wrong), FIND, DONE], "find": ["facts"], "end": ["done"]}
+    result, model = await run(graph, {"task": "t"}, script)
+    assert result.output == "done"
+    assert f"next is {wrong!r}, and has to be one of find, or finish" in model.requests[1].prompt
+
+
+async def test_a_boss_that_never_names_anybody_fails() -> None:
+    """After as many answers as it has retries for."""
+    with pytest.raises(RunFailed, match="has to be one of find"):
+        await run(supervisor(BOSS, {"find": clerk("find")}, END), {"task": "t"}, {"boss": [Route(next="x")] * 3})
+
+
+async def test_a_boss_that_is_a_function_is_held_to_the_names_too() -> None:
+    """It cannot be asked again, so the run fails."""
+    graph = supervisor(lambda task: Route(next=task), {"find": clerk("find")}, END)
+    with pytest.raises(RunFailed, match="next is 'elsewhere'"):
+        await run(graph, {"task": "elsewhere"}, {})
+
+
+async def test_what_the_boss_checks_itself_is_checked_besides() -> None:
+    """Its own check reads the state as it does elsewhere."""
+
+    def instructed(route: Route, task: str) -> None:
+        if not route.instruction:
+            raise ValueError(f"say what to do for {task}")
+
+    graph = supervisor(BOSS.but(check=instructed), {"find": clerk("find")}, END)
+    told = Route(next="finish", instruction="stop")
+    script = {"boss": [Route(next="x"), Route(next="find"), FIND, told], "find": ["facts"], "end": ["done"]}
+    _, model = await run(graph, {"task": "tides"}, script)
+    assert "next is 'x'" in model.requests[1].prompt
+    assert "say what to do for tides" in model.requests[2].prompt
+
+
+async def test_a_worker_that_fails_is_told_to_the_boss() -> None:
+    """After its own retries; the others' reports stay."""
+    tried: list[int] = []
+
+    def broken() -> str:
+        tried.append(1)
+        raise OSError("no network")
+
+    workers: dict[str, Runnable] = {
+        "find": clerk("find"),
+        "fetch": Node(broken, retry=Retry(attempts=2, initial_seconds=0)),
+    }
+    graph = supervisor(BOSS, workers, END)
+    script = {"boss": [FIND, Route(next="fetch"), DONE], "find": ["facts"], "end": ["done"]}
+    result, model = await run(graph, {"task": "t"}, script)
+    first, second = result.state.reports
+    assert (first.text, first.failure, len(tried)) == ("facts", None, 2)
+    assert second.failure is not None
+    assert "no network" in second.failure.message
+    assert "no network" in model.requests[-2].prompt
+
+
+@pytest.mark.parametrize(("turns", "label_"), [(1, "out of turns"), (3, "out of turns")])
+async def test_a_boss_that_never_ends_is_ended(turns: int, label_: str) -> None:
+    """After so many turns what there is goes to the end; that costs 2 · turns calls, and never more."""
+    script = {"boss": [FIND] * turns, "find": ["facts"] * (turns - 1), "end": ["done"]}
+    async with Runner(models={"*": ScriptedModel(script)}) as runner:
+        going = runner.start(supervisor(BOSS, {"find": clerk("find")}, END, turns=turns), {"task": "t"})
+        result = await going.result()
+        edges = [step.data.get("edge") for step in await runner.history(going.id)]
+    assert result.usage.calls == 2 * turns
+    assert label_ in edges
+
+
+async def test_fields_of_the_caller_reach_agents_and_graphs() -> None:
+    """A graph gets those and its instruction, and nothing of what the supervisor keeps."""
+    inner = supervisor(BOSS.but(name="sub"), {"look": clerk("look", "{tone} {task}")}, END, state=Toned)
+    graph = supervisor(BOSS, {"find": inner}, clerk("close", "{tone}"), state=Toned)
+    script = {
+        "boss": [FIND, FIND, DONE],
+        "sub": [Route(next="look"), DONE, DONE],
+        "look": ["seen"],
+        "end": ["one", "two"],
+        "close": ["done"],
+    }
+    result, model = await run(graph, {"task": "t", "tone": "dry"}, script)
+    assert [report.text for report in result.state.reports] == ["one", "two"]
+    prompts = [request.prompt for request in model.requests if request.agent == "look"]
+    assert prompts == ["<tone>dry</tone> <task>look for tides</task>"]
+    assert "seen" not in [request.prompt for request in model.requests if request.agent == "sub"][2]
+
+
+async def test_what_is_no_text_is_reported_as_json() -> None:
+    """Whatever a worker gives, the boss can read it."""
+    graph = supervisor(BOSS, {"find": lambda: {"score": 7}, "line": pipeline({"a": clerk("a")})}, END)
+    script = {"boss": [FIND, Route(next="line"), DONE], "a": ["text"], "end": ["done"]}
+    result, _ = await run(graph, {"task": "t"}, script)
+    assert [report.text for report in result.state.reports] == ['{\n  "score": 7\n}', "text"]
+    assert isinstance(result.state.reports[0], Report)
+    assert label(result) == ""
+
+
+@pytest.mark.parametrize("workers", [{}, {"boss": END}, {"finish": END}])
+def test_teams_that_cannot_be_are_refused(workers: dict[str, Runnable]) -> None:
+    """Where they are built."""
+    with pytest.raises(DefinitionError, match="supervisor"):
+        supervisor(BOSS, workers, END)

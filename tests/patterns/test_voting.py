@@ -1,0 +1,169 @@
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, Literal, get_args
+
+import pytest
+
+from graphengine import Agent, Runnable, Runner
+from graphengine.errors import DefinitionError
+from graphengine.patterns import Poll, pipeline, voting
+from graphengine.patterns.votes import option_of
+from tests.patterns.kits import clerk, label, run
+
+Answer = Literal["yes", "no"]
+Approval: Any = Literal["approved", "rejected"]
+
+
+class Verdict(Enum):
+    APPROVE = "approved"
+    REJECT = "rejected"
+
+
+class Toned(Poll):
+    tone: str = "plain"
+
+
+def saying(*votes: Any) -> dict[str, Runnable]:
+    """Voters that are functions."""
+
+    def voter(vote: Any) -> Runnable:
+        return lambda task: vote
+
+    return {f"v{number}": voter(vote) for number, vote in enumerate(votes)}
+
+
+async def result_of(votes: Sequence[Any], options: Any = ("yes", "no"), **rules: Any) -> tuple[str, str]:
+    """What a vote comes to, and how it ends."""
+    result = await voting(saying(*votes), options, **rules).run({"task": "t"})
+    return result.state.output, label(result)
+
+
+@pytest.mark.parametrize("answer", ["yes", "Yes.", " YES! ", '"yes"', "**Yes**", "yes\n", "\uff39es"])
+def test_one_vote_in_other_clothes(answer: str) -> None:
+    """Case, quotes, markup and a full stop make no difference."""
+    assert option_of(answer, ["yes", "no"]) == "yes"
+
+
+@pytest.mark.parametrize("answer", ["yes, but", "not yes", "yesterday", "", "y", "yes no", "-yes", 1, None])
+def test_what_is_no_vote(answer: object) -> None:
+    """Other words, more words and no words are none."""
+    with pytest.raises(ValueError, match="is no vote; vote for one of yes, no"):
+        option_of(answer, ["yes", "no"])
+
+
+async def test_not_approved_is_no_approval() -> None:
+    """It is a vote for nothing, and told as such."""
+    result = await voting(saying("approved", "NOT APPROVED", "not approved"), Verdict, quorum=1).run({"task": "t"})
+    assert (result.state.tally, result.output) == ({"approved": 1, "rejected": 0}, "approved")
+    first = result.state.errors[0]
+    assert first.path == "v1"
+    assert "'NOT APPROVED' is no vote" in first.message
+
+
+async def test_an_agent_that_gives_no_vote_is_asked_again() -> None:
+    """Once it gives one, that counts; typed agents vote as untyped ones do."""
+    voters: dict[str, Runnable] = {
+        "ann": clerk("ann", "{task} {options}"),
+        "bob": Agent("bob", prompt="{task}", output=Verdict),
+        "cid": Agent("cid", prompt="{task}", output=Approval),
+    }
+    script = {"ann": ["I would say approved", "Approved."], "bob": ["approved"], "cid": ["rejected"]}
+    result, model = await run(voting(voters, Verdict), {"task": "t"}, script)
+    assert (result.output, label(result), len(model.requests)) == ("approved", "decided", 4)
+    assert result.state.votes == {"ann": "approved", "bob": "approved", "cid": "rejected"}
+    assert '"rejected"' in model.requests[0].prompt
+
+
+@pytest.mark.parametrize(
+    ("votes", "rules", "end"),
+    [
+        (["yes", "Yes.", "no"], {}, ("yes", "decided")),
+        (["no", "yes"], {}, ("yes", "decided")),
+        (["no", "yes"], {"tie": "open"}, ("", "undecided")),
+        (["yes", "yes", "no"], {"need": 3}, ("", "undecided")),
+        (["yes", "yes", "yes"], {"need": 3}, ("yes", "decided")),
+        (["yes", "?", "?"], {}, ("", "no quorum")),
+        (["yes", "?", "?"], {"quorum": 1}, ("yes", "decided")),
+        (["?", "?"], {"quorum": 1}, ("", "no quorum")),
+    ],
+)
+async def test_the_rules_of_a_vote(votes: list[str], rules: dict[str, Any], end: tuple[str, str]) -> None:
+    """The most votes win, the first option among equals, if enough voted and enough of them for it."""
+    assert await result_of(votes, **rules) == end
+
+
+async def test_the_order_of_the_options_decides_a_tie() -> None:
+    """Not that of the voters."""
+    assert await result_of(["yes", "no"], ("no", "yes")) == ("no", "decided")
+    assert await result_of(["yes", "no"], get_args(Answer)) == ("yes", "decided")
+
+
+async def test_a_random_winner_is_drawn_once_and_recorded() -> None:
+    """Runs draw differently, and each keeps what it drew; only those with the most votes are drawn from."""
+    graph = voting(saying("b", "c"), ["a", "b", "c"], tie="random")
+    drawn: list[dict[str, object]] = []
+    recorded: dict[str, Sequence[Any]] = {}
+    for _ in range(2):
+        async with Runner() as runner:
+            runs = [runner.start(graph, {"task": "t"}, run_id=f"run{number}") for number in range(12)]
+            drawn.append({run.id: (await run.result()).output for run in runs})
+            recorded = {run.id: (await runner.history(run.id))[-1].update for run in runs}
+    assert set(drawn[0].values()) == {"b", "c"}
+    assert drawn[0] == drawn[1]
+    assert all(("set", "output", winner) in map(tuple, recorded[name]) for name, winner in drawn[1].items())
+
+
+async def test_a_voter_that_fails_leaves_the_others() -> None:
+    """It has not voted."""
+
+    def broken() -> str:
+        raise OSError("no network")
+
+    result = await voting({**saying("no", "no"), "broken": broken}, ["yes", "no"]).run({"task": "t"})
+    assert (result.output, list(result.state.votes), result.state.errors[0].path) == ("no", ["v0", "v1"], "broken")
+
+
+async def test_a_vote_is_a_voter() -> None:
+    """It begins with the task and the caller's fields, and no votes."""
+    inner = voting({"a": clerk("a", "{tone} {task}")}, ["yes", "no"], state=Toned)
+    graph = voting({"inner": inner, "b": clerk("b")}, ["no", "yes"], state=Toned)
+    result, model = await run(graph, {"task": "t", "tone": "dry"}, {"a": ["yes"], "b": ["Yes"]})
+    assert (result.output, result.state.votes) == ("yes", {"inner": "yes", "b": "yes"})
+    assert "<tone>dry</tone> <task>t</task>" in [request.prompt for request in model.requests]
+    stage, _ = await run(pipeline({"vote": graph}), {"task": "t"}, {"a": ["yes"], "b": ["Yes"]})
+    assert stage.output == "yes"
+
+
+@pytest.mark.parametrize("voters", [1, 5])
+async def test_it_costs_a_call_a_voter(voters: int) -> None:
+    """`voters`."""
+    names = [f"v{number}" for number in range(voters)]
+    _, model = await run(
+        voting({name: clerk(name) for name in names}, ["yes", "no"]), {"task": "t"}, {name: ["yes"] for name in names}
+    )
+    assert len(model.requests) == voters
+
+
+@pytest.mark.parametrize(
+    ("voters", "options", "rules"),
+    [
+        (0, ["yes", "no"], {}),
+        (2, ["yes"], {}),
+        (2, ["yes", "Yes."], {}),
+        (2, ["yes", "no", "?"], {}),
+        (2, "yes", {}),
+        (2, ["yes", "no"], {"quorum": 3}),
+        (2, ["yes", "no"], {"quorum": 0}),
+        (2, ["yes", "no"], {"need": 3}),
+    ],
+)
+def test_votes_that_cannot_be_are_refused(voters: int, options: Any, rules: dict[str, Any]) -> None:
+    """Where they are built."""
+    with pytest.raises(DefinitionError, match="voting"):
+        voting(saying(*["yes"] * voters), options, **rules)
+
+
+def test_a_voter_cannot_have_the_counts_name() -> None:
+    """It is taken."""
+    with pytest.raises(DefinitionError, match="count"):
+        voting({"count": clerk("count")}, ["yes", "no"])
