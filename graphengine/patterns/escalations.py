@@ -39,6 +39,7 @@ def escalation(
     Source: "FrugalGPT", Chen et al. 2023, for the cascade of models.
 
     Example:
+        >>> from graphengine import Node, value
         >>> class Sum(BaseModel):
         ...     numbers: list[int] = []
         ...     total: int = 0

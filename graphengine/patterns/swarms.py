@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import value
+from graphengine.conditions import iterations, value
 from graphengine.errors import DefinitionError
 from graphengine.graph import END, FAIL, START, Graph, Runnable
 from graphengine.patterns.parts import checked, part
@@ -83,11 +83,12 @@ def swarm(
     graph = Graph("swarm", state, result="turn.text")
     graph.add_edge(START, first)
     for name, agent in agents.items():
-        others = [other for other in agents if other != name]
-        _add(graph, name, agent, others)
-        graph.add_edge(name, END, when=value("turn.to").is_none(), label="done")
-        graph.add_edge(name, END, when=value("trail").length() >= turns, label="out of turns")
-        graph.add_switch(name, "turn.to", {other: other for other in others}, otherwise=FAIL)
+        _add(graph, name, agent, [other for other in agents if other != name])
+        graph.add_edge(name, "hand_over")
+    graph.add_node("hand_over")
+    graph.add_edge("hand_over", END, when=value("turn.to").is_none(), label="done")
+    graph.add_edge("hand_over", END, when=iterations("hand_over") >= turns, label="out of turns")
+    graph.add_switch("hand_over", "turn.to", {name: name for name in agents}, otherwise=FAIL)
     return graph
 
 

@@ -69,7 +69,7 @@ def topology(
     """
     if len(agents) < 2:  # noqa: PLR2004 - nobody to hear
         raise DefinitionError(f"topology({kind!r}) of {len(agents)}", repair="give it two agents or more")
-    graph = Graph(kind, state, result="output", errors="errors")
+    graph = Graph("topology", state, result="output", errors="errors")
     {"chain": _chain, "star": _star, "mesh": _mesh}[kind](graph, agents, rounds)
     return graph
 
