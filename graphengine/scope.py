@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from graphengine.models.base import Model, Response
     from graphengine.records import JsonValue
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,38 @@ class Scope(Protocol):
         ...
 
 
-FROM_THREAD: Final[ContextVar[bool]] = ContextVar("graphengine_from_thread", default=False)
-"""Whether an agent was called in a thread of the run's pool, which waits for it: two more might never be free."""
+class Calls:
+    """The calls of agents that a thread waits for. They end with it: a thread that waits cannot be ended itself."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_over = False
+
+    async def make(self, call: Coroutine[Any, Any, T]) -> T:
+        """Make a call, in the run's event loop.
+
+        Raises:
+            asyncio.CancelledError: The thread is not to go on.
+        """
+        task = asyncio.current_task()
+        if self._is_over or task is None:
+            call.close()
+            raise asyncio.CancelledError
+        self._tasks.add(task)
+        try:
+            return await call
+        finally:
+            self._tasks.discard(task)
+
+    def cancel(self) -> None:
+        """Cancel the calls, and those that come yet."""
+        self._is_over = True
+        for task in self._tasks:
+            task.cancel()
+
+
+FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thread", default=None)
+"""Where an agent is called in a thread of the run's pool, which waits for it: what the thread waits for."""
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("graphengine_scope", default=None)
 """The Context: what a node may know and do beside reading fields and returning a result."""

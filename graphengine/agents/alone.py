@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from graphengine.errors import DefinitionError
 from graphengine.models.names import model_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.scope import Opens, Piece
 
 _MODELS: Final[dict[str, Model]] = {}
-_SHARED: Final[dict[str, object]] = {}
+_SHARED: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, object]]] = WeakKeyDictionary()
 
 
 class Alone:
@@ -88,7 +89,8 @@ class Alone:
         return None
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
-        """What all agents that run alone share."""
-        if key not in _SHARED:
-            _SHARED[key] = make()
-        return _SHARED[key]
+        """What all agents that run alone in one event loop share."""
+        known = _SHARED.setdefault(self._loop, {})
+        if key not in known:
+            known[key] = make()
+        return known[key]

@@ -123,7 +123,7 @@ class _Watch:
         self._stopper = stopper
         self._runner = runner
         self._run = run
-        self._progress = Progress(job.session.err)
+        self._progress = Progress(job.session.err, is_live=not job.session.json)
         self._is_begun = False
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
@@ -137,6 +137,7 @@ class _Watch:
                 self._progress.sleeps(when(until))
             event = await events.get()
             if event is None:
+                self._job.session.err.wipe()
                 return
             self._stopper.says = STOPPING
             self._begun()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
@@ -96,14 +97,16 @@ class Context:
     Attributes:
         usage: What models did in this attempt so far.
         work: What it recorded and waits for, once it asked for any of that.
+        over: Whether the attempt came to its end.
         said: Messages (`sent`) and what else is to be kept (`emitted`), for the node's step.
     """
 
-    __slots__ = ("_frame", "_random", "_surroundings", "_task", "said", "usage", "work")
+    __slots__ = ("_frame", "_random", "_surroundings", "_task", "over", "said", "usage", "work")
 
     def __init__(self, task: Task, frame: Frame, surroundings: Surroundings) -> None:
         self.usage: dict[str, float | None] | None = None
         self.work: Work | None = None
+        self.over = False
         self._task = task
         self._frame = frame
         self._surroundings = surroundings
@@ -364,9 +367,17 @@ class Context:
         unused = self._work("").unused if self._frame.memos else ()
         if unused:
             found["unused"] = list(unused)
-        if self.work is not None and self.work.waits:  # begun, and not awaited to their ends
-            found["unawaited"] = sorted(self.work.waits)
+        if self.work is not None and (self.work.waits or self.work.called_off):  # begun, and not awaited to their ends
+            found["unawaited"] = sorted((*self.work.waits, *self.work.called_off))
         return found or None
+
+    async def end(self) -> None:
+        """The attempt is over: what it left in flight is cancelled, and waited for. Called by the runner."""
+        self.over = True
+        if self.work is not None:
+            self.work.over = True
+            if self.work.is_left:
+                await self.work.end()
 
     # What agents ask of the run: `graphengine.scope.Scope`.
 
@@ -388,13 +399,28 @@ class Context:
         return self._work("").group(name, what)
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
-        """The record of a piece of work: the one that is there, or that of doing it now."""
-        return await self._work("").piece(name, what, make)
+        """The record of a piece of work: the one that is there, or that of doing it now.
+
+        What a model was paid for one that cannot be recorded is counted with the attempt.
+        """
+        done: list[Piece] = []
+
+        async def made() -> Piece:
+            done.append(await make())
+            return done[0]
+
+        try:
+            return await self._work("").piece(name, what, made)
+        except (TooLarge, NotRecordable):
+            if done and done[0].usage:
+                self.usage = add_usage(self.usage or {}, done[0].usage)
+            raise
 
     async def may_call(self, model: Model) -> None:
         """Return when a model may be called: never, where the run has to stop first; what was recorded is kept.
 
-        Inside a recorded call of the node's own nothing stops before that is over.
+        A tool's call in which that happens is cut off, and made again when the run goes on, with what was recorded
+        inside it. A call that the node records with `ctx.step` comes to its end first.
 
         Raises:
             PriceUnknown: A limit on costs is in force, and the model cannot say what it will cost.
@@ -402,12 +428,15 @@ class Context:
         around, frame, work = self._surroundings, self._frame, self._work("")
         if (around.host.is_halting or limit_over(around.snapshot, frame)) and not work.is_inside:
             await work.halt()
-        if limits_costs(around.snapshot, frame) and isinstance(model, KnowsPrices) and not await model.knows_price():
-            raise PriceUnknown(
-                f"the price of {model.name} is not known, and there is a limit on costs",
-                where=f"node {self.path}",
-                repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
-            )
+        if not limits_costs(around.snapshot, frame) or not isinstance(model, KnowsPrices):
+            return
+        with work.keeping():
+            if not await model.knows_price():
+                raise PriceUnknown(
+                    f"the price of {model.name} is not known, and there is a limit on costs",
+                    where=f"node {self.path}",
+                    repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
+                )
 
     async def allowed(self, question: str) -> bool:
         """Ask a person for leave; returns when there is an answer."""
@@ -429,26 +458,32 @@ class Context:
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """The tools of a source, which stays open as long as the Runner."""
-        return await self._surroundings.models.opened(source)
+        with self._work("").keeping():
+            return await self._surroundings.models.opened(source)
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
         """A thing that all agents of the Runner share."""
         return self._surroundings.models.shared(key, make)
 
     async def blocking(self, function: Callable[[], object]) -> object:
-        """Call a function that blocks in a thread of the runner's pool."""
-        if FROM_THREAD.get():
-            return await asyncio.to_thread(function)
-        return await in_thread(self._surroundings.threads(), function)
+        """Call a function that blocks in a thread of the runner's pool, or, for one that waits there, in a new one."""
+        if FROM_THREAD.get() is None:
+            return await in_thread(self._surroundings.threads(), function)
+        one = ThreadPoolExecutor(1, thread_name_prefix="graphengine-call")
+        try:
+            return await in_thread(one, function)
+        finally:
+            one.shutdown(wait=False)
 
     def paid(self, response: Response) -> None:
         """Count what a model's answer cost."""
         self.usage = add_usage(self.usage or {}, usage_of(response))
 
-    def own(self) -> None:
+    def own(self) -> Work:
         """Note the asyncio task that the node runs in, which ends with its waits; called by the runner."""
-        around = self._surroundings
-        self.work = Work(self._task, self._frame, around)
+        self.work = Work(self._task, self._frame, self._surroundings)
+        self.work.over = self.over
+        return self.work
 
     def _work(self, what: str) -> Work:
         if what:
@@ -462,9 +497,7 @@ class Context:
                     where=f"node {self.path}",
                     repair=f"make the node async, and await ctx.{what}(…)",
                 )
-        if self.work is None:
-            self.own()
-        return self.work  # type: ignore[return-value]
+        return self.work if self.work is not None else self.own()
 
     def _limit(
         self, wait: dict[str, JsonValue], timeout_seconds: float | None, record: JsonValue, default: object
