@@ -120,8 +120,18 @@ def test_a_field_that_is_not_there_is_refused() -> None:
         graph.compile()
 
 
+async def test_a_graph_at_the_board_begins_with_its_fields_alone() -> None:
+    """Not with the entries of the board around it."""
+    counter = Graph("counter", Case, result="theory")
+    counter.add_node("count", lambda clues, entries: f"{clues}: {len(entries)}", writes="theory")
+    counter.add_path(START, "count", END)
+    agents = {"scout": CHAIN["scout"], "counter": Subscriber(counter, watches=["clues"], writes="theory")}
+    played = await play(blackboard(Case, agents), {"task": "theft"}, {"scout": ["a clue"]})
+    assert (played.state.theory, len(played.state.entries)) == ("a clue: 0", 2)
+
+
 async def test_a_board_stands_at_a_board() -> None:
-    """The inner one begins with the fields that it shares, and with no entries of the outer one."""
+    """Each has entries of its own."""
     inner = blackboard(Case, {"scout": CHAIN["scout"], "sage": CHAIN["sage"]}, result="theory")
     outer = blackboard(
         Case, {"team": Subscriber(inner, watches=["task"], writes="theory"), "clerk": CHAIN["clerk"]}, result="report"

@@ -92,13 +92,14 @@ async def test_seconds_cut_off_a_function_in_its_midst() -> None:
     assert (await graph.run({"task": "?"})).output == "nothing"
 
 
-async def test_what_fails_by_itself_is_no_bound() -> None:
+@pytest.mark.parametrize("instead", [None, lambda: "nothing"])
+async def test_what_fails_by_itself_is_no_bound(instead: Any) -> None:
     """Its failure is that of the run."""
 
     def fail(task: str) -> str:
         raise TimeoutError(task)
 
-    graph = bounded(Search, fail, answer="found", limits=Limits(seconds=60), instead=lambda: "nothing")
+    graph = bounded(Search, fail, answer="found", limits=Limits(seconds=60), instead=instead)
     with pytest.raises(RunFailed, match="TimeoutError"):
         await graph.run({"task": "?"})
 

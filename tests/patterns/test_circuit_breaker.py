@@ -121,15 +121,16 @@ async def test_where_the_fallback_fails_too_the_run_does() -> None:
 
 
 async def test_a_breaker_stands_in_a_breaker() -> None:
-    """The one around it counts failures of its own; the inner one begins with a closed circuit."""
-    inner = circuit_breaker(Offer, CALL, INSTEAD, answer="price", failures=1)
+    """Each counts failures of its own: the inner one begins with a closed circuit."""
+    inner = circuit_breaker(Offer, CALL, INSTEAD, answer="price", failures=2)
     wrapped = Graph("wrapped", Offer, result="price")
-    wrapped.add_node("inner", inner, inputs={"task": "task"}, writes={"price": "price"})
+    told = {"price": lambda result: f"{result.price} after {result.circuit.failures}"}
+    wrapped.add_node("inner", inner, writes=told)
     wrapped.add_path(START, "inner", END)
-    outer = circuit_breaker(Offer, wrapped, named("last"), answer="price", failures=1)
-    given = {"task": "?", "circuit": Circuit(failures=1, open_until=None)}
-    played = await play(outer, given, {"call": ["1"]})
-    assert (played.state.price, played.state.circuit) == ("1", Circuit())
+    outer = circuit_breaker(Offer, wrapped, named("last"), answer="price", failures=9)
+    given = {"task": "?", "circuit": Circuit(failures=3)}
+    played = await play(outer, given, {"call": away, "instead": ["old"]})
+    assert (played.state.price, played.state.circuit) == ("old after 1", Circuit())
 
 
 @pytest.mark.parametrize("given", [{"failures": 0}, {"pause_seconds": 0}, {"pause_seconds": float("nan")}])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphengine import Graph, Node, RunFailed
+from graphengine import Graph, RunFailed
 from graphengine.errors import DefinitionError
 from graphengine.patterns import Swarm, Turn, swarm
 from tests.patterns.scripted import away, named, play
@@ -81,9 +81,9 @@ async def test_a_swarm_stands_in_a_swarm() -> None:
     """It has a trail of its own, and what comes of it is a turn."""
     inner = swarm({"old": named("old", "{task}\n{trail}", Turn), "new": named("new", "{task}\n{trail}", Turn)})
     team = Graph("team", Swarm, result="turn")
-    team.add_node("work", inner, inputs={"task": "task"}, writes={"turn": lambda result: Turn(text=result)})
+    team.add_node("work", inner, writes={"turn": lambda result: Turn(text=result)})
     team.add_path("START", "work", "END")
-    graph = swarm({"desk": named("desk", "{task}", Turn), "team": Node(team, inputs={"task": "task"})})
+    graph = swarm({"desk": named("desk", "{task}", Turn), "team": team})
     answers = {"desk": [to("team", "over to you")], "old": [to("new")], "new": [to(None, "settled")]}
     played = await play(graph, {"task": "a case"}, answers)
     assert played.result.output == "settled"
