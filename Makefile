@@ -31,14 +31,14 @@ $(error No Python >= 3.11 among: $(CANDIDATES). Install one, or name it: make PY
 endif
 
 BIN := .venv/bin
-AIMOCK_FOLDER := tests/models/aimock
-AIMOCK := $(AIMOCK_FOLDER)/node_modules/.package-lock.json
+SERVER_FOLDERS := tests/models/aimock tests/agents/mcp_reference
+SERVERS := $(SERVER_FOLDERS:%=%/node_modules/.package-lock.json)
 check = @printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test lint pytest soak format aimock bench pin clean
+.PHONY: help run test lint pytest soak format servers bench pin clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -77,7 +77,7 @@ format: .venv/ready-test ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-aimock: $(AIMOCK) ## install the mock of models' servers that some tests ask (needs npm; without it they are skipped)
+servers: $(SERVERS) ## install the servers that some tests ask, of models and of MCP (needs npm; else they are skipped)
 
 bench: .venv-bench/ready ## the benchmarks, side by side with other libraries (an environment of their own)
 	.venv-bench/bin/python -m benchmarks $(ARGS)
@@ -87,7 +87,7 @@ pin: .venv-pin/ready ## write constraints.txt anew, with the newest versions tha
 
 clean: ## remove environments, caches and builds; recorded runs stay
 	rm -rf .venv .venv-bench .venv-pin build dist htmlcov .coverage .coverage.*
-	rm -rf $(AIMOCK_FOLDER)/node_modules
+	rm -rf $(SERVER_FOLDERS:%=%/node_modules)
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -114,8 +114,8 @@ install = @printf 'Installing graphengine[%s] into %s\n' '$(1)' '$(@D)'; \
 	@.venv-pin/bin/python -m pip install --quiet --disable-pip-version-check uv && touch $@
 
 # The file is npm's own list of what it installed.
-$(AIMOCK): $(AIMOCK_FOLDER)/package.json $(AIMOCK_FOLDER)/package-lock.json
-	@npm ci --prefix $(AIMOCK_FOLDER) --ignore-scripts --loglevel=error && touch $@
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	@npm ci --prefix $* --ignore-scripts --loglevel=error && touch $@
 
 %/$(IDENTITY):
 	@"$(INTERPRETER)" -m venv --clear $(@D) && touch $@

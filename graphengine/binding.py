@@ -313,6 +313,9 @@ class Binder:
             return None
         given = options.fallback
         if isinstance(given, HasBody) and given.body().kind == "agent":
+            if getattr(given.body(), "memory", ""):
+                text = f"the fallback {given.body().name} remembers, and its node would not keep that"
+                self.report("bad_memory", f"{where}, fallback", text, "give it no memory: agent.but(memory='')")
             return Fallback(call=self.call(given.body(), {}, f"{where}, fallback"))
         if isinstance(given, (HasBody, Node, Choose)):
             text = f"fallback={given!r}"
@@ -356,7 +359,7 @@ class Binder:
             return None
         kinds = list(members(found.info.annotation))
         if target.key is not None:
-            kinds = [get_args(kind)[-1] for kind in kinds if get_args(kind)]
+            kinds = [item for kind in kinds if get_args(kind) for item in members(get_args(kind)[-1])]
         messages = getattr(calls[0].body, "said", Any)
         if not any(_item_of(kind) in (messages, Any) for kind in kinds):
             wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"

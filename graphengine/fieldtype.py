@@ -44,9 +44,10 @@ from graphengine.paths import members
 from graphengine.records import parsed
 from graphengine.reducers import OPERATIONS, Replace, maximum
 from graphengine.secret import HIDDEN, Secret, is_secret, revealed
+from graphengine.updates import Items, Put, Puts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from graphengine.records import JsonValue, Op
     from graphengine.secret import Cipher
@@ -55,9 +56,7 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = (int, str, bool, float)
 
-
 _MOST_BITS: Final = 10_000  # of an int; JSON readers refuse numbers of more than some 4,300 digits
-
 
 _VALIDATORS: Final[dict[str, Callable[..., object]]] = {
     "before": BeforeValidator,
@@ -66,48 +65,16 @@ _VALIDATORS: Final[dict[str, Callable[..., object]]] = {
     "plain": PlainValidator,
 }
 
-
 _SHOWN: Final = 120  # characters of a value in a message
-
 
 LONG: Final = 1000
 """Characters of a text, or bytes of JSON, from which on a value counts for the size of an update."""
 
-
 _AROUND: Final = 64  # bytes of an operation beside its value and the name of its field
-
 
 _MOST_BYTES: Final = 6  # of JSON a character: \u001f
 
-
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """An update of one key of a dict field: what `writes="results[ann]"` makes of a result.
-
-    Attributes:
-        adds: Whether the value is items that are added to the list under the key, instead of taking its place.
-    """
-
-    key: str
-    value: object
-    adds: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Puts:
-    """An update of several keys of a dict field: what the items of a map wrote, or an arm."""
-
-    keys: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """An update of a field with the `append` reducer by several items."""
-
-    values: Sequence[object]
 
 
 @dataclass(slots=True)
@@ -283,18 +250,11 @@ class FieldType:
         kinds = {op[0] for op in ops}
         kind = kinds.pop() if len(kinds) == 1 else ""
         values = [op[-1] for op in ops]
-        if kind == "item":
-            return [self._bare(values)]
-        if kind == "append":
+        if kind in ("item", "append"):
             made: Any = self._bare(values)
-            return [Items(made)] if not self.constrained else made
-        if kind == "put":
-            return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
-        if kind == "grow":
-            added: dict[str, list[JsonValue]] = {}
-            for op in ops:
-                added.setdefault(op[2], []).extend(op[3])
-            return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
+            return made if kind == "append" and self.constrained else [made if kind == "item" else Items(made)]
+        if kind in ("put", "grow"):
+            return self._of_keys(ops, adds=kind == "grow")
         if kind in ("extend", "merge") and not self.constrained:
             whole = [x for value in values for x in value] if kind == "extend" else {}
             for value in values if kind == "merge" else ():
@@ -303,6 +263,15 @@ class FieldType:
         if self.reducer is None and "grow" not in kinds:  # a serialiser of the state's own, or some items replaced
             return [[self._raw(value) for value in values]]
         return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
+
+    def _of_keys(self, ops: Sequence[Op], *, adds: bool) -> Sequence[object]:
+        """The same of parts that are all of single keys."""
+        if not adds:
+            return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
+        added: dict[str, list[JsonValue]] = {}
+        for op in ops:
+            added.setdefault(op[2], []).extend(op[3])
+        return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
 
     def _shown(self, body: bytes, view: View) -> JsonValue:
         """The record of an update as it was given, kept beside what became of it.
@@ -366,7 +335,7 @@ class FieldType:
         return vars(self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False))[self.name]
 
     def _of_key(self, key: str, value: JsonValue) -> object:
-        """The same of what lies under one of its keys."""
+        """What lies under one of its keys, without those rules."""
         return next(iter(self._bare({key: value}).values()))  # type: ignore[attr-defined]
 
     def _part(self, view: View, value: object) -> tuple[Op, object]:

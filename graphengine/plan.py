@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from pydantic import BaseModel
 
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
-from graphengine.fieldtype import Put
 from graphengine.injection import Injected
 from graphengine.kinds import enum_value
 from graphengine.options import MODEL_RETRY
+from graphengine.updates import Put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -225,8 +225,10 @@ class Writer:
     @property
     def places(self) -> Sequence[str]:
         """Every field or key of one that it may write, as `field` or `field[key]`."""
-        kept = () if self.memory is None else (self.memory.place,)
-        return [*self._of_result, *(place for place in kept if place not in self._of_result)]
+        found = self._of_result
+        if self.memory is None or self.memory.place in found:
+            return found
+        return [*found, self.memory.place] if self.keys is None else sorted((*found, self.memory.place))
 
     @property
     def added(self) -> Sequence[str]:

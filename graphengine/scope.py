@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from graphengine.models.base import Model, Response
     from graphengine.records import JsonValue
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Scope(Protocol):
         """The model that answers for this agent here: the one that the run wants, or the agent's own."""
         ...
 
+    @property
+    def attempt(self) -> int:
+        """Which attempt of its node this is, from 1."""
+        ...
+
     async def blocking(self, function: Callable[[], object]) -> object:
         """Call a function that blocks in a thread of the run's, and wait for it whatever happens."""
         ...
@@ -74,6 +82,10 @@ class Scope(Protocol):
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
         """The record of a piece of work: the one that is there, or that of doing it now."""
+        ...
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """What fails inside is no reason to forget what was recorded: the next attempt has it."""
         ...
 
     async def may_call(self, model: Model) -> None:
@@ -101,8 +113,53 @@ class Scope(Protocol):
         ...
 
 
-FROM_THREAD: Final[ContextVar[bool]] = ContextVar("graphengine_from_thread", default=False)
-"""Whether an agent was called in a thread of the run's pool, which waits for it: two more might never be free."""
+class Calls:
+    """The calls of agents that a thread waits for. They end with it: a thread that waits cannot be ended itself.
+
+    What they in turn call in threads has threads of its own, since those that wait might be all there are.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_over = False
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def make(self, call: Coroutine[Any, Any, T]) -> T:
+        """Make a call, in the run's event loop.
+
+        Raises:
+            asyncio.CancelledError: The thread is not to go on.
+        """
+        task = asyncio.current_task()
+        if self._is_over or task is None:
+            call.close()
+            raise asyncio.CancelledError
+        self._tasks.add(task)
+        try:
+            return await call
+        finally:
+            self._tasks.discard(task)
+
+    def threads(self) -> ThreadPoolExecutor:
+        """The threads for what these calls call."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-call")
+        return self._threads
+
+    def cancel(self) -> None:
+        """Cancel the calls, and those that come yet."""
+        self._is_over = True
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    def close(self) -> None:
+        """Give the threads back; called when the thread that waits is done."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
+
+FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thread", default=None)
+"""Where an agent is called in a thread of the run's pool, which waits for it: what the thread waits for."""
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("graphengine_scope", default=None)
 """The Context: what a node may know and do beside reading fields and returning a result."""

@@ -203,7 +203,7 @@ class StateType(Generic[S]):
             elif done or value != before[name]:
                 record, new = field.record(value, view)
                 last = done[-1][0] if done else None
-                if field.reducer is None or last is None or last[0] == "set":
+                if field.reducer is None or last is None or last[0] in ("set", "put", "grow"):
                     ops.append(("set", name, record))
                 else:
                     ops.append(("reduce", name, last[2], record))

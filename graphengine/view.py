@@ -273,8 +273,6 @@ class View:
             self._items = {other: items for other, items in self._items.items() if other != name}
         if self._keys is not _NO_KEYS and name in self._keys:
             self._keys = {other: keys for other, keys in self._keys.items() if other != name}
-        if self._grown is not _NO_GROWN and name in self._grown:
-            self._grown = {other: keys for other, keys in self._grown.items() if other != name}
         self._new[name] = value
 
     def add_items(self, name: str, items: Sequence[object]) -> None:

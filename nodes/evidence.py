@@ -1,8 +1,8 @@
 """Evidence: sources with their lines numbered, and whether what was found in them really stands there.
 
-A language model that quotes from memory quotes almost right. `check_findings` compares a fact with its source, letter
-by letter and digit by digit; markup, punctuation, capitals and line breaks do not count. What it finds goes back to the
-model, so it says where a sentence does stand, if it stands anywhere.
+A language model that quotes from memory quotes almost right. `check_findings` compares each fact with its source,
+letter by letter and digit by digit; markup, punctuation, capitals and line breaks do not count. What it finds goes back
+to the model, so it says where a sentence does stand, if it stands anywhere.
 """
 
 import re
@@ -77,8 +77,7 @@ class _Page:
     def __init__(self, source: TextFile) -> None:
         self._source = source
         self._starts: list[int] = []
-        self._letters = ""
-        parts = []
+        parts: list[str] = []
         length = 0
         for line in _lines(source):
             self._starts.append(length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from graphengine.errors import DefinitionError
 from graphengine.models.names import model_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.scope import Opens, Piece
 
 _MODELS: Final[dict[str, Model]] = {}
-_SHARED: Final[dict[str, object]] = {}
+_SHARED: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, object]]] = WeakKeyDictionary()
 
 
 class Alone:
@@ -45,6 +46,11 @@ class Alone:
             _MODELS[own] = model_of(own)
         return _MODELS[own]
 
+    @property
+    def attempt(self) -> int:
+        """The only one."""
+        return 1
+
     async def blocking(self, function: Callable[[], object]) -> object:
         """Call a function in a thread."""
         return await asyncio.to_thread(function)
@@ -63,6 +69,10 @@ class Alone:
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:  # noqa: ARG002
         """Do a piece of work."""
         return (await make()).record
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """Nothing is kept."""
+        return nullcontext()
 
     async def may_call(self, model: Model) -> None:
         """It may."""
@@ -88,7 +98,8 @@ class Alone:
         return None
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
-        """What all agents that run alone share."""
-        if key not in _SHARED:
-            _SHARED[key] = make()
-        return _SHARED[key]
+        """What all agents that run alone in one event loop share."""
+        known = _SHARED.setdefault(self._loop, {})
+        if key not in known:
+            known[key] = make()
+        return known[key]

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from pydantic_core import to_json
@@ -20,31 +21,30 @@ from typing_extensions import TypeVar
 from graphengine.agents import window
 from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.prefixes import Prefixes
-from graphengine.agents.tools import ToolSource, by_name
+from graphengine.agents.records import checked, record_of, response_of
+from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
 from graphengine.core.frames import add_usage
-from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, TooManyTurns
-from graphengine.models.base import Message, Request, Response, ToolCall, usage_of
+from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, ModelError, TooManyTurns
+from graphengine.models.base import Message, Request, Response, usage_of
 from graphengine.models.offline import OfflineModel
-from graphengine.prompts import DATA_NOTE, as_text
+from graphengine.prompts import DATA_NOTE, as_text, utf8_text
 from graphengine.scope import FROM_THREAD, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.tools import Tool
-    from graphengine.models.base import Model, ToolSpec
+    from graphengine.models.base import Model, ToolCall, ToolSpec
     from graphengine.records import JsonValue
     from graphengine.scope import Scope
 
 T = TypeVar("T", default=str)
 
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
+_NO_USE: Final = ("cut", "refused", "full")
 NOTHING: Final[Mapping[str, JsonValue]] = {}
-_MORE: Final = (
-    "why", "model", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
-    "cost_usd", "offline", "native",
-)  # fmt: skip
 
 
 class Conversation(Generic[T]):
@@ -74,7 +74,7 @@ class Conversation(Generic[T]):
     ) -> None:
         self._agent = agent
         self._scope = scope
-        self._system = system
+        self._system = utf8_text(system)
         self._before = before
         self._inputs = inputs
         self._stand_in = stand_in
@@ -92,7 +92,7 @@ class Conversation(Generic[T]):
         Raises:
             ModelError, BadAnswer: There is none.
         """
-        self.said.append(Message(role="user", text=prompt, agent=self._agent.name))
+        self.said.append(Message(role="user", text=utf8_text(prompt), agent=self._agent.name))
         if isinstance(self._model, OfflineModel):
             return await self._offline()
         async with AsyncExitStack() as stack:
@@ -116,12 +116,8 @@ class Conversation(Generic[T]):
             response = await self._answer()
             if response.calls:
                 tool_turns += 1
-                if tool_turns > agent.turns:
-                    raise TooManyTurns(
-                        f"{self._model.name} called tools for {agent.turns} turns and wanted to go on",
-                        where=f"agent {agent.name}",
-                        repair="raise turns=…, or say in the instructions when it has enough",
-                    )
+                with self._scope.keeping():
+                    self._within(tool_turns)
                 self.said += await self._call_tools(response.calls)
                 continue
             try:
@@ -131,7 +127,21 @@ class Conversation(Generic[T]):
                     raise
                 retries += 1
                 feedback = agent.reader.feedback(error)
-                self.said.append(Message(role="user", text=feedback, agent=agent.name))
+                self.said.append(Message(role="user", text=utf8_text(feedback), agent=agent.name))
+
+    def _within(self, tool_turns: int) -> None:
+        """See that the model calls tools for no more turns than it may.
+
+        Raises:
+            TooManyTurns: It does.
+        """
+        agent = self._agent
+        if tool_turns > agent.turns:
+            raise TooManyTurns(
+                f"{self._model.name} called tools for {agent.turns} turns and wanted to go on",
+                where=f"agent {agent.name}",
+                repair="raise turns=…, or say in the instructions when it has enough",
+            )
 
     # One turn of the model.
 
@@ -141,6 +151,7 @@ class Conversation(Generic[T]):
         Raises:
             AnswerCut, AnswerRefused, ContextFull: It is none that can be used; besides what the model raises.
         """
+        self._turn += 1
         await self._shorten()
         response = await self._ask(self._model, self._request(), "turn")
         message = Message(
@@ -152,32 +163,59 @@ class Conversation(Generic[T]):
             native=response.native,
         )
         self.said.append(message)
-        self._usable(response)
         return response
 
     async def _ask(
         self, model: Model, request: Request, name: str, told: Mapping[str, JsonValue] = NOTHING
     ) -> Response:
-        """Ask a model once; `told` is recorded with what it answers."""
-        self._turn += 1
+        """Ask a model once; `told` is recorded with what it answers.
+
+        An answer that was no use to an earlier attempt stays where it is, and is asked for once more: the settings may
+        be others, or the model.
+
+        Raises:
+            AnswerCut, AnswerRefused, ContextFull: It is none that can be used; besides what the model raises.
+        """
+        numbers = (f"{self._turn}.{again}" if again else f"{self._turn}" for again in count())
+        while True:
+            number = next(numbers)
+            record = await self._recorded(model, request, name, number, told)
+            response = response_of(record)
+            self.usage = add_usage(self.usage, usage_of(response))
+            if record.get("attempt", self._scope.attempt) >= self._scope.attempt:
+                break
+        with self._scope.keeping():
+            self._usable(response, model)
+        return response
+
+    async def _recorded(
+        self, model: Model, request: Request, name: str, number: str, told: Mapping[str, JsonValue]
+    ) -> JsonValue:
+        """The record of one answer."""
         await self._scope.may_call(model)
 
         async def make() -> Piece:
             async with self._alike(model, request):
-                response = await model.answer(request)
-            record = {**_record(response), **told}
-            by = {"agent": request.agent, "model": response.model or model.name}
+                response = checked(await _asked(model, request), model, request.agent)
+            record = {**record_of(response, self._called() if response.calls else set()), **told}
+            if response.stop in _NO_USE:
+                record["attempt"] = self._scope.attempt
+            by = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
-        answered = _response(await self._scope.piece(name, str(self._turn), make))
-        self.usage = add_usage(self.usage, usage_of(answered))
-        return answered
+        return await self._scope.piece(name, number, make)
 
-    def _alike(self, model: Model, request: Request) -> Any:  # noqa: ANN401 - a context manager
+    def _called(self) -> set[str]:
+        """By what the tools' calls of this conversation are known."""
+        return {call.id for message in (*self._before, *self.said) for call in message.calls}
+
+    def _alike(self, model: Model, request: Request) -> AbstractAsyncContextManager[None]:
         """Calls that share a cached beginning go one after the other until it is cached."""
+        if not request.cache:
+            return nullcontext()
         prefixes = cast("Prefixes", self._scope.shared("prefixes", Prefixes))
         beginning = to_json([model.name, request.system, [(tool.name, tool.schema) for tool in request.tools]])
-        return prefixes.turn(_digest(beginning), len(beginning) if request.cache else 0)
+        return prefixes.turn(_digest(beginning), len(beginning))
 
     def _request(self) -> Request:
         agent = self._agent
@@ -196,13 +234,13 @@ class Conversation(Generic[T]):
             stand_in=self._stand_in,
         )
 
-    def _usable(self, response: Response) -> None:
+    def _usable(self, response: Response, model: Model) -> None:
         """See that an answer is one to go on with.
 
         Raises:
             AnswerCut, AnswerRefused, ContextFull: It is not.
         """
-        name, where = response.model or self._model.name, f"agent {self._agent.name}"
+        name, where = response.model or model.name, f"agent {self._agent.name}"
         if response.stop == "cut":
             most = f"max_tokens={self._agent.max_tokens}" if self._agent.max_tokens else "the model's most tokens"
             told = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
@@ -290,7 +328,12 @@ class Conversation(Generic[T]):
             return _result(call, {"text": _REFUSED, "error": True})
 
         async def make() -> Piece:
-            outcome = await tool.call(call.arguments, self._given, self._scope.blocking)
+            try:
+                outcome = await tool.call(call.arguments, self._given, self._scope.blocking)
+            except asyncio.CancelledError as error:
+                if _is_cancelled():
+                    raise
+                outcome = ToolOutcome(f"{type(error).__name__}: {error}".rstrip(": "), is_error=True)  # its own
             record: dict[str, JsonValue] = {"text": outcome.text}
             if outcome.is_error:
                 record["error"] = True
@@ -320,7 +363,6 @@ class Conversation(Generic[T]):
         asked = Message(role="user", text=text, agent=self._agent.name)
         told: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
         response = await self._ask(model, Request(self._agent.name, DATA_NOTE, [asked]), "summary", told)
-        self._usable(response)
         self.said.append(window.with_summary(messages, str(response.content), count))
 
     def _identity(self) -> str:
@@ -333,11 +375,30 @@ async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
     """Make a call in the run's event loop, wherever it is asked for."""
     if asyncio.get_running_loop() is scope.loop:
         return await call
-    came = FROM_THREAD.set(True)
+    calls = FROM_THREAD.get()
+    made = call if calls is None else calls.make(call)
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(made, scope.loop))
+
+
+async def _asked(model: Model, request: Request) -> Response:
+    """What a model answers.
+
+    Raises:
+        ModelError: It raises, or whatever else it raises.
+    """
     try:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, scope.loop))
-    finally:
-        FROM_THREAD.reset(came)
+        return await model.answer(request)
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        told = f"{model.name} was cancelled by something of its own"
+        raise ModelError(told, where=f"agent {request.agent}", repair="look at the model's code") from error
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants the running asyncio task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _digest(body: bytes) -> str:
@@ -346,32 +407,3 @@ def _digest(body: bytes) -> str:
 
 def _result(call: ToolCall, record: JsonValue) -> Message:
     return Message(role="tool", text=record["text"], call_id=call.id, is_error=record.get("error", False))
-
-
-def _record(response: Response) -> dict[str, JsonValue]:
-    """What is kept of a response; what is empty is left out."""
-    content = response.content if isinstance(response.content, str) else as_text(response.content)
-    record: dict[str, JsonValue] = {"text": _utf8(content), "stop": response.stop}
-    if response.calls:
-        record["calls"] = [_utf8_call(call) for call in response.calls]
-    for name in _MORE:
-        value = getattr(response, name)
-        if value is not None and (value or name == "cost_usd"):
-            record[name] = value
-    return record
-
-
-def _response(record: JsonValue) -> Response:
-    """The response that a record stands for."""
-    calls = tuple(ToolCall(**call) for call in record.get("calls", ()))
-    more = {name: record[name] for name in ("stop", *_MORE) if name in record}
-    return Response(record["text"], calls, **more)
-
-
-def _utf8(text: str) -> str:
-    """Text that can be recorded: half a character, which no file can hold, becomes the sign for that."""
-    return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-
-
-def _utf8_call(call: ToolCall) -> dict[str, JsonValue]:
-    return {"id": _utf8(call.id), "name": _utf8(call.name), "arguments": _utf8(call.arguments)}

@@ -123,7 +123,7 @@ class _Watch:
         self._stopper = stopper
         self._runner = runner
         self._run = run
-        self._progress = Progress(job.session.err)
+        self._progress = Progress(job.session.err, is_live=not job.session.json)
         self._is_begun = False
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
@@ -137,6 +137,7 @@ class _Watch:
                 self._progress.sleeps(when(until))
             event = await events.get()
             if event is None:
+                self._job.session.err.wipe()
                 return
             self._stopper.says = STOPPING
             self._begun()
@@ -163,7 +164,7 @@ class _Watch:
 
     async def _stop(self) -> None:
         """Stop the run; one that waits is left waiting, since nothing of it is in flight."""
-        if (await self._runner.store.info(self._run.id)).status == "waiting":
+        if not self._runner.drives(self._run.id) and (await self._runner.store.info(self._run.id)).status == "waiting":
             await self._runner.leave(self._run.id)
         else:
             await self._runner.stop(self._run.id)

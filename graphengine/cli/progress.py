@@ -1,11 +1,13 @@
 """What a person sees while a run moves: a line when a node starts, and a line or two when it ends.
 
 Of the items of a map a count is shown, ten lines at most whatever their number, and the first failures. What runs
-below an item, a graph's nodes for instance, is not shown unless somebody is asked something there.
+below an item, a graph's nodes for instance, is not shown unless somebody is asked something there. On a terminal the
+end of what a model is writing is shown below all that, on a line that goes away again.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,10 +17,12 @@ from graphengine.cli.terminal import one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
 from graphengine.core.snapshot import child_id
-from graphengine.runner.live import Emitted, NodeBegan
+from graphengine.runner.live import Emitted, NodeBegan, TextDelta
 from graphengine.runner.run import StepRecorded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphengine.cli.terminal import Channel, Part
     from graphengine.core.steps import Step
     from graphengine.runner.run import Event
@@ -36,6 +40,9 @@ _VERBS: Final = {
 }
 _FAILURES: Final = 5
 _TENTHS: Final = 10
+_KEPT_CHARACTERS: Final = 500  # of what a model is writing; more than a line of any terminal
+_PATH_CHARACTERS: Final = 40
+_SHOWN_SECONDS: Final = 0.05
 
 
 @dataclass(slots=True)
@@ -64,10 +71,19 @@ class Progress:
     """Shows the events of one run on a channel.
 
     That a node began is told live and may come late, or twice: each is shown once, before the node's end.
+
+    Args:
+        channel: Where to.
+        is_live: Whether what models write is shown while they do.
+        now: Tells the time, in seconds.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, *, is_live: bool = True, now: Callable[[], float] = time.monotonic) -> None:
         self._channel = channel
+        self._is_live = is_live and channel.is_terminal
+        self._now = now
+        self._written: dict[tuple[str, str], str] = {}  # by node and agent: the end of what its model has written
+        self._shown_at = 0.0
         self._begun: dict[str, tuple[int, int]] = {}
         self._watch = Stopwatch()
         self._is_idle = False
@@ -76,13 +92,16 @@ class Progress:
 
     def show(self, event: Event) -> None:
         """Show one event."""
-        if isinstance(event, NodeBegan):
+        if isinstance(event, TextDelta):
+            self._writes(event)
+        elif isinstance(event, NodeBegan):
             if "[" not in event.path:
                 self._began(event.path, event.visit, event.attempt)
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
         elif isinstance(event, StepRecorded):
             step = event.step
+            self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
             self._watch.see(step, was_idle=self._is_idle)
             self._is_idle = False
             if step.kind in ("waiting", "answered", "refused", "message"):
@@ -91,6 +110,16 @@ class Progress:
                 self._in_item(step)
             else:
                 self._step(step)
+
+    def _writes(self, delta: TextDelta) -> None:
+        """Show the end of what a model is writing, a few times a second."""
+        if not self._is_live:
+            return
+        key = (delta.path, delta.agent)
+        text = self._written[key] = (self._written.get(key, "") + delta.text)[-_KEPT_CHARACTERS:]
+        if self._now() - self._shown_at >= _SHOWN_SECONDS:
+            self._shown_at = self._now()
+            self._channel.passing(f"{'writes':<9} {one_line(delta.path, _PATH_CHARACTERS)}: ", text)
 
     def sleeps(self, until: str) -> None:
         """Say that nothing is to be done for a while."""

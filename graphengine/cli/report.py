@@ -245,7 +245,9 @@ def tell_next(job: Job, ended: Ended) -> None:
         err.line(("resume: ", "dim"), command("resume", info.id, *models, *higher, *output, *graph, place=place))
     at = info.seq - 1 if info.status == "finished" else info.seq
     if at > 0:
-        err.line(("branch: ", "dim"), command("branch", info.id, "--at", str(at), *graph, place=place))
+        err.line(
+            ("branch: ", "dim"), command("branch", info.id, "--at", str(at), *job.model_words, *graph, place=place)
+        )
     picture = f"{info.id.lstrip('-') or 'run'}.svg".replace("/", "_")
     err.line(("draw:   ", "dim"), command("render", info.id, "-o", picture, place=place))
 

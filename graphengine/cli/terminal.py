@@ -31,6 +31,10 @@ _UNSAFE: Final = re.compile(
 _PIPE_COLUMNS: Final = 10_000
 """Wide enough that no table is broken where a program reads it."""
 
+_WIPE: Final = "\r\x1b[2K"
+"""Empties the line that a terminal's cursor is on."""
+_LEAST_COLUMNS: Final = 20
+
 
 class OutputFailed(GraphEngineError):
     """What a command found cannot be written."""
@@ -58,6 +62,18 @@ def one_line(text: str, limit: int = 200) -> str:
     return joined if len(joined) <= limit else joined[: limit - 1] + "…"
 
 
+def _end_of(text: str, columns: int) -> str:
+    """The end of a text that takes so many columns at most."""
+    from rich.cells import cell_len
+
+    if cell_len(text) <= columns:
+        return text
+    start, left = len(text), columns - 1
+    while start and (left := left - cell_len(text[start - 1])) >= 0:
+        start -= 1
+    return "…" + text[start:]
+
+
 class Channel:
     """One of the two ways out.
 
@@ -69,6 +85,7 @@ class Channel:
     def __init__(self, stream: TextIO | None, *, must_arrive: bool) -> None:
         self._stream = stream
         self._must_arrive = must_arrive
+        self._is_passing = False
 
     @property
     def is_terminal(self) -> bool:
@@ -118,6 +135,26 @@ class Channel:
             self._console.print(Text.assemble(*styled), soft_wrap=True)
         self.write(captured.get())
 
+    def passing(self, head: str, text: str) -> None:
+        """Show a line that whatever is written next takes the place of; nothing where no person reads it as it comes.
+
+        Args:
+            head: What it is.
+            text: What is cut at its beginning where the terminal is not wide enough.
+        """
+        columns = self.columns
+        if columns is None:
+            return
+        room = columns - 1 - len(head)
+        if room > _LEAST_COLUMNS:
+            self.write(clean(head) + _end_of(one_line(clean(text), 10_000), room))
+            self._is_passing = True
+
+    def wipe(self) -> None:
+        """Take away a line that was passing."""
+        if self._is_passing:
+            self.write("")
+
     def write(self, text: str) -> None:
         """Write text as it is, at once.
 
@@ -126,6 +163,8 @@ class Channel:
         """
         if self._stream is None:
             return
+        if self._is_passing:
+            text, self._is_passing = _WIPE + text, False
         try:
             try:
                 self._stream.write(text)

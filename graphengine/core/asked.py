@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 OF_ATTEMPTS: Final = ("node", "item", "attempt", "failed", "mapped", "entered", "begun", "recorded", "waiting")
 """Kinds of steps that tell of an attempt of a node, from its beginning to its end."""
 
+_AGENT: Final = "agent "
+"""How the keys of what agents record begin; no function has such a name."""
 _PUT_BACK: Final = "put it back as it was, or accept that runs part here"
 
 
@@ -119,11 +121,25 @@ def _work(node: NodePlan, call: Call, view: View, frame: Frame, step: Step) -> I
         yield from _question(call.body, step, own[0])
         yield from _text(call, view, step, own[0])
     asks_context = step.kind == "recorded" or (step.kind == "waiting" and not own) or bool(step.data.get("sent"))
-    if asks_context and not is_ask and ("ctx" not in call.extras or (call.thread and not step.data.get("sent"))):
+    if asks_context and _of_agents(step, frame):
+        if call.body.kind not in ("function", "agent"):
+            yield _nature(step, f"a {call.body.kind}")
+    elif asks_context and not is_ask and ("ctx" not in call.extras or (call.thread and not step.data.get("sent"))):
         lack = "takes no ctx" if "ctx" not in call.extras else "is not async"
         name = step.data.get("name") or ", ".join(step.data.get("waits", {})) or "messages"
         told = f"{step.path} recorded {name}; today's {call.body.name} {lack}, so it could not"
         yield Differing("work", name, None, told, "let it be async and take ctx")
+
+
+def _of_agents(step: Step, frame: Frame) -> bool:
+    """Whether what a step tells of work, waits or messages may be an agent's, which finds the run without a context."""
+    if step.kind == "recorded":
+        keys = [step.data["key"]]
+    elif step.kind == "waiting":
+        keys = [wait.get("key", "") for wait in step.data["waits"].values()]
+    else:
+        return any(key.startswith(_AGENT) for key in frame.memos)
+    return all(key.startswith(_AGENT) for key in keys)
 
 
 def _question(body: AskBody, step: Step, wait: Mapping[str, JsonValue]) -> Iterator[Differing]:

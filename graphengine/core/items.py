@@ -1,8 +1,8 @@
 """What the items of a map write: each item's updates as records of their own, and all of them together in item order.
 
 An item's row keeps what it would write, as `["item", field, value]` for one more result in a field's list, as an
-operation on the field (`append`, `extend`, `merge`, `put`, `grow`), or as `["raw", field, value]` for any other reducer. They
-are no operations on the state yet: that is the row of the node, once all items are done.
+operation on the field (`append`, `extend`, `merge`, `put`, `grow`), or as `["raw", field, value]` for any other
+reducer. They are no operations on the state yet: that is the row of the node, once all items are done.
 """
 
 from __future__ import annotations

@@ -201,6 +201,7 @@ class AnthropicModel:
     ) -> Json:
         streams = on_text is not None or sent["max_tokens"] > STREAM_FROM_TOKENS
         message: Json = {}
+        question = sent["messages"]
         for _ in range(MOST_PAUSES + 1):
             more = await (self._streamed(client, sent, on_text) if streams else self._at_once(client, sent))
             with self._failing():
@@ -208,7 +209,7 @@ class AnthropicModel:
             if not paused(message):
                 return message
             given_back = {"role": "assistant", "content": message["content"]}
-            sent = {**sent, "messages": [*sent["messages"], given_back]}
+            sent = {**sent, "messages": [*question, given_back]}
         raise self._failures.of(AnswerTorn, f"paused more than {MOST_PAUSES} times in one answer")
 
     async def _at_once(self, client: anthropic.AsyncAnthropic, sent: dict[str, Any]) -> Json:

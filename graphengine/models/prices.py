@@ -1,7 +1,8 @@
 """What a model's answer costs: by a price its user gave, else by the tables of genai-prices, else nobody knows.
 
-The tables come with that package and are not fetched from anywhere. They load when first used, in a thread; from then
-on a cost takes some 0.1 ms. A model or provider that they do not list costs None, which is shown as unknown: never 0.
+The tables come with that package and are not fetched from anywhere. They load when first used, in a thread. From then
+on the package needs some 0.1 ms for a cost; what a model's tokens cost is kept, where it is the same for any number of
+them and at any time. A model or provider that is not listed costs None, which is shown as unknown: never 0.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from graphengine.models.sdk import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
     from types import ModuleType
+
+    from genai_prices import Usage
+    from genai_prices.types import PriceCalculation
 
 MILLION: Final = 1_000_000
 
@@ -81,6 +86,12 @@ class Spent:
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether no part is larger than its whole."""
+        written = self.cache_write_tokens
+        return self.cache_write_1h_tokens <= written and self.cache_read_tokens + written <= self.input_tokens
+
 
 class Prices:
     """The prices of one model object.
@@ -98,6 +109,7 @@ class Prices:
         self._given = given
         self._address = address
         self._unknown: set[str] = set()
+        self._rates: dict[str, _Rates] = {}
 
     async def known(self) -> bool:
         """Whether the cost of an answer will be known."""
@@ -124,22 +136,84 @@ class Prices:
         return self._listed(tables, spent, names)
 
     def _listed(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:
-        usage = tables.Usage(
-            input_tokens=spent.input_tokens,
-            cache_read_tokens=spent.cache_read_tokens,
-            cache_write_tokens=spent.cache_write_tokens,
-            cache_write_1h_tokens=spent.cache_write_1h_tokens,
-            output_tokens=spent.output_tokens,
-        )
         where = {"provider_id": self._provider} if self._provider else {"provider_api_url": self._address}
+        snapshot = tables.data_snapshot.get_snapshot()  # another one, if who uses the package has it updated
         for name in names:
+            rates = self._rates.get(name)
+            if rates is not None and rates.snapshot is snapshot and spent.adds_up:
+                return rates.of(spent)
             try:
-                return float(tables.calc_price(usage, name, **where).total_price)
+                found = tables.calc_price(_usage(tables, spent), name, **where)
             except LookupError:
                 self._unknown.add(name)
+                continue
             except ValueError:  # the provider's numbers contradict each other
                 return None
+            if _is_plain(tables, found.model.prices):
+                self._rates[name] = _rates(tables, snapshot, found)
+            return float(found.total_price)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """What a million tokens of each sort cost, by a snapshot of the tables."""
+
+    snapshot: object
+    call: Decimal
+    plain: Decimal
+    read: Decimal
+    written: Decimal
+    written_1h: Decimal
+    output: Decimal
+
+    def of(self, spent: Spent) -> float:
+        """The cost of a call in US dollars."""
+        plain = spent.input_tokens - spent.cache_read_tokens - spent.cache_write_tokens
+        total = (
+            plain * self.plain
+            + spent.cache_read_tokens * self.read
+            + (spent.cache_write_tokens - spent.cache_write_1h_tokens) * self.written
+            + spent.cache_write_1h_tokens * self.written_1h
+            + spent.output_tokens * self.output
+        )
+        return float(self.call + total / MILLION)
+
+
+def _is_plain(tables: ModuleType, prices: object) -> bool:
+    """Whether a token's price depends neither on how many there are nor on the time."""
+    if not isinstance(prices, tables.types.ModelPrice):
+        return False
+    return not any(isinstance(price, tables.types.TieredPrices) for price in vars(prices).values())
+
+
+def _rates(tables: ModuleType, snapshot: object, found: PriceCalculation) -> _Rates:
+    """The rates of the model that a price was found for, as the tables' own calculation has them."""
+
+    def cost(spent: Spent) -> Decimal:
+        return found.model.calc_price(_usage(tables, spent), found.provider).total_price
+
+    many = MILLION
+    call = cost(Spent())
+    each = (
+        Spent(many),
+        Spent(many, cache_read_tokens=many),
+        Spent(many, cache_write_tokens=many),
+        Spent(many, cache_write_tokens=many, cache_write_1h_tokens=many),
+        Spent(output_tokens=many),
+    )
+    return _Rates(snapshot, call, *(cost(spent) - call for spent in each))
+
+
+def _usage(tables: ModuleType, spent: Spent) -> Usage:
+    usage: Usage = tables.Usage(
+        input_tokens=spent.input_tokens,
+        cache_read_tokens=spent.cache_read_tokens,
+        cache_write_tokens=spent.cache_write_tokens,
+        cache_write_1h_tokens=spent.cache_write_1h_tokens,
+        output_tokens=spent.output_tokens,
+    )
+    return usage
 
 
 __all__ = ["Price", "Prices", "Spent"]

@@ -54,6 +54,14 @@ class Host(Protocol):
         """Whether the run is to stop, or to be let go, at the next safe point."""
         ...
 
+    def check(self) -> None:
+        """See that what is recorded is kept.
+
+        Raises:
+            StoreError: Something could not be recorded, and the run ends.
+        """
+        ...
+
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:
         """The asyncio task that what is in flight in a frame runs in."""
         ...
@@ -96,14 +104,16 @@ class Context:
     Attributes:
         usage: What models did in this attempt so far.
         work: What it recorded and waits for, once it asked for any of that.
+        over: Whether the attempt came to its end.
         said: Messages (`sent`) and what else is to be kept (`emitted`), for the node's step.
     """
 
-    __slots__ = ("_frame", "_random", "_surroundings", "_task", "said", "usage", "work")
+    __slots__ = ("_frame", "_random", "_surroundings", "_task", "over", "said", "usage", "work")
 
     def __init__(self, task: Task, frame: Frame, surroundings: Surroundings) -> None:
         self.usage: dict[str, float | None] | None = None
         self.work: Work | None = None
+        self.over = False
         self._task = task
         self._frame = frame
         self._surroundings = surroundings
@@ -364,9 +374,17 @@ class Context:
         unused = self._work("").unused if self._frame.memos else ()
         if unused:
             found["unused"] = list(unused)
-        if self.work is not None and self.work.waits:  # begun, and not awaited to their ends
-            found["unawaited"] = sorted(self.work.waits)
+        if self.work is not None and (self.work.waits or self.work.called_off):  # begun, and not awaited to their ends
+            found["unawaited"] = sorted((*self.work.waits, *self.work.called_off))
         return found or None
+
+    async def end(self) -> None:
+        """The attempt is over: what it left in flight is cancelled, and waited for. Called by the runner."""
+        self.over = True
+        if self.work is not None:
+            self.work.over = True
+            if self.work.is_left:
+                await self.work.end()
 
     # What agents ask of the run: `graphengine.scope.Scope`.
 
@@ -388,26 +406,53 @@ class Context:
         return self._work("").group(name, what)
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
-        """The record of a piece of work: the one that is there, or that of doing it now."""
-        return await self._work("").piece(name, what, make)
+        """The record of a piece of work: the one that is there, or that of doing it now.
+
+        What a model was paid for one that cannot be recorded is counted with the attempt.
+        """
+        done: list[Piece] = []
+
+        async def made() -> Piece:
+            done.append(await make())
+            return done[0]
+
+        try:
+            return await self._work("").piece(name, what, made)
+        except (TooLarge, NotRecordable):
+            if done and done[0].usage:
+                self.usage = add_usage(self.usage or {}, done[0].usage)
+            raise
 
     async def may_call(self, model: Model) -> None:
         """Return when a model may be called: never, where the run has to stop first; what was recorded is kept.
 
-        Inside a recorded call of the node's own nothing stops before that is over.
+        A tool's call in which that happens is cut off, and made again when the run goes on, with what was recorded
+        inside it. A call that the node records with `ctx.step` comes to its end first.
 
         Raises:
             PriceUnknown: A limit on costs is in force, and the model cannot say what it will cost.
+            DefinitionError: The node has ended, or was called off.
+            StoreError: Something could not be recorded, and the run ends.
         """
         around, frame, work = self._surroundings, self._frame, self._work("")
+        work.over = work.over or around.snapshot.frames.get(frame.id) is not frame
+        work.still_going("an agent")
+        around.host.check()
         if (around.host.is_halting or limit_over(around.snapshot, frame)) and not work.is_inside:
             await work.halt()
-        if limits_costs(around.snapshot, frame) and isinstance(model, KnowsPrices) and not await model.knows_price():
-            raise PriceUnknown(
-                f"the price of {model.name} is not known, and there is a limit on costs",
-                where=f"node {self.path}",
-                repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
-            )
+        if not limits_costs(around.snapshot, frame) or not isinstance(model, KnowsPrices):
+            return
+        with self.keeping():
+            if not await model.knows_price():
+                raise PriceUnknown(
+                    f"the price of {model.name} is not known, and there is a limit on costs",
+                    where=f"node {self.path}",
+                    repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
+                )
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """What fails inside is no reason to forget what was recorded."""
+        return self._work("").keeping()
 
     async def allowed(self, question: str) -> bool:
         """Ask a person for leave; returns when there is an answer."""
@@ -429,26 +474,27 @@ class Context:
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """The tools of a source, which stays open as long as the Runner."""
-        return await self._surroundings.models.opened(source)
+        with self.keeping():
+            return await self._surroundings.models.opened(source)
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
         """A thing that all agents of the Runner share."""
         return self._surroundings.models.shared(key, make)
 
     async def blocking(self, function: Callable[[], object]) -> object:
-        """Call a function that blocks in a thread of the runner's pool."""
-        if FROM_THREAD.get():
-            return await asyncio.to_thread(function)
-        return await in_thread(self._surroundings.threads(), function)
+        """Call a function that blocks in a thread of the runner's pool, or of those for a thread there that waits."""
+        calls = FROM_THREAD.get()
+        return await in_thread(self._surroundings.threads() if calls is None else calls.threads(), function)
 
     def paid(self, response: Response) -> None:
         """Count what a model's answer cost."""
         self.usage = add_usage(self.usage or {}, usage_of(response))
 
-    def own(self) -> None:
+    def own(self) -> Work:
         """Note the asyncio task that the node runs in, which ends with its waits; called by the runner."""
-        around = self._surroundings
-        self.work = Work(self._task, self._frame, around)
+        self.work = Work(self._task, self._frame, self._surroundings)
+        self.work.over = self.over
+        return self.work
 
     def _work(self, what: str) -> Work:
         if what:
@@ -462,9 +508,7 @@ class Context:
                     where=f"node {self.path}",
                     repair=f"make the node async, and await ctx.{what}(…)",
                 )
-        if self.work is None:
-            self.own()
-        return self.work  # type: ignore[return-value]
+        return self.work if self.work is not None else self.own()
 
     def _limit(
         self, wait: dict[str, JsonValue], timeout_seconds: float | None, record: JsonValue, default: object

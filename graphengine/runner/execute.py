@@ -129,8 +129,9 @@ class TaskRunner:
                 return self._waits(task, began, context)  # it made an error of its own of the end of its attempt
             return self._failed(task, began, error, context, choice)
         finally:
+            context.over = True
             if context.work is not None:
-                context.work.over = True
+                await context.end()
         more = None
         if context.work is not None or context.said is not None or frame.memos:
             if context.work is not None and context.work.ending and _uncancelled():

@@ -48,7 +48,7 @@ class Models:
         self._used: dict[int, Model] = {}
         self._shared: dict[str, object] = {}
         self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
-        self._opening = asyncio.Lock()
+        self._opening: dict[int, asyncio.Lock] = {}
         self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
         for name, model in self._given.items():
             self._model(model, f"Runner(models={{{name!r}: …}})")
@@ -94,10 +94,11 @@ class Models:
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """What a source of tools holds, opened when it is first asked for."""
-        async with self._opening:
-            if id(source) not in self._sources:
-                self._sources[id(source)] = (source, await source.open())
-            return self._sources[id(source)][1]
+        if id(source) not in self._sources:
+            async with self._opening.setdefault(id(source), asyncio.Lock()):  # others are not kept waiting for this one
+                if id(source) not in self._sources:
+                    self._sources[id(source)] = (source, await source.open())
+        return self._sources[id(source)][1]
 
     async def close(self) -> None:
         """Close sources of tools, and the connections of models that no other Runner of this event loop uses."""
@@ -145,6 +146,8 @@ def _names(graph: str, path: str, agent: str) -> Iterator[str]:
 def _agents_of(plan: Plan[Any]) -> Iterator[str]:
     """The names of the agents in a graph: those that are nodes or fallbacks, and those that functions refer to."""
     for here in plan.nest:
+        for factory in here.resources.values():
+            yield from _agents_below(factory, 0, set())
         for node in here.nodes.values():
             fallback = node.fallback.call if node.fallback is not None else None
             for call in (node.call, *node.choices.values(), fallback):
@@ -154,21 +157,33 @@ def _agents_of(plan: Plan[Any]) -> Iterator[str]:
 
 def _names_in(body: Body) -> Iterator[str]:
     if body.kind == "agent":
-        yield body.name
+        yield from _agents_below(getattr(body, "agent", None), 0, set())
     if body.kind == "function":
         yield from _agents_below(body.call, 0, set())
 
 
 def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
-    """The names of agents that a function, or what it refers to, holds."""
+    """The names of agents that a function, or what it refers to, holds: theirs, their summaries', and their tools'."""
     from graphengine.agents.agent import Agent  # noqa: PLC0415 - agents load when there are any
 
+    if id(thing) in seen or depth > _DEEPEST:
+        return
+    seen.add(id(thing))
     if isinstance(thing, Agent):
         yield thing.name
-    elif id(thing) not in seen and depth <= _DEEPEST:
-        seen.add(id(thing))
-        for held in _held_by(thing):
-            yield from _agents_below(held, depth + 1, seen)
+        if thing.window is not None and thing.window.model is not None:
+            yield f"{thing.name} summary"
+        for function in (
+            thing.prompt,
+            thing.check,
+            thing.offline,
+            *(getattr(each, "function", None) for each in thing.kit),
+        ):
+            if callable(function):
+                yield from _agents_below(function, 0, seen)
+        return
+    for held in _held_by(thing):
+        yield from _agents_below(held, depth + 1, seen)
 
 
 def _held_by(thing: object) -> Iterable[object]:

@@ -2,7 +2,8 @@
 
 What a function comes to travels back as data and is raised on the event loop: a future cannot carry a StopIteration,
 and an exception that nobody waits for any more would be reported at some odd time. A thread cannot be ended, so a
-cancelled call still waits for it: nothing that would run beside it starts before.
+cancelled call still waits for it: nothing that would run beside it starts before. What the thread itself waits for,
+calls of agents that are made in the event loop, is cancelled with it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import asyncio
 import contextvars
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from graphengine.scope import FROM_THREAD, Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,15 +34,19 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
     Raises:
         RuntimeError: The function raised StopIteration; besides whatever else it raises.
     """
-    context = contextvars.copy_context()
+    context, calls = contextvars.copy_context(), Calls()
+    context.run(FROM_THREAD.set, calls)
     call = pool.submit(lambda: context.run(_outcome_of, function))
     thread = asyncio.wrap_future(call)
     try:
         outcome = await asyncio.shield(thread)
     except asyncio.CancelledError:
+        calls.cancel()
         if not call.cancel():  # it runs already
             await _ended(thread)
         raise
+    finally:
+        calls.close()
     if isinstance(outcome.error, StopIteration):
         message = "the function raised StopIteration, which ends no loop here"
         raise RuntimeError(message) from outcome.error

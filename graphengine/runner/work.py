@@ -6,7 +6,9 @@ side come to their ends does not matter, since no key depends on time. A call ma
 that one's.
 
 A wait that has no answer yet ends the attempt: recorded calls in flight come to their ends first, then the asyncio task
-that the node runs in is cancelled, as a timeout would cancel it, and the runner records what is waited for.
+that the node runs in is cancelled, as a timeout would cancel it, and the runner records what is waited for. A call of a
+tool in which something waits cannot come to its end: it is cut off with the attempt, and made again when the node runs
+again, with what was recorded inside it. What is in flight when an attempt is over for another reason is cancelled.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ import functools
 import hashlib
 import inspect
 import typing
+from collections import Counter
 from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
@@ -52,8 +55,25 @@ _TURNS: Final = 4
 _ASKED: Final = "asked "
 """Before the key of a wait: its name and its time, for the node that runs again before it is over."""
 
-_INSIDE: Final[ContextVar[tuple[Work | None, str, bool]]] = ContextVar("graphengine_step", default=(None, "", False))
-"""Whose work is being done, below which key, and whether inside a recorded call."""
+
+class _Inside(NamedTuple):
+    """Where in the recorded work of an attempt something is done.
+
+    Attributes:
+        work: Whose work it is.
+        key: Below which key what is recorded here has its own.
+        is_call: Whether a `ctx.step` is under way around it.
+        around: What is being done around it, by key.
+    """
+
+    work: Work | None = None
+    key: str = ""
+    is_call: bool = False
+    around: tuple[str, ...] = ()
+
+
+_NOWHERE: Final = _Inside()
+_INSIDE: Final[ContextVar[_Inside]] = ContextVar("graphengine_step", default=_NOWHERE)
 
 
 class Work:
@@ -69,11 +89,12 @@ class Work:
         halts: Whether it is to end without waiting for anything, to be run again when the run goes on.
         ending: Whether the attempt is being ended for its waits, or since it halts.
         over: Whether it came to its end.
+        called_off: What was in flight then, by name.
     """
 
-    __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_guard", "_handed", "_note", "_now",
-                 "_owner", "_raised", "_sizes", "_task", "_threads", "_time", "_used", "ending", "halts", "over",
-                 "waits")  # fmt: skip
+    __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_guard", "_handed", "_held",
+                 "_idle", "_note", "_now", "_owner", "_parked", "_raised", "_sizes", "_task", "_threads", "_time",
+                 "_used", "called_off", "ending", "halts", "over", "waits")  # fmt: skip
 
     def __init__(self, task: Task, frame: Frame, around: Surroundings) -> None:
         self._guard = around.guard
@@ -90,13 +111,17 @@ class Work:
         self._given: list[str] = []
         self._raised: list[BaseException] = []
         self._handed: list[tuple[str, Coroutine[Any, Any, Any]]] = []
-        self._busy = 0
+        self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
+        self._held: Counter[str] = Counter()
+        self._parked: set[asyncio.Future[None]] = set()
+        self._idle: asyncio.Future[None] | None = None
         self._cut_off = False
         self._time = frame.arrived
         self.waits: dict[str, JsonValue] = {}
         self.halts = False
         self.ending = False
         self.over = False
+        self.called_off: Sequence[str] = ()
 
     @property
     def unused(self) -> Sequence[str]:
@@ -151,7 +176,12 @@ class Work:
     def _pass(self, memo: Mapping[str, JsonValue]) -> None:
         self._time = max(self._time, memo.get("at", 0.0))
 
-    def _still_going(self, what: str) -> None:
+    def still_going(self, what: str) -> None:
+        """See that the attempt is not over.
+
+        Raises:
+            DefinitionError: It is.
+        """
         if self.over:
             raise DefinitionError(
                 f"{what} was called when its node had ended",
@@ -174,20 +204,19 @@ class Work:
             self._one_function(name, what, identity)
         place = self._key(name, what)
         kind = _returned(function, name)
-        self._still_going(f"ctx.step({name})")
+        self.still_going(f"ctx.step({name})")
         if place in self._frame.memos:
             return kind.read(self._known(place))
 
         async def make() -> tuple[Piece, object]:
             made = functools.partial(function, *args, **kwargs)
-            with self._watching():
-                result = made() if is_async(function) else await in_thread(self._threads(), made)
-                if inspect.isawaitable(result):
-                    result = await result
+            result = made() if is_async(function) else await in_thread(self._threads(), made)
+            if inspect.isawaitable(result):
+                result = await result
             record, back, size_bytes = kind.record(result, name)
             return Piece(record, size_bytes), back
 
-        return await self._done(place, name, make, f"ctx.step({name})")
+        return await self._done(place, name, make, f"ctx.step({name})", is_call=True)
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
         """The record of a piece of work that makes its own record: the one that is there, or that of doing it now.
@@ -200,39 +229,83 @@ class Work:
         Raises:
             TooLarge: The record takes too many bytes; whatever `make` raises.
         """
-        self._still_going(name)
+        self.still_going(f"the {name} of an agent")
         place = self._key(name, what)
         if place in self._frame.memos:
             return self._known(place)
 
         async def made() -> tuple[Piece, object]:
-            with self._watching():
-                done = await make()
+            done = await make()
             return done, done.record
 
-        return await self._done(place, name, made, name)
+        return await self._done(place, name, made, f"the {name} of an agent", is_call=self.is_inside)
 
     @contextlib.contextmanager
     def group(self, name: str, what: str) -> Iterator[None]:
         """What is recorded inside has its keys below one of its own, whatever goes on beside it."""
         around = _INSIDE.get()
-        _INSIDE.set((self, self._key(name, what), self.is_inside))
+        _INSIDE.set(self._here._replace(work=self, key=self._key(name, what)))
         try:
             yield
         finally:
             _INSIDE.set(around)
 
     @property
+    def _here(self) -> _Inside:
+        """Where in this attempt's work we are."""
+        here = _INSIDE.get()
+        return here if here.work is self else _NOWHERE
+
+    @property
     def is_inside(self) -> bool:
-        """Whether a recorded call is being made here."""
-        owner, _, is_call = _INSIDE.get()
-        return owner is self and is_call
+        """Whether a call that the node records with `ctx.step` is being made here."""
+        return self._here.is_call
 
     async def halt(self) -> None:
         """End the attempt here; it is run again, with what it has recorded, when the run goes on. Never returns."""
+        self.still_going("an agent")
         self.halts = True
+        await self._park()
+
+    async def _park(self) -> None:
+        """Wait here for the end of the attempt, and let it end. Never returns."""
+        if self.ending:  # and the node does not let that through
+            await asyncio.sleep(0)
+            raise asyncio.CancelledError
+        around = self._here.around
+        self._held.update(around)
+        parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._parked.add(parked)
         self._end_soon()
-        await asyncio.get_running_loop().create_future()
+        try:
+            await parked  # the attempt ends here
+        finally:
+            self._parked.discard(parked)
+            self._held.subtract(around)
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """What fails in here is no reason to forget what was recorded."""
+        with self._watching():
+            yield
+
+    async def end(self) -> None:
+        """Cancel what is in flight where the attempt is over, and return when that has ended. Called by the runner."""
+        self.over = True
+        for parked in tuple(self._parked):
+            parked.cancel()
+        self.called_off = sorted({name for name, _ in self._busy.values()})
+        for task in {task for _, task in self._busy.values()}:
+            if task is not None:
+                task.cancel()
+        while self._busy:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    @property
+    def is_left(self) -> bool:
+        """Whether anything is in flight, or waits for the end of the attempt."""
+        return bool(self._busy or self._parked)
 
     def _known(self, place: str) -> JsonValue:
         """What was recorded."""
@@ -248,31 +321,35 @@ class Work:
         except Exception as error:
             self._raised.append(error)
             raise
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             self._cut_off = True
+            self._raised.append(error)  # it may have come from inside
             raise
 
     async def _done(
-        self, place: str, name: str, make: Callable[[], Awaitable[tuple[Piece, object]]], where: str
+        self, place: str, name: str, make: Callable[[], Awaitable[tuple[Piece, object]]], where: str, *, is_call: bool
     ) -> object:
         """Do a piece of work, and record it; gives what it came to."""
         around = _INSIDE.get()
-        _INSIDE.set((self, place, True))
-        self._busy += 1
+        _INSIDE.set(_Inside(self, place, is_call, (*self._here.around, place)))
+        self._busy[place] = (name, asyncio.current_task())
         try:
             began = self._now()
-            piece, back = await make()
-            self._fits(name, piece.size_bytes, where)
-            if self._guard is not None:
-                self._guard.refuse([piece.record, place], f"what {name} gave, or its key,", where)
+            with self._watching():
+                piece, back = await make()
+                self._fits(name, piece.size_bytes, where)
+                if self._guard is not None:
+                    self._guard.refuse([piece.record, place], f"what {name} gave, or its key,", where)
             done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
             await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by))
             self._pass(self._frame.memos.get(place, {}))
             return back
         finally:
             _INSIDE.set(around)
-            self._busy -= 1
+            del self._busy[place]
             self._end_soon()
+            if not self._busy and self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
 
     def _fits(self, name: str, size_bytes: int, where: str) -> None:
         """See that a result may be recorded.
@@ -312,7 +389,7 @@ class Work:
             WaitTimeout: Its time came, and it has no default.
             DefinitionError: It stands inside a recorded call, which would never be over.
         """
-        self._still_going(f"ctx.{wait['kind']}")
+        self.still_going(f"ctx.{wait['kind']}")
         place = self._key(wait["kind"], _digest(wait["kind"], (what,), {}))
         path = path_of(self._frame.id, self._frame.at)
         if self.is_inside:
@@ -336,11 +413,10 @@ class Work:
         self.waits[name] = {**wait, "key": place}
         if earlier.get("id"):  # it is the question of before, and an answer to that is on its way perhaps
             self.waits[name]["id"] = earlier["id"]
-        self._end_soon()
         try:
-            await asyncio.get_running_loop().create_future()  # the attempt ends here
+            await self._park()
         finally:
-            if not self.ending:  # who asked does not want to know any more: the loser of a race
+            if not (self.ending or self.over):  # who asked does not want to know any more: the loser of a race
                 self.waits.pop(name, None)
 
     def _free_name(self, path: str) -> str:
@@ -354,8 +430,8 @@ class Work:
         return task.frame, task.node, task.visit, task.attempt
 
     def _key(self, name: str, what: str) -> str:
-        owner, outer, _ = _INSIDE.get()
-        stem = f"{outer}/{name}|{what}" if owner is self else f"{name}|{what}"
+        here = self._here
+        stem = f"{here.key}/{name}|{what}" if here.work is self else f"{name}|{what}"
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
         key = f"{stem}|{number}"
         self._used.add(key)
@@ -363,15 +439,19 @@ class Work:
 
     def _end_soon(self) -> None:
         """End the attempt once nothing that will be recorded is in flight; what was begun beside it begins first."""
-        if (self.waits or self.halts) and not self._busy:
+        if (self.waits or self.halts) and not self._is_busy():
             asyncio.get_running_loop().call_soon(self._end, _TURNS)
 
     def _end(self, turns: int) -> None:
         if turns:  # whoever waited for what has just come, in a race, may want nothing else any more
             asyncio.get_running_loop().call_soon(self._end, turns - 1)
-        elif not (self.ending or self.over or self._busy or self._owner is None) and (self.waits or self.halts):
+        elif not (self.ending or self.over or self._owner is None or self._is_busy()) and (self.waits or self.halts):
             self.ending = True
             self._owner.cancel()
+
+    def _is_busy(self) -> bool:
+        """Whether anything is in flight that can come to its end before the attempt does."""
+        return any(not self._held[place] for place in self._busy)
 
 
 class _Result:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
     from graphengine.testing.model_scenes import Service
 
-KEY: Final = "sk-conformance-0123456789abcdefghijklmnopqrstuvwxyz"
-"""The API key that every model under test has; it is never to be seen again."""
+KEY: Final = "the-keys-of-the-conformance-suite-0123456789"
+"""The API key that every model under test has; it is never to be seen again, though it does not look like one."""
 
 PATIENCE_SECONDS: Final = 30.0
 """After which a test that hangs fails."""

@@ -7,6 +7,9 @@ from click.testing import CliRunner, Result
 
 from graphengine.cli.main import main
 from tests.cli.programs import COUNTER, STARTED, Invoke
+from tests.models.conftest import aimock, aimock_process, edge, edge_process
+
+__all__ = ["aimock", "aimock_process", "edge", "edge_process"]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """aimock, a mock server of models' APIs that others made, started for tests.
 
-It comes from npm: `make aimock` installs what `aimock/package-lock.json` names. Where Node.js or that is missing, tests
-that ask it are skipped and say so. `aimock/fixtures.json` holds what it answers in every test; `add` adds more.
+It comes from npm: `make servers` installs what `aimock/package-lock.json` names. Where Node.js or that is missing,
+tests that ask it are skipped and say so. `aimock/fixtures.json` holds what it answers in every test; `add` adds more.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.models.wire_chat import ChatWire
 FOLDER: Final = Path(__file__).resolve().parent / "aimock"
 PROGRAM: Final = FOLDER / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
 OLDEST_NODE: Final = (20, 15)
-REPAIR: Final = "install Node.js 20.15 or newer, then run `npm ci --prefix tests/models/aimock` (or `make aimock`)"
+REPAIR: Final = "install Node.js 20.15 or newer, then run `npm ci --prefix tests/models/aimock` (or `make servers`)"
 _ADDRESS: Final = re.compile(r"listening on (http://127\.0\.0\.1:\d+)")
 
 

@@ -17,10 +17,11 @@ def edge_process() -> Iterator[EdgeServer]:
 
 @pytest.fixture
 def edge(edge_process: EdgeServer) -> Iterator[EdgeServer]:
-    """Our own model server, with nothing played and nothing heard; a call without a scene fails the test."""
+    """Our own model server, with nothing played and nothing heard. A call that it objects to fails the test."""
     edge_process.reset()
     yield edge_process
     assert edge_process.faults == []
+    assert edge_process.objections == []
     assert edge_process.unscripted == []
 
 

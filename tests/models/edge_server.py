@@ -9,7 +9,7 @@ of 127.0.0.1 in a thread. A test says what the next calls are answered with, in 
     assert edge.heard()[1].system == "be brief"
 
 `edge.url` is what Anthropic's SDK wants as base_url, `edge.openai_url` what OpenAI's wants. A call for which there is
-no scene is answered with status 418 and makes the test fail at its end.
+no scene, and one that the provider would not accept (`objections`), is an error and makes the test fail at its end.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from graphengine.testing.model_scenes import Heard, Scene
+from graphengine.testing.model_scenes import Fails, Heard, Scene
 from tests.models.acts import Act, Raw, raw, stage
 from tests.models.wire import Json, Wire
 from tests.models.wire_chat import ChatWire
@@ -81,6 +81,7 @@ class EdgeServer:
             self.calls: list[Call] = []
             self.unscripted: list[Call] = []
             self._passes = 0
+            self.objections: list[str] = []
             self.faults: list[str] = []
             self._gone = 0
 
@@ -162,6 +163,10 @@ class EdgeServer:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         call = Call(wire.path, headers, json.loads(body))
         scene = self._next(call)
+        objection = wire.objection(call.body)
+        if objection:
+            self.objections.append(objection)
+            scene = Fails("bad_request", objection)
         await self._perform(stage(scene, wire, wire.hear(headers, call.body)), receive, send)
 
     def _next(self, call: Call) -> Scene | Raw:

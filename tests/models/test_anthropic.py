@@ -159,6 +159,17 @@ class TestAnswers:
         assert (answer.content, answer.stop, answer.input_tokens) == ("one two", "end", 13)
         assert edge.heard()[1].turns[-1].text == "one "
 
+    async def test_an_answer_that_pauses_again_is_given_back_once(
+        self, edge: EdgeServer, model: AnthropicModel
+    ) -> None:
+        """What was said before the first pause is not said twice after the second."""
+        for text in ("one ", "two "):
+            content = [{"type": "text", "text": text}]
+            edge.play(Raw(body={"type": "message", "content": content, "stop_reason": "pause_turn"}))
+        edge.play(Says("three"))
+        assert (await model.answer(asks())).content == "one two three"
+        assert [turn.text for turn in edge.heard()[2].turns[1:]] == ["one two "]
+
     async def test_an_answer_that_only_pauses_comes_to_an_end(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """It is no endless loop."""
         edge.always(Raw(body={"type": "message", "content": [], "stop_reason": "pause_turn"}))

@@ -5,6 +5,7 @@ import json
 from typing import cast
 
 import anthropic
+import httpx2
 import openai
 import pytest
 
@@ -17,6 +18,42 @@ from tests.models.wire import Event
 COUNTED = Counted(3084, 1024, 2048, 70, 30)
 ADD = ToolCall(id="call_1", name="add", arguments='{"a": 2, "b": 3}')
 FULL = Says("hello you there", (ADD,), counted=COUNTED, thinking="sealed")
+
+HELLO = {"role": "user", "content": "hi"}
+LOOSE = {"type": "object", "properties": {"a": {"type": "object", "properties": {"b": {}}}}}
+STRICT = {"name": "f", "strict": True, "parameters": LOOSE}
+
+
+def claude_calls(*ids: str) -> dict[str, object]:
+    """An answer that calls."""
+    calls = [{"type": "tool_use", "id": each, "name": "f", "input": {}} for each in ids]
+    return {"role": "assistant", "content": calls}
+
+
+def claude_result(called: str) -> dict[str, object]:
+    """What came of a call."""
+    return {"role": "user", "content": [{"type": "tool_result", "tool_use_id": called}]}
+
+
+def gpt_call(called: str) -> dict[str, object]:
+    """A call, as an item of a response."""
+    return {"type": "function_call", "call_id": called, "name": "f", "arguments": "{}"}
+
+
+def gpt_result(called: str) -> dict[str, object]:
+    """What came of it."""
+    return {"type": "function_call_output", "call_id": called, "output": ""}
+
+
+def chat_calls(called: str) -> dict[str, object]:
+    """An answer that calls."""
+    call = {"id": called, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    return {"role": "assistant", "content": None, "tool_calls": [call]}
+
+
+def chat_result(called: str) -> dict[str, object]:
+    """What came of it."""
+    return {"role": "tool", "tool_call_id": called, "content": ""}
 
 
 def claude(edge: EdgeServer) -> anthropic.AsyncAnthropic:
@@ -266,5 +303,38 @@ async def test_a_call_without_a_scene_is_noted() -> None:
         with pytest.raises(openai.APIStatusError, match="no scene was played"):
             await ask_gpt(edge)
         assert len(edge.unscripted) == 1
+    finally:
+        edge.stop()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "objection"),
+    [
+        ("messages", {"messages": [{"role": "user", "content": " "}]}, "must be non-empty"),
+        ("messages", {"messages": [{"role": "assistant", "content": "hi"}]}, "the first message"),
+        ("messages", {"messages": [HELLO, claude_calls("a:1"), claude_result("a:1")]}, "ids must match"),
+        ("messages", {"messages": [HELLO, claude_calls("a"), HELLO]}, "each call must have one result"),
+        ("messages", {"messages": [HELLO, claude_calls("a", "a"), claude_result("a")]}, "must be unique"),
+        ("responses", {"input": [gpt_call("a")]}, "each call must have one result"),
+        ("responses", {"input": [gpt_call("a" * 65), gpt_result("a" * 65)]}, "1 to 64 characters"),
+        ("responses", {"input": "hi", "text": {"format": {"strict": True, "schema": LOOSE}}}, "must name each"),
+        ("chat/completions", {"messages": [HELLO, chat_calls("a"), HELLO]}, "each call must have one result"),
+        ("chat/completions", {"messages": [chat_result("a")]}, "each call must have one result"),
+        ("chat/completions", {"messages": [HELLO], "tools": [{"function": STRICT}]}, "must name each"),
+    ],
+)
+async def test_it_objects_to_what_a_provider_would_not_accept(
+    path: str, body: dict[str, object], objection: str
+) -> None:
+    """A call that the real API refuses is refused here too, whatever is played, and fails the test that made it."""
+    edge = EdgeServer()
+    edge.start()
+    edge.always(Says("yes"))
+    try:
+        async with httpx2.AsyncClient() as client:
+            answer = await client.post(f"{edge.openai_url}/{path}", json=body)
+        assert answer.status_code == 400
+        assert len(edge.objections) == 1
+        assert objection in edge.objections[0]
     finally:
         edge.stop()

@@ -190,7 +190,8 @@ async def test_what_does_not_belong_here_is_not_sent(edge: EdgeServer, change: d
     if change.get("native", {}).get("provider") == "HERE":
         change = {**change, "native": {**change["native"], "provider": found.native["provider"]}}
     message = of_answer(found, **change)
-    await answers(edge, Says("5"), request=asked(ASK, message))
+    results = [Message(role="tool", text="5", call_id=call.id) for call in message.calls]
+    await answers(edge, Says("5"), request=asked(ASK, message, *results))
     heard = edge.heard()[1].turns[1]
     assert (heard.text, heard.calls, heard.thinking) == (message.text, message.calls, ())
 

@@ -2,6 +2,7 @@ import asyncio
 import math
 import sys
 
+import genai_prices
 import pytest
 
 from graphengine.errors import DefinitionError
@@ -53,6 +54,42 @@ class TestTables:
         prices = Prices(provider, model, address="http://127.0.0.1:1/v1")
         assert await prices.cost(Spent(input_tokens=5)) is None
         assert not await prices.known()
+
+    @pytest.mark.parametrize(
+        ("provider", "model"),
+        [
+            ("anthropic", HAIKU),
+            ("anthropic", "claude-sonnet-4-5"),
+            ("openai", "gpt-5-mini"),
+            ("deepseek", "deepseek-chat"),
+        ],
+    )
+    async def test_a_cost_that_is_worked_out_from_rates_is_the_tables_own(self, provider: str, model: str) -> None:
+        """Whether prices are kept or looked up, in tiers or not, a cost is what genai-prices says."""
+        prices = Prices(provider, model)
+        for spent in (
+            Spent(7),
+            Spent(977, 101, 203, 57, 991),
+            Spent(300_001, 17, 250_000, 0, 3),
+            Spent(300_001, 200_017, 0, 0, 70_003),
+            Spent(0, 0, 0, 0, 11),
+        ):
+            usage = genai_prices.Usage(
+                input_tokens=spent.input_tokens,
+                cache_read_tokens=spent.cache_read_tokens,
+                cache_write_tokens=spent.cache_write_tokens,
+                cache_write_1h_tokens=spent.cache_write_1h_tokens,
+                output_tokens=spent.output_tokens,
+            )
+            expected = float(genai_prices.calc_price(usage, model, provider_id=provider).total_price)
+            assert await prices.cost(spent) == expected
+
+    async def test_numbers_that_contradict_each_other_cost_an_unknown_amount(self) -> None:
+        """More read from a cache than was asked is no cost, before prices are kept and afterwards."""
+        prices = Prices("anthropic", HAIKU)
+        for _ in range(2):
+            assert await prices.cost(Spent(input_tokens=5, cache_read_tokens=6)) is None
+            assert await prices.cost(Spent(input_tokens=5)) == 5e-06
 
     async def test_a_provider_may_be_found_by_its_address(self) -> None:
         """A compatible server that the tables list has its own prices."""

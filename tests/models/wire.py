@@ -43,6 +43,10 @@ class Wire(Protocol):
         """Why this API cannot say that; "" if it can."""
         ...
 
+    def objection(self, body: Json) -> str:
+        """Why the provider would not accept this call, "" if it would; as far as tests need it."""
+        ...
+
     def whole(self, says: Says) -> Json:
         """An answer in one piece."""
         ...
@@ -66,6 +70,28 @@ class Wire(Protocol):
     def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
         """A call, read."""
         ...
+
+
+def unanswered(called: Sequence[str], answered: Sequence[str]) -> str:
+    """What is wrong with the results behind the calls of one message, "" for nothing."""
+    if len(set(called)) != len(called):
+        return f"ids of calls must be unique: {list(called)}"
+    if set(called) != set(answered):
+        return f"each call must have one result: {list(called)} were called, {list(answered)} answered"
+    return ""
+
+
+def loose(schema: object) -> str:
+    """Why a schema is not strict in OpenAI's sense, "" if it is."""
+    if isinstance(schema, list):
+        return next(filter(None, map(loose, schema)), "")
+    if not isinstance(schema, dict):
+        return ""
+    if schema.get("type") == "object":
+        names = list(schema.get("properties") or {})
+        if schema.get("additionalProperties") is not False or sorted(schema.get("required") or ()) != sorted(names):
+            return f"'additionalProperties' must be false and 'required' must name each property: {schema}"
+    return next(filter(None, map(loose, schema.values())), "")
 
 
 def key_of(headers: Mapping[str, str]) -> str:

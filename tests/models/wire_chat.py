@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from graphengine.models.base import ToolCall
 from graphengine.testing.model_scenes import Counted, Fails, Heard, Noise, Says, Scene, Turn
-from tests.models.wire import Event, Json, key_of, pieces, text_of
+from tests.models.wire import Event, Json, key_of, loose, pieces, text_of, unanswered
 
 _STOPS: Final = {"end": "stop", "tools": "tool_calls", "cut": "length", "refused": "stop"}
 _ERRORS: Final = {  # status, type, code
@@ -43,6 +43,23 @@ class ChatWire:
         if isinstance(scene, Says) and scene.stop == "full":
             return "Chat Completions has no word for a context window that is full amid an answer"
         return ""
+
+    def objection(self, body: Json) -> str:
+        """It wants results right behind their calls, and schemas that are strict where they are said to be."""
+        waiting: list[str] = []
+        answered: list[str] = []
+        for message in [*body["messages"], {"role": "user"}]:
+            if message["role"] == "tool":
+                answered.append(message["tool_call_id"])
+                continue
+            wrong = unanswered(waiting, answered)
+            if wrong:
+                return wrong
+            waiting, answered = [call["id"] for call in message.get("tool_calls") or ()], []
+        form = (body.get("response_format") or {}).get("json_schema") or {}
+        tools = [tool["function"] for tool in body.get("tools") or ()]
+        strict = [form.get("schema")] if form.get("strict") else []
+        return loose(strict + [tool["parameters"] for tool in tools if tool.get("strict")])
 
     def whole(self, says: Says) -> Json:
         """A completion with one choice."""

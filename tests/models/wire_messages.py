@@ -1,12 +1,13 @@
 """Anthropic's Messages API, as a server speaks it."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from graphengine.models.base import ToolCall
 from graphengine.testing.model_scenes import Counted, Fails, Heard, Noise, Says, Scene, Turn
-from tests.models.wire import Event, Json, key_of, pieces, text_of
+from tests.models.wire import Event, Json, key_of, pieces, text_of, unanswered
 
 _STOPS: Final = {
     "end": "end_turn",
@@ -30,6 +31,7 @@ _ERRORS: Final = {
     "unavailable": (503, "api_error"),
     "overloaded": (529, "overloaded_error"),
 }
+_PLAIN_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _OWN_WORDS: Final = {
     "no_quota": "Your credit balance is too low to access the Anthropic API. ",
     "context_full": "prompt is too long: 210000 tokens > 200000 maximum. ",
@@ -46,6 +48,23 @@ class MessagesWire:
         """Nothing."""
         del scene
         return ""
+
+    def objection(self, body: Json) -> str:
+        """It wants text in each text, content in each message, plain ids, and results right behind their calls."""
+        called: list[str] = []
+        for message in body["messages"]:
+            content = message["content"]
+            blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            missing = not blocks and message is not body["messages"][-1]  # an answer that paused may have nothing yet
+            if missing or any(block["type"] == "text" and not block["text"].strip() for block in blocks):
+                return f"text content blocks must be non-empty: {message}"
+            results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+            wrong = unanswered(called, results)
+            called = [block["id"] for block in blocks if block["type"] == "tool_use"]
+            odd = [each for each in called if not _PLAIN_ID.fullmatch(each)]
+            if wrong or odd:
+                return wrong or f"ids must match {_PLAIN_ID.pattern}: {odd}"
+        return "" if body["messages"][0]["role"] == "user" else "the first message must be a user's"
 
     def whole(self, says: Says) -> Json:
         """A message."""

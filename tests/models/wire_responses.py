@@ -1,12 +1,14 @@
 """OpenAI's Responses API, as a server speaks it."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from graphengine.models.base import ToolCall
 from graphengine.testing.model_scenes import Counted, Fails, Heard, Noise, Says, Scene, Turn
-from tests.models.wire import Event, Json, key_of, pieces, text_of
+from tests.models.wire import Event, Json, key_of, loose, pieces, text_of, unanswered
 from tests.models.wire_chat import openai_error
+
+LONGEST_ID: Final = 64
 
 
 class ResponsesWire:
@@ -19,6 +21,18 @@ class ResponsesWire:
         if isinstance(scene, Says) and scene.stop == "full":
             return "the Responses API has no word for a context window that is full amid an answer"
         return ""
+
+    def objection(self, body: Json) -> str:
+        """It wants a result for each call, ids of 64 characters at most, and schemas as strict as they are said."""
+        items = body["input"] if isinstance(body["input"], list) else []
+        called = [item["call_id"] for item in items if item.get("type") == "function_call"]
+        wrong = unanswered(called, [item["call_id"] for item in items if item.get("type") == "function_call_output"])
+        long = [each for each in called if len(each) > LONGEST_ID or not each]
+        if wrong or long:
+            return wrong or f"ids must have 1 to {LONGEST_ID} characters: {long}"
+        form = (body.get("text") or {}).get("format") or {}
+        strict = [form.get("schema")] if form.get("strict") else []
+        return loose(strict + [tool["parameters"] for tool in body.get("tools") or () if tool.get("strict")])
 
     def whole(self, says: Says) -> Json:
         """A response that is completed, or incomplete."""

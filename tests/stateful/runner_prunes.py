@@ -89,10 +89,12 @@ class KeepingRunnerMachine(RunnerMachine):
     @precondition(lambda self: any(known.orphan for known in self.runs.values()))
     @rule(who=picks)
     def recover(self, who: int) -> None:
-        """A process takes all runs whose driver died, and no other."""
+        """A process takes all runs whose driver died, and no other; not those that it lost and has not heard of yet."""
         process = self.at(who)
         infos = {run_id: self.info(process, run_id) for run_id in self.runs}
-        orphans = {run_id for run_id, info in infos.items() if info.status == "running" and info.driver is None}
+        driving = process.runner._tending.drivers  # noqa: SLF001 - what it lost it knows at its next write
+        undriven = {run_id for run_id, info in infos.items() if info.status == "running" and info.driver is None}
+        orphans = undriven - driving.keys()
         lengths = {run_id: len(known.log) for run_id, known in self.runs.items()}
 
         async def go_on() -> Sequence[Run[Any]]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.support.spec import FIELDS, Case, Cond, NodeSpec, Outcome, Spec, SwitchSpec, WaySpec
 
 NUMBERS = ("n", "score", "log[-1]", "many[-1]", "total", "best", "table[a]", "slots[k]")
-LISTS = ("log", "many", "seen", "capped", "table")
+LISTS = ("log", "many", "seen", "capped", "table", "memos")
 SIGNS = (">=", "<=", ">", "<", "==", "!=")
 PRESENT = ("value", "value", "kind", "length", "true", "in", "contains")
 PAST = (
@@ -78,6 +78,7 @@ def node(random: Random, name: str, allowed: Sequence[str] = FIELDS, keys: Seque
         random.choice(("any", "any", "boom", "slow")),
         random.choice(("", "", "value", "bad value", "function")),
         random.randint(0, 12),
+        memo=random.choice(("", "", "k", "l")),
     )
 
 

@@ -34,7 +34,7 @@ from tests.support.spec import (
 
 DEFAULTS: Mapping[str, Any] = {
     "n": 0, "score": None, "kind": "a", "log": [], "many": [], "table": {}, "total": 0, "best": 0, "seen": [],
-    "capped": [], "slots": {}, "items": [], "found": {}, "double": 0, "errors": [],
+    "capped": [], "slots": {}, "items": [], "found": {}, "memos": {}, "double": 0, "errors": [],
 }  # fmt: skip
 _SIGNS: Mapping[str, Callable[[Any, Any], object]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne,
@@ -210,7 +210,8 @@ class Interpreter:
                 self.again(("fallback",))
                 return
             if node.fallback:
-                made = writes_of(node, node.fallback_seed, bad=node.fallback == "bad value", key=self.key())
+                bad = node.fallback == "bad value"
+                made = writes_of(node, node.fallback_seed, bad=bad, key=self.key(), speaks=False)
                 writes = [*made, self.excuse(told)]
                 try:
                     state = self.updated(writes)
@@ -477,6 +478,8 @@ def reduced(old: Any, write: Write) -> Any:
         raise Misfit
     if write.replace or name in ("n", "score", "kind", "items"):
         return new
+    if write.adds:
+        return {**old, write.key: [*old.get(write.key, []), *new]}
     if name in ("slots", "found"):
         return {**old, write.key: new}
     joined: Mapping[str, Callable[[], Any]] = {

@@ -136,7 +136,8 @@ class Nest(Maker):
         shell = plain_node(random, name, REDUCED, ())
         if shell.form == "pass":
             shell = NodeSpec(name, "field")
-        return replace(shell, form="graph", fields=targets, graph=graph, inputs=tuple(given.items()), parts=parts)
+        shell = replace(shell, inputs=tuple(given.items()), parts=parts, memo="")
+        return replace(shell, form="graph", fields=targets, graph=graph)
 
     def after(self, made: NodeSpec, on: Sequence[str]) -> Sequence[WaySpec]:
         """A way for one of the labels that a graph may end with."""

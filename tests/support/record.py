@@ -20,7 +20,7 @@ from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from graphs.review_loop import example, review_loop
-from tests.support.recorded import GRAPHS, Text, Workshop
+from tests.support.recorded import GRAPHS, Talk, Text, Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "checkpoints"
@@ -54,7 +54,7 @@ def runner(store: MemoryStore) -> Runner:
     return Runner(store, clock=FakeClock(BEGAN))
 
 
-async def ended(name: str, *, as_: str | None = None, state: Text | None = None) -> Exported:
+async def ended(name: str, *, as_: str | None = None, state: Text | Talk | None = None) -> Exported:
     """A run from its beginning to where it ends or waits."""
     store = MemoryStore()
     async with runner(store) as made:
@@ -189,6 +189,7 @@ RUNS: Mapping[str, Recording] = {
     "answered": answered,
     "waiting": waiting,
     "work": worked,
+    "memory": lambda: ended("memory", state=Talk()),
     "branch": branched,
     "limited": limited_and_resumed,
     "refused": refused,

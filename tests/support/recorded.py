@@ -5,7 +5,7 @@ stays as it is: what it records is history. For a new kind of step add a graph, 
 `python -m tests.support.record`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -13,10 +13,12 @@ from graphengine import (
     END,
     FAIL,
     START,
+    Agent,
     Context,
     Failure,
     Graph,
     Limits,
+    Message,
     Retry,
     ask,
     choose,
@@ -279,6 +281,33 @@ def made_stuck() -> Graph[Text]:
     return graph
 
 
+class Talk(BaseModel):
+    """A state that agents remember in."""
+
+    topic: str = "ants"
+    verse: str = ""
+    verdict: str = ""
+    memories: dict[str, list[Message]] = {}
+
+
+def made_memory() -> Graph[Talk]:
+    """A poet and a critic who remember, each under a key, and in arms under one."""
+    graph = Graph("memory", Talk)
+    poet = Agent("poet", prompt="{topic}", memory="memories[poet]", offline=lambda topic: f"{topic}!")
+    critic = Agent("critic", prompt="{verse}", memory="memories[critic]", offline=lambda verse: verse[:3])
+    graph.add_node("write", poet, writes="verse")
+    graph.add_node("judge", critic, writes="verdict")
+    graph.add_node("once", poet.but(memory="memories[both]"), writes="verse")
+    graph.add_node("more", critic.but(memory="memories[both]"), writes="verdict")
+    graph.add_node("end")
+    graph.add_path(START, "write", "judge")
+    graph.add_edge("judge", "write", when=iterations("judge") < 2)
+    graph.add_fork("judge", ["once", "more"], join="end")
+    graph.add_edge("once", "end")
+    graph.add_path("more", "end", END)
+    return graph
+
+
 loop = made_loop()
 fork = made_fork()
 map_ = made_map()
@@ -292,12 +321,13 @@ limited = made_limited()
 odd = made_odd()
 careful = made_careful()
 stuck = made_stuck()
+memory = made_memory()
 
-GRAPHS = {
+GRAPHS: dict[str, Graph[Any]] = {
     made.name: made
     for made in (
         *(loop, fork, map_, subgraph, question, choice, failing, surviving, work_, limited),
-        *(odd, careful, stuck),
+        *(odd, careful, stuck, memory),
     )
 }
 """The graphs by name, as runs know them."""

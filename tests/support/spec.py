@@ -31,9 +31,11 @@ from graphengine import (
     usage,
     value,
 )
+from graphengine.body import FunctionBody
 from graphengine.conditions import Comparison, Quantity, as_condition
 from graphengine.endings import Stop
 from graphengine.errors import FailReached, InvalidUpdate, SubgraphLimit
+from graphengine.plan import Remembered
 from graphengine.reducers import add, append, extend, maximum, merge
 
 
@@ -72,6 +74,7 @@ class State(BaseModel):
     slots: dict[str, int] = {}
     items: list[int] = []
     found: dict[str, int] = {}
+    memos: dict[str, list[int]] = {}
     double: int = 0
     errors: Annotated[list[Failure], append] = []
 
@@ -92,6 +95,7 @@ class Apart(BaseModel):
     slots_: dict[str, int] = {}
     items_: list[int] = []
     found_: dict[str, int] = {}
+    memos_: dict[str, list[int]] = {}
     double_: int = 0
     errors_: Annotated[list[Failure], append] = []
 
@@ -142,6 +146,7 @@ class NodeSpec:
         inputs: Its fields and where they are read.
         parts: Beside each of `fields` what of the graph's state is written there: a path, or STOP for its label. One
             alone is the graph's `result`.
+        memo: The key of `memos` where it keeps what it said, as an agent does.
     """
 
     name: str
@@ -158,6 +163,7 @@ class NodeSpec:
     graph: Spec | None = None
     inputs: tuple[tuple[str, str], ...] = ()
     parts: tuple[str, ...] = ()
+    memo: str = ""
 
 
 @dataclass(frozen=True)
@@ -276,12 +282,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Write:
-    """One part of a result: a field, or a key of one, and the update."""
+    """One part of a result: a field, or a key of one, and the update, which `adds` to what is there or replaces it."""
 
     field: str
     value: Any
     replace: bool = False
     key: str = ""
+    adds: bool = False
 
 
 def counted(n: int) -> list[int] | None:
@@ -296,8 +303,21 @@ def counted_apart(n_: int) -> list[int] | None:
     return counted(n_)
 
 
-def writes_of(node: NodeSpec, seed: int, *, bad: bool = False, key: str = "") -> list[Write]:
-    """What a node's result writes, made of a number; `key` is the item's, where it is an item's that is written."""
+def writes_of(node: NodeSpec, seed: int, *, bad: bool = False, key: str = "", speaks: bool = True) -> list[Write]:
+    """What a node's result writes, made of a number, and what it said, if it `speaks`.
+
+    `key` is the item's, where it is an item's that is written.
+    """
+    made = _results_of(node, seed, bad=bad, key=key)
+    return [*made, Write("memos", said(seed), key=node.memo, adds=True)] if node.memo and speaks else made
+
+
+def said(seed: int) -> list[int]:
+    """What a node said: nothing, or one thing or two."""
+    return [seed, seed + 1][: seed % 3]
+
+
+def _results_of(node: NodeSpec, seed: int, *, bad: bool, key: str) -> list[Write]:
     if node.graph is not None:
         values = _values_of(node, seed, bad=bad)
         return [Write(name, values[part], key=key) for name, part in zip(node.fields, node.parts, strict=True)]
@@ -364,15 +384,20 @@ def _values_of(node: NodeSpec, seed: int, *, bad: bool) -> dict[str, Any]:
     return given
 
 
-def result_of(node: NodeSpec, seed: int, *, bad: bool = False, mark: str = "") -> object:
+def result_of(node: NodeSpec, seed: int, *, bad: bool = False, mark: str = "", speaks: bool = True) -> object:
     """The result that the engine is given for the same number; `mark` ends the names of fields."""
+    made = _result_of(node, seed, bad=bad, mark=mark)
+    return Remembered(made, (), said(seed)) if node.memo and speaks else made
+
+
+def _result_of(node: NodeSpec, seed: int, *, bad: bool, mark: str) -> object:
     if node.graph is not None:
         inner = mark_of(node.graph)
         values = _values_of(node, seed, bad=bad)
         if node.graph.result:
             return values[node.graph.result]
         return {part + inner: value for part, value in values.items() if part != STOP}
-    writes = writes_of(node, seed, bad=bad)
+    writes = writes_of(node, seed, bad=bad, speaks=False)
     if node.form == "pass":
         return None
     given = {w.field + mark: Replace(w.value) if w.replace else w.value for w in writes}
@@ -393,6 +418,21 @@ def marked(path: str, mark: str) -> str:
 def work() -> Any:
     """Never called."""
     raise AssertionError
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """The same, with a memory."""
+
+    memory: str
+    said: type = int
+
+    def body(self) -> Any:
+        """An agent's, as far as a graph asks."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(FunctionBody.of(work, thread=False), name)
 
 
 def build(spec: Spec, calls: list[str]) -> Graph[Any]:
@@ -437,9 +477,13 @@ def _add_node(graph: Graph[Any], node: NodeSpec, mark: str, calls: list[str]) ->
     if node.fallback:
         bad = node.fallback == "bad value"
         options["fallback"] = (
-            work if node.fallback == "function" else result_of(node, node.fallback_seed, bad=bad, mark=mark)
+            work
+            if node.fallback == "function"
+            else result_of(node, node.fallback_seed, bad=bad, mark=mark, speaks=False)
         )
-    runnable = work if node.graph is None else build(node.graph, calls)
+    runnable: Any = work if node.graph is None else build(node.graph, calls)
+    if node.memo:
+        runnable = Speaker(f"memos{mark}[{node.memo}]")
     graph.add_node(node.name, runnable, writes=_writes(node, mark), **options)
 
 

@@ -1,0 +1,513 @@
+"""Agents in runs where it gets hard: ends amid a turn, races, limits, refusals, nonsense, records that cannot be made.
+
+Each test holds one of the promises against something that could break it: nothing that was recorded is lost, nothing is
+done twice that need not be, what is spent is counted once, a limit or a stop holds between two turns, nothing hangs.
+Agents that are called in threads are looked at in `test_in_threads.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Context,
+    Graph,
+    Limits,
+    Result,
+    Retry,
+    RunFailed,
+    Runner,
+    ScriptedModel,
+    tool,
+)
+from graphengine.errors import LeaseLost, StoreError, StoreFull
+from graphengine.models import Message, Request, Response
+from graphengine.models.scripted import calls
+from graphengine.reducers import extend
+from graphengine.stores.memory import MemoryStore
+from tests.support.runs import SOON, alone
+
+
+class Work(BaseModel):
+    """What agents read and write."""
+
+    task: str = "rhyme"
+    draft: str = ""
+    other: str = ""
+    items: list[str] = ["a", "b", "c"]
+    drafts: list[str] = []
+    messages: Annotated[list[Message], extend] = []
+
+
+def paid(content: str = "", *wanted: tuple[str, Mapping[str, object]], cost_usd: float = 1.0) -> Response:
+    """An answer, or a turn that calls tools, for a dollar."""
+    made = calls(*wanted).calls
+    return Response(content, made, "tools" if made else "end", input_tokens=1, output_tokens=1, cost_usd=cost_usd)
+
+
+def one(agent: Any, writes: Any = "draft", **options: Any) -> Graph[Work]:
+    """A graph of one node."""
+    return alone(Work, agent, writes, **options)
+
+
+async def within(run: Any) -> Result[Work]:
+    """The result, in a moment."""
+    async with asyncio.timeout(SOON):
+        result: Result[Work] = await run.result()
+    return result
+
+
+async def failing(run: Any) -> Result[Work]:
+    """The result of a run that fails, in a moment."""
+    with pytest.raises(RunFailed) as caught:
+        await within(run)
+    return caught.value.result
+
+
+async def names(runner: Runner, run_id: str) -> list[str]:
+    """What was recorded, by name or kind."""
+    return [step.data.get("name", step.kind) for step in await runner.history(run_id)]
+
+
+class Stuck:
+    """A model whose n-th call never ends; before and after it answers as scripted."""
+
+    name = "stuck"
+
+    def __init__(self, answers: Sequence[object], at: int) -> None:
+        self.inner = ScriptedModel(answers)
+        self.at = at
+        self.calls = 0
+        self.reached = asyncio.Event()
+
+    async def answer(self, request: Request) -> Response:
+        """The next answer, or none."""
+        self.calls += 1
+        if self.calls == self.at:
+            self.reached.set()
+            await asyncio.Event().wait()
+        return await self.inner.answer(request)
+
+
+def add(first: int, second: int) -> int:
+    """Add two numbers."""
+    return first + second
+
+
+ADD = ("add", {"first": 1, "second": 2})
+AGAIN = Retry(attempts=20, initial_seconds=0)
+
+
+# -- ends amid a turn or a call
+
+
+async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
+    """The next attempt goes on behind it; each turn is paid once."""
+    model = Stuck([paid("", ADD), paid("3")], at=2)
+    async with Runner(models={"writer": model}) as runner:
+        run = runner.start(one(Agent("writer", prompt="{task}", tools=[add]), timeout_seconds=0.2, retry=AGAIN))
+        result = await within(run)
+        recorded = await names(runner, run.id)
+    assert [name for name in recorded if name != "attempt"] == ["started", "turn", "tool add", "turn", "node"]
+    assert (result.state.draft, result.usage.cost_usd, result.usage.calls) == ("3", 2.0, 2)
+
+
+async def test_a_timeout_amid_a_tool_keeps_what_was_recorded() -> None:
+    """Of the calls of one turn those that were done are not made again."""
+    made: list[str] = []
+
+    async def quick() -> str:
+        """Be quick."""
+        made.append("quick")
+        return "q"
+
+    async def slow() -> str:
+        """Be slow, the first time."""
+        made.append("slow")
+        if made.count("slow") == 1:
+            await asyncio.Event().wait()
+        return "s"
+
+    model = ScriptedModel([paid("", ("quick", {}), ("slow", {})), paid("done")])
+    async with Runner(models={"writer": model}) as runner:
+        agent = Agent("writer", prompt="{task}", tools=[quick, slow])
+        run = runner.start(one(agent, timeout_seconds=0.2, retry=AGAIN))
+        result = await within(run)
+    assert sorted(made) == ["quick", "slow", "slow"]
+    assert (result.state.draft, result.usage.cost_usd) == ("done", 2.0)
+
+
+async def test_an_arm_that_is_called_off_has_its_turns_counted() -> None:
+    """What it was paid is part of the fork, the call that was under way is cancelled, and the run goes on."""
+    model = Stuck([paid("", ADD)], at=2)
+    ended: list[str] = []
+
+    async def quick() -> str:
+        await model.reached.wait()
+        return "quick"
+
+    async def watched(task: str) -> str:
+        try:
+            return await Agent("writer", prompt="{task}", tools=[add], model=model).run(task=task)
+        finally:
+            ended.append("slow")
+
+    graph = Graph("g", Work)
+    graph.add_node("slow", watched, writes="draft")
+    graph.add_node("quick", quick, writes="other")
+    graph.add_fork(START, ["slow", "quick"], join=END, need=1)
+    graph.add_edge("slow", END)
+    graph.add_edge("quick", END)
+    async with Runner() as runner:
+        result = await within(runner.start(graph))
+    assert (result.state.other, result.state.draft, ended) == ("quick", "", ["slow"])
+    assert (result.usage.calls, result.usage.cost_usd) == (1, 1.0)
+
+
+async def test_a_runner_that_closes_amid_a_turn_leaves_a_run_to_go_on_with() -> None:
+    """The call is cancelled; the run is stopped, with all turns that were recorded."""
+    store = MemoryStore()
+    model = Stuck([paid("", ADD), paid("3")], at=2)
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
+    async with asyncio.timeout(SOON):
+        async with Runner(store) as runner:
+            run = runner.start(graph, run_id="r")
+            await model.reached.wait()
+        stopped = await run.result()
+        assert (stopped.status, stopped.usage.cost_usd) == ("stopped", 1.0)
+        async with Runner(store) as runner:
+            done = await runner.resume(graph, "r").result()
+    assert (done.state.draft, done.usage.cost_usd, model.calls) == ("3", 2.0, 3)
+
+
+async def test_a_model_that_swallows_its_cancellation_is_asked_nothing_more() -> None:
+    """Its late answer is recorded, and the run stops behind it."""
+    store = MemoryStore()
+    reached = asyncio.Event()
+    asked = 0
+
+    async def deaf(request: Request) -> Response:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            reached.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return paid("", ADD)
+        return paid("3")
+
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=ScriptedModel(deaf)))
+    async with asyncio.timeout(SOON):
+        async with Runner(store) as runner:
+            run = runner.start(graph, run_id="r")
+            await reached.wait()
+        stopped = await run.result()
+        assert (stopped.status, asked) == ("stopped", 1)
+        async with Runner(store) as runner:
+            done = await runner.resume(graph, "r").result()
+    assert (done.state.draft, asked, done.usage.cost_usd) == ("3", 2, 2.0)
+
+
+@pytest.mark.parametrize("error", [StoreFull("the disk is full"), LeaseLost("taken", where="run r")])
+@pytest.mark.parametrize("fails_at", [2, 3, 4])
+async def test_a_store_that_fails_amid_a_conversation_ends_it(error: StoreError, fails_at: int) -> None:
+    """Nothing goes on behind a turn or a call that could not be recorded; only that one is made again."""
+
+    class Failing(MemoryStore):
+        count = 0
+
+        def append(self, batch: Any) -> Any:
+            if any(step.kind in ("recorded", "started") for step in batch.steps):
+                Failing.count += 1
+            if Failing.count == fails_at:
+                Failing.count += 1
+                raise error
+            return super().append(batch)
+
+    store = Failing()
+    Failing.count = 1
+    model = ScriptedModel(lambda request: paid("", ADD) if len(request.messages) < 4 else paid("done"))
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
+    async with Runner(store) as runner:
+        with pytest.raises(StoreError):
+            await within(runner.start(graph, run_id="r"))
+        before = len(model.requests)
+        done = await within(runner.resume(graph, "r"))
+    assert done.state.draft == "done"
+    assert before <= 2
+    assert len(model.requests) == 3 + (fails_at != 3)
+    assert done.usage.cost_usd == 3.0
+
+
+async def test_nothing_is_asked_behind_what_could_not_be_recorded() -> None:
+    """Not even by a node that tries again and again."""
+
+    class Failing(MemoryStore):
+        def append(self, batch: Any) -> Any:
+            if any(step.kind == "recorded" for step in batch.steps):
+                raise StoreFull("the disk is full")
+            return super().append(batch)
+
+    model = ScriptedModel(lambda request: paid("x"))
+    agent = Agent("writer", prompt="{task}", model=model)
+    told: list[str] = []
+
+    async def stubborn(task: str) -> str:
+        for _ in range(5):
+            try:
+                return await agent.run(task=task)
+            except StoreError as error:
+                told.append(error.code)
+        return "gave up"
+
+    async with Runner(Failing()) as runner:
+        with pytest.raises(StoreError):
+            await within(runner.start(one(stubborn)))
+    assert (len(model.requests), told) == (1, ["store_full"] * 5)
+
+
+@pytest.mark.parametrize("how", ["limit", "close", "called off"])
+async def test_a_node_that_does_not_let_its_end_through_asks_nothing_more(how: str) -> None:
+    """Where a limit is reached, the Runner closes or the fork needs it no more; nobody hangs."""
+    model = Stuck([paid("", ADD)], at=2)
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model)
+
+    async def stubborn(task: str) -> str:
+        for _ in range(4):
+            try:
+                return await agent.run(task=task)
+            except BaseException:  # noqa: BLE001, S110 - what is looked at here
+                pass
+        return "gave up"
+
+    async def quick() -> str:
+        await model.reached.wait()
+        return "quick"
+
+    graph = Graph("g", Work)
+    graph.add_node("slow", stubborn, writes="draft")
+    graph.add_node("quick", quick, writes="other")
+    graph.add_fork(START, ["slow", "quick"] if how == "called off" else ["slow"], join=END, need=1)
+    if how != "called off":
+        graph = one(stubborn)
+    else:
+        graph.add_edge("slow", END)
+        graph.add_edge("quick", END)
+    async with asyncio.timeout(SOON):
+        async with Runner() as runner:
+            run = runner.start(graph, limits=Limits(cost_usd=1) if how == "limit" else None)
+            if how == "close":
+                await model.reached.wait()
+            else:
+                result = await run.result()
+                assert result.status == ("stopped" if how == "limit" else "finished")
+        assert (await run.result()).usage.cost_usd == 1.0
+    assert model.calls == (1 if how == "limit" else 2)
+
+
+# -- limits, stops, approvals
+
+
+def gated(*texts: str) -> tuple[Callable[..., object], list[str]]:
+    """A tool that needs leave, and what it did."""
+    sent: list[str] = []
+
+    def send(text: str) -> str:
+        """Send."""
+        sent.append(text)
+        return f"sent {text}"
+
+    return tool(send, approve=True), sent
+
+
+async def test_two_calls_of_one_turn_wait_for_leave_side_by_side() -> None:
+    """Each is answered by its name, in any order; equal ones are two questions too."""
+    send, sent = gated()
+    for texts in (("a", "b"), ("a", "a")):
+        sent.clear()
+        model = ScriptedModel([paid("", *(("send", {"text": text}) for text in texts)), paid("done")])
+        graph = one(Agent("writer", prompt="{task}", tools=[send]))
+        async with Runner(models={"writer": model}) as runner:
+            run = runner.start(graph)
+            waits = (await within(run)).waits
+            assert [wait.name for wait in waits] == ["work", "work#2"]
+            await runner.answer(run.id, value=False, wait="work#2")
+            (left,) = (await within(runner.resume(graph, run.id))).waits
+            assert left.name == "work"
+            await runner.answer(run.id, value=True, wait="work")
+            result = await within(runner.resume(graph, run.id))
+        assert (result.state.draft, sent, result.usage.cost_usd) == ("done", ["a"], 2.0)
+        told = [
+            (message.text[:6], message.is_error) for message in model.requests[1].messages if message.role == "tool"
+        ]
+        assert told == [("sent a", False), ("A pers", True)]
+
+
+async def test_a_limit_and_a_question_at_once_lose_nothing() -> None:
+    """The run waits; answered, it stops at the limit; with a higher one it goes on behind the answer."""
+    send, sent = gated()
+    model = ScriptedModel([paid("", ("send", {"text": "a"}), ADD), paid("done")])
+    graph = one(Agent("writer", prompt="{task}", tools=[send, add]))
+    async with Runner(models={"writer": model}) as runner:
+        run = runner.start(graph, limits=Limits(cost_usd=1))
+        assert (await within(run)).status == "waiting"
+        await runner.answer(run.id, value=True)
+        stopped = await within(runner.resume(graph, run.id))
+        assert (stopped.status, sent) == ("stopped", [])
+        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=5)))
+        recorded = await names(runner, run.id)
+    assert (done.state.draft, sent, done.usage.cost_usd) == ("done", ["a"], 2.0)
+    assert recorded.count("tool add") == 1
+
+
+async def test_a_stop_while_a_tool_waits_for_leave_keeps_the_question() -> None:
+    """Resumed it waits on, and answered it goes on behind what was recorded."""
+    send, sent = gated()
+    model = ScriptedModel([paid("", ("send", {"text": "a"})), paid("done")])
+    graph = one(Agent("writer", prompt="{task}", tools=[send]))
+    async with Runner(models={"writer": model}) as runner:
+        run = runner.start(graph)
+        assert (await within(run)).status == "waiting"
+        await runner.stop(run.id)
+        assert (await within(runner.resume(graph, run.id))).status == "waiting"
+        await runner.answer(run.id, value=True)
+        done = await within(runner.resume(graph, run.id))
+    assert (done.state.draft, sent, len(model.requests)) == ("done", ["a"], 2)
+
+
+async def test_a_limit_that_a_sibling_arm_reaches_holds_between_two_turns() -> None:
+    """Both conversations stop where they are, and both go on there."""
+    met = asyncio.Barrier(2)
+    asked: dict[str, int] = {}
+
+    async def script(request: Request) -> Response:
+        turn = asked[request.agent] = asked.get(request.agent, 0) + 1
+        if turn == 1:
+            await met.wait()
+        return paid("", ADD) if turn < 3 else paid(request.agent)
+
+    model = ScriptedModel(script)
+    graph = Graph("g", Work)
+    for name, field in (("one", "draft"), ("two", "other")):
+        graph.add_node(name, Agent(name, prompt="{task}", tools=[add]), writes=field)
+        graph.add_edge(name, END)
+    graph.add_fork(START, ["one", "two"], join=END)
+    async with Runner(models={"*": model}) as runner:
+        run = runner.start(graph, limits=Limits(cost_usd=2))
+        stopped = await within(run)
+        assert (stopped.status, stopped.usage.cost_usd, asked) == ("stopped", 2.0, {"one": 1, "two": 1})
+        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=50)))
+    assert (done.state.draft, done.state.other, done.usage.cost_usd) == ("one", "two", 6.0)
+
+
+async def test_agents_in_a_map_stop_at_a_limit_and_go_on() -> None:
+    """Items that are done are not asked again, those amid a conversation go on behind their last turn."""
+    asked: dict[str, int] = {}
+
+    def script(request: Request) -> Response:
+        item = request.messages[0].text.strip("<>/item ")
+        asked[item] = asked.get(item, 0) + 1
+        return paid("", ADD) if len(request.messages) == 1 else paid(item.upper())
+
+    graph = one(Agent("writer", prompt="{item}", tools=[add]), "drafts", each={"item": "items"}, concurrency=2)
+    async with Runner(models={"writer": ScriptedModel(script)}) as runner:
+        run = runner.start(graph, limits=Limits(cost_usd=3))
+        stopped = await within(run)
+        assert (stopped.status, 3 <= (stopped.usage.cost_usd or 0) <= 4) == ("stopped", True)
+        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=50)))
+    assert (len(done.state.drafts), done.usage.cost_usd, sum(asked.values())) == (3, 6.0, 6)
+
+
+async def test_what_a_node_records_itself_comes_to_its_end_before_a_limit_holds() -> None:
+    """An agent inside a ctx.step is not cut off, and the next one outside is not asked."""
+    helper = Agent("helper", prompt="{task}", tools=[add])
+
+    async def work(ctx: Context, task: str) -> str:
+        first = await ctx.step(helper.run, task=task)
+        return first + await helper.run(task="more")
+
+    def script(request: Request) -> Response:
+        return paid("", ADD) if len(request.messages) == 1 else paid("x")
+
+    async with Runner(models={"helper": ScriptedModel(script)}) as runner:
+        graph = one(work)
+        run = runner.start(graph, limits=Limits(cost_usd=1))
+        stopped = await within(run)
+        assert (stopped.status, stopped.usage.cost_usd) == ("stopped", 2.0)
+        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=50)))
+    assert (done.state.draft, done.usage.cost_usd) == ("xx", 4.0)
+
+
+async def test_leave_that_is_asked_for_inside_a_recorded_call_is_a_clear_error() -> None:
+    """It could never be given there; nothing hangs."""
+    send, sent = gated()
+    helper = Agent("helper", prompt="{task}", tools=[send])
+
+    async def work(ctx: Context, task: str) -> str:
+        return await ctx.step(helper.run, task=task)
+
+    async with Runner(models={"helper": ScriptedModel([paid("", ("send", {"text": "a"}))])}) as runner:
+        result = await failing(runner.start(one(work)))
+    assert result.error is not None
+    assert "inside a ctx.step" in result.error.message
+    assert sent == []
+
+
+async def test_an_agent_that_calls_itself_stops_at_a_limit() -> None:
+    """However deep it is: a limit holds before each call of a model; so does a stop."""
+
+    async def ask_again(question: str) -> str:
+        """Ask the same agent."""
+        return await agent.run(task=question)
+
+    agent: Agent[str] = Agent("writer", prompt="{task}", tools=[ask_again])
+    asked = 0
+
+    def script(request: Request) -> Response:
+        nonlocal asked
+        asked += 1
+        return paid("", ("ask_again", {"question": f"deeper {asked}"})) if asked < 50 else paid("done")
+
+    async with Runner(models={"writer": ScriptedModel(script)}) as runner:
+        graph = one(agent)
+        run = runner.start(graph, limits=Limits(cost_usd=5))
+        stopped = await within(run)
+        assert (stopped.status, asked) == ("stopped", 5)
+        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=100)))
+    assert (done.state.draft, done.usage.cost_usd, asked) == ("done", 99.0, 99)
+
+
+async def test_leave_can_be_asked_for_by_an_agent_that_is_a_tool() -> None:
+    """The tool is called again with the answer; no turn is, and nothing is sent twice."""
+    send, sent = gated()
+    inner = Agent("inner", prompt="{text}", tools=[send])
+    consulted = 0
+
+    async def consult(text: str) -> str:
+        """Ask a colleague."""
+        nonlocal consulted
+        consulted += 1
+        return await inner.run(text=text)
+
+    script = {
+        "writer": [paid("", ("consult", {"text": "?"}), ADD), paid("so")],
+        "inner": [paid("", ("send", {"text": "a"})), paid("yes")],
+    }
+    model = ScriptedModel(script)
+    graph = one(Agent("writer", prompt="{task}", tools=[consult, add]))
+    async with Runner(models={"*": model}) as runner:
+        run = runner.start(graph)
+        (wait,) = (await within(run)).waits
+        assert "send" in wait.question
+        await runner.answer(run.id, value=True)
+        done = await within(runner.resume(graph, run.id))
+    assert (done.state.draft, sent, done.usage.cost_usd, consulted) == ("so", ["a"], 4.0, 2)

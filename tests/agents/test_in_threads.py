@@ -1,0 +1,232 @@
+"""Agents that blocking functions call with `asyncio.run`: a thread waits for them, and no thread can be ended.
+
+The calls are made in the run's event loop. They end with the attempt that they belong to, so that nobody waits for
+what never comes: where a limit is reached, a person is asked, the node times out, is called off, or the Runner closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from graphengine import END, START, Agent, Graph, Limits, Retry, Runner, ScriptedModel, tool
+from graphengine.models import Request, Response
+from graphengine.stores.memory import MemoryStore
+from tests.agents.test_hard_places import ADD, Stuck, Work, add, names, one, paid, within
+
+
+def blocking(agent: Agent[str]) -> Any:
+    """A sync node that asks an agent."""
+
+    def work(task: str) -> str:
+        return asyncio.run(agent.run(task=task))
+
+    return work
+
+
+def script(request: Request) -> Response:
+    """Two turns with a call, then an answer."""
+    return paid("", ADD) if len(request.messages) < 5 else paid("done")
+
+
+async def test_a_limit_holds_between_two_turns() -> None:
+    """The thread ends with the attempt; with a higher limit the conversation goes on behind its last turn."""
+    model = ScriptedModel(script)
+    graph = one(blocking(Agent("writer", prompt="{task}", tools=[add])))
+    async with Runner(models={"writer": model}) as runner:
+        run = runner.start(graph, limits=Limits(cost_usd=1))
+        stopped = await within(run)
+        assert (stopped.status, len(model.requests)) == ("stopped", 1)
+        done = await within(runner.resume(graph, run.id, limits=Limits(cost_usd=9)))
+    assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("done", 3.0, 3)
+
+
+async def test_a_person_can_be_asked_for_leave() -> None:
+    """No thread is taken while the run waits."""
+    sent: list[str] = []
+
+    def send(text: str) -> str:
+        """Send."""
+        sent.append(text)
+        return "sent"
+
+    model = ScriptedModel([paid("", ("send", {"text": "a"}), ADD), paid("done")])
+    graph = one(blocking(Agent("writer", prompt="{task}", tools=[tool(send, approve=True), add])))
+    async with Runner(models={"writer": model}, threads=1) as runner:
+        run = runner.start(graph)
+        assert (await within(run)).status == "waiting"
+        await runner.answer(run.id, value=True)
+        done = await within(runner.resume(graph, run.id))
+    assert (done.state.draft, sent, done.usage.cost_usd) == ("done", ["a"], 2.0)
+
+
+async def test_a_stop_is_heard_between_two_turns() -> None:
+    """The call that was under way is recorded."""
+    asked = threading.Event()
+
+    async def heard(request: Request) -> Response:
+        if not asked.is_set():
+            asked.set()
+            stopping.append(asyncio.ensure_future(runner.stop("r")))
+            await asyncio.sleep(0)
+        return script(request)
+
+    stopping: list[asyncio.Future[None]] = []
+    graph = one(blocking(Agent("writer", prompt="{task}", tools=[add])))
+    async with Runner(models={"writer": ScriptedModel(heard)}) as runner:
+        stopped = await within(runner.start(graph, run_id="r"))
+        await stopping[0]
+        assert (stopped.status, stopped.usage.cost_usd) == ("stopped", 1.0)
+        assert (await within(runner.resume(graph, "r"))).usage.cost_usd == 3.0
+
+
+@pytest.mark.parametrize("at", [1, 2])
+async def test_a_runner_that_closes_cancels_the_call(at: int) -> None:
+    """It does not wait for a model that never answers."""
+    store = MemoryStore()
+    model = Stuck([paid("", ADD), paid("3")], at=at)
+    graph = one(blocking(Agent("writer", prompt="{task}", tools=[add], model=model)))
+    async with asyncio.timeout(5):
+        async with Runner(store) as runner:
+            run = runner.start(graph, run_id="r")
+            await model.reached.wait()
+        assert (await run.result()).status == "stopped"
+        async with Runner(store) as runner:
+            done = await runner.resume(graph, "r").result()
+    assert (done.state.draft, done.usage.cost_usd, model.calls) == ("3", 2.0, 3)
+
+
+async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
+    """The call is cancelled, so the thread ends, and the next attempt goes on behind the last turn."""
+    model = Stuck([paid("", ADD), paid("3")], at=2)
+    node = blocking(Agent("writer", prompt="{task}", tools=[add], model=model))
+    async with Runner() as runner:
+        run = runner.start(one(node, timeout_seconds=0.2, retry=Retry(attempts=20, initial_seconds=0)))
+        result = await within(run)
+        recorded = await names(runner, run.id)
+    assert [name for name in recorded if name != "attempt"] == ["started", "turn", "tool add", "turn", "node"]
+    assert (result.state.draft, result.usage.cost_usd) == ("3", 2.0)
+
+
+async def test_a_thread_that_is_called_off_asks_nothing_more() -> None:
+    """Not even where it takes no cancellation for an answer."""
+    model = Stuck([], at=1)
+    agent = Agent("writer", prompt="{task}", model=model)
+    tries: list[str] = []
+
+    def stubborn(task: str) -> str:
+        for _ in range(3):
+            try:
+                return asyncio.run(agent.run(task=task))
+            except BaseException as error:  # noqa: BLE001 - what is looked at here
+                tries.append(type(error).__name__)
+        return "gave up"
+
+    async def quick() -> str:
+        await model.reached.wait()
+        return "quick"
+
+    graph = Graph("g", Work)
+    graph.add_node("slow", stubborn, writes="draft")
+    graph.add_node("quick", quick, writes="other")
+    graph.add_fork(START, ["slow", "quick"], join=END, need=1)
+    graph.add_edge("slow", END)
+    graph.add_edge("quick", END)
+    async with Runner() as runner:
+        result = await within(runner.start(graph))
+    assert (result.state.other, model.calls, tries) == ("quick", 1, ["CancelledError"] * 3)
+
+
+async def test_a_thread_of_the_nodes_own_is_let_go_too() -> None:
+    """One that the run does not know, as of asyncio.to_thread, does not wait for ever behind a limit."""
+    model = ScriptedModel(script)
+    agent = Agent("writer", prompt="{task}", tools=[add])
+    ended = threading.Event()
+
+    def inside(task: str) -> str:
+        try:
+            return asyncio.run(agent.run(task=task))
+        finally:
+            ended.set()
+
+    async def work(task: str) -> str:
+        return await asyncio.to_thread(inside, task)
+
+    async with Runner(models={"writer": model}) as runner:
+        stopped = await within(runner.start(one(work), limits=Limits(cost_usd=1)))
+        assert stopped.status == "stopped"
+        assert await asyncio.to_thread(ended.wait, 5)
+
+
+async def test_tools_that_ask_agents_with_tools_find_a_thread_however_many_there_are() -> None:
+    """Blocking functions that wait for each other take none away from those that they wait for."""
+
+    def deeper(depth: int) -> str:
+        """Ask an agent one deeper."""
+        return asyncio.run(agents[depth].run(depth=depth))
+
+    agents: Mapping[int, Agent[str]] = {
+        depth: Agent(f"agent {depth}", prompt="{depth}", tools=[deeper, add]) for depth in range(4)
+    }
+
+    def answers(request: Request) -> Response:
+        depth = int(request.messages[0].text)
+        if len(request.messages) > 1:
+            return paid("done")
+        return paid("", ("deeper", {"depth": depth - 1})) if depth else paid("", ADD)
+
+    async def work(item: str) -> str:
+        return await agents[3].run(depth=3)
+
+    graph = one(work, "drafts", each={"item": "items"}, concurrency=12)
+    model = ScriptedModel(answers)
+    async with Runner(models={f"agent {depth}": model for depth in range(4)}, threads=2) as runner:
+        result = await within(runner.start(graph, Work(items=[str(number) for number in range(12)])))
+    assert result.state.drafts == ["done"] * 12
+    assert result.usage.calls == 12 * 8
+
+
+async def test_a_tool_that_timed_out_asks_nothing_more() -> None:
+    """Its thread cannot be ended, but the agent that it waits for can; a stop does not wait for that agent either."""
+    inner = Stuck([], at=1)
+    helper = Agent("helper", prompt="{text}", model=inner)
+    ended = threading.Event()
+
+    def consult(text: str) -> str:
+        """Ask a colleague."""
+        try:
+            return asyncio.run(helper.run(text=text))
+        finally:
+            ended.set()
+
+    model = ScriptedModel([paid("", ("consult", {"text": "?"})), paid("alone")])
+    agent = Agent("writer", prompt="{task}", tools=[tool(consult, timeout_seconds=0.1)])
+    async with Runner(models={"writer": model}) as runner:
+        run = runner.start(one(agent), limits=Limits(cost_usd=1))
+        assert (await within(run)).status == "stopped"
+        assert await asyncio.to_thread(ended.wait, 5)
+        assert (await within(runner.resume(one(agent), run.id, limits=Limits(cost_usd=9)))).state.draft == "alone"
+
+
+async def test_many_tools_of_one_turn_share_threads() -> None:
+    """An agent that a thread waits for has some threads for its tools, not one for each call."""
+    seen: set[int] = set()
+    most = 0
+
+    def note(number: int) -> int:
+        """Note."""
+        nonlocal most
+        seen.add(threading.get_ident())
+        most = max(most, threading.active_count())
+        return number
+
+    before = threading.active_count()
+    model = ScriptedModel([paid("", *(("note", {"number": number}) for number in range(500))), paid("done")])
+    async with Runner(models={"writer": model}) as runner:
+        result = await within(runner.start(one(blocking(Agent("writer", prompt="{task}", tools=[note])))))
+    assert result.state.draft == "done"
+    assert most - before < 50

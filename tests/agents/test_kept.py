@@ -1,0 +1,518 @@
+"""What is kept of agents' conversations: over branches, changed graphs, refusals, exports, replays, forks, secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Context,
+    Graph,
+    Limits,
+    Retry,
+    RunFailed,
+    Runner,
+    ScriptedModel,
+    Window,
+    choose,
+    tool,
+)
+from graphengine.agents.tools import Tool, ToolsUnavailable
+from graphengine.core.steps import encode_step
+from graphengine.errors import AnswerCut, InputError, RateLimited
+from graphengine.models import Request, Response
+from graphengine.models.scripted import calls
+from graphengine.portable import export_run, import_run
+from graphengine.replay import replay
+from graphengine.stores.memory import MemoryStore
+from tests.agents.test_hard_places import ADD, Work, add, failing, names, one, paid, within
+
+KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
+
+
+def script(request: Request) -> Response:
+    """A turn with a call, then an answer."""
+    return paid("", ADD) if request.messages[-1].role == "user" else paid("done")
+
+
+# -- branches, changes, exports
+
+
+async def test_a_branch_amid_a_conversation_goes_on_behind_the_turn() -> None:
+    """The child asks nothing again; what its parent was paid for is inherited, and told apart from its own."""
+    model = ScriptedModel(script)
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
+    async with Runner() as runner:
+        await within(runner.start(graph, run_id="r"))
+        assert (await names(runner, "r")).index("tool add") == 2
+        child = await within(runner.branch(graph, "r", 3, branch_id="child"))
+        other = await within(runner.branch(graph, "r", 2, branch_id="other"))
+    assert (child.state.draft, child.usage.cost_usd, child.inherited.cost_usd) == ("done", 2.0, 1.0)
+    assert (other.usage.cost_usd, other.inherited.cost_usd) == (2.0, 1.0)
+    assert len(model.requests) == 4
+
+
+async def test_a_prompt_that_was_changed_is_asked_anew_and_the_old_turns_are_told() -> None:
+    """The step of the node names what was recorded and not used; all that was paid stays counted."""
+    model = ScriptedModel([paid("", ADD), RateLimited("slow down"), paid("", ADD), paid("3")])
+    before, after = (Agent("writer", prompt=prompt, tools=[add], model=model) for prompt in ("{task}", "Write. {task}"))
+    never = Retry(attempts=1)
+    async with Runner() as runner:
+        await failing(runner.start(one(before, retry=never), run_id="r"))
+        done = await within(runner.resume(one(after, retry=never), "r"))
+        (step,) = [step for step in await runner.history("r") if step.kind == "node"]
+    assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 3.0, 4)
+    assert [key.split("|")[0] for key in step.data["unused"]] == ["agent writer/turn", "agent writer/tool add"] or [
+        "turn" in key or "tool" in key for key in step.data["unused"]
+    ] == [True, True]
+
+
+async def test_a_run_goes_on_with_another_model_behind_what_the_first_one_said() -> None:
+    """What is recorded is in nobody's own form."""
+    store = MemoryStore()
+    graph = one(Agent("writer", prompt="{task}", tools=[add]), retry=Retry(attempts=1))
+    async with Runner(store, models={"writer": ScriptedModel([paid("", ADD), RateLimited("slow down")])}) as runner:
+        await failing(runner.start(graph, run_id="r"))
+    other = ScriptedModel([paid("three")])
+    async with Runner(store, models={"writer": other}) as runner:
+        done = await within(runner.resume(graph, "r"))
+    assert (done.state.draft, [message.role for message in other.requests[0].messages]) == (
+        "three",
+        ["user", "assistant", "tool"],
+    )
+
+
+async def test_turns_are_exported_imported_and_replayed() -> None:
+    """A copy of the run tells the same, decides the same, and can be gone on with from its middle."""
+    model = ScriptedModel(script)
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model, memory="messages"))
+    async with Runner() as runner:
+        result = await within(runner.start(graph, run_id="r"))
+        exported = await export_run(runner.store, "r")
+    found = replay(graph, exported)
+    assert found.same, str(found)
+    async with Runner() as other:
+        await import_run(other.store, exported)
+        again = await within(other.resume(graph, "r"))
+        assert (again.state, again.usage) == (result.state, result.usage)
+        child = await within(other.branch(graph, "r", 2))
+    assert (child.state.draft, child.usage.cost_usd, child.inherited.cost_usd) == ("done", 2.0, 1.0)
+
+
+async def test_questions_for_leave_and_messages_of_tools_are_replayed() -> None:
+    """Also where a function that takes no context calls the agent."""
+
+    def tell(text: str, ctx: Context) -> str:
+        """Tell somebody."""
+        ctx.send("news", text)
+        return "told"
+
+    agent = Agent("writer", prompt="{task}", tools=[tool(tell, approve=True)])
+
+    async def work(task: str) -> str:
+        return await agent.run(task=task)
+
+    for node in (agent, work):
+        graph = one(node)
+        model = ScriptedModel([paid("", ("tell", {"text": "x"})), paid("done")])
+        async with Runner(models={"writer": model}) as runner:
+            run = runner.start(graph)
+            assert (await within(run)).status == "waiting"
+            await runner.answer(run.id, value=True)
+            assert (await within(runner.resume(graph, run.id))).state.draft == "done"
+            exported = await export_run(runner.store, run.id)
+        found = replay(graph, exported)
+        assert found.same, str(found)
+
+
+async def test_failed_and_called_off_agents_are_replayed() -> None:
+    """Attempts that kept what was recorded, arms that were called off, questions for leave."""
+    tries = 0
+
+    async def answers(request: Request) -> Response:
+        nonlocal tries
+        if request.agent == "slow":
+            return paid("", ADD) if request.messages[-1].role == "user" else await asyncio.Event().wait()  # type: ignore[return-value]
+        tries += 1
+        if tries == 2:
+            raise RateLimited("slow down")
+        await asyncio.sleep(0.01)
+        return script(request)
+
+    model = ScriptedModel(answers)
+    graph = Graph("g", Work)
+    for name, field in (("slow", "draft"), ("quick", "other")):
+        agent = Agent(name, prompt="{task}", tools=[add], model=model)
+        graph.add_node(name, agent, writes=field, retry=Retry(attempts=2, initial_seconds=0))
+        graph.add_edge(name, END)
+    graph.add_fork(START, ["slow", "quick"], join=END, need=1)
+    async with Runner() as runner:
+        result = await within(runner.start(graph, run_id="r"))
+        found = replay(graph, await export_run(runner.store, "r"))
+    assert (result.state.other, result.usage.cost_usd) == ("done", 3.0)
+    assert found.same, str(found)
+
+
+# -- errors around the calls keep what was recorded
+
+
+async def test_a_price_that_is_not_known_loses_nothing() -> None:
+    """A run that goes on with such a model under a limit fails, and then goes on behind its last turn."""
+
+    class Unpriced(ScriptedModel):
+        async def knows_price(self) -> bool:
+            return False
+
+    store = MemoryStore()
+    graph = one(Agent("writer", prompt="{task}", tools=[add]))
+    async with Runner(store, models={"writer": ScriptedModel(script)}) as runner:
+        await within(runner.start(graph, run_id="r", limits=Limits(cost_usd=1)))
+    model = Unpriced(script)
+    async with Runner(store, models={"writer": model}) as runner:
+        with pytest.raises(RunFailed, match="price_unknown"):
+            await within(runner.resume(graph, "r", limits=Limits(cost_usd=9)))
+        done = await within(runner.resume(graph, "r", limits=Limits(cost_usd=9, unknown_cost=True)))
+    assert (done.state.draft, len(model.requests), done.usage.calls) == ("done", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        (replace(paid("half an"), stop="cut"), "answer_cut"),
+        (replace(paid(""), stop="refused"), "answer_refused"),
+        (replace(paid(""), stop="full"), "context_full"),
+    ],
+)
+async def test_an_answer_that_is_no_use_loses_nothing_before_it(bad: Response, kind: str) -> None:
+    """A resume, or a fallback, asks for that turn again, with other settings or another model, and for no other."""
+    model = ScriptedModel([paid("", ADD), bad, bad, paid("three")])
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model)
+    async with Runner() as runner:
+        run = runner.start(one(agent))
+        for cost in (2.0, 3.0):
+            failed = await failing(run)
+            assert failed.error is not None
+            assert (failed.error.kind, failed.usage.cost_usd) == (kind, cost)
+            run = runner.resume(one(agent.but(max_tokens=100)), run.id)
+        done = await within(run)
+        recorded = await names(runner, run.id)
+    assert (done.state.draft, done.usage.cost_usd) == ("three", 4.0)
+    assert (recorded.count("turn"), recorded.count("tool add")) == (4, 1)
+    larger = ScriptedModel([paid("three")])
+    spare = agent.but(model=ScriptedModel([paid("", ADD), bad]))
+    async with Runner() as runner:
+        done = await within(runner.start(one(spare, fallback=agent.but(model=larger))))
+    assert (done.state.draft, done.usage.cost_usd, len(larger.requests)) == ("three", 3.0, 1)
+
+
+async def test_an_answer_that_was_no_use_is_not_asked_for_again_in_the_same_attempt() -> None:
+    """A node that dealt with it and then waits for somebody deals with it as before."""
+    agent = Agent("writer", prompt="{task}")
+    other = Agent("other", prompt="{task}")
+    model = ScriptedModel({"writer": [replace(paid("half an"), stop="cut")], "other": [paid("whole")]})
+
+    async def work(ctx: Context, task: str) -> str:
+        try:
+            said = await agent.run(task=task)
+        except AnswerCut:
+            said = await other.run(task=task)
+        return said + await ctx.ask("More?", str)
+
+    async with Runner(models={"*": model}) as runner:
+        run = runner.start(one(work))
+        assert (await within(run)).status == "waiting"
+        await runner.answer(run.id, "!")
+        done = await within(runner.resume(one(work), run.id))
+    assert (done.state.draft, done.usage.cost_usd) == ("whole!", 2.0)
+
+
+async def test_too_many_turns_lose_nothing() -> None:
+    """With more of them allowed the run goes on behind the last one."""
+    model = ScriptedModel(lambda request: paid("", ADD) if len(request.messages) < 7 else paid("done"))
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=2)
+    async with Runner() as runner:
+        run = runner.start(one(agent))
+        assert (await failing(run)).usage.calls == 3
+        assert (await failing(runner.resume(one(agent), run.id))).usage.calls == 3
+        done = await within(runner.resume(one(agent.but(turns=3)), run.id))
+        recorded = await names(runner, run.id)
+    assert (done.usage.calls, len(model.requests), recorded.count("tool add")) == (4, 4, 3)
+
+
+async def test_a_window_that_is_put_on_later_shifts_no_turns() -> None:
+    """What was recorded stays the answer to what it was asked; the summary is one more call."""
+    turn = replace(paid("word " * 400, ADD), input_tokens=900)
+    model = ScriptedModel([turn, turn, turn, RateLimited("no"), paid("done")])
+    cheap = ScriptedModel(lambda request: paid("in short"))
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model)
+    never = Retry(attempts=1)
+    async with Runner() as runner:
+        await failing(runner.start(one(agent, retry=never), run_id="r"))
+        windowed = agent.but(window=Window(600, keep=2, model=cheap))
+        done = await within(runner.resume(one(windowed, retry=never), "r"))
+        recorded = await names(runner, "r")
+        (step,) = [step for step in await runner.history("r") if step.kind == "node"]
+    assert (done.state.draft, recorded.count("turn"), recorded.count("tool add")) == ("done", 4, 3)
+    assert recorded.count("summary") == len(cheap.requests) > 0
+    assert "unused" not in step.data
+
+
+class Source:
+    """A source of tools that cannot be had at first, or is slow to open."""
+
+    def __init__(self, name: str, fails_at: int = 0) -> None:
+        self.name = name
+        self.fails_at = fails_at
+        self.asked = 0
+        self.opened = 0
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+
+    async def open(self) -> Sequence[Tool]:
+        """Open it."""
+        await self.is_open.wait()
+        self.asked += 1
+        if self.asked == self.fails_at:
+            raise ToolsUnavailable(f"{self.name} is not there")
+        self.opened += 1
+        return [Tool(add)]
+
+    async def close(self) -> None:
+        """Close it."""
+        self.opened -= 1
+
+
+async def test_tools_that_cannot_be_had_lose_nothing() -> None:
+    """A server that does not start when a run goes on fails the node; what was recorded is used when it does."""
+    store = MemoryStore()
+    model = ScriptedModel(script)
+    source = Source("server", fails_at=2)
+    graph = one(Agent("writer", prompt="{task}", tools=[source], model=model))
+    async with Runner(store) as runner:
+        await within(runner.start(graph, run_id="r", limits=Limits(cost_usd=1)))
+    async with Runner(store) as runner:
+        with pytest.raises(RunFailed, match="tools_unavailable"):
+            await within(runner.resume(graph, "r", limits=Limits(cost_usd=9)))
+        done = await within(runner.resume(graph, "r"))
+    assert (done.state.draft, len(model.requests), done.usage.cost_usd) == ("done", 2, 2.0)
+
+
+async def test_a_source_of_tools_is_opened_once_for_all_runs_and_keeps_no_other_waiting() -> None:
+    """One that takes its time to open is in nobody's way but theirs who need it."""
+    slow, quick = Source("slow"), Source("quick")
+    slow.is_open.clear()
+    model = ScriptedModel(script)
+    graphs = [one(Agent("writer", prompt="{task}", tools=[source], model=model)) for source in (slow, quick)]
+    async with Runner() as runner:
+        held = [runner.start(graphs[0]) for _ in range(3)]
+        for _ in range(3):
+            assert (await within(runner.start(graphs[1]))).state.draft == "done"
+        slow.is_open.set()
+        assert [(await within(run)).state.draft for run in held] == ["done"] * 3
+        assert (slow.opened, quick.opened) == (1, 1)
+    assert (slow.opened, quick.opened) == (0, 0)
+
+
+async def test_an_agent_without_rules_cannot_be_offline() -> None:
+    """The error says what to do; the run can be resumed with a model."""
+    store = MemoryStore()
+    graph = one(Agent("writer", prompt="{task}", model="anthropic:claude-sonnet-5-5"))
+    async with Runner(store, models={"*": "offline"}) as runner:
+        with pytest.raises(RunFailed, match=r"model_unavailable.*no rule-based stand-in[\s\S]*offline=function"):
+            await within(runner.start(graph, run_id="r"))
+    async with Runner(store, models={"writer": ScriptedModel(["x"])}) as runner:
+        assert (await within(runner.resume(graph, "r"))).state.draft == "x"
+
+
+async def test_models_are_given_for_agents_wherever_they_are_held() -> None:
+    """By tools, by resources' factories, by the check of another one, and for summaries."""
+    inner, judge, kept = (Agent(name, prompt="{task}") for name in ("inner", "judge", "kept"))
+
+    async def consult(task: str) -> str:
+        """Ask a colleague."""
+        return await inner.run(task=task)
+
+    async def check(draft: str, task: str) -> None:
+        await judge.run(task=task)
+
+    def factory() -> object:
+        return kept
+
+    window = Window(100_000, model="anthropic:claude-haiku-4-5")
+    agent = Agent("writer", prompt="{task}", tools=[consult], check=check, window=window)
+    graph = Graph("one", Work, resources={"helper": factory})
+    graph.add_node("work", agent, writes="draft")
+    graph.add_path(START, "work", END)
+    script = ScriptedModel({"writer": [calls(("consult", {"task": "?"})), "x"], "inner": ["y"], "judge": ["z"]})
+    models: dict[str, Any] = dict.fromkeys(("writer", "inner", "judge", "kept", "writer summary"), script)
+    with script:
+        async with Runner(models=models) as runner:
+            assert (await within(runner.start(graph))).state.draft == "x"
+    async with Runner(models={"innner": script}) as runner:
+        with pytest.raises(InputError, match=r"unknown agent 'innner'[\s\S]*inner"):
+            runner.start(graph)
+
+
+# -- places of a graph
+
+
+async def test_agents_stand_wherever_nodes_do() -> None:
+    """In a choose, as a fallback, in a graph of its own with limits, as items of a map."""
+    model = ScriptedModel(lambda request: f"{request.agent}")
+    cheap, strong, spare = (Agent(name, prompt="{task}", model=model) for name in ("cheap", "strong", "spare"))
+    broken = Agent("broken", prompt="{task}", model=ScriptedModel([RateLimited("no")]))
+    inner = Graph("inner", Work, limits=Limits(cost_usd=1))
+    inner.add_node("write", cheap, writes="draft")
+    inner.add_path(START, "write", END)
+    graph = Graph("g", Work)
+    graph.add_node("pick", choose(lambda task: "strong", {"cheap": cheap, "strong": strong}), writes="draft")
+    graph.add_node("fall", broken, writes="other", fallback=spare, retry=Retry(attempts=1))
+    graph.add_node("graph", inner, writes={"task": "draft"}, inputs={"task": "task"})
+    graph.add_node("each", strong, writes="drafts", each={"item": "items"})
+    graph.add_path(START, "pick", "fall", "graph", "each", END)
+    async with Runner() as runner:
+        state = (await within(runner.start(graph))).state
+    assert (state.draft, state.other, state.task, state.drafts) == ("strong", "spare", "cheap", ["strong"] * 3)
+
+
+async def test_a_fallback_goes_on_behind_what_was_recorded() -> None:
+    """An agent of the same name and question on another model needs no turn again."""
+    first = ScriptedModel([paid("", ADD), RateLimited("no")])
+    second = ScriptedModel([paid("three")])
+    agent = Agent("writer", prompt="{task}", tools=[add], model=first)
+    async with Runner() as runner:
+        graph = one(agent, fallback=agent.but(model=second), retry=Retry(attempts=1))
+        result = await within(runner.start(graph))
+    assert (result.state.draft, result.usage.cost_usd) == ("three", 2.0)
+
+
+async def test_arms_that_remember_in_one_field_keep_all_that_was_said() -> None:
+    """In the declared order of the arms, each behind what was there before."""
+    model = ScriptedModel(lambda request: paid(f"{request.agent} {len(request.messages)}"))
+    graph = Graph("g", Work)
+    graph.add_node("first", Agent("first", prompt="{task}", memory="messages", model=model), writes="task")
+    for name, field in (("left", "draft"), ("right", "other")):
+        graph.add_node(name, Agent(name, prompt="{task}", memory="messages", model=model), writes=field)
+        graph.add_edge(name, "last")
+    graph.add_edge(START, "first")
+    graph.add_fork("first", ["left", "right"], join="last")
+    graph.add_node("last", Agent("last", prompt="{task}", memory="messages", model=model), writes="task")
+    graph.add_edge("last", END)
+    async with Runner() as runner:
+        state = (await within(runner.start(graph))).state
+    said = [message.text for message in state.messages if message.role == "assistant"]
+    assert said == ["first 1", "left 3", "right 3", "last 7"]
+
+
+async def test_items_that_remember_in_one_field_keep_all_that_was_said() -> None:
+    """In the order of the items."""
+    model = ScriptedModel(lambda request: paid(request.prompt))
+    agent = Agent("writer", prompt="{item}", memory="messages", model=model)
+    async with Runner() as runner:
+        state = (await within(runner.start(one(agent, "drafts", each={"item": "items"})))).state
+    said = [message.text for message in state.messages if message.role == "assistant"]
+    assert said == state.drafts
+    assert len(state.messages) == 6
+
+
+# -- secrets
+
+
+class Secretive(BaseModel):
+    """A state with a secret."""
+
+    token: SecretStr = SecretStr("sesame-open-up")
+    task: str = "rhyme"
+    draft: str = ""
+
+
+async def test_a_tool_that_gives_a_secret_away_fails_the_node_and_loses_nothing() -> None:
+    """Neither the log nor a model gets its clear text; what was paid is counted, what was recorded is kept."""
+    pytest.importorskip("cryptography")
+    model = ScriptedModel([paid("", ADD), paid("", ("peek", {})), paid("done")])
+    secret = True
+
+    def peek() -> str:
+        """Look."""
+        return "it is sesame-open-up" if secret else "nothing"
+
+    def echo() -> Graph[Secretive]:
+        graph = Graph("g", Secretive, secret_key=KEY)
+        graph.add_node("work", Agent("writer", prompt="{task}", tools=[add, peek], model=model), writes="draft")
+        graph.add_path(START, "work", END)
+        return graph
+
+    async with Runner() as runner:
+        run = runner.start(echo())
+        failed = await failing(run)
+        assert failed.error is not None
+        assert (failed.error.kind, failed.usage.cost_usd) == ("not_recordable", 2.0)
+        secret = False
+        done = await within(runner.resume(echo(), run.id))
+        log = b"".join(encode_step(step) for step in await runner.history(run.id))
+    assert b"sesame" not in log
+    assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("done", 3.0, 3)
+
+
+async def test_a_model_that_gives_a_secret_away_is_counted() -> None:
+    """The answer is not recorded; what it cost is."""
+    pytest.importorskip("cryptography")
+    graph = Graph("g", Secretive, secret_key=KEY)
+    model = ScriptedModel([paid("sesame-open-up")])
+    graph.add_node("work", Agent("writer", prompt="{task}", model=model), writes="draft")
+    graph.add_path(START, "work", END)
+    async with Runner() as runner:
+        run = runner.start(graph)
+        failed = await failing(run)
+        log = b"".join(encode_step(step) for step in await runner.history(run.id))
+    assert failed.usage.cost_usd == 1.0
+    assert b"sesame" not in log
+
+
+# -- many, and long
+
+
+async def test_a_thousand_conversations_side_by_side_take_little() -> None:
+    """Of two turns and a call each, in one run: some kilobytes and a few milliseconds each."""
+    agent = Agent("writer", prompt="{item}", tools=[add], model=ScriptedModel(script))
+    agent.model.requests = Forgetful()  # type: ignore[union-attr]
+    graph = one(agent, "drafts", each={"item": "items"}, concurrency=1000)
+    async with Runner() as runner:
+        began = time.perf_counter()
+        result = await runner.start(graph, Work(items=[str(number) for number in range(1000)])).result()
+        took = time.perf_counter() - began
+    assert (result.usage.calls, len(result.state.drafts)) == (2000, 1000)
+    assert took < 60, f"{took:.1f} s"
+
+
+class Forgetful(list[Any]):
+    """A list that keeps nothing."""
+
+    def append(self, item: Any) -> None:
+        """Forget it."""
+
+
+async def test_a_conversation_of_two_hundred_turns_writes_each_message_once(tmp_path: Path) -> None:
+    """The log grows with what is said, not with what was said before."""
+    size: dict[int, int] = {}
+    for turns in (100, 200):
+        model = ScriptedModel(
+            lambda request, turns=turns: paid("x" * 500, ADD) if len(request.messages) < 2 * turns else paid("done")
+        )
+        agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=300, memory="messages")
+        database = tmp_path / f"{turns}.db"
+        async with Runner(database) as runner:
+            run = runner.start(one(agent))
+            assert (await run.result()).state.draft == "done"
+            size[turns] = sum(len(encode_step(step)) for step in await runner.history(run.id))
+    assert size[200] < 2.2 * size[100]

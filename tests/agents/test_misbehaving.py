@@ -1,0 +1,380 @@
+"""Models and tools that misbehave: answers that are none, far too much, half characters, errors of any kind.
+
+Whatever they do, the node comes to a clear end, what was recorded stays, what was paid is counted, and the run can be
+gone on with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_core import to_json
+
+from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel, Sizes, tool
+from graphengine.errors import RateLimited
+from graphengine.models import Request, Response, ToolCall
+from graphengine.models.scripted import calls
+from graphengine.stores.memory import MemoryStore
+from tests.agents.test_hard_places import ADD, Work, add, failing, names, one, paid, within
+
+HALF = "half \ud83d"
+
+
+class Says:
+    """A model that gives whatever it is told to, unlooked at."""
+
+    name = "says"
+
+    def __init__(self, *given: Any) -> None:
+        self.given = list(given)
+        self.requests: list[Request] = []
+
+    async def answer(self, request: Request) -> Response:
+        """The next thing."""
+        self.requests.append(request)
+        found = self.given.pop(0)
+        if isinstance(found, BaseException):
+            raise found
+        return found  # type: ignore[no-any-return]
+
+
+# -- answers
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "says gave NoneType in place of a Response"),
+        ("text", "says gave str in place of a Response"),
+        (replace(paid("x"), input_tokens=-1), "says gave an answer with input_tokens=-1"),
+        (replace(paid("x"), output_tokens="3"), "says gave an answer with output_tokens='3'"),  # type: ignore[arg-type]
+        (replace(paid("x"), cost_usd=float("nan")), "says gave an answer with cost_usd=nan"),
+        (replace(paid("x"), cost_usd=-0.5), "says gave an answer with cost_usd=-0.5"),
+        (replace(paid("x"), stop="over"), "says gave an answer with stop='over'"),  # type: ignore[arg-type]
+        (replace(paid("x"), calls=("add",)), "whose calls are no ToolCalls"),  # type: ignore[arg-type]
+        (replace(paid("x"), native={"content": object()}), "whose native form JSON cannot carry"),  # type: ignore[dict-item]
+    ],
+)
+async def test_an_answer_that_is_none_fails_the_node_with_what_it_is(given: Any, told: str) -> None:
+    """And keeps what was recorded before it: resumed, the run goes on there."""
+    model = Says(paid("", ADD), given, paid("3"))
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
+    async with Runner() as runner:
+        run = runner.start(graph)
+        failed = await failing(run)
+        assert failed.error is not None
+        assert (failed.error.kind, told in failed.error.message) == ("model_error", True), failed.error.message
+        done = await within(runner.resume(graph, run.id))
+    assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 2.0, 3)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("out of order"),
+        asyncio.CancelledError(),
+        StopAsyncIteration(),
+        BaseExceptionGroup("g", [OSError()]),
+    ],
+)
+async def test_whatever_a_model_raises_fails_the_node_and_keeps_what_was_recorded(error: BaseException) -> None:
+    """Errors that are no ModelError are not tried again unless the node says so."""
+    model = Says(paid("", ADD), error, paid("3"))
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
+    async with Runner() as runner:
+        run = runner.start(graph)
+        failed = await failing(run)
+        assert (len(model.requests), failed.usage.cost_usd) == (2, 1.0)
+        done = await within(runner.resume(graph, run.id))
+    assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 2.0, 3)
+
+
+async def test_an_empty_answer_is_an_answer_without_text() -> None:
+    """None stands for it too."""
+    model = Says(replace(paid("", ADD), content=None), paid("3"))
+    async with Runner() as runner:
+        result = await within(runner.start(one(Agent("writer", prompt="{task}", tools=[add], model=model))))
+    assert result.state.draft == "3"
+    assert model.requests[1].messages[1].text == ""
+
+
+async def test_calls_are_told_apart_though_the_model_does_not() -> None:
+    """Ids that are empty, or there twice, in one turn or over turns; each result names its call."""
+    twice = (ToolCall(id="", name="add", arguments='{"first": 1, "second": 1}'),
+             ToolCall(id="", name="add", arguments='{"first": 1, "second": 2}'),
+             ToolCall(id="c", name="add", arguments='{"first": 1, "second": 3}'),
+             ToolCall(id="c", name="add", arguments='{"first": 1, "second": 4}'))  # fmt: skip
+    model = Says(replace(paid(), calls=twice), replace(paid(), calls=twice), paid("done"))
+    async with Runner() as runner:
+        await within(runner.start(one(Agent("writer", prompt="{task}", tools=[add], model=model))))
+    said = model.requests[2].messages
+    called = [call.id for message in said for call in message.calls]
+    assert len(set(called)) == 8
+    assert all(called)
+    assert [message.call_id for message in said if message.role == "tool"] == called
+
+
+async def test_ten_thousand_calls_of_one_turn_are_made() -> None:
+    """Each once, in a moment, and none again when the node is run again."""
+    made = 0
+
+    async def note(number: int) -> str:
+        """Note."""
+        nonlocal made
+        made += 1
+        return str(number)
+
+    many = calls(*(("note", {"number": number}) for number in range(10_000)))
+    model = ScriptedModel([many, RateLimited("slow down"), "done"])
+    graph = one(Agent("writer", prompt="{task}", tools=[note]), retry=Retry(attempts=2, initial_seconds=0))
+    async with asyncio.timeout(60), Runner(models={"writer": model}) as runner:
+        result = await runner.start(graph).result()
+    assert (result.state.draft, made) == ("done", 10_000)
+    assert [message.text for message in model.requests[2].messages[2:]] == [str(number) for number in range(10_000)]
+
+
+async def test_an_answer_that_is_far_too_long_fails_the_node_and_is_counted() -> None:
+    """20 MB: nothing of it is recorded but what it cost, and what was recorded before it is kept."""
+    model = Says(paid("", ADD), paid("x" * 20_000_000), paid("3"))
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
+    async with Runner() as runner:
+        run = runner.start(graph)
+        failed = await failing(run)
+        assert failed.error is not None
+        assert (failed.error.kind, failed.usage.cost_usd, failed.usage.calls) == ("too_large", 2.0, 2)
+        assert "20,000," in failed.error.message
+        done = await within(runner.resume(graph, run.id))
+        assert sum(len(to_json(step.data)) for step in await runner.history(run.id)) < 20_000
+    assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 3.0, 3)
+
+
+# -- half characters
+
+
+async def test_half_characters_end_nothing(tmp_path: Path) -> None:
+    """Wherever they stand: in instructions, prompts, answers, calls, results, errors, a provider's own form."""
+
+    def shout(text: str) -> str:
+        """Shout."""
+        return text.upper() + HALF
+
+    def fail(text: str) -> str:
+        """Fail."""
+        raise ValueError(text + HALF)
+
+    def prompt(task: str) -> str:
+        return task + HALF
+
+    def check(draft: str) -> None:
+        if "!" not in draft:
+            raise ValueError(HALF)
+
+    wanted = tuple(
+        ToolCall(id=f"{name}{HALF}", name=name, arguments='{"text": "\ud83d\\ud83d"}')
+        for name in ("shout", "fail", HALF)
+    )
+    native: Any = {HALF: [HALF, 1, {"x": (HALF, None)}]}
+    first = replace(paid(HALF), calls=wanted, why=HALF, model=HALF, native=native)
+    model = Says(first, paid(HALF), paid(f"{HALF}!"))
+    agent = Agent(
+        "writer", system=HALF, prompt=prompt, tools=[shout, fail], check=check, memory="messages", model=model
+    )
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(one(agent.but(model=model)))
+        result = await within(run)
+        for step in await runner.history(run.id):
+            to_json([step.data, step.update])
+    assert result.state.draft == "half \ufffd!"
+    assert len(model.requests) == 3
+    for request in model.requests:
+        to_json([request.system, [message.model_dump() for message in request.messages]])
+
+
+# -- tools
+
+
+async def test_a_tool_that_raises_its_own_cancellation_is_an_error_of_the_call() -> None:
+    """In the event loop as in a thread; nobody cancelled the run."""
+
+    async def quit_async() -> str:
+        """Quit."""
+        raise asyncio.CancelledError("enough")
+
+    def quit_sync() -> str:
+        """Quit."""
+        raise asyncio.CancelledError
+
+    model = ScriptedModel([calls(("quit_async", {}), ("quit_sync", {})), "done"])
+    agent = Agent("writer", prompt="{task}", tools=[quit_async, quit_sync])
+    async with Runner(models={"writer": model}) as runner:
+        result = await within(runner.start(one(agent)))
+    assert result.state.draft == "done"
+    told = [(message.text, message.is_error) for message in model.requests[1].messages if message.role == "tool"]
+    assert told == [("CancelledError: enough", True), ("CancelledError", True)]
+
+
+async def test_what_an_agents_functions_change_in_place_is_caught() -> None:
+    """What a prompt, a check or a stand-in is given belongs to the run."""
+
+    def prompt(items: list[str]) -> str:
+        items.append("more")
+        return str(items)
+
+    def check(draft: str, items: list[str]) -> None:
+        items.append("more")
+
+    for agent in (Agent("writer", prompt=prompt), Agent("writer", prompt="{task}", check=check)):
+        async with Runner(models={"writer": ScriptedModel(["x"])}) as runner:
+            result = await failing(runner.start(one(agent)))
+        assert result.error is not None
+        assert result.error.kind == "mutated_input"
+        assert result.state.items == ["a", "b", "c"]
+
+
+# -- what is left behind
+
+
+async def test_agents_side_by_side_that_fail_leave_nothing_in_flight() -> None:
+    """The first failure of several calls ends the others; what was recorded is kept, so each turn is paid once."""
+    reached = asyncio.Event()
+    ended: list[str] = []
+    failed = False
+
+    async def script(request: Request) -> Response:
+        nonlocal failed
+        if len(request.messages) == 1:
+            return paid("", ADD)
+        if request.agent == "quick" and not failed:
+            failed = True
+            await reached.wait()
+            raise RateLimited("slow down")
+        if request.agent == "slow" and not reached.is_set():
+            reached.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("slow")
+        return paid(request.agent)
+
+    quick, slow = (Agent(name, prompt="{task}", tools=[add]) for name in ("quick", "slow"))
+
+    async def work(task: str) -> str:
+        said = await asyncio.gather(quick.run(task=task), slow.run(task=task))
+        return " ".join(said)
+
+    model = ScriptedModel(script)
+    async with Runner(models={"quick": model, "slow": model}) as runner:
+        run = runner.start(one(work, retry=Retry(attempts=2, initial_seconds=0)))
+        result = await within(run)
+        recorded = await names(runner, run.id)
+    assert ended == ["slow"]
+    assert (result.state.draft, result.usage.cost_usd) == ("quick slow", 4.0)
+    assert recorded.count("turn") == 4
+    assert recorded.count("tool add") == 2
+
+
+async def test_an_agent_that_nobody_awaits_is_cancelled_with_its_node() -> None:
+    """The step of the node says so; nothing is asked behind its back."""
+    reached, ended = asyncio.Event(), asyncio.Event()
+
+    async def script(request: Request) -> Response:
+        reached.set()
+        try:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+        finally:
+            ended.set()
+
+    agent = Agent("writer", prompt="{task}", model=ScriptedModel(script))
+    left: list[asyncio.Task[str]] = []
+
+    async def work(task: str) -> str:
+        left.append(asyncio.create_task(agent.run(task=task)))
+        await reached.wait()
+        return "done"
+
+    async with Runner() as runner:
+        run = runner.start(one(work))
+        result = await within(run)
+        (step,) = [step for step in await runner.history(run.id) if step.kind == "node"]
+    assert (result.state.draft, ended.is_set(), step.data["unawaited"]) == ("done", True, ["turn"])
+    await asyncio.gather(*left, return_exceptions=True)
+    assert left[0].cancelled()
+
+
+@pytest.mark.parametrize("limits", [None, Limits(cost_usd=1)])
+async def test_an_agent_that_is_called_when_its_node_has_ended_is_told_so(limits: Limits | None) -> None:
+    """Nothing is asked, nobody hangs, and the node that runs meanwhile is let alone."""
+    ended = asyncio.Event()
+    model = ScriptedModel([paid("x"), paid("y")])
+    agent = Agent("writer", prompt="{task}", model=model)
+    late: list[asyncio.Task[str]] = []
+
+    async def work(ctx: Context, task: str) -> str:
+        async def ask_late() -> str:
+            await ended.wait()
+            return await agent.run(task=task)
+
+        late.append(asyncio.create_task(ask_late()))
+        return await agent.run(task=task)
+
+    async def begin_only(task: str) -> str:
+        async def ask_late() -> str:
+            await ended.wait()
+            return await agent.run(task=task)
+
+        late.append(asyncio.create_task(ask_late()))
+        return "begun"
+
+    for node in (work, begin_only):
+        async with Runner() as runner:
+            result = await within(runner.start(one(node), limits=limits))
+            assert result.status == "finished"
+            before = len(model.requests)
+            ended.set()
+            async with asyncio.timeout(5):
+                (error,) = await asyncio.gather(*late, return_exceptions=True)
+            assert "had ended" in str(error)
+            assert len(model.requests) == before
+        late.clear()
+        ended.clear()
+
+
+async def test_an_agent_that_asks_for_leave_when_its_node_has_ended_ends_no_other_node() -> None:
+    """What is running then has nothing to do with it."""
+    agent = Agent("writer", prompt="{task}", tools=[tool(add, approve=True)], model=ScriptedModel([paid("", ADD)] * 2))
+    ended = asyncio.Event()
+    late: list[asyncio.Task[str]] = []
+
+    async def begin(task: str) -> str:
+        async def ask_late() -> str:
+            await ended.wait()
+            return await agent.run(task=task)
+
+        late.append(asyncio.create_task(ask_late()))
+        return "begun"
+
+    async def after() -> str:
+        ended.set()
+        await asyncio.wait(late, timeout=0.2)
+        return "after"
+
+    graph = Graph("g", Work)
+    graph.add_node("begin", begin, writes="draft")
+    graph.add_node("after", after, writes="other")
+    graph.add_path(START, "begin", "after", END)
+    async with Runner(MemoryStore()) as runner:
+        result = await within(runner.start(graph))
+    assert (result.status, result.state.other) == ("finished", "after")
+    (error,) = await asyncio.gather(*late, return_exceptions=True)
+    assert "had ended" in str(error)
+
+
+async def test_sizes_of_recorded_work_hold_for_turns() -> None:
+    """The error says by how much and what to do."""
+    async with Runner(sizes=Sizes(work_bytes=100), models={"writer": ScriptedModel(["x" * 200])}) as runner:
+        with pytest.raises(RunFailed, match=r"100 are allowed[\s\S]*Sizes\(work_bytes="):
+            await within(runner.start(one(Agent("writer", prompt="{task}"))))

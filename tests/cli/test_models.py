@@ -1,0 +1,442 @@
+import os
+import pty
+import re
+import shlex
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+pytest.importorskip("anthropic")
+pytest.importorskip("openai")
+pytest.importorskip("genai_prices")
+
+from graphengine.models.base import KnowsPrices
+from graphengine.models.names import model_of
+from graphengine.testing.model_scenes import Babbles, Counted, Fails, Says
+from graphs.review_loop import MODELS, example
+from nodes.article import Fact, Findings, Review
+from nodes.researcher import research
+from nodes.reviewer import review
+from nodes.writer import write
+from tests.cli.programs import ROOT, Invoke, call, document, start
+from tests.models.aimock_server import Aimock
+from tests.models.edge_server import EdgeServer
+
+KEY: Final = "sk-test-abcdef0123456789"
+LOOP: Final = str(ROOT / "graphs" / "review_loop.py")
+COUNTED: Final = Counted(input_tokens=1000, cache_read_tokens=500, output_tokens=50)
+
+ASKER = """
+from pydantic import BaseModel
+from graphengine import END, START, Agent, Graph, Retry
+
+MODELS = {"cheap": {"*": "offline", "answerer": "anthropic:claude-haiku-4-5"}}
+
+class Talk(BaseModel):
+    text: str = "Why?"
+    first: str = ""
+    second: str = ""
+
+def shrug(text: str) -> str:
+    return "who knows"
+
+asker = Agent("asker", prompt="Ask better: {text}", offline=shrug)
+answerer = Agent("answerer", prompt="Answer: {first}", offline=lambda first: "so")
+again = Retry(attempts=2, initial_seconds=0)
+
+graph = Graph("asking", Talk, result="second")
+graph.add_node("ask", asker, writes="first", retry=again)
+graph.add_node("answer", answerer, writes="second", retry=again)
+graph.add_path(START, "ask", "answer", END)
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(project: Path, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The present folder, where both providers are this machine's edge server and know one key."""
+    (project / "flows" / "asking.py").write_text(ASKER)
+    for name, value in {
+        "ANTHROPIC_API_KEY": KEY,
+        "ANTHROPIC_BASE_URL": edge.url,
+        "OPENAI_API_KEY": KEY,
+        "OPENAI_BASE_URL": edge.openai_url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    return project
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """What models answer in a run of the review loop: findings, a draft, its review, a better draft, its review."""
+    given = example()
+    found = research(given.task, given.sources)
+    first = write(given.task, found, given.word_budget, [], "")
+    judged = review(given.task, first, found, [])
+    second = write(given.task, found, given.word_budget, [judged], first)
+    verdict = review(given.task, second, found, [judged])
+    assert judged.score < 7 <= verdict.score
+    return [found.model_dump_json(), first, judged.model_dump_json(), second, verdict.model_dump_json()]
+
+
+def says(*texts: str) -> Iterator[Says]:
+    """Answers of a model, each counted alike."""
+    return (Says(text, counted=COUNTED) for text in texts)
+
+
+def see_no_key(folder: Path, *told: str) -> None:
+    """The key is in nothing that was told, and in no file."""
+    for text in told:
+        assert KEY not in text
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert files
+    for file in files:
+        assert KEY.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize(
+    ("model", "cost"),
+    [
+        ("anthropic:claude-haiku-4-5", "cost 0.0040 USD"),
+        ("openai:gpt-5-mini", "cost unknown"),
+        ("openai-chat:gpt-5-mini", "cost unknown"),
+    ],
+)
+def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
+    folder: Path, edge: EdgeServer, invoke: Invoke, texts: list[str], model: str, cost: str
+) -> None:
+    """Every role is a model's; what each said is recorded and paid, and the key stands nowhere."""
+    edge.play(*says(*texts))
+    ran = call(folder, "run", LOOP, "--model", model, "--run-id", "r", "--db", "runs.db")
+    assert (ran.returncode, ran.stdout.strip()) == (0, texts[3].strip())
+    assert "Traceback" not in ran.stderr
+    total = "5 model calls (0 offline), 5,250 tokens (5,000 in, 2,500 of them cached; 250 out)"
+    assert f"{total}, {cost}" in ran.stderr
+    assert f"researcher asked {model}: 1,050 tokens" in ran.stderr
+    assert "offline: rule-based" not in ran.stderr
+    assert "writes " not in ran.stderr  # what is being written is for terminals
+    heard = edge.heard()
+    assert [each.key for each in heard] == [KEY] * 5
+    assert "1| ---" in heard[0].turns[-1].text  # lines have numbers, for who is to cite them
+    shown = invoke("show", "r", "--db", "runs.db").stdout
+    assert f"writer asked {model}: 1,050 tokens" in shown
+    assert invoke("export", "r", "-o", "run.json", "--db", "runs.db").exit_code == 0
+    see_no_key(folder, ran.stdout, ran.stderr, shown)
+
+
+@pytest.mark.parametrize("model", ["anthropic:claude-haiku-4-5", "openai:gpt-5-mini", "openai-chat:gpt-5-mini"])
+def test_the_review_loop_runs_against_a_server_that_others_made(
+    aimock: Aimock, invoke: Invoke, texts: list[str], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mock server from npm answers each role by its question, on all three wires."""
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", aimock.url)
+    monkeypatch.setenv("OPENAI_BASE_URL", aimock.openai_url)
+    for question, text in (
+        ("What do these sources say", texts[0]),
+        ("Last draft:", texts[3]),
+        ("Earlier re", texts[4]),
+    ):
+        aimock.add({"match": {"userMessage": question}, "response": {"content": text}})
+    found = invoke("run", LOOP, "--model", model, "--db", "runs.db")
+    assert (found.exit_code, found.stdout.strip()) == (0, texts[3].strip())
+    assert "3 model calls (0 offline)" in found.stderr
+
+
+def test_what_a_researcher_invents_goes_back_to_it(edge: EdgeServer, invoke: Invoke, texts: list[str]) -> None:
+    """A fact that no source has, and one on another line, are told to the model, which answers again."""
+    good = Findings.model_validate_json(texts[0])
+    area = good.key_areas[0]
+    fact = good.facts[area][0]
+    wrong = [Fact(text="Logs are made of oak.", file=fact.file, line=3), fact.model_copy(update={"line": 999})]
+    bad = good.model_copy(update={"facts": {**good.facts, area: wrong}})
+    verdict = Review.model_validate_json(texts[4])
+    unsure = verdict.model_copy(update={"approved": False})
+    edge.play(*says(bad.model_dump_json(), texts[0], texts[3], unsure.model_dump_json(), texts[4]))
+    found = invoke("run", LOOP, "--model", "anthropic:claude-haiku-4-5", "--db", "runs.db")
+    assert found.exit_code == 0
+    told = edge.heard()[1].turns[-1].text
+    assert "\u201cLogs are made of oak.\u201d stands nowhere in 'logging.md'" in told
+    assert f"begins on line {fact.line} of '{fact.file}', not on line 999" in told
+    assert "approved is False and the score is" in edge.heard()[4].turns[-1].text
+
+
+def test_a_run_of_one_provider_goes_on_with_another(edge: EdgeServer, invoke: Invoke, texts: list[str]) -> None:
+    """What one model did is not asked of the other, and what each cost is told apart and together."""
+    edge.play(*says(*texts))
+    stopped = invoke(
+        *(
+            "run",
+            LOOP,
+            "--model",
+            "anthropic:claude-haiku-4-5",
+            "--limit",
+            "steps=2",
+            "--run-id",
+            "r",
+            "--db",
+            "runs.db",
+        )
+    )
+    assert stopped.exit_code == 4
+    (resume,) = re.findall(r"resume: graphengine (.*)", stopped.stderr)
+    assert "--model anthropic:claude-haiku-4-5" in resume
+    words = ["resume", "r", "--graph", LOOP, "--db", "runs.db"]
+    done = invoke(*words, "--model", "openai:gpt-5-mini", "--limit", "steps=none")
+    assert (done.exit_code, done.stdout.strip()) == (0, texts[3].strip())
+    assert "cost unknown, at least 0.0016 USD" in done.stderr
+    assert [one.path for one in edge.calls] == ["/v1/messages"] * 2 + ["/v1/responses"] * 3
+    table = invoke("show", "r", "--usage", "--db", "runs.db").stdout
+    assert re.search(r"(?m)^anthropic:claude-haiku-4-5 +2 .* 0\.0016 USD$", table)
+    assert re.search(r"(?m)^openai:gpt-5-mini +3 .* unknown$", table)
+    assert re.search(r"(?m)^writer +2 ", table)
+    assert re.search(r"(?m)^review +2 ", table)
+
+
+async def test_a_process_that_was_killed_amid_a_models_answer_asks_it_again_alone(
+    folder: Path, edge: EdgeServer, texts: list[str]
+) -> None:
+    """After kill -9 while the reviewer is asked, another provider's reviewer goes on with the draft that is there."""
+    edge.play(*says(*texts[:2]), Says(texts[2], held=True))
+    words = (LOOP, "--model", "openai-chat:gpt-5-mini", "--run-id", "r", "--db", "runs.db")
+    process = start(folder, "run", *words)
+    await edge.arrived(3)
+    process.kill()
+    process.communicate()
+    edge.play(*says(texts[4]))
+    claude = ("--model", "anthropic:claude-haiku-4-5")
+    done = call(folder, "resume", "r", "--graph", LOOP, *claude, "--db", "runs.db", "--json")
+    assert done.returncode == 0
+    made = document(done.stdout)
+    spent = [(each["agent"], each["model"], each["calls"]) for each in made["spending"]]
+    assert spent == [
+        ("researcher", "openai-chat:gpt-5-mini", 1),
+        ("writer", "openai-chat:gpt-5-mini", 1),
+        ("reviewer", "anthropic:claude-haiku-4-5", 1),
+    ]
+    assert made["usage"]["cost_usd"] is None
+    assert made["usage"]["priced_usd"] == pytest.approx(0.0008)
+    (asked,) = [s for s in made["steps"] if s["kind"] == "recorded" and s["node"] == "review"]
+    assert asked["detail"]["by"] == {"agent": "reviewer", "model": "anthropic:claude-haiku-4-5"}
+    assert (asked["usage"]["input_tokens"], asked["usage"]["cache_read_tokens"]) == (1000, 500)
+    assert "writes" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "repair"),
+    [
+        (["--model", "mistral:x"], "names no provider", "openai-chat"),
+        (["--model", "gpt-5-mini"], "names no provider", "openai:gpt-5-mini"),
+        (["--model", "asker=cheap"], "sets of models called cheap, which are for all agents", "anthropic:MODEL"),
+        (["--model", "askr=offline"], "asking has no agent and no node 'askr'", "did you mean 'asker'?"),
+        (["--model", "other:asker=offline"], "asking has no agent and no node 'other:asker'", ""),
+        (["--model", "offline", "--model", "offline"], "for all agents is given twice", "once"),
+        (["--model", f"{KEY}"], "names no provider", ""),
+        (["--model", f"asker={KEY}"], "names no provider", ""),
+        (["--limit", "unknown_cost=perhaps"], "unknown_cost=perhaps", "yes or no"),
+    ],
+)
+def test_a_bad_name_is_told_before_anything_runs(
+    folder: Path, invoke: Invoke, words: list[str], message: str, repair: str
+) -> None:
+    """Exit code 2, the repair, no key that somebody pasted there, and no database."""
+    found = invoke("run", "asking", *words)
+    assert found.exit_code == 2
+    assert message in found.stderr
+    assert repair in found.stderr
+    assert KEY not in found.output
+    assert not (folder / "checkpoints").exists()
+
+
+def test_an_answer_is_not_recorded_where_its_model_is_wrong(folder: Path, invoke: Invoke) -> None:
+    """`answer` looks at --model first."""
+    invoke("run", "asking", "--pause-before", "answer", "--run-id", "r")
+    refused = invoke("answer", "r", "yes", "--model", "nobody=offline")
+    assert (refused.exit_code, "has no agent" in refused.stderr) == (2, True)
+    assert document(invoke("show", "r", "--json").stdout)["status"] == "waiting"
+    assert invoke("answer", "r", "yes", "--no-resume", "--model", "offline").exit_code == 2
+    assert invoke("answer", "r", "yes", "--model", "offline").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("scenes", "told"),
+    [
+        ([Fails("wrong_key")], ("not_authenticated", "does not accept the API key", "ANTHROPIC_API_KEY")),
+        ([Fails("unknown_model")], ("unknown_model", "claude-haiku-4-5")),
+        ([Fails("no_credit")], ("quota_exceeded",)),
+        ([Babbles("html")], ("no_model_server", "127.0.0.1")),
+        ([Fails("overloaded"), Fails("overloaded")], ("model_overloaded",)),
+        ([Says("", stop="refused", why="no")], ("answer_refused",)),
+    ],
+)
+def test_a_model_that_gives_no_answer_fails_the_run_in_a_screen_of_text(
+    folder: Path, edge: EdgeServer, invoke: Invoke, scenes: list[Says], told: tuple[str, ...]
+) -> None:
+    """Exit code 1 and no traceback; the run goes on where it was, by rules for instance, with all that it had."""
+    edge.play(*says("What is it?"), *scenes)
+    found = invoke("run", "asking", "--model", "anthropic:claude-haiku-4-5", "--run-id", "r")
+    assert found.exit_code == 1
+    for text in ("failed at answer", *told):
+        assert text in found.stderr
+    assert "Traceback" not in found.output
+    assert len(found.stderr.splitlines()) <= 24
+    went_on = invoke("resume", "r", "--model", "offline", "--json")
+    assert document(went_on.stdout)["state"] == {"text": "Why?", "first": "What is it?", "second": "so"}
+    see_no_key(folder, found.output, went_on.output, invoke("show", "r", "--json").output)
+
+
+def test_a_key_that_is_missing_is_told_with_its_variable(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run fails and can be resumed; nothing was done that would be lost."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    found = invoke("run", LOOP, "--model", "anthropic", "--run-id", "r", "--db", "runs.db")
+    assert found.exit_code == 1
+    assert (
+        "model_unavailable: anthropic:claude-haiku-5-5 needs an API key, and ANTHROPIC_API_KEY is not set"
+        in found.stderr
+    )
+    assert "--model offline" in found.stderr
+    assert "Traceback" not in found.output
+    assert "--model anthropic " in found.stderr.partition("resume: ")[2]
+    done = invoke("resume", "r", "--graph", LOOP, "--model", "offline", "--db", "runs.db")
+    assert (done.exit_code, "finished [approved]" in done.stderr) == (0, True)
+    assert "offline: rule-based agents, no language model" in done.stderr
+
+
+def test_a_server_that_is_down_is_tried_again_and_then_told(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, edge: EdgeServer
+) -> None:
+    """Once it is up the run goes on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens there
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{taken.getsockname()[1]}/v1")
+        found = invoke("run", "asking", "--model", "openai:gpt-5-mini", "--run-id", "r")
+    assert found.exit_code == 1
+    assert "retry    ask (visit 1, attempt 1) failed" in found.stderr
+    assert "model_unreachable: " in found.stderr
+    assert "Traceback" not in found.output
+    monkeypatch.setenv("OPENAI_BASE_URL", edge.openai_url)
+    edge.play(*says("What is it?", "A cloud."))
+    assert invoke("resume", "r", "--model", "openai:gpt-5-mini").stdout == "A cloud.\n"
+
+
+def test_a_limit_on_costs_stops_before_the_call_that_would_be_too_much(edge: EdgeServer, invoke: Invoke) -> None:
+    """The pasted command, with a higher limit and the same model, goes on."""
+    edge.play(*says("What is it?", "A cloud."))
+    words = ["--model", "anthropic:claude-haiku-4-5", "--limit", "cost_usd=0.0005"]
+    stopped = invoke("run", "asking", *words, "--run-id", "r")
+    assert stopped.exit_code == 4
+    assert "cost_usd 0.0008 >= 0.0005" in stopped.stderr
+    (resume,) = re.findall(r"resume: graphengine (.*)", stopped.stderr)
+    assert invoke(*shlex.split(resume)).stdout == "A cloud.\n"
+
+
+def test_under_a_limit_on_costs_an_unknown_price_is_refused_unless_allowed(edge: EdgeServer, invoke: Invoke) -> None:
+    """Nothing is asked; the pasted command allows it."""
+    words = ["--model", "openai-chat:llama", "--limit", "cost_usd=0.5"]
+    refused = invoke("run", "asking", *words, "--run-id", "r")
+    assert (refused.exit_code, edge.calls) == (1, [])
+    assert "price_unknown: the price of openai-chat:llama is not known" in refused.stderr
+    (resume,) = re.findall(r"resume: graphengine (.*)", refused.stderr)
+    assert "--limit unknown_cost=yes" in resume
+    edge.play(*says("What is it?", "A cloud."))
+    done = invoke(*shlex.split(resume))
+    assert (done.exit_code, done.stdout) == (0, "A cloud.\n")
+    assert "cost unknown\n" in done.stderr
+    edge.play(*says("What is it?", "A cloud."))
+    allowed = invoke("run", "asking", *words, "--limit", "unknown_cost=yes")
+    assert allowed.exit_code == 0
+
+
+def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) -> None:
+    """What is said of one agent beside it counts more, whichever comes first."""
+    edge.play(*says("A cloud."))
+    assert invoke("run", "asking", "--model", "cheap").stdout == "A cloud.\n"
+    assert edge.heard()[0].turns[-1].text == "Answer: <first>who knows</first>"
+    alone = invoke("run", "asking", "--model", "answerer=offline", "--model", "cheap")
+    assert alone.stdout == "so\n"
+    assert "offline: rule-based agents, no language model" in alone.stderr
+
+
+def test_a_file_whose_sets_are_none_is_told(folder: Path, invoke: Invoke) -> None:
+    """What MODELS must be, and which of its names is wrong."""
+    for text, told in (('["cheap"]', "no dict of dicts"), ('{"cheap": {"*": "gpt"}}', "MODELS['cheap']: ")):
+        (folder / "flows" / "asking.py").write_text(re.sub(r"MODELS = .*", f"MODELS = {text}", ASKER))
+        found = invoke("run", "asking", "--model", "cheap")
+        assert (found.exit_code, told in found.stderr) == (2, True)
+
+
+async def test_the_prices_of_the_review_loops_models_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit on costs refuses none of them."""
+    monkeypatch.delenv("ANTHROPIC_BASE_URL")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    for name in {name for models in MODELS.values() for name in models.values()}:
+        model = model_of(name)
+        assert isinstance(model, KnowsPrices)
+        assert await model.knows_price(), name
+
+
+def test_a_branch_tells_what_it_spent_itself(edge: EdgeServer, invoke: Invoke) -> None:
+    """What it shares with its parent is inherited; the tree has what each spent, and the sum."""
+    edge.play(*says("What is it?", "A cloud.", "A cow."))
+    claude = ("--model", "anthropic:claude-haiku-4-5")
+    invoke("run", "asking", *claude, "--run-id", "r")
+    assert invoke("branch", "r", "--at", "3", *claude, "--branch-id", "b").stdout == "A cow.\n"
+    table = invoke("show", "b", "--usage").stdout
+    assert re.search(r"(?m)^answerer +own +1 ", table)
+    assert re.search(r"(?m)^asker +inherited +1 ", table)
+    made = document(invoke("show", "b", "--usage", "--json").stdout)
+    assert [(each["agent"], each["inherited"]) for each in made["spending"]] == [("asker", True), ("answerer", False)]
+    assert made["inherited"]["calls"] == 1
+    tree = invoke("runs", "--tree").stdout
+    assert re.search(r"(?m)^r .* 0\.0016 USD +0\.0024 USD$", tree)
+    assert re.search(r"(?m)^└─ b .* 0\.0008 USD$", tree)
+    runs = {run["run_id"]: run for run in document(invoke("runs", "--tree", "--json").stdout)["runs"]}
+    assert (runs["b"]["spent"]["calls"], runs["r"]["spent_in_all"]["calls"]) == (1, 3)
+
+
+def test_a_worker_takes_models_for_the_graphs_that_have_the_agents(
+    folder: Path, edge: EdgeServer, invoke: Invoke
+) -> None:
+    """The other graphs of the project are no hindrance; an agent that none of them has is refused."""
+    for graph, node, run_id in (("asking", "answer", "r"), ("counter", "more", "c")):
+        invoke("run", graph, "--pause-before", node, "--run-id", run_id)
+        invoke("answer", run_id, "yes", "--no-resume")
+    edge.play(*says("A cloud."))
+    refused = invoke("worker", "--model", "askr=offline")
+    assert (refused.exit_code, "has no agent" in refused.stderr) == (2, True)
+    worker = start(folder, "worker", "--model", "answerer=anthropic:claude-haiku-4-5", "--poll", "0.05")
+    assert worker.stdout is not None
+    ends = {"r": "finished", "c": "waiting"}
+    while ends:
+        verb, run_id = worker.stdout.readline().partition(":")[0].split()[:2]
+        if verb != "goes":
+            assert ends.pop(run_id) == verb
+    worker.terminate()
+    worker.communicate(timeout=30)
+    assert document(invoke("show", "r", "--json").stdout)["state"]["second"] == "A cloud."
+
+
+def test_what_a_model_writes_is_shown_while_it_does(folder: Path, edge: EdgeServer) -> None:
+    """On a terminal, before the answer is whole; afterwards it is gone."""
+    edge.play(*says("What is it?"), Says("Clouds are water.", held=True))
+    master, slave = pty.openpty()
+    process = start(folder, "run", "asking", "--model", "openai-chat:llama", stderr=slave)
+    os.close(slave)
+    seen = b""
+    while b"Clouds" not in seen:
+        seen += os.read(master, 4096)
+    edge.go_on()
+    while chunk := _read(master):
+        seen += chunk
+    os.close(master)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "Clouds are water.\n")
+    assert "\r\x1b[2K" in seen.decode().partition("writes    answer: Clouds")[2]
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # all who wrote there are gone
+        return b""
