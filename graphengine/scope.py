@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -58,6 +59,11 @@ class Scope(Protocol):
         """The model that answers for this agent here: the one that the run wants, or the agent's own."""
         ...
 
+    @property
+    def attempt(self) -> int:
+        """Which attempt of its node this is, from 1."""
+        ...
+
     async def blocking(self, function: Callable[[], object]) -> object:
         """Call a function that blocks in a thread of the run's, and wait for it whatever happens."""
         ...
@@ -76,6 +82,10 @@ class Scope(Protocol):
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
         """The record of a piece of work: the one that is there, or that of doing it now."""
+        ...
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """What fails inside is no reason to forget what was recorded: the next attempt has it."""
         ...
 
     async def may_call(self, model: Model) -> None:
@@ -104,11 +114,15 @@ class Scope(Protocol):
 
 
 class Calls:
-    """The calls of agents that a thread waits for. They end with it: a thread that waits cannot be ended itself."""
+    """The calls of agents that a thread waits for. They end with it: a thread that waits cannot be ended itself.
+
+    What they in turn call in threads has threads of its own, since those that wait might be all there are.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_over = False
+        self._threads: ThreadPoolExecutor | None = None
 
     async def make(self, call: Coroutine[Any, Any, T]) -> T:
         """Make a call, in the run's event loop.
@@ -126,11 +140,22 @@ class Calls:
         finally:
             self._tasks.discard(task)
 
+    def threads(self) -> ThreadPoolExecutor:
+        """The threads for what these calls call."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-call")
+        return self._threads
+
     def cancel(self) -> None:
         """Cancel the calls, and those that come yet."""
         self._is_over = True
-        for task in self._tasks:
+        for task in tuple(self._tasks):
             task.cancel()
+
+    def close(self) -> None:
+        """Give the threads back; called when the thread that waits is done."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
 
 
 FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thread", default=None)

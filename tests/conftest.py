@@ -1,7 +1,7 @@
 """Marks the tests that search: at random, through thousands of cases, or by killing processes.
 
 Measuring which lines run makes these several times slower and tells nothing that the others do not, so `make test` runs
-them by themselves: `pytest --cov -m "not search"`, then `pytest -m search`.
+them by themselves: `pytest --cov -m "not search"`, and beside it `pytest -m search`.
 """
 
 from pathlib import Path
@@ -17,6 +17,7 @@ SEARCHES = (
     "core/test_random_replays.py",
     "crash",
     "fuzz",
+    "patterns/test_kills.py",
     "patterns/test_kills.py",
     "stateful",
     "stores/test_random_prunes.py",

@@ -26,7 +26,7 @@ from graphengine.models.base import Effort, Message, Model
 from graphengine.models.names import model_of
 from graphengine.paths import parse
 from graphengine.plan import Remembered
-from graphengine.prompts import DATA_NOTE, fill, holes, labelled
+from graphengine.prompts import DATA_NOTE, fill, holes, labelled, utf8_text
 from graphengine.scope import CURRENT
 
 if TYPE_CHECKING:
@@ -118,6 +118,10 @@ class Agent(Generic[T]):
     def __post_init__(self) -> None:
         for wrong, repair in _wrong(self):
             raise DefinitionError(f"Agent({self.name!r}, {wrong})", where=f"agent {self.name}", repair=repair)
+        for name in ("name", "system", "prompt"):  # they are recorded with the graph
+            text = getattr(self, name)
+            if isinstance(text, str):
+                object.__setattr__(self, name, utf8_text(text))
         object.__setattr__(self, "reader", Output(self.output, where=f"agent {self.name}"))
         object.__setattr__(self, "checker", Injected.of(self.check) if self.check is not None else None)
         object.__setattr__(self, "kit", as_tools(self.tools))

@@ -46,6 +46,11 @@ class Alone:
             _MODELS[own] = model_of(own)
         return _MODELS[own]
 
+    @property
+    def attempt(self) -> int:
+        """The only one."""
+        return 1
+
     async def blocking(self, function: Callable[[], object]) -> object:
         """Call a function in a thread."""
         return await asyncio.to_thread(function)
@@ -64,6 +69,10 @@ class Alone:
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:  # noqa: ARG002
         """Do a piece of work."""
         return (await make()).record
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """Nothing is kept."""
+        return nullcontext()
 
     async def may_call(self, model: Model) -> None:
         """It may."""

@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import inspect
 from contextlib import AsyncExitStack, nullcontext
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from pydantic_core import to_json
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", default=str)
 
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
+_NO_USE: Final = ("cut", "refused", "full")
 NOTHING: Final[Mapping[str, JsonValue]] = {}
 
 
@@ -114,12 +116,8 @@ class Conversation(Generic[T]):
             response = await self._answer()
             if response.calls:
                 tool_turns += 1
-                if tool_turns > agent.turns:
-                    raise TooManyTurns(
-                        f"{self._model.name} called tools for {agent.turns} turns and wanted to go on",
-                        where=f"agent {agent.name}",
-                        repair="raise turns=…, or say in the instructions when it has enough",
-                    )
+                with self._scope.keeping():
+                    self._within(tool_turns)
                 self.said += await self._call_tools(response.calls)
                 continue
             try:
@@ -130,6 +128,20 @@ class Conversation(Generic[T]):
                 retries += 1
                 feedback = agent.reader.feedback(error)
                 self.said.append(Message(role="user", text=utf8_text(feedback), agent=agent.name))
+
+    def _within(self, tool_turns: int) -> None:
+        """See that the model calls tools for no more turns than it may.
+
+        Raises:
+            TooManyTurns: It does.
+        """
+        agent = self._agent
+        if tool_turns > agent.turns:
+            raise TooManyTurns(
+                f"{self._model.name} called tools for {agent.turns} turns and wanted to go on",
+                where=f"agent {agent.name}",
+                repair="raise turns=…, or say in the instructions when it has enough",
+            )
 
     # One turn of the model.
 
@@ -151,25 +163,47 @@ class Conversation(Generic[T]):
             native=response.native,
         )
         self.said.append(message)
-        self._usable(response)
         return response
 
     async def _ask(
         self, model: Model, request: Request, name: str, told: Mapping[str, JsonValue] = NOTHING
     ) -> Response:
-        """Ask a model once; `told` is recorded with what it answers."""
+        """Ask a model once; `told` is recorded with what it answers.
+
+        An answer that was no use to an earlier attempt stays where it is, and is asked for once more: the settings may
+        be others, or the model.
+
+        Raises:
+            AnswerCut, AnswerRefused, ContextFull: It is none that can be used; besides what the model raises.
+        """
+        numbers = (f"{self._turn}.{again}" if again else f"{self._turn}" for again in count())
+        while True:
+            number = next(numbers)
+            record = await self._recorded(model, request, name, number, told)
+            response = response_of(record)
+            self.usage = add_usage(self.usage, usage_of(response))
+            if record.get("attempt", self._scope.attempt) >= self._scope.attempt:
+                break
+        with self._scope.keeping():
+            self._usable(response, model)
+        return response
+
+    async def _recorded(
+        self, model: Model, request: Request, name: str, number: str, told: Mapping[str, JsonValue]
+    ) -> JsonValue:
+        """The record of one answer."""
         await self._scope.may_call(model)
 
         async def make() -> Piece:
             async with self._alike(model, request):
                 response = checked(await _asked(model, request), model, request.agent)
             record = {**record_of(response, self._called() if response.calls else set()), **told}
+            if response.stop in _NO_USE:
+                record["attempt"] = self._scope.attempt
             by = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
-        answered = response_of(await self._scope.piece(name, str(self._turn), make))
-        self.usage = add_usage(self.usage, usage_of(answered))
-        return answered
+        return await self._scope.piece(name, number, make)
 
     def _called(self) -> set[str]:
         """By what the tools' calls of this conversation are known."""
@@ -200,13 +234,13 @@ class Conversation(Generic[T]):
             stand_in=self._stand_in,
         )
 
-    def _usable(self, response: Response) -> None:
+    def _usable(self, response: Response, model: Model) -> None:
         """See that an answer is one to go on with.
 
         Raises:
             AnswerCut, AnswerRefused, ContextFull: It is not.
         """
-        name, where = response.model or self._model.name, f"agent {self._agent.name}"
+        name, where = response.model or model.name, f"agent {self._agent.name}"
         if response.stop == "cut":
             most = f"max_tokens={self._agent.max_tokens}" if self._agent.max_tokens else "the model's most tokens"
             told = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
@@ -329,7 +363,6 @@ class Conversation(Generic[T]):
         asked = Message(role="user", text=text, agent=self._agent.name)
         told: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
         response = await self._ask(model, Request(self._agent.name, DATA_NOTE, [asked]), "summary", told)
-        self._usable(response)
         self.said.append(window.with_summary(messages, str(response.content), count))
 
     def _identity(self) -> str:

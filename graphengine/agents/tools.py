@@ -353,7 +353,7 @@ async def _ends(task: asyncio.Future[object], seconds: float) -> bool:
 
 
 def _leave(task: asyncio.Future[object], name: str) -> None:
-    """Let a function that took too long run on, and drop what it comes to."""
+    """Let a function that took too long run on, and drop what it comes to; agents that it asks are asked no more."""
 
     def ended(task: asyncio.Future[object]) -> None:
         _left.discard(task)
@@ -363,6 +363,7 @@ def _leave(task: asyncio.Future[object], name: str) -> None:
 
     _left.add(task)
     task.add_done_callback(ended)
+    task.cancel()
 
 
 def _plain_object(text: str) -> dict[str, object]:

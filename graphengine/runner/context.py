@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
@@ -53,6 +52,14 @@ class Host(Protocol):
     @property
     def is_halting(self) -> bool:
         """Whether the run is to stop, or to be let go, at the next safe point."""
+        ...
+
+    def check(self) -> None:
+        """See that what is recorded is kept.
+
+        Raises:
+            StoreError: Something could not be recorded, and the run ends.
+        """
         ...
 
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:
@@ -424,19 +431,28 @@ class Context:
 
         Raises:
             PriceUnknown: A limit on costs is in force, and the model cannot say what it will cost.
+            DefinitionError: The node has ended, or was called off.
+            StoreError: Something could not be recorded, and the run ends.
         """
         around, frame, work = self._surroundings, self._frame, self._work("")
+        work.over = work.over or around.snapshot.frames.get(frame.id) is not frame
+        work.still_going("an agent")
+        around.host.check()
         if (around.host.is_halting or limit_over(around.snapshot, frame)) and not work.is_inside:
             await work.halt()
         if not limits_costs(around.snapshot, frame) or not isinstance(model, KnowsPrices):
             return
-        with work.keeping():
+        with self.keeping():
             if not await model.knows_price():
                 raise PriceUnknown(
                     f"the price of {model.name} is not known, and there is a limit on costs",
                     where=f"node {self.path}",
                     repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
                 )
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """What fails inside is no reason to forget what was recorded."""
+        return self._work("").keeping()
 
     async def allowed(self, question: str) -> bool:
         """Ask a person for leave; returns when there is an answer."""
@@ -458,7 +474,7 @@ class Context:
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """The tools of a source, which stays open as long as the Runner."""
-        with self._work("").keeping():
+        with self.keeping():
             return await self._surroundings.models.opened(source)
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
@@ -466,14 +482,9 @@ class Context:
         return self._surroundings.models.shared(key, make)
 
     async def blocking(self, function: Callable[[], object]) -> object:
-        """Call a function that blocks in a thread of the runner's pool, or, for one that waits there, in a new one."""
-        if FROM_THREAD.get() is None:
-            return await in_thread(self._surroundings.threads(), function)
-        one = ThreadPoolExecutor(1, thread_name_prefix="graphengine-call")
-        try:
-            return await in_thread(one, function)
-        finally:
-            one.shutdown(wait=False)
+        """Call a function that blocks in a thread of the runner's pool, or of those for a thread there that waits."""
+        calls = FROM_THREAD.get()
+        return await in_thread(self._surroundings.threads() if calls is None else calls.threads(), function)
 
     def paid(self, response: Response) -> None:
         """Count what a model's answer cost."""

@@ -278,14 +278,22 @@ class Driver:
             batch.fingerprint, batch.outline = self.plan.fingerprint, self.plan.outline
         return self._store.append(batch)
 
+    def check(self) -> None:
+        """See that nothing goes on behind what could not be recorded.
+
+        Raises:
+            StoreError: Something could not be, and the run ends.
+        """
+        if self._broken is not None:
+            raise self._broken
+
     async def note(self, event: Event) -> None:
         """Record an event of a node that is still running; returns when it is durable.
 
         Raises:
             StoreError: It could not be recorded, and the run ends here.
         """
-        if self._broken is not None:
-            raise self._broken
+        self.check()
         step = self.decide(event)
         try:
             pending = self._append((step,), "running")
@@ -298,8 +306,7 @@ class Driver:
 
     async def _record(self, events: Sequence[Event]) -> None:
         """Decide, evolve and append; returns when the steps are durable."""
-        if self._broken is not None:
-            raise self._broken
+        self.check()
         snapshot, steps = self.snapshot, []
         for event in events:
             try:

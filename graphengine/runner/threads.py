@@ -45,6 +45,8 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
         if not call.cancel():  # it runs already
             await _ended(thread)
         raise
+    finally:
+        calls.close()
     if isinstance(outcome.error, StopIteration):
         message = "the function raised StopIteration, which ends no loop here"
         raise RuntimeError(message) from outcome.error

@@ -269,6 +269,9 @@ class Work:
 
     async def _park(self) -> None:
         """Wait here for the end of the attempt, and let it end. Never returns."""
+        if self.ending:  # and the node does not let that through
+            await asyncio.sleep(0)
+            raise asyncio.CancelledError
         around = self._here.around
         self._held.update(around)
         parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -248,6 +248,72 @@ async def test_a_store_that_fails_amid_a_conversation_ends_it(error: StoreError,
     assert done.usage.cost_usd == 3.0
 
 
+async def test_nothing_is_asked_behind_what_could_not_be_recorded() -> None:
+    """Not even by a node that tries again and again."""
+
+    class Failing(MemoryStore):
+        def append(self, batch: Any) -> Any:
+            if any(step.kind == "recorded" for step in batch.steps):
+                raise StoreFull("the disk is full")
+            return super().append(batch)
+
+    model = ScriptedModel(lambda request: paid("x"))
+    agent = Agent("writer", prompt="{task}", model=model)
+    told: list[str] = []
+
+    async def stubborn(task: str) -> str:
+        for _ in range(5):
+            try:
+                return await agent.run(task=task)
+            except StoreError as error:
+                told.append(error.code)
+        return "gave up"
+
+    async with Runner(Failing()) as runner:
+        with pytest.raises(StoreError):
+            await within(runner.start(one(stubborn)))
+    assert (len(model.requests), told) == (1, ["store_full"] * 5)
+
+
+@pytest.mark.parametrize("how", ["limit", "close", "called off"])
+async def test_a_node_that_does_not_let_its_end_through_asks_nothing_more(how: str) -> None:
+    """Where a limit is reached, the Runner closes or the fork needs it no more; nobody hangs."""
+    model = Stuck([paid("", ADD)], at=2)
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model)
+
+    async def stubborn(task: str) -> str:
+        for _ in range(4):
+            try:
+                return await agent.run(task=task)
+            except BaseException:  # noqa: BLE001, S110 - what is looked at here
+                pass
+        return "gave up"
+
+    async def quick() -> str:
+        await model.reached.wait()
+        return "quick"
+
+    graph = Graph("g", Work)
+    graph.add_node("slow", stubborn, writes="draft")
+    graph.add_node("quick", quick, writes="other")
+    graph.add_fork(START, ["slow", "quick"] if how == "called off" else ["slow"], join=END, need=1)
+    if how != "called off":
+        graph = one(stubborn)
+    else:
+        graph.add_edge("slow", END)
+        graph.add_edge("quick", END)
+    async with asyncio.timeout(SOON):
+        async with Runner() as runner:
+            run = runner.start(graph, limits=Limits(cost_usd=1) if how == "limit" else None)
+            if how == "close":
+                await model.reached.wait()
+            else:
+                result = await run.result()
+                assert result.status == ("stopped" if how == "limit" else "finished")
+        assert (await run.result()).usage.cost_usd == 1.0
+    assert model.calls == (1 if how == "limit" else 2)
+
+
 # -- limits, stops, approvals
 
 

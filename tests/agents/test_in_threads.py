@@ -188,3 +188,45 @@ async def test_tools_that_ask_agents_with_tools_find_a_thread_however_many_there
         result = await within(runner.start(graph, Work(items=[str(number) for number in range(12)])))
     assert result.state.drafts == ["done"] * 12
     assert result.usage.calls == 12 * 8
+
+
+async def test_a_tool_that_timed_out_asks_nothing_more() -> None:
+    """Its thread cannot be ended, but the agent that it waits for can; a stop does not wait for that agent either."""
+    inner = Stuck([], at=1)
+    helper = Agent("helper", prompt="{text}", model=inner)
+    ended = threading.Event()
+
+    def consult(text: str) -> str:
+        """Ask a colleague."""
+        try:
+            return asyncio.run(helper.run(text=text))
+        finally:
+            ended.set()
+
+    model = ScriptedModel([paid("", ("consult", {"text": "?"})), paid("alone")])
+    agent = Agent("writer", prompt="{task}", tools=[tool(consult, timeout_seconds=0.1)])
+    async with Runner(models={"writer": model}) as runner:
+        run = runner.start(one(agent), limits=Limits(cost_usd=1))
+        assert (await within(run)).status == "stopped"
+        assert await asyncio.to_thread(ended.wait, 5)
+        assert (await within(runner.resume(one(agent), run.id, limits=Limits(cost_usd=9)))).state.draft == "alone"
+
+
+async def test_many_tools_of_one_turn_share_threads() -> None:
+    """An agent that a thread waits for has some threads for its tools, not one for each call."""
+    seen: set[int] = set()
+    most = 0
+
+    def note(number: int) -> int:
+        """Note."""
+        nonlocal most
+        seen.add(threading.get_ident())
+        most = max(most, threading.active_count())
+        return number
+
+    before = threading.active_count()
+    model = ScriptedModel([paid("", *(("note", {"number": number}) for number in range(500))), paid("done")])
+    async with Runner(models={"writer": model}) as runner:
+        result = await within(runner.start(one(blocking(Agent("writer", prompt="{task}", tools=[note])))))
+    assert result.state.draft == "done"
+    assert most - before < 50

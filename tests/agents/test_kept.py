@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from graphengine import (
 )
 from graphengine.agents.tools import Tool, ToolsUnavailable
 from graphengine.core.steps import encode_step
-from graphengine.errors import InputError, RateLimited
+from graphengine.errors import AnswerCut, InputError, RateLimited
 from graphengine.models import Request, Response
 from graphengine.models.scripted import calls
 from graphengine.portable import export_run, import_run
@@ -184,6 +185,88 @@ async def test_a_price_that_is_not_known_loses_nothing() -> None:
     assert (done.state.draft, len(model.requests), done.usage.calls) == ("done", 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        (replace(paid("half an"), stop="cut"), "answer_cut"),
+        (replace(paid(""), stop="refused"), "answer_refused"),
+        (replace(paid(""), stop="full"), "context_full"),
+    ],
+)
+async def test_an_answer_that_is_no_use_loses_nothing_before_it(bad: Response, kind: str) -> None:
+    """A resume, or a fallback, asks for that turn again, with other settings or another model, and for no other."""
+    model = ScriptedModel([paid("", ADD), bad, bad, paid("three")])
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model)
+    async with Runner() as runner:
+        run = runner.start(one(agent))
+        for cost in (2.0, 3.0):
+            failed = await failing(run)
+            assert failed.error is not None
+            assert (failed.error.kind, failed.usage.cost_usd) == (kind, cost)
+            run = runner.resume(one(agent.but(max_tokens=100)), run.id)
+        done = await within(run)
+        recorded = await names(runner, run.id)
+    assert (done.state.draft, done.usage.cost_usd) == ("three", 4.0)
+    assert (recorded.count("turn"), recorded.count("tool add")) == (4, 1)
+    larger = ScriptedModel([paid("three")])
+    spare = agent.but(model=ScriptedModel([paid("", ADD), bad]))
+    async with Runner() as runner:
+        done = await within(runner.start(one(spare, fallback=agent.but(model=larger))))
+    assert (done.state.draft, done.usage.cost_usd, len(larger.requests)) == ("three", 3.0, 1)
+
+
+async def test_an_answer_that_was_no_use_is_not_asked_for_again_in_the_same_attempt() -> None:
+    """A node that dealt with it and then waits for somebody deals with it as before."""
+    agent = Agent("writer", prompt="{task}")
+    other = Agent("other", prompt="{task}")
+    model = ScriptedModel({"writer": [replace(paid("half an"), stop="cut")], "other": [paid("whole")]})
+
+    async def work(ctx: Context, task: str) -> str:
+        try:
+            said = await agent.run(task=task)
+        except AnswerCut:
+            said = await other.run(task=task)
+        return said + await ctx.ask("More?", str)
+
+    async with Runner(models={"*": model}) as runner:
+        run = runner.start(one(work))
+        assert (await within(run)).status == "waiting"
+        await runner.answer(run.id, "!")
+        done = await within(runner.resume(one(work), run.id))
+    assert (done.state.draft, done.usage.cost_usd) == ("whole!", 2.0)
+
+
+async def test_too_many_turns_lose_nothing() -> None:
+    """With more of them allowed the run goes on behind the last one."""
+    model = ScriptedModel(lambda request: paid("", ADD) if len(request.messages) < 7 else paid("done"))
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=2)
+    async with Runner() as runner:
+        run = runner.start(one(agent))
+        assert (await failing(run)).usage.calls == 3
+        assert (await failing(runner.resume(one(agent), run.id))).usage.calls == 3
+        done = await within(runner.resume(one(agent.but(turns=3)), run.id))
+        recorded = await names(runner, run.id)
+    assert (done.usage.calls, len(model.requests), recorded.count("tool add")) == (4, 4, 3)
+
+
+async def test_a_window_that_is_put_on_later_shifts_no_turns() -> None:
+    """What was recorded stays the answer to what it was asked; the summary is one more call."""
+    turn = replace(paid("word " * 400, ADD), input_tokens=900)
+    model = ScriptedModel([turn, turn, turn, RateLimited("no"), paid("done")])
+    cheap = ScriptedModel(lambda request: paid("in short"))
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model)
+    never = Retry(attempts=1)
+    async with Runner() as runner:
+        await failing(runner.start(one(agent, retry=never), run_id="r"))
+        windowed = agent.but(window=Window(600, keep=2, model=cheap))
+        done = await within(runner.resume(one(windowed, retry=never), "r"))
+        recorded = await names(runner, "r")
+        (step,) = [step for step in await runner.history("r") if step.kind == "node"]
+    assert (done.state.draft, recorded.count("turn"), recorded.count("tool add")) == ("done", 4, 3)
+    assert recorded.count("summary") == len(cheap.requests) > 0
+    assert "unused" not in step.data
+
+
 class Source:
     """A source of tools that cannot be had at first, or is slow to open."""
 
@@ -271,7 +354,7 @@ async def test_models_are_given_for_agents_wherever_they_are_held() -> None:
     graph.add_node("work", agent, writes="draft")
     graph.add_path(START, "work", END)
     script = ScriptedModel({"writer": [calls(("consult", {"task": "?"})), "x"], "inner": ["y"], "judge": ["z"]})
-    models = dict.fromkeys(("writer", "inner", "judge", "kept", "writer summary"), script)
+    models: dict[str, Any] = dict.fromkeys(("writer", "inner", "judge", "kept", "writer summary"), script)
     with script:
         async with Runner(models=models) as runner:
             assert (await within(runner.start(graph))).state.draft == "x"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,7 +155,7 @@ async def test_an_answer_that_is_far_too_long_fails_the_node_and_is_counted() ->
 # -- half characters
 
 
-async def test_half_characters_end_nothing() -> None:
+async def test_half_characters_end_nothing(tmp_path: Path) -> None:
     """Wherever they stand: in instructions, prompts, answers, calls, results, errors, a provider's own form."""
 
     def shout(text: str) -> str:
@@ -182,7 +183,7 @@ async def test_half_characters_end_nothing() -> None:
     agent = Agent(
         "writer", system=HALF, prompt=prompt, tools=[shout, fail], check=check, memory="messages", model=model
     )
-    async with Runner() as runner:
+    async with Runner(tmp_path / "runs.db") as runner:
         run = runner.start(one(agent.but(model=model)))
         result = await within(run)
         for step in await runner.history(run.id):

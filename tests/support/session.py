@@ -66,6 +66,9 @@ class Alone:
     is_watched: bool = False
     is_halting: bool = False
 
+    def check(self) -> None:
+        """All that is recorded is kept."""
+
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:
         """The asyncio task that asks."""
         return asyncio.current_task()
