@@ -10,12 +10,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("agent_victim.py")
+NESTED = Path(__file__).with_name("nested_victim.py")
 ALL = [f"{what} {turn}" for turn in range(1, 13) for what in ("model", "tool")]
 
 
-def life(folder: Path, die: str) -> subprocess.CompletedProcess[str]:
+def life(folder: Path, die: str, program: Path = PROGRAM) -> subprocess.CompletedProcess[str]:
     """One process of the run, to its end or its death."""
-    command = [sys.executable, str(PROGRAM), str(folder / "runs.db"), str(folder / "effects"), *([die] if die else [])]
+    command = [sys.executable, str(program), str(folder / "runs.db"), str(folder / "effects"), *([die] if die else [])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
@@ -31,3 +32,16 @@ def test_a_killed_agent_repeats_nothing_that_was_recorded(deaths: list[str], tmp
     assert last.stdout.split() == ["finished", "13", "0.13", *(str(number) for number in range(1, 13))], last.stderr
     done = Counter((tmp_path / "effects").read_text(encoding="utf-8").split("\n")[:-1])
     assert done == Counter([*ALL, "model 13", *deaths])
+
+
+def test_a_killed_agent_that_asks_another_repeats_no_turn_of_either(tmp_path: Path) -> None:
+    """The tool through which it asks is called once more for each death inside; whom it asks goes on where it was."""
+    deaths = ["consult 1", "inner 1.2", "look 3", "inner 4.1"]
+    for die in deaths:
+        assert life(tmp_path, die, NESTED).returncode == -9
+    last = life(tmp_path, "", NESTED)
+    assert last.stdout.split() == ["finished", "13", "0.13", "1", "2", "3", "4"], last.stderr
+    done = Counter((tmp_path / "effects").read_text(encoding="utf-8").split("\n")[:-1])
+    each = [line for n in range(1, 5) for line in (f"consult {n}", f"inner {n}.1", f"look {n}", f"inner {n}.2")]
+    again = ["consult 1", "consult 3", "consult 4"]  # for the deaths inside them; the first one is a death itself
+    assert done == Counter([*each, *(f"outer {n}" for n in range(1, 6)), *deaths, *again])
