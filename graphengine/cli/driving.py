@@ -164,7 +164,7 @@ class _Watch:
 
     async def _stop(self) -> None:
         """Stop the run; one that waits is left waiting, since nothing of it is in flight."""
-        if (await self._runner.store.info(self._run.id)).status == "waiting":
+        if not self._runner.drives(self._run.id) and (await self._runner.store.info(self._run.id)).status == "waiting":
             await self._runner.leave(self._run.id)
         else:
             await self._runner.stop(self._run.id)

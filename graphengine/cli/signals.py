@@ -69,9 +69,9 @@ class Stopper:
         if not self.asked_by:
             self.asked_by = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
             again = "Ctrl-C (SIGINT) ends at once" if number == signal.SIGTERM else "Ctrl-C again ends at once"
-            _say(2, f"{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.says}; {again}\n")
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._stop)
+                self._loop.call_soon_threadsafe(self._stop)  # before it is said: who reads it may act on it at once
+            _say(2, f"{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.says}; {again}\n")
         elif number == signal.SIGINT:
             for descriptor, text in self.last_words:
                 _say(descriptor, text)

@@ -56,10 +56,6 @@ def fan_out_fan_in(  # noqa: PLR0913 - who works, and how many at a time
         >>> graph.run_sync({"items": ["one", "three"]}).output
         '3+5'
     """
-
-    def too_few(outcomes: list[Outcome]) -> bool:
-        return sum(each.failure is None for each in outcomes) < need
-
     graph = Graph("fan_out_fan_in", state, result="output")
     doer = surviving(part(work, state, _OWN, {"item": "item"}))
     graph.add_node("work", doer, each={"item": over}, concurrency=concurrency, writes={"outcomes": outcome})
@@ -68,6 +64,11 @@ def fan_out_fan_in(  # noqa: PLR0913 - who works, and how many at a time
         graph.add_node("split", part(split, state, _OWN), writes=over)
         graph.add_edge("split", "work")
     graph.add_edge(START, "work" if split is None else "split")
-    graph.add_edge("work", FAIL, when=value(too_few).is_true(), label="too few succeeded")
+    graph.add_edge("work", FAIL, when=value(successes) < need, label="too few succeeded")
     graph.add_path("work", "gather", END)
     return graph
+
+
+def successes(outcomes: list[Outcome]) -> int:
+    """How many items succeeded."""
+    return sum(each.failure is None for each in outcomes)

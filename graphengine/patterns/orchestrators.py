@@ -118,7 +118,7 @@ def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and
     graph.add_node("synthesise", part(synthesiser, state, _OWN), writes="output")
     graph.add_path(START, "make_plan", "schedule")
     over = value("batch").length() == 0
-    graph.add_edge("schedule", FAIL, when=over & value(_nothing_done).is_true(), label="every step failed")
+    graph.add_edge("schedule", FAIL, when=over & (value(successes) == 0), label="every step failed")
     graph.add_edge("schedule", "synthesise", when=over, label="all done")
     graph.add_edge("schedule", "synthesise", when=iterations("schedule") > most_steps, label="out of waves")
     due = [(role, value(_steps_of(role)).length() > 0) for role in workers]
@@ -173,6 +173,11 @@ def schedule(plan: list[Step], results: dict[str, Outcome]) -> dict[str, object]
     return {"batch": batch, "results": skipped}
 
 
+def successes(results: dict[str, Outcome]) -> int:
+    """How many steps succeeded."""
+    return sum(each.failure is None for each in results.values())
+
+
 def _steps_of(role: str) -> Callable[..., list[Step]]:
     def due(batch: list[Step]) -> list[Step]:
         return [step for step in batch if step.role == role]
@@ -182,7 +187,3 @@ def _steps_of(role: str) -> Callable[..., list[Step]]:
 
 def _needed(step: Step, results: dict[str, Outcome]) -> dict[str, str]:
     return {need: results[need].text for need in step.needs}
-
-
-def _nothing_done(results: dict[str, Outcome]) -> bool:
-    return all(each.failure is not None for each in results.values())

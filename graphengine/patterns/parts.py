@@ -53,7 +53,7 @@ def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
 
     Args:
         runnable: What the pattern was given. What an agent checks itself is looked at afterwards.
-        check: Takes the answer and nothing else; its ValueError is what the model is told.
+        check: Takes the answer, and fields by their names; its ValueError is what the model is told.
     """
     inner = runnable.runnable if isinstance(runnable, Node) else runnable
     if not isinstance(inner, Agent):
@@ -83,15 +83,19 @@ def with_options(runnable: Runnable, options: Options) -> Node:
 
 
 def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[..., object]:
-    """Two checks as one, which reads what the second does."""
+    """Two checks as one, which reads what both do; the answer comes under the name that the second has for it."""
     signature = inspect.signature(own)
-    answer = next(iter(signature.parameters))
+    answer, *_ = signature.parameters
+    wanted = list(inspect.signature(first).parameters.values())[1:]
 
     def check(**values: object) -> object:
-        first(values[answer])
-        return own(**values)
+        first(values[answer], **{each.name: values[each.name] for each in wanted})
+        return own(**{name: value for name, value in values.items() if name in signature.parameters})
 
-    check.__signature__ = signature  # type: ignore[attr-defined]  # the engine asks for it, to know what to give
+    more = [each.replace(kind=each.KEYWORD_ONLY) for each in wanted if each.name not in signature.parameters]
+    check.__signature__ = signature.replace(  # type: ignore[attr-defined]  # the engine asks for it, to know what to give
+        parameters=[*signature.parameters.values(), *more]
+    )
     return check
 
 

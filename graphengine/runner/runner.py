@@ -273,6 +273,10 @@ class Runner:
         if not _is_inside(run_id):
             await driver.run.ended()
 
+    def drives(self, run_id: str) -> bool:
+        """Whether a run is driven here just now; one that sleeps or waits is not."""
+        return run_id in self._tending.drivers
+
     async def leave(self, run_id: str) -> None:
         """Let go of a run that is driven here, or sleeps here, without ending it, and return once that is so.
 

@@ -79,6 +79,7 @@ class Scene:
         answers: What its agents say, by their names.
         calls: How often models are asked from beginning to end.
         output: What it comes to.
+        person: What somebody answers it, by its state, where it asks.
     """
 
     graph: Graph[Any]
@@ -86,6 +87,7 @@ class Scene:
     answers: Mapping[str, Callable[[Request], object]]
     calls: int
     output: object
+    person: Callable[[Any], object] | None = None
 
 
 def says(answer: object) -> Callable[[Request], object]:

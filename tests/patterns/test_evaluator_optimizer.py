@@ -72,6 +72,21 @@ async def test_a_state_and_a_condition_of_the_callers() -> None:
     assert model.requests[1].prompt == "<task>one</task>"
 
 
+async def test_attempts_may_be_attempts_of_others() -> None:
+    """What was said of the whole reaches who writes inside, and each counts its own tries."""
+    inner = evaluator_optimizer(WRITE, JUDGE, tries=2)
+    graph = evaluator_optimizer(inner, JUDGE.but(name="outer"), tries=2)
+    script = {
+        "write": ["1", "2", "3", "4"],
+        "judge": [verdict(2)] * 4,
+        "outer": [verdict(2, feedback="shorter"), verdict(9, "accept")],
+    }
+    result, model = await run(graph, {"task": "t"}, script)
+    assert (result.output, label(result), len(result.state.evaluations)) == ("4", "accepted", 2)
+    third = [request.prompt for request in model.requests if request.agent == "write"][2]
+    assert "shorter" in third
+
+
 @pytest.mark.parametrize("tries", [1, 4])
 async def test_it_costs_two_calls_a_try(tries: int) -> None:
     """`2 · tries` at most."""

@@ -72,7 +72,8 @@ async def test_a_team_that_fails_leaves_the_others() -> None:
 
 async def test_teams_of_teams() -> None:
     """A hierarchy and a supervisor are teams; what the caller adds reaches everybody below."""
-    sub = hierarchical(DIRECTOR.but(name="sub"), {"one": clerk("one", "{client} {task}")}, HEAD, state=Firm)
+    lower = DIRECTOR.but(name="sub", prompt="{task} {assignments}")
+    sub = hierarchical(lower, {"one": clerk("one", "{client} {task}")}, HEAD, state=Firm)
     led = supervisor(BOSS, {"two": clerk("two")}, clerk("end", "{reports}"))
     graph = hierarchical(DIRECTOR, {"sub": sub, "led": led}, HEAD, state=Firm)
     script = {
@@ -86,8 +87,9 @@ async def test_teams_of_teams() -> None:
     }
     result, model = await run(graph, {"task": "t", "client": "ann"}, script)
     assert [report.text for report in result.state.reports] == ["sub", "led"]
-    (prompt,) = [request.prompt for request in model.requests if request.agent == "one"]
-    assert prompt == "<client>ann</client> <task>lower</task>"
+    prompts = {request.agent: request.prompt for request in model.requests}
+    assert prompts["one"] == "<client>ann</client> <task>lower</task>"
+    assert "right" not in prompts["sub"]
 
 
 @pytest.mark.parametrize("assignments", [1, 4])

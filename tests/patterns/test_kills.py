@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from graphengine import Runner
-from tests.patterns.kits import SCENES, run
+from graphengine import Runner, ScriptedModel
+from tests.patterns.scenes import SCENES, to_its_end
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("victim.py")
@@ -47,5 +47,7 @@ async def test_a_killed_pattern_goes_on_behind_what_was_recorded(pattern: str, t
 async def test_a_pattern_asks_as_often_as_its_scene_says(pattern: str) -> None:
     """So that the killed one is compared with what an undisturbed one does."""
     scene = SCENES[pattern]()
-    result, model = await run(scene.graph, scene.given, scene.answers)
+    model = ScriptedModel(scene.answers)
+    async with Runner(models={"*": model}) as runner:
+        result = await to_its_end(runner, scene, await runner.start(scene.graph, scene.given).result())
     assert (result.status, result.output, len(model.requests)) == ("finished", scene.output, scene.calls)

@@ -133,7 +133,8 @@ async def test_where_every_step_failed_nothing_is_made_of_it() -> None:
 
 async def test_a_job_is_a_worker_of_a_job() -> None:
     """It begins with its step and the caller's fields, and nothing of the plan around it."""
-    inner = orchestrator_workers(PLANNER.but(name="sub"), {"do": clerk("do", "{tone} {task}")}, END, state=Toned)
+    lower = PLANNER.but(name="sub", prompt="{task} {results}")
+    inner = orchestrator_workers(lower, {"do": clerk("do", "{tone} {task}")}, END, state=Toned)
     graph = orchestrator_workers(PLANNER, {"do": inner}, END, state=Toned)
     script = {
         "planner": [[step("a"), step("b", "a")]],
@@ -145,6 +146,7 @@ async def test_a_job_is_a_worker_of_a_job() -> None:
     assert {name: outcome.text for name, outcome in result.state.results.items()} == {"a": "one", "b": "two"}
     prompts = [request.prompt for request in model.requests if request.agent == "do"]
     assert prompts == ["<tone>dry</tone> <task>x</task>"] * 2
+    assert not any("one" in request.prompt for request in model.requests if request.agent == "sub")
     outer, _ = await run(around(graph), {"question": "t"}, script)
     assert outer.output == "done"
 

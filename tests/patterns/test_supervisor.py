@@ -47,7 +47,7 @@ async def test_a_boss_that_never_names_anybody_fails() -> None:
 async def test_a_boss_that_is_a_function_is_held_to_the_names_too() -> None:
     """It cannot be asked again, so the run fails."""
     graph = supervisor(lambda task: Route(next=task), {"find": clerk("find")}, END)
-    with pytest.raises(RunFailed, match="next is 'elsewhere'"):
+    with pytest.raises(RunFailed, match="'elsewhere', and has to be one of find, or finish"):
         await run(graph, {"task": "elsewhere"}, {})
 
 
@@ -103,19 +103,20 @@ async def test_a_boss_that_never_ends_is_ended(turns: int, label_: str) -> None:
 async def test_fields_of_the_caller_reach_agents_and_graphs() -> None:
     """A graph gets those and its instruction, and nothing of what the supervisor keeps."""
     inner = supervisor(BOSS.but(name="sub"), {"look": clerk("look", "{tone} {task}")}, END, state=Toned)
-    graph = supervisor(BOSS, {"find": inner}, clerk("close", "{tone}"), state=Toned)
+    graph = supervisor(BOSS, {"find": inner}, inner, state=Toned)
     script = {
         "boss": [FIND, FIND, DONE],
-        "sub": [Route(next="look"), DONE, DONE],
+        "sub": [Route(next="look"), DONE, DONE, DONE],
         "look": ["seen"],
-        "end": ["one", "two"],
-        "close": ["done"],
+        "end": ["one", "two", "three"],
     }
     result, model = await run(graph, {"task": "t", "tone": "dry"}, script)
     assert [report.text for report in result.state.reports] == ["one", "two"]
+    assert result.output == "three"
     prompts = [request.prompt for request in model.requests if request.agent == "look"]
     assert prompts == ["<tone>dry</tone> <task>look for tides</task>"]
-    assert "seen" not in [request.prompt for request in model.requests if request.agent == "sub"][2]
+    begins = [request.prompt for request in model.requests if request.agent == "sub"]
+    assert ['"worker"' in prompt for prompt in begins] == [False, True, False, False]
 
 
 async def test_what_is_no_text_is_reported_as_json() -> None:
@@ -126,6 +127,22 @@ async def test_what_is_no_text_is_reported_as_json() -> None:
     assert [report.text for report in result.state.reports] == ['{\n  "score": 7\n}', "text"]
     assert isinstance(result.state.reports[0], Report)
     assert label(result) == ""
+
+
+async def test_what_a_worker_says_of_itself_comes_first() -> None:
+    """What it reads, and what stands in where it fails."""
+
+    def broken() -> str:
+        raise OSError("no network")
+
+    workers: dict[str, Runnable] = {
+        "find": Node(clerk("find"), inputs={"task": "task"}),
+        "fetch": Node(broken, fallback="nothing"),
+    }
+    script = {"boss": [FIND, Route(next="fetch"), DONE], "find": ["facts"], "end": ["done"]}
+    result, model = await run(supervisor(BOSS, workers, END), {"task": "all of it"}, script)
+    assert model.requests[1].prompt == "<task>all of it</task>"
+    assert [(report.text, report.failure) for report in result.state.reports] == [("facts", None), ("nothing", None)]
 
 
 @pytest.mark.parametrize("workers", [{}, {"boss": END}, {"finish": END}])

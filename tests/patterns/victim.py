@@ -16,7 +16,8 @@ from typing import Any
 from graphengine import Run, Runner, ScriptedModel
 from graphengine.models import Request, Response
 from graphengine.runner import StepRecorded
-from tests.patterns.kits import SCENES, Scene
+from tests.patterns.kits import Scene
+from tests.patterns.scenes import SCENES, to_its_end
 
 PATTERN, DATABASE, EFFECTS = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 DIE = int(sys.argv[4]) if len(sys.argv) > 4 else 0
@@ -64,7 +65,7 @@ async def main() -> None:
     async with Runner(DATABASE, models={"*": model}) as runner:
         if DIE:
             await model.watch(runner.start(scene.graph, scene.given, run_id="r"))
-        result = await runner.resume(scene.graph, "r").result()
+        result = await to_its_end(runner, scene, await runner.resume(scene.graph, "r").result())
         told = {"status": result.status, "output": result.output, "calls": result.usage.calls}
         sys.stdout.write(json.dumps(told))
 

@@ -1,0 +1,147 @@
+"""A board that agents watch: whoever watches a field runs when it changes, until nothing changes any more.
+
+The agents know the board and not each other. What one of them writes is on the board from the end of its round on; then
+its author and the time are noted in `entries`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel
+from typing_extensions import TypeVar
+
+from graphengine.conditions import Condition, changed, failed, iterations
+from graphengine.errors import DefinitionError
+from graphengine.failure import Failure
+from graphengine.graph import END, START, Graph, Runnable
+from graphengine.patterns.parts import Source, part
+from graphengine.reducers import append, extend
+from graphengine.runner import Context
+
+
+class Entry(BaseModel):
+    """That somebody wrote something on the board.
+
+    Attributes:
+        author: Who.
+        field: Where: the field, or one key of it.
+        at: When the others could read it, epoch seconds.
+        round: In which round, from 1.
+    """
+
+    author: str
+    field: str
+    at: float
+    round: int
+
+
+class Board(BaseModel):
+    """What every board has; subclasses add the fields that agents watch and write.
+
+    Attributes:
+        entries: Who wrote what when, in order.
+        written: What agents wrote in the round under way, by their names.
+        errors: Why agents wrote nothing in a round.
+    """
+
+    entries: Annotated[list[Entry], extend] = []
+    written: dict[str, str] = {}
+    errors: Annotated[list[Failure], append] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """An agent at the board.
+
+    Args:
+        runnable: What it does; it reads any fields of the board.
+        watches: The fields, or paths, one of which has to change for it to run.
+        writes: Where its result goes: a field, or one key of a dict field.
+    """
+
+    runnable: Runnable
+    watches: Sequence[str]
+    writes: str
+
+
+S = TypeVar("S", bound=Board)
+_OWN = Board.model_fields.keys()
+
+
+def blackboard(
+    board: type[S], agents: Mapping[str, Subscriber], *, rounds: int = 20, result: str | None = None
+) -> Graph[S]:
+    """Run round by round whoever watches what changed, until nothing does.
+
+    Who runs in one round runs side by side and reads the board as the round before left it. In the first round a field
+    counts as changed where it is not its default. An agent that fails writes nothing, and the others go on.
+
+    Args:
+        board: The state: a subclass of Board.
+        agents: Who watches what, by name. Two that write one field need a reducer there.
+        rounds: After so many rounds it ends, though something still changes.
+        result: The field that is the result.
+
+    Raises:
+        DefinitionError: An agent watches nothing.
+
+    Source: "The Hearsay-II Speech-Understanding System", Erman et al. 1980.
+
+    Example:
+        >>> class Case(Board):
+        ...     clue: str = ""
+        ...     theory: str = ""
+        >>> detective = Subscriber(lambda clue: f"it was {clue}", watches=["clue"], writes="theory")
+        >>> done = blackboard(Case, {"detective": detective}).run_sync({"clue": "the cat"}).state
+        >>> done.theory, [entry.author for entry in done.entries]
+        ('it was the cat', ['detective'])
+    """
+    graph = Graph("blackboard", board, result=result, errors="errors")
+    graph.add_node("round", title="whoever watches what changed")
+    graph.add_node("note", note, writes=("entries", "written"))
+    graph.add_edge(START, "round")
+    due = {name: _due(name, agent) for name, agent in agents.items()}
+    for name, agent in agents.items():
+        writes: dict[str, Source] = {agent.writes: ".", f"written[{name}]": _always(agent.writes)}
+        graph.add_node(name, part(agent.runnable, board, _OWN), writes=writes)
+        graph.add_edge(name, "note", when=failed(Exception), label="nothing written")
+        graph.add_edge(name, "note")
+    graph.add_edge("round", END, when=~_any(list(due.values())), label="nothing changes any more")
+    graph.add_edge("round", END, when=iterations("round") > rounds, label="out of rounds")
+    graph.add_fork("round", list(due.items()), join="note")
+    graph.add_edge("note", "round")
+    return graph
+
+
+def note(written: dict[str, str], ctx: Context) -> dict[str, object]:
+    """Note who wrote what in this round."""
+    at = ctx.now()
+    entries = [Entry(author=author, field=field, at=at, round=ctx.visit) for author, field in written.items()]
+    return {"entries": entries, "written": {}}
+
+
+def _due(name: str, agent: Subscriber) -> Condition:
+    watches: object = agent.watches
+    if not agent.watches or isinstance(watches, str):
+        raise DefinitionError(
+            f"{name} watches {watches!r}", where="blackboard", repair="name its fields: watches=['draft']"
+        )
+    return _any([changed(field, since="round") for field in agent.watches])
+
+
+def _any(conditions: Sequence[Condition]) -> Condition:
+    first, *rest = conditions
+    for condition in rest:
+        first |= condition
+    return first
+
+
+def _always(field: str) -> Callable[[], str]:
+    def written() -> str:
+        return field
+
+    return written
+
+
+__all__ = ["Board", "Entry", "Subscriber", "blackboard"]

@@ -1,0 +1,75 @@
+"""The cheap one first, and a stronger one only where a check is not content with what came of it."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+from typing_extensions import TypeVar
+
+from graphengine.conditions import Condition, failed
+from graphengine.errors import DefinitionError
+from graphengine.graph import END, START, Graph, Runnable
+from graphengine.patterns.parts import part
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def escalation(
+    state: type[S],
+    levels: Mapping[str, Runnable],
+    check: "Runnable | None" = None,
+    *,
+    answer: str,
+    accept: Condition,
+) -> Graph[S]:
+    """Ask one after the other until an answer is accepted.
+
+    One that fails is passed over, as is an answer that cannot be checked; the run fails with the last one.
+
+    Args:
+        state: The state; all read what they want of it.
+        levels: Who is asked, by name, the cheapest first.
+        check: Looks at each answer; its Node says where the verdict goes: `Node(judge, writes="verdict")`. Without
+            it `accept` looks at the answer itself.
+        answer: The field that each answer goes to; it is the result.
+        accept: Holds where the answer will do.
+
+    Raises:
+        DefinitionError: There is nobody to ask.
+
+    Source: "FrugalGPT", Chen et al. 2023, for the cascade of models.
+
+    Example:
+        >>> from graphengine import Node, value
+        >>> class Sum(BaseModel):
+        ...     numbers: list[int] = []
+        ...     total: int = 0
+        ...     off_by: int = 0
+        >>> levels = {"guess": lambda numbers: numbers[0], "add": lambda numbers: sum(numbers)}
+        >>> check = Node(lambda numbers, total: sum(numbers) - total, writes="off_by")
+        >>> graph = escalation(Sum, levels, check, answer="total", accept=value("off_by") == 0)
+        >>> graph.run_sync({"numbers": [1, 2]}).output
+        3
+    """
+    if not levels:
+        raise DefinitionError("escalation of no levels", repair="give it one or more")
+    graph = Graph("escalation", state, result=answer)
+    names = list(levels)
+    graph.add_edge(START, names[0])
+    for name, stronger in zip(names, [*names[1:], None], strict=True):
+        graph.add_node(name, part(levels[name], state, (answer,)), writes=answer)
+        judged = name
+        if check is not None:
+            judged = f"check_{name}"
+            graph.add_node(judged, part(check, state))
+            graph.add_edge(name, judged)
+        graph.add_edge(judged, END, when=accept, label="accepted")
+        if stronger is None:
+            graph.add_edge(judged, END, label="not accepted")
+            continue
+        for failing in dict.fromkeys((name, judged)):
+            graph.add_edge(failing, stronger, when=failed(Exception), label="failed")
+        graph.add_edge(judged, stronger)
+    return graph
+
+
+__all__ = ["escalation"]

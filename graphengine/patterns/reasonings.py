@@ -1,0 +1,155 @@
+"""Think, act, look at what came of it, and think again: each thought and each action is a step of the graph.
+
+`Agent(tools=…)` does the same within one node. Here a tool may be a graph, a person or anything else that can be a
+node, with steps of its own in the log.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, model_validator
+from typing_extensions import TypeVar
+
+from graphengine.conditions import iterations, value
+from graphengine.failure import Failure
+from graphengine.graph import END, START, UNSET, Graph, Runnable
+from graphengine.patterns.parts import checked, part
+from graphengine.prompts import as_text
+from graphengine.reducers import append
+
+
+class Thought(BaseModel):
+    """What to do next: use a tool, or answer.
+
+    Attributes:
+        thought: Why.
+        tool: The tool to use, by name.
+        task: What the tool is to do.
+        answer: The answer, where no tool is needed any more.
+    """
+
+    thought: str = ""
+    tool: str | None = None
+    task: str = ""
+    answer: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.tool is None) == (self.answer is None):
+            message = "give either a tool and its task, or an answer"
+            raise ValueError(message)
+        return self
+
+
+class Observation(BaseModel):
+    """What came of an action.
+
+    Attributes:
+        thought: Why it was done.
+        tool: The tool that was used.
+        task: What it was to do.
+        result: What it gave, or what went wrong.
+        failed: Whether it went wrong.
+    """
+
+    thought: str
+    tool: str
+    task: str
+    result: str
+    failed: bool = False
+
+
+class Reasoning(BaseModel):
+    """A task, and what was found out on the way to its answer.
+
+    Attributes:
+        task: What it is about.
+        thought: The last thought.
+        trail: All actions and what came of them, in order.
+        errors: Why tools failed.
+    """
+
+    task: str
+    thought: Thought | None = None
+    trail: Annotated[list[Observation], append] = []
+    errors: Annotated[list[Failure], append] = []
+
+
+S = TypeVar("S", bound=Reasoning, default=Reasoning)
+_OWN = Reasoning.model_fields.keys() - {"task"}
+
+
+def react(
+    think: Runnable,
+    tools: Mapping[str, Runnable],
+    *,
+    thoughts: int = 8,
+    state: type[S] = Reasoning,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+) -> Graph[S]:
+    """Let one think and tools act in turn until there is an answer.
+
+    What goes wrong with a tool is an observation too. An Agent that thinks of a tool which is not there is told so; for
+    anything else that is an observation as well.
+
+    Args:
+        think: Gives a Thought; reads what it wants of `task`, `trail`, `tools` (their names) and the caller's own
+            fields.
+        tools: What it may use, by name. Each reads what it is to do as `task`, and gives a text, or anything else that
+            JSON can carry.
+        thoughts: After so many thoughts without an answer it ends, and the output is None.
+        state: A subclass of Reasoning, where there is more to read than it has.
+
+    Source: "ReAct: Synergizing Reasoning and Acting in Language Models", Yao et al. 2022.
+
+    Example:
+        >>> def think(task: str, trail: list[Observation]) -> Thought:
+        ...     return Thought(answer=trail[-1].result) if trail else Thought(tool="shout", task=task)
+        >>> react(think, {"shout": lambda task: task.upper()}).run_sync({"task": "ho"}).output
+        'HO'
+    """
+
+    def known(thought: Thought) -> None:
+        if thought.tool is not None and thought.tool not in tools:
+            message = f"tool must be one of {', '.join(tools)}"
+            raise ValueError(message)
+
+    def names() -> list[str]:
+        return list(tools)
+
+    shared = {field: field for field in state.model_fields if field not in _OWN}
+    graph = Graph("react", state, result="thought.answer", errors="errors")
+    graph.add_node("think", part(checked(think, known), state, _OWN, {**shared, "tools": names}), writes="thought")
+    graph.add_edge(START, "think")
+    graph.add_edge("think", END, when=value("thought.tool").is_none(), label="answered")
+    graph.add_edge("think", END, when=iterations("think") >= thoughts, label="out of thoughts")
+    graph.add_switch("think", "thought.tool", {name: name for name in tools}, otherwise="no_such_tool")
+    graph.add_node("no_such_tool", no_such_tool, writes="trail", thread=False)
+    graph.add_edge("no_such_tool", "think")
+    for name, tool in tools.items():
+        node = part(tool, state, _OWN, {**shared, "task": "thought.task"})
+        fallback = what_went_wrong if node.options.fallback is UNSET else node.options.fallback
+        graph.add_node(name, node, writes={"trail": observed}, fallback=fallback)
+        graph.add_edge(name, "think")
+    return graph
+
+
+def observed(result: object, thought: Thought) -> Observation:
+    """A tool's result as what was observed."""
+    if isinstance(result, Observation):
+        return result
+    return Observation(thought=thought.thought, tool=thought.tool or "", task=thought.task, result=as_text(result))
+
+
+def what_went_wrong(thought: Thought, error: Failure) -> Observation:
+    """A tool's failure as what was observed."""
+    tool = thought.tool or ""
+    return Observation(thought=thought.thought, tool=tool, task=thought.task, result=error.message, failed=True)
+
+
+def no_such_tool(thought: Thought) -> Observation:
+    """What is observed of a tool that is not there."""
+    told = f"there is no tool {thought.tool!r}"
+    return Observation(thought=thought.thought, tool=thought.tool or "", task=thought.task, result=told, failed=True)
+
+
+__all__ = ["Observation", "Reasoning", "Thought", "react"]

@@ -1,0 +1,144 @@
+"""A board that agents watch."""
+
+from typing import Annotated
+
+import pytest
+from pydantic import Field
+
+from graphengine import END, START, Agent, Graph, Runner, ScriptedModel
+from graphengine.errors import CompileError, DefinitionError
+from graphengine.patterns import Board, Entry, Subscriber, blackboard
+from graphengine.reducers import append
+from graphengine.testing import FakeClock
+from tests.patterns.scripted import away, named, play
+
+
+class Case(Board):
+    """A case that is worked on."""
+
+    task: str = ""
+    clues: str = ""
+    theory: str = ""
+    report: str = ""
+    count: int = 0
+    notes: Annotated[list[str], append] = Field(default_factory=list)
+
+
+def watcher(name: str, watches: str, writes: str) -> Subscriber:
+    """An agent that makes one field of another."""
+    return Subscriber(named(name, "{%s}" % watches), watches=[watches], writes=writes)  # noqa: UP031 - braces
+
+
+CHAIN = {
+    "clerk": watcher("clerk", "theory", "report"),
+    "scout": watcher("scout", "task", "clues"),
+    "sage": watcher("sage", "clues", "theory"),
+}
+
+
+@pytest.mark.parametrize("agents", [1, 2, 3])
+async def test_whoever_watches_what_changed_runs(agents: int) -> None:
+    """A chain of agents is asked once each, whatever their order, in as many rounds; then nothing changes any more."""
+    names = ["scout", "sage", "clerk"][:agents]
+    graph = blackboard(Case, {name: CHAIN[name] for name in sorted(names)})
+    played = await play(graph, {"task": "theft"}, {name: [f"by {name}"] for name in names})
+    assert played.calls == dict.fromkeys(names, 1)
+    assert played.label == "nothing changes any more"
+    assert [entry.author for entry in played.state.entries] == names
+
+
+async def test_the_author_and_the_time_of_each_entry_are_kept() -> None:
+    """The time is that from which on the others could read it."""
+    graph = blackboard(Case, CHAIN)
+    clock = FakeClock(start=1000.0)
+
+    def slowly(text: str) -> object:
+        def answer(request: object) -> str:
+            clock.move(60)
+            return text
+
+        return answer
+
+    model = ScriptedModel({"scout": [slowly("a")], "sage": [slowly("b")], "clerk": ["c"]})
+    async with Runner(models={"*": model}, clock=clock) as runner:
+        state = (await runner.start(graph, {"task": "theft"}).result()).state
+    assert state.entries == [
+        Entry(author="scout", field="clues", at=1060.0, round=1),
+        Entry(author="sage", field="theory", at=1120.0, round=2),
+        Entry(author="clerk", field="report", at=1120.0, round=3),
+    ]
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 5])
+async def test_agents_who_go_in_circles_are_stopped(rounds: int) -> None:
+    """At most every agent in every round."""
+    ping = Subscriber(lambda count: count + 1, watches=["count"], writes="count")
+    played = await play(blackboard(Case, {"ping": ping}, rounds=rounds, result="count"), {"count": 1}, {})
+    assert (played.label, played.result.output) == ("out of rounds", 1 + rounds)
+
+
+async def test_two_agents_who_watch_one_field_run_side_by_side() -> None:
+    """They read the board as the round before left it, and both write to one list."""
+    model = named("first", "{task} {notes}")
+    both = {
+        "first": Subscriber(model, watches=["task"], writes="notes"),
+        "second": Subscriber(model.but(name="second"), watches=["task", "clues"], writes="notes"),
+    }
+    played = await play(blackboard(Case, both), {"task": "theft"}, {"first": ["one"], "second": ["two"]})
+    assert played.state.notes == ["one", "two"]
+    assert "one" not in played.asked("second")[0]
+
+
+def test_two_who_write_one_field_need_a_reducer() -> None:
+    """Compile says so, with both names."""
+    graph = blackboard(Case, {"a": watcher("a", "task", "clues"), "b": watcher("b", "task", "clues")})
+    with pytest.raises(CompileError, match="both write clues"):
+        graph.compile()
+
+
+async def test_an_agent_that_fails_writes_nothing_and_the_others_go_on() -> None:
+    """The failure is kept."""
+    agents = {**CHAIN, "critic": watcher("critic", "clues", "notes")}
+    answers = {"scout": ["a"], "sage": ["b"], "clerk": ["c"], "critic": away}
+    played = await play(blackboard(Case, agents), {"task": "theft"}, answers)
+    assert (played.state.report, played.state.notes) == ("c", [])
+    assert [failure.path for failure in played.state.errors] == ["critic"]
+
+
+@pytest.mark.parametrize("watches", [[], "task"])
+def test_an_agent_has_to_watch_fields(watches: list[str] | str) -> None:
+    """None, or a text where a list belongs, is refused where the board is made."""
+    agent = Subscriber(Agent("a", prompt="{task}"), watches=watches, writes="clues")
+    with pytest.raises(DefinitionError, match="name its fields"):
+        blackboard(Case, {"a": agent})
+
+
+def test_a_field_that_is_not_there_is_refused() -> None:
+    """With the nearest name."""
+    graph = blackboard(Case, {"a": watcher("a", "theory", "reprot")})
+    with pytest.raises(CompileError, match="report"):
+        graph.compile()
+
+
+async def test_a_graph_at_the_board_begins_with_its_fields_alone() -> None:
+    """Not with the entries of the board around it."""
+    counter = Graph("counter", Case, result="theory")
+    counter.add_node("count", lambda clues, entries: f"{clues}: {len(entries)}", writes="theory")
+    counter.add_path(START, "count", END)
+    agents = {"scout": CHAIN["scout"], "counter": Subscriber(counter, watches=["clues"], writes="theory")}
+    played = await play(blackboard(Case, agents), {"task": "theft"}, {"scout": ["a clue"]})
+    assert (played.state.theory, len(played.state.entries)) == ("a clue: 0", 2)
+
+
+async def test_a_board_stands_at_a_board() -> None:
+    """Each has entries of its own."""
+    inner = blackboard(Case, {"scout": CHAIN["scout"], "sage": CHAIN["sage"]}, result="theory")
+    outer = blackboard(
+        Case, {"team": Subscriber(inner, watches=["task"], writes="theory"), "clerk": CHAIN["clerk"]}, result="report"
+    )
+    around = Graph("around", Case)
+    around.add_node("board", outer, inputs={"task": "task"}, writes="report")
+    around.add_path(START, "board", END)
+    played = await play(around, {"task": "theft"}, {"scout": ["a"], "sage": ["b"], "clerk": ["c"]})
+    assert played.state.report == "c"
+    assert "b" in played.asked("clerk")[0]

@@ -1,0 +1,127 @@
+"""A bound around anything."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Limits, RunFailed, Runner, ScriptedModel, ended, iterations
+from graphengine.models import Response
+from graphengine.models.scripted import calls
+from graphengine.patterns import bounded
+from tests.patterns.scripted import named, play
+
+
+class Search(BaseModel):
+    """Something that is looked for."""
+
+    task: str = ""
+    found: str = ""
+
+
+def priced(text: str = "found it") -> Response:
+    """An answer that costs something."""
+    return Response(text, input_tokens=40, output_tokens=10, cost_usd=0.25, model="acme:big")
+
+
+def walk(visits: int) -> Graph[Search]:
+    """A graph of so many calls of an agent."""
+    graph = Graph("walk", Search, result="found")
+    graph.add_node("look", named("look"), writes="found")
+    graph.add_edge(START, "look")
+    graph.add_edge("look", END, when=iterations("look") >= visits)
+    graph.add_edge("look", "look")
+    return graph
+
+
+INSTEAD = named("instead")
+
+
+@pytest.mark.parametrize(
+    ("limits", "allowed"),
+    [
+        (Limits(steps=3), 3),
+        (Limits(tokens=100), 2),
+        (Limits(cost_usd=0.75), 3),
+        (Limits(), 5),
+    ],
+)
+async def test_what_is_bounded_is_called_until_a_bound_is_met(limits: Limits, allowed: int) -> None:
+    """Then what stands in for it is called once; within the bounds it is not."""
+    graph = bounded(Search, walk(5), answer="found", limits=limits, instead=INSTEAD)
+    played = await play(graph, {"task": "?"}, {"look": lambda _: priced(), "instead": ["nothing"]})
+    met = allowed < 5
+    assert played.calls.total() == allowed + met
+    assert (played.label, played.result.output) == (
+        ("out of bounds", "nothing") if met else ("within bounds", "found it")
+    )
+    assert played.result.usage.cost_usd == 0.25 * allowed
+
+
+async def test_without_anything_instead_the_answer_stays_as_it_was() -> None:
+    """And the label tells."""
+    graph = bounded(Search, walk(5), answer="found", limits=Limits(steps=2))
+    played = await play(graph, {"task": "?", "found": "old"}, {"look": lambda _: "new"})
+    assert (played.label, played.result.output) == ("out of bounds", "old")
+
+
+async def test_an_agent_is_stopped_amid_its_conversation() -> None:
+    """Before the call of the model that would go beyond the bound."""
+
+    def look(what: str) -> str:
+        """Look."""
+        return what
+
+    again = calls(("look", {"what": "x"}))
+    turn = Response("", again.calls, "tools", input_tokens=40, output_tokens=10, cost_usd=0.25)
+    agent = named("look").but(tools=[look])
+    graph = bounded(Search, agent, answer="found", limits=Limits(cost_usd=0.5), instead=INSTEAD)
+    played = await play(graph, {"task": "?"}, {"look": lambda _: turn, "instead": ["nothing"]})
+    assert (played.calls["look"], played.result.output) == (2, "nothing")
+
+
+async def test_seconds_cut_off_a_function_in_its_midst() -> None:
+    """It need not end by itself."""
+
+    async def wait(task: str) -> str:
+        await asyncio.Event().wait()
+        return task
+
+    graph = bounded(Search, wait, answer="found", limits=Limits(seconds=0.01), instead=lambda: "nothing")
+    assert (await graph.run({"task": "?"})).output == "nothing"
+
+
+@pytest.mark.parametrize("instead", [None, lambda: "nothing"])
+async def test_what_fails_by_itself_is_no_bound(instead: Any) -> None:
+    """Its failure is that of the run."""
+
+    def fail(task: str) -> str:
+        raise TimeoutError(task)
+
+    graph = bounded(Search, fail, answer="found", limits=Limits(seconds=60), instead=instead)
+    with pytest.raises(RunFailed, match="TimeoutError"):
+        await graph.run({"task": "?"})
+
+
+async def test_bounds_stand_in_bounds() -> None:
+    """The inner one is met and stood in for; the outer one holds for both, and was not met."""
+    inner: Graph[Any] = bounded(Search, walk(5), answer="found", limits=Limits(steps=2), instead=INSTEAD)
+    outer = bounded(Search, inner, answer="found", limits=Limits(steps=20))
+    graph = Graph("around", Search)
+    graph.add_node("search", outer, writes="found")
+    graph.add_edge(START, "search")
+    graph.add_edge("search", END, when=ended("within bounds"), label="well")
+    graph.add_edge("search", END)
+    played = await play(graph, {"task": "?"}, {"look": lambda _: "x", "instead": ["nothing"]})
+    assert (played.label, played.state.found) == ("well", "nothing")
+
+
+async def test_a_limit_of_the_run_is_another_thing() -> None:
+    """It stops the run, to be resumed, and nothing stands in."""
+    graph = bounded(Search, walk(3), answer="found", limits=Limits(steps=50), instead=INSTEAD)
+    async with Runner(models={"*": ScriptedModel({"look": ["a", "b", "c"]})}) as runner:
+        run = runner.start(graph, {"task": "?"}, limits=Limits(steps=2))
+        assert (await run.result()).status == "stopped"
+        result = await runner.resume(graph, run.id, limits=Limits(steps=50)).result()
+    assert (result.status, result.output) == ("finished", "c")

@@ -1,0 +1,119 @@
+"""A proposal that a person looks at."""
+
+from collections.abc import Sequence
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Runner, ScriptedModel
+from graphengine.errors import DefinitionError, InputError
+from graphengine.patterns import Decision, Desk, human_in_the_loop
+from graphengine.testing import FakeClock
+from tests.patterns.scripted import named
+
+PROPOSE = named("propose", "{task}\n{decisions}")
+ACT = named("act", "{proposal}")
+YES, NO, AGAIN = Decision(verdict="approve"), Decision(verdict="reject"), Decision(verdict="revise", note="shorter")
+
+
+async def decided(graph: Graph[Desk], decisions: Sequence[Decision]) -> tuple[Desk, str, ScriptedModel]:
+    """Run it with a person who decides so, as often as asked."""
+    model: ScriptedModel = ScriptedModel(
+        lambda request: f"{request.agent} {sum(r.agent == request.agent for r in model.requests)}"
+    )
+    async with Runner(models={"*": model}) as runner:
+        run = runner.start(graph, {"task": "move"})
+        result = await run.result()
+        for decision in decisions:
+            assert result.status == "waiting"
+            await runner.answer(run.id, decision)
+            result = await runner.resume(graph, run.id).result()
+    assert result.stop is not None
+    return result.state, result.stop.label, model
+
+
+@pytest.mark.parametrize("revisions", [0, 1, 3])
+@pytest.mark.parametrize("sent_back", [0, 1, 2])
+async def test_each_question_costs_a_proposal(sent_back: int, revisions: int) -> None:
+    """And what is approved is acted on once; what was sent back too often is not."""
+    graph = human_in_the_loop(PROPOSE, ACT, revisions=revisions)
+    allowed = sent_back <= revisions
+    decisions = [AGAIN] * sent_back + [YES] if allowed else [AGAIN] * (revisions + 1)
+    state, label, model = await decided(graph, decisions)
+    assert len(model.requests) == min(sent_back, revisions) + 1 + allowed
+    assert (label, state.output) == (("approved", "act 1") if allowed else ("out of revisions", ""))
+
+
+async def test_the_note_reaches_the_next_proposal() -> None:
+    """With what was decided before it."""
+    _, _, model = await decided(human_in_the_loop(PROPOSE, ACT), [AGAIN, YES])
+    assert ["shorter" in request.prompt for request in model.requests] == [False, True, False]
+    assert "propose 2" in model.requests[-1].prompt
+
+
+async def test_what_is_rejected_is_not_done() -> None:
+    """Nobody acts, and there is no output."""
+    state, label, model = await decided(human_in_the_loop(PROPOSE, ACT), [NO])
+    assert (label, state.output, len(model.requests)) == ("rejected", "", 1)
+
+
+async def test_without_anybody_who_acts_the_proposal_is_the_output() -> None:
+    """Once it is approved."""
+    state, label, _ = await decided(human_in_the_loop(PROPOSE), [YES])
+    assert (label, state.output) == ("approved", "propose 1")
+
+
+@pytest.mark.parametrize("said", ["NOT APPROVED", "approve", {"verdict": "approved"}, True])
+async def test_an_answer_that_is_no_decision_is_refused(said: object) -> None:
+    """Where it is given; the run waits on, and nothing is done."""
+    graph = human_in_the_loop(PROPOSE, ACT)
+    async with Runner(models={"*": ScriptedModel(["a plan"])}) as runner:
+        run = runner.start(graph, {"task": "move"})
+        await run.result()
+        with pytest.raises(InputError):
+            await runner.answer(run.id, said)
+        result = await runner.resume(graph, run.id).result()
+    assert (result.status, result.state.decisions) == ("waiting", [])
+
+
+async def test_silence_is_no_approval() -> None:
+    """After the time that is allowed the proposal counts as rejected."""
+    graph = human_in_the_loop(PROPOSE, ACT, timeout_seconds=3600)
+    clock = FakeClock(start=0.0)
+    async with Runner(models={"*": ScriptedModel(["a plan"])}, clock=clock) as runner:
+        run = runner.start(graph, {"task": "move"})
+        await run.result()
+        clock.move(3600)
+        result = await runner.resume(graph, run.id).result()
+    assert (result.status, result.stop.label if result.stop else "") == ("finished", "rejected")
+    assert result.state.decisions[0].note == "nobody answered in time"
+
+
+def test_less_than_no_revision_is_refused() -> None:
+    """Where it is written."""
+    with pytest.raises(DefinitionError, match="0 or more"):
+        human_in_the_loop(PROPOSE, revisions=-1)
+
+
+class Office(BaseModel):
+    """Things to do."""
+
+    tasks: list[str] = []
+    done: list[str] = []
+
+
+async def test_it_is_a_node_of_another_graph() -> None:
+    """Here for each of several tasks: each waits for its own answer, in whatever order they come."""
+    office = Graph("office", Office)
+    ask_first = human_in_the_loop(PROPOSE, question="{proposal}?")
+    office.add_node("do", ask_first, each={"item": "tasks"}, inputs={"task": "item"}, writes="done")
+    office.add_path(START, "do", END)
+    model = ScriptedModel(lambda request: "to move" if "move" in request.prompt else "to stay")
+    async with Runner(models={"*": model}) as runner:
+        run = runner.start(office, Office(tasks=["move", "stay"]))
+        waits = (await run.result()).waits
+        assert [wait.question for wait in waits] == ["to move?", "to stay?"]
+        await runner.answer(run.id, NO, wait=waits[1].name)
+        await runner.answer(run.id, YES, wait=waits[0].name)
+        result = await runner.resume(office, run.id).result()
+    assert result.state.done == ["to move", ""]

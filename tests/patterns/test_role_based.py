@@ -1,0 +1,117 @@
+"""Roles around one table."""
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Node, RunFailed, Runner, ScriptedModel
+from graphengine.models import Request
+from graphengine.patterns.rooms import Room, role_based, settle
+from tests.patterns.scripted import away, named, play
+
+READS = "{premise}\n{views}"
+CONCLUDE = named("conclude", READS)
+
+
+def room(count: int, rounds: int) -> Graph[Room]:
+    """A room of so many roles."""
+    roles = {f"role{number}": named(f"role{number}", READS) for number in range(count)}
+    return role_based(roles, CONCLUDE, rounds=rounds)
+
+
+def new_each_time() -> object:
+    """Answers that have no word in common."""
+    numbers = iter(range(1000))
+    return lambda request: f"{request.agent}-{next(numbers)}"
+
+
+@pytest.mark.parametrize(("count", "rounds"), [(1, 1), (2, 1), (3, 2), (4, 3)])
+async def test_each_role_is_asked_once_a_round_and_one_concludes(count: int, rounds: int) -> None:
+    """Roles times rounds, and one call more."""
+    say = new_each_time()
+    answers = {f"role{number}": say for number in range(count)} | {"conclude": say}
+    played = await play(room(count, rounds), {"premise": "rain"}, answers)
+    assert played.calls.total() == count * rounds + 1
+    assert len(played.state.views) == count
+    assert played.state.output.startswith("conclude")
+
+
+async def test_a_role_sees_the_views_of_the_round_before() -> None:
+    """None in the first, not those of the round under way, and its own among them."""
+    answers = {"role0": ["old north", "new north"], "role1": ["old south", "new south"], "conclude": ["so be it"]}
+    played = await play(room(2, 2), {"premise": "rain"}, answers)
+    first, second = played.asked("role1")
+    assert "old" not in first
+    assert "old north" in second
+    assert "old south" in second
+    assert "new" not in second
+    (last,) = played.asked("conclude")
+    assert "new north" in last
+    assert "old" not in last
+
+
+async def test_views_that_stay_end_the_rounds_early() -> None:
+    """In the second round both say what they said: the third never comes."""
+    played = await play(room(2, 9), {"premise": "rain"}, {"role0": ["a b"] * 2, "role1": ["c"] * 2, "conclude": ["d"]})
+    assert played.calls.total() == 2 * 2 + 1
+    assert played.state.agreement == 1.0
+
+
+def test_agreement_is_counted_in_words() -> None:
+    """Half of the words of the one role stayed, and all of the other's."""
+    assert settle({"a": "x y", "b": "z"}, {"a": "x q", "b": "z"})["agreement"] == 0.75
+    assert settle({}, {})["agreement"] == 0.0
+
+
+async def test_a_role_that_fails_keeps_its_view_and_the_others_go_on() -> None:
+    """The failure is in the state, and the room has its output."""
+
+    def once(request: Request) -> object:
+        return "early view" if "early view" not in request.prompt else away(request)
+
+    answers = {"role0": once, "role1": ["one", "two"], "conclude": ["both"]}
+    played = await play(room(2, 2), {"premise": "rain"}, answers)
+    assert played.state.views == {"role0": "early view", "role1": "two"}
+    assert [failure.path for failure in played.state.errors] == ["role0"]
+    assert played.state.output == "both"
+
+
+async def test_a_room_where_nobody_has_a_view_fails() -> None:
+    """It says so, and nobody concludes from nothing."""
+    with pytest.raises(RunFailed, match="nobody has a view"):
+        await play(room(2, 2), {"premise": "rain"}, {"role0": away, "role1": away, "conclude": []})
+
+
+class Tone(Room):
+    """A room that knows its tone."""
+
+    tone: str = "dry"
+
+
+async def test_fields_of_the_callers_own_state_reach_the_roles() -> None:
+    """And a graph that is a role, but none of the pattern's bookkeeping does."""
+    inner = role_based({"a": named("a", "{premise} {tone} {views}")}, named("b", "{tone}"), rounds=1, state=Tone)
+    graph = role_based({"team": inner, "solo": named("solo", "{tone}")}, CONCLUDE, rounds=2, state=Tone)
+    said = new_each_time()
+    answers = dict.fromkeys(("a", "b", "solo", "conclude"), said)
+    played = await play(graph, {"premise": "rain", "tone": "warm"}, answers)
+    assert played.calls == {"a": 2, "b": 2, "solo": 2, "conclude": 1}
+    assert all("warm" in asked for asked in [*played.asked("a"), *played.asked("b"), *played.asked("solo")])
+    assert not any("solo-" in asked for asked in played.asked("a"))
+
+
+class Paper(BaseModel):
+    topics: list[str] = []
+    articles: dict[str, str] = {}
+
+
+async def test_a_room_is_a_node_of_another_graph() -> None:
+    """Here for each of several topics; every room has views of its own."""
+    paper = Graph("paper", Paper)
+    write = Node(room(2, 1), inputs={"premise": "topic"}, writes="articles[{topic}]")
+    paper.add_node("write", write, each={"topic": "topics"})
+    paper.add_path(START, "write", END)
+    model = ScriptedModel(lambda request: f"{request.agent} on {'rain' if 'rain' in request.prompt else 'wind'}")
+    async with Runner(models={"*": model}) as runner:
+        result = await runner.start(paper, Paper(topics=["rain", "wind"])).result()
+    assert result.state.articles == {"rain": "conclude on rain", "wind": "conclude on wind"}
+    assert len(model.requests) == 2 * (2 * 1 + 1)

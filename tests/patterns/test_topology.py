@@ -1,0 +1,97 @@
+"""Agents who hear only some of the others."""
+
+from typing import Literal
+
+import pytest
+
+from graphengine import Graph, RunFailed
+from graphengine.errors import DefinitionError
+from graphengine.patterns import Network, topology
+from tests.patterns.scripted import Answers, away, named, play
+
+Kind = Literal["chain", "star", "mesh"]
+NAMES = ("ann", "bob", "cid", "dee")
+
+
+def network(kind: Kind, count: int, rounds: int = 1) -> Graph[Network]:
+    """So many agents, who read what they hear."""
+    return topology(kind, {name: named(name, "{task}\n{heard}") for name in NAMES[:count]}, rounds=rounds)
+
+
+def counting() -> Answers:
+    """Each says its name and which call of it this is."""
+    return {name: [f"{name}{number}" for number in range(1, 9)] for name in NAMES}
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+@pytest.mark.parametrize("count", [2, 3, 4])
+async def test_calls_are_counted_by_a_formula(count: int, rounds: int) -> None:
+    """A chain asks each once a round; a star and a mesh ask the first once more."""
+    calls = {
+        kind: (await play(network(kind, count, rounds), {"task": "rain"}, counting())).calls.total()
+        for kind in ("chain", "star", "mesh")
+    }
+    assert calls == {"chain": count * rounds, "star": count * rounds + 1, "mesh": count * rounds + 1}
+
+
+def heard(prompt: str) -> set[str]:
+    """The words of others in a prompt."""
+    return {f"{name}{number}" for name in NAMES for number in range(1, 9) if f"{name}{number}" in prompt}
+
+
+async def test_in_a_chain_each_hears_the_one_before() -> None:
+    """In a further round the first hears the last, whose word is the output."""
+    played = await play(network("chain", 3, 2), {"task": "rain"}, counting())
+    assert [heard(asked) for asked in played.asked("ann")] == [set(), {"cid1"}]
+    assert [heard(asked) for asked in played.asked("bob")] == [{"ann1"}, {"ann2"}]
+    assert played.result.output == "cid2"
+
+
+async def test_in_a_star_only_the_hub_hears_all() -> None:
+    """It speaks first, and has the last word."""
+    played = await play(network("star", 3, 2), {"task": "rain"}, counting())
+    assert [heard(asked) for asked in played.asked("ann")] == [set(), {"bob1", "cid1"}, {"bob2", "cid2"}]
+    assert [heard(asked) for asked in played.asked("cid")] == [{"ann1"}, {"ann2"}]
+    assert played.result.output == "ann3"
+
+
+async def test_in_a_mesh_everybody_hears_everybody_else() -> None:
+    """As they spoke in the round before; the first one has the last word."""
+    played = await play(network("mesh", 3, 2), {"task": "rain"}, counting())
+    assert [heard(asked) for asked in played.asked("bob")] == [set(), {"ann1", "cid1"}]
+    assert [heard(asked) for asked in played.asked("ann")][-1] == {"bob2", "cid2"}
+    assert played.result.output == "ann3"
+
+
+@pytest.mark.parametrize("kind", ["star", "mesh"])
+async def test_one_of_those_who_speak_side_by_side_may_fail(kind: Kind) -> None:
+    """The others are heard, and the failure is kept."""
+    played = await play(network(kind, 3), {"task": "rain"}, {**counting(), "cid": away})
+    assert set(played.state.said) == {"ann", "bob"}
+    assert [failure.path for failure in played.state.errors] == ["cid"]
+
+
+async def test_a_chain_that_breaks_fails() -> None:
+    """Nobody further on has anything to hear; those before have spoken."""
+    with pytest.raises(RunFailed, match="bob is away") as caught:
+        await play(network("chain", 3), {"task": "rain"}, {**counting(), "bob": away})
+    assert caught.value.result.state.said == {"ann": "ann1"}
+
+
+@pytest.mark.parametrize("kind", ["chain", "star", "mesh"])
+def test_one_alone_is_no_network(kind: Kind) -> None:
+    """It is refused where it is made."""
+    with pytest.raises(DefinitionError, match="two agents or more"):
+        network(kind, 1)
+
+
+@pytest.mark.parametrize("kind", ["chain", "star", "mesh"])
+async def test_a_network_stands_in_a_network(kind: Kind) -> None:
+    """It gets the task and nothing that was said around it; its output is what it says."""
+    inner = topology("chain", {"deep": named("deep", "{task}\n{heard}"), "end": named("end", "{heard}")})
+    graph = topology(kind, {"ann": named("ann", "{task}\n{heard}"), "team": inner})
+    answers = {"ann": ["ann1", "ann2"], "deep": ["deep1"], "end": ["end1"]}
+    played = await play(graph, {"task": "rain"}, answers)
+    assert played.state.said["team"] == "end1"
+    assert heard(played.asked("deep")[0]) == set()
+    assert "rain" in played.asked("deep")[0]
