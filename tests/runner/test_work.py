@@ -338,7 +338,7 @@ async def test_a_set_is_the_same_input_each_time(runner: Runner) -> None:
 
 def test_the_digest_of_a_set_does_not_depend_on_the_process() -> None:
     """Hashes of text differ from one process to the next, and so does the order of a set of it."""
-    code = "from graphengine.runner.work import _digest; print(_digest('f', [{'a', 'b', 'c'}], {}))"
+    code = "from graphengine.runner.recording import digest_of_call as of; print(of('f', [{'a', 'b', 'c'}], {}))"
     root = Path(__file__).resolve().parents[2]
     found = {
         subprocess.run(
