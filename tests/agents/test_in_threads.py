@@ -203,8 +203,8 @@ async def test_a_tool_that_timed_out_asks_nothing_more() -> None:
         finally:
             ended.set()
 
-    model = ScriptedModel([paid("", ("consult", {"text": "?"})), paid("alone")])
-    agent = Agent("writer", prompt="{task}", tools=[tool(consult, timeout_seconds=0.1)])
+    model = ScriptedModel([paid("", ("consult", {"text": "?"}), cost_usd=0), paid("", ADD), paid("alone")])
+    agent = Agent("writer", prompt="{task}", tools=[tool(consult, timeout_seconds=0.1), add])
     async with Runner(models={"writer": model}) as runner:
         run = runner.start(one(agent), limits=Limits(cost_usd=1))
         assert (await within(run)).status == "stopped"

@@ -259,6 +259,7 @@ async def test_an_answer_that_is_no_use_loses_nothing_before_it(bad: Response, k
         recorded = await names(runner, run.id)
     assert (done.state.draft, done.usage.cost_usd) == ("three", 4.0)
     assert (recorded.count("turn"), recorded.count("tool add")) == (4, 1)
+    assert [len(request.messages) for request in model.requests] == [1, 3, 3, 3]
     larger = ScriptedModel([paid("three")])
     spare = agent.but(model=ScriptedModel([paid("", ADD), bad]))
     async with Runner() as runner:
