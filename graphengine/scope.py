@@ -154,8 +154,9 @@ class Calls:
 
     def close(self) -> None:
         """Give the threads back; called when the thread that waits is done."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False)
 
 
 FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thread", default=None)

@@ -18,7 +18,7 @@ from graphengine.runner.opening import Opener, release, stop_waiting
 from graphengine.runner.past import past_runs
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.watch import WATCH
-from graphengine.scope import CURRENT
+from graphengine.scope import CURRENT, FROM_THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -95,6 +95,7 @@ class Tending:
         self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
     ) -> Result[S]:
         """Drive a run from its opening to its result; one that only sleeps is gone on with when its time has come."""
+        FROM_THREAD.set(None)  # a tool may have begun it, of an agent that a thread waits for
         opened = await opening
         run.due_only = True  # what another process makes of it while it sleeps here is not to be tried again
         try:

@@ -230,3 +230,29 @@ async def test_many_tools_of_one_turn_share_threads() -> None:
         result = await within(runner.start(one(blocking(Agent("writer", prompt="{task}", tools=[note])))))
     assert result.state.draft == "done"
     assert most - before < 50
+
+
+async def test_a_run_that_a_tool_begins_does_not_depend_on_the_thread() -> None:
+    """It goes on when the thread, in which all this came about, is long done."""
+    over = asyncio.Event()
+    begun: list[Any] = []
+
+    async def later(request: Request) -> Response:
+        if request.agent == "other" and len(request.messages) == 1:
+            await over.wait()
+        return script(request)
+
+    async def begin() -> str:
+        """Begin another run."""
+        begun.append(runner.start(one(Agent("other", prompt="{task}", tools=[add], model=other_model))))
+        return "begun"
+
+    model, other_model = ScriptedModel([paid("", ("begin", {}), ADD), paid("done")]), ScriptedModel(later)
+    async with Runner() as runner:
+        result = await within(
+            runner.start(one(blocking(Agent("writer", prompt="{task}", tools=[begin, add], model=model))))
+        )
+        over.set()
+        other = await within(begun[0])
+    assert (result.state.draft, other.state.draft, other.usage.calls) == ("done", "done", 3)
+    assert not any(message.is_error for message in other_model.requests[-1].messages)
