@@ -114,6 +114,19 @@ async def test_a_lost_list_of_runs_is_made_from_the_logs(made: Path) -> None:
     assert (await finish(made, "left"))["heard"]
 
 
+async def test_an_error_that_cannot_be_read_keeps_nobody_from_mending(made: Path) -> None:
+    """SQLite names in it what it met, which is no UTF-8 here: whether somebody lives the locks tell."""
+    truth = await facts_of(made)
+    change(
+        made,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET sql = CAST(x'435245415445205441424c45206f776e65727320d4ff' AS TEXT) "
+        "WHERE name = 'owners'",
+    )
+    assert doctor.repair(made).report.is_sound
+    assert (await facts_of(made))["state done"] == truth["state done"]
+
+
 async def test_a_hole_in_a_log_is_told_and_stays(made: Path) -> None:
     """Nothing can mend it: the run is named, and a branch that needs what is lost."""
     change(made, "DELETE FROM steps WHERE id IN (1 << 32 | 5, 1 << 32 | 6)")

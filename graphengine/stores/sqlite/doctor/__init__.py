@@ -255,8 +255,8 @@ def _refuse_company(path: Path, options: LeaseOptions) -> None:
                     known.add(owner.lock_file)
                     (count,) = connection.execute(DOCTOR_SQL["driven_by"], (owner.id,)).fetchone()
                     alive.append(f"{owner}, which drives {count} runs")
-    except sqlite3.Error:
-        pass  # then the locks alone tell
+    except (sqlite3.Error, UnicodeDecodeError, TypeError, ValueError):
+        pass  # damaged rows: then the locks alone tell
     for name in checks.lock_files(options) - known:
         owner = Owner(name[: -len(".lock")], checks.host(), 0, name, 0.0)
         if not lock_shows_death(owner, options.folder):
@@ -318,7 +318,8 @@ def _swap(new: Path, path: Path) -> None:
     """Put the new file in the place of the damaged one, of which there is a copy, and of its log."""
     # First its log: one of the old file must never be taken for one of the new. Should this process die before the
     # new file is in its place, the old one has what was in the log, as far as SQLite can move it there.
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
+    damaged = (sqlite3.Error, UnicodeDecodeError)  # the second where an error quotes what is no UTF-8
+    with suppress(*damaged), closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     for beside in (log_of(path), path.with_name(path.name + "-shm")):
         beside.unlink(missing_ok=True)

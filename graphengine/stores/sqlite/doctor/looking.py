@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.doctor import checks, logs
@@ -24,11 +24,27 @@ BUSY_TIMEOUT_SECONDS: Final = 10.0
 """How long to wait for another program's lock."""
 
 
+class _Looking(sqlite3.Connection):
+    """A connection to a file that may be damaged: an error of SQLite's that quotes what is no UTF-8 is one as any."""
+
+    def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:  # noqa: ANN401 - whatever SQLite takes
+        """Do as every connection does.
+
+        Raises:
+            sqlite3.DatabaseError: It cannot be done, in whatever words.
+        """
+        try:
+            return super().execute(sql, *parameters)
+        except UnicodeDecodeError as error:
+            message = f"malformed, as an error says whose text is no UTF-8 ({error.reason})"
+            raise sqlite3.DatabaseError(message) from error
+
+
 def opened_to_look(path: Path, look: Look | None = None) -> sqlite3.Connection:
     """A connection that only reads and leaves nothing beside the file; texts are given as far as they can be read."""
     path = path.absolute()
     uri = uri_to_read(path, look or look_at(path))
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, factory=_Looking)
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     harden(connection)
     return connection
