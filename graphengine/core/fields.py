@@ -22,12 +22,12 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
         frame.journal.extend(ops)
     for index, op in enumerate(ops):
         kind, name = op[0], op[1]
-        if kind not in _OPS:
-            message = (
-                f"{kind!r} is no operation that this version of graphengine knows; a newer one may have written it"
-            )
-            raise ValueError(message)
-        _OPS[kind](frame, op)
+        try:
+            operate = _OPS[kind]
+        except KeyError as error:
+            message = f"{kind!r} is no operation that this version knows; a newer one may have written it"
+            raise ValueError(message) from error
+        operate(frame, op)
         if typed is None:
             frame.typed.pop(name, None)
         elif kind not in _GROWING:
