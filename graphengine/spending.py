@@ -6,11 +6,11 @@ run it comes from; what was spent in those is inherited, and told apart.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.core.frames import add_usage, priced
+from graphengine.core.steps import without_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -25,8 +25,6 @@ Usage: TypeAlias = "Mapping[str, float | None]"
 
 OFFLINE: Final = "offline"
 """The model of answers that rules gave."""
-
-_INDEX: Final = re.compile(r"\[[^\]]*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
         asked = step.data["by"] if step.kind == "recorded" and "by" in step.data else {}
         is_offline = usage.get("calls", 0) == usage.get("offline_calls", 0)
         model = asked.get("model") or (OFFLINE if is_offline else "")
-        key = (asked.get("agent", ""), model, _INDEX.sub("", step.path), step.seq <= shared_seq)
+        key = (asked.get("agent", ""), model, without_items(step.path), step.seq <= shared_seq)
         found[key] = add_usage(found.get(key, {}), usage)
     return [Spent(*key, usage) for key, usage in found.items()]
 

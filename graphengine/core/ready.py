@@ -118,12 +118,7 @@ def held_by(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
         ):
             return True, None
         around = around.up
-    over: Frame | None = None
-    sub = frame.sub
-    while sub is not None:
-        if sub.limits and sub_limit(snapshot, sub):
-            over = sub  # the outermost: what is inside it fails with it
-        sub = sub.up.sub if sub.up is not None else None
+    over = _over_limit(snapshot, frame) if frame.sub is not None else None
     return over is not None, over
 
 
@@ -159,13 +154,19 @@ def sub_limit(snapshot: Snapshot, frame: Frame) -> str:
 
 def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
     """Whether the run, or a graph around this frame, has reached a limit."""
-    return bool(limit_reached(snapshot)) or any(sub_limit(snapshot, sub) for sub in _around(frame) if sub.limits)
+    return bool(limit_reached(snapshot)) or _over_limit(snapshot, frame) is not None
 
 
 def limits_costs(snapshot: Snapshot, frame: Frame) -> bool:
     """Whether costs are limited here, and what is not known to cost nothing is not allowed."""
     given = (snapshot.limits, *(sub.limits for sub in _around(frame) if sub.limits))
     return any("cost_usd" in limits and not limits.get("unknown_cost") for limits in given)
+
+
+def _over_limit(snapshot: Snapshot, frame: Frame) -> Frame | None:
+    """The outermost graph around a frame that has reached a limit of its own: what is inside it fails with it."""
+    over = [sub for sub in _around(frame) if sub.limits and sub_limit(snapshot, sub)]
+    return over[-1] if over else None
 
 
 def _around(frame: Frame) -> Iterator[Frame]:

@@ -13,6 +13,7 @@ reducer: the raw update is kept for people, the fold sets the value).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic_core import from_json, to_json
@@ -102,6 +103,12 @@ def path_of(frame: str, node: str) -> str:
     return "/".join(part for part in parts if part)
 
 
+def without_items(path: str) -> str:
+    """A path without the places of items: `research[3]` is `research`."""
+    return _ITEM.sub("", path)
+
+
+_ITEM: Final = re.compile(r"\[[^\]]*\]")
 _PLAIN: Final = ("frame", "node", "visit", "attempt", "began", "update", "data")
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.core.steps import without_items
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.base import Closes
 from graphengine.paths import did_you_mean
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from graphengine.scope import Opens
 
 ALL: Final = "*"
-_INDEX: Final = re.compile(r"\[[^\]]*\]")
 _USERS: Final[Counter[tuple[int, int]]] = Counter()
 """How many Runners of an event loop use a model."""
 _DEEPEST: Final = 3
@@ -49,13 +48,14 @@ class Models:
         self._shared: dict[str, object] = {}
         self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
         self._opening: dict[int, asyncio.Lock] = {}
+        self._checked: Plan[Any] | None = None  # many runs of one graph are begun one after the other
         self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
         for name, model in self._given.items():
             self._model(model, f"Runner(models={{{name!r}: …}})")
 
     def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
         """The model for an agent at a path of a run of this graph, or its own."""
-        path = _INDEX.sub("", path)
+        path = without_items(path)
         key = (graph, path, agent)
         if key not in self._chosen:
             found = next((name for name in _names(graph, path, agent) if name in self._given), None)
@@ -79,7 +79,7 @@ class Models:
         Raises:
             InputError: There is one.
         """
-        if not self._given or set(self._given) == {ALL}:
+        if not self._given or set(self._given) == {ALL} or plan is self._checked:
             return
         agents = sorted(set(_agents_of(plan)))
         paths = list(plan.paths())
@@ -91,6 +91,7 @@ class Models:
                 continue
             repair = did_you_mean(wanted, [*agents, *paths])
             raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=repair)
+        self._checked = plan
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """What a source of tools holds, opened when it is first asked for."""
@@ -115,17 +116,18 @@ class Models:
         self._used.clear()
 
     def _model(self, model: Model | str, where: str) -> Model:
-        if not isinstance(model, str):
-            if not callable(getattr(model, "answer", None)):
-                raise DefinitionError(
-                    f"{model!r} is no model", where=where, repair="give a name, as 'anthropic:…', or a Model"
-                )
-            return model
-        if model not in self._made:
-            from graphengine.models.names import model_of  # noqa: PLC0415 - where a model is named
+        from graphengine.models.names import as_model  # noqa: PLC0415 - where a model is given
 
-            self._made[model] = model_of(model)
-        return self._made[model]
+        if isinstance(model, str) and model in self._made:
+            return self._made[model]
+        try:
+            made = as_model(model)
+        except DefinitionError as error:
+            error.where = where
+            raise
+        if isinstance(model, str):
+            self._made[model] = made
+        return made
 
 
 def _user(model: Model) -> tuple[int, int]:
