@@ -78,6 +78,7 @@ class EdgeServer:
         with self._changed:
             self._scenes: deque[Scene | Raw] = deque()
             self._always: Scene | Raw | None = None
+            self._by: Callable[[Heard], Scene] | None = None
             self.calls: list[Call] = []
             self.unscripted: list[Call] = []
             self._passes = 0
@@ -94,6 +95,11 @@ class EdgeServer:
         """Answer every call for which nothing else was played with this."""
         with self._changed:
             self._always = scene
+
+    def answer(self, by: Callable[[Heard], Scene]) -> None:
+        """Answer every call for which nothing else was played by what it asks: calls that come in no fixed order."""
+        with self._changed:
+            self._by = by
 
     def heard(self) -> list[Heard]:
         """All calls so far, read."""
@@ -176,6 +182,8 @@ class EdgeServer:
                 scene = self._scenes.popleft()
             elif self._always is not None:
                 scene = self._always
+            elif self._by is not None:
+                scene = self._by(WIRES[call.path].hear(call.headers, call.body))
             else:
                 self.unscripted.append(call)
                 scene = _UNSCRIPTED
