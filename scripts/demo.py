@@ -2,10 +2,10 @@
 
     python scripts/demo.py [FOLDER]
 
-Each command is shown as it is called, so that it can be repeated by hand. For each workflow FOLDER (`demo` if none is
-given) gets NAME.svg, the graph; NAME.run.svg, what the run did; and its result, NAME.md where that is a text, NAME.json
-where it is not. FOLDER/runs.db has the recorded runs, FOLDER/README.md the list of it all. Where a workflow asks a person,
-ANSWERS says what this program answers in that person's place.
+Each command is shown as it is called, so that it can be repeated by hand. FOLDER is `demo` if none is given. For each
+workflow it gets NAME.svg, the graph; NAME.run.svg, what the run did; and its result, NAME.md where that is a text and
+NAME.json where it is not. FOLDER/runs.db has the recorded runs, FOLDER/README.md the list of it all. Where a workflow
+asks a person, ANSWERS says what this program answers in that person's place.
 """
 
 from __future__ import annotations
