@@ -191,7 +191,7 @@ async def test_answers_left_over_are_listed() -> None:
 
 async def test_a_with_block_checks_at_its_end() -> None:
     """Unless it raised anyway: then that is what went wrong."""
-    with pytest.raises(OffScript, match="1 answer of the script"), ScriptedModel(["x"]):
+    with pytest.raises(OffScript, match="1 answer of the script was not"), ScriptedModel(["x"]):
         pass
     with pytest.raises(ZeroDivisionError), ScriptedModel(["x"]):
         raise ZeroDivisionError

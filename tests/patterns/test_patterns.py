@@ -7,8 +7,9 @@ import pkgutil
 import pytest
 
 import graphengine.patterns
-from tests.patterns.kits import around, label, run
+from tests.patterns.kits import around
 from tests.patterns.scenes import SCENES
+from tests.patterns.scripted import play
 
 MODULES = [module.name for module in pkgutil.iter_modules(graphengine.patterns.__path__)]
 
@@ -40,5 +41,5 @@ PLAIN = sorted(name for name, scene in SCENES.items() if "task" in scene().given
 async def test_a_pattern_is_a_node_of_any_graph(name: str) -> None:
     """It takes the task, and its result is the node's."""
     scene = SCENES[name]()
-    result, model = await run(around(scene.graph), {"question": scene.given["task"]}, scene.answers)
-    assert (result.output, len(model.requests), label(result)) == (scene.output, scene.calls, "")
+    played = await play(around(scene.graph), {"question": scene.given["task"]}, scene.answers)
+    assert (played.output, played.calls.total(), played.label) == (scene.output, scene.calls, "")
