@@ -140,7 +140,7 @@ def example() -> dict[str, object]:
     """What they run on when no input is given."""
     folder = Path(__file__).parent / "samples" / "write_ahead_log"
     texts = [TextFile(path=file.name, text=file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.md"))]
-    task = "How does a database recover after a crash? What does a commit cost? Show the SQL code, and add a summary."
+    task = "How does a database recover after a crash? What does a commit cost? Show the code, and add a summary."
     return {"task": task, "sources": texts}
 
 

@@ -4,7 +4,7 @@ Researcher, writer and reviewer are those of the review loop with other question
 job, and the results of the steps that theirs needs. What they did in earlier runs is given to them as data.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from graphengine import Agent, Node, TextFile, Window
 from graphengine.patterns import Outcome, Step
@@ -12,7 +12,7 @@ from graphengine.prompts import DATA_NOTE, labelled
 from nodes import judging, planning, review_team, workers
 from nodes.article import Findings
 from nodes.evidence import check_findings, numbered
-from nodes.teamwork import Memory, Role, Verdict
+from nodes.teamwork import Memory, Role, Verdict, why_failed
 from nodes.workers import sources_for
 
 WINDOW = Window(max_tokens=8000, keep=5)  # of what a worker who is asked again is sent of what was said before
@@ -50,6 +50,43 @@ def ask_researcher(task: str, job: str, sources: Sequence[TextFile], recalled: M
     texts = {f"source_{number}": numbered(source) for number, source in enumerate(read, start=1)}
     earlier = {"your_earlier_work": recalled.get(Role.RESEARCHER, [])}
     return labelled({"job": job, "topic": task, **earlier, **texts}) + "\n\nWhat do these sources say about the topic?"
+
+
+def ask_as(role: Role) -> Callable[..., str]:
+    """Return the question of a worker: its step, each result that it needs in a block of its own, its earlier work."""
+
+    def ask(task: str, job: str, needed: Mapping[str, str], recalled: Mapping[str, Sequence[Memory]]) -> str:
+        results = {f"result_of_{step}": text for step, text in needed.items()}
+        return labelled({"job": job, "your_step": task, **results, "your_earlier_work": recalled.get(role, [])})
+
+    return ask
+
+
+def ask_coder(
+    task: str,
+    job: str,
+    needed: Mapping[str, str],
+    sources: Sequence[TextFile],
+    recalled: Mapping[str, Sequence[Memory]],
+) -> str:
+    """Return the coder's question: that of a worker, and the sources."""
+    texts = {f"source_{number}": one.text for number, one in enumerate(sources_for(task, sources), start=1)}
+    return f"{ask_as(Role.CODER)(task, job, needed, recalled)}\n\n{labelled(texts)}"
+
+
+def ask_writer(
+    task: str, job: str, needed: Mapping[str, str], word_budget: int, recalled: Mapping[str, Sequence[Memory]]
+) -> str:
+    """Return the writer's question: that of a worker, and how long the text may be."""
+    return f"{ask_as(Role.WRITER)(task, job, needed, recalled)}\n\nAt most {word_budget} words."
+
+
+def ask_about_results(
+    task: str, plan: Sequence[Step], results: Mapping[str, Outcome], verdicts: Sequence[Verdict]
+) -> str:
+    """Return the question of who judges results or makes one text of them: each result in a block of its own."""
+    told = {f"result_of_{name}": why_failed(one) or one.text for name, one in results.items()}
+    return labelled({"task": task, "plan": plan, **told, "verdicts_so_far": verdicts})
 
 
 def is_text(answer: str) -> None:
@@ -110,21 +147,17 @@ coder = Agent(
     system=(
         "You write the code that a job asks for, as short as it can be, in fenced blocks, each with a sentence on what "
         "it does. Take names and syntax from the sources where they have them, and say which source. "
-        "Say of code that nobody ran that nobody ran it."
+        "Say of code that nobody ran that nobody ran it.\n\n" + DATA_NOTE
     ),
-    prompt="The job: {job}\nYour step: {task}\n\nWhat steps before yours gave:\n{needed}\n\n"
-    "Your work in earlier runs:\n{recalled[coder]}\n\nSources:\n{sources}",
+    prompt=ask_coder,
     check=is_text,
     max_tokens=2048,
     offline=workers.quote_code,
 )
 
 writer: Agent[str] = review_team.writer.but(
-    prompt=(
-        "The job: {job}\nYour step: {task}\nAt most {word_budget} words.\n\n"
-        "Findings, and perhaps a last draft with its review, by the steps that gave them:\n{needed}\n\n"
-        "Your work in earlier runs:\n{recalled[writer]}"
-    ),
+    system=f"{review_team.writer.system}\n\n{DATA_NOTE}",
+    prompt=ask_writer,
     check=is_text,
     max_tokens=4096,
     memory="conversations[writer]",
@@ -133,10 +166,8 @@ writer: Agent[str] = review_team.writer.but(
 )
 
 reviewer = review_team.reviewer.but(
-    prompt=(
-        "The job: {job}\nYour step: {task}\n\nFindings and draft, by the steps that gave them:\n{needed}\n\n"
-        "Your work in earlier runs:\n{recalled[reviewer]}"
-    ),
+    system=f"{review_team.reviewer.system}\n\n{DATA_NOTE}",
+    prompt=ask_as(Role.REVIEWER),
     max_tokens=2048,
     memory="conversations[reviewer]",
     window=WINDOW,
@@ -145,9 +176,11 @@ reviewer = review_team.reviewer.but(
 
 summarizer = Agent(
     "summarizer",
-    system=f"You sum up what you are given in at most five points of a line each, {SUMMARY_WORDS} words in all. "
-    "You add nothing to it. Answer with the points alone.",
-    prompt="The job: {job}\nYour step: {task}\n\n{needed}\n\nYour work in earlier runs:\n{recalled[summarizer]}",
+    system=(
+        f"You sum up what you are given in at most five points of a line each, {SUMMARY_WORDS} words in all. "
+        "You add nothing to it. Answer with the points alone.\n\n" + DATA_NOTE
+    ),
+    prompt=ask_as(Role.SUMMARIZER),
     check=is_short,
     max_tokens=1024,
     offline=workers.sum_up,
@@ -162,11 +195,9 @@ validator = Agent(
         "- `reasons` name each thing that is missing or wrong in a sentence, for whoever plans again. A step that "
         "failed matters only if the answer lacks something for it.\n"
         "- `redo` has the ids of steps whose results are wrong and must not be used.\n"
-        "- `score` goes from 1 (of no use) to 10 (nothing to mend)."
+        "- `score` goes from 1 (of no use) to 10 (nothing to mend).\n\n" + DATA_NOTE
     ),
-    prompt=(
-        "The task: {task}\n\nThe plan:\n{plan}\n\nWhat came of its steps:\n{results}\n\nEarlier verdicts:\n{verdicts}"
-    ),
+    prompt=ask_about_results,
     output=Verdict,
     check=judging.check_verdict,
     max_tokens=1024,
@@ -178,12 +209,9 @@ synthesiser = Agent(
     system=(
         "You make one answer of what a team's steps gave. Keep what they state and the sources they name, say nothing "
         "that none of them says, and say at the end what could not be done and why, if anything. "
-        "Answer with the text alone, in Markdown."
+        "Answer with the text alone, in Markdown.\n\n" + DATA_NOTE
     ),
-    prompt=(
-        "The task: {task}\n\nThe plan:\n{plan}\n\nWhat came of its steps:\n{results}\n\n"
-        "The last verdict:\n{verdicts[-1]}"
-    ),
+    prompt=ask_about_results,
     check=is_text,
     max_tokens=8192,
     offline=judging.put_together,

@@ -20,7 +20,7 @@ MAX_QUESTIONS = 4  # more research steps than this repeat each other
 
 _CODE = frozenset(stems("code snippet script program command query"))
 _SUMMARY = frozenset(stems("summary summarise summarize abstract conclusion tldr"))
-_FORM = _CODE | _SUMMARY | frozenset(stems("example text end finish finally begin short sentence paragraph"))
+_FORM = _CODE | _SUMMARY | frozenset(stems("example text add end finish finally begin short sentence paragraph"))
 _BULLET = re.compile(r"^\s*(?:[-*+\u2022]|\d+[.)])\s+")
 
 
