@@ -1,72 +1,40 @@
 import asyncio
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
-from graphengine import Agent, Limits, Node, Result, RunFailed, Runner, ScriptedModel, TextFile, Window
+from graphengine import Agent, Limits, RunFailed, Runner, ScriptedModel, TextFile
 from graphengine.errors import BadRequest, ModelUnavailable
 from graphengine.models import KnowsPrices, Request
 from graphengine.models.names import model_of
-from graphengine.options import Sizes
 from graphengine.patterns import Step
 from graphengine.testing.model_scenes import Heard, Says
-from graphs.orchestrator import MODELS, Assignment, example, graph, line, line_of, orchestrator
-from nodes.article import Fact, Findings, Review
-from nodes.orchestrator_team import WORKERS, writer
+from graphs.orchestrator import MODELS, example, graph, line, line_of, orchestrator
+from nodes.orchestrator_team import WORKERS
 from nodes.teamwork import Role, Verdict
+from tests.graphs.orchestrator_kit import (
+    ACCEPT,
+    FIND,
+    FIRST,
+    FOUND,
+    GIVEN,
+    PLAN,
+    REVIEW,
+    SOURCE,
+    WRITE,
+    failing,
+    label,
+    once,
+    prompts,
+    retry,
+    run,
+)
 from tests.models.edge_server import EdgeServer
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE = TextFile(path="tides.md", text="The moon raises tides twice a day.\n\nThe sun raises smaller tides.\n")
-GIVEN: Mapping[str, object] = {"task": "What makes tides?", "sources": [SOURCE]}
-MOON = Fact(text="The moon raises tides twice a day.", file="tides.md", line=1)
-FOUND = Findings(key_areas=["Tides"], facts={"Tides": [MOON]}, sources=["tides.md"])
-REVIEW = Review(score=8, approved=True)
-ACCEPT = Verdict(outcome="accept", score=8)
-FIND = Step(id="find", role="researcher", input="What the moon does.")
-WRITE = Step(id="write", role="writer", input="A paragraph.", needs=["find"])
-PLAN = [FIND, WRITE]
-
-
-def retry(reason: str, *redo: str) -> Verdict:
-    """A verdict that wants another attempt."""
-    return Verdict(outcome="retry", score=3, reasons=[reason], redo=list(redo))
-
-
-async def run(
-    script: Mapping[str, Any], given: Mapping[str, object] = GIVEN, made: Any = graph
-) -> tuple[Result[Assignment], ScriptedModel]:
-    """What the workflow comes to where its agents answer so; every answer is asked for."""
-    with ScriptedModel(script) as model:
-        async with Runner(models={"*": model}) as runner:
-            return await runner.start(made, given).result(), model
-
-
-async def failing(script: Mapping[str, Any], made: Any = graph) -> tuple[Result[Assignment], ScriptedModel]:
-    """The same, where the run fails."""
-    with ScriptedModel(script) as model:
-        async with Runner(models={"*": model}) as runner:
-            with pytest.raises(RunFailed) as caught:
-                await runner.start(made, GIVEN).result()
-            return caught.value.result, model
-
-
-def prompts(model: ScriptedModel, agent: str) -> list[str]:
-    """What an agent was asked, one text a call."""
-    return [request.prompt for request in model.requests if request.agent == agent]
-
-
-def label(result: Result[Any]) -> str:
-    """What a run ended with."""
-    assert result.stop is not None
-    return result.stop.label
 
 
 class TestWithoutAModel:
@@ -339,166 +307,15 @@ class TestMessages:
 
     async def test_what_each_role_made_is_in_the_database_for_itself(self, tmp_path: Path) -> None:
         """Several roles of one task: none stands in place of another's, and a later process reads them all."""
-        script: dict[str, Any] = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."]}
-        with ScriptedModel({**script, "validator": [ACCEPT], "synthesiser": ["The moon."]}) as model:
-            async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-                await runner.start(graph, GIVEN, run_id="r").result()
+        await once(tmp_path / "runs.db", "r")
         async with Runner(tmp_path / "runs.db") as runner:
             spent = {row.agent for row in await runner.spending("r")}
             last = (await runner.history("r"))[-1]
             state = await runner.state_at("r", last.seq)
-        assert spent == {"planner", "researcher", "writer", "validator", "synthesiser"}
+        assert spent == set(FIRST)
         results = state["results"]
         assert isinstance(results, dict)
-        assert set(results) == {"find", "write"}
-
-
-class TestContext:
-    async def test_a_long_conversation_is_sent_as_a_summary_and_the_newest_messages(self) -> None:
-        """Past the window; everything that was said stays recorded."""
-        small = writer.but(window=Window(max_tokens=300, keep=2))
-        team = orchestrator(workers={**WORKERS, Role.WRITER: Node(small, inputs={"job": "task"})})
-        plans = [[FIND, *(WRITE.model_copy(update={"id": f"w{n}"}) for n in range(count + 1))] for count in range(3)]
-
-        def write(request: Request) -> str:
-            if "older part of a conversation" in request.prompt:
-                return "SUMMARY"
-            return f"text {sum(message.role == 'assistant' for message in request.messages)} " + "word " * 200
-
-        script = {
-            "planner": plans,
-            "researcher": [FOUND],
-            "writer": write,
-            "validator": [retry("More."), retry("More."), ACCEPT],
-            "synthesiser": ["The moon."],
-        }
-        result, model = await run(script, made=team)
-        asked = [request for request in model.requests if request.agent == "writer"]
-        last = asked[-1].messages
-        assert [message.role for message in last] == ["summary", "assistant", "user"]
-        assert "SUMMARY" in last[0].text
-        kept = result.state.conversations["writer"]
-        assert sum(message.role == "assistant" for message in kept) == 3
-        assert kept[1].text.startswith("text 0")
-
-    async def test_a_short_one_is_sent_whole(self) -> None:
-        """A worker who is asked again has what it said before; another's conversation is not in it."""
-        script = {
-            "planner": [PLAN, [*PLAN, WRITE.model_copy(update={"id": "again"})]],
-            "researcher": [FOUND],
-            "writer": ["Tides.", "Tides!"],
-            "validator": [retry("Louder."), ACCEPT],
-            "synthesiser": ["The moon."],
-        }
-        _, model = await run(script)
-        asked = [request for request in model.requests if request.agent == "writer"][1]
-        assert [message.role for message in asked.messages] == ["user", "assistant", "user"]
-        assert asked.messages[1].text == "Tides."
-
-
-FIRST: Mapping[str, Sequence[object]] = {
-    "planner": [[FIND, WRITE, Step(id="check", role="reviewer", input="Review it.", needs=["find", "write"])]],
-    "researcher": [FOUND],
-    "writer": ["# Tides\n\nTides."],
-    "reviewer": [REVIEW],
-    "validator": [ACCEPT],
-    "synthesiser": ["The moon."],
-}
-
-
-async def once(database: Path, run_id: str, given: Mapping[str, object] = GIVEN) -> ScriptedModel:
-    """A run from beginning to end, in a process of its own as it were."""
-    with ScriptedModel(FIRST) as model:
-        async with Runner(database, models={"*": model}) as runner:
-            await runner.start(graph, given, run_id=run_id).result()
-        return model
-
-
-class TestMemory:
-    async def test_workers_remember_what_they_did_in_earlier_runs_on_the_like(self, tmp_path: Path) -> None:
-        """Each its own, as labelled data; the first run has nothing to remember."""
-        before = await once(tmp_path / "runs.db", "first")
-        model = await once(tmp_path / "runs.db", "second")
-        assert not any("first" in prompt for agent in FIRST for prompt in prompts(before, agent))
-        (researcher,), (judge,) = prompts(model, "researcher"), prompts(model, "reviewer")
-        assert (
-            '"run_id": "first"' in researcher.partition("<your_earlier_work>")[2].partition("</your_earlier_work>")[0]
-        )
-        assert "What the moon does." in researcher
-        assert '"step": "Review it."' in judge.partition("<your_earlier_work>")[2].partition("</your_earlier_work>")[0]
-        assert '"step": "Review it."' not in researcher
-        assert "find: researcher; write: writer; check: reviewer" in prompts(model, "planner")[0]
-
-    async def test_runs_about_something_else_are_not_remembered(self, tmp_path: Path) -> None:
-        """Memory is found by the words of the task."""
-        await once(tmp_path / "runs.db", "first")
-        model = await once(tmp_path / "runs.db", "second", {**GIVEN, "task": "How do vineyards ripen?"})
-        assert not any("first" in prompt for agent in FIRST for prompt in prompts(model, agent))
-
-    async def test_a_run_that_goes_on_later_remembers_what_it_remembered(self, tmp_path: Path) -> None:
-        """Though another run has finished meanwhile, which a new run remembers too."""
-        database = tmp_path / "runs.db"
-        await once(database, "first")
-        async with Runner(database, models={"*": ScriptedModel({})}) as runner:
-            stopped = await runner.start(graph, GIVEN, run_id="second", limits=Limits(steps=1)).result()
-        assert stopped.status == "stopped"
-        await once(database, "third")
-        with ScriptedModel(FIRST) as model:
-            async with Runner(database, models={"*": model}) as runner:
-                resumed = await runner.resume(graph, "second", limits=Limits(steps=100)).result()
-        assert resumed.state.recalled == stopped.state.recalled
-        assert '"run_id": "first"' in prompts(model, "researcher")[0]
-        assert '"run_id": "third"' not in prompts(model, "researcher")[0]
-        assert '"run_id": "third"' in prompts(await once(database, "fourth"), "researcher")[0]
-
-    async def test_a_killed_run_remembers_the_same(self, tmp_path: Path) -> None:
-        """SIGKILL while the researcher is asked; the next process asks it the very same."""
-        database = tmp_path / "runs.db"
-        await once(database, "first")
-        command = [sys.executable, "-c", VICTIM, str(database)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        died = await asyncio.to_thread(
-            subprocess.run, command, check=False, timeout=60, env=environment, capture_output=True, text=True
-        )
-        assert died.returncode == -signal.SIGKILL, died.stderr
-        await once(database, "third")
-        script = {name: answers for name, answers in FIRST.items() if name != "planner"}
-        with ScriptedModel(script) as model:
-            async with Runner(database, models={"*": model}) as runner:
-                result = await runner.resume(graph, "second").result()
-        assert result.output == "The moon."
-        assert prompts(model, "researcher") == [died.stdout]
-        assert '"run_id": "first"' in died.stdout
-
-    async def test_without_memories_it_works_all_the_same(self, tmp_path: Path) -> None:
-        """Where earlier runs are too large to be looked through, say; that stands among the errors."""
-        large = TextFile(path="large.md", text="word " * 60_000)
-        await once(tmp_path / "runs.db", "first", {**GIVEN, "sources": [SOURCE, large]})
-        with ScriptedModel(FIRST) as model:
-            async with Runner(tmp_path / "runs.db", models={"*": model}, sizes=Sizes(work_bytes=200_000)) as runner:
-                result = await runner.start(graph, GIVEN).result()
-        assert (result.output, result.state.recalled) == ("The moon.", {})
-        assert [(error.path, error.kind) for error in result.state.errors] == [("recall", "too_large")]
-
-
-VICTIM = """
-import asyncio, os, signal, sys
-from graphengine import Runner, ScriptedModel
-from graphs.orchestrator import graph
-from tests.graphs.test_orchestrator import FIRST, GIVEN
-
-def die(request):
-    sys.stdout.write(request.prompt)
-    sys.stdout.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-async def main():
-    model = ScriptedModel({**FIRST, "researcher": [die]})
-    async with Runner(sys.argv[1], models={"*": model}) as runner:
-        await runner.start(graph, GIVEN, run_id="second").result()
-
-asyncio.run(main())
-"""
+        assert set(results) == {"find", "write", "check"}
 
 
 class TestMoreWorkers:
