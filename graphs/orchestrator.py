@@ -38,7 +38,7 @@ from graphengine.patterns import Job, Passage, orchestrator_workers, pipeline
 from graphengine.reducers import append, extend
 from nodes.judging import take_stock
 from nodes.orchestrator_team import WORKERS, planner, synthesiser, validator
-from nodes.recall import remembered
+from nodes.recall import LOOKED_AT, remembered
 from nodes.teamwork import Memory, Role, TeamMessage, Verdict, in_words, messages_of
 
 ATTEMPTS = 5  # at planning and doing the work, before the run fails
@@ -73,7 +73,7 @@ class Assignment(Material, Job):
 
 async def recall(task: str, ctx: Context) -> dict[str, list[Memory]]:
     """What each role did on the like in earlier runs; what was found is recorded, so a resume finds the same."""
-    return remembered(task, await ctx.runs("orchestrator", last=EARLIER_RUNS))
+    return remembered(task, await ctx.runs("orchestrator", EARLIER_RUNS, fields=LOOKED_AT))
 
 
 def said(result: Assignment, messages: list[TeamMessage]) -> list[TeamMessage]:
@@ -96,11 +96,10 @@ def orchestrator(
 ) -> Graph[Assignment]:
     """The graph with these agents in it. A worker of a new name needs no change of the others."""
     attempt = orchestrator_workers(planner, workers, gathered, most_steps=MOST_STEPS, state=Assignment)
-    attempt.result = None  # all that it did, since the whole is made once, of results that were accepted
     graph = Graph("orchestrator", Assignment, result="output", errors="errors")
     graph.add_node("recall", recall, writes="recalled")
     kept = {name: name for name in ("plan", "results", "conversations")}
-    graph.add_node("attempt", attempt, writes={**kept, "messages": said})
+    graph.add_node("attempt", attempt.but(result=None), writes={**kept, "messages": said})  # it gives all its fields
     graph.add_node("validate", validator, writes="verdicts")
     graph.add_node("take_stock", take_stock, writes=("results", "reasons"))
     graph.add_node("synthesise", synthesiser, writes="output")
@@ -115,7 +114,7 @@ def orchestrator(
     graph.add_edge("validate", "take_stock", label="no answer yet")
     hopeless, worn_out = value("verdicts[-1].outcome") == "give up", iterations("take_stock") >= attempts
     graph.add_edge("take_stock", FAIL, when=hopeless, label="it cannot be answered")
-    graph.add_edge("take_stock", FAIL, when=worn_out, label=f"no answer in {attempts} attempts")
+    graph.add_edge("take_stock", FAIL, when=worn_out, label="out of attempts")
     graph.add_path("take_stock", "attempt")
     graph.add_edge("synthesise", END, label="answered")
     return graph
@@ -131,9 +130,7 @@ def line_of(names: Sequence[str], workers: Mapping[str, Runnable] = WORKERS) -> 
     """A pipeline of any agents: each reads the task and what all before it made; a name may come again, as writer_2."""
     made = {name: {f"needed[{name}]": in_words, "text": in_words} for name in names}
     stages = {name: Node(workers[name.rsplit("_", 1)[0]], writes=writes) for name, writes in made.items()}
-    graph = pipeline(stages, state=Line)
-    graph.name = "line"
-    return graph
+    return pipeline(stages, state=Line).but(name="line")
 
 
 def example() -> dict[str, object]:

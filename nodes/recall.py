@@ -27,6 +27,9 @@ class _Past(BaseModel):
     verdicts: list[Verdict] = []
 
 
+LOOKED_AT = tuple(_Past.model_fields)  # the fields of a run's state that `Context.runs` has to find
+
+
 def remembered(task: str, runs: Sequence[PastRun]) -> dict[str, list[Memory]]:
     """Return for each role what it did on the like, most relevant first, and of equals the newest.
 

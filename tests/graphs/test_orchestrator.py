@@ -185,7 +185,7 @@ class TestAttempts:
             "validator": [retry(f"lacks {count}") for count in range(5)],
         }
         result, _ = await failing(script)
-        assert label(result) == "no answer in 5 attempts"
+        assert label(result) == "out of attempts"
         assert result.state.reasons == [f"attempt {count + 1}: lacks {count}" for count in range(5)]
         assert len(result.state.results) == 6
         assert result.state.output == ""
@@ -194,7 +194,7 @@ class TestAttempts:
         """One is enough for who does not want to pay for more."""
         script = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [retry("No.")]}
         result, _ = await failing(script, orchestrator(attempts=1))
-        assert label(result) == "no answer in 1 attempts"
+        assert label(result) == "out of attempts"
 
     async def test_what_cannot_be_answered_is_given_up_at_once(self) -> None:
         """Further attempts would cost and come to the same."""
@@ -248,6 +248,20 @@ class TestResilience:
 
     async def test_a_step_that_failed_is_tried_again_by_the_next_plan(self) -> None:
         """Its failure is not kept as a result, and it is among the reasons."""
+        steps = [FIND, Step(id="code", role="coder", input="Some code.")]
+        script = {
+            "planner": [steps, steps],
+            "researcher": [FOUND],
+            "coder": [BadRequest("down"), "CODE"],
+            "validator": [retry("There is no code."), ACCEPT],
+            "synthesiser": ["The moon."],
+        }
+        result, _ = await run(script)
+        assert result.state.results["code"].text == "CODE"
+        assert result.state.reasons == ["attempt 1: There is no code.", "attempt 1: code failed: bad_request: down"]
+
+    async def test_where_every_step_failed_it_is_planned_again(self) -> None:
+        """Nothing is validated or synthesised of nothing."""
         script = {
             "planner": [PLAN, PLAN],
             "researcher": [BadRequest("down"), FOUND],
@@ -259,18 +273,23 @@ class TestResilience:
         assert result.output == "The moon."
         assert result.state.reasons == ["attempt 1: every step failed"]
 
-    async def test_a_model_that_cannot_be_asked_fails_the_run_which_goes_on_with_another(self) -> None:
+    @pytest.mark.parametrize("agent", ["planner", "validator", "synthesiser"])
+    async def test_a_model_that_cannot_be_asked_fails_the_run_which_goes_on_with_another(self, agent: str) -> None:
         """It is no matter of planning anew; what was recorded is not asked for again."""
-        first = ScriptedModel(
-            {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [ModelUnavailable("no key")]}
-        )
+        script: dict[str, list[object]] = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."]}
+        script |= {"validator": [ACCEPT], "synthesiser": ["The moon."]}
+        names = list(script)
+        rest = {name: script[name] for name in names[names.index(agent) :]}
+        script[agent] = [ModelUnavailable("no key")]
+        first = ScriptedModel(script)
         async with Runner(models={"*": first}) as runner:
             with pytest.raises(RunFailed, match="no key"):
                 await runner.start(graph, GIVEN, run_id="r").result()
-            with ScriptedModel({"validator": [ACCEPT], "synthesiser": ["The moon."]}) as second:
+            with ScriptedModel(rest) as second:
                 async with Runner(runner.store, models={"*": second}) as other:
                     result = await other.resume(graph, "r").result()
         assert result.output == "The moon."
+        assert result.state.reasons == []
 
     @pytest.mark.parametrize("steps", range(1, 13))
     async def test_stopped_anywhere_it_goes_on_without_asking_again(self, steps: int, tmp_path: Path) -> None:

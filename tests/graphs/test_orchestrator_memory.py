@@ -3,12 +3,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from graphengine import Limits, Node, Runner, ScriptedModel, TextFile, Window
+from graphengine import Limits, Node, Result, Runner, ScriptedModel, TextFile, Window
 from graphengine.models import Request
 from graphengine.options import Sizes
-from graphs.orchestrator import graph, orchestrator
+from graphs.orchestrator import Assignment, graph, orchestrator
 from nodes.orchestrator_team import WORKERS, writer
 from nodes.teamwork import Role
 from tests.graphs.orchestrator_kit import (
@@ -32,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VICTIM = """
 import asyncio, os, signal, sys
 from graphengine import Runner, ScriptedModel
-from graphs.orchestrator import graph
+from graphs.orchestrator import Assignment, graph
 from tests.graphs.orchestrator_kit import FIRST, GIVEN
 
 def die(request):
@@ -148,12 +149,27 @@ class TestMemory:
         assert prompts(model, "researcher") == [died.stdout]
         assert '"run_id": "first"' in died.stdout
 
-    async def test_without_memories_it_works_all_the_same(self, tmp_path: Path) -> None:
-        """Where earlier runs are too large to be looked through, say; that stands among the errors."""
+    async def test_sources_of_earlier_runs_are_not_recorded_again(self, tmp_path: Path) -> None:
+        """However large they are: what workers did is all that is looked at."""
         large = TextFile(path="large.md", text="word " * 60_000)
         await once(tmp_path / "runs.db", "first", {**GIVEN, "sources": [SOURCE, large]})
-        with ScriptedModel(FIRST) as model:
-            async with Runner(tmp_path / "runs.db", models={"*": model}, sizes=Sizes(work_bytes=200_000)) as runner:
-                result = await runner.start(graph, GIVEN).result()
+        result = await narrow(tmp_path / "runs.db")
+        assert "first" in str(result.state.recalled["researcher"])
+        assert result.state.errors == []
+
+    async def test_without_memories_it_works_all_the_same(self, tmp_path: Path) -> None:
+        """Where the results of earlier runs are too large to be looked through, say; that stands among the errors."""
+        script: dict[str, Sequence[object]] = {**FIRST, "writer": ["word " * 60_000]}
+        with ScriptedModel(script) as model:
+            async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
+                await runner.start(graph, GIVEN).result()
+        result = await narrow(tmp_path / "runs.db")
         assert (result.output, result.state.recalled) == ("The moon.", {})
         assert [(error.path, error.kind) for error in result.state.errors] == [("recall", "too_large")]
+
+
+async def narrow(database: Path) -> Result[Assignment]:
+    """A run that may record no more than 200 kB of work at a time."""
+    with ScriptedModel(FIRST) as model:
+        async with Runner(database, models={"*": model}, sizes=Sizes(work_bytes=200_000)) as runner:
+            return await runner.start(graph, GIVEN).result()

@@ -57,7 +57,7 @@ def test_one_question_is_shared_out_over_the_sources() -> None:
 
 
 def test_many_sources_and_questions_are_taken_together() -> None:
-    """There are never more research steps than are worth it, and nothing is left out."""
+    """There are never more research steps than are worth it; nothing is left out, nothing is asked twice."""
     sources = [TextFile(path=f"{number}.md", text="A.") for number in range(10)]
     asked = questions("How tides come", sources)
     assert len(asked) == MAX_QUESTIONS
@@ -65,6 +65,7 @@ def test_many_sources_and_questions_are_taken_together() -> None:
     many = questions(" ".join(f"What about tide{number}?" for number in range(9)), sources)
     assert len(many) == MAX_QUESTIONS
     assert "tide8" in many[-1]
+    assert questions("What are tides? " * 50 + "What are winds?", []) == ["What are tides?", "What are winds?"]
 
 
 @pytest.mark.parametrize(
