@@ -88,15 +88,14 @@ def writers_room(
         model = by_role.get(agent.name, by_role.get("*", agent.model))
         return part(Node(agent.but(model=model), retry=AGAIN), Episode, inputs={"tone": tone_here})
 
-    graph = role_based(
+    room = role_based(
         {agent.name: seat(agent) for agent in roles},
         Node(seat(outliner(roles[0])), writes={"outline": ".", "output": page, "roles": names}),
         rounds=value(enough_rounds).is_true() | (iterations("settle") > MOST_ROUNDS),
         converged=converged,
         state=Episode,
     )
-    graph.name = "writers_room"
-    return graph
+    return room.but(name="writers_room")
 
 
 def names(views: dict[str, str]) -> list[str]:

@@ -44,11 +44,12 @@ _PAST = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r";\s+|\s+\u2014\s+|,?\s+(?:but|and then|while|until|only to)\s+|,\s+(?:and|so|then)\s+")
+_NO_PROSE = re.compile(r"^[ \t]*(?:#{1,6} |\||---).*$", re.MULTILINE)  # headings, tables and rules of Markdown
 _COUNTED = re.compile(r"\b([\w-]+)\s+(years?|months?|weeks?|days?) (ago|old|earlier|later)\b", re.IGNORECASE)
 _DEAD = re.compile(r"\b(?:died|dies|dead|was killed|was murdered|is buried)\b", re.IGNORECASE)
 _PERSONS = word_list("person_words.txt")
 _PERSON = re.compile(
-    rf"\b(?:our|my|his|her|their|its|the|an?)\s+(?:(?!{'|'.join(sorted(_PERSONS))})[a-z][\w-]*\s+){{0,2}}?"
+    rf"\b(?:our|my|his|her|their|its|the|an?|[^\W\d_]+'s)\s+(?:(?!{'|'.join(sorted(_PERSONS))})[a-z][\w-]*\s+){{0,2}}?"
     rf"((?:{'|'.join(sorted(_PERSONS, key=len, reverse=True))})s?)\b",
     re.IGNORECASE,
 )
@@ -131,6 +132,7 @@ def read_premise(text: str) -> Premise:
 
 def _sentences(text: str) -> list[str]:
     """The sentences without their last stop, each once; a line of a list is one too."""
+    text = _NO_PROSE.sub("", text) if _NO_PROSE.sub("", text).strip() else text
     paragraphs = re.split(r"\n\s*\n|\n\s*(?:[-*\u2022]|\d+[.)])\s+", text)
     said = [sentence for paragraph in paragraphs for _, sentence in split(" ".join(paragraph.split()))]
     bare = [sentence.strip(" .!\u3002-*#\u2022") for sentence in said]
