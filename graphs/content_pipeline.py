@@ -20,8 +20,7 @@ from graphengine.errors import ModelTransient
 from graphengine.patterns import Decision
 from graphengine.reducers import append, extend
 from nodes.article import Findings
-from nodes.composer import LEAST_WORDS
-from nodes.press import Edited, Listing, Manuscript, Published, Site
+from nodes.press import LEAST_WORDS, Edited, Listing, Manuscript, Published, Site
 from nodes.press_desk import Put, as_markdown, form_of, notes_of, page_of, publishes, question, unedited
 from nodes.press_team import TEAM, Team
 from nodes.site import look_at, put

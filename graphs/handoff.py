@@ -18,8 +18,7 @@ from graphengine import END, START, Agent, Failure, Graph, Retry, TextFile, fail
 from graphengine.errors import ModelError, ModelTransient
 from graphengine.reducers import append
 from nodes.article import Findings
-from nodes.composer import LEAST_WORDS
-from nodes.press import Edited, Manuscript
+from nodes.press import LEAST_WORDS, Edited, Manuscript
 from nodes.press_desk import unedited
 from nodes.press_team import editor, in_house, researcher, writer
 

@@ -11,10 +11,9 @@ from nodes.article import Findings, Remarks, Review
 from nodes.draft import parse, render
 from nodes.press import Manuscript
 from nodes.words import count_words, mentions, stem_sequence, subject_words
-from nodes.writer import MIN_BUDGET_WORDS, write
+from nodes.writer import write
 
 RULES_NOTE = "Rules put these sentences together from the sources; no language model wrote them."
-LEAST_WORDS = MIN_BUDGET_WORDS + count_words(RULES_NOTE)
 
 
 def compose(

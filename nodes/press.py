@@ -10,11 +10,18 @@ from typing import Annotated, Final
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from graphengine import Failure, TextFile
+from nodes.article import Findings
+
 CHARACTERS: Final = {"title": (1, 69), "description": (150, 160)}
 """The least and the most characters: a title is under 70, and search engines show some 160 of a description."""
 TAGS: Final = (3, 5)
 TAG_CHARACTERS: Final = 40
 _NO_TEXT: Final = frozenset(["Cc", "Zl", "Zp", "Cs"])  # line breaks, control characters, halves of characters
+
+
+LEAST_WORDS: Final = 120
+"""Of a text: what rules write has a title, an introduction, a claim and its sources."""
 
 
 class _Frozen(BaseModel):
@@ -112,6 +119,28 @@ class Post(Listing):
     body: str = Field(min_length=1, pattern=r"\S")
     sources: list[str]
     published_at: AwareDatetime
+
+
+class Parcel(BaseModel):
+    """A piece on its way between hands that share no state: what was ordered, and what each made of it.
+
+    Args:
+        topic, sources, word_budget, wishes: what was ordered.
+        site: what is published already.
+        findings, manuscript, edited, listing: what each hand made.
+        failure: why one could make nothing of it; those behind leave it alone.
+    """
+
+    topic: str = Field(min_length=1, pattern=r"\S")
+    sources: list[TextFile] = []
+    word_budget: int = Field(default=400, ge=LEAST_WORDS)
+    wishes: list[str] = []
+    site: Site = Site()
+    findings: Findings = Findings()
+    manuscript: Manuscript | None = None
+    edited: Edited | None = None
+    listing: Listing | None = None
+    failure: Failure | None = None
 
 
 class Published(_Frozen):
