@@ -86,7 +86,10 @@ class _Work:
             return line
         bullet = _BULLET.match(line)
         start = bullet[0] if bullet else ""
-        pieces = [piece for _, one in split(line[len(start) :]) for piece in self._sentence(one)]
+        sentences = split(line[len(start) :])
+        if not sentences:
+            return line
+        pieces = [piece for _, one in sentences for piece in self._sentence(one)]
         return start + " ".join(pieces) if pieces else None
 
     def changes(self) -> list[str]:

@@ -25,6 +25,7 @@ from nodes.words import count_words
 
 MAX_FACTS = 24  # some 1,800 tokens as JSON, and more than a post of a thousand words can use
 LONGER = 1.1  # an editor who adds more than a tenth writes
+SLACK_WORDS = 20  # but a short text may need a sentence
 SHORTER = 0.4  # and one who keeps less than this has lost something
 CITED_SHARE = 0.5  # of the places cited before: cuts may take some of them along
 
@@ -90,10 +91,10 @@ def check_edited(edited: Edited, manuscript: Manuscript) -> None:
         ValueError: it is not; says what was added or lost.
     """
     before, after = count_words(manuscript.text), count_words(edited.text)
-    if after > LONGER * before or after < SHORTER * before:
+    least, most = int(SHORTER * before), max(int(LONGER * before), before + SLACK_WORDS)
+    if not least <= after <= most:
         raise ValueError(
-            f"the draft has {before} words and the edited text {after}: give the whole text, "
-            f"of {int(SHORTER * before) + 1} to {int(LONGER * before)} words"
+            f"the draft has {before} words and the edited text {after}: give the whole text, of {least} to {most} words"
         )
     cited, now = citations(manuscript.text), citations(edited.text)
     if new := [place for place in now if place not in cited]:
