@@ -21,9 +21,9 @@ from graphengine.patterns import Decision
 from graphengine.reducers import append, extend
 from nodes.article import Findings
 from nodes.press import LEAST_WORDS, Edited, Listing, Manuscript, Published, Site
-from nodes.press_desk import Put, as_markdown, form_of, notes_of, page_of, publishes, question, unedited
+from nodes.press_desk import as_markdown, form_of, looks, notes_of, output_of, publishes, question, unedited
 from nodes.press_team import TEAM, Team
-from nodes.site import look_at, put
+from nodes.site import FOLDER, Cms
 
 MODELS = {  # cheap ones for the work, a strong one for the text
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
@@ -53,13 +53,13 @@ class Piece(BaseModel):
 
 
 def content_pipeline(
-    team: Team = TEAM, *, put: Put = put, revisions: int = 3, answer_seconds: float | None = None
+    team: Team = TEAM, *, cms: Cms = FOLDER, revisions: int = 3, answer_seconds: float | None = None
 ) -> Graph[Piece]:
     """The pipeline with these agents in it.
 
     Args:
         team: Researcher, writer, editor and publisher.
-        put: What publishes: takes the site, the post, and a key under which it must publish no more than once.
+        cms: How a site is looked at and published on: a folder of Markdown files, unless it is yours.
         revisions: How often a person may send a post back.
         answer_seconds: How long that person may take; after that a post counts as rejected. Without it, for ever.
     """
@@ -73,14 +73,14 @@ def content_pipeline(
     )
 
     graph.add_node("research", team.researcher, writes="findings", retry=again)
-    graph.add_node("survey", look_at, inputs={"folder": "site"}, writes="on_site", retry=again, fallback=Site())
+    graph.add_node("survey", looks(cms.look), writes="on_site", retry=again, fallback=Site())
     graph.add_node("write", team.writer, writes="manuscript", retry=again)
     graph.add_node("edit", team.editor, writes="edited", retry=again, fallback=unedited)
     graph.add_node("list", team.publisher, inputs={"site": "on_site"}, writes="listing", retry=again)
     graph.add_node("as_markdown", as_markdown, writes=("form", "listing", "output"))
     graph.add_node("approve", asked, writes={"decisions": ".", "wishes": notes_of})
     graph.add_node(
-        "publish", publishes(put), writes={"published": ".", "form": form_of, "output": page_of}, retry=again
+        "publish", publishes(cms.put), writes={"published": ".", "form": form_of, "output": output_of}, retry=again
     )
 
     graph.add_fork(START, ["research", "survey"], join="write")

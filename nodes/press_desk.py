@@ -6,17 +6,14 @@ anything outside, `publishes`, does so under a key that is the same however ofte
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, TypedDict
 
 from graphengine import Context, Failure
 from graphengine.patterns import Decision
-from nodes import site as folder
 from nodes.draft import citations, without_title
 from nodes.press import Edited, Listing, Manuscript, Post, Published, Site
+from nodes.site import Put, page_of
 from nodes.words import count_words
-
-Put: TypeAlias = Callable[[str, Post, str], Published]
-"""Publishes a post on a site: `put(site, post, key)`. Under one key it publishes once, however often it is called."""
 
 
 class AsMarkdown(TypedDict):
@@ -58,9 +55,18 @@ def form_of(result: Published) -> Literal["post"]:  # noqa: ARG001 - whatever wa
     return "post"
 
 
-def page_of(result: Published) -> str:
+def output_of(result: Published) -> str:
     """The post as it was published."""
-    return folder.page_of(result.post)
+    return page_of(result.post)
+
+
+def looks(look: Callable[[str], Site]) -> Callable[[str], Site]:
+    """A node that looks at what a site has."""
+
+    def survey(site: str) -> Site:
+        return look(site)
+
+    return survey
 
 
 def publishes(put: Put) -> Callable[[Listing, Edited, str, Context], Published]:

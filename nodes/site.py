@@ -17,15 +17,32 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from nodes.press import Post, Published, Site
+
+Put: TypeAlias = Callable[[str, Post, str], Published]
+"""Publishes a post on a site: `put(site, post, key)`. Under one key it publishes once, however often it is called."""
 
 MAX_POSTS: Final = 500  # the newest ones; whoever has more wants an index
 SLUG_CHARACTERS: Final = 48  # with four bytes each still well below the 255 bytes of a file's name
 _RULE: Final = "---"
+
+
+@dataclass(frozen=True, slots=True)
+class Cms:
+    """How a site is reached; the functions of your own CMS go in the place of those of a folder.
+
+    Args:
+        look: tells which titles and tags a site has.
+        put: publishes a post on it, once for each key.
+    """
+
+    look: Callable[[str], Site]
+    put: Put
 
 
 def look_at(folder: str) -> Site:
@@ -75,6 +92,9 @@ def page_of(post: Post) -> str:
     listed = post.model_dump(mode="json", exclude={"body"}) | {"published_at": post.published_at.isoformat()}
     rows = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in listed.items()]
     return "\n".join([_RULE, *rows, _RULE, "", post.body.strip(), ""])
+
+
+FOLDER: Final = Cms(look_at, put)
 
 
 def _newest(folder: Path) -> list[Path]:
