@@ -77,7 +77,7 @@ async def test_what_is_approved_is_published(site: Path) -> None:
     )
     (file,) = site.iterdir()
     assert (str(file), file.read_text(encoding="utf-8")) == (state.published.path, result.output)
-    assert result.output.startswith('---\ntitle: "Why the sea rises twice a day"\n')
+    assert result.state.output.startswith('---\ntitle: "Why the sea rises twice a day"\n')
 
 
 async def test_a_person_sees_all_of_it_and_nothing_is_written_before(site: Path) -> None:
@@ -318,8 +318,9 @@ async def test_the_site_is_looked_at_while_the_research_goes_on(site: Path) -> N
         assert await asyncio.to_thread(looked.wait, 20)
         return FOUND
 
+    script: dict[str, Sequence[object]] = {**ANSWERS, "researcher": [late]}
     made = content_pipeline(cms=Cms(look, put))
-    async with Runner(models={"*": ScriptedModel({**ANSWERS, "researcher": [late]})}) as runner:
+    async with Runner(models={"*": ScriptedModel(script)}) as runner:
         assert (await decided(runner, site, [], graph=made)).status == "waiting"
 
 
