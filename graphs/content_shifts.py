@@ -25,7 +25,10 @@ MODELS = {
 }
 Stage: TypeAlias = Literal["research", "write", "edit", "list"]
 BEFORE: Final[dict[Stage, Stage]] = {"write": "research", "edit": "write", "list": "edit"}
-LOOKED_AT = 40  # runs of the past, whose states are recorded with the look; what is older is taken up with --after
+NAME: Final = "content_shifts"
+HANDED_ON: Final = ("topic", "word_budget", "wishes", "site", "findings", "manuscript", "edited", "piece")
+LOOKED_AT = 500  # runs of the past; what is older is taken up with --after
+SPARE = 20  # runs that may end between two looks
 
 
 class Shift(Parcel):
@@ -43,15 +46,21 @@ async def take_up(topic: str, stage: Stage, piece: str, ctx: Context) -> dict[st
         return {"piece": ctx.run_id, "is_due": bool(topic.strip())}
     if piece:  # begun with the state that another run left
         return {"is_due": True}
-    past = [Shift.model_validate(run.state) for run in await ctx.runs("content_shifts", LOOKED_AT)]
-    done = {each.piece for each in past if each.stage == stage and each.is_due}
-    due = [each for each in past if each.stage == BEFORE[stage] and each.is_due and each.piece not in done]
-    return {**dict(due[-1]), "stage": stage} if due else {"is_due": False}
+    past = await ctx.runs(NAME, LOOKED_AT, fields=("stage", "piece", "is_due"))
+    runs = [run for run in past if run.state["is_due"]]
+    done = {run.state["piece"] for run in runs if run.state["stage"] == stage}
+    due = [run for run in runs if run.state["stage"] == BEFORE[stage] and run.state["piece"] not in done]
+    if not due:
+        return {"is_due": False}
+    newer = past.index(due[-1])
+    whole = await ctx.runs(NAME, newer + SPARE, fields=HANDED_ON)  # what is looked at is recorded, so no more than that
+    found = next(Shift.model_validate(run.state) for run in whole if run.run_id == due[-1].run_id)
+    return {name: getattr(found, name) for name in HANDED_ON}
 
 
 def content_shifts(team: Team = TEAM) -> Graph[Shift]:
     """One stage of one piece, by this team."""
-    graph = Graph("content_shifts", Shift, result="piece")
+    graph = Graph(NAME, Shift, result="piece")
     again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
     graph.add_node("take_up", take_up)
     graph.add_node("research", team.researcher, writes="findings", retry=again)
