@@ -39,6 +39,11 @@ def count_words(text: str) -> int:
     return len(text.split()) + extra
 
 
+def is_cjk(character: str) -> bool:
+    """Return whether a character is of a script without blanks between words: Chinese, Japanese, Korean."""
+    return _CJK_RUN.fullmatch(character) is not None
+
+
 class _Stemmer(Protocol):
     def stemWord(self, word: str) -> str: ...  # noqa: N802 - the library's name
 
