@@ -18,13 +18,13 @@ from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, START, Graph, Retry, TextFile, value
 from graphengine.errors import ModelTransient
-from graphengine.graph import Node
+from graphengine.graph import Node, Runnable, choose
 from graphengine.patterns import Board, Subscriber, blackboard
-from graphengine.reducers import append
+from graphengine.reducers import append, merge
 from nodes import board_team as team
 from nodes.article import Findings, Review
 from nodes.board import Doubt, Gap, add_findings
-from nodes.board_rules import ask_again
+from nodes.board_rules import ask_again, is_looked_for, nothing
 from nodes.samples import sample
 
 ROUNDS = 20  # those who set each other off for ever are stopped then
@@ -47,10 +47,13 @@ class Research(Board):
     draft: str = ""
     history: Annotated[list[Review], append] = Field(default_factory=list)
     wishes: list[str] = Field(default_factory=list)
+    notes: Annotated[dict[str, str], merge] = Field(default_factory=dict)  # for specialists of yours: "notes[title]"
 
+
+SCOUT: Mapping[bool, Runnable] = {True: team.scout, False: nothing}  # nobody is asked for nothing
 
 SPECIALISTS: Mapping[str, Subscriber] = {
-    "scout": Subscriber(team.scout, watches=["task", "sources", "gaps"], writes="findings"),
+    "scout": Subscriber(choose(is_looked_for, SCOUT), watches=["task", "sources", "gaps"], writes="findings"),
     "skeptic": Subscriber(team.skeptic, watches=["findings"], writes="doubts"),
     "surveyor": Subscriber(team.surveyor, watches=["findings"], writes="gaps"),
     "writer": Subscriber(team.writer, watches=["doubts", "gaps", "wishes"], writes="draft"),
@@ -72,7 +75,7 @@ class Assignment(BaseModel):
 def report(board: Research) -> str:
     """The draft, and below it what is missing and who failed."""
     missing = [f"- {gap.why or gap.about}" for gap in board.gaps or ()]
-    failed = [f"- {failure.path}: {failure.message}" for failure in board.errors]
+    failed = [f"- {failure.path.rpartition('/')[2]}: {failure.message}" for failure in board.errors]
     parts = [board.draft.rstrip(), *_section("Still open", missing), *_section("Not done", failed)]
     return "\n\n".join(parts) + "\n"
 
@@ -81,14 +84,11 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
     return ["\n".join([f"## {title}", "", *lines])] if lines else []
 
 
-def research_board(
-    specialists: Mapping[str, Subscriber] = SPECIALISTS, state: type[Research] = Research, *, rounds: int = ROUNDS
-) -> Graph[Assignment]:
+def research_board(specialists: Mapping[str, Subscriber] = SPECIALISTS, *, rounds: int = ROUNDS) -> Graph[Assignment]:
     """A board with these specialists, and the report that comes of it.
 
     Args:
         specialists: Who watches what and writes where, by name.
-        state: The board; a subclass of Research for specialists who need fields of their own.
         rounds: After so many rounds it ends, though something still changes.
     """
     again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
@@ -97,7 +97,7 @@ def research_board(
         for name, each in specialists.items()
     }
     graph = Graph("blackboard", Assignment, result="report")
-    graph.add_node("board", blackboard(state, patient, rounds=rounds), writes="board")
+    graph.add_node("board", blackboard(Research, patient, rounds=rounds), writes="board")
     graph.add_node("report", report, writes="report")
     graph.add_edge(START, "board")
     graph.add_edge("board", FAIL, when=value("board.draft").length() == 0, label="nothing was written")

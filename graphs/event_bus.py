@@ -48,6 +48,7 @@ class Desk(Given):
     letters: Annotated[list[Letter], append] = Field(default_factory=list)
     findings: Findings = Findings()
     draft: str = ""
+    note: str = ""
     history: Annotated[list[Review], append] = Field(default_factory=list)
     errors: Annotated[list[Failure], append] = Field(default_factory=list)
 
@@ -73,13 +74,9 @@ class Member:
 
 
 MEMBERS: Mapping[str, Member] = {
-    "researcher": Member(
-        researcher, "findings", ["task_given"], lambda desk: Letter(event=READY, findings=desk.findings)
-    ),
-    "writer": Member(
-        writer, "draft", [READY, "please_mend"], lambda desk: Letter(event="draft_ready", draft=desk.draft)
-    ),
-    "reviewer": Member(reviewer, "history", ["draft_ready"], lambda desk: verdict(desk.history), keeps=[READY]),
+    "researcher": Member(researcher, "findings", ["task_given"], lambda on: Letter(event=READY, findings=on.findings)),
+    "writer": Member(writer, "draft", [READY, "please_mend"], lambda on: Letter(event="draft_ready", draft=on.draft)),
+    "reviewer": Member(reviewer, "history", ["draft_ready"], lambda on: verdict(on.history), keeps=[READY]),
 }
 
 
@@ -108,15 +105,19 @@ def desk(name: str, member: Member, post: Callable[[Context, Letter], None]) -> 
     graph.add_edge("inbox", "inbox", label="kept")
     graph.add_edge("work", "give_up", when=failed(Exception), label="failed")
     graph.add_path("work", "tell", "inbox")
-    graph.add_edge("give_up", END, label="gave up")
+    graph.add_path("give_up", END)
     return graph
 
 
-def event_bus(members: Mapping[str, Member] = MEMBERS) -> Graph[Office]:
+RESULTS: Mapping[str, str] = {"draft": "writer", "history": "reviewer"}  # fields of the office, and whose they are
+
+
+def event_bus(members: Mapping[str, Member] = MEMBERS, results: Mapping[str, str] = RESULTS) -> Graph[Office]:
     """An office of these members, who end when one of them tells `closed`."""
-    events = {event for member in members.values() for event in (*member.on, *member.keeps)}
-    heard = {event: [name for name, each in members.items() if event in (*each.on, *each.keeps)] for event in events}
-    subscribers = {**heard, CLOSED: list(members)}
+    subscribers: dict[str, list[str]] = {CLOSED: list(members)}
+    for name, member in members.items():
+        for event in (*member.on, *member.keeps):
+            subscribers.setdefault(event, []).append(name)
 
     def post(ctx: Context, letter: Letter) -> None:
         for name in inboxes(letter, subscribers):
@@ -131,9 +132,8 @@ def event_bus(members: Mapping[str, Member] = MEMBERS) -> Graph[Office]:
     graph.add_node("end")
     graph.add_edge(START, "begin")
     for name, member in members.items():
-        kept = {f"letters[{name}]": "letters", "errors": "errors"}
-        own = {member.writes: member.writes} if member.writes in Office.model_fields else {}
-        graph.add_node(name, desk(name, member, post), inputs=given, writes={**kept, **own})
+        taken = {field: field for field in ("errors", *results) if results.get(field, name) == name}
+        graph.add_node(name, desk(name, member, post), inputs=given, writes={f"letters[{name}]": "letters", **taken})
         graph.add_edge(name, "end")
     graph.add_fork("begin", list(members), join="end")
     graph.add_edge("end", FAIL, when=value("draft").length() == 0, label="nothing was written")

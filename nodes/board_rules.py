@@ -53,6 +53,16 @@ def scout(task: str, sources: Sequence[TextFile], findings: Findings, gaps: Sequ
     return found
 
 
+def is_looked_for(findings: Findings, gaps: Sequence[Gap] | None) -> bool:
+    """Whether there is anything for a scout to look for: everything at first, then what is missing."""
+    return bool(gaps) or not findings.key_areas
+
+
+def nothing() -> Findings:
+    """What a scout finds who was sent for nothing."""
+    return Findings()
+
+
 def skeptic(findings: Findings, sources: Sequence[TextFile]) -> list[Doubt]:
     """Find what limits or contradicts the facts: for each such sentence the fact that it speaks of.
 

@@ -18,7 +18,7 @@ from nodes.article import Fact, Findings
 from nodes.board import by_turns
 from nodes.evidence import check_findings, numbered
 from nodes.researcher import research
-from nodes.words import likeness, stems
+from nodes.words import likeness, mentions, stem_sequence, stems, subject_words
 
 READER_TOKENS = 1024  # five quotations with their places; a reader needs no more
 MERGER_TOKENS = 3072  # a page
@@ -96,7 +96,7 @@ def check_notes(notes: Notes, item: Job, sources: Sequence[TextFile]) -> None:
 
 
 def quote(task: str, item: Job, sources: Sequence[TextFile]) -> Notes:
-    """Quote what matters most in one source.
+    """Quote what matters most in one source; for a specialist, first what speaks of its field.
 
     Raises:
         ValueError: there is no source, or nothing in it can be quoted.
@@ -105,7 +105,10 @@ def quote(task: str, item: Job, sources: Sequence[TextFile]) -> Notes:
         message = f"rules know nothing of {item.specialist} without a source: give sources, or a language model"
         raise ValueError(message)
     found = research(f"{task} {item.specialist}".strip(), [sources[item.number]])
-    return Notes(facts=found.all_facts()[:POINTS])
+    field = subject_words(item.specialist)
+    spoken = {fact: sum(mentions(stem_sequence(fact.text), word) for word in field) for fact in found.all_facts()}
+    best = sorted(spoken, key=lambda fact: (-spoken[fact], fact.rank))[:POINTS]
+    return Notes(facts=[fact.model_copy(update={"rank": at}) for at, fact in enumerate(best, start=1)])
 
 
 def merge(task: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
