@@ -19,7 +19,7 @@ from graphengine.errors import RateLimited
 from graphengine.models import Request, Response, ToolCall
 from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
-from tests.agents.test_hard_places import ADD, Work, add, failing, names, one, paid, within
+from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within
 
 HALF = "half \ud83d"
 
