@@ -16,14 +16,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, FAIL, START, Graph, Retry, TextFile, value
+from graphengine import END, START, Graph, Retry, TextFile
 from graphengine.errors import ModelTransient
 from graphengine.graph import Node, Runnable, choose
 from graphengine.patterns import Board, Subscriber, blackboard
 from graphengine.reducers import append, merge
 from nodes import board_team as team
 from nodes.article import Findings, Review
-from nodes.board import Doubt, Gap, add_findings
+from nodes.board import Doubt, Gap, add_findings, written
 from nodes.board_rules import ask_again, is_looked_for, nothing
 from nodes.samples import sample
 
@@ -73,10 +73,11 @@ class Assignment(BaseModel):
 
 
 def report(board: Research) -> str:
-    """The draft, and below it what is missing and who failed."""
+    """The draft, and below it what is missing and who failed; a board without a draft fails the run."""
+    draft = written(board.draft, board.errors)
     missing = [f"- {gap.why or gap.about}" for gap in board.gaps or ()]
     failed = [f"- {failure.path.rpartition('/')[2]}: {failure.message}" for failure in board.errors]
-    parts = [board.draft.rstrip(), *_section("Still open", missing), *_section("Not done", failed)]
+    parts = [draft.rstrip(), *_section("Still open", missing), *_section("Not done", failed)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -99,9 +100,7 @@ def research_board(specialists: Mapping[str, Subscriber] = SPECIALISTS, *, round
     graph = Graph("blackboard", Assignment, result="report")
     graph.add_node("board", blackboard(Research, patient, rounds=rounds), writes="board")
     graph.add_node("report", report, writes="report")
-    graph.add_edge(START, "board")
-    graph.add_edge("board", FAIL, when=value("board.draft").length() == 0, label="nothing was written")
-    graph.add_path("board", "report", END)
+    graph.add_path(START, "board", "report", END)
     return graph
 
 

@@ -9,6 +9,7 @@ from itertools import zip_longest
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from graphengine import Failure
 from nodes.article import Fact, Findings
 
 
@@ -71,6 +72,23 @@ def with_doubts(findings: Findings, doubts: Sequence[Doubt]) -> Findings:
     known = {_key(fact) for fact in findings.caveats}
     more = {_key(doubt.against): doubt.against for doubt in doubts if _key(doubt.against) not in known}
     return findings.model_copy(update={"caveats": [*findings.caveats, *more.values()]})
+
+
+def written(draft: str, errors: Sequence[Failure]) -> str:
+    """The draft that a team of agents has written.
+
+    Args:
+        draft: what they wrote.
+        errors: why agents gave up.
+
+    Raises:
+        ValueError: there is no draft; says why agents gave up.
+    """
+    if not draft.strip():
+        reasons = "; ".join(f"{failure.path}: {failure.message}" for failure in errors)
+        message = f"nothing was written: {reasons or 'nobody had anything to say'}"
+        raise ValueError(message)
+    return draft
 
 
 def by_turns(lists: Sequence[Sequence[Fact]]) -> list[Fact]:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from graphengine import TextFile
+from graphengine import Failure, TextFile
 from nodes.article import Fact, Findings, Review
-from nodes.board import Doubt, Gap, add_findings, by_turns, with_doubts
+from nodes.board import Doubt, Gap, add_findings, by_turns, with_doubts, written
 from nodes.board_rules import (
     FIRST_LOOK,
     MAX_DOUBTS,
@@ -78,6 +78,16 @@ class TestFindings:
         limit = fact("but not here", 3)
         doubts = [Doubt(fact="one", against=limit), Doubt(fact="two", against=limit)]
         assert with_doubts(findings(fact("one")), doubts).caveats == [limit]
+
+    @pytest.mark.parametrize("draft", ["", " \n"])
+    def test_a_team_that_wrote_nothing_says_why(self, draft: str) -> None:
+        """Each one's reason; a draft is given as it is."""
+        away = Failure(path="scout", kind="timeout", message="away", attempt=1)
+        with pytest.raises(ValueError, match="nothing was written: scout: away"):
+            written(draft, [away])
+        with pytest.raises(ValueError, match="nobody had anything to say"):
+            written(draft, [])
+        assert written("text", [away]) == "text"
 
     def test_lists_are_merged_by_turns(self) -> None:
         """The firsts, then the seconds; a longer list goes on alone."""
