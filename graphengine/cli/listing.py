@@ -11,7 +11,6 @@ from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import ModuleType
 
     from graphengine.cli.project import Listed
     from graphengine.cli.session import Session
@@ -25,8 +24,9 @@ def command(session: Session) -> int:
     """List the graphs of this project: those that `graphengine run NAME` finds by their names.
 
     They are the graphs in the folders that pyproject.toml names under [tool.graphengine] graphs, but those that are
-    nodes of others of their file. The line on each is the first sentence of its file. Files that cannot be run are
-    named on stderr, and the exit code is 2 then.
+    nodes of others of their file. The line on each is the first sentence of its file; where a file has several, the
+    others than the one that is called like it are told as such. Files that cannot be run are named on stderr, and the
+    exit code is 2 then.
     """
     from graphengine.cli.project import list_graphs
     from graphengine.cli.session import Exit
@@ -39,12 +39,19 @@ def command(session: Session) -> int:
     return Exit.USAGE if any(each.error is not None for each in found) else Exit.FINISHED
 
 
-def about(module: ModuleType) -> str:
-    """The first sentence of a file, on one line; "" where it says nothing.
+def about(each: Listed, name: str) -> str:
+    """What is said of a graph of a file: its first sentence, or whose neighbour it is there."""
+    if name != each.file.stem and any(graph.name == each.file.stem for graph in each.graphs):
+        return f"Beside {each.file.stem}, in {each.file.as_posix()}."
+    return first_sentence(each.module.__doc__ or "") if each.module is not None else ""
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a docstring, on one line; "" where it says nothing.
 
     Only a full stop before a new line or a capital letter ends it: `END.` of code or `v1.2` do not.
     """
-    paragraph = " ".join(inspect.cleandoc(module.__doc__ or "").partition("\n\n")[0].split())
+    paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
     words = paragraph.split(" ")
     for place, word in enumerate(words[:-1]):
         if word.endswith((".", "!", "?")) and words[place + 1][:1].isupper():
@@ -62,7 +69,7 @@ def _document(found: Sequence[Listed]) -> dict[str, JsonValue]:
         {
             "name": graph.name,
             "file": str(each.file),
-            "about": about(each.module),
+            "about": about(each, graph.name),
             "nodes": len(graph.nodes),
             "example": hasattr(each.module, "example"),
             "models": sorted(getattr(each.module, "MODELS", {})),
@@ -80,7 +87,7 @@ def _show(session: Session, found: Sequence[Listed]) -> None:
 
     from graphengine.cli.tables import wrapped
 
-    rows = [(graph.name, about(each.module)) for each in found if each.module is not None for graph in each.graphs]
+    rows = [(graph.name, about(each, graph.name)) for each in found for graph in each.graphs]
     width = max((cell_len(name) for name, _ in rows), default=0)
     columns = session.out.columns
     for name, told in rows:

@@ -1,11 +1,10 @@
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from graphengine.cli.listing import about
-from tests.cli.programs import ROOT, Invoke, call, document
+from graphengine.cli.listing import first_sentence
+from tests.cli.programs import COUNTER, ROOT, Invoke, call, document
 
 NESTED = '''"""Counts twice.
 
@@ -26,6 +25,13 @@ def test_each_graph_has_a_line(project: Path, invoke: Invoke) -> None:
     listed = invoke("list")
     assert listed.exit_code == 0
     assert listed.stdout.splitlines() == ["counter", "twice    Counts twice."]
+
+
+def test_a_second_graph_of_a_file_is_told_as_such(project: Path, invoke: Invoke) -> None:
+    """The sentence of the file is about the one that is called like it."""
+    text = '"""Counts."""\n' + COUNTER + "\nother = graph.but(name='other')\n"
+    (project / "flows" / "counter.py").write_text(text)
+    assert invoke("list").stdout.splitlines() == ["counter  Counts.", "other    Beside counter, in flows/counter.py."]
 
 
 def test_as_json_each_graph_tells_what_it_takes(project: Path, invoke: Invoke) -> None:
@@ -67,7 +73,7 @@ def test_without_graphs_it_says_how_a_project_names_them(project: Path, invoke: 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (None, ""),
+        ("", ""),
         ("One line without an end", "One line without an end"),
         ("It ends\nhere. Not there.", "It ends here."),
         ("Uses v1.2 of x.py, e.g. this. Then that.", "Uses v1.2 of x.py, e.g. this."),
@@ -75,11 +81,9 @@ def test_without_graphs_it_says_how_a_project_names_them(project: Path, invoke: 
         ("Why? Because.", "Why?"),
     ],
 )
-def test_what_a_file_is_about_is_its_first_sentence(text: str | None, told: str) -> None:
+def test_what_a_file_is_about_is_its_first_sentence(text: str, told: str) -> None:
     """Whatever it is broken into."""
-    module = ModuleType("any")
-    module.__doc__ = text
-    assert about(module) == told
+    assert first_sentence(text) == told
 
 
 def test_the_bundled_workflows_all_say_what_they_do() -> None:
