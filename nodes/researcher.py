@@ -62,7 +62,7 @@ def research(task: str, sources: Sequence[TextFile]) -> Findings:
     order = sorted(range(len(statements)), key=lambda at: (-round(weights[at], 9), at))
     _add_asked(facts, task, order, statements, names)
     ranks = {at: place for place, at in enumerate(order, start=1)}
-    caveats = [at for at in order if _CAVEAT.search(statements[at].text)][:MAX_CAVEATS]
+    caveats = [at for at in order if limits(statements[at].text)][:MAX_CAVEATS]
     findings = Findings(
         key_areas=sorted(facts, key=names.index),
         facts={name: [_fact(statements, at, ranks) for at in facts[name]] for name in sorted(facts, key=names.index)},
@@ -73,6 +73,11 @@ def research(task: str, sources: Sequence[TextFile]) -> Findings:
     known = [stem_sequence(fact.text) for fact in findings.all_facts()]
     usable = [term for term in terms if any(mentions(text, term) for text in known)]
     return findings.model_copy(update={"key_terms": usable})
+
+
+def limits(text: str) -> bool:
+    """Return whether a sentence limits or warns, by a word as "cannot", "unless", "risk"."""
+    return _CAVEAT.search(text) is not None
 
 
 def _read_all(sources: Sequence[TextFile]) -> tuple[list[Statement], list[str]]:
