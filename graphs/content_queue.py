@@ -6,8 +6,8 @@ any process, `graphengine worker` goes on with what came, and `graphengine send 
 
 A queue is a topic of the run's messages: kept until taken, each taken once, in the order they came. A consumer takes a
 parcel, has its agent work on it and hands it on; the message leaves with the step that made it, so a process that dies
-loses none and sends none twice. A parcel that cannot be worked on goes on with its `failure`, and the queue goes on.
-Nothing is published here: what comes out is ready to be (see `content_pipeline`).
+loses none and sends none twice. A parcel that cannot be worked on, be it that no model can be asked, goes on with its
+`failure`, and so does the queue. Nothing is published here: what comes out is ready to be (see `content_pipeline`).
 """
 
 from collections.abc import Sequence

@@ -60,7 +60,7 @@ async def take_up(topic: str, stage: Stage, piece: str, ctx: Context) -> dict[st
 
 def content_shifts(team: Team = TEAM) -> Graph[Shift]:
     """One stage of one piece, by this team."""
-    graph = Graph(NAME, Shift, result="piece")
+    graph = Graph(NAME, Shift)
     again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
     graph.add_node("take_up", take_up)
     graph.add_node("research", team.researcher, writes="findings", retry=again)
