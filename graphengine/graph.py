@@ -250,7 +250,8 @@ class Graph(Generic[S]):
             runnable: A function whose parameters name the fields it reads, an Agent, a Graph, `ask(…)`, `choose(…)`, or
                 a `Node` with options of its own; without one the node passes through.
             title: Free text for people.
-            inputs: Parameter to path, where a parameter is not named like the field it reads.
+            inputs: Parameter to path, where a parameter is not named like the field it reads. Of a graph the fields
+                that are not among them keep their defaults: `{}` gives it nothing.
             writes: Where the result goes: `"field"`, `"field[key]"`, a tuple of fields that the result's keys name,
                 or a mapping of field to `"path.in.result"`, `"."` or `function(result, **fields)`. Without it, the
                 result's keys name the fields.

@@ -20,7 +20,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 WAITING: Final = 3  # the exit code of a run that waits
 
-ANSWERS: Final[dict[str, str]] = {}
+ANSWERS: Final[dict[str, str]] = {"content_pipeline": '{"verdict": "approve"}'}
 """What is answered to a question of a workflow, by its name."""
 
 

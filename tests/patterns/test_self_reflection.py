@@ -1,6 +1,7 @@
 import pytest
+from pydantic import BaseModel
 
-from graphengine import Agent, RunFailed
+from graphengine import END, START, Agent, Graph, RunFailed
 from graphengine.errors import NotAuthenticated
 from graphengine.patterns import Critique, SelfReflection, pipeline, self_reflection
 from tests.patterns.kits import around, clerk
@@ -76,3 +77,16 @@ async def test_it_nests_in_itself_and_in_others() -> None:
     played = await play(graph, {"question": "t"}, {**script, "end": ["three"]})
     assert played.output == "three"
     assert played.requests[0].prompt == "<tone>plain</tone> <task>t</task>"
+
+
+async def test_a_graph_that_shares_its_bookkeeping_alone_begins_with_defaults() -> None:
+    """A field called `draft` inside is not the draft around it."""
+
+    class Piece(BaseModel):
+        draft: str = "A title"
+
+    inner = Graph("inner", Piece, result="draft")
+    inner.add_node("write", lambda draft: f"{draft}, a text", writes="draft")
+    inner.add_path(START, "write", END)
+    played = await play(self_reflection(inner, REFLECT), {"task": "t"}, {"reflect": [AGAIN, GOOD]})
+    assert played.output == "A title, a text"
