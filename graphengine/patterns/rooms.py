@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import Condition, failed, iterations, value
+from graphengine.conditions import Condition, iterations, value
 from graphengine.failure import Failure
 from graphengine.graph import END, FAIL, START, Graph, Runnable
+from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part, writing
 from graphengine.reducers import append
 from graphengine.runner.context import Context
@@ -77,7 +78,7 @@ def role_based(
     graph.add_edge(START, "settle")
     for name, role in roles.items():
         graph.add_node(name, part(role, state, _OWN), writes=f"views[{name}]")
-        graph.add_edge(name, "settle", when=failed(Exception), label="no new view")
+        graph.add_edge(name, "settle", when=SURVIVED, label="no new view")
         graph.add_edge(name, "settle")
     asked = iterations("settle") > 1
     graph.add_edge("settle", FAIL, when=asked & (value("views").length() == 0), label="nobody has a view")
