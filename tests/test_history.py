@@ -20,6 +20,7 @@ from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock, replay
+from graphs.review_loop import review_loop
 from tests.support.record import BEGAN, FOLDER, RUNS, graph_for, recorded
 from tests.support.recorded import GRAPHS, Workshop
 
@@ -70,6 +71,31 @@ def test_todays_graph_decides_it_as_it_was(file: Path) -> None:
     found = replay(graph_for(run), file)
     assert found.steps == len(run.steps)
     assert not found.reasons
+
+
+def test_a_run_of_an_older_version_is_told_as_such() -> None:
+    """The loop's first version is not decided by its second; what was recorded under the second is."""
+    old, new = (
+        replay(review_loop(), FOLDER / "format_1" / f"{name}.json") for name in ("review_loop", "review_loop_2")
+    )
+    assert old.unchecked == {"recorded under version 1 of the graph, from which a migration leads on": old.steps}
+    assert not new.unchecked
+
+
+@pytest.mark.parametrize(("at", "visits"), [(1, "recall doubt merge research"), (2, ""), (3, ""), (4, ""), (5, "")])
+async def test_a_run_of_an_older_version_goes_on_from_each_of_its_steps(at: int, visits: str) -> None:
+    """Where its research was under way it begins anew, with both researchers; else it goes on where it stood."""
+    old = read_file(FOLDER / "format_1" / "review_loop.json")
+    async with Runner(clock=FakeClock(BEGAN + 86_400)) as runner:
+        await import_run(runner.store, old)
+        branch = runner.branch(review_loop(), "review_loop", at)
+        result = await branch.result()
+        steps = [step for step in await runner.history(branch.id) if step.seq > at and step.kind == "node"]
+    assert result.stop is not None
+    assert (result.status, result.stop.label) == ("finished", "approved")
+    assert result.output == fold(old.steps).root.values["draft"]
+    done = {step.node for step in steps} - {"write", "review"}
+    assert done == set(visits.split())
 
 
 @EACH
