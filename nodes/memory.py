@@ -13,10 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from graphengine import Context, PastRun, TextFile
 from nodes.article import Earlier
 from nodes.draft import parse
-from nodes.words import share_within, stems, subject_words
+from nodes.words import likeness, share_within, stems, subject_words
 
 LOOKED_AT = 10  # runs, the newest: the record of a look holds all that these ended with
-RELEVANT = 0.4  # of the words that name the new subject; a single common word of four is chance
+RELEVANT = 0.4  # of the words that name a subject; one common word of three is chance
 TITLE_WEIGHT = 2.0  # an article is about what its task says, and only mentions the rest
 EXCERPT_CHARACTERS = 280  # two or three sentences
 
@@ -51,19 +51,23 @@ def relevant(task: str, sources: Sequence[TextFile], past: Sequence[PastRun], mo
     Returns:
         The nearest first; of equally near ones the newer first, and one of each task.
     """
-    asked = stems(" ".join(subject_words(task)))
+    asked = _subject(task)
     known: dict[str, tuple[float, Earlier]] = {}
     for run in past:
         article = _article(run)
         if article is None or (_same(article.task, task) and _sources_of(run.state) == list(sources)):
             continue
-        about, text = stems(article.task), stems(_text(run.state))
-        near = share_within(asked, [*about, *text])
-        weight = near + TITLE_WEIGHT * share_within(asked, about)
+        about, text = _subject(article.task), stems(_text(run.state))
+        near = max(share_within(asked, [*about, *text]), share_within(about, asked))  # or it is a part of the subject
+        weight = near + TITLE_WEIGHT * likeness(asked, about)
         if near >= RELEVANT:
             known.setdefault(" ".join(about), (weight, article))
     ordered = sorted(known.values(), key=lambda found: -found[0])  # stable: the newer of equals stays first
     return [article for _, article in ordered[:most]]
+
+
+def _subject(task: str) -> list[str]:
+    return stems(" ".join(subject_words(task)))
 
 
 def _article(run: PastRun) -> Earlier | None:

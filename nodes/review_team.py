@@ -15,6 +15,7 @@ from nodes.doubts import doubt
 from nodes.evidence import check_doubts, check_findings, numbered
 from nodes.researcher import research
 from nodes.reviewer import review
+from nodes.words import stem_sequence
 from nodes.writer import write
 
 EARLIER_REVIEWS = 3  # that a reviewer is shown: who has not got through by then is not asked for new reasons
@@ -71,7 +72,7 @@ def _in_short(review: Review) -> dict[str, object]:
 
 
 def check_verdict(review: Review) -> None:
-    """See that a review approves of what its score says is good enough, and of nothing else.
+    """See that a review agrees with itself: its approval with its score, its issues with what it calls mended.
 
     Raises:
         ValueError: it does not.
@@ -81,6 +82,11 @@ def check_verdict(review: Review) -> None:
             f"approved is {review.approved} and the score is {review.score}, "
             f"but a draft is approved from a score of {rubric.APPROVED_FROM} on, and below it is not"
         )
+        raise ValueError(message)
+    mended = {tuple(stem_sequence(point)) for point in review.mended}
+    again = [issue for issue in review.issues if tuple(stem_sequence(issue)) in mended]
+    if again:
+        message = f"{again[0]!r} is among the issues and among what is mended: it is one of the two"
         raise ValueError(message)
 
 
