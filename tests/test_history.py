@@ -9,11 +9,11 @@ from typing import Any, get_args
 import pytest
 from pydantic_core import from_json, to_json
 
-from graphengine import Limits, RunFailed, Runner, __version__
+from graphengine import Limits, RunFailed, Runner, ScriptedModel, __version__
 from graphengine.core.evolve import fold
 from graphengine.core.snapshot import from_record, to_record
 from graphengine.core.steps import Kind, Step
-from graphengine.errors import UnknownRun
+from graphengine.errors import AnswerRefused, UnknownRun
 from graphengine.history import load_snapshot
 from graphengine.portable import Exported, export_run, import_run, read_file, to_json_text
 from graphengine.stores.base import Store
@@ -96,6 +96,18 @@ async def test_a_run_of_an_older_version_goes_on_from_each_of_its_steps(at: int,
     assert result.output == fold(old.steps).root.values["draft"]
     done = {step.node for step in steps} - {"write", "review"}
     assert done == set(visits.split())
+
+
+async def test_a_run_of_an_older_version_brings_its_draft_along() -> None:
+    """Its writer refuses to revise under today's graph: the draft that was reviewed then is the result."""
+    old = read_file(FOLDER / "format_1" / "review_loop.json")
+    refusing = {"writer": ScriptedModel([AnswerRefused("no")])}
+    async with Runner(clock=FakeClock(BEGAN + 86_400), models=refusing) as runner:
+        await import_run(runner.store, old)
+        result = await runner.branch(review_loop(), "review_loop", 4).result()
+    draft = fold(old.steps[:3]).root.values["draft"]
+    assert (result.output, result.state.final_score) == (draft, 4)
+    assert draft != fold(old.steps).root.values["draft"]
 
 
 @EACH

@@ -197,6 +197,18 @@ def test_a_run_of_one_provider_goes_on_with_another(
     assert re.search(r"(?m)^review +2 ", table)
 
 
+def test_one_agent_of_the_review_loop_is_asked_at_another_provider(
+    edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]]
+) -> None:
+    """What is said of the reviewer counts more than what is said of all."""
+    edge.answer(team(texts))
+    words = ["--model", "anthropic:claude-haiku-4-5", "--model", "reviewer=openai:gpt-5-mini", "--db", "runs.db"]
+    ran = invoke("run", LOOP, *words)
+    assert (ran.exit_code, ran.stdout.strip()) == (0, texts["writer"][1].strip())
+    assert sorted(one.path for one in edge.calls) == ["/v1/messages"] * 4 + ["/v1/responses"] * 2
+    assert "reviewer asked openai:gpt-5-mini" in ran.stderr
+
+
 async def test_a_process_that_was_killed_amid_a_models_answer_asks_it_again_alone(
     folder: Path, edge: EdgeServer, texts: dict[str, list[str]]
 ) -> None:

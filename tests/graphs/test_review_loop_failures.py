@@ -64,7 +64,7 @@ async def test_between_equal_scores_the_points_of_the_rules_decide() -> None:
 # -- the context that explodes
 
 ROUNDS = 6  # of scores below 7, so that each review is as long as the others
-LONG = 40  # characters of a number that make a text recognisable and equally long
+LONG = 100  # times that a text says what it is, so that it is longer than what is shown of it
 
 
 def text(kind: str, number: int) -> str:
@@ -130,6 +130,14 @@ async def test_garbage_is_sent_back_with_what_is_wrong_about_it() -> None:
     assert "cannot be used" in played.asked("researcher")[1]
     assert played.state.errors == []
     assert all("Certainly!" not in question for name in ("writer", "reviewer") for question in played.asked(name))
+
+
+async def test_what_the_sceptic_invents_goes_back_to_it() -> None:
+    """A limit that no source names, however plausible, is told to it, and is not in the findings."""
+    made_up = Doubts(limits=[AGAINST.limits[0].model_copy(update={"text": "A tide table is never printed."})])
+    played = await play(review_loop(), GIVEN, says(sceptic=[made_up, AGAINST]))
+    assert "stands nowhere in 'tides.md'" in played.asked("sceptic")[1]
+    assert played.state.doubts == AGAINST
 
 
 async def test_garbage_that_is_not_mended_leaves_empty_findings_of_their_type() -> None:

@@ -79,7 +79,7 @@ def test_both_sides_become_one() -> None:
     """Caveats of both, once each, by rank; the rest is the researcher's."""
     known = FACTS.caveats[0].model_copy(update={"rank": 9})  # the same sentence, ranked otherwise by the other
     merged = merge(FACTS, Doubts(limits=[known, fact("Storms are rare.", 1)], notes=["in haste"]), [])
-    assert [one.text for one in merged.caveats] == ["Storms are rare.", "It is never still."]
+    assert [(one.text, one.rank) for one in merged.caveats] == [("Storms are rare.", 1), ("It is never still.", 2)]
     assert (merged.key_areas, merged.facts, merged.notes) == (FACTS.key_areas, FACTS.facts, ["in haste"])
 
 
