@@ -90,7 +90,7 @@ async def calls_at_once(settings: Settings) -> Outcome:
     as many as they like. Connections are the most that the server had open at one time, and memory the most that was
     held at one time, less what there was before, by `tracemalloc`; both in one more round, right after another.
     """
-    count = settings.count(1000, 20)
+    count = settings.count(1000, 5)
     async with AsyncExitStack() as stack:
         sides: dict[str, Side] = {}
         servers: dict[str, Served] = {}

@@ -80,7 +80,7 @@ async def big(settings: Settings) -> Outcome:
     FULL: in a new run here, in the first one that was recorded, and in a database that holds nothing else. `show` is a
     whole process. While runs are pruned and room is given back, another process appends a step every 2 ms.
     """
-    size = Size(2000, 50, 200, 15) if not settings.quick else Size(60, 5, 10, 2)
+    size = Size(2000, 50, 200, 15) if not settings.quick else Size(60, 5, 10, 1)
     with tempfile.TemporaryDirectory() as name:
         return await measured(Path(name), size)
 

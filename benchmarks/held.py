@@ -80,9 +80,9 @@ async def waiting(settings: Settings) -> Outcome:
     that asks is done with for the process: only its result, if anyone keeps that, is left. A run that sleeps is woken
     by the Runner, which therefore holds an asyncio task and a timer for it, but neither its state nor its log.
     """
-    runs = settings.count(200, 10)
-    await _held_bytes(asking(), 5)
-    await _held_bytes(sleeping(LONG_SECONDS), 5)
+    runs, beforehand = settings.count(200, 3), settings.count(5, 1)
+    await _held_bytes(asking(), beforehand)
+    await _held_bytes(sleeping(LONG_SECONDS), beforehand)
     rounds = settings.count(3, 1)
     asks = [max(await _held_bytes(asking(), runs) / KILO, 0.001) for _ in range(rounds)]
     sleeps = [max(await _held_bytes(sleeping(LONG_SECONDS), runs) / KILO, 0.001) for _ in range(rounds)]

@@ -30,7 +30,7 @@ async def startup(settings: Settings) -> Outcome:
         USED: _process("-c", USED),
         HELP: _process("-m", "graphengine", "--help"),
     }
-    found = await alternate(sides, "ms", settings.count(15, 2))
+    found = await alternate(sides, "ms", settings.count(15, 1))
     base = found[BASE]
     targets = [
         Target(f"`{IMPORT}`, against importing pydantic and asyncio", found[IMPORT].against(base), "≤", 1.3),

@@ -6,8 +6,9 @@ test its nodes alone. Names load when they are first used, so that importing the
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from graphengine.lazy import lazily
 
 if TYPE_CHECKING:
     from graphengine.agents import Agent, Window, mcp, tool
@@ -32,71 +33,58 @@ if TYPE_CHECKING:
     from graphengine.reducers import Replace
     from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Runner, Usage, Wait, Worker
     from graphengine.secret import Secret
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "graphengine.agents": ("Agent", "Window", "mcp", "tool"),
+            "graphengine.asking": ("ask",),
+            "graphengine.conditions": (
+                "Condition",
+                "changed",
+                "elapsed_seconds",
+                "failed",
+                "iterations",
+                "plateau",
+                "usage",
+                "value",
+            ),
+            "graphengine.endings": ("Stop", "ended"),
+            "graphengine.errors": ("CompileError", "GraphEngineError"),
+            "graphengine.failure": ("Failure",),
+            "graphengine.files": ("TextFile",),
+            "graphengine.graph": (
+                "END",
+                "FAIL",
+                "START",
+                "Graph",
+                "Limits",
+                "Migration",
+                "Node",
+                "Retry",
+                "Runnable",
+                "choose",
+            ),
+            "graphengine.models": ("Message", "Model", "Router", "ScriptedModel"),
+            "graphengine.options": ("Sizes",),
+            "graphengine.secret": ("Secret",),
+            "graphengine.reducers": ("Replace",),
+            "graphengine.runner": (
+                "Context",
+                "PastRun",
+                "Pruned",
+                "Result",
+                "Run",
+                "RunFailed",
+                "Runner",
+                "Usage",
+                "Wait",
+                "Worker",
+            ),
+        },
+    )
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "graphengine.agents": ("Agent", "Window", "mcp", "tool"),
-    "graphengine.asking": ("ask",),
-    "graphengine.conditions": (
-        "Condition",
-        "changed",
-        "elapsed_seconds",
-        "failed",
-        "iterations",
-        "plateau",
-        "usage",
-        "value",
-    ),
-    "graphengine.endings": ("Stop", "ended"),
-    "graphengine.errors": ("CompileError", "GraphEngineError"),
-    "graphengine.failure": ("Failure",),
-    "graphengine.files": ("TextFile",),
-    "graphengine.graph": (
-        "END",
-        "FAIL",
-        "START",
-        "Graph",
-        "Limits",
-        "Migration",
-        "Node",
-        "Retry",
-        "Runnable",
-        "choose",
-    ),
-    "graphengine.models": ("Message", "Model", "Router", "ScriptedModel"),
-    "graphengine.options": ("Sizes",),
-    "graphengine.secret": ("Secret",),
-    "graphengine.reducers": ("Replace",),
-    "graphengine.runner": (
-        "Context",
-        "PastRun",
-        "Pruned",
-        "Result",
-        "Run",
-        "RunFailed",
-        "Runner",
-        "Usage",
-        "Wait",
-        "Worker",
-    ),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        message = f"module 'graphengine' has no attribute {name!r}"
-        raise AttributeError(message)
-    found: object = getattr(import_module(home), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
-
 
 __all__ = [
     "END",

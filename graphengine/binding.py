@@ -93,8 +93,9 @@ class Binder:
                 near = did_you_mean(parameter.name, [*also, *self.state.fields])
                 self.report("unknown_parameter", where, f"{injected.name} takes {parameter.name!r}", near)
 
-    def call(self, body: Body, inputs: Mapping[str, object], where: str) -> Call:
-        """Bind a body's parameters."""
+    def call(self, body: Body, given: Mapping[str, object] | None, where: str) -> Call:
+        """Bind a body's parameters, by name where nothing is `given`."""
+        inputs = given if given is not None else {}
         inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
         for code, message, repair in body.problems():
             self.report(code, where, message, repair)
@@ -110,7 +111,11 @@ class Binder:
             if name not in names and name not in roots:
                 what = "field" if body.kind == "graph" else "parameter"
                 self.report("unknown_input", where, f"{body.name} has no {what} {name!r}", did_you_mean(name, names))
-        bound = [self._argument(p, inputs, where, alone=body.kind == "graph") for p in parameters]
+        is_graph = body.kind == "graph"
+        bound = [
+            None if is_graph and _keeps_default(p, given) else self._argument(p, inputs, where, alone=is_graph)
+            for p in parameters
+        ]
         arguments = [a for a in bound if isinstance(a, Argument)]
         for argument in arguments:
             hides = inner is not None and argument.name in inner.state.secrets
@@ -142,8 +147,6 @@ class Binder:
         """
         name = parameter.name
         source = self._source(name, inputs)
-        if alone and inputs and name not in inputs and parameter.default is not NO_DEFAULT:
-            return None  # a node that says what its graph is given leaves the rest to the graph's own defaults
         if source is not None:
             reading = self.reading(source, f"{where}, parameter {name}")
             if reading is None:
@@ -221,7 +224,7 @@ class Binder:
 
     def calls(self, declared: Declared, where: str) -> tuple[Call | None, Reading | None, dict[object, Call]]:
         """What a node runs: one call, or a selector and its choices."""
-        runnable, inputs = declared.runnable, declared.options.inputs or {}
+        runnable, inputs = declared.runnable, declared.options.inputs
         if not isinstance(runnable, Choose):
             body = self.body(runnable, declared.options, where)
             return (None if body is None else self.call(body, inputs, where)), None, {}
@@ -231,19 +234,18 @@ class Binder:
         taken: set[str] = set()
         for value, case in runnable.cases.items():
             place = f"{where}, choice {value!r}"
-            given = dict(inputs)
+            own: Mapping[str, object] | None = None
             bare: object = case
             if isinstance(case, Node):
-                given.update(case.options.inputs or {})
-                bare = case.runnable
+                own, bare = case.options.inputs, case.runnable
                 if case.options != Options(inputs=case.options.inputs):
                     self.report("bad_option", place, "a case takes only inputs=", "give the other options to the node")
             body = self.body(bare, declared.options, place)  # type: ignore[arg-type]
             if body is not None:
                 wanted = {part for p in body.parameters for part in (p.name, _root(p.name))}
                 taken |= wanted
-                choices[value] = self.call(body, {k: v for k, v in given.items() if k in wanted}, place)
-        for name in sorted(set(inputs) - taken):
+                choices[value] = self.call(body, _given(inputs, own, wanted), place)
+        for name in sorted(set(inputs or ()) - taken):
             near = did_you_mean(name, taken)
             likely = near.startswith("did you mean")  # else a pattern gives its cases more than these need
             self.report("unknown_input", where, f"no case has a parameter {name!r}", near, warning=not likely)
@@ -316,7 +318,7 @@ class Binder:
             if getattr(given.body(), "memory", ""):
                 text = f"the fallback {given.body().name} remembers, and its node would not keep that"
                 self.report("bad_memory", f"{where}, fallback", text, "give it no memory: agent.but(memory='')")
-            return Fallback(call=self.call(given.body(), {}, f"{where}, fallback"))
+            return Fallback(call=self.call(given.body(), None, f"{where}, fallback"))
         if isinstance(given, (HasBody, Node, Choose)):
             text = f"fallback={given!r}"
             self.report(
@@ -326,7 +328,7 @@ class Binder:
         if not callable(given):
             return Fallback(given)
         body = FunctionBody.of(given, thread=options.thread)
-        return Fallback(call=self.call(body, {}, f"{where}, fallback"))
+        return Fallback(call=self.call(body, None, f"{where}, fallback"))
 
     def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
         """Where a node's result goes; with `each` the results of its items."""
@@ -511,6 +513,20 @@ class Binder:
             if found.operation == "append":
                 repair = f"append adds one item: return one {type_name(annotation)}, or give the field extend"
             self.report("type_disagrees", where, message + type_name(annotation), repair)
+
+
+def _given(
+    inputs: Mapping[str, object] | None, own: Mapping[str, object] | None, wanted: Collection[str]
+) -> Mapping[str, object] | None:
+    """What a case is given of what its node and the case itself say; None where neither says anything of it."""
+    found = {name: source for name, source in {**(inputs or {}), **(own or {})}.items() if name in wanted}
+    is_nothing = any(said is not None and not said for said in (inputs, own))
+    return found if found or is_nothing else None
+
+
+def _keeps_default(parameter: Parameter, given: Mapping[str, object] | None) -> bool:
+    """Whether a field of a graph keeps its default: the node says what its graph is given, and this is not in it."""
+    return given is not None and parameter.name not in given and parameter.default is not NO_DEFAULT
 
 
 def _is_quick(argument: Argument) -> bool:

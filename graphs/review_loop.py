@@ -12,7 +12,6 @@ whose review cannot be used is accepted unreviewed, without a score. All such fa
 that cannot be asked at all, for want of a key for instance, fails the run, which can be resumed with another one.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field, JsonValue
@@ -38,6 +37,7 @@ from nodes.article import Doubts, Earlier, Findings, Review
 from nodes.doubts import merge
 from nodes.memory import recalling
 from nodes.review_team import researcher, reviewer, sceptic, writer
+from nodes.samples import sample
 
 THRESHOLD = 7  # a review with this score or a better one is content
 ITERATIONS = 3  # more drafts than this are not worth their price
@@ -141,9 +141,8 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the numbers of the l
 
 def example() -> Article:
     """What it runs on when no input is given."""
-    folder = Path(__file__).parent / "samples" / "write_ahead_log"
-    texts = [TextFile(path=file.name, text=file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.md"))]
-    return Article(task=(folder / "topic.txt").read_text(encoding="utf-8").strip(), sources=texts)
+    task, sources = sample("write_ahead_log")
+    return Article(task=task, sources=sources)
 
 
 graph = review_loop()

@@ -8,21 +8,18 @@ its title, its score and its first claims, never whole.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from graphengine import Context, PastRun, TextFile
+from graphengine import Context, PastRun
 from nodes.article import Earlier
 from nodes.draft import parse
 from nodes.words import likeness, share_within, stems, subject_words
 
-LOOKED_AT = 10  # runs, the newest: the record of a look holds all that these ended with
+LOOKED_AT = 20  # runs, the newest
+FIELDS = ("task", "article", "draft", "final_score")  # of their states: these are recorded with the run that looks
 RELEVANT = 0.4  # of the words that name a subject; one common word of three is chance
 TITLE_WEIGHT = 2.0  # an article is about what its task says, and only mentions the rest
 EXCERPT_CHARACTERS = 280  # two or three sentences
 
-_SOURCES = TypeAdapter(list[TextFile])
-
-Recall = Callable[[str, Sequence[TextFile], Context], Awaitable[list[Earlier]]]
+Recall = Callable[[str, Context], Awaitable[list[Earlier]]]
 
 
 def recalling(graph: str, most: int) -> Recall:
@@ -33,18 +30,17 @@ def recalling(graph: str, most: int) -> Recall:
         most: how many articles at most; 0 looks at none.
     """
 
-    async def recall(task: str, sources: Sequence[TextFile], ctx: Context) -> list[Earlier]:
-        return relevant(task, sources, await ctx.runs(graph, last=LOOKED_AT), most) if most else []
+    async def recall(task: str, ctx: Context) -> list[Earlier]:
+        return relevant(task, await ctx.runs(graph, last=LOOKED_AT, fields=FIELDS), most) if most else []
 
     return recall
 
 
-def relevant(task: str, sources: Sequence[TextFile], past: Sequence[PastRun], most: int) -> list[Earlier]:
+def relevant(task: str, past: Sequence[PastRun], most: int) -> list[Earlier]:
     """Pick the articles that are nearest to a task.
 
     Args:
-        task: what the new article is about.
-        sources: what it is written from. The same task on the same sources is this article once more, no memory.
+        task: what the new article is about. An article on the same task is this one once more, and no memory.
         past: earlier runs, the newest first; those of another form, or without an article, are passed over.
         most: how many to pick.
 
@@ -55,7 +51,7 @@ def relevant(task: str, sources: Sequence[TextFile], past: Sequence[PastRun], mo
     known: dict[str, tuple[float, Earlier]] = {}
     for run in past:
         article = _article(run)
-        if article is None or (_same(article.task, task) and _sources_of(run.state) == list(sources)):
+        if article is None or _same(article.task, task):
             continue
         about, text = _subject(article.task), stems(_text(run.state))
         near = max(share_within(asked, [*about, *text]), share_within(about, asked))  # or it is a part of the subject
@@ -87,13 +83,6 @@ def _text(state: dict[str, Any]) -> str:
     """The article that a run ended with; runs of the loop's first version have it as their draft."""
     text = state.get("article") or state.get("draft")
     return text if isinstance(text, str) else ""
-
-
-def _sources_of(state: dict[str, Any]) -> list[TextFile]:
-    try:
-        return _SOURCES.validate_python(state.get("sources"))
-    except ValidationError:
-        return []
 
 
 def _same(one: str, other: str) -> bool:

@@ -157,24 +157,27 @@ writer = Agent(
     offline=write,
 )
 
+REVIEWING = (
+    "You judge the draft of a brief by the findings it should rest on, which are all that counts as true here.\n"
+    "- `score` goes from 1 (of no use) to 10 (nothing to mend). Most of it is for content: areas and key terms "
+    "that are treated, claims that a finding supports. The rest is for form: short sentences, nothing said twice, "
+    f"a title, sections, sources. `approved` is whether the score is {rubric.APPROVED_FROM} or more. A draft with "
+    f"less than {rubric.SUPPORT_NEEDED:.0%} of its claims supported by what it cites scores "
+    f"{rubric.UNTRACEABLE_SCORE} at most.\n"
+    "- `issues` names each fault in a sentence, `suggestions` what to do about it. `missed_topics` are areas of "
+    "the findings that the draft leaves out, by their names.\n"
+    "- `remarks` has the faults once more for a program: words and topics as the findings have them, sentences as "
+    "the draft has them.\n"
+    "- `mended` names faults of earlier reviews that are gone. Do not raise again what has been mended, and do "
+    "not ask now for the contrary of what you asked for then.\n"
+    "- `summary` is the verdict in a sentence or two. Leave out `points` and `measures`: they are for counts that "
+    "you do not make."
+)
+"""What a reviewer is to do, without the sentence on data that an agent adds to it where its prompt is text."""
+
 reviewer = Agent(
     "reviewer",
-    system=(
-        "You judge the draft of a brief by the findings it should rest on, which are all that counts as true here.\n"
-        "- `score` goes from 1 (of no use) to 10 (nothing to mend). Most of it is for content: areas and key terms "
-        "that are treated, claims that a finding supports. The rest is for form: short sentences, nothing said twice, "
-        f"a title, sections, sources. `approved` is whether the score is {rubric.APPROVED_FROM} or more. A draft with "
-        f"less than {rubric.SUPPORT_NEEDED:.0%} of its claims supported by what it cites scores "
-        f"{rubric.UNTRACEABLE_SCORE} at most.\n"
-        "- `issues` names each fault in a sentence, `suggestions` what to do about it. `missed_topics` are areas of "
-        "the findings that the draft leaves out, by their names.\n"
-        "- `remarks` has the faults once more for a program: words and topics as the findings have them, sentences as "
-        "the draft has them.\n"
-        "- `mended` names faults of earlier reviews that are gone. Do not raise again what has been mended, and do "
-        "not ask now for the contrary of what you asked for then.\n"
-        "- `summary` is the verdict in a sentence or two. Leave out `points` and `measures`: they are for counts that "
-        "you do not make.\n\n" + DATA_NOTE
-    ),
+    system=f"{REVIEWING}\n\n{DATA_NOTE}",
     prompt=ask_reviewer,
     output=Review,
     check=check_verdict,

@@ -18,7 +18,6 @@ SEARCHES = (
     "crash",
     "fuzz",
     "patterns/test_kills.py",
-    "patterns/test_kills.py",
     "stateful",
     "stores/test_random_prunes.py",
     "stores/test_sqlite_damage.py",

@@ -1,13 +1,19 @@
-"""pyproject.toml and constraints.txt agree, so that `make` installs nothing that is not pinned."""
+"""What `make` installs is pinned: pyproject.toml and constraints.txt agree, and no list of pins holds an address.
 
+Where packages come from is for whoever installs them to say, and their hashes show that they are the right ones.
+"""
+
+import json
 import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
+LOCK_FILES = sorted(ROOT.glob("tests/*/*/package-lock.json"))
 PIN = re.compile(r"[a-z0-9-]+==[0-9A-Za-z.!+]+")
 
 
@@ -29,6 +35,15 @@ def pin_lines() -> list[str]:
 def test_constraints_hold_names_and_versions_only() -> None:
     """No line of constraints.txt carries an address, a path or a marker."""
     assert [line for line in pin_lines() if not PIN.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize("path", LOCK_FILES, ids=lambda path: str(path.parent.name))
+def test_a_lock_file_holds_versions_and_hashes_and_no_address(path: Path) -> None:
+    """What npm adds when it writes one anew, `funding` and `resolved`, is taken out again."""
+    packages = json.loads(path.read_text(encoding="utf-8"))["packages"]
+    installed = {name: entry for name, entry in packages.items() if name}
+    assert [name for name, entry in installed.items() if not {"version", "integrity"} <= entry.keys()] == []
+    assert [name for name, entry in packages.items() if "://" in json.dumps(entry)] == []
 
 
 def test_every_declared_requirement_is_pinned_inside_its_range() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from graphengine.lazy import lazily
 
 if TYPE_CHECKING:
     from graphengine.models.anthropic import AnthropicModel
@@ -16,44 +17,31 @@ if TYPE_CHECKING:
     from graphengine.models.recorded import BadRecording, NotRecorded, RecordedModel
     from graphengine.models.router import Router
     from graphengine.models.scripted import OffScript, ScriptedModel, calls
-
-_HOMES = {
-    "graphengine.models.anthropic": ("AnthropicModel",),
-    "graphengine.models.base": (
-        "Closes",
-        "KnowsPrices",
-        "Message",
-        "Model",
-        "Request",
-        "Response",
-        "ToolCall",
-        "ToolSpec",
-    ),
-    "graphengine.models.names": ("as_model", "model_of"),
-    "graphengine.models.offline": ("OfflineModel",),
-    "graphengine.models.openai": ("OpenAIModel",),
-    "graphengine.models.openai_chat": ("OpenAIChatModel",),
-    "graphengine.models.prices": ("Price",),
-    "graphengine.models.recorded": ("BadRecording", "NotRecorded", "RecordedModel"),
-    "graphengine.models.router": ("Router",),
-    "graphengine.models.scripted": ("OffScript", "ScriptedModel", "calls"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        message = f"module 'graphengine.models' has no attribute {name!r}"
-        raise AttributeError(message)
-    found: object = getattr(import_module(home), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
-
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "graphengine.models.anthropic": ("AnthropicModel",),
+            "graphengine.models.base": (
+                "Closes",
+                "KnowsPrices",
+                "Message",
+                "Model",
+                "Request",
+                "Response",
+                "ToolCall",
+                "ToolSpec",
+            ),
+            "graphengine.models.names": ("as_model", "model_of"),
+            "graphengine.models.offline": ("OfflineModel",),
+            "graphengine.models.openai": ("OpenAIModel",),
+            "graphengine.models.openai_chat": ("OpenAIChatModel",),
+            "graphengine.models.prices": ("Price",),
+            "graphengine.models.recorded": ("BadRecording", "NotRecorded", "RecordedModel"),
+            "graphengine.models.router": ("Router",),
+            "graphengine.models.scripted": ("OffScript", "ScriptedModel", "calls"),
+        },
+    )
 
 __all__ = [
     "AnthropicModel",

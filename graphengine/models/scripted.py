@@ -108,10 +108,10 @@ class ScriptedModel:
         left = [line for script in self._scripts.values() for line in script.left()]
         if left:
             listed = left[:_LISTED] + ([f"… and {len(left) - _LISTED} more"] if len(left) > _LISTED else [])
-            noun = "answer" if len(left) == 1 else "answers"
+            noun = "answer of the script was" if len(left) == 1 else "answers of the script were"
             asked = f"{len(self.requests)} {'call' if len(self.requests) == 1 else 'calls'} came"
             raise OffScript(
-                f"{len(left)} {noun} of the script were not asked for; {asked}:\n" + _indented("\n".join(listed)),
+                f"{len(left)} {noun} not asked for; {asked}:\n" + _indented("\n".join(listed)),
                 where="scripted model",
                 repair="take them out of the script, or find out why the calls did not come",
             )

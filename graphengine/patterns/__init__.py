@@ -6,8 +6,9 @@ file has the name of its pattern, so that `graphengine.patterns.voting` is the f
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from graphengine.lazy import lazily
 
 if TYPE_CHECKING:
     from graphengine.patterns.advisors import Advice, Advised, Attempt, advisor
@@ -34,49 +35,36 @@ if TYPE_CHECKING:
     from graphengine.patterns.talkers import Reply, Talk, talker_reasoner
     from graphengine.patterns.topologies import Network, topology
     from graphengine.patterns.votes import Poll, voting
-
-_HOMES = {
-    "graphengine.patterns.advisors": ("Advice", "Advised", "Attempt", "advisor"),
-    "graphengine.patterns.approvals": ("Decision", "Desk", "human_in_the_loop"),
-    "graphengine.patterns.blackboards": ("Board", "Entry", "Subscriber", "blackboard"),
-    "graphengine.patterns.bounds": ("bounded",),
-    "graphengine.patterns.circuits": ("Circuit", "Guarded", "circuit_breaker"),
-    "graphengine.patterns.critiques": ("Critique",),
-    "graphengine.patterns.cross_reflections": ("CrossReflection", "cross_reflection"),
-    "graphengine.patterns.debates": ("Debate", "Position", "debate"),
-    "graphengine.patterns.escalations": ("escalation",),
-    "graphengine.patterns.evaluators": ("Attempts", "Evaluation", "evaluator_optimizer"),
-    "graphengine.patterns.fan_outs": ("FanOut", "fan_out_fan_in"),
-    "graphengine.patterns.hierarchies": ("Assignment", "Company", "TeamReport", "hierarchical"),
-    "graphengine.patterns.layers": ("Layers", "layered"),
-    "graphengine.patterns.orchestrators": ("Job", "Step", "orchestrator_workers"),
-    "graphengine.patterns.outcomes": ("Outcome",),
-    "graphengine.patterns.pipelines": ("Passage", "pipeline"),
-    "graphengine.patterns.reasonings": ("Observation", "Reasoning", "Thought", "react"),
-    "graphengine.patterns.rooms": ("Room", "role_based"),
-    "graphengine.patterns.self_reflections": ("SelfReflection", "self_reflection"),
-    "graphengine.patterns.supervisors": ("Report", "Route", "Supervised", "supervisor"),
-    "graphengine.patterns.swarms": ("Handed", "Swarm", "Turn", "swarm"),
-    "graphengine.patterns.talkers": ("Reply", "Talk", "talker_reasoner"),
-    "graphengine.patterns.topologies": ("Network", "topology"),
-    "graphengine.patterns.votes": ("Poll", "voting"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        message = f"module 'graphengine.patterns' has no attribute {name!r}"
-        raise AttributeError(message)
-    found: object = getattr(import_module(home), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
-
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "graphengine.patterns.advisors": ("Advice", "Advised", "Attempt", "advisor"),
+            "graphengine.patterns.approvals": ("Decision", "Desk", "human_in_the_loop"),
+            "graphengine.patterns.blackboards": ("Board", "Entry", "Subscriber", "blackboard"),
+            "graphengine.patterns.bounds": ("bounded",),
+            "graphengine.patterns.circuits": ("Circuit", "Guarded", "circuit_breaker"),
+            "graphengine.patterns.critiques": ("Critique",),
+            "graphengine.patterns.cross_reflections": ("CrossReflection", "cross_reflection"),
+            "graphengine.patterns.debates": ("Debate", "Position", "debate"),
+            "graphengine.patterns.escalations": ("escalation",),
+            "graphengine.patterns.evaluators": ("Attempts", "Evaluation", "evaluator_optimizer"),
+            "graphengine.patterns.fan_outs": ("FanOut", "fan_out_fan_in"),
+            "graphengine.patterns.hierarchies": ("Assignment", "Company", "TeamReport", "hierarchical"),
+            "graphengine.patterns.layers": ("Layers", "layered"),
+            "graphengine.patterns.orchestrators": ("Job", "Step", "orchestrator_workers"),
+            "graphengine.patterns.outcomes": ("Outcome",),
+            "graphengine.patterns.pipelines": ("Passage", "pipeline"),
+            "graphengine.patterns.reasonings": ("Observation", "Reasoning", "Thought", "react"),
+            "graphengine.patterns.rooms": ("Room", "role_based"),
+            "graphengine.patterns.self_reflections": ("SelfReflection", "self_reflection"),
+            "graphengine.patterns.supervisors": ("Report", "Route", "Supervised", "supervisor"),
+            "graphengine.patterns.swarms": ("Handed", "Swarm", "Turn", "swarm"),
+            "graphengine.patterns.talkers": ("Reply", "Talk", "talker_reasoner"),
+            "graphengine.patterns.topologies": ("Network", "topology"),
+            "graphengine.patterns.votes": ("Poll", "voting"),
+        },
+    )
 
 __all__ = [
     "Advice",

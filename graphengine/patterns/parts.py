@@ -44,7 +44,7 @@ def part(
     given: dict[str, Source] = {name: source for name, source in (inputs or {}).items() if _takes(inner, name)}
     if isinstance(inner, Graph) and node.options.inputs is None:
         shared = [name for name in state.model_fields if name not in own and name in inner.state.model_fields]
-        given = {**{name: name for name in shared}, **given}
+        return Node(node, inputs={**{name: name for name in shared}, **given})
     return Node(node, inputs={**given, **(node.options.inputs or {})}) if given else node
 
 

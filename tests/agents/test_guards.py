@@ -275,5 +275,5 @@ def test_long_texts_take_a_moment(piece: str) -> None:
     guards = [personal_data(), forbidden("a b", then="rewrite"), max_words(5, then="rewrite"), max_characters(5)]
     begun = time.process_time()
     with contextlib.suppress(BadAnswer):
-        check_text(guards, piece * (300_000 // len(piece)), "output")
-    assert time.process_time() - begun < 10
+        check_text(guards, piece * (100_000 // len(piece)), "output")
+    assert time.process_time() - begun < 3

@@ -19,6 +19,7 @@ from graphengine.models.scripted import calls
 from graphengine.reducers import append, extend
 from graphengine.runner import StepRecorded, TextDelta
 from graphengine.testing import FakeClock
+from tests.agents.run_kits import add
 
 
 class Work(BaseModel):
@@ -55,11 +56,6 @@ def graph_of(agent: Any, **options: Any) -> Graph[Work]:
 async def steps_of(runner: Runner, run_id: str) -> list[Step]:
     """The log."""
     return list(await runner.history(run_id))
-
-
-def add(first: int, second: int) -> int:
-    """Add two numbers."""
-    return first + second
 
 
 # -- turns are recorded work

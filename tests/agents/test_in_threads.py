@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from graphengine import END, START, Agent, Graph, Limits, Retry, Runner, ScriptedModel, tool
+from graphengine import END, START, Agent, Graph, Limits, Runner, ScriptedModel, tool
 from graphengine.models import Request, Response
 from graphengine.stores.memory import MemoryStore
-from tests.agents.test_hard_places import ADD, Stuck, Work, add, names, one, paid, within
+from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, names, one, paid, within
 
 
 def blocking(agent: Agent[str]) -> Any:
@@ -105,7 +105,7 @@ async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
     model = Stuck([paid("", ADD), paid("3")], at=2)
     node = blocking(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
-        run = runner.start(one(node, timeout_seconds=0.2, retry=Retry(attempts=20, initial_seconds=0)))
+        run = runner.start(one(node, timeout_seconds=0.2, retry=AGAIN))
         result = await within(run)
         recorded = await names(runner, run.id)
     assert [name for name in recorded if name != "attempt"] == ["started", "turn", "tool add", "turn", "node"]

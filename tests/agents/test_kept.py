@@ -35,7 +35,7 @@ from graphengine.models.scripted import calls
 from graphengine.portable import export_run, import_run
 from graphengine.replay import replay
 from graphengine.stores.memory import MemoryStore
-from tests.agents.test_hard_places import ADD, Work, add, failing, names, one, paid, within
+from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within
 
 KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest_asyncio
 from graphengine.agents.mcp_servers import McpServer, mcp
 from graphengine.agents.tools import Tool, ToolOutcome, ToolSource, ToolsUnavailable
 from graphengine.errors import DefinitionError
+from tests.agents.tool_kits import in_thread
 
 HERE = Path(__file__).parent
 SHELF = [sys.executable, str(HERE / "mcp_server.py")]
@@ -26,11 +27,6 @@ TOKEN = "shelf-token-12345"  # noqa: S105 - made up
 def odd(kind: str, *more: str, **options: Any) -> McpServer:
     """A server that does something odd."""
     return mcp([sys.executable, "-S", str(HERE / "odd_mcp_server.py"), kind, *more], **options)
-
-
-async def in_thread(function: Callable[[], object]) -> object:
-    """As an agent that runs alone calls what blocks."""
-    return await asyncio.to_thread(function)
 
 
 async def called(tool: Tool, **arguments: object) -> ToolOutcome:

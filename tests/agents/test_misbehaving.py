@@ -19,7 +19,7 @@ from graphengine.errors import RateLimited
 from graphengine.models import Request, Response, ToolCall
 from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
-from tests.agents.test_hard_places import ADD, Work, add, failing, names, one, paid, within
+from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within
 
 HALF = "half \ud83d"
 
@@ -118,7 +118,7 @@ async def test_calls_are_told_apart_though_the_model_does_not() -> None:
     assert [message.call_id for message in said if message.role == "tool"] == called
 
 
-async def test_ten_thousand_calls_of_one_turn_are_made() -> None:
+async def test_thousands_of_calls_of_one_turn_are_made() -> None:
     """Each once, in a moment, and none again when the node is run again."""
     made = 0
 
@@ -128,13 +128,13 @@ async def test_ten_thousand_calls_of_one_turn_are_made() -> None:
         made += 1
         return str(number)
 
-    many = calls(*(("note", {"number": number}) for number in range(10_000)))
+    many = calls(*(("note", {"number": number}) for number in range(3000)))
     model = ScriptedModel([many, RateLimited("slow down"), "done"])
     graph = one(Agent("writer", prompt="{task}", tools=[note]), retry=Retry(attempts=2, initial_seconds=0))
-    async with asyncio.timeout(60), Runner(models={"writer": model}) as runner:
+    async with asyncio.timeout(20), Runner(models={"writer": model}) as runner:
         result = await runner.start(graph).result()
-    assert (result.state.draft, made) == ("done", 10_000)
-    assert [message.text for message in model.requests[2].messages[2:]] == [str(number) for number in range(10_000)]
+    assert (result.state.draft, made) == ("done", 3000)
+    assert [message.text for message in model.requests[2].messages[2:]] == [str(number) for number in range(3000)]
 
 
 async def test_an_answer_that_is_far_too_long_fails_the_node_and_is_counted() -> None:

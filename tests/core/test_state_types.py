@@ -20,7 +20,7 @@ from tests.support.kinds import VALUES, Everything, EverythingWhole, Spot, joine
 from tests.support.session import Session
 from tests.support.spec import work
 
-searched = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+searched = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 REDUCED: dict[str, Callable[[Any, Any], Any]] = {
     "log": lambda old, new: [*old, new],
     "days": lambda old, new: [*old, *new],

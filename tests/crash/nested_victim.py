@@ -1,28 +1,16 @@
 """A process whose agent asks another agent, four times, through a tool: `nested_victim.py DATABASE EFFECTS [DIE]`.
 
-Each call of a model and of a tool is noted in EFFECTS before anything comes of it: `outer 3` is the third turn of the
-outer agent, `consult 3` the call of its tool, `inner 3.2` the second turn of the agent that this call asks, `look 3`
-the call of that one's tool. Where the line is DIE the process ends there by SIGKILL. The run is `r`; it is begun, or
-gone on with.
+It notes `outer 3` for the third turn of the outer agent, `consult 3` for the call of its tool, `inner 3.2` for the
+second turn of the agent that this call asks, and `look 3` for the call of that one's tool.
 """
 
 import asyncio
-import sys
-from pathlib import Path
 
-from graphengine import END, START, Agent, Graph, Runner
-from graphengine.errors import RunExists
+from graphengine import END, START, Agent, Graph
 from graphengine.models import Request, Response
-from graphengine.models.scripted import calls
-from tests.crash.agent_victim import State, note
+from tests.crash.agents_life import State, live, note, paid, told_by_tools, turn_of
 
 CONSULTED = 4
-
-
-def paid(text: str, *wanted: tuple[str, dict[str, object]]) -> Response:
-    """An answer, or calls of tools, for a cent."""
-    made = calls(*wanted).calls
-    return Response(text, made, "tools" if made else "end", input_tokens=1, output_tokens=1, cost_usd=0.01)
 
 
 class Outer:
@@ -32,11 +20,9 @@ class Outer:
 
     async def answer(self, request: Request) -> Response:
         """The next turn, by what was said so far."""
-        turn = sum(message.role == "assistant" for message in request.messages) + 1
+        turn = turn_of(request)
         note(f"outer {turn}")
-        if turn <= CONSULTED:
-            return paid("", ("consult", {"number": turn}))
-        return paid(" ".join(message.text for message in request.messages if message.role == "tool"))
+        return paid("", ("consult", {"number": turn})) if turn <= CONSULTED else paid(told_by_tools(request))
 
 
 class Inner:
@@ -47,7 +33,7 @@ class Inner:
     async def answer(self, request: Request) -> Response:
         """The look, or the answer."""
         number = int(request.messages[0].text)
-        turn = sum(message.role == "assistant" for message in request.messages) + 1
+        turn = turn_of(request)
         note(f"inner {number}.{turn}")
         return paid("", ("look", {"number": number})) if turn == 1 else paid(str(number))
 
@@ -72,15 +58,5 @@ graph.add_node("work", Agent("outer", prompt="Consult.", model=Outer(), tools=[c
 graph.add_path(START, "work", END)
 
 
-async def main() -> None:
-    """Begin the run, or go on with it."""
-    async with Runner(Path(sys.argv[1])) as runner:
-        try:
-            result = await runner.start(graph, run_id="r").result()
-        except RunExists:
-            result = await runner.resume(graph, "r").result()
-        sys.stdout.write(f"{result.status} {result.usage.calls} {result.usage.cost_usd:.2f} {result.state.said}\n")
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(live(graph))

@@ -1,4 +1,4 @@
-"""What the tests of the patterns share: scripted runs, and a scene of each pattern to be killed amid.
+"""What the tests of the patterns share: a graph around one, and a scene of each to be killed amid.
 
 The answers of a scene depend on nothing but the question, so that a second process gives those that the first one would
 have given.
@@ -6,11 +6,11 @@ have given.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, Result, Runnable, Runner, ScriptedModel
+from graphengine import END, START, Agent, Graph, Runnable
 from graphengine.models import Request
 from graphengine.patterns import (
     Assignment,
@@ -30,23 +30,6 @@ from graphengine.patterns import (
     supervisor,
     voting,
 )
-
-S = TypeVar("S", bound=BaseModel)
-
-
-async def run(
-    graph: Graph[S], given: Mapping[str, object], script: Mapping[str, Any]
-) -> tuple[Result[S], ScriptedModel]:
-    """What a graph comes to where its agents answer so; every answer is asked for."""
-    with ScriptedModel(script) as model:
-        async with Runner(models={"*": model}) as runner:
-            return await runner.start(graph, given).result(), model
-
-
-def label(result: Result[Any]) -> str:
-    """The label a run ended with."""
-    assert result.stop is not None
-    return result.stop.label
 
 
 class Outer(BaseModel):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, cast
+from typing import Any, Generic, cast
 
 from pydantic import BaseModel
 from typing_extensions import TypeVar
@@ -34,9 +34,18 @@ class Played(Generic[S]):
         return self.result.state
 
     @property
+    def output(self) -> Any:
+        return self.result.output
+
+    @property
     def label(self) -> str:
         """How it ended."""
         return self.result.stop.label if self.result.stop else ""
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """What was asked, in order."""
+        return self.model.requests
 
     @property
     def calls(self) -> Counter[str]:
@@ -49,10 +58,10 @@ class Played(Generic[S]):
 
 
 async def play(graph: Graph[S], given: Mapping[str, object], answers: Answers) -> Played[S]:
-    """Run it to its end in memory, each agent answering from its script."""
-    model = ScriptedModel(cast("Mapping[str, Script]", answers))
-    async with Runner(models={"*": model}) as runner:
-        result = await runner.start(graph, given).result()
+    """Run it to its end in memory, each agent answering from its script; every answer is asked for."""
+    with ScriptedModel(cast("Mapping[str, Script]", answers)) as model:
+        async with Runner(models={"*": model}) as runner:
+            result = await runner.start(graph, given).result()
     return Played(result, model)
 
 

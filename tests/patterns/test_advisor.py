@@ -30,7 +30,7 @@ async def test_each_question_costs_two_calls(asked: int) -> None:
     answers = {"worker": [ask()] * asked + [DONE], "expert": ["so"] * asked}
     played = await play(pair(), {"task": "?"}, answers)
     assert played.calls.total() == 2 * asked + 1
-    assert (played.label, played.result.output, len(played.state.advice)) == ("answered", "42", asked)
+    assert (played.label, played.output, len(played.state.advice)) == ("answered", "42", asked)
 
 
 @pytest.mark.parametrize("questions", [0, 1, 2])
@@ -38,14 +38,14 @@ async def test_one_question_too_many_goes_back_to_the_worker(questions: int) -> 
     """Its model is told, and may still answer."""
     answers = {"worker": [ask()] * (questions + 1) + [DONE], "expert": ["so"] * questions}
     played = await play(pair(questions), {"task": "?"}, answers)
-    assert (played.calls["expert"], played.result.output) == (questions, "42")
+    assert (played.calls["expert"], played.output) == (questions, "42")
     assert "give the answer" in played.asked("worker")[-1]
 
 
 async def test_a_function_that_asks_too_often_has_no_answer() -> None:
     """The expert is asked no more often than is allowed."""
     played = await play(advisor(lambda task: ask(), EXPERT, questions=2), {"task": "?"}, {"expert": ["so", "so"]})
-    assert (played.label, played.result.output, played.calls["expert"]) == ("out of questions", None, 2)
+    assert (played.label, played.output, played.calls["expert"]) == ("out of questions", None, 2)
 
 
 async def test_the_advice_and_how_much_is_left_reach_the_worker() -> None:
@@ -84,7 +84,7 @@ async def test_a_check_of_the_workers_own_counts_too() -> None:
     graph = advisor(WORKER.but(check=short), EXPERT, questions=0)
     played = await play(graph, {"task": "a task"}, {"worker": [Attempt(answer="x" * 9), ask(), DONE]})
     assert ("too long" in played.asked("worker")[1], "give the answer" in played.asked("worker")[2]) == (True, True)
-    assert played.result.output == "42"
+    assert played.output == "42"
 
 
 async def test_an_advisor_stands_in_another_graph_and_advises_another() -> None:
@@ -100,6 +100,6 @@ async def test_an_advisor_stands_in_another_graph_and_advises_another() -> None:
     around.add_node("ask", graph, inputs={"task": "task"}, writes="task")
     around.add_path(START, "ask", END)
     played = await play(around, {"task": "?"}, answers)
-    assert played.result.output == "42"
+    assert played.output == "42"
     assert "first?" in played.asked("inner")[0]
     assert "yes" not in played.asked("inner")[1]

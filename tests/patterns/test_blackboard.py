@@ -74,7 +74,7 @@ async def test_agents_who_go_in_circles_are_stopped(rounds: int) -> None:
     """At most every agent in every round."""
     ping = Subscriber(lambda count: count + 1, watches=["count"], writes="count")
     played = await play(blackboard(Case, {"ping": ping}, rounds=rounds, result="count"), {"count": 1}, {})
-    assert (played.label, played.result.output) == ("out of rounds", 1 + rounds)
+    assert (played.label, played.output) == ("out of rounds", 1 + rounds)
 
 
 async def test_two_agents_who_watch_one_field_run_side_by_side() -> None:

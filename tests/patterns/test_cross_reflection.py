@@ -5,7 +5,8 @@ import pytest
 from graphengine import Agent, Runnable
 from graphengine.errors import DefinitionError
 from graphengine.patterns import Critique, CrossReflection, cross_reflection, self_reflection
-from tests.patterns.kits import clerk, label, run
+from tests.patterns.kits import clerk
+from tests.patterns.scripted import play
 
 WRITE = clerk("write", "{task} {draft} {critiques}")
 AGAIN = Critique(verdict="revise", flaws=["dull"])
@@ -24,9 +25,9 @@ def critics(*names: str) -> dict[str, Runnable]:
 async def test_a_draft_is_revised_until_every_critic_accepts_it() -> None:
     """Each critique reaches the revision by its critic's name."""
     script = {"write": ["one", "two"], "facts": [GOOD, GOOD], "style": [AGAIN, GOOD]}
-    result, model = await run(cross_reflection(WRITE, critics("facts", "style"), rounds=2), {"task": "t"}, script)
-    assert (result.output, label(result)) == ("two", "accepted")
-    assert '"style"' in model.requests[3].prompt
+    played = await play(cross_reflection(WRITE, critics("facts", "style"), rounds=2), {"task": "t"}, script)
+    assert (played.output, played.label) == ("two", "accepted")
+    assert '"style"' in played.requests[3].prompt
 
 
 async def test_critics_look_side_by_side() -> None:
@@ -38,8 +39,8 @@ async def test_critics_look_side_by_side() -> None:
         return GOOD
 
     async with asyncio.timeout(10):
-        result, _ = await run(cross_reflection(WRITE, {"a": critic, "b": critic}), {"task": "t"}, {"write": ["one"]})
-    assert label(result) == "accepted"
+        played = await play(cross_reflection(WRITE, {"a": critic, "b": critic}), {"task": "t"}, {"write": ["one"]})
+    assert played.label == "accepted"
 
 
 async def test_a_critic_that_fails_leaves_the_others() -> None:
@@ -50,9 +51,9 @@ async def test_a_critic_that_fails_leaves_the_others() -> None:
         return next(said)
 
     graph = cross_reflection(WRITE, {**critics("style"), "once": once}, rounds=2)
-    result, _ = await run(graph, {"task": "t"}, {"write": ["one", "two"], "style": [AGAIN, GOOD]})
-    assert (label(result), list(result.state.critiques), result.output) == ("accepted", ["style"], "two")
-    assert [error.path for error in result.state.errors] == ["once"]
+    played = await play(graph, {"task": "t"}, {"write": ["one", "two"], "style": [AGAIN, GOOD]})
+    assert (played.label, list(played.state.critiques), played.output) == ("accepted", ["style"], "two")
+    assert [error.path for error in played.state.errors] == ["once"]
 
 
 async def test_where_all_critics_fail_the_draft_stands_unreviewed() -> None:
@@ -61,19 +62,19 @@ async def test_where_all_critics_fail_the_draft_stands_unreviewed() -> None:
     def broken(draft: str) -> Critique:
         raise OSError("no network")
 
-    result, _ = await run(cross_reflection(WRITE, {"a": broken, "b": broken}), {"task": "t"}, {"write": ["one"]})
-    assert (result.output, label(result), len(result.state.errors)) == ("one", "unreviewed", 2)
+    played = await play(cross_reflection(WRITE, {"a": broken, "b": broken}), {"task": "t"}, {"write": ["one"]})
+    assert (played.output, played.label, len(played.state.errors)) == ("one", "unreviewed", 2)
 
 
 @pytest.mark.parametrize(("names", "rounds"), [(("a",), 1), (("a", "b", "c"), 2)])
 async def test_it_costs_the_critics_and_a_revision_a_round(names: tuple[str, ...], rounds: int) -> None:
     """`1 + rounds · (critics + 1)` at most, `1 + critics` at least."""
     script = {"write": ["x"] * (rounds + 1), **{name: [AGAIN] * rounds for name in names}}
-    result, model = await run(cross_reflection(WRITE, critics(*names), rounds=rounds), {"task": "t"}, script)
-    assert (len(model.requests), label(result)) == (1 + rounds * (len(names) + 1), "out of rounds")
+    played = await play(cross_reflection(WRITE, critics(*names), rounds=rounds), {"task": "t"}, script)
+    assert (played.calls.total(), played.label) == (1 + rounds * (len(names) + 1), "out of rounds")
     script = {"write": ["x"], **{name: [GOOD] for name in names}}
-    _, model = await run(cross_reflection(WRITE, critics(*names), rounds=rounds), {"task": "t"}, script)
-    assert len(model.requests) == 1 + len(names)
+    played = await play(cross_reflection(WRITE, critics(*names), rounds=rounds), {"task": "t"}, script)
+    assert played.calls.total() == 1 + len(names)
 
 
 async def test_it_nests_in_a_reflection_of_another_kind() -> None:
@@ -81,8 +82,8 @@ async def test_it_nests_in_a_reflection_of_another_kind() -> None:
     inner = cross_reflection(clerk("write", "{tone} {task}"), critics("a"), state=Toned)
     graph = self_reflection(inner, Agent("self", prompt="{draft}", output=Critique), revise=clerk("mend", "{draft}"))
     script = {"write": ["one"], "a": [GOOD], "self": [AGAIN, GOOD], "mend": ["two"]}
-    result, _ = await run(graph, {"task": "t"}, script)
-    assert result.output == "two"
+    played = await play(graph, {"task": "t"}, script)
+    assert played.output == "two"
 
 
 @pytest.mark.parametrize("names", [(), ("write",), ("weigh", "a")])

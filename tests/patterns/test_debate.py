@@ -3,7 +3,8 @@ import pytest
 from graphengine import Agent, RunFailed, Runnable
 from graphengine.errors import DefinitionError
 from graphengine.patterns import Debate, Position, debate
-from tests.patterns.kits import clerk, label, run
+from tests.patterns.kits import clerk
+from tests.patterns.scripted import play
 
 JUDGE = clerk("judge", "{transcript}")
 
@@ -25,11 +26,11 @@ def holds(answer: str) -> Position:
 async def test_debaters_read_one_another_and_are_judged() -> None:
     """All that was said is there for the judge."""
     script = {"ann": [holds("yes"), holds("maybe")], "bob": [holds("no"), holds("no")], "judge": ["it depends"]}
-    result, model = await run(debate(debaters("ann", "bob"), judge=JUDGE), {"task": "t"}, script)
-    assert (result.output, label(result)) == ("it depends", "judged")
-    second = [request.prompt for request in model.requests if request.agent == "ann"][1]
+    played = await play(debate(debaters("ann", "bob"), judge=JUDGE), {"task": "t"}, script)
+    assert (played.output, played.label) == ("it depends", "judged")
+    second = played.asked("ann")[1]
     assert "because no" in second
-    assert [(turn.debater, turn.answer) for turn in result.state.transcript] == [
+    assert [(turn.debater, turn.answer) for turn in played.state.transcript] == [
         ("ann", "yes"), ("bob", "no"), ("ann", "maybe"), ("bob", "no"),
     ]  # fmt: skip
 
@@ -37,23 +38,23 @@ async def test_debaters_read_one_another_and_are_judged() -> None:
 async def test_agreement_ends_it_without_the_judge() -> None:
     """In whatever case and with whatever full stop."""
     script = {"ann": [holds("yes"), holds("No.")], "bob": [holds("no"), holds(" NO ")]}
-    result, _ = await run(debate(debaters("ann", "bob"), judge=JUDGE, rounds=5), {"task": "t"}, script)
-    assert (result.output, label(result)) == ("No.", "agreed")
+    played = await play(debate(debaters("ann", "bob"), judge=JUDGE, rounds=5), {"task": "t"}, script)
+    assert (played.output, played.label) == ("No.", "agreed")
 
 
 @pytest.mark.parametrize(("one", "other"), [("approved", "NOT APPROVED"), ("1", "-1"), ("C", "C++"), ("5", ".5")])
 async def test_answers_that_differ_are_no_agreement(one: str, other: str) -> None:
     """Though one is part of the other."""
     script = {"ann": [holds(one)], "bob": [holds(other)]}
-    result, _ = await run(debate(debaters("ann", "bob"), rounds=1), {"task": "t"}, script)
-    assert (result.output, label(result)) == (one, "no agreement")
+    played = await play(debate(debaters("ann", "bob"), rounds=1), {"task": "t"}, script)
+    assert (played.output, played.label) == (one, "no agreement")
 
 
 async def test_without_a_judge_most_decide() -> None:
     """Who was named first decides among equals, as the test before shows."""
     script = {"ann": [holds("yes")], "bob": [holds("no")], "cid": [holds("No.")]}
-    result, _ = await run(debate(debaters("ann", "bob", "cid"), rounds=1), {"task": "t"}, script)
-    assert (result.output, label(result)) == ("no", "no agreement")
+    played = await play(debate(debaters("ann", "bob", "cid"), rounds=1), {"task": "t"}, script)
+    assert (played.output, played.label) == ("no", "no agreement")
 
 
 async def test_a_debater_that_fails_says_nothing_in_that_round() -> None:
@@ -64,9 +65,9 @@ async def test_a_debater_that_fails_says_nothing_in_that_round() -> None:
         return next(said)
 
     graph = debate({**debaters("ann"), "once": once}, rounds=2)
-    result, _ = await run(graph, {"task": "t"}, {"ann": [holds("yes"), holds("no")]})
-    assert (label(result), len(result.state.transcript)) == ("agreed", 3)
-    assert [error.path for error in result.state.errors] == ["once"]
+    played = await play(graph, {"task": "t"}, {"ann": [holds("yes"), holds("no")]})
+    assert (played.label, len(played.state.transcript)) == ("agreed", 3)
+    assert [error.path for error in played.state.errors] == ["once"]
 
 
 async def test_one_who_speaks_alone_agrees_with_nobody() -> None:
@@ -76,20 +77,20 @@ async def test_one_who_speaks_alone_agrees_with_nobody() -> None:
         raise OSError("no network")
 
     graph = debate({**debaters("ann"), "broken": broken}, rounds=2)
-    result, _ = await run(graph, {"task": "t"}, {"ann": [holds("yes"), holds("yes")]})
-    assert (label(result), result.output) == ("no agreement", "yes")
+    played = await play(graph, {"task": "t"}, {"ann": [holds("yes"), holds("yes")]})
+    assert (played.label, played.output) == ("no agreement", "yes")
     with pytest.raises(RunFailed, match="nobody spoke"):
-        await run(debate({"a": broken, "b": broken}, judge=JUDGE), {"task": "t"}, {})
+        await play(debate({"a": broken, "b": broken}, judge=JUDGE), {"task": "t"}, {})
 
 
 @pytest.mark.parametrize(("names", "rounds"), [(("a", "b"), 1), (("a", "b", "c"), 3)])
 async def test_it_costs_a_call_a_debater_and_round(names: tuple[str, ...], rounds: int) -> None:
     """`debaters · rounds + 1` at most with a judge, `debaters` at least."""
     script = {**{name: [holds(name)] * rounds for name in names}, "judge": ["so"]}
-    _, model = await run(debate(debaters(*names), judge=JUDGE, rounds=rounds), {"task": "t"}, script)
-    assert len(model.requests) == len(names) * rounds + 1
-    _, model = await run(debate(debaters(*names), judge=JUDGE), {"task": "t"}, {name: [holds("so")] for name in names})
-    assert len(model.requests) == len(names)
+    played = await play(debate(debaters(*names), judge=JUDGE, rounds=rounds), {"task": "t"}, script)
+    assert played.calls.total() == len(names) * rounds + 1
+    played = await play(debate(debaters(*names), judge=JUDGE), {"task": "t"}, {name: [holds("so")] for name in names})
+    assert played.calls.total() == len(names)
 
 
 async def test_a_debate_is_the_judge_of_a_debate() -> None:
@@ -97,10 +98,10 @@ async def test_a_debate_is_the_judge_of_a_debate() -> None:
     inner = debate(debaters("cid", "dan", prompt="{tone} {task} {positions}"), rounds=1, state=Toned)
     graph = debate(debaters("ann", "bob"), judge=inner, rounds=1, state=Toned)
     script = {"ann": [holds("yes")], "bob": [holds("no")], "cid": [holds("so")], "dan": [holds("So")]}
-    result, model = await run(graph, {"task": "t", "tone": "dry"}, script)
-    assert (result.output, label(result)) == ("so", "judged")
-    assert "<tone>dry</tone> <task>t</task>" in model.requests[-1].prompt
-    assert "yes" not in model.requests[-1].prompt
+    played = await play(graph, {"task": "t", "tone": "dry"}, script)
+    assert (played.output, played.label) == ("so", "judged")
+    assert "<tone>dry</tone> <task>t</task>" in played.requests[-1].prompt
+    assert "yes" not in played.requests[-1].prompt
 
 
 @pytest.mark.parametrize("names", [(), ("a",), ("a", "judge")])

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Condition, Graph, Node, RunFailed, ended, value
 from graphengine.errors import DefinitionError
 from graphengine.patterns import escalation
+from tests.patterns.kits import says
 from tests.patterns.scripted import Answers, away, named, play
 
 
@@ -40,7 +41,7 @@ def ladder(count: int = 3) -> Graph[Question]:
 
 def saying(verdicts: Sequence[object]) -> Answers:
     """Each level says its name, and the judge so."""
-    return {**{name: [name] for name in NAMES}, "judge": verdicts}
+    return {**{name: says(name) for name in NAMES}, "judge": verdicts}
 
 
 @pytest.mark.parametrize(("count", "good_at"), [(1, 1), (2, 1), (3, 2), (3, 3)])
@@ -48,25 +49,25 @@ async def test_each_level_that_is_tried_costs_two_calls(count: int, good_at: int
     """Its own and the check's; those above the first good one cost nothing."""
     played = await play(ladder(count), {"task": "?"}, saying([BAD] * (good_at - 1) + [GOOD]))
     assert played.calls.total() == 2 * good_at
-    assert (played.label, played.result.output) == ("accepted", NAMES[good_at - 1])
+    assert (played.label, played.output) == ("accepted", NAMES[good_at - 1])
 
 
 async def test_where_nothing_is_accepted_the_last_answer_stands() -> None:
     """And the label says that it was not accepted."""
     played = await play(ladder(), {"task": "?"}, saying([BAD] * 3))
-    assert (played.label, played.result.output) == ("not accepted", "large")
+    assert (played.label, played.output) == ("not accepted", "large")
 
 
 async def test_a_level_that_fails_is_passed_over_unchecked() -> None:
     """The next one is asked at once."""
     played = await play(ladder(), {"task": "?"}, {**saying([GOOD]), "small": away})
-    assert (played.calls["judge"], played.result.output) == (1, "middle")
+    assert (played.calls["judge"], played.output) == (1, "middle")
 
 
 async def test_an_answer_that_cannot_be_checked_is_not_accepted() -> None:
     """A stronger one is asked."""
     played = await play(ladder(2), {"task": "?"}, saying([*["NOT good"] * 3, GOOD]))
-    assert (played.calls["judge"], played.result.output) == (4, "middle")
+    assert (played.calls["judge"], played.output) == (4, "middle")
 
 
 async def test_where_the_last_level_fails_the_run_does() -> None:
@@ -80,7 +81,7 @@ async def test_without_a_check_the_condition_looks_at_the_answer() -> None:
     levels = {name: named(name) for name in NAMES}
     graph = escalation(Question, levels, answer="answer", accept=value("answer").length() > 5)
     played = await play(graph, {"task": "?"}, saying([]))
-    assert (played.calls.total(), played.result.output) == (2, "middle")
+    assert (played.calls.total(), played.output) == (2, "middle")
 
 
 def test_somebody_has_to_be_asked() -> None:
@@ -99,4 +100,4 @@ async def test_a_level_may_be_a_ladder_itself() -> None:
     around.add_edge("ask", END, when=ended("accepted"), label="well")
     around.add_edge("ask", END, label="not well")
     played = await play(around, {"task": "?"}, saying([BAD, BAD, BAD, GOOD]))
-    assert (played.label, played.result.output) == ("well", "large")
+    assert (played.label, played.output) == ("well", "large")

@@ -3,7 +3,8 @@ from pydantic import BaseModel
 
 from graphengine import Agent, Node, value
 from graphengine.patterns import Evaluation, evaluator_optimizer, voting
-from tests.patterns.kits import clerk, label, run
+from tests.patterns.kits import clerk
+from tests.patterns.scripted import play
 
 WRITE = clerk("write", "{task} {draft} {evaluations[-1].feedback}")
 JUDGE = Agent("judge", prompt="{draft}", output=Evaluation)
@@ -23,9 +24,9 @@ class Poem(BaseModel):
 async def test_attempts_go_on_until_one_is_accepted() -> None:
     """What was said of one reaches the next."""
     script = {"write": ["one", "two"], "judge": [verdict(4), verdict(8, "accept")]}
-    result, model = await run(evaluator_optimizer(WRITE, JUDGE), {"task": "t"}, script)
-    assert (result.output, label(result)) == ("two", "accepted")
-    assert "more" in model.requests[2].prompt
+    played = await play(evaluator_optimizer(WRITE, JUDGE), {"task": "t"}, script)
+    assert (played.output, played.label) == ("two", "accepted")
+    assert "more" in played.requests[2].prompt
 
 
 @pytest.mark.parametrize(
@@ -40,15 +41,15 @@ async def test_attempts_go_on_until_one_is_accepted() -> None:
 async def test_the_ends_of_attempts(script: list[object], end: str) -> None:
     """The verdict accepts, and neither the score nor the words do; a score that does not rise ends it."""
     graph = evaluator_optimizer(WRITE, JUDGE, score="evaluations[-1].score")
-    result, _ = await run(graph, {"task": "t"}, {"write": ["x"] * len(script), "judge": script})
-    assert label(result) == end
+    played = await play(graph, {"task": "t"}, {"write": ["x"] * len(script), "judge": script})
+    assert played.label == end
 
 
 async def test_an_evaluation_of_no_use_leaves_the_attempt() -> None:
     """And says so."""
     script = {"write": ["one"], "judge": ["fine", "NOT APPROVED", "7/10"]}
-    result, _ = await run(evaluator_optimizer(WRITE, JUDGE), {"task": "t"}, script)
-    assert (result.output, label(result)) == ("one", "unevaluated")
+    played = await play(evaluator_optimizer(WRITE, JUDGE), {"task": "t"}, script)
+    assert (played.output, played.label) == ("one", "unevaluated")
 
 
 async def test_a_state_and_a_condition_of_the_callers() -> None:
@@ -67,9 +68,9 @@ async def test_a_state_and_a_condition_of_the_callers() -> None:
         "bob": ["again", "publish"],
         "cid": ["publish", "again"],
     }
-    result, model = await run(graph, {"topic": "tides"}, script)
-    assert (result.output, label(result), result.state.vote) == ("two", "accepted", "publish")
-    assert model.requests[1].prompt == "<task>one</task>"
+    played = await play(graph, {"topic": "tides"}, script)
+    assert (played.output, played.label, played.state.vote) == ("two", "accepted", "publish")
+    assert played.requests[1].prompt == "<task>one</task>"
 
 
 async def test_attempts_may_be_attempts_of_others() -> None:
@@ -81,9 +82,9 @@ async def test_attempts_may_be_attempts_of_others() -> None:
         "judge": [verdict(2)] * 4,
         "outer": [verdict(2, feedback="shorter"), verdict(9, "accept")],
     }
-    result, model = await run(graph, {"task": "t"}, script)
-    assert (result.output, label(result), len(result.state.evaluations)) == ("4", "accepted", 2)
-    third = [request.prompt for request in model.requests if request.agent == "write"][2]
+    played = await play(graph, {"task": "t"}, script)
+    assert (played.output, played.label, len(played.state.evaluations)) == ("4", "accepted", 2)
+    third = played.asked("write")[2]
     assert "shorter" in third
 
 
@@ -91,5 +92,5 @@ async def test_attempts_may_be_attempts_of_others() -> None:
 async def test_it_costs_two_calls_a_try(tries: int) -> None:
     """`2 · tries` at most."""
     script = {"write": ["x"] * tries, "judge": [verdict(3)] * tries}
-    _, model = await run(evaluator_optimizer(WRITE, JUDGE, tries=tries), {"task": "t"}, script)
-    assert len(model.requests) == 2 * tries
+    played = await play(evaluator_optimizer(WRITE, JUDGE, tries=tries), {"task": "t"}, script)
+    assert played.calls.total() == 2 * tries

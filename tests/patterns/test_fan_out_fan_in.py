@@ -5,7 +5,8 @@ from pydantic import BaseModel, Field
 
 from graphengine import Agent, Node, RunFailed, choose
 from graphengine.patterns import FanOut, fan_out_fan_in, pipeline
-from tests.patterns.kits import clerk, run
+from tests.patterns.kits import clerk
+from tests.patterns.scripted import play
 
 GATHER = clerk("gather", "{outcomes}")
 
@@ -30,32 +31,32 @@ async def test_every_item_is_worked_on_and_gathered_in_order() -> None:
     """Whichever was quicker."""
     graph = fan_out_fan_in(clerk("read", "{task} {item}"), GATHER)
     script = {"read": lambda request: request.prompt[-8:-7], "gather": ["all"]}
-    result, model = await run(graph, {"task": "t", "items": ["a", "b", "c"]}, script)
-    assert ([each.text for each in result.state.outcomes], result.output) == (["a", "b", "c"], "all")
-    assert len(model.requests) == 4
+    played = await play(graph, {"task": "t", "items": ["a", "b", "c"]}, script)
+    assert ([each.text for each in played.state.outcomes], played.output) == (["a", "b", "c"], "all")
+    assert played.calls.total() == 4
 
 
 async def test_one_item_that_fails_leaves_the_rest() -> None:
     """And is told to who gathers."""
-    result, model = await run(fan_out_fan_in(fragile, GATHER), {"items": ["a", "bad", "c"]}, {"gather": ["all"]})
-    first, second, third = result.state.outcomes
+    played = await play(fan_out_fan_in(fragile, GATHER), {"items": ["a", "bad", "c"]}, {"gather": ["all"]})
+    first, second, third = played.state.outcomes
     assert (first.text, second.text, third.text) == ("read a", "", "read c")
     assert second.failure is not None
     assert (second.failure.path, second.failure.kind) == ("work[1]", "ValueError")
-    assert "cannot read bad" in model.requests[0].prompt
+    assert "cannot read bad" in played.requests[0].prompt
 
 
 @pytest.mark.parametrize(("items", "need"), [(["bad", "bad"], 1), (["a", "bad"], 2), ([], 1)])
 async def test_too_few_successes_fail_before_anything_is_gathered(items: list[str], need: int) -> None:
     """By that name."""
     with pytest.raises(RunFailed, match="too few succeeded"):
-        await run(fan_out_fan_in(fragile, GATHER, need=need), {"items": items}, {})
+        await play(fan_out_fan_in(fragile, GATHER, need=need), {"items": items}, {})
 
 
 async def test_no_items_may_be_enough() -> None:
     """Where nothing is needed."""
-    result, _ = await run(fan_out_fan_in(fragile, GATHER, need=0), {"items": []}, {"gather": ["nothing"]})
-    assert result.output == "nothing"
+    played = await play(fan_out_fan_in(fragile, GATHER, need=0), {"items": []}, {"gather": ["nothing"]})
+    assert played.output == "nothing"
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
@@ -74,7 +75,7 @@ async def test_so_many_are_worked_on_at_a_time_as_allowed(concurrency: int) -> N
         return item
 
     graph = fan_out_fan_in(work, lambda: "", concurrency=concurrency)
-    await run(graph, {"items": list("abcdef")}, {})
+    await play(graph, {"items": list("abcdef")}, {})
     assert max(running) == concurrency
 
 
@@ -83,24 +84,24 @@ async def test_the_items_can_be_made_of_the_task() -> None:
     split = Agent("split", prompt="{task}", output=list[str])
     graph = fan_out_fan_in(clerk("read", "{item}"), GATHER, split=split)
     script = {"split": [["a", "b"]], "read": ["x", "y"], "gather": ["all"]}
-    result, model = await run(graph, {"task": "t"}, script)
-    assert (result.state.items, len(model.requests)) == (["a", "b"], 4)
+    played = await play(graph, {"task": "t"}, script)
+    assert (played.state.items, played.calls.total()) == (["a", "b"], 4)
 
 
 async def test_items_of_the_callers_type() -> None:
     """In a field of the caller's state."""
     graph = fan_out_fan_in(clerk("read", "{item.name} {item.pages}"), GATHER, over="sources", state=Reading)
     given = {"sources": [Source(name="tides", pages=7)]}
-    _, model = await run(graph, given, {"read": ["x"], "gather": ["all"]})
-    assert model.requests[0].prompt == "<item_name>tides</item_name> 7"
+    played = await play(graph, given, {"read": ["x"], "gather": ["all"]})
+    assert played.requests[0].prompt == "<item_name>tides</item_name> 7"
 
 
 async def test_different_work_side_by_side() -> None:
     """A choice by the item has several do one part each."""
     parts = choose("item", {"facts": clerk("facts"), "counter": clerk("counter")})
     script = {"facts": ["for"], "counter": ["against"], "gather": ["both"]}
-    result, _ = await run(fan_out_fan_in(parts, GATHER), {"task": "t", "items": ["facts", "counter"]}, script)
-    assert [each.text for each in result.state.outcomes] == ["for", "against"]
+    played = await play(fan_out_fan_in(parts, GATHER), {"task": "t", "items": ["facts", "counter"]}, script)
+    assert [each.text for each in played.state.outcomes] == ["for", "against"]
 
 
 async def test_a_graph_is_work_and_a_fan_out_is_a_stage() -> None:
@@ -109,13 +110,13 @@ async def test_a_graph_is_work_and_a_fan_out_is_a_stage() -> None:
     fan = fan_out_fan_in(each, GATHER, split=lambda task: task.split())
     graph = pipeline({"fan": fan, "close": clerk("close", "{text}")})
     script = {"read": ["r1", "r2"], "sum": ["s1", "s2"], "gather": ["all"], "close": ["end"]}
-    result, model = await run(graph, {"task": "a b"}, script)
-    assert (result.output, len(model.requests)) == ("end", 6)
+    played = await play(graph, {"task": "a b"}, script)
+    assert (played.output, played.calls.total()) == ("end", 6)
 
 
 @pytest.mark.parametrize("items", [1, 5])
 async def test_it_costs_a_call_an_item_and_one(items: int) -> None:
     """`items + 1`."""
     script = {"read": ["x"] * items, "gather": ["all"]}
-    _, model = await run(fan_out_fan_in(clerk("read", "{item}"), GATHER), {"items": ["i"] * items}, script)
-    assert len(model.requests) == items + 1
+    played = await play(fan_out_fan_in(clerk("read", "{item}"), GATHER), {"items": ["i"] * items}, script)
+    assert played.calls.total() == items + 1

@@ -3,7 +3,8 @@ import pytest
 from graphengine import Agent, Node, Retry, RunFailed, Runnable
 from graphengine.errors import DefinitionError
 from graphengine.patterns import Assignment, Company, Route, hierarchical, supervisor
-from tests.patterns.kits import clerk, run
+from tests.patterns.kits import clerk
+from tests.patterns.scripted import play
 
 DIRECTOR = Agent("director", prompt="{task} {teams}", output=list[Assignment])
 HEAD = clerk("head", "{reports}")
@@ -24,11 +25,11 @@ async def test_teams_work_on_what_they_are_assigned() -> None:
     graph = hierarchical(DIRECTOR, {"law": clerk("law"), "desk": clerk("desk"), "idle": clerk("idle")}, HEAD)
     plan = [to("desk", "write"), to("law", "read"), to("law", "judge")]
     script = {"director": [plan], "law": ["one", "two"], "desk": ["three"], "head": ["done"]}
-    result, model = await run(graph, {"task": "sue"}, script)
-    told = [(report.team, report.task, report.text) for report in result.state.reports]
+    played = await play(graph, {"task": "sue"}, script)
+    told = [(report.team, report.task, report.text) for report in played.state.reports]
     assert told == [("law", "read", "one"), ("law", "judge", "two"), ("desk", "write", "three")]
-    assert result.output == "done"
-    assert '"idle"' in model.requests[0].prompt
+    assert played.output == "done"
+    assert '"idle"' in played.requests[0].prompt
 
 
 @pytest.mark.parametrize(
@@ -38,17 +39,17 @@ async def test_teams_work_on_what_they_are_assigned() -> None:
 async def test_an_assignment_to_nobody_goes_back_to_the_director(plan: list[Assignment], told: str) -> None:
     """With the teams that there are."""
     script = {"director": [plan, [to("law")]], "law": ["one"], "head": ["done"]}
-    result, model = await run(hierarchical(DIRECTOR, {"law": clerk("law")}, HEAD), {"task": "t"}, script)
-    assert result.output == "done"
-    assert told in model.requests[1].prompt
-    assert "the teams are law" in model.requests[1].prompt
+    played = await play(hierarchical(DIRECTOR, {"law": clerk("law")}, HEAD), {"task": "t"}, script)
+    assert played.output == "done"
+    assert told in played.requests[1].prompt
+    assert "the teams are law" in played.requests[1].prompt
 
 
 async def test_a_director_that_is_a_function_is_held_to_the_teams_too() -> None:
     """It cannot be asked again, so the run fails."""
     graph = hierarchical(lambda task: [{"team": task, "task": "x"}], {"law": clerk("law")}, HEAD)
     with pytest.raises(RunFailed, match="no team 'elsewhere'"):
-        await run(graph, {"task": "elsewhere"}, {})
+        await play(graph, {"task": "elsewhere"}, {})
 
 
 async def test_a_team_that_fails_leaves_the_others() -> None:
@@ -64,10 +65,10 @@ async def test_a_team_that_fails_leaves_the_others() -> None:
         "desk": clerk("desk"),
     }
     script = {"director": [[to("law"), to("desk")]], "desk": ["three"], "head": ["done"]}
-    result, model = await run(hierarchical(DIRECTOR, teams, HEAD), {"task": "t"}, script)
-    first, second = result.state.reports
+    played = await play(hierarchical(DIRECTOR, teams, HEAD), {"task": "t"}, script)
+    first, second = played.state.reports
     assert (first.failure is not None, second.text, len(tried)) == (True, "three", 2)
-    assert "on strike" in model.requests[-1].prompt
+    assert "on strike" in played.requests[-1].prompt
 
 
 async def test_teams_of_teams() -> None:
@@ -85,9 +86,9 @@ async def test_teams_of_teams() -> None:
         "end": ["led"],
         "head": ["sub", "done"],
     }
-    result, model = await run(graph, {"task": "t", "client": "ann"}, script)
-    assert [report.text for report in result.state.reports] == ["sub", "led"]
-    prompts = {request.agent: request.prompt for request in model.requests}
+    played = await play(graph, {"task": "t", "client": "ann"}, script)
+    assert [report.text for report in played.state.reports] == ["sub", "led"]
+    prompts = {request.agent: request.prompt for request in played.requests}
     assert prompts["one"] == "<client>ann</client> <task>lower</task>"
     assert "right" not in prompts["sub"]
 
@@ -96,8 +97,8 @@ async def test_teams_of_teams() -> None:
 async def test_it_costs_the_director_the_assignments_and_the_report(assignments: int) -> None:
     """`2 + assignments`, where a team is one agent."""
     script = {"director": [[to("law")] * assignments], "law": ["x"] * assignments, "head": ["done"]}
-    _, model = await run(hierarchical(DIRECTOR, {"law": clerk("law")}, HEAD), {"task": "t"}, script)
-    assert len(model.requests) == 2 + assignments
+    played = await play(hierarchical(DIRECTOR, {"law": clerk("law")}, HEAD), {"task": "t"}, script)
+    assert played.calls.total() == 2 + assignments
 
 
 @pytest.mark.parametrize("teams", [{}, {"direct": HEAD}, {"report": HEAD}])

@@ -6,7 +6,8 @@ from graphengine import Agent, Node, Retry, RunFailed, Runnable
 from graphengine.errors import DefinitionError
 from graphengine.patterns import Job, Step, orchestrator_workers
 from graphengine.patterns.orchestrators import problems_of
-from tests.patterns.kits import around, clerk, run
+from tests.patterns.kits import around, clerk
+from tests.patterns.scripted import play
 
 PLANNER = Agent("planner", prompt="{task} {workers}", output=list[Step])
 END = clerk("end", "{plan} {results}")
@@ -33,13 +34,13 @@ def fragile(task: str, needed: dict[str, str]) -> str:
 
 async def test_a_step_reads_the_results_it_needs_and_no_others() -> None:
     """Each as soon as those are there."""
-    result, model = await run(
+    played = await play(
         orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [DIAMOND], "end": ["done"]}
     )
-    texts = {name: outcome.text for name, outcome in result.state.results.items()}
+    texts = {name: outcome.text for name, outcome in played.state.results.items()}
     assert texts == {"a": "a()", "b": "b(a())", "c": "c(a())", "d": "d(b(a()),c(a()))"}
-    assert result.output == "done"
-    assert '"do"' in model.requests[0].prompt
+    assert played.output == "done"
+    assert '"do"' in played.requests[0].prompt
 
 
 async def test_what_is_ready_runs_side_by_side() -> None:
@@ -53,7 +54,7 @@ async def test_what_is_ready_runs_side_by_side() -> None:
     plan = [step("a", role="one"), step("b", role="one"), step("c", role="two")]
     graph = orchestrator_workers(PLANNER, {"one": meet, "two": meet}, END)
     async with asyncio.timeout(10):
-        await run(graph, {"task": "t"}, {"planner": [plan], "end": ["done"]})
+        await play(graph, {"task": "t"}, {"planner": [plan], "end": ["done"]})
 
 
 @pytest.mark.parametrize(
@@ -72,9 +73,9 @@ async def test_what_is_ready_runs_side_by_side() -> None:
 async def test_a_plan_that_makes_no_sense_goes_back_to_the_planner(plan: list[Step], told: str) -> None:
     """With what is wrong with it; nobody works by it."""
     graph = orchestrator_workers(PLANNER, {"do": fragile, "write": fragile}, END, most_steps=5)
-    result, model = await run(graph, {"task": "t"}, {"planner": [plan, [step("ok")]], "end": ["done"]})
-    assert list(result.state.results) == ["ok"]
-    assert told in model.requests[1].prompt
+    played = await play(graph, {"task": "t"}, {"planner": [plan, [step("ok")]], "end": ["done"]})
+    assert list(played.state.results) == ["ok"]
+    assert told in played.requests[1].prompt
 
 
 def test_all_that_is_wrong_with_a_plan_is_told_at_once() -> None:
@@ -86,27 +87,27 @@ def test_all_that_is_wrong_with_a_plan_is_told_at_once() -> None:
 async def test_a_plan_that_stays_bad_is_refused() -> None:
     """After as many answers as the planner has retries for."""
     with pytest.raises(RunFailed, match="the plan has no steps"):
-        await run(orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [[], [], []]})
+        await play(orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [[], [], []]})
 
 
 async def test_a_planner_that_is_a_function_is_held_to_it_too() -> None:
     """It cannot be asked again, so the run fails."""
     graph = orchestrator_workers(lambda task: [step("a", role=task)], {"do": fragile}, END)
     with pytest.raises(RunFailed, match="no worker 'elsewhere'"):
-        await run(graph, {"task": "elsewhere"}, {})
+        await play(graph, {"task": "elsewhere"}, {})
 
 
 async def test_a_step_that_fails_leaves_the_others_and_is_told() -> None:
     """What needs it is not done, nor what needs that; the rest is."""
     plan = [step("bad"), step("a"), step("b", "bad"), step("c", "b", "a"), step("d", "a")]
     graph = orchestrator_workers(PLANNER, {"do": fragile}, END)
-    result, model = await run(graph, {"task": "t"}, {"planner": [plan], "end": ["done"]})
-    results = result.state.results
+    played = await play(graph, {"task": "t"}, {"planner": [plan], "end": ["done"]})
+    results = played.state.results
     assert {name for name, outcome in results.items() if outcome.failure is None} == {"a", "d"}
     kinds = {name: results[name].failure.kind for name in ("bad", "b", "c")}  # type: ignore[union-attr]
     assert kinds == {"bad": "ValueError", "b": "skipped", "c": "skipped"}
-    assert "cannot do bad" in model.requests[-1].prompt
-    assert "it needs bad, which failed" in model.requests[-1].prompt
+    assert "cannot do bad" in played.requests[-1].prompt
+    assert "it needs bad, which failed" in played.requests[-1].prompt
 
 
 async def test_a_worker_keeps_its_options() -> None:
@@ -120,15 +121,15 @@ async def test_a_worker_keeps_its_options() -> None:
         return task
 
     graph = orchestrator_workers(PLANNER, {"do": Node(once, retry=Retry(attempts=2, initial_seconds=0))}, END)
-    result, _ = await run(graph, {"task": "t"}, {"planner": [[step("a")]], "end": ["done"]})
-    assert (result.state.results["a"].text, tried) == ("a", ["a", "a"])
+    played = await play(graph, {"task": "t"}, {"planner": [[step("a")]], "end": ["done"]})
+    assert (played.state.results["a"].text, tried) == ("a", ["a", "a"])
 
 
 async def test_where_every_step_failed_nothing_is_made_of_it() -> None:
     """The run fails by that name."""
     plan = [step("bad"), step("b", "bad")]
     with pytest.raises(RunFailed, match="every step failed"):
-        await run(orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [plan]})
+        await play(orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [plan]})
 
 
 async def test_a_job_is_a_worker_of_a_job() -> None:
@@ -142,12 +143,12 @@ async def test_a_job_is_a_worker_of_a_job() -> None:
         "do": ["1", "2"],
         "end": ["one", "two", "done"],
     }
-    result, model = await run(graph, {"task": "t", "tone": "dry"}, script)
-    assert {name: outcome.text for name, outcome in result.state.results.items()} == {"a": "one", "b": "two"}
-    prompts = [request.prompt for request in model.requests if request.agent == "do"]
+    played = await play(graph, {"task": "t", "tone": "dry"}, script)
+    assert {name: outcome.text for name, outcome in played.state.results.items()} == {"a": "one", "b": "two"}
+    prompts = played.asked("do")
     assert prompts == ["<tone>dry</tone> <task>x</task>"] * 2
-    assert not any("one" in request.prompt for request in model.requests if request.agent == "sub")
-    outer, _ = await run(around(graph), {"question": "t"}, script)
+    assert not any("one" in request.prompt for request in played.requests if request.agent == "sub")
+    outer = await play(around(graph), {"question": "t"}, script)
     assert outer.output == "done"
 
 
@@ -156,8 +157,8 @@ async def test_it_costs_the_plan_the_steps_and_the_synthesis(steps: int) -> None
     """`2 + steps`, however many waves they take."""
     plan = [step(str(number), *[str(number - 1)] * (number > 1)) for number in range(steps)]
     script = {"planner": [plan], "do": ["x"] * steps, "end": ["done"]}
-    _, model = await run(orchestrator_workers(PLANNER, {"do": clerk("do")}, END), {"task": "t"}, script)
-    assert len(model.requests) == 2 + steps
+    played = await play(orchestrator_workers(PLANNER, {"do": clerk("do")}, END), {"task": "t"}, script)
+    assert played.calls.total() == 2 + steps
 
 
 @pytest.mark.parametrize("workers", [{}, {"schedule": END}])

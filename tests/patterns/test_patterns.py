@@ -3,14 +3,13 @@
 import doctest
 import importlib
 import pkgutil
-import subprocess
-import sys
 
 import pytest
 
 import graphengine.patterns
-from tests.patterns.kits import around, label, run
+from tests.patterns.kits import around
 from tests.patterns.scenes import SCENES
+from tests.patterns.scripted import play
 
 MODULES = [module.name for module in pkgutil.iter_modules(graphengine.patterns.__path__)]
 
@@ -27,21 +26,6 @@ def test_a_name_is_what_it_is_called(name: str) -> None:
     found = getattr(graphengine.patterns, name)
     assert getattr(found, "__name__", name) == name
     assert name not in MODULES
-    assert name in dir(graphengine.patterns)
-
-
-def test_an_unknown_name_is_an_error() -> None:
-    """As of any module."""
-    with pytest.raises(AttributeError, match="no attribute 'superviser'"):
-        _ = graphengine.patterns.superviser
-
-
-def test_a_pattern_loads_when_it_is_first_used() -> None:
-    """Importing the package loads none of its files."""
-    program = (
-        "import sys, graphengine.patterns; print([n for n in sys.modules if n.startswith('graphengine.patterns.')])"
-    )
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -57,5 +41,5 @@ PLAIN = sorted(name for name, scene in SCENES.items() if "task" in scene().given
 async def test_a_pattern_is_a_node_of_any_graph(name: str) -> None:
     """It takes the task, and its result is the node's."""
     scene = SCENES[name]()
-    result, model = await run(around(scene.graph), {"question": scene.given["task"]}, scene.answers)
-    assert (result.output, len(model.requests), label(result)) == (scene.output, scene.calls, "")
+    played = await play(around(scene.graph), {"question": scene.given["task"]}, scene.answers)
+    assert (played.output, played.calls.total(), played.label) == (scene.output, scene.calls, "")

@@ -4,7 +4,8 @@ from pydantic import BaseModel
 from graphengine import Agent, Node, Retry, RunFailed, Runnable
 from graphengine.errors import DefinitionError
 from graphengine.patterns import pipeline
-from tests.patterns.kits import clerk, run
+from tests.patterns.kits import clerk
+from tests.patterns.scripted import play
 
 
 class Article(BaseModel):
@@ -20,21 +21,21 @@ def chain(length: int) -> dict[str, Runnable]:
 
 
 async def test_each_stage_reads_what_the_one_before_wrote() -> None:
-    """And the last one's text is the result."""
+    """And the last one's text is the played.result."""
     graph = pipeline({"find": clerk("find"), "write": clerk("write", "{task} {text}")})
-    result, model = await run(graph, {"task": "tides"}, {"find": ["facts"], "write": ["a draft"]})
-    assert result.output == "a draft"
-    assert "<text>facts</text>" in model.requests[1].prompt
+    played = await play(graph, {"task": "tides"}, {"find": ["facts"], "write": ["a draft"]})
+    assert played.output == "a draft"
+    assert "<text>facts</text>" in played.requests[1].prompt
 
 
 async def test_stages_hand_on_what_they_say_in_a_state_of_the_callers() -> None:
-    """Fields of it reach the agents; a stage that does not say where its result goes writes the result."""
+    """Fields of it reach the agents; a stage that does not say where its result goes writes the played.result."""
     find = Node(Agent("find", prompt="{task}", output=list[str]), writes="points")
     graph = pipeline({"find": find, "write": clerk("write", "{points} {tone}")}, state=Article, result="draft")
     script = {"find": [["ebb"]], "write": ["a draft"]}
-    result, model = await run(graph, {"task": "tides", "tone": "dry"}, script)
-    assert (result.state.points, result.output) == (["ebb"], "a draft")
-    assert "<tone>dry</tone>" in model.requests[1].prompt
+    played = await play(graph, {"task": "tides", "tone": "dry"}, script)
+    assert (played.state.points, played.output) == (["ebb"], "a draft")
+    assert "<tone>dry</tone>" in played.requests[1].prompt
 
 
 async def test_a_stage_keeps_its_options() -> None:
@@ -49,8 +50,8 @@ async def test_a_stage_keeps_its_options() -> None:
         return text
 
     node = Node(edit, retry=Retry(attempts=2, initial_seconds=0), fallback=unedited)
-    result, _ = await run(pipeline({"write": clerk("write"), "edit": node}), {"task": "t"}, {"write": ["a draft"]})
-    assert (result.output, tried) == ("a draft", ["a draft", "a draft"])
+    played = await play(pipeline({"write": clerk("write"), "edit": node}), {"task": "t"}, {"write": ["a draft"]})
+    assert (played.output, tried) == ("a draft", ["a draft", "a draft"])
 
 
 async def test_a_stage_that_fails_ends_the_run_where_it_stands() -> None:
@@ -60,7 +61,7 @@ async def test_a_stage_that_fails_ends_the_run_where_it_stands() -> None:
         raise ValueError("no")
 
     with pytest.raises(RunFailed, match="no") as caught:
-        await run(pipeline({"write": clerk("write"), "edit": broken, **chain(1)}), {"task": "t"}, {"write": ["a"]})
+        await play(pipeline({"write": clerk("write"), "edit": broken, **chain(1)}), {"task": "t"}, {"write": ["a"]})
     assert caught.value.result.state.text == "a"
 
 
@@ -68,16 +69,16 @@ async def test_a_pipeline_is_a_stage_of_another() -> None:
     """Told to, it works on the text so far."""
     inner = pipeline({"one": clerk("one"), "two": clerk("two", "{text}")})
     graph = pipeline({"first": clerk("first"), "inner": Node(inner, inputs={"task": "text"})})
-    result, model = await run(graph, {"task": "t"}, {"first": ["a"], "one": ["b"], "two": ["c"]})
-    assert result.output == "c"
-    assert "<task>a</task>" in model.requests[1].prompt
+    played = await play(graph, {"task": "t"}, {"first": ["a"], "one": ["b"], "two": ["c"]})
+    assert played.output == "c"
+    assert "<task>a</task>" in played.requests[1].prompt
 
 
 @pytest.mark.parametrize("stages", [1, 4])
 async def test_it_costs_a_call_a_stage(stages: int) -> None:
     """`stages`."""
-    _, model = await run(pipeline(chain(stages)), {"task": "t"}, {f"s{n}": ["x"] for n in range(stages)})
-    assert len(model.requests) == stages
+    played = await play(pipeline(chain(stages)), {"task": "t"}, {f"s{n}": ["x"] for n in range(stages)})
+    assert played.calls.total() == stages
 
 
 def test_a_pipeline_of_nothing_is_refused() -> None:

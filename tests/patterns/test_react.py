@@ -35,7 +35,7 @@ async def test_each_action_costs_a_thought_and_a_call_of_its_tool(actions: int) 
     answers = {"think": [use("tool")] * actions + [DONE], "tool": ["seen"] * actions}
     played = await play(graph, {"task": "?"}, answers)
     assert played.calls.total() == 2 * actions + 1
-    assert (played.label, played.result.output, len(played.state.trail)) == ("answered", "42", actions)
+    assert (played.label, played.output, len(played.state.trail)) == ("answered", "42", actions)
 
 
 @pytest.mark.parametrize("thoughts", [1, 2, 4])
@@ -44,7 +44,7 @@ async def test_one_that_never_answers_is_stopped(thoughts: int) -> None:
     graph = react(THINK, {"tool": named("tool")}, thoughts=thoughts)
     played = await play(graph, {"task": "?"}, {"think": lambda _: use("tool"), "tool": lambda _: "seen"})
     assert played.calls == {"think": thoughts, **({"tool": thoughts - 1} if thoughts > 1 else {})}
-    assert (played.label, played.result.output) == ("out of thoughts", None)
+    assert (played.label, played.output) == ("out of thoughts", None)
 
 
 async def test_what_a_tool_gave_is_read_by_the_next_thought() -> None:
@@ -66,7 +66,7 @@ async def test_a_tool_that_fails_is_an_observation() -> None:
     (seen,) = played.state.trail
     assert (seen.failed, "tool is away" in seen.result) == (True, True)
     assert [failure.path for failure in played.state.errors] == ["tool"]
-    assert played.result.output == "42"
+    assert played.output == "42"
 
 
 async def test_a_tool_has_the_options_of_its_node() -> None:
@@ -100,7 +100,7 @@ async def test_of_a_function_a_tool_that_is_not_there_is_an_observation() -> Non
 
     played = await play(react(think, {"shout": shout}), {"task": "?"}, {})
     (seen,) = played.state.trail
-    assert (seen.tool, seen.failed, played.result.output) == ("whisper", True, "42")
+    assert (seen.tool, seen.failed, played.output) == ("whisper", True, "42")
 
 
 @pytest.mark.parametrize("given", [{}, {"tool": "shout", "answer": "42"}])
@@ -152,4 +152,4 @@ async def test_fields_of_the_callers_own_state_reach_thoughts_and_tools() -> Non
     graph = react(named("think", "{rules}", Thought), {"tool": tool}, state=Maths)
     answers = {"think": [use("tool"), DONE], "tool": ["seen"]}
     played = await play(graph, {"task": "?", "rules": "no guessing"}, answers)
-    assert all("no guessing" in request.prompt for request in played.model.requests)
+    assert all("no guessing" in request.prompt for request in played.requests)

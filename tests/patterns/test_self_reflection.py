@@ -1,9 +1,11 @@
 import pytest
+from pydantic import BaseModel
 
-from graphengine import Agent, RunFailed
+from graphengine import END, START, Agent, Graph, RunFailed
 from graphengine.errors import NotAuthenticated
 from graphengine.patterns import Critique, SelfReflection, pipeline, self_reflection
-from tests.patterns.kits import around, clerk, label, run
+from tests.patterns.kits import around, clerk
+from tests.patterns.scripted import play
 
 WRITE = clerk("write", "{task} {draft} {critiques[-1].flaws}")
 REFLECT = Agent("reflect", prompt="{draft}", output=Critique)
@@ -18,38 +20,38 @@ class Toned(SelfReflection):
 async def test_a_draft_is_revised_until_its_author_accepts_it() -> None:
     """The flaws reach the revision."""
     script = {"write": ["one", "two"], "reflect": [AGAIN, GOOD]}
-    result, model = await run(self_reflection(WRITE, REFLECT), {"task": "t"}, script)
-    assert (result.output, label(result)) == ("two", "accepted")
-    assert "dull" in model.requests[2].prompt
+    played = await play(self_reflection(WRITE, REFLECT), {"task": "t"}, script)
+    assert (played.output, played.label) == ("two", "accepted")
+    assert "dull" in played.requests[2].prompt
 
 
 async def test_the_verdict_counts_and_not_the_words_beside_it() -> None:
     """A flaw that says accept accepts nothing, and one that says revise keeps nothing back."""
     misleading = [Critique(verdict="revise", flaws=["accept"]), Critique(verdict="accept", flaws=["NOT accepted"])]
-    result, _ = await run(
+    played = await play(
         self_reflection(WRITE, REFLECT), {"task": "t"}, {"write": ["one", "two"], "reflect": misleading}
     )
-    assert (result.output, label(result)) == ("two", "accepted")
+    assert (played.output, played.label) == ("two", "accepted")
 
 
 async def test_what_is_no_verdict_goes_back_to_the_model() -> None:
     """NOT APPROVED is none."""
     script = {"write": ["one"], "reflect": [{"verdict": "NOT APPROVED"}, GOOD]}
-    result, model = await run(self_reflection(WRITE, REFLECT), {"task": "t"}, script)
-    assert (label(result), len(model.requests)) == ("accepted", 3)
+    played = await play(self_reflection(WRITE, REFLECT), {"task": "t"}, script)
+    assert (played.label, played.calls.total()) == ("accepted", 3)
 
 
 async def test_a_reflection_of_no_use_leaves_the_draft() -> None:
     """And says so."""
     script = {"write": ["one"], "reflect": ["well", "hm", "no idea"]}
-    result, _ = await run(self_reflection(WRITE, REFLECT), {"task": "t"}, script)
-    assert (result.output, label(result), len(result.state.errors)) == ("one", "unreviewed", 1)
+    played = await play(self_reflection(WRITE, REFLECT), {"task": "t"}, script)
+    assert (played.output, played.label, len(played.state.errors)) == ("one", "unreviewed", 1)
 
 
 async def test_a_model_that_cannot_be_asked_fails_the_run() -> None:
     """So that it can be resumed with another one."""
     with pytest.raises(RunFailed, match="no key"):
-        await run(
+        await play(
             self_reflection(WRITE, REFLECT), {"task": "t"}, {"write": ["one"], "reflect": [NotAuthenticated("no key")]}
         )
 
@@ -58,12 +60,12 @@ async def test_a_model_that_cannot_be_asked_fails_the_run() -> None:
 async def test_it_costs_a_draft_and_two_calls_a_round(rounds: int) -> None:
     """`1 + 2 · rounds` at most, `2` at least."""
     script = {"write": [str(number) for number in range(rounds + 1)], "reflect": [AGAIN] * rounds}
-    result, model = await run(self_reflection(WRITE, REFLECT, rounds=rounds), {"task": "t"}, script)
-    assert (len(model.requests), label(result), result.output) == (1 + 2 * rounds, "out of rounds", str(rounds))
-    _, model = await run(
+    played = await play(self_reflection(WRITE, REFLECT, rounds=rounds), {"task": "t"}, script)
+    assert (played.calls.total(), played.label, played.output) == (1 + 2 * rounds, "out of rounds", str(rounds))
+    played = await play(
         self_reflection(WRITE, REFLECT, rounds=rounds), {"task": "t"}, {"write": ["x"], "reflect": [GOOD]}
     )
-    assert len(model.requests) == 2
+    assert played.calls.total() == 2
 
 
 async def test_it_nests_in_itself_and_in_others() -> None:
@@ -72,6 +74,19 @@ async def test_it_nests_in_itself_and_in_others() -> None:
     outer = self_reflection(inner, REFLECT.but(name="outer"), revise=clerk("mend", "{draft}"), state=Toned)
     script = {"write": ["one"], "reflect": [GOOD], "outer": [AGAIN, GOOD], "mend": ["two"]}
     graph = around(pipeline({"all": outer, "end": clerk("end", "{text}")}))
-    result, model = await run(graph, {"question": "t"}, {**script, "end": ["three"]})
-    assert result.output == "three"
-    assert model.requests[0].prompt == "<tone>plain</tone> <task>t</task>"
+    played = await play(graph, {"question": "t"}, {**script, "end": ["three"]})
+    assert played.output == "three"
+    assert played.requests[0].prompt == "<tone>plain</tone> <task>t</task>"
+
+
+async def test_a_graph_that_shares_its_bookkeeping_alone_begins_with_defaults() -> None:
+    """A field called `draft` inside is not the draft around it."""
+
+    class Piece(BaseModel):
+        draft: str = "A title"
+
+    inner = Graph("inner", Piece, result="draft")
+    inner.add_node("write", lambda draft: f"{draft}, a text", writes="draft")
+    inner.add_path(START, "write", END)
+    played = await play(self_reflection(inner, REFLECT), {"task": "t"}, {"reflect": [AGAIN, GOOD]})
+    assert played.output == "A title, a text"

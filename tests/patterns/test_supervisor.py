@@ -4,7 +4,8 @@ from graphengine import Agent, Node, Retry, RunFailed, Runnable, Runner, Scripte
 from graphengine.errors import DefinitionError
 from graphengine.patterns import Report, Route, Supervised, supervisor
 from graphengine.patterns.pipelines import pipeline
-from tests.patterns.kits import clerk, label, run
+from tests.patterns.kits import clerk
+from tests.patterns.scripted import play
 
 BOSS = Agent("boss", prompt="{task} {workers} {reports}", output=Route)
 END = clerk("end", "{reports}")
@@ -20,12 +21,12 @@ async def test_the_boss_sends_workers_until_it_has_enough() -> None:
     """Each reads its instruction as the task; all that was reported is there for the boss and for the end."""
     graph = supervisor(BOSS, {"find": clerk("find"), "write": clerk("write", "{task} {reports[-1].text}")}, END)
     script = {"boss": [FIND, Route(next="write"), DONE], "find": ["facts"], "write": ["a draft"], "end": ["done"]}
-    result, model = await run(graph, {"task": "an article"}, script)
-    assert (result.output, [report.worker for report in result.state.reports]) == ("done", ["find", "write"])
-    prompts = {request.agent: request.prompt for request in model.requests}
+    played = await play(graph, {"task": "an article"}, script)
+    assert (played.output, [report.worker for report in played.state.reports]) == ("done", ["find", "write"])
+    prompts = {request.agent: request.prompt for request in played.requests}
     assert prompts["find"] == "<task>look for tides</task>"
     assert prompts["write"] == "<task>an article</task> <reports_last_text>facts</reports_last_text>"
-    assert '"find"' in model.requests[0].prompt
+    assert '"find"' in played.requests[0].prompt
 
 
 @pytest.mark.parametrize("wrong", ["Find", "find.", "finder", "finish!", ""])
@@ -33,22 +34,22 @@ async def test_a_route_is_a_declared_name_and_nothing_near_it(wrong: str) -> Non
     """What is none goes back to the boss with the names that there are."""
     graph = supervisor(BOSS, {"find": clerk("find")}, END)
     script = {"boss": [Route(next=wrong), FIND, DONE], "find": ["facts"], "end": ["done"]}
-    result, model = await run(graph, {"task": "t"}, script)
-    assert result.output == "done"
-    assert f"next is {wrong!r}, and has to be one of find, or finish" in model.requests[1].prompt
+    played = await play(graph, {"task": "t"}, script)
+    assert played.output == "done"
+    assert f"next is {wrong!r}, and has to be one of find, or finish" in played.requests[1].prompt
 
 
 async def test_a_boss_that_never_names_anybody_fails() -> None:
     """After as many answers as it has retries for."""
     with pytest.raises(RunFailed, match="has to be one of find"):
-        await run(supervisor(BOSS, {"find": clerk("find")}, END), {"task": "t"}, {"boss": [Route(next="x")] * 3})
+        await play(supervisor(BOSS, {"find": clerk("find")}, END), {"task": "t"}, {"boss": [Route(next="x")] * 3})
 
 
 async def test_a_boss_that_is_a_function_is_held_to_the_names_too() -> None:
     """It cannot be asked again, so the run fails."""
     graph = supervisor(lambda task: Route(next=task), {"find": clerk("find")}, END)
     with pytest.raises(RunFailed, match="'elsewhere', and has to be one of find, or finish"):
-        await run(graph, {"task": "elsewhere"}, {})
+        await play(graph, {"task": "elsewhere"}, {})
 
 
 async def test_what_the_boss_checks_itself_is_checked_besides() -> None:
@@ -61,9 +62,9 @@ async def test_what_the_boss_checks_itself_is_checked_besides() -> None:
     graph = supervisor(BOSS.but(check=instructed), {"find": clerk("find")}, END)
     told = Route(next="finish", instruction="stop")
     script = {"boss": [Route(next="x"), Route(next="find"), FIND, told], "find": ["facts"], "end": ["done"]}
-    _, model = await run(graph, {"task": "tides"}, script)
-    assert "next is 'x'" in model.requests[1].prompt
-    assert "say what to do for tides" in model.requests[2].prompt
+    played = await play(graph, {"task": "tides"}, script)
+    assert "next is 'x'" in played.requests[1].prompt
+    assert "say what to do for tides" in played.requests[2].prompt
 
 
 async def test_a_worker_that_fails_is_told_to_the_boss() -> None:
@@ -80,12 +81,12 @@ async def test_a_worker_that_fails_is_told_to_the_boss() -> None:
     }
     graph = supervisor(BOSS, workers, END)
     script = {"boss": [FIND, Route(next="fetch"), DONE], "find": ["facts"], "end": ["done"]}
-    result, model = await run(graph, {"task": "t"}, script)
-    first, second = result.state.reports
+    played = await play(graph, {"task": "t"}, script)
+    first, second = played.state.reports
     assert (first.text, first.failure, len(tried)) == ("facts", None, 2)
     assert second.failure is not None
     assert "no network" in second.failure.message
-    assert "no network" in model.requests[-2].prompt
+    assert "no network" in played.requests[-2].prompt
 
 
 @pytest.mark.parametrize(("turns", "label_"), [(1, "out of turns"), (3, "out of turns")])
@@ -110,12 +111,12 @@ async def test_fields_of_the_caller_reach_agents_and_graphs() -> None:
         "look": ["seen"],
         "end": ["one", "two", "three"],
     }
-    result, model = await run(graph, {"task": "t", "tone": "dry"}, script)
-    assert [report.text for report in result.state.reports] == ["one", "two"]
-    assert result.output == "three"
-    prompts = [request.prompt for request in model.requests if request.agent == "look"]
+    played = await play(graph, {"task": "t", "tone": "dry"}, script)
+    assert [report.text for report in played.state.reports] == ["one", "two"]
+    assert played.output == "three"
+    prompts = played.asked("look")
     assert prompts == ["<tone>dry</tone> <task>look for tides</task>"]
-    begins = [request.prompt for request in model.requests if request.agent == "sub"]
+    begins = played.asked("sub")
     assert ['"worker"' in prompt for prompt in begins] == [False, True, False, False]
 
 
@@ -123,10 +124,10 @@ async def test_what_is_no_text_is_reported_as_json() -> None:
     """Whatever a worker gives, the boss can read it."""
     graph = supervisor(BOSS, {"find": lambda: {"score": 7}, "line": pipeline({"a": clerk("a")})}, END)
     script = {"boss": [FIND, Route(next="line"), DONE], "a": ["text"], "end": ["done"]}
-    result, _ = await run(graph, {"task": "t"}, script)
-    assert [report.text for report in result.state.reports] == ['{\n  "score": 7\n}', "text"]
-    assert isinstance(result.state.reports[0], Report)
-    assert label(result) == ""
+    played = await play(graph, {"task": "t"}, script)
+    assert [report.text for report in played.state.reports] == ['{\n  "score": 7\n}', "text"]
+    assert isinstance(played.state.reports[0], Report)
+    assert played.label == ""
 
 
 async def test_what_a_worker_says_of_itself_comes_first() -> None:
@@ -140,9 +141,9 @@ async def test_what_a_worker_says_of_itself_comes_first() -> None:
         "fetch": Node(broken, fallback="nothing"),
     }
     script = {"boss": [FIND, Route(next="fetch"), DONE], "find": ["facts"], "end": ["done"]}
-    result, model = await run(supervisor(BOSS, workers, END), {"task": "all of it"}, script)
-    assert model.requests[1].prompt == "<task>all of it</task>"
-    assert [(report.text, report.failure) for report in result.state.reports] == [("facts", None), ("nothing", None)]
+    played = await play(supervisor(BOSS, workers, END), {"task": "all of it"}, script)
+    assert played.requests[1].prompt == "<task>all of it</task>"
+    assert [(report.text, report.failure) for report in played.state.reports] == [("facts", None), ("nothing", None)]
 
 
 @pytest.mark.parametrize("workers", [{}, {"boss": END}, {"finish": END}])

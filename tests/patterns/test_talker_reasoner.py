@@ -16,7 +16,8 @@ LATER, DONE = Reply(text="Let me see.", think=True), Reply(text="It is 42.")
 @pytest.mark.parametrize("wanted", [0, 1, 2])
 async def test_every_thought_costs_two_calls(wanted: int, allowed: int) -> None:
     """One for the first reply, and for each thought that is wanted and allowed one thought and one reply."""
-    answers = {"talker": [LATER] * wanted + [DONE], "reasoner": ["so it is"] * wanted}
+    replies = [*[LATER] * wanted, DONE][: allowed + 1]
+    answers = {"talker": replies, "reasoner": ["so it is"] * min(wanted, allowed)}
     played = await play(talker_reasoner(TALKER, REASONER, thoughts=allowed), {"message": "?"}, answers)
     assert played.calls.total() == 1 + 2 * min(wanted, allowed)
     assert played.label == ("answered" if wanted <= allowed else "out of thoughts")
@@ -28,13 +29,13 @@ async def test_the_talker_reads_what_was_thought() -> None:
     played = await play(talker_reasoner(TALKER, REASONER), {"message": "?"}, answers)
     first, second = played.asked("talker")
     assert ("the sum" in first, "the sum" in second) == (False, True)
-    assert played.result.output == "It is 42."
+    assert played.output == "It is 42."
 
 
 async def test_a_reasoner_that_fails_leaves_the_first_reply() -> None:
     """Whoever asked is not left without one."""
     played = await play(talker_reasoner(TALKER, REASONER), {"message": "?"}, {"talker": [LATER], "reasoner": away})
-    assert (played.result.output, played.label) == ("Let me see.", "answered without thought")
+    assert (played.output, played.label) == ("Let me see.", "answered without thought")
 
 
 async def test_the_next_turn_begins_with_what_was_thought() -> None:

@@ -8,7 +8,8 @@ from graphengine import Agent, Runnable, Runner
 from graphengine.errors import DefinitionError
 from graphengine.patterns import Poll, pipeline, voting
 from graphengine.patterns.votes import option_of
-from tests.patterns.kits import clerk, label, run
+from tests.patterns.kits import clerk
+from tests.patterns.scripted import play
 
 Answer = Literal["yes", "no"]
 Approval: Any = Literal["approved", "rejected"]
@@ -34,8 +35,8 @@ def saying(*votes: Any) -> dict[str, Runnable]:
 
 async def result_of(votes: Sequence[Any], options: Any = ("yes", "no"), **rules: Any) -> tuple[str, str]:
     """What a vote comes to, and how it ends."""
-    result = await voting(saying(*votes), options, **rules).run({"task": "t"})
-    return result.state.output, label(result)
+    played = await play(voting(saying(*votes), options, **rules), {"task": "t"}, {})
+    return played.state.output, played.label
 
 
 @pytest.mark.parametrize("answer", ["yes", "Yes.", " YES! ", '"yes"', "**Yes**", "yes\n", "\uff39es"])
@@ -68,10 +69,10 @@ async def test_an_agent_that_gives_no_vote_is_asked_again() -> None:
         "cid": Agent("cid", prompt="{task}", output=Approval),
     }
     script = {"ann": ["I would say approved", "Approved."], "bob": ["approved"], "cid": ["rejected"]}
-    result, model = await run(voting(voters, Verdict), {"task": "t"}, script)
-    assert (result.output, label(result), len(model.requests)) == ("approved", "decided", 4)
-    assert result.state.votes == {"ann": "approved", "bob": "approved", "cid": "rejected"}
-    assert '"rejected"' in model.requests[0].prompt
+    played = await play(voting(voters, Verdict), {"task": "t"}, script)
+    assert (played.output, played.label, played.calls.total()) == ("approved", "decided", 4)
+    assert played.state.votes == {"ann": "approved", "bob": "approved", "cid": "rejected"}
+    assert '"rejected"' in played.requests[0].prompt
 
 
 @pytest.mark.parametrize(
@@ -127,10 +128,10 @@ async def test_a_vote_is_a_voter() -> None:
     """It begins with the task and the caller's fields, and no votes."""
     inner = voting({"a": clerk("a", "{tone} {task}")}, ["yes", "no"], state=Toned)
     graph = voting({"inner": inner, "b": clerk("b")}, ["no", "yes"], state=Toned)
-    result, model = await run(graph, {"task": "t", "tone": "dry"}, {"a": ["yes"], "b": ["Yes"]})
-    assert (result.output, result.state.votes) == ("yes", {"inner": "yes", "b": "yes"})
-    assert "<tone>dry</tone> <task>t</task>" in [request.prompt for request in model.requests]
-    stage, _ = await run(pipeline({"vote": graph}), {"task": "t"}, {"a": ["yes"], "b": ["Yes"]})
+    played = await play(graph, {"task": "t", "tone": "dry"}, {"a": ["yes"], "b": ["Yes"]})
+    assert (played.output, played.state.votes) == ("yes", {"inner": "yes", "b": "yes"})
+    assert "<tone>dry</tone> <task>t</task>" in [request.prompt for request in played.requests]
+    stage = await play(pipeline({"vote": graph}), {"task": "t"}, {"a": ["yes"], "b": ["Yes"]})
     assert stage.output == "yes"
 
 
@@ -138,10 +139,10 @@ async def test_a_vote_is_a_voter() -> None:
 async def test_it_costs_a_call_a_voter(voters: int) -> None:
     """`voters`."""
     names = [f"v{number}" for number in range(voters)]
-    _, model = await run(
+    played = await play(
         voting({name: clerk(name) for name in names}, ["yes", "no"]), {"task": "t"}, {name: ["yes"] for name in names}
     )
-    assert len(model.requests) == voters
+    assert played.calls.total() == voters
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,13 @@ from graphengine import (
     Failure,
     Graph,
     Limits,
+    Node,
     Retry,
     RunFailed,
     Runner,
     ScriptedModel,
     Stop,
+    choose,
     ended,
     failed,
     iterations,
@@ -110,6 +112,26 @@ async def test_its_fields_are_its_own(runner: Runner) -> None:
     """A node that names inputs leaves the rest to the graph's defaults; what is not written stays inside."""
     state = (await runner.start(around(article(until=9, result=None), {"text": "draft"}), {"score": 7}).result()).state
     assert (state.text, state.score) == ("ants v5", 7)
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [({}, " v8"), ({"inputs": {"topic": "task"}}, "ants v1"), ({"inputs": {}}, " v1")],
+    ids=["nothing is said", "some is named", "none is named"],
+)
+async def test_it_is_given_what_the_node_says(
+    runner: Runner, options: dict[str, Any], text: str, *, chosen: bool
+) -> None:
+    """Fields of the same name where nothing is said; else what is named, and the others keep their defaults."""
+    inner = Graph("article", Article, result="draft")
+    inner.add_node("write", write, writes="draft")
+    inner.add_path(START, "write", END)
+    node = choose("task", {"ants": Node(inner, **options)}) if chosen else Node(inner, **options)
+    graph = Graph("given", State)
+    graph.add_node("article", node, writes="text")
+    graph.add_path(START, "article", END)
+    assert (await runner.start(graph, State(score=7)).result()).state.text == text
 
 
 async def test_parts_of_its_state_go_where_they_are_wanted(runner: Runner) -> None:

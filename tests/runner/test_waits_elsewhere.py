@@ -234,6 +234,6 @@ async def test_many_waits_cost_a_bounded_number_of_looks_each(monkeypatch: pytes
     """Three times as many waits take about three times as many looks at frames, not nine times."""
     calls = counted(monkeypatch)
     async with Runner() as runner:
-        few, many = await cost(runner, 100, calls), await cost(runner, 300, calls)
+        few, many = await cost(runner, 30, calls), await cost(runner, 90, calls)
     for fewer, more in zip(few, many, strict=True):
         assert more < 4 * fewer

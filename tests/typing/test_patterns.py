@@ -1,35 +1,67 @@
-"""Patterns are typed: what a caller hands over is taken as it is, and a graph knows its state."""
+"""What patterns take and give is typed: mypy --strict and pyright's strict mode both read this file."""
 
 from typing import assert_type
 
 from pydantic import BaseModel
 
-from graphengine import Agent, Graph, Limits, Node, Retry, value
+from graphengine import Agent, Graph, Limits, Node, Result, Retry, value
 from graphengine.patterns import (
+    Assignment,
+    Attempts,
+    Company,
+    Critique,
+    CrossReflection,
+    Debate,
+    FanOut,
     Guarded,
+    Job,
+    Passage,
+    Poll,
+    Position,
     Room,
+    Route,
+    SelfReflection,
+    Step,
+    Supervised,
     Swarm,
     Turn,
     bounded,
     circuit_breaker,
+    cross_reflection,
+    debate,
     escalation,
+    evaluator_optimizer,
+    fan_out_fan_in,
+    hierarchical,
+    orchestrator_workers,
+    pipeline,
     role_based,
+    self_reflection,
+    supervisor,
     swarm,
     topology,
+    voting,
 )
 
 
-class Kitchen(Room):
-    """A caller's own fields."""
+class Article(BaseModel):
+    """A caller's own state."""
+
+    task: str
+    draft: str = ""
+    score: int = 0
+
+
+class Toned(Job):
+    """A caller's own field beside a pattern's."""
 
     tone: str = "plain"
 
 
-class Question(BaseModel):
-    """A caller's own state."""
+class Kitchen(Room):
+    """The same of a room's."""
 
-    task: str = ""
-    answer: str = ""
+    tone: str = "plain"
 
 
 class Offer(Guarded):
@@ -38,12 +70,42 @@ class Offer(Guarded):
     price: float = 0.0
 
 
+def length(draft: str) -> int:
+    """A function that judges."""
+    return len(draft)
+
+
 def shout(task: str) -> str:
-    """A plain function."""
-    return task.upper()
+    """A rule."""
+    return f"{task}!"
 
 
-async def test_patterns_know_their_states() -> None:
+async def test_patterns_give_graphs_of_their_states_or_the_callers() -> None:
+    """Agents, functions, graphs and nodes go in alike."""
+    clerk = Agent("clerk", prompt="{task}", offline=shout)
+    critic = Agent("critic", prompt="{draft}", output=Critique)
+    assert_type(pipeline({"clerk": clerk, "again": Node(clerk, retry=Retry(attempts=2))}), Graph[Passage])
+    assert_type(pipeline({"clerk": clerk}, state=Article, result="draft"), Graph[Article])
+    assert_type(supervisor(Agent("boss", output=Route), {"a": clerk, "b": length}, clerk), Graph[Supervised])
+    assert_type(fan_out_fan_in(clerk, clerk, split=Agent("split", output=list[str])), Graph[FanOut])
+    assert_type(hierarchical(Agent("d", output=list[Assignment]), {"a": pipeline({"a": clerk})}, clerk), Graph[Company])
+    planner = Agent("planner", output=list[Step])
+    assert_type(orchestrator_workers(planner, {"a": clerk}, clerk), Graph[Job])
+    assert_type(orchestrator_workers(planner, {"a": clerk}, clerk, state=Toned), Graph[Toned])
+    assert_type(self_reflection(clerk, critic), Graph[SelfReflection])
+    assert_type(cross_reflection(clerk, {"a": critic}), Graph[CrossReflection])
+    assert_type(evaluator_optimizer(clerk, critic), Graph[Attempts])
+    judge = Node(length, writes="score")
+    attempts = evaluator_optimizer(clerk, judge, accept=value("score") > 3, state=Article)
+    assert_type(attempts, Graph[Article])
+    assert_type(debate({"a": Agent("a", output=Position), "b": clerk}, judge=clerk), Graph[Debate])
+    assert_type(voting({"a": clerk}, ["yes", "no"], tie="open"), Graph[Poll])
+    result = await attempts.run(Article(task="tides"))
+    assert_type(result, Result[Article])
+    assert result.state.draft == "tides!"
+
+
+async def test_teams_and_frames_around_others_know_their_states_too() -> None:
     """Their own, a subclass, or the caller's."""
     agents = {"ann": Agent("ann", prompt="{premise}"), "bob": Agent("bob", prompt="{premise}")}
     assert_type(role_based(agents, agents["ann"]), Graph[Room])
@@ -52,9 +114,9 @@ async def test_patterns_know_their_states() -> None:
     turns = {"desk": Agent("desk", prompt="{task}", output=Turn)}
     assert_type(swarm(turns), Graph[Swarm])
     chain = topology("chain", {"ann": shout, "team": swarm(turns)})
-    good = value("answer").length() > 0
-    ladder = escalation(Question, {"shout": shout, "chain": chain}, answer="answer", accept=good)
-    assert_type(ladder, Graph[Question])
-    assert_type(bounded(Question, ladder, answer="answer", limits=Limits(steps=9)), Graph[Question])
+    good = value("draft").length() > 0
+    ladder = escalation(Article, {"shout": shout, "chain": chain}, answer="draft", accept=good)
+    assert_type(ladder, Graph[Article])
+    assert_type(bounded(Article, ladder, answer="draft", limits=Limits(steps=9)), Graph[Article])
     assert_type(circuit_breaker(Offer, lambda: 1.0, lambda: 2.0, answer="price"), Graph[Offer])
-    assert (await ladder.run({"task": "ho"})).output == "HO"
+    assert (await ladder.run({"task": "ho"})).output == "ho!"

@@ -1,0 +1,86 @@
+"""What tests of agents in runs share: a state, a graph of one node, answers that cost a dollar, a model that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import Graph, Result, Retry, RunFailed, Runner, ScriptedModel
+from graphengine.models import Message, Request, Response
+from graphengine.models.scripted import calls
+from graphengine.reducers import extend
+from tests.support.runs import SOON, alone
+
+
+class Work(BaseModel):
+    """What agents read and write."""
+
+    task: str = "rhyme"
+    draft: str = ""
+    other: str = ""
+    items: list[str] = ["a", "b", "c"]
+    drafts: list[str] = []
+    messages: Annotated[list[Message], extend] = []
+
+
+def paid(content: str = "", *wanted: tuple[str, Mapping[str, object]], cost_usd: float = 1.0) -> Response:
+    """An answer, or a turn that calls tools, for a dollar."""
+    made = calls(*wanted).calls
+    return Response(content, made, "tools" if made else "end", input_tokens=1, output_tokens=1, cost_usd=cost_usd)
+
+
+def one(agent: Any, writes: Any = "draft", **options: Any) -> Graph[Work]:
+    """A graph of one node."""
+    return alone(Work, agent, writes, **options)
+
+
+async def within(run: Any) -> Result[Work]:
+    """The result, in a moment."""
+    async with asyncio.timeout(SOON):
+        result: Result[Work] = await run.result()
+    return result
+
+
+async def failing(run: Any) -> Result[Work]:
+    """The result of a run that fails, in a moment."""
+    with pytest.raises(RunFailed) as caught:
+        await within(run)
+    return caught.value.result
+
+
+async def names(runner: Runner, run_id: str) -> list[str]:
+    """What was recorded, by name or kind."""
+    return [step.data.get("name", step.kind) for step in await runner.history(run_id)]
+
+
+class Stuck:
+    """A model whose n-th call never ends; before and after it answers as scripted."""
+
+    name = "stuck"
+
+    def __init__(self, answers: Sequence[object], at: int) -> None:
+        self.inner = ScriptedModel(answers)
+        self.at = at
+        self.calls = 0
+        self.reached = asyncio.Event()
+
+    async def answer(self, request: Request) -> Response:
+        """The next answer, or none."""
+        self.calls += 1
+        if self.calls == self.at:
+            self.reached.set()
+            await asyncio.Event().wait()
+        return await self.inner.answer(request)
+
+
+def add(first: int, second: int) -> int:
+    """Add two numbers."""
+    return first + second
+
+
+ADD = ("add", {"first": 1, "second": 2})
+AGAIN = Retry(attempts=20, initial_seconds=0)

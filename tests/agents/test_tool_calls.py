@@ -1,0 +1,330 @@
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+
+from graphengine.agents.outcomes import MAX_ERROR_CHARACTERS
+from graphengine.agents.tools import MAX_RESULT_CHARACTERS, ToolOutcome, tool
+from graphengine.errors import StoreFull
+from tests.agents.tool_kits import Client, Colour, Point, Size, called, yielding
+
+# --- what models write -----------------------------------------------------------------------------------------
+
+
+def add(a: int, b: int = 1) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@pytest.mark.parametrize(
+    ("arguments", "result"),
+    [
+        ('{"a": 2}', "3"),
+        ('  {"a": "2", "b": 2.0}\n', "4"),
+        ("{'a': 2, 'b': 5,}", "7"),
+        ('```json\n{"a": 2}\n```', "3"),
+        ('{"a": 2 "b": 4}', "6"),
+        ('Here: {"a": 2}', "3"),
+    ],
+)
+async def test_arguments_that_are_right_or_nearly_are_taken(arguments: str, result: str) -> None:
+    """A trailing comma, single quotes, a fence or words before it are repaired where what comes out fits."""
+    assert await called(add, arguments) == ToolOutcome(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("", "- a: missing"),
+        ("{}", "- a: missing"),
+        ('{"a": "x"}', "- a: Input should be a valid integer"),
+        ('{"a": 1, "c": 2}', "- c: there is no such argument; add takes a, b"),
+        ("[1]", "no JSON object: they begin with '[1]'"),
+        ('"{}"', "no JSON object"),
+        ("null", "no JSON object"),
+        ("add 2 and 3", "no JSON object"),
+        ('{"a": 2', "EOF while parsing"),
+        ('{"a": 2, "b": 3} and more', "trailing characters"),
+        ('{"a": ' + "[" * 50_000 + "}", "recursion limit"),
+        ("{'a': " + "1" * 50_000 + "}", "no JSON object"),
+        ("{'c': 1}", "- a: missing"),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_told_to_the_model(arguments: str, said: str) -> None:
+    """What is wrong is told field by field, and the function is not called."""
+    outcome = await called(add, arguments)
+    assert outcome.is_error
+    assert said in outcome.text
+
+
+async def test_arguments_that_end_too_early_are_not_guessed() -> None:
+    """Half a text is not written as if it were the whole."""
+    written: list[str] = []
+
+    def write(text: str) -> None:
+        written.append(text)
+
+    assert (await called(write, '{"text": "half of i')).is_error
+    assert written == []
+
+
+async def test_many_problems_are_told_in_part() -> None:
+    """A model gets the first twenty problems, and how many more there are."""
+
+    def total(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    outcome = await called(total, {"numbers": ["x"] * 50})
+    assert outcome.text.count("valid integer") == 20
+    assert "- and 30 more" in outcome.text
+
+
+@pytest.mark.parametrize("written", ['{"text": "a\\ud800b"}', '{"text": "a\ud800b"}', '{"text": "a\\ud800b",}'])
+async def test_a_lone_surrogate_in_arguments_is_replaced(written: str) -> None:
+    """What UTF-8 cannot carry reaches no function."""
+
+    def show(text: str) -> str:
+        return text
+
+    assert await called(show, written) == ToolOutcome("a�b")
+
+
+# --- what comes back -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("as it is", "as it is"),
+        ("", ""),
+        (None, "(done; there is no result)"),
+        (3, "3"),
+        (True, "true"),
+        ([1, "ä"], '[1,"ä"]'),
+        (Point(x=1), '{"x":1,"y":0.0}'),
+        (Size(2), '{"width":2}'),
+        ({"day": date(2026, 1, 2), "colour": Colour.RED}, '{"day":"2026-01-02","colour":"red"}'),
+        (float("nan"), '"NaN"'),
+        ("a\ud800b", "a�b"),
+        ("\ud83d\ude00", "😀"),
+        ({"a\ud800": ["\ud800"]}, '{"a�":["�"]}'),
+        (ToolOutcome("no", is_error=False), "no"),
+    ],
+)
+async def test_results_become_text(value: object, text: str) -> None:
+    """Text stays, anything else becomes JSON, and what UTF-8 cannot carry is replaced."""
+
+    async def give() -> object:
+        return value
+
+    def give_from_thread() -> object:
+        return value
+
+    assert await called(give) == ToolOutcome(text)
+    assert await called(give_from_thread) == ToolOutcome(text)
+
+
+def circle() -> list[object]:
+    """A list that holds itself."""
+    found: list[object] = []
+    found.append(found)
+    return found
+
+
+def deep() -> list[object]:
+    """A list in a list in a list, ten thousand times."""
+    found: list[object] = []
+    for _ in range(10_000):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize("make", [object, circle, deep, lambda: b"\xff", yielding, Client], ids=range(6))
+async def test_results_that_json_cannot_carry_are_errors(make: Callable[[], object]) -> None:
+    """The model is told that the work was done, and that its result cannot be told."""
+
+    def give() -> object:
+        return make()
+
+    outcome = await called(give)
+    assert outcome.is_error
+    assert outcome.text.startswith("give did its work, but its result")
+
+
+async def test_a_tool_may_say_itself_that_it_failed() -> None:
+    """An outcome that a function gives is what the model gets."""
+
+    def give() -> ToolOutcome:
+        return ToolOutcome("full", is_error=True)
+
+    assert await called(give) == ToolOutcome("full", is_error=True)
+
+
+@pytest.mark.parametrize(
+    "value", ["é" * 26_000_000, ["é" * 26_000_000], ToolOutcome("é" * (MAX_RESULT_CHARACTERS + 1))]
+)
+async def test_a_result_that_is_too_large_is_an_error(value: object) -> None:
+    """Fifty megabytes go to no model; it is told how many, how many may be, and how they begin."""
+
+    async def give() -> object:
+        return value
+
+    outcome = await called(give)
+    assert outcome.is_error
+    assert len(outcome.text) < 3_000
+    assert "200,000 characters" in outcome.text
+    assert "éééé" in outcome.text
+    assert any(size in outcome.text for size in ("26,000,000 characters", "52,000,004 bytes", "200,001 characters"))
+
+
+async def test_a_result_is_measured_in_characters() -> None:
+    """As many characters as are allowed pass, however many bytes they are."""
+
+    async def give(more: int) -> list[str]:
+        return ["é" * (MAX_RESULT_CHARACTERS - 4 + more)]
+
+    assert len((await called(give, {"more": 0})).text) == MAX_RESULT_CHARACTERS
+    assert (await called(give, {"more": 1})).is_error
+
+
+class Silent(Exception):
+    """One whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("no such file"), "ValueError: no such file"),
+        (KeyError("a"), "KeyError: 'a'"),
+        (AssertionError(), "AssertionError"),
+        (StopIteration(3), "StopIteration: 3"),
+        (TimeoutError("the server's"), "TimeoutError: the server's"),
+        (ExceptionGroup("many", [ValueError("one")]), "ValueError: one"),
+        (Silent(), "Silent: Silent without a text that can be read"),
+        (ValueError("a\ud800"), "ValueError: a\\ud800"),
+    ],
+)
+async def test_what_a_tool_raises_is_told_to_the_model(error: Exception, text: str) -> None:
+    """The kind and the text go to the model, no traceback does, and the loop goes on."""
+
+    def fail() -> None:
+        raise error
+
+    async def fail_here() -> None:
+        raise error
+
+    made = tool(fail, timeout_seconds=10)
+    assert await called(fail) == ToolOutcome(text, is_error=True)
+    assert await called(made) == ToolOutcome(text, is_error=True)
+    if not isinstance(error, StopIteration):  # which a coroutine cannot raise
+        assert await called(fail_here) == ToolOutcome(text, is_error=True)
+
+
+async def test_an_endless_error_is_cut() -> None:
+    """An exception's text is told up to a bound."""
+
+    async def fail() -> None:
+        raise ValueError("x" * 50_000_000)
+
+    outcome = await called(fail)
+    assert len(outcome.text) < MAX_ERROR_CHARACTERS + 100
+    assert outcome.text.endswith("more characters)")
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), StoreFull("the disk is full")])
+async def test_what_ends_the_run_passes_through(error: BaseException) -> None:
+    """Cancellation and a store that failed are no texts for a model."""
+
+    async def fail() -> None:
+        raise error
+
+    def fail_in_thread() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        await called(fail)
+    with pytest.raises(type(error)):
+        await called(fail_in_thread)
+
+
+def test_an_interrupt_passes_through() -> None:
+    """Ctrl-C in a tool ends the program, not the call."""
+
+    async def fail() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(called(fail))
+
+
+# --- time ------------------------------------------------------------------------------------------------------
+
+
+async def test_an_async_tool_that_hangs_is_cancelled() -> None:
+    """The model is told that it took too long."""
+    cancelled = asyncio.Event()
+
+    async def hang() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    outcome = await called(tool(hang, timeout_seconds=0.01))
+    assert outcome == ToolOutcome("hang gave no result within 0.01 seconds. It was cancelled.", is_error=True)
+    assert cancelled.is_set()
+
+
+async def test_a_sync_tool_that_hangs_is_left_alone() -> None:
+    """The loop goes on without waiting for the thread, and what the function comes to is dropped."""
+    release, ended = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        release.wait()
+        ended.set()
+        raise ValueError
+
+    outcome = await called(tool(hang, timeout_seconds=0.01))
+    assert outcome.is_error
+    assert outcome.text.startswith("hang gave no result within 0.01 seconds.")
+    assert not ended.is_set()
+    release.set()
+    await asyncio.to_thread(ended.wait)
+
+
+async def test_a_tool_that_is_quick_enough_is_not_timed_out() -> None:
+    """A timeout that is not reached changes nothing."""
+    assert await called(tool(add, timeout_seconds=60), {"a": 1}) == ToolOutcome("2")
+
+
+async def test_a_cancelled_call_waits_for_its_thread_where_the_run_does() -> None:
+    """Where the run waits for its threads, a cancelled call has left none behind, however often it is cancelled."""
+    begun, release = threading.Event(), threading.Event()
+    returned: list[bool] = []
+
+    def work() -> None:
+        begun.set()
+        release.wait()
+        returned.append(True)
+
+    async def waiting(function: Callable[[], object]) -> object:
+        thread = asyncio.ensure_future(asyncio.to_thread(function))
+        while not thread.done():
+            try:
+                await asyncio.wait({thread})
+            except asyncio.CancelledError:
+                asyncio.get_running_loop().call_soon(release.set)
+        return thread.result()
+
+    task = asyncio.ensure_future(tool(work, timeout_seconds=60).call("", {}, waiting))
+    await asyncio.to_thread(begun.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert returned == [True]

@@ -1,0 +1,64 @@
+"""What the tests of tools share: types, functions to make tools of, and a call as an agent makes it."""
+
+import asyncio
+import enum
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from graphengine.agents.tools import Tool, ToolOutcome, tool
+
+
+class Point(BaseModel):
+    x: int
+    y: float = 0.0
+
+
+@dataclass
+class Size:
+    width: int
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Client:
+    """Something a run gives and no model could make."""
+
+
+def rest(text: str) -> None:
+    """Find it.
+
+    :param text: What is looked for.
+    """
+
+
+def numpy(text: str) -> None:
+    """Find it.
+
+    Parameters
+    ----------
+    text : str
+        What is looked for.
+    """
+
+
+def yielding() -> Any:
+    """It gives several results."""
+    yield 1
+
+
+async def in_thread(function: Callable[[], object]) -> object:
+    """As an agent that runs alone calls what blocks."""
+    return await asyncio.to_thread(function)
+
+
+async def called(function: object, arguments: object = "", **given: object) -> ToolOutcome:
+    """What a tool gives for these arguments."""
+    made = function if isinstance(function, Tool) else tool(cast("Callable[..., object]", function))
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return await made.call(text, given, in_thread)

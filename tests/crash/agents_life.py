@@ -1,0 +1,60 @@
+"""What programs share whose agents are killed: they are called as `PROGRAM DATABASE EFFECTS [DIE]`.
+
+Each call of a model and of a tool is noted in EFFECTS, as a line, before anything comes of it. Where that line is DIE
+the process ends there by SIGKILL. The run is `r`; it is begun, or gone on with.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from graphengine import Graph, Runner
+from graphengine.errors import RunExists
+from graphengine.models import Request, Response
+from graphengine.models.scripted import calls
+
+
+class State(BaseModel):
+    """What the agent came to."""
+
+    said: str = ""
+
+
+def note(line: str) -> None:
+    """Note what is done, for good, and die there if it is the line to die at."""
+    with Path(sys.argv[2]).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    if line in sys.argv[3:]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def turn_of(request: Request) -> int:
+    """Which turn of the conversation is asked for, counted from 1."""
+    return sum(message.role == "assistant" for message in request.messages) + 1
+
+
+def told_by_tools(request: Request) -> str:
+    """What the tools have given so far."""
+    return " ".join(message.text for message in request.messages if message.role == "tool")
+
+
+def paid(text: str, *wanted: tuple[str, Mapping[str, object]]) -> Response:
+    """An answer, or calls of tools, for a cent."""
+    made = calls(*wanted).calls
+    return Response(text, made, "tools" if made else "end", input_tokens=1, output_tokens=1, cost_usd=0.01)
+
+
+async def live(graph: Graph[State]) -> None:
+    """Begin the run, or go on with it, and tell what it came to."""
+    async with Runner(Path(sys.argv[1])) as runner:
+        try:
+            result = await runner.start(graph, run_id="r").result()
+        except RunExists:
+            result = await runner.resume(graph, "r").result()
+        sys.stdout.write(f"{result.status} {result.usage.calls} {result.usage.cost_usd:.2f} {result.state.said}\n")

@@ -1,0 +1,49 @@
+import doctest
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import graphengine.lazy
+
+PACKAGES = ["graphengine", "graphengine.agents", "graphengine.models", "graphengine.patterns"]
+
+
+def loaded_by(statement: str) -> list[str]:
+    """Name the package's modules that a new process has loaded after a statement."""
+    program = f"import sys; {statement}; print(*sorted(name for name in sys.modules if 'graphengine' in name))"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_is_there(package: str) -> None:
+    """`__all__` names nothing that is not listed, and that cannot be had."""
+    module = import_module(package)
+    assert set(module.__all__) <= set(dir(module))
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_an_unknown_name_is_an_error(package: str) -> None:
+    """As of any module."""
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'superviser'"):
+        _ = import_module(package).superviser
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_loads_none_of_its_names(package: str) -> None:
+    """Only the packages around it, and what looks names up."""
+    assert loaded_by(f"import {package}") == sorted({"graphengine", "graphengine.lazy", package})
+
+
+def test_a_name_loads_once() -> None:
+    """It is in its package from its first use on, and nothing is looked up again."""
+    assert "graphengine.models.router" not in loaded_by("from graphengine.models import Message")
+    import_module("graphengine.patterns").voting  # noqa: B018 - the first use
+    assert "voting" in vars(import_module("graphengine.patterns"))
+
+
+def test_the_example_runs() -> None:
+    """It gives what it says."""
+    assert doctest.testmod(graphengine.lazy) == (0, 3)
