@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from benchmarks.model_server import Served
     from graphengine import Result
 
+    Models = Mapping[str, AnthropicModel]
+
 SERVER: Final = "benchmarks.reading_server"
 KEY: Final = "no-key-is-needed-here"
 PAGES: Final = Path(__file__).resolve().parents[1] / "docs" / "patterns"
@@ -42,11 +44,12 @@ async def time_saved(settings: Settings) -> Outcome:
     memory. Where the instructions are cached, the first reader goes alone, since it writes what the others read.
     """
     count = settings.count(SOURCES, 3)
-    async with serving(QUICK_SECONDS if settings.quick else DELAY_SECONDS, SERVER) as server:
+    delay_seconds = QUICK_SECONDS if settings.quick else DELAY_SECONDS
+    async with serving(delay_seconds, SERVER) as server, _models(server, CHEAP) as models:
         sides = {
-            ONE_BY_ONE: _timed(server, count, concurrency=1, cache=False),
-            SIDE_BY_SIDE: _timed(server, count, concurrency=count, cache=False),
-            CACHED: _timed(server, count, concurrency=count, cache=True),
+            ONE_BY_ONE: _timed(models, count, concurrency=1, cache=False),
+            SIDE_BY_SIDE: _timed(models, count, concurrency=count, cache=False),
+            CACHED: _timed(models, count, concurrency=count, cache=True),
         }
         found = await alternate(sides, "ms", settings.count(3, 1))
     ratio = found[ONE_BY_ONE].against(found[SIDE_BY_SIDE])
@@ -69,14 +72,14 @@ async def cost_saved(settings: Settings) -> Outcome:
     count = settings.count(SOURCES, 3)
     teams = {"strong model for all": STRONG, "cheap readers, strong merger": CHEAP}
     found: dict[str, Figure] = {}
-    for team, models in teams.items():
+    for team, names in teams.items():
         for cache in (False, True):
-            async with serving(0.0, SERVER) as server:
-                result = await _run(server, models, count, concurrency=count, cache=cache)
+            async with serving(0.0, SERVER) as server, _models(server, names) as models:
+                result = await _run(models, count, concurrency=count, cache=cache)
             side = f"{team}{', cached' if cache else ''}"
             usd = result.usage.cost_usd
             if usd is None:
-                raise ValueError(f"the price of {models} is not known")
+                raise ValueError(f"the price of {names} is not known")
             found[side] = Figure(side, "USD", (usd * RUNS,))
     strong, strong_cached, cheap, cheap_cached = found.values()
     targets = [
@@ -88,21 +91,19 @@ async def cost_saved(settings: Settings) -> Outcome:
     return Outcome("Parallel research: the cost of 1,000 runs", found, targets)
 
 
-def _timed(server: Served, count: int, *, concurrency: int, cache: bool) -> Side:
+def _timed(models: Models, count: int, *, concurrency: int, cache: bool) -> Side:
     async def run() -> float:
         began = time.perf_counter()
-        await _run(server, CHEAP, count, concurrency=concurrency, cache=cache)
+        await _run(models, count, concurrency=concurrency, cache=cache)
         return (time.perf_counter() - began) * MILLI
 
     return run
 
 
-async def _run(
-    server: Served, models: Mapping[str, str], count: int, *, concurrency: int, cache: bool
-) -> Result[Research]:
-    """One run in a Runner of its own, which begins with nothing cached."""
+async def _run(models: Models, count: int, *, concurrency: int, cache: bool) -> Result[Research]:
+    """One run, in a Runner of its own."""
     graph = parallel_research(reader.but(cache=cache), concurrency=concurrency)
-    async with _models(server, models) as asked, Runner(models=asked) as runner:
+    async with Runner(models=models) as runner:
         result = await runner.start(graph, Research(task="When to use which pattern", sources=_pages(count))).result()
     failures = [each.failure for each in result.state.outcomes if each.failure]
     if failures:
@@ -111,7 +112,7 @@ async def _run(
 
 
 @asynccontextmanager
-async def _models(server: Served, names: Mapping[str, str]) -> AsyncIterator[dict[str, AnthropicModel]]:
+async def _models(server: Served, names: Mapping[str, str]) -> AsyncIterator[Models]:
     made = {
         agent: AnthropicModel(name.removeprefix("anthropic:"), api_key=KEY, base_url=server.url)
         for agent, name in names.items()

@@ -98,7 +98,7 @@ def research_board(specialists: Mapping[str, Subscriber] = SPECIALISTS, *, round
         for name, each in specialists.items()
     }
     graph = Graph("blackboard", Assignment, result="report")
-    graph.add_node("board", blackboard(Research, patient, rounds=rounds), writes="board")
+    graph.add_node("board", blackboard(Research, patient, rounds=rounds).but(name="board"), writes="board")
     graph.add_node("report", report, writes="report")
     graph.add_path(START, "board", "report", END)
     return graph

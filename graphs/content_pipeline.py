@@ -10,7 +10,6 @@ says which); the look at the site, and it counts as empty. What was survived is 
 into the folder `site`, which stands in for a CMS, and does so once, whenever the process dies.
 """
 
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
@@ -23,6 +22,7 @@ from nodes.article import Findings
 from nodes.press import LEAST_WORDS, Edited, Listing, Manuscript, Published, Site
 from nodes.press_desk import as_markdown, form_of, looks, notes_of, output_of, publishes, question, unedited
 from nodes.press_team import TEAM, Team
+from nodes.samples import sample
 from nodes.site import FOLDER, Cms
 
 MODELS = {  # cheap ones for the work, a strong one for the text
@@ -101,9 +101,8 @@ def content_pipeline(
 
 def example() -> Piece:
     """What it runs on when no input is given."""
-    folder = Path(__file__).parent / "samples" / "write_ahead_log"
-    texts = [TextFile(path=file.name, text=file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.md"))]
-    return Piece(topic=(folder / "topic.txt").read_text(encoding="utf-8").strip(), sources=texts, word_budget=500)
+    topic, texts = sample("write_ahead_log")
+    return Piece(topic=topic, sources=texts, word_budget=500)
 
 
 graph = content_pipeline()

@@ -6,21 +6,21 @@ any process, `graphengine worker` goes on with what came, and `graphengine send 
 
 A queue is a topic of the run's messages: kept until taken, each taken once, in the order they came. A consumer takes a
 parcel, has its agent work on it and hands it on; the message leaves with the step that made it, so a process that dies
-loses none and sends none twice. A parcel that cannot be worked on goes on with its `failure`, and the queue goes on.
-Nothing is published here: what comes out is ready to be (see `content_pipeline`).
+loses none and sends none twice. A parcel that cannot be worked on, be it that no model can be asked, goes on with its
+`failure`, and so does the queue. Nothing is published here: what comes out is ready to be (see `content_pipeline`).
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Failure, Graph, Limits, Retry, Runnable, TextFile, iterations, value
+from graphengine import END, START, Context, Failure, Graph, Limits, Retry, Runnable, iterations, value
 from graphengine.errors import ModelTransient
 from graphengine.reducers import append, merge
 from nodes.press import Parcel
 from nodes.press_team import TEAM, Team
+from nodes.samples import sample
 
 MODELS = {
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
@@ -135,8 +135,7 @@ async def received(queue: str, ctx: Context) -> Parcel | None:
 
 def example() -> Queue:
     """What it runs on when no input is given: two orders from one set of sources."""
-    folder = Path(__file__).parent / "samples" / "write_ahead_log"
-    texts = [TextFile(path=file.name, text=file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.md"))]
+    _, texts = sample("write_ahead_log")
     topics = ["How recovery replays a log after a crash", "What a commit costs"]
     return Queue(orders=[Parcel(topic=topic, sources=texts) for topic in topics])
 

@@ -11,13 +11,13 @@ at once may find the same piece; where that can happen give the run an id, as `-
 once, and the second one is refused before it does anything.
 """
 
-from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from graphengine import END, START, Context, Graph, Retry, TextFile, value
+from graphengine import END, START, Context, Graph, Retry, value
 from graphengine.errors import ModelTransient
 from nodes.press import Parcel
 from nodes.press_team import TEAM, Team
+from nodes.samples import sample
 
 MODELS = {
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
@@ -60,7 +60,7 @@ async def take_up(topic: str, stage: Stage, piece: str, ctx: Context) -> dict[st
 
 def content_shifts(team: Team = TEAM) -> Graph[Shift]:
     """One stage of one piece, by this team."""
-    graph = Graph(NAME, Shift, result="piece")
+    graph = Graph(NAME, Shift)
     again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
     graph.add_node("take_up", take_up)
     graph.add_node("research", team.researcher, writes="findings", retry=again)
@@ -77,9 +77,8 @@ def content_shifts(team: Team = TEAM) -> Graph[Shift]:
 
 def example() -> Shift:
     """What it runs on when no input is given: the research for a piece."""
-    folder = Path(__file__).parent / "samples" / "write_ahead_log"
-    texts = [TextFile(path=file.name, text=file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.md"))]
-    return Shift(topic=(folder / "topic.txt").read_text(encoding="utf-8").strip(), sources=texts)
+    topic, texts = sample("write_ahead_log")
+    return Shift(topic=topic, sources=texts)
 
 
 graph = content_shifts()

@@ -9,7 +9,6 @@ is. Both are kept in `errors`. A researcher's model that cannot be asked at all 
 without whom there is no text: `graphengine resume` goes on there, with another model for instance.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -21,6 +20,7 @@ from nodes.article import Findings
 from nodes.press import LEAST_WORDS, Edited, Manuscript
 from nodes.press_desk import unedited
 from nodes.press_team import editor, in_house, researcher, writer
+from nodes.samples import sample
 
 MODELS = {  # cheap ones for those who gather and tidy, a strong one for who makes one text of it all
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
@@ -73,9 +73,8 @@ def handoff(
 
 def example() -> Handoff:
     """What it runs on when no input is given."""
-    folder = Path(__file__).parent / "samples" / "write_ahead_log"
-    texts = [TextFile(path=file.name, text=file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.md"))]
-    return Handoff(topic=(folder / "topic.txt").read_text(encoding="utf-8").strip(), sources=texts)
+    topic, texts = sample("write_ahead_log")
+    return Handoff(topic=topic, sources=texts)
 
 
 graph = handoff()

@@ -13,7 +13,6 @@ remembers what was said (`conversations`), older parts as a summary.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -39,6 +38,7 @@ from graphengine.reducers import append, extend
 from nodes.judging import take_stock
 from nodes.orchestrator_team import WORKERS, planner, synthesiser, validator
 from nodes.recall import LOOKED_AT, remembered
+from nodes.samples import sample
 from nodes.teamwork import Memory, Role, TeamMessage, Verdict, in_words, messages_of
 
 ATTEMPTS = 5  # at planning and doing the work, before the run fails
@@ -135,8 +135,7 @@ def line_of(names: Sequence[str], workers: Mapping[str, Runnable] = WORKERS) -> 
 
 def example() -> dict[str, object]:
     """What they run on when no input is given."""
-    folder = Path(__file__).parent / "samples" / "write_ahead_log"
-    texts = [TextFile(path=file.name, text=file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.md"))]
+    _, texts = sample("write_ahead_log")
     task = "How does a database recover after a crash? What does a commit cost? Show the code, and add a summary."
     return {"task": task, "sources": texts}
 

@@ -85,7 +85,7 @@ def parallel_research(
         timeout_seconds: For how long one attempt to read a source may take.
     """
     again = Retry(attempts=3, initial_seconds=1, max_seconds=30, on=(OSError, ModelTransient))
-    graph = fan_out_fan_in(
+    return fan_out_fan_in(
         Node(reader, retry=again, timeout_seconds=timeout_seconds),
         Node(gathering(merger), inputs={name: name for name in ("task", "sources", "specialists", "jobs", "outcomes")}),
         split=team.jobs,
@@ -93,9 +93,7 @@ def parallel_research(
         concurrency=concurrency,
         need=need,
         state=Research,
-    )
-    graph.name = "parallel_research"
-    return graph
+    ).but(name="parallel_research")
 
 
 def example() -> Research:

@@ -179,7 +179,7 @@ GUIDE = (
     "Before you answer, go through your facts once more: does each stand in the source, letter for letter, does its "
     "line number name the line on which it begins, and would you miss it in a text on the topic?\n\n"
 )
-"""What every reader is told, long enough (some 1,024 tokens) that providers cache it."""
+"""What every reader is told: some 1,024 tokens, from which on most models cache it; some cheap ones want more."""
 
 reader = Agent(
     "reader",

@@ -2,15 +2,16 @@
 
     python scripts/demo.py [FOLDER]
 
-Each command is shown as it is called, so that it can be repeated by hand. FOLDER is `demo` if none is given. For each
-workflow it gets NAME.svg, the graph; NAME.run.svg, what the run did; and its result, NAME.md where that is a text and
-NAME.json where it is not. FOLDER/runs.db has the recorded runs, FOLDER/README.md the list of it all. Where a workflow
-asks a person, ANSWERS says what this program answers in that person's place.
+Each command is shown as it is called, in FOLDER, so that it can be repeated by hand. FOLDER is `demo` if none is given.
+For each workflow it gets NAME.svg, the graph; NAME.run.svg, what the run did; and its result, NAME.md where that is a
+text and NAME.json where it is not. FOLDER/runs.db has the recorded runs, FOLDER/README.md the list of it all. Where a
+workflow asks a person, ANSWERS says what this program answers in that person's place.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ WAITING: Final = 3  # the exit code of a run that waits
 
 ANSWERS: Final[dict[str, str]] = {"content_pipeline": '{"verdict": "approve"}'}
 """What is answered to a question of a workflow, by its name."""
+
+FURTHER: Final[dict[str, tuple[str, ...]]] = {"content_shifts": ("stage=write", "stage=edit", "stage=list")}
+"""Inputs of runs behind the first one, of workflows that take several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,8 @@ class Shown:
     @property
     def ended(self) -> str:
         """How the run ended, in words."""
-        stop = self.run["stop"] or {}
-        return f"{self.run['status']}: {stop.get('label') or stop.get('reason', '')}".removesuffix(": ")
+        label = (self.run["stop"] or {}).get("label")
+        return f"{self.run['status']}: {label}" if label else str(self.run["status"])
 
     @property
     def answered(self) -> str:
@@ -70,18 +74,19 @@ def main(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("runs.db*"):  # runs of an earlier demo would be memory of this one
         old.unlink()
+    print(f"$ cd {folder}")
     shown: list[Shown] = []
     failed: list[str] = []
-    for listed in json.loads(graphengine("list", "--json"))["graphs"]:
+    for listed in json.loads(graphengine(ROOT, "list", "--json"))["graphs"]:
         try:
-            one = show(listed["name"], listed["about"], folder)
+            one = show(listed, folder)
         except Failed as error:
             failed.append(listed["name"])
             print(f"{error}\n", file=sys.stderr)
             continue
         shown.append(one)
         print(f"  {one.ended}; {len(one.run['steps'])} steps, agents answered {one.answered}")
-        print(f"  {', '.join(str(file) for file in one.files.values())}\n")
+        print(f"  {', '.join(file.name for file in one.files.values())}\n")
     (folder / "README.md").write_text(page(shown), encoding="utf-8")
     print(f"{len(shown)} workflows; {folder / 'README.md'} lists what they left")
     if failed:
@@ -89,35 +94,40 @@ def main(folder: Path) -> int:
     return 1 if failed else 0
 
 
-def show(name: str, about: str, folder: Path) -> Shown:
+def show(listed: dict[str, Any], folder: Path) -> Shown:
     """Run one workflow, answer what it asks, draw it."""
-    place = ("--db", str(folder / "runs.db"))
+    name, database = listed["name"], ("--db", "runs.db")
+    graph = (
+        name if ROOT in folder.parents else f"{ROOT / listed['file']}:{name}"
+    )  # a name is looked for from a folder up
+    run = json.loads(graphengine(folder, "run", graph, *database, "--json"))
     asked = ""
-    run_id = f"demo-{name}"
-    run = json.loads(graphengine("run", name, "--run-id", run_id, *place, "--json"))
     while run["status"] == "waiting" and name in ANSWERS:
-        asked = f"asked “{run['waits'][0]['question']}”, answered {ANSWERS[name]}"
-        print(f"  {asked.splitlines()[0]} …")
-        run = json.loads(graphengine("answer", run_id, ANSWERS[name], *place, "--json"))
+        asked = f"asked “{run['waits'][0]['question'].splitlines()[0]} …”, answered {ANSWERS[name]}"
+        print(f"  {asked}")
+        found = () if graph == name else ("--graph", graph)
+        run = json.loads(graphengine(folder, "answer", run["run_id"], ANSWERS[name], *found, *database, "--json"))
     if run["status"] != "finished":
         raise Failed(f"{name} is {run['status']}: {run['error'] or run['stop'] or run['waits']}")
     output = run.get("output", run["state"])
+    if isinstance(output, str) and len(output.split()) == 1:
+        output = run["state"]  # a word alone names something; the state tells more
     result = folder / (f"{name}.md" if isinstance(output, str) else f"{name}.json")
     text = output if isinstance(output, str) else json.dumps(output, indent=2, ensure_ascii=False)
     result.write_text(text.rstrip() + "\n", encoding="utf-8")
     files = {"result": result, "graph": folder / f"{name}.svg", "run": folder / f"{name}.run.svg"}
-    graphengine("render", name, "-o", str(files["graph"]))
-    graphengine("render", run_id, "-o", str(files["run"]), *place)
-    return Shown(name, about, run, files, asked)
+    graphengine(folder, "render", graph, "-o", files["graph"].name)
+    graphengine(folder, "render", run["run_id"], "-o", files["run"].name, *database)
+    return Shown(name, listed["about"], run, files, asked)
 
 
-def graphengine(*words: str) -> str:
+def graphengine(folder: Path, *words: str) -> str:
     """What the command line writes to stdout; a run that waits is no failure."""
-    print("$ graphengine", *words)
+    print("$ graphengine", shlex.join(words))
     command = [sys.executable, "-m", "graphengine", *words]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False)
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
     if ran.returncode not in (0, WAITING):
-        raise Failed(f"`graphengine {' '.join(words)}` ended with {ran.returncode}:\n{ran.stderr or ran.stdout}")
+        raise Failed(f"`graphengine {shlex.join(words)}` ended with {ran.returncode}:\n{ran.stderr or ran.stdout}")
     return ran.stdout
 
 
@@ -128,7 +138,7 @@ def page(shown: list[Shown]) -> str:
     for one in shown:
         links = ", ".join(f"[{what}]({file.name})" for what, file in one.files.items())
         lines += [f"## {one.name}", "", one.about, "", f"{one.ended}; answers: {one.answered}. {links}"]
-        lines += [f"A person was {one.asked}, by the demo.".replace("\n", " ")] if one.asked else []
+        lines += [f"A person was {one.asked}; the demo did that."] if one.asked else []
         lines += ["", f"![{one.name}]({one.files['run'].name})", ""]
     return "\n".join(lines)
 

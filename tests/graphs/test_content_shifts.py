@@ -32,11 +32,11 @@ def database(tmp_path: Path) -> Path:
 async def test_each_stage_goes_on_from_the_one_before(database: Path) -> None:
     """A piece is known by the run that researched it; what one stage made is what the next one reads."""
     found = await shift(database, "research")
-    assert (label(found), found.output, found.state.findings) == ("research done", found.run_id, FOUND)
+    assert (label(found), found.state.piece, found.state.findings) == ("research done", found.run_id, FOUND)
     written = await shift(database, "write")
     edited = await shift(database, "edit")
     listed = await shift(database, "list")
-    assert [each.output for each in (written, edited, listed)] == [found.run_id] * 3
+    assert [each.state.piece for each in (written, edited, listed)] == [found.run_id] * 3
     assert (listed.state.manuscript, listed.state.edited, listed.state.listing) == (WRITTEN, EDITED, LISTED)
     assert [each.usage.calls for each in (found, written, edited, listed)] == [1, 1, 1, 1]
 
@@ -44,7 +44,8 @@ async def test_each_stage_goes_on_from_the_one_before(database: Path) -> None:
 @pytest.mark.parametrize("stage", ["write", "edit", "list"])
 async def test_where_nothing_is_due_a_stage_says_so(database: Path, stage: Stage) -> None:
     """With an empty database, and with a piece that another stage comes first for; nobody is asked."""
-    assert label(await shift(database, stage)) == "nothing due"
+    for each in ("write", "edit", "list"):  # what found nothing is nothing to go on from
+        assert label(await shift(database, each)) == "nothing due"
     await shift(database, "research")
     if stage != "write":
         assert label(await shift(database, stage)) == "nothing due"
@@ -54,7 +55,7 @@ async def test_the_oldest_is_first_and_none_is_taken_twice(database: Path) -> No
     """Two pieces are written by two runs, and a third finds none."""
     first, second = [(await shift(database, "research")).run_id for _ in range(2)]
     written = [await shift(database, "write") for _ in range(3)]
-    assert [each.output for each in written] == [first, second, ""]
+    assert [each.state.piece for each in written] == [first, second, ""]
     assert label(written[2]) == "nothing due"
 
 
@@ -63,7 +64,7 @@ async def test_a_stage_that_failed_leaves_the_piece_for_the_next(database: Path)
     found = await shift(database, "research")
     with pytest.raises(RunFailed):
         await shift(database, "write", {"writer": [BadRequest("no")]})
-    assert (await shift(database, "write")).output == found.run_id
+    assert (await shift(database, "write")).state.piece == found.run_id
 
 
 async def test_a_piece_that_is_named_is_gone_on_with_and_claimed_once(database: Path) -> None:
@@ -74,8 +75,8 @@ async def test_a_piece_that_is_named_is_gone_on_with_and_claimed_once(database: 
         done = await runner.start(graph, {"stage": "write"}, after=second, run_id=claim).result()
         with pytest.raises(RunExists):
             await runner.start(graph, {"stage": "write"}, after=second, run_id=claim).result()
-    assert (done.output, done.state.manuscript, label(done)) == (second, WRITTEN, "write done")
-    assert (await shift(database, "write")).output == first
+    assert (done.state.piece, done.state.manuscript, label(done)) == (second, WRITTEN, "write done")
+    assert (await shift(database, "write")).state.piece == first
 
 
 async def test_rules_do_the_work_without_a_model(database: Path) -> None:

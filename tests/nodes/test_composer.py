@@ -26,6 +26,13 @@ def test_a_text_says_that_rules_wrote_it_and_keeps_its_length(gears: Findings, w
     assert count_words(made.text) <= words
 
 
+@pytest.mark.parametrize("words", range(LEAST_WORDS, 260, 7))
+def test_wishes_for_more_than_there_is_room_for_are_cut(gears: Findings, words: int) -> None:
+    """What says that rules wrote it counts too."""
+    wish = " ".join(gears.key_terms)
+    assert count_words(compose("How bicycle gears work", gears, words, [wish], None).text) <= words
+
+
 def test_what_is_wished_for_comes_into_the_text(gears: Findings) -> None:
     """Where a fact has it; the rest is an open question, and the words of wishing are none."""
     first = compose("How bicycle gears work", gears, 300, [], None)

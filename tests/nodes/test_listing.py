@@ -102,10 +102,10 @@ def test_what_the_site_has_is_looked_at() -> None:
 
 
 def test_chinese_and_japanese_are_cut_between_characters() -> None:
-    """They have no blanks."""
-    text = (
-        "# \u6f6e\u6c50\n\n"
-        + "\u6708\u306f\u6d77\u306e\u6c34\u3092\u5f15\u304f\u3068\u8a00\u308f\u308c\u3066\u3044\u308b\u3002" * 12
+    """They have no blanks; sentences of a hundred characters have no length that fits together."""
+    sentence = (
+        "\u6708\u306f\u6d77\u306e\u6c34\u3092\u5f15\u304f\u3068\u8a00\u308f\u308c\u3066\u3044\u308b" * 7 + "\u3002"
     )
-    listed = list_post("\u6f6e\u6c50", text, ["\u6708", "\u6d77", "\u6c34"], Site())
-    assert LEAST <= len(listed.description) <= MOST
+    assert not any(LEAST <= count * len(sentence) + count - 1 <= MOST for count in range(1, 5))
+    listed = list_post("\u6f6e\u6c50", f"# \u6f6e\u6c50\n\n{sentence * 4}", ["\u6708", "\u6d77", "\u6c34"], Site())
+    assert (len(listed.description), listed.description[-1]) == (MOST, "\u2026")
