@@ -12,9 +12,10 @@ from graphengine import TextFile
 from nodes import rubric
 from nodes.article import Fact, Findings, Review
 from nodes.board import Doubt, Gap, with_doubts
+from nodes.doubts import is_limit
 from nodes.draft import parse, render
 from nodes.passages import read
-from nodes.researcher import limits, research
+from nodes.researcher import research
 from nodes.reviewer import review
 from nodes.words import likeness, mentions, stem_sequence, stems, subject_words
 from nodes.writer import write
@@ -71,7 +72,7 @@ def skeptic(findings: Findings, sources: Sequence[TextFile]) -> list[Doubt]:
     """
     facts = [(fact, frozenset(stems(fact.text))) for fact in findings.all_facts()]
     found: list[tuple[int, int, Doubt]] = []
-    for statement in (statement for source in sources for statement in read(source) if limits(statement.text)):
+    for statement in (statement for source in sources for statement in read(source) if is_limit(statement.text)):
         bag = frozenset(stems(statement.text))
         shared = [(len(bag & other), -at) for at, (fact, other) in enumerate(facts) if fact.text != statement.text]
         most, place = max(shared, default=(0, 0))

@@ -95,6 +95,7 @@ writer = review_team.writer.but(
 )
 
 reviewer = review_team.reviewer.but(
+    system=review_team.REVIEWING,
     prompt=(
         "Topic: {task}\n\nFindings:\n{findings}\n\nWhat limits them:\n{doubts}\n\nDraft:\n{draft}\n\n"
         "Earlier reviews:\n{history}"

@@ -166,7 +166,7 @@ writer: Agent[str] = review_team.writer.but(
 )
 
 reviewer = review_team.reviewer.but(
-    system=f"{review_team.reviewer.system}\n\n{DATA_NOTE}",
+    system=f"{review_team.REVIEWING}\n\n{DATA_NOTE}",
     prompt=ask_as(Role.REVIEWER),
     max_tokens=2048,
     memory="conversations[reviewer]",
