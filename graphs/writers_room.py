@@ -8,7 +8,8 @@ In code everything is an argument. A season finale with a fifth role, another to
 
     writers_room([*ROLES, network_exec], rounds=3, tone="grave", models={"*": CHEAP, "showrunner": STRONG})
 
-A role that fails keeps the view it had, and `errors` has why; where nobody has a view the run fails and can be resumed.
+A role that fails keeps the view it had, and `errors` has why. A room where nobody has a view fails, and so does one
+whose models cannot be asked at all, for want of a key for instance; that one can be resumed, with others if need be.
 The result is the outline as text; the state has `outline`, `roles`, `rounds_held` and `views`, the result's `usage`
 what it cost. docs/patterns/role_based.md tells of the pattern.
 """

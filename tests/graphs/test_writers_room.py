@@ -10,7 +10,7 @@ from graphengine import Agent, Limits, RunFailed, Runner, ScriptedModel
 from graphengine.errors import BadRequest, InputError
 from graphengine.models import Request
 from graphengine.models.scripted import Script
-from graphs.writers_room import ROLES, TONE, Episode, example, graph, network_exec, writers_room
+from graphs.writers_room import MODELS, ROLES, TONE, Episode, example, graph, network_exec, writers_room
 from nodes.outline import Act, Beat, Credit, Outline
 from nodes.writers_team import role
 from tests.patterns.scripted import away, play
@@ -193,6 +193,17 @@ async def test_a_room_where_nobody_speaks_fails() -> None:
     """And invents no outline."""
     with pytest.raises(RunFailed, match="nobody has a view"):
         await play(graph, GIVEN, dict.fromkeys(NAMES, away))
+
+
+async def test_a_room_without_a_key_goes_on_with_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails with the reason instead of leaving everybody out; here rules go on with it."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    async with Runner(tmp_path / "runs.db", models=dict(MODELS["anthropic"])) as runner:
+        with pytest.raises(RunFailed, match="ANTHROPIC_API_KEY is not set"):
+            await runner.start(graph, GIVEN, run_id="r").result()
+    async with Runner(tmp_path / "runs.db", models={"*": "offline"}) as runner:
+        result = await runner.resume(graph, "r").result()
+    assert (result.status, result.state.roles, result.usage.calls) == ("finished", NAMES, 9)
 
 
 async def test_a_failed_outline_is_made_anew_without_asking_the_room_again(tmp_path: Path) -> None:

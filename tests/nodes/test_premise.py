@@ -129,3 +129,12 @@ def test_of_a_long_text_the_central_sentences_are_kept(file: Path) -> None:
     places = [plain.find(event[:60]) for event in read.events]
     found = [place for place in places if place >= 0]  # clauses over several lines of markup are not looked for
     assert found == sorted(found)
+
+
+def test_of_many_sentences_those_that_belong_together_stay() -> None:
+    """What shares its words with nothing else goes first."""
+    asides = ["Bread bakes slowly.", "Cats sleep upstairs.", "Snow covers roofs.", "Music plays outside."]
+    story = [f"The inquiry asks pilot {n} about the stolen harbour charts of the ferry." for n in "ABCDEFGHIJ"]
+    read = read_premise(" ".join([*story[:3], *asides, *story[3:]]))
+    assert len(read.events) == MAX_EVENTS
+    assert len(set(read.events) & {one.rstrip(".") for one in story}) == 10
