@@ -19,7 +19,8 @@ from nodes.words import STOP_WORDS, count_words, is_stop_word, stem, stems, word
 MAX_EVENTS = 12  # more than an episode can show
 MAX_PEOPLE = 6
 EVENT_WORDS = 40  # longer sentences are cut short
-MAX_CHARACTERS = 40_000  # what is beyond is no premise any more
+MAX_CHARACTERS = 20_000  # what is beyond is no premise any more
+NOTHING = "nothing that could be read"
 TITLE_WORDS = 3
 TITLE_CHARACTERS = 24  # of a word: a sentence without blanks is no title
 LIKE_NAMES = 4  # letters: in shorter names one other letter is another name
@@ -116,7 +117,7 @@ def read_premise(text: str) -> Premise:
     sentences = _sentences(_EPISODE.sub("", text, count=1) if found else text)
     duties = tuple(sentence for sentence in sentences if _DUTY.match(sentence))
     told = [sentence for sentence in sentences if sentence not in duties] or sentences or [" ".join(text.split())]
-    events = _events(told)
+    events = _events(told) or [NOTHING]
     people = _people(told)
     return Premise(
         events=tuple(events),

@@ -106,7 +106,8 @@ def test_a_title_is_words_of_the_central_event(text: str, title: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "...", "Heist", "刑事は師匠が証拠を捏造したことを知る", "word " * 5000, "- \n- \n"]
+    "text",
+    ["x", "...", "Heist", "刑事は師匠が証拠を捏造したことを知る", "word " * 5000, "- \n- \n", "", "\n", "Episode 3."],
 )
 def test_anything_is_read(text: str) -> None:
     """There is an event, a title, and somebody whom it is about."""
