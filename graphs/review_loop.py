@@ -31,7 +31,7 @@ from graphengine import (
     plateau,
     value,
 )
-from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError, ModelTransient, TooManyTurns
+from graphengine.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append
 from nodes.article import Doubts, Earlier, Findings, Review
 from nodes.doubts import merge
@@ -108,8 +108,7 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the numbers of the l
         remembered: The most earlier articles that the writer is told of; 0 for none.
     """
     again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
-    asked = failed(AnswerCut, AnswerRefused, ContextFull, TooManyTurns)  # a model was there, and gave nothing of use
-    without = (failed(Exception) & ~failed(ModelError)) | asked  # one that cannot be asked at all fails the run
+    without = failed(Exception) & ~failed(ModelNotReady, ModelTransient)  # a model that cannot be asked fails the run
     kept = ("task", "sources", "word_budget")  # for a next article, which has findings and reviews of its own
     migrate = {1: Migration(from_version_1, moved={"research": "recall"})}
     graph = Graph("review_loop", Article, result="article", errors="errors", keep=kept, version=2, migrate=migrate)
