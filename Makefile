@@ -38,7 +38,7 @@ check = @printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test lint pytest soak format servers bench pin clean
+.PHONY: help run demo test lint pytest soak format servers bench pin clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -50,6 +50,9 @@ run: .venv/ready-run ## the main job, the review loop: make run [TASK="…" SOUR
 	[ -z "$$GRAPHENGINE_TASK" ] || set -- "$$@" --input "task=$$GRAPHENGINE_TASK"; \
 	for source in $$GRAPHENGINE_SOURCES; do set -- "$$@" --input "sources=@$$source"; done; \
 	exec $(BIN)/graphengine "$$@" $(RUN_ARGS)
+
+demo: .venv/ready-run ## run every bundled workflow without a key; results and pictures go to demo/
+	$(BIN)/python scripts/demo.py demo
 
 test: lint ## every check: lint, then the tests: those with branch coverage, and beside them those that search
 	@printf '\n== %s\n' 'pytest --cov -m "not search", and beside it pytest -m search'

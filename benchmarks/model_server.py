@@ -1,7 +1,8 @@
 """A server that answers as Anthropic's does, at once or after a while, and counts who is connected.
 
 It is a process of its own, so that it takes no time of the event loop that is measured, and does as little as can be:
-every question gets the same answer. `serving` starts it; what it counts is asked for by `Served.counted`.
+every question gets the same answer. `serving` starts it; what it counts is asked for by `Served.counted`. Another
+module with answers of its own, as `benchmarks.reading_server`, hands them to `serve`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 SAID: Final = "A draft of some words, as models write them."
 _ANSWER: Final = {
@@ -76,14 +77,15 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(delay_seconds: float = 0.0) -> AsyncIterator[Served]:
+async def serving(delay_seconds: float = 0.0, module: str = "benchmarks.model_server") -> AsyncIterator[Served]:
     """A server in a process of its own.
 
     Args:
         delay_seconds: For how long each question waits for its answer.
+        module: The program that answers.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.model_server", str(delay_seconds), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", module, str(delay_seconds), stdout=asyncio.subprocess.PIPE
     )
     try:
         assert process.stdout is not None  # noqa: S101 - as asked for
@@ -109,10 +111,10 @@ class _Counting:
 class _Connection(asyncio.Protocol):
     """One connection; questions on it come one after the other."""
 
-    def __init__(self, counting: _Counting, delay_seconds: float) -> None:
+    def __init__(self, counting: _Counting, delay_seconds: float, answer: Callable[[bytes], bytes]) -> None:
         self._counting = counting
         self._delay_seconds = delay_seconds
-        self._answer = _with_head(json.dumps(_ANSWER).encode())
+        self._answer = answer
         self._came = b""
         self._counts = False
 
@@ -137,10 +139,11 @@ class _Connection(asyncio.Protocol):
             return
         self._came = b""
         self._note()
+        answer = _with_head(self._answer(body))
         if self._delay_seconds:
-            asyncio.get_running_loop().call_later(self._delay_seconds, self._transport.write, self._answer)
+            asyncio.get_running_loop().call_later(self._delay_seconds, self._transport.write, answer)
         else:
-            self._transport.write(self._answer)
+            self._transport.write(answer)
 
     def _note(self) -> None:
         counting = self._counting
@@ -161,13 +164,22 @@ def _length(head: bytes) -> int:
     return int(lines[0].removeprefix(_LENGTH)) if lines else 0
 
 
-async def _serve(delay_seconds: float) -> None:
+async def serve(delay_seconds: float, answer: Callable[[bytes], bytes]) -> None:
+    """Answer questions on a free port, which is printed, until the process is ended.
+
+    Args:
+        delay_seconds: For how long each question waits for its answer.
+        answer: Makes the body of an answer of that of a question.
+    """
     counting = _Counting()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(counting, delay_seconds), "127.0.0.1", 0, backlog=2048)
+    server = await loop.create_server(
+        lambda: _Connection(counting, delay_seconds, answer), "127.0.0.1", 0, backlog=2048
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1])))
+    always = json.dumps(_ANSWER).encode()
+    asyncio.run(serve(float(sys.argv[1]), lambda _: always))

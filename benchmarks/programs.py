@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import agents, big, durable, held, memory, startup, stored, wide
+from benchmarks import agents, big, durable, held, memory, research, startup, stored, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -29,5 +29,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "big": big.big,
     "call": agents.call,
     "calls": agents.calls_at_once,
+    "research": research.time_saved,
+    "cost": research.cost_saved,
     "startup": startup.startup,
 }

@@ -405,13 +405,23 @@ class AnswerTorn(ModelTransient):
     code = "answer_torn"
 
 
-class QuotaExceeded(ModelError):
+class ModelNotReady(ModelError):
+    """A model cannot be asked until somebody mends a key, an account, a name, an address or a limit.
+
+    What was asked for is not at fault, and another piece of work would meet the same; so patterns that survive the
+    failure of a part fail with this one, and a resume goes on where it was.
+    """
+
+    code = "model_not_ready"
+
+
+class QuotaExceeded(ModelNotReady):
     """The account has nothing left to spend."""
 
     code = "quota_exceeded"
 
 
-class NotAuthenticated(ModelError):
+class NotAuthenticated(ModelNotReady):
     """The provider does not accept the API key, or not for this."""
 
     code = "not_authenticated"
@@ -423,13 +433,13 @@ class BadRequest(ModelError):
     code = "bad_request"
 
 
-class UnknownModel(ModelError):
+class UnknownModel(ModelNotReady):
     """The provider has no model of this name."""
 
     code = "unknown_model"
 
 
-class NoModelServer(ModelError):
+class NoModelServer(ModelNotReady):
     """Something else than a model's API answers at this address."""
 
     code = "no_model_server"
@@ -453,7 +463,7 @@ class AnswerCut(ModelError):
     code = "answer_cut"
 
 
-class PriceUnknown(ModelError):
+class PriceUnknown(ModelNotReady):
     """A limit on costs is in force, and the price of the model is not known."""
 
     code = "price_unknown"
@@ -471,7 +481,7 @@ class GuardFailed(ModelError):
     code = "guard_failed"
 
 
-class ModelUnavailable(ModelError):
+class ModelUnavailable(ModelNotReady):
     """The agent's model cannot be had here: no API key, no SDK, no such provider."""
 
     code = "model_unavailable"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar
 
 from pydantic import BaseModel
@@ -361,6 +362,38 @@ class Graph(Generic[S]):
             self._plan, inner = compile_graph(self)
             self._inner = [(graph, graph.edits) for graph in inner]
         return self._plan
+
+    def but(
+        self, *, name: str | None = None, result: str | EllipsisType | None = ..., limits: Limits | None = None
+    ) -> Graph[S]:
+        """A copy with changes; what is added to the one is not in the other.
+
+        Args:
+            name: Another name, as for one of two pipelines of a project.
+            result: Another field or path that is its result. None: the whole state, so that a graph around it may take
+                back more than the result that a pattern names.
+            limits: Other limits.
+
+        Example:
+            >>> class Count(BaseModel):
+            ...     n: int = 0
+            >>> Graph("count", Count, result="n").but(name="counted", result=None)
+            Graph('counted', Count, 0 nodes)
+        """
+        other = Graph(
+            self.name if name is None else name,
+            self.state,
+            result=self.result if isinstance(result, EllipsisType) else result,
+            resources=self.resources,
+            errors=self.errors,
+            keep=self.keep,
+            limits=self.own_limits if limits is None else limits,
+            version=self.version,
+            migrate=self.migrate,
+            secret_key=self.secret_key,
+        )
+        other.nodes, other.ways = [*self.nodes], [*self.ways]
+        return other
 
     @property
     def edits(self) -> int:

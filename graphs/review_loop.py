@@ -1,27 +1,47 @@
-"""Research, write, review, and write again until the review is content, stops improving, or has been asked enough.
+"""Research for and against, write, review, and write again until the review is content or no longer improves.
 
 `graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts.
 The agents answer by rules unless they are given models: `--model anthropic` or `--model openai` takes a set of `MODELS`
-below, `--model openai-chat:MODEL@http://HOST:PORT/v1` one model for all of them.
+below, `--model reviewer=openai:MODEL` another one for one of them, `--model openai-chat:MODEL@http://HOST:PORT/v1` one
+for all.
 
-Research that finds nothing to quote leaves the findings empty; a reviewer whose review cannot be used leaves the draft
-as it is. Both are kept in `errors`. A model that cannot be asked at all, for want of a key for instance, fails the run,
-which can be resumed with another one.
+Two researchers read the sources side by side, one for facts, one for limits and objections. What one of them lacks, the
+other's still counts; with nothing of either the findings are empty, and the brief says so. The writer knows earlier
+articles of the same database on like subjects. The best draft is the result, whether or not it was the last; a draft
+whose review cannot be used is accepted unreviewed, without a score. All such failures are kept in `errors`. A model
+that cannot be asked at all, for want of a key for instance, fails the run, which can be resumed with another one.
 """
 
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 
-from graphengine import END, START, Agent, Failure, Graph, Retry, TextFile, failed, iterations, plateau, value
-from graphengine.errors import ModelError, ModelTransient
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Failure,
+    Graph,
+    Migration,
+    Retry,
+    Runnable,
+    TextFile,
+    failed,
+    iterations,
+    plateau,
+    value,
+)
+from graphengine.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append
-from nodes.article import Findings, Review
-from nodes.review_team import researcher, reviewer, writer
+from nodes.article import Doubts, Earlier, Findings, Review
+from nodes.doubts import merge
+from nodes.memory import recalling
+from nodes.review_team import researcher, reviewer, sceptic, writer
+from nodes.samples import sample
 
 THRESHOLD = 7  # a review with this score or a better one is content
 ITERATIONS = 3  # more drafts than this are not worth their price
+REMEMBERED = 3  # earlier articles that the writer is told of
 
 MODELS = {  # cheap ones for those who gather and judge, a strong one for who makes one text of it all
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
@@ -35,44 +55,93 @@ class Article(BaseModel):
     task: str = Field(min_length=1, pattern=r"\S")
     sources: list[TextFile] = Field(min_length=1)
     word_budget: int = Field(default=350, ge=100)
+    earlier: list[Earlier] = []
     findings: Findings = Findings()
+    doubts: Doubts = Doubts()
     draft: str = ""
     history: Annotated[list[Review], append] = []
-    final_score: int | None = None
+    article: str = ""  # the best draft so far
+    final_score: int | None = None  # and its score; None where nobody judged it
     errors: Annotated[list[Failure], append] = []
 
 
-def last_score(result: Review) -> int:
-    """The score that the run ends with, if this review is the last."""
-    return result.score
+def best_score(result: Review, history: list[Review]) -> int:
+    """The score of the best draft, this one or an earlier one."""
+    return max(review.score for review in (*history, result))
 
 
-def review_loop(
-    researcher: Agent[Findings] = researcher, writer: Agent[str] = writer, reviewer: Agent[Review] = reviewer
+def best_draft(result: Review, history: list[Review], draft: str, article: str) -> str:
+    """The best draft: this one, which had the benefit of the reviews, unless an earlier one was better."""
+    marks = [(review.score, review.points) for review in history]
+    return draft if (result.score, result.points) >= max(marks, default=(0, 0)) else article
+
+
+def accept(draft: str) -> dict[str, str | None]:
+    """Take the draft as it is, since nobody could judge it."""
+    return {"article": draft, "final_score": None}
+
+
+def from_version_1(state: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Runs of the loop's first version had the last draft as their result, and one researcher."""
+    return {**state, "article": state["draft"]}
+
+
+def review_loop(  # noqa: PLR0913 - the agents by name, and the numbers of the loop
+    researcher: Runnable = researcher,
+    writer: Agent[str] = writer,
+    reviewer: Agent[Review] = reviewer,
+    *,
+    sceptic: Agent[Doubts] = sceptic,
+    threshold: int = THRESHOLD,
+    drafts: int = ITERATIONS,
+    remembered: int = REMEMBERED,
 ) -> Graph[Article]:
-    """The loop with these agents in it."""
-    graph = Graph("review_loop", Article, result="draft", errors="errors")
+    """The loop with these agents in it.
+
+    Args:
+        researcher: Who looks for facts; `nodes.searching.searching_researcher` searches long sources with a tool.
+        writer: Who writes.
+        reviewer: Who judges.
+        sceptic: Who looks for limits and objections, beside the researcher.
+        threshold: The score from which a draft is good enough.
+        drafts: The most drafts.
+        remembered: The most earlier articles that the writer is told of; 0 for none.
+    """
     again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
-    without = failed(Exception) & ~failed(ModelError)  # an answer of no use; a model that gives none fails the run
+    without = failed(Exception) & ~failed(ModelNotReady, ModelTransient)  # a model that cannot be asked fails the run
+    kept = ("task", "sources", "word_budget")  # for a next article, which has findings and reviews of its own
+    migrate = {1: Migration(from_version_1, moved={"research": "recall"})}
+    graph = Graph("review_loop", Article, result="article", errors="errors", keep=kept, version=2, migrate=migrate)
+    graph.add_node("recall", recalling("review_loop", remembered), writes="earlier", fallback=[])
     graph.add_node("research", researcher, writes="findings", retry=again)
+    graph.add_node("doubt", sceptic, writes="doubts", retry=again)
+    graph.add_node("merge", merge, writes="findings")
     graph.add_node("write", writer, writes="draft", retry=again)
-    graph.add_node("review", reviewer, writes={"history": ".", "final_score": last_score}, retry=again)
-    graph.add_edge(START, "research")
-    graph.add_edge("research", "write", when=without, label="without findings")
-    graph.add_path("research", "write", "review")
-    graph.add_edge("review", END, when=without, label="accepted unreviewed")
-    graph.add_edge("review", END, when=value("history[-1].score") >= THRESHOLD, label="approved")
+    graph.add_node(
+        "review", reviewer, writes={"history": ".", "article": best_draft, "final_score": best_score}, retry=again
+    )
+    graph.add_node("accept", accept, writes=("article", "final_score"))
+    graph.add_edge(START, "recall")
+    graph.add_fork("recall", ["research", "doubt"], join="merge")
+    graph.add_edge("research", "merge", when=without, label="without facts")
+    graph.add_edge("research", "merge")
+    graph.add_edge("doubt", "merge", when=without, label="without doubts")
+    graph.add_path("doubt", "merge", "write")
+    graph.add_edge("write", END, when=without & (value("history").length() > 0), label="revision failed")
+    graph.add_edge("write", "review")
+    graph.add_edge("review", "accept", when=without, label="nobody judged it")
+    graph.add_edge("review", END, when=value("history[-1].score") >= threshold, label="approved")
     graph.add_edge("review", END, when=plateau("history[-1].score"), label="no longer improving")
-    graph.add_edge("review", END, when=iterations("review") >= ITERATIONS, label="out of iterations")
+    graph.add_edge("review", END, when=iterations("review") >= drafts, label="out of iterations")
     graph.add_edge("review", "write")
+    graph.add_edge("accept", END, label="accepted unreviewed")
     return graph
 
 
 def example() -> Article:
     """What it runs on when no input is given."""
-    folder = Path(__file__).parent / "samples" / "write_ahead_log"
-    texts = [TextFile(path=file.name, text=file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.md"))]
-    return Article(task=(folder / "topic.txt").read_text(encoding="utf-8").strip(), sources=texts)
+    task, sources = sample("write_ahead_log")
+    return Article(task=task, sources=sources)
 
 
 graph = review_loop()

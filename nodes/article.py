@@ -1,4 +1,4 @@
-"""The data that flows through the review loop: what was found, what was reviewed.
+"""The data that flows through the review loop: what was found for and against, what was reviewed, what went before.
 
 Everything here is plain JSON-able pydantic, so that a run can be stored, resumed and read by a person.
 `Findings()` is a value of its own: it means that the research found nothing or failed.
@@ -54,6 +54,42 @@ class Findings(_Frozen):
         for fact in self.caveats:
             once.setdefault((fact.file, fact.line, fact.text), fact)
         return sorted(once.values(), key=lambda fact: (fact.rank, fact.file, fact.line, fact.text))
+
+
+class Doubts(_Frozen):
+    """What speaks against a subject, or limits it; the empty value means that nothing was found.
+
+    Args:
+        limits: facts that limit, warn or name an exception, most central first.
+        objections: facts that stand against others: drawbacks, prices, the contrary case; most central first.
+        notes: what a reader should know about this search itself.
+    """
+
+    limits: list[Fact] = []
+    objections: list[Fact] = []
+    notes: list[str] = []
+
+    def all_facts(self) -> list[Fact]:
+        """Return every fact once, limits first."""
+        return list(dict.fromkeys([*self.limits, *self.objections]))
+
+
+class Earlier(_Frozen):
+    """An article of an earlier run, as much of it as another one needs to know.
+
+    Args:
+        title: its title; its task where it has none.
+        task: what it was to be about.
+        score: what its reviewer gave it, 1 to 10; None where nobody judged it.
+        excerpt: its first claims, cut to a few lines.
+        run_id: the run that made it.
+    """
+
+    title: str
+    task: str
+    score: int | None = None
+    excerpt: str = ""
+    run_id: str = ""
 
 
 class Measures(_Frozen):

@@ -29,6 +29,8 @@ _SPECIAL = re.compile(r"([*<\[\]\\]|(?<!\w)_|_(?!\w))")
 _MARKS_A_BLOCK = re.compile(r"^(\d*)([-#>+.)|=~])")
 _ESCAPED = re.compile(r"\\([*<\[\]\\_#+>.)|=~-])")
 _CODE = re.compile(r"(`[^`]*`)")
+_FIRST_HEADING = re.compile(r"\A#[ \t]+[^\n]*\n*")
+_FENCED = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,17 @@ def parse(markdown: str) -> Draft:
             introduction.append(_unescape(line))
     kept = tuple(Section(heading, tuple(claims)) for heading, claims in sections if not _is_sources(heading))
     return Draft(title, " ".join(introduction), kept, tuple(sources))
+
+
+def without_title(markdown: str) -> str:
+    """Return a text without the heading that it begins with, if it begins with one."""
+    return _FIRST_HEADING.sub("", markdown.strip(), count=1).strip()
+
+
+def citations(markdown: str) -> list[str]:
+    """Return the places that a text cites, as `notes.md:12`, each once, in order; code does not count."""
+    prose = _CODE.sub("", _FENCED.sub("", markdown))
+    return list(dict.fromkeys(_CITATION.findall(prose)))
 
 
 def _is_sources(heading: str) -> bool:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
 from graphengine import TextFile
-from nodes.article import Fact, Findings
+from nodes.article import Doubts, Fact, Findings
 from nodes.passages import read
 
 MAX_COMPLAINTS = 8  # of one answer; who mends these will look at the others too
@@ -36,11 +36,32 @@ def check_findings(findings: Findings, sources: Sequence[TextFile]) -> None:
         ValueError: something does not; says what, and where the sentence stands if it does anywhere.
     """
     pages = {source.path: _Page(source) for source in sources}
-    complaints = [complaint for fact in findings.all_facts() if (complaint := _complaint(fact, pages))]
+    complaints = _complaints(findings.all_facts(), pages)
     areas, keys = set(findings.key_areas), set(findings.facts)
     complaints += [f"the area {name!r} of key_areas has no facts" for name in sorted(areas - keys)]
     complaints += [f"the area {name!r} of facts is not one of key_areas" for name in sorted(keys - areas)]
     complaints += [f"there is no source {path!r}" for path in findings.sources if path not in pages]
+    _refuse(complaints)
+
+
+def check_doubts(doubts: Doubts, sources: Sequence[TextFile]) -> None:
+    """See that every limit and objection stands in its source on the line it names.
+
+    Args:
+        doubts: what was found.
+        sources: the texts it was found in.
+
+    Raises:
+        ValueError: one does not; says which, and where the sentence stands if it does anywhere.
+    """
+    _refuse(_complaints(doubts.all_facts(), {source.path: _Page(source) for source in sources}))
+
+
+def _complaints(facts: Sequence[Fact], pages: Mapping[str, "_Page"]) -> list[str]:
+    return [complaint for fact in facts if (complaint := _complaint(fact, pages))]
+
+
+def _refuse(complaints: Sequence[str]) -> None:
     if complaints:
         more = len(complaints) - MAX_COMPLAINTS
         listed = [*complaints[:MAX_COMPLAINTS], *([f"and {more} more of this kind"] if more > 0 else [])]

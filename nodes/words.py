@@ -8,6 +8,7 @@ set: equal texts give equal results in every process.
 
 import functools
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
@@ -38,6 +39,11 @@ def count_words(text: str) -> int:
     return len(text.split()) + extra
 
 
+def is_cjk(character: str) -> bool:
+    """Return whether a character is of a script without blanks between words: Chinese, Japanese, Korean."""
+    return _CJK_RUN.fullmatch(character) is not None
+
+
 class _Stemmer(Protocol):
     def stemWord(self, word: str) -> str: ...  # noqa: N802 - the library's name
 
@@ -49,11 +55,15 @@ def _stemmer() -> _Stemmer:
     return cast("_Stemmer", snowballstemmer.stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
 
 
+_STEMMING = threading.Lock()  # the stemmer keeps the word that it works on in itself, and nodes run in threads
+
+
 @functools.lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
     """Return the stem of one word in lower case; the possessive ending is dropped."""
     plain = word.lower().replace("\u2019", "'").removesuffix("'s")
-    return _stemmer().stemWord(plain)
+    with _STEMMING:
+        return _stemmer().stemWord(plain)
 
 
 def is_stop_word(word: str) -> bool:

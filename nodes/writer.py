@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nodes import rubric
-from nodes.article import Fact, Findings, Review
+from nodes.article import Earlier, Fact, Findings, Review
 from nodes.draft import CAVEATS_TITLE, Claim, Draft, Section, labels, parse, render
 from nodes.editing import shorten
 from nodes.quoting import without_opener
@@ -32,7 +32,14 @@ class _Entry:
     fact: Fact
 
 
-def write(task: str, findings: Findings, word_budget: int, history: Sequence[Review], draft: str) -> str:
+def write(  # noqa: PLR0913 - what lies on a writer's desk
+    task: str,
+    findings: Findings,
+    word_budget: int,
+    history: Sequence[Review],
+    draft: str,
+    earlier: Sequence[Earlier] = (),
+) -> str:
     """Compose a brief, or revise one.
 
     Args:
@@ -41,6 +48,7 @@ def write(task: str, findings: Findings, word_budget: int, history: Sequence[Rev
         word_budget: most words of the whole Markdown text, at least MIN_BUDGET_WORDS.
         history: the reviews so far, oldest first; empty for the first draft.
         draft: the draft that the last review judged; empty for the first.
+        earlier: briefs of earlier runs on like subjects; the introduction names them.
 
     Returns:
         The brief as Markdown.
@@ -53,7 +61,7 @@ def write(task: str, findings: Findings, word_budget: int, history: Sequence[Rev
         raise ValueError(message)
     if not findings.key_areas:
         return render(Draft(title=_title(task), introduction=_no_material(findings)))
-    work = _Desk(task, findings, word_budget)
+    work = _Desk(task, findings, word_budget, earlier)
     entries = work.recognise(parse(draft))
     if not history or not entries:
         entries = work.first_draft()
@@ -81,10 +89,11 @@ def _joined(names: Sequence[str]) -> str:
 class _Desk:
     """What the writer has in front of it while writing one brief."""
 
-    def __init__(self, task: str, findings: Findings, word_budget: int) -> None:
+    def __init__(self, task: str, findings: Findings, word_budget: int, earlier: Sequence[Earlier]) -> None:
         self._task = task
         self._findings = findings
         self._budget = word_budget
+        self._earlier = earlier
         self._labels = labels(findings)
         self._topic_of = {self._key(fact): name for name in findings.key_areas for fact in findings.facts.get(name, [])}
         self._wanted = [*findings.key_terms, *subject_words(task)]
@@ -272,7 +281,9 @@ class _Desk:
     def _introduction(self, files: int, topics: Sequence[str]) -> str:
         count = f"{files} source{'s' if files > 1 else ''}"
         covered = "; ".join(topics)
-        return f"This brief draws on {count}; each sentence names its file and line. Topics: {covered}."
+        known = "; ".join(f"\u201c{one.title}\u201d" for one in self._earlier)
+        before = f" Earlier brief{'s' if len(self._earlier) > 1 else ''} on like subjects: {known}." if known else ""
+        return f"This brief draws on {count}; each sentence names its file and line. Topics: {covered}.{before}"
 
     def _source_line(self, file: str) -> str:
         label = self._labels[file]

@@ -26,7 +26,7 @@ GRAPH = ROOT / "scripts" / "slow_review_loop.py"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: its state, and its completed visits in order."""
+    """What a run came to: its state, and its completed visits, sorted: two of them go side by side."""
 
     status: str
     state: Any
@@ -62,7 +62,7 @@ def recorded(run_id: str, database: Path) -> Outcome:
     )
     document = json.loads(shown.stdout)
     steps = document["steps"]
-    visits = [(step["path"], step["visit"]) for step in steps if step["kind"] == "node"]
+    visits = sorted((step["path"], step["visit"]) for step in steps if step["kind"] == "node")
     resumes = sum(step["kind"] == "resumed" for step in steps)
     return Outcome(document["status"], document["state"], visits, steps[-1]["seq"], resumes)
 

@@ -9,17 +9,18 @@ from typing import Any, get_args
 import pytest
 from pydantic_core import from_json, to_json
 
-from graphengine import Limits, RunFailed, Runner, __version__
+from graphengine import Limits, RunFailed, Runner, ScriptedModel, __version__
 from graphengine.core.evolve import fold
 from graphengine.core.snapshot import from_record, to_record
 from graphengine.core.steps import Kind, Step
-from graphengine.errors import UnknownRun
+from graphengine.errors import AnswerRefused, UnknownRun
 from graphengine.history import load_snapshot
 from graphengine.portable import Exported, export_run, import_run, read_file, to_json_text
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock, replay
+from graphs.review_loop import review_loop
 from tests.support.record import BEGAN, FOLDER, RUNS, graph_for, recorded
 from tests.support.recorded import GRAPHS, Workshop
 
@@ -70,6 +71,43 @@ def test_todays_graph_decides_it_as_it_was(file: Path) -> None:
     found = replay(graph_for(run), file)
     assert found.steps == len(run.steps)
     assert not found.reasons
+
+
+def test_a_run_of_an_older_version_is_told_as_such() -> None:
+    """The loop's first version is not decided by its second; what was recorded under the second is."""
+    old, new = (
+        replay(review_loop(), FOLDER / "format_1" / f"{name}.json") for name in ("review_loop", "review_loop_2")
+    )
+    assert old.unchecked == {"recorded under version 1 of the graph, from which a migration leads on": old.steps}
+    assert not new.unchecked
+
+
+@pytest.mark.parametrize(("at", "visits"), [(1, "recall doubt merge research"), (2, ""), (3, ""), (4, ""), (5, "")])
+async def test_a_run_of_an_older_version_goes_on_from_each_of_its_steps(at: int, visits: str) -> None:
+    """Where its research was under way it begins anew, with both researchers; else it goes on where it stood."""
+    old = read_file(FOLDER / "format_1" / "review_loop.json")
+    async with Runner(clock=FakeClock(BEGAN + 86_400)) as runner:
+        await import_run(runner.store, old)
+        branch = runner.branch(review_loop(), "review_loop", at)
+        result = await branch.result()
+        steps = [step for step in await runner.history(branch.id) if step.seq > at and step.kind == "node"]
+    assert result.stop is not None
+    assert (result.status, result.stop.label) == ("finished", "approved")
+    assert result.output == fold(old.steps).root.values["draft"]
+    done = {step.node for step in steps} - {"write", "review"}
+    assert done == set(visits.split())
+
+
+async def test_a_run_of_an_older_version_brings_its_draft_along() -> None:
+    """Its writer refuses to revise under today's graph: the draft that was reviewed then is the result."""
+    old = read_file(FOLDER / "format_1" / "review_loop.json")
+    refusing = {"writer": ScriptedModel([AnswerRefused("no")])}
+    async with Runner(clock=FakeClock(BEGAN + 86_400), models=refusing) as runner:
+        await import_run(runner.store, old)
+        result = await runner.branch(review_loop(), "review_loop", 4).result()
+    draft = fold(old.steps[:3]).root.values["draft"]
+    assert (result.output, result.state.final_score) == (draft, 4)
+    assert draft != fold(old.steps).root.values["draft"]
 
 
 @EACH

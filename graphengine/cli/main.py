@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = {
+    "list": "List the graphs of this project.",
     "run": "Run a graph and record every step.",
     "resume": "Go on with a run after a crash, a stop, a failure, a reached limit or an answer.",
     "answer": "Answer what a run asks, and go on with it.",
@@ -43,8 +44,8 @@ COMMANDS: Final = {
     "render": "Draw a graph or a run.",
 }
 
-MODULES: Final = {"import": "importing"}
-"""Modules of commands whose name no module can have."""
+MODULES: Final = {"import": "importing", "list": "listing"}
+"""Modules of commands whose name no module can have, or should."""
 
 DRIVING: Final = ("run", "resume", "branch")
 """The commands that drive a run."""

@@ -156,6 +156,43 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A file of the present project's graphs: the graphs it offers, or what keeps it from being run."""
+
+    file: Path
+    module: ModuleType | None = None
+    graphs: Sequence[Graph[Any]] = ()
+    error: GraphFileBroken | None = None
+
+
+def list_graphs() -> list[Listed]:
+    """The files of the present project's graphs, in order of name, each with its graphs but those inside others.
+
+    Raises:
+        GraphNotFound: There is no project, or it names no folder of graphs.
+        ProjectBroken: Its pyproject.toml cannot be understood.
+    """
+    root = project_of(Path.cwd())
+    files = graph_files(root) if root is not None else []
+    if root is None or not files:
+        told = "there is no pyproject.toml here or above" if root is None else "the project names no file with graphs"
+        repair = 'name folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
+        raise GraphNotFound(told, where=str(root or Path.cwd()), repair=repair)
+    found: list[Listed] = []
+    for file in files:
+        try:
+            module = load(file)
+        except GraphFileBroken as error:
+            found.append(Listed(file.relative_to(root), error=error))
+            continue
+        elsewhere = {file.stem for file in files} - {file.stem}  # imported from the file that is called after it
+        graphs = [graph for _, graph in graphs_of(module)]
+        offered = [graph for graph in _outermost(graphs) if graph.name not in elsewhere] if graphs else []
+        found.append(Listed(file.relative_to(root), module, offered))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class ToDrive:
     """The graphs whose runs a worker drives, by name, and why others are not among them."""
 

@@ -26,6 +26,10 @@ ANSWERED: Final = ("ask", "pause", "crash")
 _WORDS: Final = {"string": "TEXT", "integer": "NUMBER", "number": "NUMBER"}
 _MOST: Final = 12
 _SCHEMA_COLUMNS: Final = 300
+_LINE: Final = 500
+"""The most characters of a question that is told on one line."""
+_QUESTION: Final = 20_000
+"""The most characters of a question that are told at all: some ten screens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ def in_words(name: str, facts: Mapping[str, JsonValue], path: str = "") -> str:
         "receive": f"waits for a message on {facts.get('topic')!r}",
         "sleep": "sleeps",
         "pause": "waits for leave to go on",
-    }.get(kind, one_line(str(facts["question"]), 500))
+    }.get(kind, one_line(str(facts["question"]), _LINE))
     due = Waiting(name, facts, 0.0).due
     return f"{named}{told}" + (f" ({due})" if due and kind != "sleep" else f" {due}" if due else "")
 
@@ -80,7 +84,10 @@ def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
     is_one = sum(wait.facts["kind"] in ANSWERED for wait in waits) == 1
     for wait in waits[:_MOST]:
         kind = wait.facts["kind"]
-        out.line("  ", (wait.name, "bold"), f": {in_words(wait.name, wait.facts, wait.name)}")
+        first, *others = _whole(wait, snapshot.run_id)
+        out.line("  ", (wait.name, "bold"), f": {first}")
+        for line in others:
+            out.line(f"    {line}".rstrip())
         out.line(("    since: ", "dim"), when(wait.since))
         if kind in ANSWERED:
             value, told = _example(wait.facts)
@@ -93,6 +100,17 @@ def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
             out.line(("    send: ", "dim"), words)
     if len(waits) > _MOST:
         out.line(f"  … {len(waits) - _MOST} more; show {snapshot.run_id} --json has them all")
+
+
+def _whole(wait: Waiting, run_id: str) -> list[str]:
+    """A wait as lines: a question as it was asked, for who is to answer has to read it."""
+    question = str(wait.facts.get("question", "")).strip()
+    if wait.facts["kind"] != "ask" or (len(question) <= _LINE and "\n" not in question):
+        return [in_words(wait.name, wait.facts, wait.name)]
+    lines = question[:_QUESTION].splitlines()
+    if len(question) > _QUESTION:
+        lines[-1] += f"… show {run_id} --json has all {len(question):,} characters"
+    return [*lines, *([f"({wait.due})"] if wait.due else [])]
 
 
 def _example(facts: Mapping[str, JsonValue]) -> tuple[str, str]:

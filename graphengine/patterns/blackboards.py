@@ -11,10 +11,11 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import Condition, changed, failed, iterations
+from graphengine.conditions import Condition, changed, iterations
 from graphengine.errors import DefinitionError
 from graphengine.failure import Failure
 from graphengine.graph import END, START, Graph, Runnable
+from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import Source, part
 from graphengine.reducers import append, extend
 from graphengine.runner import Context
@@ -105,7 +106,7 @@ def blackboard(
     for name, agent in agents.items():
         writes: dict[str, Source] = {agent.writes: ".", f"written[{name}]": _always(agent.writes)}
         graph.add_node(name, part(agent.runnable, board, _OWN), writes=writes)
-        graph.add_edge(name, "note", when=failed(Exception), label="nothing written")
+        graph.add_edge(name, "note", when=SURVIVED, label="nothing written")
         graph.add_edge(name, "note")
     graph.add_edge("round", END, when=~_any(list(due.values())), label="nothing changes any more")
     graph.add_edge("round", END, when=iterations("round") > rounds, label="out of rounds")

@@ -9,11 +9,12 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import failed, iterations, value
+from graphengine.conditions import iterations, value
 from graphengine.errors import DefinitionError
 from graphengine.failure import Failure
 from graphengine.graph import END, START, Graph, Runnable
 from graphengine.patterns.critiques import Critique
+from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 from graphengine.reducers import append
 
@@ -75,7 +76,7 @@ def cross_reflection(
     graph.add_node("round", _anew, writes="critiques", thread=False)
     for name, critic in critics.items():
         graph.add_node(name, part(critic, state, _OWN), writes=f"critiques[{name}]")
-        graph.add_edge(name, "weigh", when=failed(Exception), label="without")
+        graph.add_edge(name, "weigh", when=SURVIVED, label="without")
         graph.add_edge(name, "weigh")
     graph.add_node("weigh")
     graph.add_node("revise", part(revise or write, state, _OWN), writes="draft")

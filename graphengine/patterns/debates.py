@@ -10,10 +10,11 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
-from graphengine.conditions import failed, iterations, value
+from graphengine.conditions import iterations, value
 from graphengine.errors import DefinitionError
 from graphengine.failure import Failure
 from graphengine.graph import END, FAIL, START, Graph, Runnable
+from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 from graphengine.patterns.votes import folded
 from graphengine.reducers import append
@@ -101,7 +102,7 @@ def debate(
     for name, debater in debaters.items():
         node = part(debater, state, _OWN)
         graph.add_node(name, node, writes={f"positions[{name}]": ".", "transcript": _turn_of(name)})
-        graph.add_edge(name, "round", when=failed(Exception), label="silent")
+        graph.add_edge(name, "round", when=SURVIVED, label="silent")
         graph.add_edge(name, "round")
     graph.add_node("conclude", conclude, writes="output", thread=False)
     over = iterations("round") > rounds

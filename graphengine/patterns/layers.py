@@ -6,9 +6,10 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import failed, value
+from graphengine.conditions import value
 from graphengine.failure import Failure
 from graphengine.graph import END, FAIL, START, Graph, Runnable
+from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 from graphengine.reducers import append
 
@@ -66,7 +67,7 @@ def layered(
         graph.add_node(join, lift, writes=("below", "said"), title=f"what layer {number} said")
         for node, name in members.items():
             graph.add_node(node, part(layer[name], state, _OWN), writes=f"said[{name}]")
-            graph.add_edge(node, join, when=failed(Exception), label="left out")
+            graph.add_edge(node, join, when=SURVIVED, label="left out")
             graph.add_edge(node, join)
         if previous != START:
             graph.add_edge(previous, FAIL, when=value("below").length() == 0, label="a layer said nothing")

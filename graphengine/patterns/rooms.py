@@ -1,17 +1,19 @@
 """Roles around one table: each sees the others' last views and renews its own, round by round, until one concludes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import SequenceMatcher
 from typing import Annotated
 
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import failed, iterations, value
+from graphengine.conditions import Condition, iterations, value
 from graphengine.failure import Failure
 from graphengine.graph import END, FAIL, START, Graph, Runnable
-from graphengine.patterns.parts import part
+from graphengine.patterns.outcomes import SURVIVED
+from graphengine.patterns.parts import part, writing
 from graphengine.reducers import append
+from graphengine.runner.context import Context
 
 
 class Room(BaseModel):
@@ -22,6 +24,7 @@ class Room(BaseModel):
         views: The last view of each role, by its name.
         before: Those of the round before.
         agreement: How much the views are still what they were a round ago, 0 to 1.
+        rounds_held: How many rounds there were.
         output: What was concluded.
         errors: Why roles said nothing in a round.
     """
@@ -30,6 +33,7 @@ class Room(BaseModel):
     views: dict[str, str] = {}
     before: dict[str, str] = {}
     agreement: float = 0.0
+    rounds_held: int = 0
     output: str = ""
     errors: Annotated[list[Failure], append] = []
 
@@ -42,7 +46,7 @@ def role_based(
     roles: Mapping[str, Runnable],
     conclude: Runnable,
     *,
-    rounds: int = 2,
+    rounds: int | Condition | Callable[..., object] = 2,
     converged: float = 0.95,
     state: type[S] = Room,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
@@ -53,8 +57,10 @@ def role_based(
     Args:
         roles: Who takes part, by name. Each reads what it wants of `premise`, `views` and the caller's own fields, and
             gives its view as text.
-        conclude: Makes the output of it all.
-        rounds: How often each role is asked at most.
+        conclude: Makes the output of it all. As a `Node` with `writes=` it says itself where its result goes: into
+            fields of the caller's state, where it is no text.
+        rounds: How often each role is asked at most; or a condition that ends the rounds, as
+            `lambda rounds_held, rounds: rounds_held >= rounds` where the caller's state has a field `rounds`.
         converged: From which agreement of the views with those of the round before nobody is asked again.
         state: A subclass of Room, where roles read more than it has.
 
@@ -67,29 +73,31 @@ def role_based(
         'rain: good / rain: bad'
     """
     graph = Graph("role_based", state, result="output", errors="errors")
-    graph.add_node("settle", settle, writes=("before", "agreement"))
-    graph.add_node("conclude", part(conclude, state, _OWN), writes="output")
+    graph.add_node("settle", settle, writes=("before", "agreement", "rounds_held"))
+    graph.add_node("conclude", writing(part(conclude, state, _OWN), "output"))
     graph.add_edge(START, "settle")
     for name, role in roles.items():
         graph.add_node(name, part(role, state, _OWN), writes=f"views[{name}]")
-        graph.add_edge(name, "settle", when=failed(Exception), label="no new view")
+        graph.add_edge(name, "settle", when=SURVIVED, label="no new view")
         graph.add_edge(name, "settle")
     asked = iterations("settle") > 1
     graph.add_edge("settle", FAIL, when=asked & (value("views").length() == 0), label="nobody has a view")
     graph.add_edge("settle", "conclude", when=value("agreement") >= converged, label="converged")
-    graph.add_edge("settle", "conclude", when=iterations("settle") > rounds, label="out of rounds")
+    over = iterations("settle") > rounds if isinstance(rounds, int) else rounds
+    graph.add_edge("settle", "conclude", when=over, label="out of rounds")
     graph.add_fork("settle", list(roles), join="settle")
     graph.add_edge("conclude", END)
     return graph
 
 
-def settle(views: dict[str, str], before: dict[str, str]) -> dict[str, object]:
-    """How much the views are what they were, word by word, on the average of the roles."""
+def settle(views: dict[str, str], before: dict[str, str], ctx: Context) -> dict[str, object]:
+    """Which round is over, and how much the views are what they were, word by word, on the average of the roles."""
     same = [
         SequenceMatcher(None, before.get(role, "").split(), view.split(), autojunk=False).ratio()
         for role, view in views.items()
     ]
-    return {"before": views, "agreement": sum(same) / len(same) if same else 0.0}
+    agreement = sum(same) / len(same) if same else 0.0
+    return {"before": views, "agreement": agreement, "rounds_held": ctx.visit - 1}
 
 
 __all__ = ["Room", "role_based"]

@@ -3,8 +3,9 @@
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import failed, iterations, value
+from graphengine.conditions import iterations, value
 from graphengine.graph import END, START, Graph, Runnable
+from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 
 
@@ -70,7 +71,7 @@ def talker_reasoner(
     graph.add_edge("talk", END, when=value("reply.think") == False, label="answered")  # noqa: E712 - a condition
     graph.add_edge("talk", END, when=iterations("talk") > thoughts, label="out of thoughts")
     graph.add_edge("talk", "reason")
-    graph.add_edge("reason", END, when=failed(Exception), label="answered without thought")
+    graph.add_edge("reason", END, when=SURVIVED, label="answered without thought")
     graph.add_edge("reason", "talk")
     return graph
 

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import failed, iterations
+from graphengine.conditions import iterations
 from graphengine.errors import DefinitionError
 from graphengine.failure import Failure
 from graphengine.graph import END, START, Graph, Runnable
+from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import Source, part
 from graphengine.reducers import append
 
@@ -106,7 +107,7 @@ def _side_by_side(graph: Graph[S], agents: Mapping[str, tuple[Runnable, Sequence
     """Add agents who speak at the same time, and whom nobody waits for who fails."""
     for name, (agent, neighbours) in agents.items():
         _add(graph, name, agent, neighbours)
-        graph.add_edge(name, join, when=failed(Exception), label="nothing new")
+        graph.add_edge(name, join, when=SURVIVED, label="nothing new")
         graph.add_edge(name, join)
     graph.add_fork(join, list(agents), join=join)
 

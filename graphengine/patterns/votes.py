@@ -16,11 +16,12 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import failed, value
+from graphengine.conditions import value
 from graphengine.errors import DefinitionError
 from graphengine.failure import Failure
 from graphengine.graph import END, START, Graph, Runnable
 from graphengine.kinds import enum_value
+from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import checked, part
 from graphengine.reducers import append
 from graphengine.runner.context import Context
@@ -107,7 +108,7 @@ def voting(  # noqa: PLR0913 - the rules of a vote
     for name, voter in voters.items():
         node = part(checked(voter, is_option), state, _OWN, {"options": lambda: names})
         graph.add_node(name, node, writes={f"votes[{name}]": ballot})
-        graph.add_edge(name, "count", when=failed(Exception), label="no vote")
+        graph.add_edge(name, "count", when=SURVIVED, label="no vote")
         graph.add_edge(name, "count")
     graph.add_fork(START, list(voters), join="count")
     graph.add_edge("count", END, when=value("votes").length() < enough, label="no quorum")

@@ -14,15 +14,16 @@ from graphengine.core.steps import path_of
 from graphengine.errors import DefinitionError, InputError, NotRecordable, PriceUnknown, TooLarge
 from graphengine.models.base import KnowsPrices, usage_of
 from graphengine.options import Sizes
+from graphengine.paths import did_you_mean
 from graphengine.runner.answers import as_record
 from graphengine.runner.live import TextDelta
-from graphengine.runner.past import PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
+from graphengine.runner.past import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.threads import in_thread
 from graphengine.runner.work import Work, answers_of
 from graphengine.scope import FROM_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
@@ -93,7 +94,7 @@ class Surroundings:
     now: Callable[[], float]
     threads: Callable[[], Executor]
     loop: asyncio.AbstractEventLoop
-    past: Callable[[str, str, int], Awaitable[Sequence[PastRun]]]
+    past: Past
     snapshot: Snapshot
     resources: Callable[[Frame], Mapping[str, object]]
     sizes: Sizes = _SIZES
@@ -316,21 +317,30 @@ class Context:
         """Send a message to whoever receives this topic in this run; delivered with the node's step, once, in order."""
         self._say("sent", [topic, self._record(payload, "the message")])
 
-    async def runs(self, graph: Graph[Any] | str, last: int = 20) -> Sequence[PastRun]:
+    async def runs(
+        self, graph: Graph[Any] | str, last: int = 20, *, fields: Collection[str] | None = None
+    ) -> Sequence[PastRun]:
         """Earlier finished runs of a graph, the newest first: memory across runs. What was found is recorded.
 
         Args:
             graph: The graph, or its name.
             last: How many at most.
+            fields: The fields of their states that are wanted; all if not given. Name them where states are large,
+                since they are recorded with this run.
+
+        Raises:
+            InputError: The graph has no such field.
         """
         past = self._surroundings.past
-
         name = graph if isinstance(graph, str) else graph.name
+        wanted = None if fields is None else sorted(set(fields))
+        if wanted is not None and not isinstance(graph, str):
+            _see_fields(graph, wanted)
 
         async def earlier_runs() -> list[PastRun]:
-            return list(await past(self.run_id, name, last))
+            return list(await past(self.run_id, name, last, wanted))
 
-        return await self.step(earlier_runs, key=f"{name} {last}")
+        return await self.step(earlier_runs, key=" ".join([name, str(last), *(wanted or ())]))
 
     def emit(self, data: object, *, record: bool = False) -> None:
         """Show something to whoever watches the run live.
@@ -514,3 +524,11 @@ class Context:
             wait["due"] = self._surroundings.now() + timeout_seconds
         if default is not NO_ANSWER:
             wait["default"] = record
+
+
+def _see_fields(graph: Graph[Any], fields: Collection[str]) -> None:
+    """See that a graph's state has these fields."""
+    unknown = [name for name in fields if name not in graph.state.model_fields]
+    if unknown:
+        told = f"{graph.name} has no field {', '.join(map(repr, unknown))}"
+        raise InputError(told, where="ctx.runs(fields=…)", repair=did_you_mean(unknown[0], graph.state.model_fields))

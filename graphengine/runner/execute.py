@@ -40,7 +40,7 @@ from graphengine.scope import CURRENT
 from graphengine.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from graphengine.core.events import Error, Event
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
     from graphengine.runner.context import Host
     from graphengine.runner.models import Models
-    from graphengine.runner.past import PastRun
+    from graphengine.runner.past import Past
 
 
 class TaskRunner:
@@ -68,7 +68,7 @@ class TaskRunner:
         models: Models,
         threads: Callable[[], Executor],
         now: Callable[[], float],
-        past: Callable[[str, str, int], Awaitable[Sequence[PastRun]]],
+        past: Past,
         check: bool,
     ) -> None:
         self._plan = plan

@@ -35,6 +35,7 @@ def test_every_command_has_a_document_in_the_guide() -> None:
         ("`run`,", ["show", "r"]),
         ("`show --step`", ["show", "r", "--step", "1"]),
         ("`show --usage`", ["show", "r", "--usage"]),
+        ("`list`", ["list"]),
         ("`check`", ["check", "counter"]),
         ("`render`", ["render", "counter", "-o", "x.txt"]),
         ("`diff`", ["diff", "r", "r", "--at", "1", "--at", "2"]),

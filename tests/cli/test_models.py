@@ -3,7 +3,7 @@ import pty
 import re
 import shlex
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +18,10 @@ from graphengine.models.names import model_of
 from graphengine.testing.model_scenes import Babbles, Counted, Fails, Says
 from graphs.review_loop import MODELS, example
 from nodes.article import Fact, Findings, Review
-from nodes.researcher import research
-from nodes.reviewer import review
-from nodes.writer import write
 from tests.cli.programs import ROOT, Invoke, call, document, start
 from tests.models.aimock_server import Aimock
 from tests.models.edge_server import EdgeServer
+from tests.support.review_team import QUESTIONS, Team, answers
 
 KEY: Final = "sk-test-abcdef0123456789"
 LOOP: Final = str(ROOT / "graphs" / "review_loop.py")
@@ -69,21 +67,19 @@ def folder(project: Path, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture(scope="module")
-def texts() -> list[str]:
-    """What models answer in a run of the review loop: findings, a draft, its review, a better draft, its review."""
-    given = example()
-    found = research(given.task, given.sources)
-    first = write(given.task, found, given.word_budget, [], "")
-    judged = review(given.task, first, found, [])
-    second = write(given.task, found, given.word_budget, [judged], first)
-    verdict = review(given.task, second, found, [judged])
-    assert judged.score < 7 <= verdict.score
-    return [found.model_dump_json(), first, judged.model_dump_json(), second, verdict.model_dump_json()]
+def texts() -> dict[str, list[str]]:
+    """What models answer in a run of the review loop, by agent."""
+    return answers(example())
 
 
 def says(*texts: str) -> Iterator[Says]:
     """Answers of a model, each counted alike."""
     return (Says(text, counted=COUNTED) for text in texts)
+
+
+def team(texts: Mapping[str, Sequence[str]], **others: Sequence[str]) -> Team:
+    """The team of the review loop, with other answers of some."""
+    return Team({name: says(*each) for name, each in {**texts, **others}.items()})
 
 
 def see_no_key(folder: Path, *told: str) -> None:
@@ -99,27 +95,27 @@ def see_no_key(folder: Path, *told: str) -> None:
 @pytest.mark.parametrize(
     ("model", "cost"),
     [
-        ("anthropic:claude-haiku-4-5", "cost 0.0040 USD"),
+        ("anthropic:claude-haiku-4-5", "cost 0.0048 USD"),
         ("openai:gpt-5-mini", "cost unknown"),
         ("openai-chat:gpt-5-mini", "cost unknown"),
     ],
 )
 def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
-    folder: Path, edge: EdgeServer, invoke: Invoke, texts: list[str], model: str, cost: str
+    folder: Path, edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]], model: str, cost: str
 ) -> None:
     """Every role is a model's; what each said is recorded and paid, and the key stands nowhere."""
-    edge.play(*says(*texts))
+    edge.answer(team(texts))
     ran = call(folder, "run", LOOP, "--model", model, "--run-id", "r", "--db", "runs.db")
-    assert (ran.returncode, ran.stdout.strip()) == (0, texts[3].strip())
+    assert (ran.returncode, ran.stdout.strip()) == (0, texts["writer"][1].strip())
     assert "Traceback" not in ran.stderr
-    total = "5 model calls (0 offline), 5,250 tokens (5,000 in, 2,500 of them cached; 250 out)"
+    total = "6 model calls (0 offline), 6,300 tokens (6,000 in, 3,000 of them cached; 300 out)"
     assert f"{total}, {cost}" in ran.stderr
     assert f"researcher asked {model}: 1,050 tokens" in ran.stderr
     assert "offline: rule-based" not in ran.stderr
     assert "writes " not in ran.stderr  # what is being written is for terminals
     heard = edge.heard()
-    assert [each.key for each in heard] == [KEY] * 5
-    assert "1| ---" in heard[0].turns[-1].text  # lines have numbers, for who is to cite them
+    assert [each.key for each in heard] == [KEY] * 6
+    assert all("1| ---" in each.turns[-1].text for each in heard[:2])  # lines have numbers, for who is to cite them
     shown = invoke("show", "r", "--db", "runs.db").stdout
     assert f"writer asked {model}: 1,050 tokens" in shown
     assert invoke("export", "r", "-o", "run.json", "--db", "runs.db").exit_code == 0
@@ -128,43 +124,50 @@ def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
 
 @pytest.mark.parametrize("model", ["anthropic:claude-haiku-4-5", "openai:gpt-5-mini", "openai-chat:gpt-5-mini"])
 def test_the_review_loop_runs_against_a_server_that_others_made(
-    aimock: Aimock, invoke: Invoke, texts: list[str], model: str, monkeypatch: pytest.MonkeyPatch
+    aimock: Aimock, invoke: Invoke, texts: dict[str, list[str]], model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mock server from npm answers each role by its question, on all three wires."""
     monkeypatch.setenv("ANTHROPIC_BASE_URL", aimock.url)
     monkeypatch.setenv("OPENAI_BASE_URL", aimock.openai_url)
-    for question, text in (
-        ("What do these sources say", texts[0]),
-        ("Last draft:", texts[3]),
-        ("Earlier re", texts[4]),
-    ):
-        aimock.add({"match": {"userMessage": question}, "response": {"content": text}})
+    for name, question in QUESTIONS.items():
+        aimock.add({"match": {"userMessage": question}, "response": {"content": texts[name][-1]}})
     found = invoke("run", LOOP, "--model", model, "--db", "runs.db")
-    assert (found.exit_code, found.stdout.strip()) == (0, texts[3].strip())
-    assert "3 model calls (0 offline)" in found.stderr
+    assert (found.exit_code, found.stdout.strip()) == (0, texts["writer"][1].strip())
+    assert "4 model calls (0 offline)" in found.stderr
 
 
-def test_what_a_researcher_invents_goes_back_to_it(edge: EdgeServer, invoke: Invoke, texts: list[str]) -> None:
+def test_what_a_researcher_invents_goes_back_to_it(
+    edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]]
+) -> None:
     """A fact that no source has, and one on another line, are told to the model, which answers again."""
-    good = Findings.model_validate_json(texts[0])
+    good = Findings.model_validate_json(texts["researcher"][0])
     area = good.key_areas[0]
     fact = good.facts[area][0]
     wrong = [Fact(text="Logs are made of oak.", file=fact.file, line=3), fact.model_copy(update={"line": 999})]
     bad = good.model_copy(update={"facts": {**good.facts, area: wrong}})
-    verdict = Review.model_validate_json(texts[4])
+    verdict = Review.model_validate_json(texts["reviewer"][1])
     unsure = verdict.model_copy(update={"approved": False})
-    edge.play(*says(bad.model_dump_json(), texts[0], texts[3], unsure.model_dump_json(), texts[4]))
+    edge.answer(
+        team(
+            texts,
+            researcher=(bad.model_dump_json(), *texts["researcher"]),
+            writer=texts["writer"][1:],
+            reviewer=(unsure.model_dump_json(), *texts["reviewer"][1:]),
+        )
+    )
     found = invoke("run", LOOP, "--model", "anthropic:claude-haiku-4-5", "--db", "runs.db")
     assert found.exit_code == 0
-    told = edge.heard()[1].turns[-1].text
+    told = next(each for each in edge.heard() if len(each.turns) > 1).turns[-1].text
     assert "\u201cLogs are made of oak.\u201d stands nowhere in 'logging.md'" in told
     assert f"begins on line {fact.line} of '{fact.file}', not on line 999" in told
-    assert "approved is False and the score is" in edge.heard()[4].turns[-1].text
+    assert "approved is False and the score is" in edge.heard()[-1].turns[-1].text
 
 
-def test_a_run_of_one_provider_goes_on_with_another(edge: EdgeServer, invoke: Invoke, texts: list[str]) -> None:
+def test_a_run_of_one_provider_goes_on_with_another(
+    edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]]
+) -> None:
     """What one model did is not asked of the other, and what each cost is told apart and together."""
-    edge.play(*says(*texts))
+    edge.answer(team(texts))
     stopped = invoke(
         *(
             "run",
@@ -172,7 +175,7 @@ def test_a_run_of_one_provider_goes_on_with_another(edge: EdgeServer, invoke: In
             "--model",
             "anthropic:claude-haiku-4-5",
             "--limit",
-            "steps=2",
+            "steps=5",
             "--run-id",
             "r",
             "--db",
@@ -184,34 +187,48 @@ def test_a_run_of_one_provider_goes_on_with_another(edge: EdgeServer, invoke: In
     assert "--model anthropic:claude-haiku-4-5" in resume
     words = ["resume", "r", "--graph", LOOP, "--db", "runs.db"]
     done = invoke(*words, "--model", "openai:gpt-5-mini", "--limit", "steps=none")
-    assert (done.exit_code, done.stdout.strip()) == (0, texts[3].strip())
-    assert "cost unknown, at least 0.0016 USD" in done.stderr
-    assert [one.path for one in edge.calls] == ["/v1/messages"] * 2 + ["/v1/responses"] * 3
+    assert (done.exit_code, done.stdout.strip()) == (0, texts["writer"][1].strip())
+    assert "cost unknown, at least 0.0024 USD" in done.stderr
+    assert [one.path for one in edge.calls] == ["/v1/messages"] * 3 + ["/v1/responses"] * 3
     table = invoke("show", "r", "--usage", "--db", "runs.db").stdout
-    assert re.search(r"(?m)^anthropic:claude-haiku-4-5 +2 .* 0\.0016 USD$", table)
+    assert re.search(r"(?m)^anthropic:claude-haiku-4-5 +3 .* 0\.0024 USD$", table)
     assert re.search(r"(?m)^openai:gpt-5-mini +3 .* unknown$", table)
     assert re.search(r"(?m)^writer +2 ", table)
     assert re.search(r"(?m)^review +2 ", table)
 
 
+def test_one_agent_of_the_review_loop_is_asked_at_another_provider(
+    edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]]
+) -> None:
+    """What is said of the reviewer counts more than what is said of all."""
+    edge.answer(team(texts))
+    words = ["--model", "anthropic:claude-haiku-4-5", "--model", "reviewer=openai:gpt-5-mini", "--db", "runs.db"]
+    ran = invoke("run", LOOP, *words)
+    assert (ran.exit_code, ran.stdout.strip()) == (0, texts["writer"][1].strip())
+    assert sorted(one.path for one in edge.calls) == ["/v1/messages"] * 4 + ["/v1/responses"] * 2
+    assert "reviewer asked openai:gpt-5-mini" in ran.stderr
+
+
 async def test_a_process_that_was_killed_amid_a_models_answer_asks_it_again_alone(
-    folder: Path, edge: EdgeServer, texts: list[str]
+    folder: Path, edge: EdgeServer, texts: dict[str, list[str]]
 ) -> None:
     """After kill -9 while the reviewer is asked, another provider's reviewer goes on with the draft that is there."""
-    edge.play(*says(*texts[:2]), Says(texts[2], held=True))
+    told = {name: list(says(*each)) for name, each in texts.items()}
+    edge.answer(Team({**told, "reviewer": [Says(texts["reviewer"][0], held=True)]}))
     words = (LOOP, "--model", "openai-chat:gpt-5-mini", "--run-id", "r", "--db", "runs.db")
     process = start(folder, "run", *words)
-    await edge.arrived(3)
+    await edge.arrived(4)
     process.kill()
     process.communicate()
-    edge.play(*says(texts[4]))
+    edge.play(*says(texts["reviewer"][1]))
     claude = ("--model", "anthropic:claude-haiku-4-5")
     done = call(folder, "resume", "r", "--graph", LOOP, *claude, "--db", "runs.db", "--json")
     assert done.returncode == 0
     made = document(done.stdout)
     spent = [(each["agent"], each["model"], each["calls"]) for each in made["spending"]]
-    assert spent == [
+    assert sorted(spent[:2]) + spent[2:] == [
         ("researcher", "openai-chat:gpt-5-mini", 1),
+        ("sceptic", "openai-chat:gpt-5-mini", 1),
         ("writer", "openai-chat:gpt-5-mini", 1),
         ("reviewer", "anthropic:claude-haiku-4-5", 1),
     ]

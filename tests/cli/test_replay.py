@@ -69,7 +69,7 @@ def test_a_fork_with_many_differences_is_one_screen(project: Path, invoke: Invok
 def test_the_kept_runs_replay_by_command(invoke: Invoke, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As checkpoints/README.md says."""
     monkeypatch.chdir(ROOT)
-    words = [] if name == "review_loop" else ["--graph", "tests/support/recorded.py"]
+    words = [] if name.startswith("review_loop") else ["--graph", "tests/support/recorded.py"]
     found = invoke("replay", f"checkpoints/format_1/{name}.json", *words, "--json")
     assert found.exit_code == 0, found.output
     assert document(found.stdout)["replays"][0]["same"]

@@ -156,6 +156,22 @@ def test_an_answer_is_what_fits_the_question(
     assert document(found.stdout)["state"]["given"] == expected
 
 
+def test_a_question_of_several_lines_is_shown_as_it_was_asked(project: Path, invoke: Invoke) -> None:
+    """Whoever approves a text reads all of it, and no control code of it reaches the terminal."""
+    text = "# A title\n\n" + "a line of the text \x1b[2J\n" * 200 + "  the end"
+    graph = ASKING.replace("TYPE", "bool").replace('"What?"', repr("Publish this?\n" + text))
+    (project / "flows" / "asking.py").write_text(graph)
+    told = invoke("run", "asking", "--run-id", "r").stderr
+    lines = told[told.rindex("question: Publish this?") :].splitlines()
+    assert lines[1:4] == ["    # A title", "", "    a line of the text \\x1b[2J"]
+    assert lines[203:205] == ["      the end", lines[204]]
+    assert "since:" in lines[204]
+    assert invoke("show", "r").stdout.splitlines().count("    a line of the text \\x1b[2J") == 200
+    long = graph.replace("the end", "x" * 30_000)
+    (project / "flows" / "asking.py").write_text(long)
+    assert "show s --json has all" in invoke("run", "asking", "--run-id", "s").stderr
+
+
 def test_an_answer_may_come_on_stdin(project: Path, invoke: Invoke) -> None:
     """- reads it, so that it can be piped."""
     asked(project, invoke, "bool")

@@ -13,6 +13,7 @@ from graphengine import (
     Context,
     Failure,
     Graph,
+    Limits,
     Node,
     Replace,
     Retry,
@@ -294,3 +295,25 @@ async def test_start_may_choose_its_way() -> None:
     result = await graph.run()
     assert result.stop is not None
     assert (result.stop.label, result.steps) == ("nothing to do", 0)
+
+
+def test_a_copy_of_a_graph_has_another_name_and_result() -> None:
+    """The one takes nothing from what becomes of the other."""
+
+    class Two(BaseModel):
+        a: str = ""
+        b: str = ""
+
+    inner = Graph("inner", Two, result="a")
+    inner.add_node("both", lambda: {"a": "x", "b": "y"}, writes=("a", "b"))
+    inner.add_path(START, "both", END)
+    assert inner.run_sync().output == "x"
+    whole = inner.but(name="whole", result=None, limits=Limits(steps=5))
+    assert (whole.name, whole.own_limits, inner.name, inner.own_limits) == ("whole", Limits(steps=5), "inner", None)
+    outer = Graph("outer", Two)
+    outer.add_node("i", whole, writes={"a": "b", "b": "a"})
+    outer.add_path(START, "i", END)
+    assert outer.run_sync().state == Two(a="y", b="x")
+    whole.add_node("more", lambda: "z", writes="a")
+    assert [node.name for node in inner.nodes] == ["both"]
+    assert inner.run_sync().output == "x"

@@ -78,7 +78,7 @@ class EdgeServer:
         with self._changed:
             self._scenes: deque[Scene | Raw] = deque()
             self._always: Scene | Raw | None = None
-            self._by: Callable[[Heard], Scene] | None = None
+            self._by: Callable[[Heard], Scene | Raw] | None = None
             self.calls: list[Call] = []
             self.unscripted: list[Call] = []
             self._passes = 0
@@ -96,7 +96,7 @@ class EdgeServer:
         with self._changed:
             self._always = scene
 
-    def answer(self, by: Callable[[Heard], Scene]) -> None:
+    def answer(self, by: Callable[[Heard], Scene | Raw]) -> None:
         """Answer every call for which nothing else was played by what it asks: calls that come in no fixed order."""
         with self._changed:
             self._by = by

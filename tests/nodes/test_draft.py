@@ -1,9 +1,10 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from nodes.article import Fact, Findings
-from nodes.draft import Claim, Draft, Section, labels, parse, render
+from nodes.draft import Claim, Draft, Section, citations, labels, parse, render, without_title
 
 BRIEF = Draft(
     title="Kettles & pots",
@@ -68,3 +69,33 @@ def test_labels_are_as_short_as_they_can_be() -> None:
         "/a/e.md": "e.md",
         "/d/x y[1].md": "x_y(1).md",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("One [a.md:1]. Two [b c.md:22] [a.md:1].", ["a.md:1", "b c.md:22"]),
+        ("Code `x[a:1]` and\n```\n[a.md:2]\n```\nand [a.md:3].", ["a.md:3"]),
+        ("~~~\n[a.md:1]\n", []),
+        ("A [link](a.md:1) and [1] and [a.md].", []),
+    ],
+)
+def test_the_places_that_a_text_cites(text: str, places: list[str]) -> None:
+    """Each once, in order, wherever in the text; not those in code."""
+    assert citations(text) == places
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("# Tides\n\nText.\n", "Text."),
+        ("\n# Tides\nText.", "Text."),
+        ("## Tides\n\nText.", "## Tides\n\nText."),
+        ("Text.\n\n# Tides", "Text.\n\n# Tides"),
+        ("#hash", "#hash"),
+        ("# Tides", ""),
+    ],
+)
+def test_a_text_without_its_title(text: str, rest: str) -> None:
+    """Only a first heading is one."""
+    assert without_title(text) == rest

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import TextFile
-from nodes import researcher
+from nodes import researcher, survey
 from nodes.article import Fact, Findings
 from nodes.researcher import research
 from nodes.words import mentions, stem_sequence
@@ -86,8 +86,8 @@ def test_no_text_is_an_error_that_says_what_to_do(texts: list[str]) -> None:
 
 def test_long_texts_are_cut_and_the_findings_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Too many characters or statements are left out, with a note; every section keeps its first ones."""
-    monkeypatch.setattr(researcher, "MAX_CHARACTERS", 4_000)
-    monkeypatch.setattr(researcher, "MAX_STATEMENTS", 20)
+    monkeypatch.setattr(survey, "MAX_CHARACTERS", 4_000)
+    monkeypatch.setattr(survey, "MAX_STATEMENTS", 20)
     sections = [
         f"## Part {part}\n\n" + " ".join(f"Ship {part}x{at} sails over the sea to port {at}y." for at in range(9))
         for part in range(12)

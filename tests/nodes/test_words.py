@@ -1,3 +1,6 @@
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from nodes.words import (
@@ -5,6 +8,7 @@ from nodes.words import (
     likeness,
     mentions,
     share_within,
+    stem,
     stem_sequence,
     stems,
     subject_words,
@@ -60,3 +64,17 @@ def test_likeness_and_share() -> None:
     assert share_within(["a", "b"], ["b", "c", "d"]) == pytest.approx(1 / 2)
     assert likeness([], []) == 0.0
     assert share_within([], ["a"]) == 0.0
+
+
+def test_stems_are_the_same_in_many_threads() -> None:
+    """Nodes that run side by side share one stemmer, which knows one word at a time."""
+    some = [f"{start}{middle}ations" for start in "abcdefghij" for middle in "klmnopqrstuvw"]
+    alone = [stem.__wrapped__(word) for word in some]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            shared = list(threads.map(lambda _: [stem.__wrapped__(word) for word in some], range(8)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert shared == [alone] * 8

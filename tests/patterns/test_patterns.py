@@ -7,8 +7,12 @@ import pkgutil
 import pytest
 
 import graphengine.patterns
+from graphengine import RunFailed, Runner, ScriptedModel
+from graphengine.errors import ModelUnavailable
+from graphengine.models import Request
+from graphengine.stores.memory import MemoryStore
 from tests.patterns.kits import around
-from tests.patterns.scenes import SCENES
+from tests.patterns.scenes import SCENES, to_its_end
 from tests.patterns.scripted import play
 
 MODULES = [module.name for module in pkgutil.iter_modules(graphengine.patterns.__path__)]
@@ -43,3 +47,26 @@ async def test_a_pattern_is_a_node_of_any_graph(name: str) -> None:
     scene = SCENES[name]()
     played = await play(around(scene.graph), {"question": scene.given["task"]}, scene.answers)
     assert (played.output, played.calls.total(), played.label) == (scene.output, scene.calls, "")
+
+
+ELSEWHERE = {"circuit_breaker", "escalation"}
+"""Patterns whose purpose it is to go on without a model that cannot be asked."""
+
+
+@pytest.mark.parametrize("name", sorted(SCENES.keys() - ELSEWHERE))
+async def test_without_a_key_a_pattern_fails_and_goes_on_when_there_is_one(name: str) -> None:
+    """No part is left out for want of a key: the run fails, and its resume comes to what it would have come to."""
+
+    def refuse(request: Request) -> object:
+        raise ModelUnavailable(f"{request.agent} has no key")
+
+    scene = SCENES[name]()
+    nobody = ScriptedModel(dict.fromkeys(scene.answers, refuse))
+    answering = ScriptedModel(scene.answers)
+    store = MemoryStore()
+    async with Runner(store, models={"*": nobody}) as runner:
+        with pytest.raises(RunFailed, match="has no key"):
+            await runner.start(scene.graph, scene.given, run_id="r").result()
+    async with Runner(store, models={"*": answering}) as runner:
+        result = await to_its_end(runner, scene, await runner.resume(scene.graph, "r").result())
+    assert (result.status, result.output, len(answering.requests)) == ("finished", scene.output, scene.calls)

@@ -3,9 +3,9 @@
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Node, RunFailed, Runner, ScriptedModel
+from graphengine import END, START, Agent, Graph, Node, RunFailed, Runner, ScriptedModel
 from graphengine.models import Request
-from graphengine.patterns.rooms import Room, role_based, settle
+from graphengine.patterns.rooms import Room, role_based
 from tests.patterns.scripted import away, named, play
 
 READS = "{premise}\n{views}"
@@ -54,12 +54,14 @@ async def test_views_that_stay_end_the_rounds_early() -> None:
     played = await play(room(2, 9), {"premise": "rain"}, {"role0": ["a b"] * 2, "role1": ["c"] * 2, "conclude": ["d"]})
     assert played.calls.total() == 2 * 2 + 1
     assert played.state.agreement == 1.0
+    assert played.state.rounds_held == 2
 
 
-def test_agreement_is_counted_in_words() -> None:
+async def test_agreement_is_counted_in_words() -> None:
     """Half of the words of the one role stayed, and all of the other's."""
-    assert settle({"a": "x y", "b": "z"}, {"a": "x q", "b": "z"})["agreement"] == 0.75
-    assert settle({}, {})["agreement"] == 0.0
+    answers = {"role0": ["x q", "x y"], "role1": ["z"] * 2, "conclude": ["d"]}
+    played = await play(room(2, 2), {"premise": "rain"}, answers)
+    assert played.state.agreement == 0.75
 
 
 async def test_a_role_that_fails_keeps_its_view_and_the_others_go_on() -> None:
@@ -97,6 +99,38 @@ async def test_fields_of_the_callers_own_state_reach_the_roles() -> None:
     assert played.calls == {"a": 2, "b": 2, "solo": 2, "conclude": 1}
     assert all("warm" in asked for asked in [*played.asked("a"), *played.asked("b"), *played.asked("solo")])
     assert not any("solo-" in asked for asked in played.asked("a"))
+
+
+class Menu(BaseModel):
+    """A conclusion with a form."""
+
+    courses: list[str]
+
+
+class Dinner(Room):
+    """A room whose conclusion is more than a text, and that is told how many rounds to hold."""
+
+    rounds: int = 1
+    menu: Menu | None = None
+
+
+async def test_the_conclusions_node_says_where_it_goes() -> None:
+    """A typed conclusion goes into the caller's own field, and a text of it into the output."""
+    cook = Agent("conclude", prompt=READS, output=Menu)
+    conclude = Node(cook, writes={"menu": ".", "output": lambda result: ", ".join(result.courses)})
+    graph = role_based({"a": named("a", READS)}, conclude, rounds=1, state=Dinner)
+    played = await play(graph, {"premise": "rain"}, {"a": ["soup"], "conclude": [Menu(courses=["soup", "bread"])]})
+    assert (played.state.menu, played.state.output) == (Menu(courses=["soup", "bread"]), "soup, bread")
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+async def test_a_condition_ends_the_rounds(rounds: int) -> None:
+    """Here the state says after how many, and how many there were."""
+    say = new_each_time()
+    over = lambda rounds_held, rounds: rounds_held >= rounds  # noqa: E731 - as callers write it
+    graph = role_based({"a": named("a", READS)}, CONCLUDE, rounds=over, state=Dinner)
+    played = await play(graph, {"premise": "rain", "rounds": rounds}, {"a": say, "conclude": say})
+    assert (played.state.rounds_held, played.calls["a"]) == (rounds, rounds)
 
 
 class Paper(BaseModel):

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from graphengine import END, START, Context, Graph, Limits, PastRun, Retry, Runner, value
+import pytest
+
+from graphengine import END, START, Context, Graph, Limits, PastRun, Retry, RunFailed, Runner, value
 from graphengine.runner import Emitted, StepRecorded
 from graphengine.testing import FakeClock
 from tests.support.runs import SOON
@@ -148,6 +150,32 @@ async def test_a_node_reads_earlier_runs_of_a_graph(runner: Runner) -> None:
     await runner.answer("asks", "x")
     await runner.resume(graph, "asks").result()
     assert seen[3] == seen[5] == [("c", "c!"), ("b", "b!")]
+
+
+async def test_earlier_runs_tell_the_fields_that_are_wanted(runner: Runner) -> None:
+    """Nothing else of their states is recorded; a graph's field that there is not is an error that names the next."""
+
+    class Wide(State):
+        more: str = "m" * 1000
+
+    async def work(ctx: Context) -> str:
+        past = await ctx.runs(wide, fields=("text",))
+        return str([run.state for run in past])
+
+    wide = Graph("wide", Wide)
+    wide.add_node("a", work, writes="text", retry=Retry(attempts=1))
+    wide.add_path(START, "a", END)
+    await runner.start(wide).result()
+    result = await runner.start(wide).result()
+    assert result.state.text == "[{'text': '[]'}]"
+    (work_done,) = [step for step in await runner.history(result.run_id) if step.kind == "recorded"]
+    assert "mmm" not in str(work_done)
+
+    async def astray(ctx: Context) -> str:
+        return str(await ctx.runs(wide, fields=("texd",)))
+
+    with pytest.raises(RunFailed, match="wide has no field 'texd'"):
+        await runner.start(one(astray)).result()
 
 
 async def test_a_graph_itself_may_be_named_for_earlier_runs(runner: Runner) -> None:

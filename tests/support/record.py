@@ -13,13 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from graphengine import Graph, Limits, RunFailed, Runner, __version__
+from graphengine import Graph, Limits, RunFailed, Runner, TextFile, __version__
 from graphengine.errors import StoreError
 from graphengine.portable import Exported, export_run, to_json_text
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from graphs.review_loop import example, review_loop
+from nodes.article import Doubts, Findings
+from nodes.doubts import doubt
+from nodes.researcher import research
+from nodes.review_team import researcher, sceptic
 from tests.support.recorded import GRAPHS, Talk, Text, Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,11 +68,19 @@ async def ended(name: str, *, as_: str | None = None, state: Text | Talk | None 
 
 
 async def reviewed() -> Exported:
-    """The bundled workflow on its example."""
+    """The bundled workflow on its example. Off their threads the two researchers come to their ends in one order."""
+
+    async def research_here(task: str, sources: list[TextFile]) -> Findings:
+        return research(task, sources)
+
+    async def doubt_here(task: str, sources: list[TextFile]) -> Doubts:
+        return doubt(task, sources)
+
+    graph = review_loop(researcher.but(offline=research_here), sceptic=sceptic.but(offline=doubt_here))
     store = MemoryStore()
     async with runner(store) as made:
-        await made.start(review_loop(), example(), run_id="review_loop").result()
-        return await export_run(store, "review_loop")
+        await made.start(graph, example(), run_id="review_loop_2").result()
+        return await export_run(store, "review_loop_2")
 
 
 async def answered() -> Exported:
@@ -177,7 +189,7 @@ async def stuck() -> Exported:
 
 
 RUNS: Mapping[str, Recording] = {
-    "review_loop": reviewed,
+    "review_loop_2": reviewed,
     "loop": lambda: ended("loop"),
     "fork": lambda: ended("fork"),
     "map": lambda: ended("map"),

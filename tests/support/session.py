@@ -12,7 +12,7 @@ as the attempt.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -431,7 +431,7 @@ class Died(BaseException):
     """The process died: nothing of it catches this."""
 
 
-async def no_past(run_id: str, graph: str, last: int) -> Sequence[PastRun]:
+async def no_past(run_id: str, graph: str, last: int, fields: Collection[str] | None) -> Sequence[PastRun]:
     """No run came before."""
     return []
 

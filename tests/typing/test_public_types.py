@@ -165,7 +165,7 @@ async def editor(task: str, ctx: Context) -> Review:
     assert_type(await ctx.step(count, task, key="length"), int)
     assert_type(await ctx.step(lambda: 3), int)
     assert_type(await ctx.runs(published, last=3), Sequence[PastRun])
-    assert_type(await ctx.runs("published"), Sequence[PastRun])
+    assert_type(await ctx.runs("published", fields=("text",)), Sequence[PastRun])
     title = await ctx.ask("Which title?")
     assert_type(title, str)
     assert_type(await ctx.ask("Fine?", bool, name="fine", timeout_seconds=60, default=False), bool)

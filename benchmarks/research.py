@@ -1,0 +1,129 @@
+"""What the workflow `parallel_research` saves: time by reading side by side, money by cheap readers and by a cache."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target, alternate
+from benchmarks.model_server import serving
+from graphengine import Runner, TextFile
+from graphengine.models.anthropic import AnthropicModel
+from graphs.parallel_research import MODELS, Research, parallel_research
+from nodes.reading_team import reader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from benchmarks.measure import Side
+    from benchmarks.model_server import Served
+    from graphengine import Result
+
+    Models = Mapping[str, AnthropicModel]
+
+SERVER: Final = "benchmarks.reading_server"
+KEY: Final = "no-key-is-needed-here"
+PAGES: Final = Path(__file__).resolve().parents[1] / "docs" / "patterns"
+SOURCES: Final = 8
+DELAY_SECONDS: Final = 1.0
+"""How long an answer takes; real ones take longer, so that the ratios come nearer to those of the calls in a row."""
+QUICK_SECONDS: Final = 0.05
+RUNS: Final = 1000
+ONE_BY_ONE, SIDE_BY_SIDE = "one source after the other", "side by side"
+CACHED: Final = "side by side, instructions cached"
+CHEAP: Final = {"reader": MODELS["anthropic"]["*"], "merger": MODELS["anthropic"]["merger"]}
+STRONG: Final = {"reader": MODELS["anthropic"]["merger"], "merger": MODELS["anthropic"]["merger"]}
+
+
+async def time_saved(settings: Settings) -> Outcome:
+    """From the start of a run of `parallel_research` to its report: 8 sources, then merging; each answer takes 1 s.
+
+    The sources are pages of this project's manual. Each reader's answer is checked against its source and recorded, in
+    memory. Where the instructions are cached, the first reader goes alone, since it writes what the others read.
+    """
+    count = settings.count(SOURCES, 3)
+    delay_seconds = QUICK_SECONDS if settings.quick else DELAY_SECONDS
+    async with serving(delay_seconds, SERVER) as server, _models(server, CHEAP) as models:
+        sides = {
+            ONE_BY_ONE: _timed(models, count, concurrency=1, cache=False),
+            SIDE_BY_SIDE: _timed(models, count, concurrency=count, cache=False),
+            CACHED: _timed(models, count, concurrency=count, cache=True),
+        }
+        found = await alternate(sides, "ms", settings.count(3, 1))
+    ratio = found[ONE_BY_ONE].against(found[SIDE_BY_SIDE])
+    cached = found[ONE_BY_ONE].against(found[CACHED])
+    targets = [
+        Target(f"{ONE_BY_ONE}, against {SIDE_BY_SIDE}", ratio, "≥", 4.0),
+        Target(f"{ONE_BY_ONE}, against {CACHED}", cached, "≥", 2.5),
+    ]
+    return Outcome("Parallel research: the time of 8 readers and a merger", found, targets)
+
+
+async def cost_saved(settings: Settings) -> Outcome:
+    """Dollars for 1,000 runs of `parallel_research`: tokens as the server counts them, prices as genai-prices has them.
+
+    8 pages of this project's manual are read, at 4 bytes a token: some 600 tokens a page, 1,400 of instructions for
+    each reader, 200 of notes from it, 3,000 that the merger reads, and its report of 580. All on the strong model of
+    the workflow's set for Anthropic, or the readers on its cheap one; with `cache=True` for the readers and without.
+    Each run begins with an empty cache.
+    """
+    count = settings.count(SOURCES, 3)
+    teams = {"strong model for all": STRONG, "cheap readers, strong merger": CHEAP}
+    found: dict[str, Figure] = {}
+    for team, names in teams.items():
+        for cache in (False, True):
+            async with serving(0.0, SERVER) as server, _models(server, names) as models:
+                result = await _run(models, count, concurrency=count, cache=cache)
+            side = f"{team}{', cached' if cache else ''}"
+            usd = result.usage.cost_usd
+            if usd is None:
+                raise ValueError(f"the price of {names} is not known")
+            found[side] = Figure(side, "USD", (usd * RUNS,))
+    strong, strong_cached, cheap, cheap_cached = found.values()
+    targets = [
+        Target("strong model for all, against cheap readers", strong.against(cheap), "≥", 2.0),
+        Target("strong model for all, against cheap readers with the cache", strong.against(cheap_cached), "≥", 2.0),
+        Target("cheap readers: without the cache, against with it", cheap.against(cheap_cached), "≥", 1.0),
+        Target("strong model for all: without the cache, against with it", strong.against(strong_cached), "≥", 1.0),
+    ]
+    return Outcome("Parallel research: the cost of 1,000 runs", found, targets)
+
+
+def _timed(models: Models, count: int, *, concurrency: int, cache: bool) -> Side:
+    async def run() -> float:
+        began = time.perf_counter()
+        await _run(models, count, concurrency=concurrency, cache=cache)
+        return (time.perf_counter() - began) * MILLI
+
+    return run
+
+
+async def _run(models: Models, count: int, *, concurrency: int, cache: bool) -> Result[Research]:
+    """One run, in a Runner of its own."""
+    graph = parallel_research(reader.but(cache=cache), concurrency=concurrency)
+    async with Runner(models=models) as runner:
+        result = await runner.start(graph, Research(task="When to use which pattern", sources=_pages(count))).result()
+    failures = [each.failure for each in result.state.outcomes if each.failure]
+    if failures:
+        raise ValueError(f"every source was to be read, and these were not: {failures}")
+    return result
+
+
+@asynccontextmanager
+async def _models(server: Served, names: Mapping[str, str]) -> AsyncIterator[Models]:
+    made = {
+        agent: AnthropicModel(name.removeprefix("anthropic:"), api_key=KEY, base_url=server.url)
+        for agent, name in names.items()
+    }
+    try:
+        yield made
+    finally:
+        for model in made.values():
+            await model.close()
+
+
+def _pages(count: int) -> list[TextFile]:
+    files = sorted(file for file in PAGES.glob("*.md") if file.stem.islower())
+    return [TextFile(path=file.name, text=file.read_text(encoding="utf-8")) for file in files[:count]]

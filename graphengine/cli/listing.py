@@ -1,0 +1,102 @@
+"""`graphengine list`: the graphs of the present project, with one line each."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.cli.project import Listed
+    from graphengine.cli.session import Session
+    from graphengine.records import JsonValue
+
+
+@click.command("list")
+@options.common
+@click.pass_obj
+def command(session: Session) -> int:
+    """List the graphs of this project: those that `graphengine run NAME` finds by their names.
+
+    They are the graphs in the folders that pyproject.toml names under [tool.graphengine] graphs, but those that are
+    nodes of others of their file. The line on each is the first sentence of its file; where a file has several, the
+    others than the one that is called like it are told as such. Files that cannot be run are named on stderr, and the
+    exit code is 2 then.
+    """
+    from graphengine.cli.project import list_graphs
+    from graphengine.cli.session import Exit
+
+    found = list_graphs()
+    if session.json:
+        session.document(_document(found))
+    else:
+        _show(session, found)
+    return Exit.USAGE if any(each.error is not None for each in found) else Exit.FINISHED
+
+
+def about(each: Listed, name: str) -> str:
+    """What is said of a graph of a file: its first sentence, or whose neighbour it is there."""
+    if name != each.file.stem and any(graph.name == each.file.stem for graph in each.graphs):
+        return f"Beside {each.file.stem}, in {each.file.as_posix()}."
+    return first_sentence(each.module.__doc__ or "") if each.module is not None else ""
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a docstring, on one line; "" where it says nothing.
+
+    Only a full stop before a new line or a capital letter ends it: `END.` of code or `v1.2` do not.
+    """
+    paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
+    words = paragraph.split(" ")
+    for place, word in enumerate(words[:-1]):
+        if word.endswith((".", "!", "?")) and words[place + 1][:1].isupper():
+            return " ".join(words[: place + 1])
+    return paragraph
+
+
+def _document(found: Sequence[Listed]) -> dict[str, JsonValue]:
+    from graphengine.document import SCHEMA, error_document
+
+    broken: list[JsonValue] = [
+        {"file": str(each.file), "error": error_document(each.error)["error"]} for each in found if each.error
+    ]
+    graphs: list[JsonValue] = [
+        {
+            "name": graph.name,
+            "file": str(each.file),
+            "about": about(each, graph.name),
+            "nodes": len(graph.nodes),
+            "example": hasattr(each.module, "example"),
+            "models": sorted(getattr(each.module, "MODELS", {})),
+            "input": graph.state.model_json_schema(),
+        }
+        for each in found
+        if each.module is not None
+        for graph in each.graphs
+    ]
+    return {"schema": SCHEMA, "graphs": graphs, "broken": broken}
+
+
+def _show(session: Session, found: Sequence[Listed]) -> None:
+    from rich.cells import cell_len
+
+    from graphengine.cli.tables import wrapped
+
+    rows = [(graph.name, about(each, graph.name)) for each in found for graph in each.graphs]
+    width = max((cell_len(name) for name, _ in rows), default=0)
+    columns = session.out.columns
+    for name, told in rows:
+        lines = wrapped(told, columns - width - 2) if columns is not None else [told]
+        session.out.line((name, "bold"), " " * (width - cell_len(name) + 2), lines[0] if lines else "")
+        for line in lines[1:]:
+            session.out.line(" " * (width + 2), line)
+    for each in found:
+        if each.error is not None:
+            session.tell(each.error)
+    if not rows:
+        session.err.line("there is no graph in the folders of [tool.graphengine] graphs")

@@ -1,0 +1,108 @@
+"""Research, write, edit, list and publish a post once a person approves; where a hand fails there is a fallback.
+
+`graphengine run content_pipeline` runs it on an example, by rules unless `--model anthropic` or `--model openai` takes
+a set of `MODELS`; `--input topic=…`, `--input sources=@file.md`, `--input site=FOLDER` for your own. It waits for
+`graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` has it written again, `reject` ends it.
+
+What fails after its retries: the research or the writer, and the run fails there with all that it has, to be resumed;
+the editor, and the unedited draft goes on, and says so; the publisher, and the result is the text as Markdown (`form`
+says which); the look at the site, and it counts as empty. What was survived is in `errors`. Publishing writes a file
+into the folder `site`, which stands in for a CMS, and does so once, whenever the process dies.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, Field
+
+from graphengine import END, FAIL, START, Failure, Graph, Retry, TextFile, ask, failed, iterations, value
+from graphengine.errors import ModelTransient
+from graphengine.patterns import Decision
+from graphengine.reducers import append, extend
+from nodes.article import Findings
+from nodes.press import LEAST_WORDS, Edited, Listing, Manuscript, Published, Site
+from nodes.press_desk import as_markdown, form_of, looks, notes_of, output_of, publishes, question, unedited
+from nodes.press_team import TEAM, Team
+from nodes.samples import sample
+from nodes.site import FOLDER, Cms
+
+MODELS = {  # cheap ones for the work, a strong one for the text
+    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
+    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
+}
+PLACE: Final = "published"  # the folder that stands in for a site
+
+
+class Piece(BaseModel):
+    """The state: what was ordered, what each hand made of it, what was decided, what came of it."""
+
+    topic: str = Field(min_length=1, pattern=r"\S")
+    sources: list[TextFile] = Field(min_length=1)
+    word_budget: int = Field(default=1000, ge=LEAST_WORDS)
+    site: str = Field(default=PLACE, min_length=1)
+    wishes: Annotated[list[str], extend] = []
+    findings: Findings = Findings()
+    on_site: Site = Site()
+    manuscript: Manuscript | None = None
+    edited: Edited | None = None
+    listing: Listing | None = None
+    decisions: Annotated[list[Decision], append] = []
+    form: Literal["none", "post", "markdown"] = "none"
+    published: Published | None = None
+    output: str = ""
+    errors: Annotated[list[Failure], append] = []
+
+
+def content_pipeline(
+    team: Team = TEAM, *, cms: Cms = FOLDER, revisions: int = 3, answer_seconds: float | None = None
+) -> Graph[Piece]:
+    """The pipeline with these agents in it.
+
+    Args:
+        team: Researcher, writer, editor and publisher.
+        cms: How a site is looked at and published on: a folder of Markdown files, unless it is yours.
+        revisions: How often a person may send a post back.
+        answer_seconds: How long that person may take; after that a post counts as rejected. Without it, for ever.
+    """
+    graph = Graph("content_pipeline", Piece, result="output", errors="errors")
+    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
+    late = Decision(verdict="reject", note="nobody answered in time")
+    asked = (
+        ask(question, Decision)
+        if answer_seconds is None
+        else ask(question, Decision, timeout_seconds=answer_seconds, default=late)
+    )
+
+    graph.add_node("research", team.researcher, writes="findings", retry=again)
+    graph.add_node("survey", looks(cms.look), writes="on_site", retry=again, fallback=Site())
+    graph.add_node("write", team.writer, writes="manuscript", retry=again)
+    graph.add_node("edit", team.editor, writes="edited", retry=again, fallback=unedited)
+    graph.add_node("list", team.publisher, inputs={"site": "on_site"}, writes="listing", retry=again)
+    graph.add_node("as_markdown", as_markdown, writes=("form", "listing", "output"))
+    graph.add_node("approve", asked, writes={"decisions": ".", "wishes": notes_of})
+    graph.add_node(
+        "publish", publishes(cms.put), writes={"published": ".", "form": form_of, "output": output_of}, retry=again
+    )
+
+    graph.add_fork(START, ["research", "survey"], join="write")
+    graph.add_edge("research", FAIL, when=value("findings.key_areas").length() == 0, label="nothing found to write on")
+    graph.add_edge("research", "write")
+    graph.add_path("survey", "write", "edit", "list")
+    graph.add_edge("list", "as_markdown", when=failed(Exception), label="no listing")
+    graph.add_path("list", "approve")
+    graph.add_edge("as_markdown", END, label="as Markdown")
+    verdict = value("decisions[-1].verdict")
+    graph.add_edge("approve", "publish", when=verdict == "approve", label="approved")
+    graph.add_edge("approve", END, when=verdict == "reject", label="rejected")
+    graph.add_edge("approve", END, when=iterations("approve") > revisions, label="out of revisions")
+    graph.add_edge("approve", "write", label="once more")
+    graph.add_edge("publish", END, label="published")
+    return graph
+
+
+def example() -> Piece:
+    """What it runs on when no input is given."""
+    topic, texts = sample("write_ahead_log")
+    return Piece(topic=topic, sources=texts, word_budget=500)
+
+
+graph = content_pipeline()

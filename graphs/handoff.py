@@ -1,0 +1,80 @@
+"""Research, write, edit: three agents in a row, each handing on a value of a type, with what failed kept beside.
+
+`graphengine run handoff` runs it on an example; `--input topic=…` and `--input sources=@file.md` on your own texts, and
+`--input wishes=…` says what the text should treat. The agents answer by rules unless they are given models:
+`--model anthropic` or `--model openai` takes a set of `MODELS` below.
+
+Where the research finds nothing that can be used, the writer says so; where the editor fails, the draft stands as it
+is. Both are kept in `errors`. A researcher's model that cannot be asked at all fails the run, and so does a writer,
+without whom there is no text: `graphengine resume` goes on there, with another model for instance.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from graphengine import END, START, Agent, Failure, Graph, Retry, TextFile, failed
+from graphengine.errors import ModelError, ModelTransient
+from graphengine.reducers import append
+from nodes.article import Findings
+from nodes.press import LEAST_WORDS, Edited, Manuscript
+from nodes.press_desk import unedited
+from nodes.press_team import editor, in_house, researcher, writer
+from nodes.samples import sample
+
+MODELS = {  # cheap ones for those who gather and tidy, a strong one for who makes one text of it all
+    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
+    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
+}
+
+
+class Handoff(BaseModel):
+    """What goes from hand to hand: each field is one agent's result, of the type that the next one reads."""
+
+    topic: str = Field(min_length=1, pattern=r"\S")
+    sources: list[TextFile] = Field(min_length=1)
+    word_budget: int = Field(default=400, ge=LEAST_WORDS)
+    wishes: list[str] = []
+    findings: Findings = Findings()
+    manuscript: Manuscript | None = None
+    edited: Edited | None = None
+    errors: Annotated[list[Failure], append] = []
+
+
+def handoff(
+    researcher: Agent[Findings] = researcher,
+    writer: Agent[Manuscript] = writer,
+    editor: Agent[Edited] | None = editor,
+    *,
+    house_style: str = "",
+) -> Graph[Handoff]:
+    """The row with these agents in it.
+
+    Args:
+        researcher: Who finds the facts.
+        writer: Who makes a text of them.
+        editor: Who goes over it; without one the writer's text is the result, a pipeline of two.
+        house_style: What all of them read before their own instructions; a long one is cached by the provider.
+    """
+    graph = Graph("handoff", Handoff, result="edited.text" if editor else "manuscript.text", errors="errors")
+    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
+    graph.add_node("research", in_house(researcher, house_style), writes="findings", retry=again)
+    graph.add_node("write", in_house(writer, house_style), writes="manuscript", retry=again)
+    graph.add_edge(START, "research")
+    graph.add_edge("research", "write", when=failed(Exception) & ~failed(ModelError), label="without findings")
+    graph.add_edge("research", "write")
+    if editor is None:
+        graph.add_edge("write", END)
+        return graph
+    graph.add_node("edit", in_house(editor, house_style), writes="edited", retry=again, fallback=unedited)
+    graph.add_path("write", "edit", END)
+    return graph
+
+
+def example() -> Handoff:
+    """What it runs on when no input is given."""
+    topic, texts = sample("write_ahead_log")
+    return Handoff(topic=topic, sources=texts)
+
+
+graph = handoff()

@@ -1,0 +1,49 @@
+"""The writer of a post by rules: a brief of quoted facts, which says so, and which can be written again on request.
+
+What a person wishes is turned into words that the text should have; the writer adds the facts that have them. It
+cannot do what a wish says in any other way ("be funnier"), and names the words that no finding has as open questions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nodes.article import Findings, Remarks, Review
+from nodes.draft import parse, render
+from nodes.press import Manuscript
+from nodes.words import count_words, mentions, stem_sequence, subject_words
+from nodes.writer import write
+
+RULES_NOTE = "Rules put these sentences together from the sources; no language model wrote them."
+
+
+def compose(
+    topic: str, findings: Findings, word_budget: int, wishes: Sequence[str], manuscript: Manuscript | None
+) -> Manuscript:
+    """Write a text, or write it again with the last wish in mind.
+
+    Args:
+        topic: what it is about.
+        findings: what the research found; empty findings give a text that says so.
+        word_budget: the most words of it, LEAST_WORDS at least.
+        wishes: what was wished for, the newest last; every one is looked at, since what was added may be gone again.
+        manuscript: the text so far, if there is one.
+
+    Returns:
+        The text, with what it says nothing of among `open_questions`.
+    """
+    budget = word_budget - count_words(RULES_NOTE)
+    text = write(topic, findings, budget, [], manuscript.text if manuscript else "")
+    wanted = [word for wish in wishes for word in subject_words(wish)]
+    if wanted:
+        missing = Remarks(missed_task_words=[word for word in wanted if not _has(text, word)])
+        text = write(topic, findings, budget, [Review(score=1, approved=False, remarks=missing)], text)
+    open_questions = [word for word in [*subject_words(topic), *wanted] if not _has(text, word)]
+    draft = parse(text)
+    noted = replace(draft, introduction=f"{draft.introduction} {RULES_NOTE}".strip())
+    return Manuscript(
+        text=render(noted), open_questions=[f"The text says nothing of \u201c{word}\u201d." for word in open_questions]
+    )
+
+
+def _has(text: str, word: str) -> bool:
+    return any(mentions(stem_sequence(claim.text), word) for claim in parse(text).claims())

@@ -1,0 +1,147 @@
+"""Run every bundled workflow on its example, by rules and without a model, and leave results and pictures in a folder.
+
+    python scripts/demo.py [FOLDER]
+
+Each command is shown as it is called, in FOLDER, so that it can be repeated by hand. FOLDER is `demo` if none is given.
+For each workflow it gets NAME.svg, the graph; NAME.run.svg, what the run did; and its result, NAME.md where that is a
+text and NAME.json where it is not. FOLDER/runs.db has the recorded runs, FOLDER/README.md the list of it all. Where a
+workflow asks a person, ANSWERS says what this program answers in that person's place.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+WAITING: Final = 3  # the exit code of a run that waits
+
+ANSWERS: Final[dict[str, str]] = {"content_pipeline": '{"verdict": "approve"}'}
+"""What is answered to a question of a workflow, by its name."""
+
+FURTHER: Final[dict[str, tuple[str, ...]]] = {"content_shifts": ("stage=write", "stage=edit", "stage=list")}
+"""Inputs of runs behind the first one, of workflows that take several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What became of one workflow.
+
+    Attributes:
+        name: Its name.
+        about: What it does.
+        run: The document of its run, as `graphengine show --json` gives it.
+        files: What was written, by what it is.
+        asked: The question that was answered, and how; "" where none was asked.
+    """
+
+    name: str
+    about: str
+    run: dict[str, Any]
+    files: dict[str, Path]
+    asked: str = ""
+
+    @property
+    def ended(self) -> str:
+        """How the run ended, in words."""
+        label = (self.run["stop"] or {}).get("label")
+        return f"{self.run['status']}: {label}" if label else str(self.run["status"])
+
+    @property
+    def answered(self) -> str:
+        """Who answered, and at what cost."""
+        usage = self.run["usage"]
+        calls, offline = usage["calls"], usage["offline_calls"]
+        if calls == offline:
+            return f"{offline} by rules, no model asked"
+        cost = usage["cost_usd"]
+        return (
+            f"{calls - offline} by models, {offline} by rules, {'unknown cost' if cost is None else f'{cost:.4f} USD'}"
+        )
+
+
+class Failed(Exception):
+    """A command failed; its text is what it said."""
+
+
+def main(folder: Path) -> int:
+    """Run all workflows; the exit code is 0 where each finished."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("runs.db*"):  # runs of an earlier demo would be memory of this one
+        old.unlink()
+    print(f"$ cd {folder}")
+    shown: list[Shown] = []
+    failed: list[str] = []
+    for listed in json.loads(graphengine(ROOT, "list", "--json"))["graphs"]:
+        try:
+            one = show(listed, folder)
+        except Failed as error:
+            failed.append(listed["name"])
+            print(f"{error}\n", file=sys.stderr)
+            continue
+        shown.append(one)
+        print(f"  {one.ended}; {len(one.run['steps'])} steps, agents answered {one.answered}")
+        print(f"  {', '.join(file.name for file in one.files.values())}\n")
+    (folder / "README.md").write_text(page(shown), encoding="utf-8")
+    print(f"{len(shown)} workflows; {folder / 'README.md'} lists what they left")
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def show(listed: dict[str, Any], folder: Path) -> Shown:
+    """Run one workflow, answer what it asks, draw it."""
+    name, database = listed["name"], ("--db", "runs.db")
+    graph = (
+        name if ROOT in folder.parents else f"{ROOT / listed['file']}:{name}"
+    )  # a name is looked for from a folder up
+    run = json.loads(graphengine(folder, "run", graph, *database, "--json"))
+    asked = ""
+    while run["status"] == "waiting" and name in ANSWERS:
+        asked = f"asked “{run['waits'][0]['question'].splitlines()[0]} …”, answered {ANSWERS[name]}"
+        print(f"  {asked}")
+        found = () if graph == name else ("--graph", graph)
+        run = json.loads(graphengine(folder, "answer", run["run_id"], ANSWERS[name], *found, *database, "--json"))
+    if run["status"] != "finished":
+        raise Failed(f"{name} is {run['status']}: {run['error'] or run['stop'] or run['waits']}")
+    output = run.get("output", run["state"])
+    if isinstance(output, str) and len(output.split()) == 1:
+        output = run["state"]  # a word alone names something; the state tells more
+    result = folder / (f"{name}.md" if isinstance(output, str) else f"{name}.json")
+    text = output if isinstance(output, str) else json.dumps(output, indent=2, ensure_ascii=False)
+    result.write_text(text.rstrip() + "\n", encoding="utf-8")
+    files = {"result": result, "graph": folder / f"{name}.svg", "run": folder / f"{name}.run.svg"}
+    graphengine(folder, "render", graph, "-o", files["graph"].name)
+    graphengine(folder, "render", run["run_id"], "-o", files["run"].name, *database)
+    return Shown(name, listed["about"], run, files, asked)
+
+
+def graphengine(folder: Path, *words: str) -> str:
+    """What the command line writes to stdout; a run that waits is no failure."""
+    print("$ graphengine", shlex.join(words))
+    command = [sys.executable, "-m", "graphengine", *words]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
+    if ran.returncode not in (0, WAITING):
+        raise Failed(f"`graphengine {shlex.join(words)}` ended with {ran.returncode}:\n{ran.stderr or ran.stdout}")
+    return ran.stdout
+
+
+def page(shown: list[Shown]) -> str:
+    """The list of what is in the folder, as Markdown."""
+    lines = ["# What the bundled workflows made of their examples", ""]
+    lines += ["No language model was asked: the agents answered by rules. `--model` gives them models.", ""]
+    for one in shown:
+        links = ", ".join(f"[{what}]({file.name})" for what, file in one.files.items())
+        lines += [f"## {one.name}", "", one.about, "", f"{one.ended}; answers: {one.answered}. {links}"]
+        lines += [f"A person was {one.asked}; the demo did that."] if one.asked else []
+        lines += ["", f"![{one.name}]({one.files['run'].name})", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo").absolute()))

@@ -1,0 +1,53 @@
+"""A source, and what each hand of a publishing desk makes of it, in answers that models could give."""
+
+from collections.abc import Mapping, Sequence
+
+from graphengine import TextFile
+from graphengine.testing.model_scenes import Counted, Heard, Says
+from nodes.article import Fact, Findings
+from nodes.press import Edited, Listing, Manuscript
+
+SOURCE = TextFile(
+    path="tides.md",
+    text=(
+        "# Tides\n\nThe moon pulls the water of the sea towards itself.\n"
+        "Most coasts have two high tides and two low tides a day.\n"
+        "Spring tides come when sun and moon pull in one line.\n"
+    ),
+)
+TOPIC = "How tides work"
+GIVEN: Mapping[str, object] = {"topic": TOPIC, "sources": [SOURCE]}
+FACTS = [
+    Fact(text="The moon pulls the water of the sea towards itself.", file="tides.md", line=3, rank=1),
+    Fact(text="Most coasts have two high tides and two low tides a day.", file="tides.md", line=4, rank=2),
+]
+FOUND = Findings(
+    key_areas=["Tides"], key_terms=["tides", "moon", "coast"], facts={"Tides": FACTS}, sources=["tides.md"]
+)
+TEXT = "# How tides work\n\n## The moon\n\nThe moon pulls the sea [tides.md:3]. Coasts see two tides [tides.md:4].\n"
+WRITTEN = Manuscript(text=TEXT, open_questions=["What the sun does."])
+EDITED = Edited(text=TEXT.replace("Coasts see", "Most coasts see"), changes=["Coasts are said to be most coasts."])
+DESCRIPTION = (
+    "Why most coasts have two tides a day: the moon pulls the water of the sea towards itself. "
+    "What that means for whoever lives, sails or builds by the sea"
+)
+LISTED = Listing(title="Why the sea rises twice a day", description=DESCRIPTION, tags=["tides", "moon", "sea"])
+ANSWERS: Mapping[str, Sequence[object]] = {
+    "researcher": [FOUND],
+    "writer": [WRITTEN],
+    "editor": [EDITED],
+    "publisher": [LISTED],
+}
+COUNTED = Counted(input_tokens=1000, cache_read_tokens=500, output_tokens=50)
+
+
+def by_role(heard: Heard) -> Says:
+    """What each hand's model says, told by its instructions: for a server that is asked in no fixed order."""
+    roles = {
+        "You find out": FOUND,
+        "You write posts": WRITTEN,
+        "You edit a": EDITED,
+        "You list a": LISTED,
+    }
+    (answer,) = (value for words, value in roles.items() if words in heard.system)
+    return Says(answer.model_dump_json(), counted=COUNTED)

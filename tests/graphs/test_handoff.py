@@ -1,0 +1,179 @@
+"""Researcher, writer, editor: typed handoffs, failures that are survived, kept and told, caps, caching, cost."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from graphengine import Limits, RunFailed, Runner, ScriptedModel, TextFile
+from graphengine.errors import BadRequest, ModelOverloaded, QuotaExceeded
+from graphengine.testing import FakeClock
+from graphengine.testing.model_scenes import Says
+from graphs.handoff import MODELS, Handoff, example, graph, handoff
+from nodes.article import Findings
+from nodes.press import Edited, Manuscript
+from nodes.press_team import editor, researcher, writer
+from tests.graphs.press_kit import ANSWERS, EDITED, FOUND, GIVEN, TEXT, WRITTEN, by_role
+from tests.models.edge_server import EdgeServer
+
+HAIKU = {"*": "anthropic:claude-haiku-4-5"}
+TEXTS = Path(__file__).parents[1] / "nodes" / "texts"
+
+
+async def test_each_result_is_what_the_next_one_reads() -> None:
+    """As a value of its type in the state, and as text in the question of the next; each is asked once."""
+    with ScriptedModel({name: ANSWERS[name] for name in ("researcher", "writer", "editor")}) as model:
+        async with Runner(models={"*": model}) as runner:
+            result = await runner.start(graph, GIVEN).result()
+    assert (result.state.findings, result.state.manuscript, result.state.edited) == (FOUND, WRITTEN, EDITED)
+    assert (result.status, result.output, result.state.errors) == ("finished", EDITED.text, [])
+    _, to_writer, to_editor = (request.prompt for request in model.requests)
+    assert FOUND.all_facts()[0].text in to_writer
+    assert WRITTEN.text in to_editor
+
+
+async def test_a_draft_goes_out_where_the_editor_fails() -> None:
+    """What failed is kept, and the text says that nobody edited it."""
+    script = {"researcher": [FOUND], "writer": [WRITTEN], "editor": ["Sorry, no.", "No.", "No."]}
+    async with Runner(models={"*": ScriptedModel(script)}) as runner:
+        result = await runner.start(graph, GIVEN).result()
+    assert (result.status, result.output) == ("finished", TEXT)
+    assert result.state.edited == Edited(text=TEXT, changes=["None: the editor failed (bad_answer)."], is_edited=False)
+    assert [(failure.path, failure.kind) for failure in result.state.errors] == [("edit", "bad_answer")]
+
+
+async def test_research_of_no_use_is_survived_and_told() -> None:
+    """The writer is asked without findings, and says that there are none."""
+    nothing = Manuscript(text="# How tides work\n\nThe sources hold nothing on this.\n")
+    invented = FOUND.model_copy(update={"sources": ["nowhere.md"]})
+    edited = Edited(text=nothing.text)
+    script = {"researcher": [invented] * 3, "writer": [nothing], "editor": [edited]}
+    async with Runner(models={"*": ScriptedModel(script)}) as runner:
+        result = await runner.start(graph, GIVEN).result()
+    assert (result.output, result.state.findings) == (nothing.text, Findings())
+    assert [(failure.path, failure.kind) for failure in result.state.errors] == [("research", "bad_answer")]
+    assert "there is no source 'nowhere.md'" in result.state.errors[0].message
+
+
+async def test_what_passes_by_itself_is_tried_again() -> None:
+    """An overloaded model is asked again, and the failed attempt is in the log."""
+    script = {"researcher": [ModelOverloaded("busy"), FOUND], "writer": [WRITTEN], "editor": [EDITED]}
+    async with Runner(models={"*": ScriptedModel(script)}, clock=FakeClock()) as runner:
+        result = await runner.start(graph, GIVEN, run_id="r").result()
+        kinds = [(step.node, step.kind) for step in await runner.history("r")]
+    assert (result.output, result.state.errors) == (EDITED.text, [])
+    assert ("research", "attempt") in kinds
+
+
+async def test_a_researcher_that_cannot_be_asked_fails_the_run_at_once() -> None:
+    """Nobody writes from nothing because an account is empty; with another model the run goes on."""
+    async with Runner(models={"*": ScriptedModel([QuotaExceeded("empty")])}) as runner:
+        with pytest.raises(RunFailed) as failed:
+            await runner.start(graph, GIVEN, run_id="r").result()
+        assert failed.value.result.error is not None
+        assert (failed.value.result.error.path, failed.value.result.error.kind) == ("research", "quota_exceeded")
+
+
+async def test_without_a_writer_the_run_fails_with_what_was_found_and_goes_on(tmp_path: Path) -> None:
+    """The error and the findings are told; a resume asks the writer again, and the researcher no more."""
+    first = ScriptedModel({"researcher": [FOUND], "writer": [BadRequest("no such setting")]})
+    async with Runner(tmp_path / "runs.db", models={"*": first}) as runner:
+        with pytest.raises(RunFailed, match="no such setting") as failed:
+            await runner.start(graph, GIVEN, run_id="r").result()
+    told = failed.value.result
+    assert (told.status, told.state.findings, told.state.manuscript) == ("failed", FOUND, None)
+    with ScriptedModel({"writer": [WRITTEN], "editor": [EDITED]}) as second:
+        async with Runner(tmp_path / "runs.db", models={"*": second}) as runner:
+            result = await runner.resume(graph, "r").result()
+    assert (result.status, result.output) == ("finished", EDITED.text)
+
+
+async def test_a_run_that_was_stopped_asks_nobody_twice(tmp_path: Path) -> None:
+    """After each of its steps."""
+    for steps in (1, 2):
+        with ScriptedModel({name: ANSWERS[name] for name in ("researcher", "writer", "editor")}) as model:
+            async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
+                run = runner.start(graph, GIVEN, limits=Limits(steps=steps))
+                assert (await run.result()).status == "stopped"
+                result = await runner.resume(graph, run.id, limits=Limits(steps=9)).result()
+        assert (result.status, result.output, result.usage.calls) == ("finished", EDITED.text, 3)
+
+
+async def test_a_pipeline_of_two_has_no_editor() -> None:
+    """Its result is the writer's text."""
+    two = handoff(editor=None)
+    with ScriptedModel({"researcher": [FOUND], "writer": [WRITTEN]}) as model:
+        async with Runner(models={"*": model}) as runner:
+            result = await runner.start(two, GIVEN).result()
+    assert (result.output, result.state.edited) == (TEXT, None)
+    assert two.check() == []
+
+
+async def test_rules_do_the_work_without_a_model() -> None:
+    """On the example and on another text; what was wished for is in it."""
+    first = await graph.run(example())
+    text = TextFile(path="gears.md", text=(TEXTS / "gears.md").read_text(encoding="utf-8"))
+    second = await graph.run(Handoff(topic="How bicycle gears work", sources=[text], wishes=["the cable"]))
+    for result, word in ((first, "checkpoint"), (second, "cable")):
+        assert (result.status, result.state.errors) == ("finished", [])
+        assert word in str(result.output)
+        assert "no language model wrote them" in str(result.output)
+        assert (result.usage.calls, result.usage.offline_calls) == (3, 3)
+
+
+@pytest.mark.parametrize("text", ["", "Ebb.", "x" * 5000, "\u6f6e\u6c50", "```\ncode\n```", "\x00\x1b"])
+async def test_texts_that_hold_nothing_end_in_a_text_that_says_so(text: str) -> None:
+    """The research fails, and that is kept."""
+    result = await graph.run({"topic": "Tides", "sources": [TextFile(path="a.md", text=text)]})
+    assert "No source material on this task was found" in str(result.output)
+    assert [(failure.path, failure.kind) for failure in result.state.errors] == [("research", "ValueError")]
+
+
+async def test_through_a_server_caps_caching_and_cost(provider: EdgeServer) -> None:
+    """Each call has a cap of tokens of its own and wants its instructions cached; what was read of them is cheaper."""
+    provider.answer(by_role)
+    style = "Write plainly. " * 400
+    async with Runner(models=HAIKU) as runner:
+        result = await runner.start(handoff(house_style=style), GIVEN).result()
+        spent = {row.agent: row.usage for row in await runner.spending(result.run_id)}
+    assert result.output == EDITED.text
+    heard = provider.heard()
+    assert [each.max_tokens for each in heard] == [agent.max_tokens for agent in (researcher, writer, editor)]
+    assert [each.max_tokens for each in heard] == [3072, 4096, 4096]
+    for each in heard:
+        assert each.system.startswith(style.strip())
+        assert "cache_control" in json.dumps(each.body["system"])
+    # 1,000 tokens in, half of them read from the cache at a tenth of 1 USD a million; 50 out at 5 USD a million
+    each_costs = 500 * 1e-6 + 500 * 0.1e-6 + 50 * 5e-6
+    assert result.usage.cost_usd == pytest.approx(3 * each_costs)
+    assert result.usage.cache_read_tokens == 1500
+    assert sorted(spent) == ["editor", "researcher", "writer"]
+
+
+async def test_mixed_providers_and_a_strong_writer(provider: EdgeServer) -> None:
+    """As the sets of models have it: one for the text, another one for the rest."""
+    provider.answer(by_role)
+    models = {"*": "openai:gpt-5-mini", "writer": "anthropic:claude-haiku-4-5"}
+    async with Runner(models=models) as runner:
+        result = await runner.start(graph, GIVEN).result()
+    assert result.output == EDITED.text
+    assert [call.path for call in provider.calls] == ["/v1/responses", "/v1/messages", "/v1/responses"]
+    for names in MODELS.values():
+        assert set(names) == {"*", "writer"}
+
+
+async def test_a_text_that_cites_what_nobody_found_goes_back(provider: EdgeServer) -> None:
+    """The writer's model is told the place."""
+    wrong = WRITTEN.model_copy(update={"text": TEXT.replace("tides.md:4", "tides.md:44")})
+    provider.play(*(Says(each.model_dump_json()) for each in (FOUND, wrong, WRITTEN, EDITED)))
+    async with Runner(models=HAIKU) as runner:
+        result = await runner.start(graph, GIVEN).result()
+    assert result.output == EDITED.text
+    assert "no finding stands at tides.md:44" in provider.heard()[2].turns[-1].text
+
+
+def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:
+    """None that the check knows of."""
+    assert graph.check() == []
+    graph.render(tmp_path / "handoff.mmd")
+    assert "without findings" in (tmp_path / "handoff.mmd").read_text(encoding="utf-8")

@@ -1,0 +1,255 @@
+"""How loops of agents fail, each provoked here, and what the review loop does then: it ends, with something of use."""
+
+import pytest
+
+from graphengine import RunFailed, Runner, ScriptedModel
+from graphengine.errors import AnswerRefused, ModelUnavailable
+from graphengine.models import Response
+from graphengine.models.scripted import Script
+from graphs.review_loop import Article, review_loop
+from nodes.article import Doubts, Findings, Review
+from nodes.draft import CAVEATS_TITLE
+from nodes.review_team import EARLIER_REVIEWS, SHOWN_CHARACTERS, SHOWN_POINTS
+from tests.graphs.review_kit import AGAINST, FOUND, GARBAGE, TIDES, judged, says
+from tests.patterns.scripted import Played, play
+
+GIVEN = {"task": TIDES.task, "sources": TIDES.sources}
+NEVER = 11  # a threshold that no score reaches
+
+
+def scored(*scores: int) -> dict[str, Script]:
+    """A writer whose drafts are numbered, and a reviewer with these scores."""
+    drafts = [f"# Draft {number}" for number in range(1, len(scores) + 1)]
+    return says(writer=drafts, reviewer=[judged(score) for score in scores])
+
+
+# -- the loop that never ends
+
+
+@pytest.mark.parametrize(
+    ("scores", "label", "best"),
+    [
+        ((2, 3, 4), "out of iterations", 3),  # always a little better, never good enough
+        ((5, 5), "no longer improving", 2),  # the same again: the one that was revised counts
+        ((6, 3), "no longer improving", 1),  # made worse: the better one counts, not the last
+        ((2, 6, 4), "no longer improving", 2),
+        ((1, 1), "no longer improving", 2),
+    ],
+)
+async def test_a_reviewer_that_is_never_content_ends_with_the_best_draft(
+    scores: tuple[int, ...], label: str, best: int
+) -> None:
+    """By the cap, or as soon as the score no longer rises; the history has every score."""
+    played = await play(review_loop(threshold=NEVER), GIVEN, scored(*scores))
+    assert played.label == label
+    assert played.result.output == f"# Draft {best}"
+    assert played.state.final_score == max(scores)
+    assert [review.score for review in played.state.history] == list(scores)
+    assert played.calls == {"researcher": 1, "sceptic": 1, "writer": len(scores), "reviewer": len(scores)}
+
+
+async def test_a_cap_far_away_is_no_loop_without_end() -> None:
+    """With a hundred drafts allowed it still stops where nothing is gained."""
+    played = await play(review_loop(threshold=NEVER, drafts=100), GIVEN, scored(1, 2, 3, 4, 4))
+    assert (played.label, len(played.state.history)) == ("no longer improving", 5)
+
+
+async def test_between_equal_scores_the_points_of_the_rules_decide() -> None:
+    """A reviewer that measures can tell two drafts of one score apart."""
+    reviews = [judged(5).model_copy(update={"points": 58}), judged(5).model_copy(update={"points": 51})]
+    played = await play(review_loop(), GIVEN, says(writer=["# Draft 1", "# Draft 2"], reviewer=reviews))
+    assert played.result.output == "# Draft 1"
+
+
+# -- the context that explodes
+
+ROUNDS = 6  # of scores below 7, so that each review is as long as the others
+LONG = 100  # times that a text says what it is, so that it is longer than what is shown of it
+
+
+def text(kind: str, number: int) -> str:
+    """A long text that is known by its kind and number, as long as every other one."""
+    return f"{kind} {number} " * LONG
+
+
+async def rounds() -> Played[Article]:
+    """Six rounds of long drafts and long reviews, each a little better."""
+    reviews = [
+        Review(
+            score=number,
+            approved=number >= 7,
+            issues=[text("issue", number)] * (SHOWN_POINTS + 4),
+            suggestions=[text("wish", number)] * (SHOWN_POINTS + 4),
+        )
+        for number in range(1, ROUNDS + 1)
+    ]
+    drafts = [text("draft", number) for number in range(1, ROUNDS + 1)]
+    loop = review_loop(threshold=NEVER, drafts=ROUNDS)
+    return await play(loop, GIVEN, says(writer=drafts, reviewer=reviews))
+
+
+async def test_the_writer_sees_the_last_draft_and_review_and_none_before() -> None:
+    """Its question is as long in the sixth round as in the second."""
+    questions = (await rounds()).asked("writer")
+    assert len({len(question) for question in questions[1:]}) == 1
+    for number, question in enumerate(questions, start=1):
+        for other in range(1, ROUNDS + 1):
+            assert (f"draft {other} " in question) == (other == number - 1)
+            assert (f"issue {other} " in question) == (other == number - 1)
+
+
+async def test_the_reviewer_sees_earlier_reviews_cut_short_and_no_earlier_draft() -> None:
+    """From the fourth round on its question grows no more."""
+    questions = (await rounds()).asked("reviewer")
+    sizes = [len(question) for question in questions]
+    assert sizes[:4] == sorted(set(sizes[:4]))
+    assert len(set(sizes[EARLIER_REVIEWS:])) == 1
+    assert sizes[-1] - sizes[0] < EARLIER_REVIEWS * 2 * SHOWN_POINTS * (SHOWN_CHARACTERS + 40)
+    for number, question in enumerate(questions, start=1):
+        for other in range(1, ROUNDS + 1):
+            assert (f"draft {other} " in question) == (other == number)
+            assert (f"issue {other} " in question) == (number - EARLIER_REVIEWS <= other < number)
+
+
+async def test_the_researchers_see_task_and_sources_alone() -> None:
+    """Each is asked once, however many rounds there are."""
+    played = await rounds()
+    for name in ("researcher", "sceptic"):
+        (question,) = played.asked(name)
+        assert "draft" not in question
+        assert TIDES.sources[0].text.splitlines()[2] in question
+
+
+# -- the failure that is passed on
+
+
+async def test_garbage_is_sent_back_with_what_is_wrong_about_it() -> None:
+    """A researcher that mends its answer costs one call more, and nothing downstream sees the garbage."""
+    played = await play(review_loop(), GIVEN, says(researcher=[GARBAGE, FOUND]))
+    assert played.calls["researcher"] == 2
+    assert "cannot be used" in played.asked("researcher")[1]
+    assert played.state.errors == []
+    assert all("Certainly!" not in question for name in ("writer", "reviewer") for question in played.asked(name))
+
+
+async def test_what_the_sceptic_invents_goes_back_to_it() -> None:
+    """A limit that no source names, however plausible, is told to it, and is not in the findings."""
+    made_up = Doubts(limits=[AGAINST.limits[0].model_copy(update={"text": "A tide table is never printed."})])
+    played = await play(review_loop(), GIVEN, says(sceptic=[made_up, AGAINST]))
+    assert "stands nowhere in 'tides.md'" in played.asked("sceptic")[1]
+    assert played.state.doubts == AGAINST
+
+
+async def test_garbage_that_is_not_mended_leaves_empty_findings_of_their_type() -> None:
+    """Neither side has anything: the writer is told so in the same form, and the loop ends with its answer."""
+    script = says(researcher=[GARBAGE] * 3, sceptic=[GARBAGE] * 3, writer=["# Tides\n\nNothing is known."])
+    played = await play(review_loop(), GIVEN, script)
+    assert (played.label, played.result.output) == ("approved", "# Tides\n\nNothing is known.")
+    assert played.state.findings == Findings(notes=played.state.findings.notes)
+    assert played.state.doubts == Doubts()
+    assert '"key_areas": []' in played.asked("writer")[0]
+    assert "Certainly!" not in played.asked("writer")[0]
+    assert [error.kind for error in played.state.errors] == ["bad_answer", "bad_answer"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        ([GARBAGE] * 3, "bad_answer"),
+        ([AnswerRefused("no")], "answer_refused"),
+        ([Response("{", stop="cut", output_tokens=9)], "answer_cut"),
+        (["NOT APPROVED"] * 3, "bad_answer"),
+    ],
+)
+async def test_a_reviewer_that_fails_leaves_the_draft_accepted_unreviewed(bad: list[object], kind: str) -> None:
+    """The draft is the result, nobody's score stands beside it, and the failure is kept."""
+    played = await play(review_loop(), GIVEN, says(reviewer=bad))
+    assert (played.label, played.result.output, played.state.final_score) == ("accepted unreviewed", "# Tides", None)
+    assert [(error.path, error.kind) for error in played.state.errors] == [("review", kind)]
+
+
+async def test_a_revision_that_nobody_judged_has_not_the_score_of_the_draft_before() -> None:
+    """The reviewer fails in the second round: the revision is taken, unjudged."""
+    script = says(writer=["# One", "# Two"], reviewer=[judged(5), *[GARBAGE] * 3])
+    played = await play(review_loop(), GIVEN, script)
+    assert (played.label, played.result.output, played.state.final_score) == ("accepted unreviewed", "# Two", None)
+
+
+async def test_a_writer_that_fails_at_a_revision_leaves_the_draft_before() -> None:
+    """It refuses in the second round: the first draft is the result, with its score."""
+    script = says(writer=["# One", AnswerRefused("enough")], reviewer=[judged(5)])
+    played = await play(review_loop(), GIVEN, script)
+    assert (played.label, played.result.output, played.state.final_score) == ("revision failed", "# One", 5)
+
+
+async def test_a_writer_that_fails_at_once_fails_the_run_which_can_be_resumed() -> None:
+    """There is nothing to give; what the researchers found is kept, and only the writer is asked again."""
+    script = says(writer=[AnswerRefused("no"), "# Tides"])
+    with ScriptedModel(script) as model:
+        async with Runner(models={"*": model}) as runner:
+            with pytest.raises(RunFailed):
+                await runner.start(review_loop(), GIVEN, run_id="r").result()
+            result = await runner.resume(review_loop(), "r").result()
+    assert result.output == "# Tides"
+
+
+@pytest.mark.parametrize("agent", ["researcher", "sceptic", "writer", "reviewer"])
+async def test_a_model_that_cannot_be_asked_fails_the_run_and_hides_nothing(agent: str) -> None:
+    """Without a key no agent has failed: the run stops there, and a resume asks that one alone."""
+    answer = {"researcher": FOUND, "sceptic": AGAINST, "writer": "# Tides", "reviewer": judged(8)}[agent]
+    with ScriptedModel(says(**{agent: [ModelUnavailable("no key"), answer]})) as model:
+        async with Runner(models={"*": model}) as runner:
+            with pytest.raises(RunFailed, match="no key"):
+                await runner.start(review_loop(), GIVEN, run_id="r").result()
+            result = await runner.resume(review_loop(), "r").result()
+    assert result.output == "# Tides"
+    assert result.state.errors == []
+
+
+# -- the disagreement without end
+
+
+async def test_the_reviewer_is_shown_what_it_said_and_what_was_mended() -> None:
+    """So it need not raise a point again; its own verdict on that is typed."""
+    first = judged(4, "The wind is missing.", "The title is dull.")
+    second = judged(6, "The title is dull.", mended=["The wind is missing."])
+    script = says(writer=["# One", "# Two", "# Three"], reviewer=[first, second, judged(8)])
+    played = await play(review_loop(), GIVEN, script)
+    questions = played.asked("reviewer")
+    assert "The wind is missing." not in questions[0]
+    assert "The wind is missing." in questions[1]
+    assert '"mended": [\n      "The wind is missing."' in questions[2]
+    instructions = next(request for request in played.model.requests if request.agent == "reviewer").system
+    assert "Do not raise again what has been mended" in instructions
+
+
+async def test_a_point_cannot_be_mended_and_raised_in_one_review() -> None:
+    """Such a review goes back to the reviewer."""
+    torn = judged(6, "The wind is missing!", mended=["the wind is missing"])
+    played = await play(review_loop(), GIVEN, says(reviewer=[torn, judged(8)]))
+    assert played.label == "approved"
+    assert "it is one of the two" in played.asked("reviewer")[1]
+
+
+async def test_a_reviewer_that_finds_the_same_fault_in_other_words_for_ever_is_not_heard_for_ever() -> None:
+    """The writer mends, the reviewer rewords, the score stands still: the second such round is the last."""
+    words = [judged(5, "Too vague."), judged(5, "Lacks precision."), judged(5, "Not concrete enough.")]
+    script = says(writer=["# One", "# Two"], reviewer=words[:2])
+    played = await play(review_loop(), GIVEN, script)
+    assert (played.label, played.result.output) == ("no longer improving", "# Two")
+
+
+async def test_by_rules_a_point_that_stays_is_marked_as_raised_before_and_one_that_is_gone_as_mended() -> None:
+    """The reviewer by rules compares its remarks item by item with its earlier ones."""
+    result = await review_loop(threshold=NEVER).run(TIDES.model_copy(update={"word_budget": 100}))
+    first, second = result.state.history[:2]
+    again = [issue for issue in second.issues if issue.endswith("(as before).")]
+    assert all(issue.removesuffix(" (as before).") + "." in first.issues for issue in again)
+    assert again or second.mended
+
+
+async def test_without_facts_a_brief_of_doubts_is_marked_as_such() -> None:
+    """The area says what it is, and no area is invented beside it."""
+    played = await play(review_loop(), GIVEN, says(researcher=[GARBAGE] * 3))
+    assert played.state.findings.key_areas == [CAVEATS_TITLE]
+    assert played.state.findings.sources == ["tides.md"]

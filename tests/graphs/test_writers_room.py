@@ -1,0 +1,287 @@
+"""The writers' room as a graph: rounds, roles, tone and models, all from arguments, and what becomes of failures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from graphengine import Agent, Limits, RunFailed, Runner, ScriptedModel
+from graphengine.errors import BadRequest, InputError
+from graphengine.models import Request
+from graphengine.models.scripted import Script
+from graphs.writers_room import ROLES, TONE, Episode, example, graph, network_exec, writers_room
+from nodes.outline import Act, Beat, Credit, Outline
+from nodes.writers_team import role
+from tests.patterns.scripted import away, play
+
+NAMES = [agent.name for agent in ROLES]
+PREMISE = "Ann finds her late father's second ledger. Episode 2 of 6."
+GIVEN: dict[str, object] = {"premise": PREMISE}
+OUTLINE = Outline(
+    title="The Second Ledger",
+    throughline="Ann has to choose.",
+    cold_open=Act(minutes=2, beats=[Beat(what="A drawer sticks.", by="staff_writer")]),
+    acts=[Act(minutes=10, beats=[Beat(what=f"Turn {n}.", by="showrunner")], ends_on="And now?") for n in range(4)],
+    credits=[Credit(role="continuity", gave="the ledger of episode 1")],
+)
+TEXTS = Path(__file__).parents[1] / "nodes" / "texts"
+
+
+def views(name: str, count: int) -> list[object]:
+    """So many views of a role that have no word in common."""
+    return [f"{name}-{number}" for number in range(1, count + 1)]
+
+
+def script(rounds: int, names: Sequence[str] = NAMES) -> dict[str, object]:
+    """What a room of models says that never agrees, and its outline."""
+    said: dict[str, object] = {name: views(name, rounds) for name in names}
+    return {**said, names[0]: [*views(names[0], rounds), OUTLINE]}
+
+
+async def test_each_role_reads_the_premise_and_the_last_views_and_then_the_chair_concludes() -> None:
+    """Two rounds of four and one call more; nobody hears what is said in the round under way."""
+    played = await play(graph, GIVEN, script(2))
+    assert played.calls == {"showrunner": 3, "staff_writer": 2, "script_editor": 2, "continuity": 2}
+    for name in NAMES[1:]:
+        first, second = played.asked(name)
+        assert PREMISE in first
+        assert PREMISE in second
+        assert not any(f"{other}-1" in first for other in NAMES)
+        assert all(f"{other}-1" in second and f"{other}-2" not in second for other in NAMES)
+    conclusion = played.requests[-1]
+    assert conclusion.agent == "showrunner"
+    assert all(f"{name}-2" in conclusion.prompt and f"{name}-1" not in conclusion.prompt for name in NAMES)
+
+
+async def test_the_result_has_the_outline_the_roles_and_the_rounds() -> None:
+    """As data and as a page; the page of a model's outline speaks of no rules."""
+    played = await play(graph, GIVEN, script(2))
+    assert played.state.outline == OUTLINE
+    assert (played.state.roles, played.state.rounds_held) == (NAMES, 2)
+    assert played.output.startswith("# The Second Ledger\n\nCold open and 4 acts, 42 minutes.")
+    assert "- continuity: the ledger of episode 1" in played.output
+    assert played.output.endswith("Roles: showrunner, staff_writer, script_editor, continuity. Rounds: 2.")
+    assert "rules" not in played.output
+    assert played.result.usage.calls == 9
+
+
+async def test_a_network_role_is_one_more_role() -> None:
+    """It is heard by all, it hears all, and the outline may credit it."""
+    names = [*NAMES, "network_exec"]
+    said = script(2, names)
+    credited = OUTLINE.model_copy(update={"credits": [Credit(role="network_exec", gave="the breaks")]})
+    said["showrunner"] = [*views("showrunner", 2), credited]
+    played = await play(writers_room([*ROLES, network_exec]), GIVEN, said)
+    assert played.calls.total() == 5 * 2 + 1
+    assert "network_exec-1" in played.asked("continuity")[1]
+    assert "continuity-1" in played.asked("network_exec")[1]
+    assert played.state.roles == names
+    assert {one.agent for one in played.requests if "standards and practices" in one.system} == {"network_exec"}
+
+
+async def test_a_role_of_ones_own_and_another_chair() -> None:
+    """The first of the roles makes the outline, whoever it is."""
+    poet = role("poet", "You speak in images.")
+    outline = OUTLINE.model_copy(
+        update={
+            "cold_open": Act(minutes=2, beats=[Beat(what="Rain.", by="poet")]),
+            "acts": [Act(minutes=10, beats=[Beat(what="Snow.", by="poet")])] * 4,
+        }
+    )
+    said: dict[str, object] = {"poet": ["poet-1", outline], "continuity": ["continuity-1"]}
+    played = await play(writers_room([poet, ROLES[3]], rounds=1), GIVEN, said)
+    assert (played.state.roles, played.state.outline) == (["poet", "continuity"], outline)
+
+
+async def test_an_agent_that_knows_nothing_of_rooms_may_sit_in_one() -> None:
+    """One that reads the premise alone, for instance."""
+    plain = Agent("plain", prompt="What is odd here?\n{premise}")
+    played = await play(writers_room([*ROLES, plain], rounds=1), GIVEN, script(1, [*NAMES, "plain"]))
+    assert played.asked("plain") == [f"What is odd here?\n<premise>{PREMISE}</premise>"]
+
+
+@pytest.mark.parametrize(
+    ("room", "run", "heard"), [(None, "", TONE), ("grave", "", "grave"), ("grave", "light", "light")]
+)
+async def test_a_tone_is_the_rooms_unless_the_run_has_its_own(room: str | None, run: str, heard: str) -> None:
+    """All roles read it, in every round, and whoever concludes, and it is on the page."""
+    one = writers_room(tone=room) if room else writers_room()
+    played = await play(one, {**GIVEN, "tone": run}, script(2))
+    assert all(f"Tone: <tone>{heard}</tone>" in request.prompt for request in played.requests)
+    assert f"Tone: {heard}." in played.output
+
+
+@pytest.mark.parametrize(("room", "run", "held"), [(3, None, 3), (2, 4, 4), (4, 1, 1), (1, None, 1)])
+async def test_rounds_are_the_rooms_unless_the_run_has_its_own(room: int, run: int | None, held: int) -> None:
+    """Roles times rounds, and one call more; the result tells how many there were."""
+    played = await play(writers_room(rounds=room), {**GIVEN, "rounds": run}, script(held))
+    assert played.calls.total() == 4 * held + 1
+    assert (played.state.rounds_held, played.output.endswith(f"Rounds: {held}.")) == (held, True)
+
+
+@pytest.mark.parametrize(
+    "given", [{"rounds": 0}, {"rounds": 13}, {"minutes": 5}, {"acts": 0}, {"premise": ""}, {"premise": " \n"}]
+)
+async def test_bounds_are_told_before_anything_runs(given: dict[str, object]) -> None:
+    """A loop has an end, an episode a length, a room something to talk of."""
+    with pytest.raises(InputError, match=next(iter(given))):
+        await play(graph, {**GIVEN, **given}, {})
+
+
+async def test_no_room_goes_on_for_ever() -> None:
+    """Whatever its arguments say: after twelve rounds it concludes."""
+    played = await play(writers_room(rounds=99), GIVEN, script(12))
+    assert played.state.rounds_held == 12
+
+
+async def test_strong_and_cheap_models_are_mixed_by_an_argument() -> None:
+    """By role, "*" for the others; the chair concludes with its own. A Runner's models come before that."""
+    strong = ScriptedModel(["showrunner-1", OUTLINE])
+    cheap = ScriptedModel({name: [f"{name}-1"] for name in NAMES[1:]})
+    room = writers_room(rounds=1, models={"showrunner": strong, "*": cheap})
+    async with Runner() as runner:
+        assert (await runner.start(room, GIVEN).result()).state.outline == OUTLINE
+    assert [request.agent for request in strong.requests] == ["showrunner"] * 2
+    assert sorted(request.agent for request in cheap.requests) == sorted(NAMES[1:])
+    played = await play(room, GIVEN, script(1))
+    assert played.calls.total() == 5
+
+
+async def test_views_that_stay_end_the_rounds_early() -> None:
+    """In the second of nine rounds all say what they said; the result tells that there were two."""
+    said: dict[str, object] = {name: [f"{name} stays"] * 2 for name in NAMES}
+    played = await play(writers_room(rounds=9), GIVEN, {**said, "showrunner": ["I stay"] * 2 + [OUTLINE]})
+    assert played.calls.total() == 4 * 2 + 1
+    assert (played.state.agreement, played.state.rounds_held) == (1.0, 2)
+
+
+async def test_early_stops_can_be_switched_off() -> None:
+    """Nothing agrees by more than all of its words."""
+    said: dict[str, object] = {name: [f"{name} stays"] * 3 for name in NAMES}
+    played = await play(
+        writers_room(rounds=3, converged=1.1), GIVEN, {**said, "showrunner": ["I stay"] * 3 + [OUTLINE]}
+    )
+    assert played.state.rounds_held == 3
+
+
+def then_away(text: str) -> Callable[[Request], object]:
+    """A role that says something in the first round and is gone in the second."""
+    return lambda request: away(request) if text in request.prompt else text
+
+
+async def test_a_role_that_fails_keeps_its_view_and_the_others_go_on() -> None:
+    """Whoever concludes reads the old view of the one and the new ones of the others; `errors` has why."""
+    played = await play(graph, GIVEN, {**script(2), "continuity": then_away("continuity-1")})
+    assert [failure.path for failure in played.state.errors] == ["continuity"]
+    last = played.asked("showrunner")[-1]
+    assert all(text in last for text in ("staff_writer-2", "script_editor-2", "continuity-1"))
+    assert played.state.roles == NAMES
+
+
+async def test_a_role_that_never_speaks_is_not_among_the_roles() -> None:
+    """Nor may the outline credit it: that goes back to the model, which mends it."""
+    mended = OUTLINE.model_copy(update={"credits": []})
+    said = {**script(2), "continuity": away, "showrunner": [*views("showrunner", 2), OUTLINE, mended]}
+    played = await play(graph, GIVEN, said)
+    assert (played.state.roles, played.state.outline) == (NAMES[:3], mended)
+    assert "'continuity' is nobody of the room" in played.requests[-1].messages[-1].text
+    assert [failure.path for failure in played.state.errors] == ["continuity"] * 2
+
+
+async def test_a_room_where_nobody_speaks_fails() -> None:
+    """And invents no outline."""
+    with pytest.raises(RunFailed, match="nobody has a view"):
+        await play(graph, GIVEN, dict.fromkeys(NAMES, away))
+
+
+async def test_a_failed_outline_is_made_anew_without_asking_the_room_again(tmp_path: Path) -> None:
+    """The run is resumed, with another model if need be, behind the views."""
+    failing = {**script(2), "showrunner": [*views("showrunner", 2), BadRequest("not today")]}
+    first = ScriptedModel(cast("Mapping[str, Script]", failing))
+    async with Runner(tmp_path / "runs.db", models={"*": first}) as runner:
+        with pytest.raises(RunFailed, match="not today"):
+            await runner.start(graph, GIVEN, run_id="r").result()
+    with ScriptedModel({"showrunner": [OUTLINE]}) as second:
+        async with Runner(tmp_path / "runs.db", models={"*": second}) as runner:
+            result = await runner.resume(graph, "r").result()
+    assert (result.state.outline, result.state.rounds_held) == (OUTLINE, 2)
+    assert "continuity-2" in second.requests[0].prompt
+
+
+@pytest.mark.parametrize("steps", range(1, 12))
+async def test_a_run_that_was_stopped_goes_on_where_it_was(steps: int, tmp_path: Path) -> None:
+    """Anywhere, amid a round too: no call is made twice, and the result is the same."""
+    with ScriptedModel(script(2)) as model:
+        async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
+            stopped = await runner.start(graph, GIVEN, run_id="r", limits=Limits(steps=steps)).result()
+            assert stopped.status == "stopped"
+        async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
+            result = await runner.resume(graph, "r", limits=Limits()).result()
+    assert (result.status, len(model.requests)) == ("finished", 9)
+    assert (result.state.outline, result.state.rounds_held) == (OUTLINE, 2)
+
+
+def test_the_example_runs_without_a_model() -> None:
+    """With an outline of the length that was asked for, by rules that say so; twice the same."""
+    result = graph.run_sync(example())
+    outline = result.state.outline
+    assert outline is not None
+    assert (outline.episode, outline.minutes, len(outline.acts)) == ("Episode 4 of 6", 42, 4)
+    assert {beat.by for act in outline.acts for beat in act.beats} == {"showrunner", "staff_writer", "continuity"}
+    assert {credit.role for credit in outline.credits} == set(NAMES)
+    assert "Put together by rules" in result.state.output
+    assert "Tone: grave, without comfort." in result.state.output
+    assert (result.usage.calls, result.usage.offline_calls, result.usage.cost_usd) == (9, 9, 0)
+    assert graph.run_sync(example()).output == result.output
+
+
+def test_the_rules_agree_after_some_rounds() -> None:
+    """Rounds change the outline until the views stay, long before twelve of them."""
+    states = [graph.run_sync(example().model_copy(update={"rounds": rounds})).state for rounds in (1, 2, 3, 12)]
+    outlines = [state.outline.model_dump_json() for state in states if state.outline]
+    assert len(set(outlines[:3])) == 3
+    assert outlines[3] == outlines[2]
+    assert [state.rounds_held for state in states] == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "premise",
+    ["Heist", "刑事は師匠が証拠を捏造したことを知る。", *(file.read_text("utf-8") for file in TEXTS.iterdir())],
+)
+@pytest.mark.parametrize(("minutes", "acts"), [(42, 4), (22, 2)])
+def test_any_premise_becomes_an_outline(premise: str, minutes: int, acts: int) -> None:
+    """Of the length and the acts that were asked for, with five roles."""
+    room = writers_room([*ROLES, network_exec], rounds=3)
+    result = room.run_sync(Episode(premise=premise, minutes=minutes, acts=acts))
+    assert result.state.outline is not None
+    assert (result.state.outline.minutes, len(result.state.outline.acts)) == (minutes, acts)
+    assert result.state.errors == []
+
+
+async def test_models_and_rules_sit_in_one_room() -> None:
+    """The rules take up what a model's notes say: here a cut, and a beat that is to be added."""
+    editor = ScriptedModel(["CUT act 2: the lead looks for proof and pays\nADD act 2: the dog comes home"] * 2)
+    async with Runner(models={"script_editor": editor}) as runner:
+        result = await runner.start(graph, {"premise": "Heist"}).result()
+    assert result.state.outline is not None
+    beats = [beat.what for act in result.state.outline.acts for beat in act.beats]
+    assert "the dog comes home" in beats
+    assert "The lead looks for proof, and pays for it." not in beats
+
+
+def test_the_room_has_no_problems_and_is_drawn(tmp_path: Path) -> None:
+    """Nor has one with more roles; every role is in the picture."""
+    for room, names in ((graph, NAMES), (writers_room([*ROLES, network_exec], rounds=3), [*NAMES, "network_exec"])):
+        assert list(room.check()) == []
+        room.render(tmp_path / "room.mmd")
+        drawn = (tmp_path / "room.mmd").read_text("utf-8")
+        assert all(name in drawn for name in [*names, "conclude", "converged", "out of rounds"])
+
+
+def test_arguments_change_one_room_and_not_the_other() -> None:
+    """Each call makes a graph of its own."""
+    one, other = writers_room(rounds=1, tone="grave"), writers_room()
+    assert one is not other
+    assert one.run_sync(GIVEN).state.rounds_held == 1
+    assert other.run_sync(GIVEN).state.rounds_held == 2

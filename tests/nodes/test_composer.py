@@ -1,0 +1,66 @@
+from collections.abc import Callable
+
+import pytest
+
+from graphengine import TextFile
+from nodes.article import Findings
+from nodes.composer import RULES_NOTE, compose
+from nodes.draft import parse
+from nodes.press import LEAST_WORDS
+from nodes.researcher import research
+from nodes.words import count_words
+
+
+@pytest.fixture(name="gears")
+def found_on_gears(text: Callable[[str], TextFile]) -> Findings:
+    """What the research finds on gears."""
+    return research("How bicycle gears work", [text("gears.md")])
+
+
+@pytest.mark.parametrize("words", [LEAST_WORDS, 200, 400])
+def test_a_text_says_that_rules_wrote_it_and_keeps_its_length(gears: Findings, words: int) -> None:
+    """In its introduction, once."""
+    made = compose("How bicycle gears work", gears, words, [], None)
+    assert made.text.count(RULES_NOTE) == 1
+    assert RULES_NOTE in parse(made.text).introduction
+    assert count_words(made.text) <= words
+
+
+@pytest.mark.parametrize("words", range(LEAST_WORDS, 260, 7))
+def test_wishes_for_more_than_there_is_room_for_are_cut(gears: Findings, words: int) -> None:
+    """What says that rules wrote it counts too."""
+    wish = " ".join(gears.key_terms)
+    assert count_words(compose("How bicycle gears work", gears, words, [wish], None).text) <= words
+
+
+def test_what_is_wished_for_comes_into_the_text(gears: Findings) -> None:
+    """Where a fact has it; the rest is an open question, and the words of wishing are none."""
+    first = compose("How bicycle gears work", gears, 300, [], None)
+    assert "cable" not in first.text
+    again = compose("How bicycle gears work", gears, 300, ["Please write more on the cable and on penguins."], first)
+    assert "cable" in again.text
+    assert "The text says nothing of \u201cpenguins\u201d." in again.open_questions
+    assert not any("cable" in each for each in again.open_questions)
+    assert count_words(again.text) <= 300
+    assert again.text.count(RULES_NOTE) == 1
+
+
+def test_an_earlier_wish_is_not_forgotten(gears: Findings) -> None:
+    """A second revision keeps what the first one was asked for."""
+    first = compose("How bicycle gears work", gears, 300, ["more on the cable"], None)
+    again = compose("How bicycle gears work", gears, 300, ["more on the cable", "more on hubs"], first)
+    assert "cable" in again.text
+
+
+def test_without_findings_the_text_says_so() -> None:
+    """And claims nothing."""
+    made = compose("Penguins", Findings(sources=["a.md"]), 200, ["on ice"], None)
+    assert parse(made.text).claims() == []
+    assert "No source material" in made.text
+    assert any("Penguins" in each for each in made.open_questions)
+
+
+def test_a_manuscript_of_somebody_else_is_gone_on_with(gears: Findings) -> None:
+    """A text that a model wrote, of which no sentence is known, is begun anew."""
+    made = compose("gears", gears, 200, ["chain"], compose("x", Findings(), 200, [], None))
+    assert parse(made.text).claims()
