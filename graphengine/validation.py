@@ -37,6 +37,7 @@ from graphengine.fork_checks import fork_problems
 from graphengine.graph import END, FAIL, START, UNSET, Choose, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
 from graphengine.kinds import closed_values, comparable, enum_value, has_plain_bytes, is_number
+from graphengine.loops import unbounded_loop
 from graphengine.option_checks import graph_problems, migration_problems, node_problems
 from graphengine.options import Limits, Migration
 from graphengine.outline import ends_of, outline_of
@@ -45,7 +46,7 @@ from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, W
 from graphengine.reducers import append
 from graphengine.secret import has_secret, is_secret
 from graphengine.secret_checks import encrypted
-from graphengine.shape import can_reach, reachable_from, unbounded_loop
+from graphengine.shape import can_reach, reachable_from
 from graphengine.state import StateType
 
 if TYPE_CHECKING:
@@ -523,7 +524,7 @@ class _Compiler:
             elif not any(_always(way) or _exhaustive(way, self._types) for way in node.ways):
                 text = "if none of its conditions holds, the run fails with no_way_out"
                 self.report("no_otherwise", where, text, "add a way without a condition", warning=True)
-        loops = unbounded_loop(out, {name: list(_forced(node.ways)) for name, node in nodes.items()})
+        loops = unbounded_loop(out, nodes, self.binder.state)
         if loops:
             text = f"nothing forces the loop {' → '.join(loops)} to end"
             repair = "add a way out with iterations(…) or plateau(…); only the limit of steps ends it now"
@@ -611,27 +612,6 @@ def _exhaustive(way: Way, types: Any) -> bool:  # noqa: ANN401 - a bound method
         return False
     values = closed_values(types(way.reading, ""))
     return values is not None and all(v in way.cases for v in values)
-
-
-def _forced(ways: Sequence[Way]) -> Iterable[tuple[str, Sequence[str]]]:
-    """Ways that are bound to be taken in the end, each with the nodes that must be visited again and again for it."""
-    for way in ways:
-        if isinstance(way, EdgeWay) and way.condition is not None:
-            for counted in _forcing(way.condition):
-                yield way.target, counted
-
-
-def _forcing(condition: Condition) -> Iterable[Sequence[str]]:
-    """For each part that must come to hold (a cap on visits, a plateau, spent time or money): the nodes it counts."""
-    if isinstance(condition, Comparison):
-        quantity = condition.quantity
-        if isinstance(quantity, Fact) and condition.operator in (">=", ">") and quantity.grows:
-            yield quantity.names
-    elif isinstance(condition, Plateau):
-        yield ()
-    elif getattr(condition, "word", "") == "or":
-        for part in condition.parts():
-            yield from _forcing(part)
 
 
 def _leaves(condition: Condition) -> Iterable[Condition]:

@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
-from typing_extensions import TypeVar
+from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.alone import Alone
 from graphengine.agents.conversation import Conversation, in_loop_of
@@ -97,7 +97,7 @@ class Agent(Generic[T]):
     model: str | Model = "offline"
     system: str = ""
     prompt: str | Callable[..., str] = ""
-    output: type[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    output: TypeForm[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     check: Callable[..., object] | None = None
     tools: Sequence[ToolLike] = ()
     guards: Sequence[GuardLike] = ()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NewTy
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import PydanticSerializationError, to_json
-from typing_extensions import TypeAliasType, TypeVar
+from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
 from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
 from graphengine.errors import BadAnswer, DefinitionError
@@ -67,7 +67,7 @@ class Output(Generic[T]):
 
     __slots__ = ("_adapter", "_bare", "_choices", "_fields", "_told", "_where", "name", "schema", "wrapped")
 
-    def __init__(self, output: type[T], *, where: str = "") -> None:
+    def __init__(self, output: TypeForm[T], *, where: str = "") -> None:
         self._where = where
         self._told = type_name(_peeled(output))
         try:

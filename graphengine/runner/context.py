@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
+    from typing_extensions import TypeForm
+
     from graphengine.core.events import Event
     from graphengine.core.privacy import Guard
     from graphengine.core.snapshot import Frame, Snapshot, Task
@@ -213,23 +215,12 @@ class Context:
     async def ask(
         self,
         question: str,
-        output: type[T],
+        output: TypeForm[T],
         *,
         name: str | None = None,
         timeout_seconds: float | None = None,
         default: object = NO_ANSWER,
     ) -> T: ...
-
-    @overload
-    async def ask(
-        self,
-        question: str,
-        output: object,
-        *,
-        name: str | None = None,
-        timeout_seconds: float | None = None,
-        default: object = NO_ANSWER,
-    ) -> Any: ...  # noqa: ANN401 - of a type that `type[T]` does not cover, as Literal
 
     def ask(
         self,
@@ -264,7 +255,7 @@ class Context:
     async def receive(
         self,
         topic: str,
-        output: type[T],
+        output: TypeForm[T],
         *,
         timeout_seconds: float | None = None,
         default: object = NO_ANSWER,
@@ -274,11 +265,10 @@ class Context:
     async def receive(
         self,
         topic: str,
-        output: object = Any,
         *,
         timeout_seconds: float | None = None,
         default: object = NO_ANSWER,
-    ) -> Any: ...  # noqa: ANN401 - of a type that `type[T]` does not cover, as Literal
+    ) -> Any: ...  # noqa: ANN401 - whatever was sent
 
     def receive(
         self,

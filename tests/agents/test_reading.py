@@ -231,7 +231,7 @@ def test_a_number_is_finite(text: str) -> None:
 
 def test_a_truth_is_one_beside_a_number_that_is_text() -> None:
     """What is refused as a number is only what stands for one."""
-    made: Output[Any] = Output(int | Review)  # type: ignore[arg-type]
+    made: Output[Any] = Output(int | Review)
     assert made.read('{"score": "8", "approved": true}') == Review(score=8, approved=True)
 
 
@@ -360,7 +360,7 @@ def test_dates_may_stand_bare() -> None:
 
 def test_prose_is_no_text_in_a_union() -> None:
     """Of a text that may be missing, JSON says which it is."""
-    made = Output(str | None)  # type: ignore[arg-type]
+    made = Output(str | None)
     assert made.read('{"answer": null}') is None
     assert made.read('"I do not know"') == "I do not know"
     assert refusal(str | None, "I do not know")

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from graphengine import (
     END,
@@ -17,6 +17,7 @@ from graphengine import (
     Failure,
     Graph,
     Node,
+    Replace,
     Retry,
     ask,
     choose,
@@ -363,6 +364,115 @@ def test_a_loop_that_nothing_ends_is_a_warning() -> None:
     assert loop(elapsed_seconds() > 60) == []
     assert nested() == []
     assert loop((value("score") >= 7) & (iterations("a") >= 3)) == ["unbounded_loop"]
+
+
+class Trail(BaseModel):
+    trail: Annotated[list[str], append] = []
+    latest: Annotated[list[str], append, AfterValidator(lambda items: items[-3:])] = []
+    plain: list[str] = []
+    score: int = 0
+
+
+def word() -> str:
+    """Something to be appended."""
+    return "x"
+
+
+def shout(name: str) -> str:
+    """Something to be appended for each name."""
+    return name.upper()
+
+
+def word_or_nothing() -> str | Replace[list[str]]:
+    """It may set the list anew."""
+    return Replace([])
+
+
+def anything() -> Any:
+    """Nobody knows what it gives."""
+    return Replace([])
+
+
+def mapping() -> dict[str, Any]:
+    """Nobody knows which fields it writes, and what."""
+    return {"trail": Replace([])}
+
+
+def scored() -> Review:
+    """A model whose fields say what is written."""
+    return Review(score=3)
+
+
+ADDS = Node(word, writes="trail")
+LONG = value("trail").length() >= 5
+
+
+def trail(condition: Any, *loop: Any, otherwise: str = "") -> list[str]:
+    """What is said of a loop of these nodes that is left from the first one; or that one may skip the others."""
+    graph = Graph("g", Trail)
+    names = [f"n{number}" for number in range(len(loop))]
+    for name, node in zip(names, loop, strict=True):
+        graph.add_node(name, node)
+    graph.add_edge(START, names[0])
+    graph.add_edge(names[0], END, when=condition)
+    if otherwise:
+        graph.add_edge(names[0], otherwise, when=value("score") > 3)
+    graph.add_path(*names, names[0])
+    return codes(list(graph.check()))
+
+
+@pytest.mark.parametrize(
+    "warnings",
+    [
+        lambda: trail(LONG, ADDS),
+        lambda: trail(LONG, None, ADDS),
+        lambda: trail((value("score") >= 7) | (value("trail").length() > 5), ADDS, ADDS, noop),
+        lambda: trail(LONG, Node(Agent("n", prompt="{score}"), writes="trail"), None),
+        lambda: trail(LONG, None, ADDS, ADDS, otherwise="n2"),
+        lambda: trail(LONG, Node(word, writes="trail", fallback="nothing")),
+    ],
+    ids=range(6),
+)
+def test_a_list_that_each_round_makes_longer_ends_a_loop(warnings: Callable[[], list[str]]) -> None:
+    """Where a node on every way round appends to it, and nothing there could set it anew."""
+    assert warnings() == []
+
+
+@pytest.mark.parametrize(
+    "warnings",
+    [
+        lambda: trail(value("trail").length() == 5, ADDS),
+        lambda: trail(value("trail").length() <= 5, ADDS),
+        lambda: trail(value("trail").length() >= float("inf"), ADDS),
+        lambda: trail(value("trail[-1]").length() >= 5, ADDS),
+        lambda: trail(value("latest").length() >= 5, Node(word, writes="latest")),
+        lambda: trail(value("plain").length() >= 5, Node(lambda plain: [*plain, "x"], writes="plain")),
+        lambda: trail(LONG, None, noop),
+        lambda: trail(LONG, None, None, ADDS, otherwise="n0"),
+        lambda: trail(LONG, Node(word_or_nothing, writes="trail")),
+        lambda: trail(LONG, ADDS, Node(anything, writes="trail")),
+        lambda: trail(LONG, ADDS, mapping),
+        lambda: trail(LONG, Node(word, writes="trail", fallback=Replace([]))),
+        lambda: trail(LONG, ADDS, scored),
+        lambda: trail(LONG, Node(shout, each={"name": "plain"}, writes="trail")),
+        lambda: trail(LONG & (value("score") >= 7), ADDS),
+    ],
+    ids=range(15),
+)
+def test_a_list_that_may_not_grow_ends_no_loop(warnings: Callable[[], list[str]]) -> None:
+    """Nor does one that a way round leaves as it is, or whose length is asked for exactly."""
+    assert warnings() == ["unbounded_loop"]
+
+
+def test_a_list_to_which_a_failure_appends_nothing_ends_no_loop() -> None:
+    """A node that fails and is gone on from writes nothing."""
+    graph = Graph("g", Trail)
+    graph.add_node("a", ADDS)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", "a", when=failed(ValueError))
+    graph.add_edge("a", END, when=LONG)
+    graph.add_edge("a", "a")
+    assert codes(list(graph.check())) == ["unbounded_loop"]
 
 
 class Hidden(BaseModel):

@@ -1,9 +1,9 @@
 """What users see is typed: mypy --strict and pyright's strict mode both read this file."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, assert_type
+from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_type
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from graphengine import (
     END,
@@ -122,12 +122,22 @@ async def test_types_of_agents() -> None:
     assert_type(answer.messages, Sequence[Message])
     assert answer.value == [Review(score=3)]
     assert_type(await Agent("n", prompt="{task}", output=int, model=team).run(task="x"), int)
+    answers = ScriptedModel(["yes", "null", "3"])
+    decision = Agent("n", prompt="{task}", output=Literal["yes", "no"], model=answers)
+    assert_type(decision, Agent[Literal["yes", "no"]])
+    assert_type(await decision.run(task="x"), Literal["yes", "no"])
+    maybe = Agent("n", prompt="{task}", output=Review | None, model=answers)
+    assert_type(maybe, Agent[Review | None])
+    assert await maybe.run(task="x") is None
+    positive = Agent("n", prompt="{task}", output=Annotated[int, Field(gt=0)], model=answers)
+    assert_type(await positive.but(name="m").run(task="x"), int)
     assert_type(tool(weigh)("four"), int)
     assert tool(weigh)("four", times=2) == 8
     async with Runner(models={"planner": team, "*": "offline"}):
         pass
     if TYPE_CHECKING:
         Agent("n", effort="extreme")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        Agent("n", output=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Agent("n", model=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Runner(models={"n": 5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
         tool(weigh)(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -162,7 +172,8 @@ async def editor(task: str, ctx: Context) -> Review:
     review = await ctx.ask("How good?", Review)
     assert_type(review, Review)
     assert_type(await ctx.ask("Names?", list[str]), list[str])
-    kind: Literal["a", "b"] = await ctx.ask("Which kind?", Literal["a", "b"])
+    kind = await ctx.ask("Which kind?", Literal["a", "b"])
+    assert_type(kind, Literal["a", "b"])
     assert_type(await ctx.receive("news", Review, timeout_seconds=60, default=Review(score=1)), Review)
     assert_type(await ctx.receive("news"), Any)
     await ctx.sleep(0)
