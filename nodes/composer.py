@@ -14,6 +14,7 @@ from nodes.words import count_words, mentions, stem_sequence, subject_words
 from nodes.writer import write
 
 RULES_NOTE = "Rules put these sentences together from the sources; no language model wrote them."
+UNCHANGED = "The last note changed nothing: rules only bring in words that the text lacks and a source has."
 
 
 def compose(
@@ -32,17 +33,20 @@ def compose(
         The text, with what it says nothing of among `open_questions`.
     """
     budget = word_budget - count_words(RULES_NOTE)
-    text = write(topic, findings, budget, [], manuscript.text if manuscript else "")
+    before = text = write(topic, findings, budget, [], manuscript.text if manuscript else "")
     wanted = [word for wish in wishes for word in subject_words(wish)]
-    if wanted:
-        missing = Remarks(missed_task_words=[word for word in wanted if not _has(text, word)])
-        text = write(topic, findings, budget, [Review(score=1, approved=False, remarks=missing)], text)
+    found = [stem_sequence(fact.text) for fact in findings.all_facts()]
+    granted = [word for word in wanted if not _has(text, word) and any(mentions(each, word) for each in found)]
+    if granted:
+        last = Review(score=1, approved=False, remarks=Remarks(missed_task_words=granted))
+        text = write(topic, findings, budget, [last], text)
     open_questions = [word for word in [*subject_words(topic), *wanted] if not _has(text, word)]
+    asked = [f"The text says nothing of \u201c{word}\u201d." for word in open_questions]
+    if manuscript and wishes and text == before:
+        asked.insert(0, UNCHANGED)
     draft = parse(text)
     noted = replace(draft, introduction=f"{draft.introduction} {RULES_NOTE}".strip())
-    return Manuscript(
-        text=render(noted), open_questions=[f"The text says nothing of \u201c{word}\u201d." for word in open_questions]
-    )
+    return Manuscript(text=render(noted), open_questions=asked)
 
 
 def _has(text: str, word: str) -> bool:

@@ -4,7 +4,7 @@ import pytest
 
 from graphengine import TextFile
 from nodes.article import Findings
-from nodes.composer import RULES_NOTE, compose
+from nodes.composer import RULES_NOTE, UNCHANGED, compose
 from nodes.draft import parse
 from nodes.press import LEAST_WORDS
 from nodes.researcher import research
@@ -64,3 +64,14 @@ def test_a_manuscript_of_somebody_else_is_gone_on_with(gears: Findings) -> None:
     """A text that a model wrote, of which no sentence is known, is begun anew."""
     made = compose("gears", gears, 200, ["chain"], compose("x", Findings(), 200, [], None))
     assert parse(made.text).claims()
+
+
+@pytest.mark.parametrize("note", ["Be funnier.", "More on the chain.", ""])
+def test_a_note_that_changes_nothing_is_told_as_such(gears: Findings, note: str) -> None:
+    """Whoever sent the text back would look for a change in vain; a text that did change says nothing of it."""
+    first = compose("How bicycle gears work", gears, 300, [], None)
+    again = compose("How bicycle gears work", gears, 300, [note] if note else [], first)
+    assert again.text == first.text
+    assert (UNCHANGED in again.open_questions) is bool(note)
+    changed = compose("How bicycle gears work", gears, 300, ["more on the cable"], first)
+    assert UNCHANGED not in [*first.open_questions, *changed.open_questions]
