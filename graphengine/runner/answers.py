@@ -80,13 +80,20 @@ def check_against(asked: Asked, record: JsonValue) -> None:
     if wrong:
         wanted = f"answer {in_words(schema)}"
         near = did_you_mean(record, choices(schema)) if isinstance(record, str) else ""
-        if str(record).lower() in ("yes", "no", "true", "false"):  # only a program gives these as texts
+        is_word = str(record).lower() in ("yes", "no", "true", "false")  # only a program gives these as texts
+        if is_word and "yes or no" in wanted:
             wanted += ", in Python True or False"
         raise InputError(
-            f"this is no answer to {asked.facts['question']!r}: {'; '.join(wrong)}",
+            f"this is no answer to {_first_line(str(asked.facts['question']))!r}: {'; '.join(wrong)}",
             where=f"wait {asked.name}",
             repair=f"{near} {wanted}" if near.startswith("did you mean") else wanted,
         )
+
+
+def _first_line(question: str) -> str:
+    """A question as an error names it: all of it where it is one line."""
+    first, _, more = question.strip().partition("\n")
+    return f"{first} \u2026" if more else first
 
 
 def as_record(value: object, what: str, most_bytes: int | None = None) -> JsonValue:

@@ -215,6 +215,7 @@ def test_what_is_no_answer_is_refused_where_it_is_given(
     [
         ("bool", "maybe", "'maybe' is not yes or no", "answer yes or no"),
         ('Literal["dry", "lively"]', "dri", "'dri' is not dry or lively", "did you mean 'dry'? answer dry or lively"),
+        ('Literal["dry", "lively"]', "yes", "'yes' is not dry or lively", "answer dry or lively"),
         ("int", "x", "'x' is not a whole number", "answer a whole number"),
         ("list[int]", '[1, "a"]', "[1]: 'a' is not a whole number", "answer a list, each of it a whole number"),
     ],

@@ -72,6 +72,14 @@ async def test_an_answer_that_the_schema_refuses_is_refused_where_it_is_given(
     assert (await go_on(runner, graph, run_id)).status == "waiting"
 
 
+async def test_a_long_question_is_named_by_its_first_line(runner: Runner) -> None:
+    """What it asks stands above; what is wrong with the answer should not stand below a page of it."""
+    result = await runner.start(path(("q", ask("Publish this?\nAnts\n\nAnts are many.", bool), "ok"))).result()
+    with pytest.raises(InputError) as refused:
+        await runner.answer(result.run_id, "maybe")
+    assert str(refused.value).startswith("this is no answer to 'Publish this? …': 'maybe' is not yes or no")
+
+
 async def test_an_answer_that_only_the_type_refuses_is_recorded_as_refused(runner: Runner) -> None:
     """The run waits on, and takes the next answer."""
     graph = path(("q", ask("A number?", Odd), "odd"))
