@@ -19,6 +19,7 @@ from nodes.board import by_turns
 from nodes.evidence import check_findings, numbered
 from nodes.researcher import research
 from nodes.words import likeness, mentions, stem_sequence, stems, subject_words
+from nodes.writer import BESIDE_THE_TASK
 
 READER_TOKENS = 1024  # five quotations with their places; a reader needs no more
 MERGER_TOKENS = 3072  # a page
@@ -121,6 +122,9 @@ def merge(task: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
             chosen.append(fact)
     lines = [f"- {fact.text} [{fact.file}:{fact.line}]" for fact in chosen[:MERGED_POINTS]]
     head = f"{len(lines)} quotations from {len(read)} of {len(jobs)} readings, those that matter most first; by rules."
+    asked = subject_words(task)
+    if chosen and asked and not any(mentions(stem_sequence(fact.text), word) for fact in chosen for word in asked):
+        head += f" {BESIDE_THE_TASK}"
     return "\n\n".join([f"# {' '.join(task.split())}", head, "\n".join(lines)]) + "\n"
 
 

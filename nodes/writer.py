@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nodes import rubric
+from nodes.areas import OTHER_AREA
 from nodes.article import Earlier, Fact, Findings, Review
 from nodes.draft import CAVEATS_TITLE, Claim, Draft, Section, labels, parse, render
 from nodes.editing import shorten
@@ -20,6 +21,7 @@ FIRST_DRAFT_SHARE = 0.66  # of the budget: a third is kept for what the review a
 MIN_BUDGET_WORDS = 100  # title, introduction, one claim and sources take about sixty
 TITLE_WORDS = 14
 CENTRAL_RANK = 8  # facts up to this rank are what the sources are mainly about
+BESIDE_THE_TASK = "None of them has a word of the task: the sources may be on something else."
 MAX_LOST_TERMS = 1  # key terms that shortening a sentence may cost
 
 
@@ -272,18 +274,24 @@ class _Desk:
         return render(
             Draft(
                 title=_title(self._task),
-                introduction=self._introduction(len(files), list(grouped)),
+                introduction=self._introduction(len(files), list(grouped), self._beside_the_task(entries)),
                 sections=tuple(Section(name, tuple(claims)) for name, claims in grouped.items()),
                 sources=tuple(self._source_line(file) for file in files),
             )
         )
 
-    def _introduction(self, files: int, topics: Sequence[str]) -> str:
+    def _beside_the_task(self, entries: Sequence[_Entry]) -> str:
+        """What is to be said where no entry has a word of the task: the sources may be in another language, too."""
+        asked = subject_words(self._task)
+        return f" {BESIDE_THE_TASK}" if asked and len(self._missing(entries, asked)) == len(asked) else ""
+
+    def _introduction(self, files: int, topics: Sequence[str], beside: str) -> str:
         count = f"{files} source{'s' if files > 1 else ''}"
-        covered = "; ".join(topics)
+        named = "; ".join(topic for topic in topics if topic != OTHER_AREA)
+        covered = f" Topics: {named}." if named else ""
         known = "; ".join(f"\u201c{one.title}\u201d" for one in self._earlier)
         before = f" Earlier brief{'s' if len(self._earlier) > 1 else ''} on like subjects: {known}." if known else ""
-        return f"This brief draws on {count}; each sentence names its file and line. Topics: {covered}.{before}"
+        return f"This brief draws on {count}; each sentence names its file and line.{beside}{covered}{before}"
 
     def _source_line(self, file: str) -> str:
         label = self._labels[file]

@@ -20,6 +20,7 @@ from nodes.reading_team import (
     quote,
     reader,
 )
+from nodes.writer import BESIDE_THE_TASK
 from tests.nodes.conftest import TASKS, source
 
 TEXTS = [TextFile(path="a.md", text="Bees make honey."), TextFile(path="b.md", text="Wasps do not.")]
@@ -173,3 +174,11 @@ def test_the_examples_in_the_guide_pass_its_own_check() -> None:
 
 def _failure() -> Failure:
     return Failure(path="work[2]", kind="timeout", message="too slow", attempt=1)
+
+
+def test_quotations_on_something_else_are_told_as_such() -> None:
+    """Where none of them has a word of the task, the head says so."""
+    bees = [read(fact("Bees make honey."))]
+    assert BESIDE_THE_TASK in merge("Quantum gravity", jobs(TEXTS, [])[:1], bees)
+    assert BESIDE_THE_TASK not in merge("Bees", jobs(TEXTS, [])[:1], bees)
+    assert BESIDE_THE_TASK not in merge("Explain how", jobs(TEXTS, [])[:1], bees)

@@ -3,10 +3,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nodes.areas import OTHER_AREA
 from nodes.article import Fact, Findings, Remarks, Review
 from nodes.draft import CAVEATS_TITLE, Draft, parse, render
 from nodes.words import count_words, mentions, stem_sequence
-from nodes.writer import MIN_BUDGET_WORDS, write
+from nodes.writer import BESIDE_THE_TASK, MIN_BUDGET_WORDS, write
 
 if TYPE_CHECKING:
     from tests.nodes.conftest import Loop
@@ -189,3 +190,20 @@ def test_what_a_page_holds_is_read_back(loop: Callable[..., "Loop"]) -> None:
     draft = loop("lighthouses.txt").drafts[-1]
     assert isinstance(parse(draft), Draft)
     assert render(parse(draft)) == draft
+
+
+def test_sources_on_something_else_are_not_passed_off_as_an_answer() -> None:
+    """Its introduction says so; one word of the task in one sentence is enough, and some tasks name nothing."""
+    assert BESIDE_THE_TASK in parse(write("Quantum gravity", TEA, 350, [], "")).introduction
+    assert BESIDE_THE_TASK not in write("Gravity in a kettle", TEA, 350, [], "")
+    assert BESIDE_THE_TASK not in write("Explain how", TEA, 350, [], "")
+
+
+def test_what_belongs_nowhere_is_no_topic() -> None:
+    """It has a section, whose heading the introduction does not count among the topics."""
+    found = _findings(("Tea", ["A kettle boils water for tea."]), (OTHER_AREA, ["The pot is of clay."]))
+    draft = parse(write("Tea", found, 350, [], ""))
+    assert [section.heading for section in draft.sections] == ["Tea", OTHER_AREA]
+    assert draft.introduction.endswith("Topics: Tea.")
+    alone = parse(write("Tea", _findings((OTHER_AREA, ["Tea is hot."])), 350, [], ""))
+    assert "Topics" not in alone.introduction
