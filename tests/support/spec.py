@@ -391,7 +391,7 @@ def result_of(node: NodeSpec, seed: int, *, bad: bool = False, mark: str = "", s
 
 
 def _result_of(node: NodeSpec, seed: int, *, bad: bool, mark: str) -> object:
-    if node.graph is not None:
+    if node.graph is not None and node.inputs:  # without any, fields of one name: nothing is said of them
         inner = mark_of(node.graph)
         values = _values_of(node, seed, bad=bad)
         if node.graph.result:
@@ -471,7 +471,7 @@ def _add_node(graph: Graph[Any], node: NodeSpec, mark: str, calls: list[str]) ->
         function = counted_apart if mark else counted
         sources = {name: function if source == COUNTED else marked(source, mark) for name, source in node.each}
         options |= {"each": sources, "concurrency": node.concurrency}
-    if node.graph is not None:
+    if node.graph is not None and node.inputs:  # without any, fields of one name: nothing is said of them
         inner = mark_of(node.graph)
         options["inputs"] = {marked(name, inner): marked(source, mark) for name, source in node.inputs}
     if node.fallback:
