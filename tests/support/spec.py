@@ -391,7 +391,7 @@ def result_of(node: NodeSpec, seed: int, *, bad: bool = False, mark: str = "", s
 
 
 def _result_of(node: NodeSpec, seed: int, *, bad: bool, mark: str) -> object:
-    if node.graph is not None and node.inputs:  # without any, fields of one name: nothing is said of them
+    if node.graph is not None:
         inner = mark_of(node.graph)
         values = _values_of(node, seed, bad=bad)
         if node.graph.result:
