@@ -147,6 +147,8 @@ class Driver:
                 for task in wanted:
                     if task.frame not in flights and not (task.mode == "limit" and self._flies_below(task.frame)):
                         flights[task.frame] = asyncio.create_task(self._fly(tasks, task))
+                        if task.due:
+                            self._asleep[task.frame] = task  # from now on: it may be called off before it begins
                 if flights:
                     await self._record(await self._landed())
                     wanted = self._newly_ready()
@@ -391,6 +393,7 @@ class Driver:
 
     def _call_off(self, frame: str) -> None:
         flight = self._flights.pop(frame)
+        self._asleep.pop(frame, None)
         self._turns.called_off.add(flight)
         flight.add_done_callback(self._turns.called_off.discard)
         flight.cancel()
@@ -448,6 +451,7 @@ class Driver:
     async def _due(self, task: Task) -> bool:
         """Wait until a task is due; False if a stop came first."""
         if task.due <= self._clock.now():
+            self._asleep.pop(task.frame, None)
             return True
         self._asleep[task.frame] = task
         self._stopped = self._stopped or asyncio.Event()

@@ -44,3 +44,18 @@ def test_a_row_is_full_and_its_tests_are_there(row: str) -> None:
 def test_what_is_named_is_there(place: str) -> None:
     """Files and folders of the project."""
     assert (ROOT / place).exists()
+
+
+def test_each_text_has_its_rows() -> None:
+    """None of the five was left out."""
+    sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
+    assert len(sections) == 5
+    for section in sections:
+        assert section.count("\n| ") > 10, section.splitlines()[0]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "graphs").glob("[!_]*.py")), ids=lambda file: file.stem)
+def test_a_workflow_is_one_file_of_few_pages_and_told(file: Path) -> None:
+    """Whoever read the text finds its counterpart in one place, named on the page."""
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 150
+    assert f"`graphs/{file.name}`" in PAGE

@@ -5,6 +5,8 @@ import gc
 from collections.abc import Awaitable
 from pathlib import Path
 
+import pytest
+
 from graphengine import END, START, Context, Graph, Limits, Runner, ask, iterations
 from graphengine.core.snapshot import Snapshot
 from graphengine.runner.run import StepRecorded
@@ -166,6 +168,40 @@ async def test_a_stop_reaches_a_run_that_is_just_let_go() -> None:
         await stopping
         result = await run.result()
         assert (result.status, result.stop and result.stop.explanation) == ("stopped", "enough")
+
+
+class Late(MemoryStore):
+    """A store in which every append takes some turns of the event loop."""
+
+    def append(self, batch: Append) -> Awaitable[None]:  # type: ignore[override]
+        """Record it, and say so later."""
+        super().append(batch)
+        return turns_later(3)
+
+
+async def turns_later(turns: int) -> None:
+    """Return behind so many turns of the event loop."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_run_is_let_go_whenever_its_last_node_ends(turns: int) -> None:
+    """Also when it is just being recorded that another one sleeps: the run waits then, for an answer or its time."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep(WEEK)
+        return "rested"
+
+    async def work() -> str:
+        await turns_later(turns)
+        return "worked"
+
+    graph = forked(("rest", rest, "word"), ("work", work, "title"), ("q", ask("Go on?", bool), "ok"))
+    async with Runner(Late(), clock=FakeClock(jumps=False)) as runner, asyncio.timeout(SOON):
+        result = await runner.start(graph).result()
+        assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["sleep", "ask"])
+        assert (await runner.store.info(result.run_id)).driver is None
 
 
 async def test_a_branch_of_a_waiting_run_waits_for_itself(runner: Runner) -> None:

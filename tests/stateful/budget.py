@@ -12,15 +12,11 @@ import os
 import sys
 
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "0"))
 COMMANDS = int(os.environ.get("COMMANDS", "40"))
 SHRINKS = os.environ.get("SHRINK", "1") != "0"
-TRIES = 5
-"""Threads of a store may be quicker or slower the second time, so that another command is possible then. hypothesis
-refuses a search that draws otherwise, though nothing was found wrong. A command that fails is never tried again."""
 
 
 def search(machine: type[RuleBasedStateMachine], examples: int, commands: int = COMMANDS) -> None:
@@ -40,12 +36,5 @@ def search(machine: type[RuleBasedStateMachine], examples: int, commands: int = 
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
-    for left in reversed(range(TRIES)):
-        try:
-            run_state_machine_as_test(machine, settings=limits)
-        except FlakyStrategyDefinition:
-            if not left:
-                raise
-        else:
-            break
+    run_state_machine_as_test(machine, settings=limits)
     sys.stdout.write(f"{wanted} examples of {machine.__name__}\n")

@@ -22,6 +22,7 @@ from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock
+from tests.stateful.threads import lose
 
 LEASE_SECONDS = 30.0
 PATIENCE_SECONDS = 20.0
@@ -76,6 +77,10 @@ class Medium(Protocol):
         """What `RunInfo.driver` says of the runs that it drives."""
         ...
 
+    def drives(self, store: Store, run_id: str) -> bool:
+        """Whether an owner drives a run, as it knows itself; looked up past its threads, so that nothing else moves."""
+        ...
+
     def renew(self, store: Store) -> None:
         """A sign of life of an owner."""
         ...
@@ -119,6 +124,12 @@ class Memory:
     def owner_id(self, store: Store) -> str:
         """The store's own name."""
         return self._store._owner  # noqa: SLF001
+
+    def drives(self, store: Store, run_id: str) -> bool:
+        """As its fence has it."""
+        del store
+        log = self._store._logs.get(run_id)  # noqa: SLF001
+        return log is not None and log.driver_fence is not None
 
     def renew(self, store: Store) -> None:
         """There is no lease."""
@@ -168,10 +179,13 @@ class File:
         assert lease is not None
         assert writer is not None
         assert reader is not None
-        if store._sweeping is not None:  # noqa: SLF001
-            store._sweeping.cancel()  # noqa: SLF001
-            await asyncio.wait([store._sweeping])  # noqa: SLF001
+        sweeping = store._sweeping  # noqa: SLF001
+        if sweeping is not None:
+            sweeping.cancel()
+        lose(writer)
         await writer.close()  # what was queued behind the transaction under way is lost with it
+        if sweeping is not None:
+            await asyncio.wait([sweeping])
         await reader.close()
         lease.stop()
         assert lease._lock is not None  # noqa: SLF001
@@ -182,6 +196,13 @@ class File:
         assert isinstance(store, SQLiteStore)
         assert store.lease is not None
         return store.lease.id
+
+    def drives(self, store: Store, run_id: str) -> bool:
+        """As the file has it, unless it let go of the run and could not write that yet."""
+        assert isinstance(store, SQLiteStore)
+        assert store.lease is not None
+        fence = self._number("SELECT fence FROM runs WHERE id = ? AND driver = ?", run_id, store.lease.id)
+        return bool(fence) and (run_id, fence) not in store.lease.owed
 
     def renew(self, store: Store) -> None:
         """As its thread does it."""
@@ -210,7 +231,8 @@ class File:
 
     def _number(self, query: str, *given: str) -> int:
         with closing(sqlite3.connect(self._folder / "runs.db", timeout=PATIENCE_SECONDS)) as connection:
-            return int(connection.execute(query, given).fetchone()[0] or 0)
+            found = connection.execute(query, given).fetchone()
+            return int(found[0] or 0) if found is not None else 0
 
     @asynccontextmanager
     async def slow(self, store: Store) -> AsyncIterator[Disk | None]:

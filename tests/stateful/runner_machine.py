@@ -1,10 +1,11 @@
 """Random commands to Runners over one store, each run held against the story that `story` tells of its log.
 
 One or two owners share a medium. The machine decides which node in flight ends with what, who crashes, what is sent,
-asked, branched and resumed; no time passes but by its clock. After every command the loop is run until nothing moves,
-and then for each run: its log only grew, every word given to a live driver is in it once, no other is; the nodes in
-flight are those that the story wants, and none of them is called off while its process drives the run; the status and
-the state are the story's. At the end every run is driven to its end by a new owner.
+asked, branched and resumed, and how quick the stores' threads are; no time passes but by its clock. After every command
+the loop is run until nothing moves, and then for each run: its log only grew, every word given to a live driver is in
+it once, no other is; the nodes in flight are those that the story wants, and none of them is called off while its
+process drives the run; the status and the state are the story's. At the end every run is driven to its end by a new
+owner.
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ from graphengine.testing.store_kit import same
 from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
 from tests.stateful.processes import Known, Mortal, Process, Witness
 from tests.stateful.round import Book, Boom, Gate, Gates, round_graph
+from tests.stateful.threads import NEVER_SECONDS, Threads
 
 T = TypeVar("T")
 
 MOST_RUNS = 4
-NEVER_SECONDS = 1e6
 QUIET_TURNS = 3
 MOST_TURNS = 20_000
 FULL_LOOK = 7
+MOST_PACE = 5
+MOST_TURNS_APART = 20
 picks = st.integers(0, 11)
 limits = st.none() | st.integers(1, 9)
 
@@ -49,14 +52,16 @@ class RunnerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.threads = Threads(self.loop)
         self.patches: list[Any] = [
+            *self.threads.patches(),
             patch("graphengine.runner.tending._INBOX_SECONDS", NEVER_SECONDS),
             patch("graphengine.runner.tending._LOOK_SECONDS", NEVER_SECONDS),
             *(patch(f"graphengine.stores.{name}.MIN_ROWS", 4) for name in ("snapshots", "memory")),
         ]
         for each in self.patches:
             each.start()
-        self.loop = asyncio.new_event_loop()
         self.clock = FakeClock(start=1000.0, jumps=False)
         self.medium: Medium = self.medium_class(self.clock)
         self.processes: dict[int, Process] = {}
@@ -83,6 +88,7 @@ class RunnerMachine(RuleBasedStateMachine):
             for task in asyncio.all_tasks(self.loop):
                 task.cancel()
             self.do(asyncio.sleep(0))
+            self.threads.end()
             self.loop.close()
             self.medium.remove()
             for each in self.patches:
@@ -141,13 +147,9 @@ class RunnerMachine(RuleBasedStateMachine):
         while quiet < QUIET_TURNS:
             turns += 1
             assert turns < MOST_TURNS, "it never comes to rest"
-            stores = [process.store for process in self.processes.values()]
-            if any(store.pending for store in stores):
-                quiet = 0
-                await asyncio.sleep(0.0001)
-                continue
+            is_waited_for = any(process.store.pending for process in self.processes.values())
             ready: Sequence[object] = getattr(self.loop, "_ready")  # noqa: B009 - asyncio tells this nowhere else
-            quiet = 0 if ready else quiet + 1
+            quiet = 0 if ready or is_waited_for else quiet + 1  # a thread that works has a turn on the loop
             await asyncio.sleep(0)
 
     def new_word(self) -> str:
@@ -184,9 +186,10 @@ class RunnerMachine(RuleBasedStateMachine):
 
     # -- commands
 
-    @initialize(limit=limits)
-    def start_one(self, limit: int | None) -> None:
-        """There is a run."""
+    @initialize(limit=limits, paces=st.lists(st.integers(0, MOST_PACE), min_size=1, max_size=7))
+    def start_one(self, limit: int | None, paces: Sequence[int]) -> None:
+        """There is a run, and threads that are so quick."""
+        self.threads.take(paces)
         self.start(0, limit)
 
     @precondition(lambda self: len(self.runs) < MOST_RUNS)
@@ -204,12 +207,26 @@ class RunnerMachine(RuleBasedStateMachine):
         self.look()
 
     @precondition(lambda self: any(process.gates.standing for process in self.processes.values()))
-    @rule(pick=picks, how=st.sampled_from(("", "", "", "", "again", "fail")), count=st.integers(1, 3))
-    def end_nodes(self, pick: int, how: str, count: int) -> None:
-        """Some nodes in flight end, or fail."""
+    @rule(
+        pick=picks, how=st.sampled_from(("", "", "", "", "again", "fail")), count=st.integers(1, 3),
+        apart=st.integers(0, MOST_TURNS_APART),
+    )  # fmt: skip
+    def end_nodes(self, pick: int, how: str, count: int, apart: int) -> None:
+        """Some nodes in flight end, or fail, at the same time or some turns apart."""
         for _ in range(count):
             self.end_one(pick, how)
+            self.pass_turns(apart)
         self.look()
+
+    def pass_turns(self, turns: int) -> None:
+        """Let everything move a little."""
+
+        async def some() -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+        if turns:
+            self.do(some())
 
     def end_one(self, pick: int, how: str, *, sure: bool = True, only: str = "") -> None:
         """A node in flight ends: what it says is recorded if its process is the driver and lives on."""
@@ -223,10 +240,7 @@ class RunnerMachine(RuleBasedStateMachine):
             return
         process, gate, future = standing[pick % len(standing)]
         known, word = self.runs.get(gate.run_id), self.new_word()
-        is_heard = known is not None and self.driver(gate.run_id) is process
-        if future.done():
-            return  # it was called off while that was looked up
-        if known is not None and is_heard:
+        if known is not None and self.medium.drives(process.store.store, gate.run_id):
             (known.words if sure else known.maybe).add(word)
         if how == "fail":
             future.set_exception(Boom(f"boom {word}"))
@@ -258,15 +272,13 @@ class RunnerMachine(RuleBasedStateMachine):
         has_gone_on = len(known.log) > length and known.log[length].kind == "resumed"
         error = None if run.is_going else self.error_of(run)
         assert error is None or error.code in ("run_failed", "run_is_driven"), error
-        if is_driven:
-            assert isinstance(error, RunIsDriven)
-            assert not has_gone_on
+        is_due = info.due_at is not None and info.due_at <= self.clock.now()
+        waits = info.status == "waiting" and not (is_due or has_mail or given is not None)
+        is_wanted = info.status != "finished" and not waits  # else its result is told, whoever thinks to drive it still
+        assert has_gone_on == (is_wanted and not is_driven)
+        assert isinstance(error, RunIsDriven) == (is_wanted and is_driven)
+        if is_wanted and is_driven:
             event("two owners")
-        elif info.status == "finished":
-            assert not has_gone_on
-        else:
-            is_due = info.due_at is not None and info.due_at <= self.clock.now()
-            assert has_gone_on == (info.status != "waiting" or is_due or has_mail or given is not None)
 
     def error_of(self, run: Run[Book]) -> GraphEngineError | None:
         """What a run that is over raised."""
@@ -277,17 +289,16 @@ class RunnerMachine(RuleBasedStateMachine):
         return None
 
     @precondition(lambda self: self.processes)
-    @rule(pick=picks, ends=st.integers(0, 3), turns=st.integers(0, 12), how=st.sampled_from(("", "again", "fail")))
-    def crash_at_work(self, pick: int, ends: int, turns: int, how: str) -> None:
+    @rule(
+        pick=picks, ends=st.integers(0, 3), turns=st.integers(0, MOST_TURNS_APART), apart=st.integers(0, 4),
+        how=st.sampled_from(("", "again", "fail")),
+    )  # fmt: skip
+    def crash_at_work(self, pick: int, ends: int, turns: int, apart: int, how: str) -> None:
         """An owner dies while ends of nodes are on their way to the log: they may have come there or not."""
         for _ in range(ends):
             self.end_one(pick, how, sure=False)
-
-        async def some_turns() -> None:
-            for _ in range(turns):
-                await asyncio.sleep(0)
-
-        self.do(some_turns())
+            self.pass_turns(apart)
+        self.pass_turns(turns)
         self.crash(list(self.processes)[pick % len(self.processes)])
         self.look()
 
@@ -295,7 +306,7 @@ class RunnerMachine(RuleBasedStateMachine):
         """An owner dies: nothing that it does from now on reaches the medium."""
         process = self.processes.pop(place)
         for run_id, known in self.runs.items():
-            known.orphan |= self.info(process, run_id).driver == process.owner_id
+            known.orphan |= self.medium.drives(process.store.store, run_id)
         process.store.is_dead = True
 
         async def die() -> None:

@@ -3,6 +3,8 @@
 Every command is done by a store and by the model; both give the same, or raise an error of the same class. After each
 command one reader, chosen at random, must see what the model says of every run. A snapshot tells which log it is of, so
 one that is a step off, of another branch or of steps that were never written is seen when it is loaded.
+
+The threads of the stores are real. Who wins a race may differ when it is run again; what is drawn never depends on it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from graphengine.testing import FakeClock
 from graphengine.testing.store_kit import append, refused, same, seqs, step
 from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
 from tests.stateful.store_model import Dead, Owner, StoreModel
+from tests.stateful.threads import no_sign_of_life
 
 T = TypeVar("T")
 
@@ -84,7 +87,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = [patch(f"graphengine.stores.{name}.MIN_ROWS", MIN_ROWS) for name in ("snapshots", "memory")]
+        self.patches = [
+            no_sign_of_life(),
+            *(patch(f"graphengine.stores.{name}.MIN_ROWS", MIN_ROWS) for name in ("snapshots", "memory")),
+        ]
         for each in self.patches:
             each.start()
         self.loop = asyncio.new_event_loop()

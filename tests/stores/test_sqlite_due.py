@@ -82,6 +82,18 @@ async def test_a_process_that_died_before_its_lease_ran_out_died_just_now(
     assert await due_ids(store, clock.now) == ["timer", "a"]
 
 
+async def test_runs_of_owners_that_died_at_one_time_come_in_the_order_of_their_beginnings(
+    open_store: OpenStore, clock: Clock
+) -> None:
+    """Not in that of the owners' ids, which are random."""
+    owners_there = [await open_store(clock=clock, lease_seconds=LEASE_SECONDS) for _ in range(6)]
+    for n, owner in enumerate(owners_there * 2):
+        await new_run(owner, f"run{n}")
+    clock.now += LEASE_SECONDS + 1
+    store = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
+    assert await due_ids(store, clock.now) == [f"run{n}" for n in range(12)]
+
+
 async def test_each_owner_is_looked_at_once(
     store: SQLiteStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -471,7 +471,7 @@ def _add_node(graph: Graph[Any], node: NodeSpec, mark: str, calls: list[str]) ->
         function = counted_apart if mark else counted
         sources = {name: function if source == COUNTED else marked(source, mark) for name, source in node.each}
         options |= {"each": sources, "concurrency": node.concurrency}
-    if node.graph is not None:
+    if node.graph is not None and node.inputs:  # without any, fields of one name: nothing is said of them
         inner = mark_of(node.graph)
         options["inputs"] = {marked(name, inner): marked(source, mark) for name, source in node.inputs}
     if node.fallback:

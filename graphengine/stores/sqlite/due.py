@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from heapq import merge
 from itertools import repeat
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.stores.sqlite.queries import SQL
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 _Candidate: TypeAlias = tuple[float, "Sequence[JsonValue]"]
 """Since when, and the row of `run_facts`."""
 
-_GRAPH: Final = 2  # columns of `run_facts`
+_KEY: Final = 0  # columns of `run_facts`
+_GRAPH: Final = 2
 _DUE_AT: Final = 13
 _WANTED_AT: Final = 14
 _UNKNOWN: Final = 0.0  # somebody saw the owner dead and removed its row: it died before those that have one
@@ -39,13 +39,17 @@ def due(
     onlooker: Onlooker,
     graphs: Sequence[str] | None = None,
 ) -> list[RunInfo]:
-    """The runs that are due at `now`, those that have been so for longest first; see `Store.due`."""
+    """The runs that are due at `now`, those that have been so for longest first; see `Store.due`.
+
+    Of those that have been so equally long, as all are whose owners nobody remembers, the first begun comes first: the
+    owners' ids, by which they are looked up, are random.
+    """
     if limit <= 0:
         return []
     found: dict[str, RunInfo] = {}
     timers = ((row[_DUE_AT], row) for row in connection.execute(SQL["due_timers"], (now,)))
     wanted = ((row[_WANTED_AT], row) for row in connection.execute(SQL["wanted_runs"]))
-    for _, row in merge(timers, wanted, *_orphans(connection, onlooker), key=itemgetter(0)):
+    for _, row in merge(timers, wanted, *_orphans(connection, onlooker), key=_rank):
         if graphs is not None and row[_GRAPH] not in graphs:
             continue
         info = from_row(connection, row, onlooker).info
@@ -54,6 +58,11 @@ def due(
             if len(found) == limit:
                 break
     return list(found.values())
+
+
+def _rank(candidate: _Candidate) -> tuple[float, object]:
+    since, row = candidate
+    return since, row[_KEY]
 
 
 def _orphans(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Candidate]]:

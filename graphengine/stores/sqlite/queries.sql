@@ -96,10 +96,10 @@ WHERE id = ? AND fence = ? AND driver = ?;
 UPDATE runs SET driver = NULL, wanted_at = CASE status WHEN 'running' THEN ? ELSE wanted_at END WHERE driver = ?;
 
 -- name: due_timers
-SELECT * FROM run_facts WHERE due_at <= ? ORDER BY due_at;
+SELECT * FROM run_facts WHERE due_at <= ? ORDER BY due_at, key;
 
 -- name: wanted_runs
-SELECT * FROM run_facts WHERE wanted_at IS NOT NULL ORDER BY wanted_at;
+SELECT * FROM run_facts WHERE wanted_at IS NOT NULL ORDER BY wanted_at, key;
 
 -- name: running_of
 SELECT * FROM run_facts WHERE driver = ? AND status = 'running' ORDER BY key;

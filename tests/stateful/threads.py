@@ -1,0 +1,190 @@
+"""The threads of SQLite stores, as quick as the drawn data says, so that what was found once is found again.
+
+How quick a thread is decides which batches share a transaction, which of two runs goes on first, and what of an owner's
+work reached the file before it died. Left to the machine, that differs from one time to the next. Here each piece of
+work waits for so many turns of the event loop before it is done, and its answer for so many more; the numbers are
+drawn. It is done on its store's own thread, while everything else stands still. So no two write at the same moment:
+what comes of that is looked for in `store_machine`, whose threads are real, and in tests/crash, with processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+from typing import Any, TypeAlias
+from unittest.mock import patch
+
+from graphengine.stores.sqlite.worker import Worker
+
+Future: TypeAlias = "asyncio.Future[Any] | None"
+Work: TypeAlias = Callable[[], Any]
+
+NEVER_SECONDS = 1e6
+PATIENCE_SECONDS = 20.0
+
+
+def no_sign_of_life() -> Any:
+    """A patch: owners do not renew their leases by the real time, however long an example takes."""
+    return patch("graphengine.stores.sqlite.owners._RENEWALS_PER_LEASE", 1 / NEVER_SECONDS)
+
+
+def lose(worker: Worker) -> None:
+    """What a thread has not begun it never does, since its process is killed; a real thread is left to itself."""
+    queue: object = worker._connection._tx if worker._connection is not None else None  # noqa: SLF001
+    if isinstance(queue, Line):
+        queue.lose()
+
+
+class Piece:
+    """One piece of work of a thread.
+
+    Attributes:
+        before: How many turns pass before it is done.
+        after: How many turns pass from then on before whoever waits hears of it.
+    """
+
+    def __init__(self, future: Future, work: Work, before: int, after: int) -> None:
+        self.before = before
+        self.after = after
+        self.is_done = False
+        self._future = future
+        self._work = work
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._has_ended = threading.Event()
+
+    def __call__(self) -> Any:
+        """Do it, on the thread; what it gives tells the thread whether to end."""
+        try:
+            self._result = self._work()
+        except BaseException as error:  # noqa: BLE001 - as the thread itself does, whoever waits must hear of it
+            self._error = error
+        finally:
+            self._has_ended.set()
+        return self._result
+
+    def wait(self) -> None:
+        """Return when the thread has done it."""
+        if not self._has_ended.wait(PATIENCE_SECONDS):
+            self._error = TimeoutError("a store's thread hangs")
+        self.is_done = True
+
+    def lose(self) -> None:
+        """It is not done any more."""
+        self._error = sqlite3.OperationalError("its process was killed")
+        self.answer()
+
+    def answer(self) -> None:
+        """Tell whoever waits, unless they wait no more."""
+        if self._future is None or self._future.done():
+            return
+        if self._error is not None:
+            self._future.set_exception(self._error)
+        else:
+            self._future.set_result(self._result)
+
+
+class Line:
+    """The work of one thread, in its order: what `aiosqlite` takes for the queue of a connection."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._held: deque[Piece] = deque()
+        self._queue: SimpleQueue[tuple[None, Work]] = SimpleQueue()
+
+    def put_nowait(self, item: tuple[Future, Work]) -> None:
+        """Called on the event loop: something is to be done."""
+        self._held.append(self._threads.piece(*item))
+        self._threads.wake(self)
+
+    def get(self) -> tuple[None, Work]:
+        """Called on the thread: the next piece whose turn has come."""
+        return self._queue.get()
+
+    def turn(self) -> bool:
+        """A turn of the event loop has passed; whether there is more to be done."""
+        piece = self._held[0]
+        if piece.before:
+            piece.before -= 1
+            return True
+        if not piece.is_done:
+            self._queue.put((None, piece))
+            piece.wait()
+        if piece.after:
+            piece.after -= 1
+            return True
+        self._held.popleft()
+        piece.answer()
+        return bool(self._held)
+
+    def lose(self) -> None:
+        """What was not begun is not done any more."""
+        begun = [piece for piece in self._held if piece.is_done]
+        for piece in self._held:
+            if not piece.is_done:
+                piece.lose()
+        self._held = deque(begun)
+        if not begun:
+            self._threads.rest(self)
+
+    def finish(self) -> None:
+        """Do at once what is held."""
+        while self.turn():
+            pass
+
+
+class Threads:
+    """All threads of the stores on one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._busy: dict[Line, None] = {}
+        self._turns: Iterator[int] = itertools.repeat(0)
+
+    def patches(self) -> list[Any]:
+        """What puts them into the place of real ones, and holds what else goes by the real time."""
+        return [
+            patch("aiosqlite.core.SimpleQueue", lambda: Line(self)),
+            patch("graphengine.stores.sqlite.removal.STRIDE_SECONDS", NEVER_SECONDS),
+            patch("graphengine.stores.sqlite.removal._MOST_REST_SECONDS", 0.0),
+            no_sign_of_life(),
+        ]
+
+    def take(self, turns: Sequence[int]) -> None:
+        """From now on each piece of work waits for the next two of these numbers, over and over again."""
+        self._turns = itertools.cycle(turns)
+
+    def piece(self, future: Future, work: Work) -> Piece:
+        """Something that a thread is to do when its turn comes."""
+        return Piece(future, work, next(self._turns), next(self._turns))
+
+    def wake(self, line: Line) -> None:
+        """A thread has something to do; at once where no turns pass any more, so that it comes to its end."""
+        if self._loop.is_closed():
+            line.finish()
+            return
+        if not self._busy:
+            self._loop.call_soon(self._turn)
+        self._busy[line] = None
+
+    def rest(self, line: Line) -> None:
+        """A thread has nothing to do any more."""
+        self._busy.pop(line, None)
+
+    def _turn(self) -> None:
+        for line in list(self._busy):
+            if not line.turn():
+                del self._busy[line]
+        if self._busy:
+            self._loop.call_soon(self._turn)
+
+    def end(self) -> None:
+        """Let every thread do at once what it has still to do."""
+        for line in self._busy:
+            line.finish()
+        self._busy.clear()
