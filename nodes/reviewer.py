@@ -34,6 +34,8 @@ def review(task: str, draft: str, findings: Findings, history: Sequence[Review])
     score = max(1, points // 10)
     if measures.supported < rubric.SUPPORT_NEEDED:
         score = min(score, rubric.UNTRACEABLE_SCORE)
+    if not measures.task_coverage:
+        score = min(score, rubric.BESIDE_THE_TASK_SCORE)
     mended = _mended(history, remarks, missed_topics)
     issues, suggestions = _in_words(remarks, missed_topics, history)
     approved = score >= rubric.APPROVED_FROM

@@ -2,8 +2,8 @@
 
 Each component gives points between a `floor`, where it is worth nothing, and a `full` mark, where it is worth
 all its points; in between it grows evenly. The points add up to 100, and the score is the tens of that sum:
-70 points are a 7. Three quarters of the points are for what the brief says, one quarter for how; so a
-well-formed brief about something else cannot pass.
+70 points are a 7. Three quarters of the points are for what the brief says, one quarter for how. A brief that
+cannot be traced, or in which no claim has a word of the task, cannot pass, however many points it has.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 APPROVED_FROM = 7  # the score from which a draft is good enough to pass on
 SUPPORT_NEEDED = 0.5  # a brief most of whose claims cannot be traced must not be passed on, however polished
 UNTRACEABLE_SCORE = 3  # so this is the most it can get
+
+BESIDE_THE_TASK_SCORE = 3  # the most for a brief that takes up no word of the task: it is on something else
 
 LONG_WORDS = 30  # guides to plain English put the limit of a readable sentence at 25 to 30 words
 REPEATED_LIKENESS = 0.7  # two sentences that share this part of all their stems say the same

@@ -6,7 +6,7 @@ from graphengine import RunFailed, Runner, ScriptedModel
 from graphengine.errors import AnswerRefused, ModelUnavailable
 from graphengine.models import Response
 from graphengine.models.scripted import Script
-from graphs.review_loop import Article, review_loop
+from graphs.review_loop import Article, example, review_loop
 from nodes.article import Doubts, Findings, Review
 from nodes.draft import CAVEATS_TITLE
 from nodes.review_team import EARLIER_REVIEWS, SHOWN_CHARACTERS, SHOWN_POINTS
@@ -241,11 +241,14 @@ async def test_a_reviewer_that_finds_the_same_fault_in_other_words_for_ever_is_n
 
 async def test_by_rules_a_point_that_stays_is_marked_as_raised_before_and_one_that_is_gone_as_mended() -> None:
     """The reviewer by rules compares its remarks item by item with its earlier ones."""
-    result = await review_loop(threshold=NEVER).run(TIDES.model_copy(update={"word_budget": 100}))
-    first, second = result.state.history[:2]
+    given = example()
+    asked = given.model_copy(update={"task": f"{given.task}, and penguins"})
+    first, second = (await review_loop(threshold=NEVER).run(asked)).state.history[:2]
     again = [issue for issue in second.issues if issue.endswith("(as before).")]
+    assert "The task's word \u201cpenguins\u201d is not taken up (as before)." in again
     assert all(issue.removesuffix(" (as before).") + "." in first.issues for issue in again)
-    assert again or second.mended
+    assert "the task's word \u201ccrash\u201d is not taken up" in second.mended
+    assert not any("crash" in issue for issue in second.issues)
 
 
 async def test_without_facts_a_brief_of_doubts_is_marked_as_such() -> None:

@@ -117,6 +117,15 @@ def test_an_untraceable_draft_is_capped() -> None:
     assert found.score == rubric.UNTRACEABLE_SCORE
 
 
+def test_a_good_draft_on_something_else_is_capped() -> None:
+    """Where no claim has a word of the task; one is enough, and a task that names nothing asks for none."""
+    assert _judge(GOOD, task="Tea and quantum gravity").score > rubric.BESIDE_THE_TASK_SCORE
+    assert _judge(GOOD, task="Explain how").score > rubric.BESIDE_THE_TASK_SCORE
+    found = _judge(GOOD, task="Quantum gravity")
+    assert found.points // 10 > rubric.BESIDE_THE_TASK_SCORE
+    assert (found.score, found.approved) == (rubric.BESIDE_THE_TASK_SCORE, False)
+
+
 def test_a_topic_with_one_fact_is_not_thin() -> None:
     """Nobody is asked for a second sentence where the findings have only one."""
     facts = {**TEA.facts, "Pots": TEA.facts["Pots"][:1]}
