@@ -124,7 +124,8 @@ async def collect(ctx: Context) -> dict[str, object]:
     parcel = await received("collect", ctx)
     if parcel is None:
         return {"is_closed": True}
-    return {"parcels": parcel, "texts": parcel.edited.text if parcel.edited else f"{parcel.topic}: {parcel.failure}"}
+    why = parcel.failure.message if parcel.failure else "no text"
+    return {"parcels": parcel, "texts": parcel.edited.text if parcel.edited else f"{parcel.topic}: {why}"}
 
 
 async def received(queue: str, ctx: Context) -> Parcel | None:

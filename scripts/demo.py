@@ -35,7 +35,7 @@ class Shown:
     Attributes:
         name: Its name.
         about: What it does.
-        run: The document of its run, as `graphengine show --json` gives it.
+        run: The document of its run, the last one of several, as `graphengine show --json` gives it.
         files: What was written, by what it is.
         asked: The question that was answered, and how; "" where none was asked.
     """
@@ -107,6 +107,9 @@ def show(listed: dict[str, Any], folder: Path) -> Shown:
         print(f"  {asked}")
         found = () if graph == name else ("--graph", graph)
         run = json.loads(graphengine(folder, "answer", run["run_id"], ANSWERS[name], *found, *database, "--json"))
+    for further in FURTHER.get(name, ()):
+        if run["status"] == "finished":
+            run = json.loads(graphengine(folder, "run", graph, "--input", further, *database, "--json"))
     if run["status"] != "finished":
         raise Failed(f"{name} is {run['status']}: {run['error'] or run['stop'] or run['waits']}")
     output = run.get("output", run["state"])

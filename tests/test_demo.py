@@ -1,5 +1,6 @@
 """`make demo` runs every bundled workflow, and leaves what it says."""
 
+import json
 import re
 import subprocess
 import sys
@@ -25,4 +26,6 @@ def test_the_demo_leaves_results_and_pictures_of_all_workflows(tmp_path: Path) -
         assert {f"{name}.svg", f"{name}.run.svg"} <= left
         (result,) = left & {f"{name}.md", f"{name}.json"}
         assert (tmp_path / "demo" / result).stat().st_size > 100, name
+    shifts = json.loads((tmp_path / "demo" / "content_shifts.json").read_text(encoding="utf-8"))
+    assert (shifts["stage"], shifts["listing"]["title"] != "") == ("list", True)  # the last of four runs
     assert set(re.findall(r"\]\(([\w.]+)\)", page)) <= left

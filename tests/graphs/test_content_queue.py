@@ -82,6 +82,7 @@ async def test_a_piece_that_fails_stops_no_other(agent: str, made: Sequence[str]
     bad, good = result.state.parcels
     assert bad.failure is not None
     assert (bad.topic, bad.failure.kind, bad.failure.message) == ("Ebb", "bad_request", "no")
+    assert result.state.texts[0] == (bad.edited.text if bad.edited else "Ebb: no")
     assert [name for name in ("manuscript", "edited", "listing") if getattr(bad, name)] == list(made)[1:]
     assert bool(bad.findings.key_areas) is bool(made)
     assert (good.topic, good.listing, result.state.handled) == ("Flood", LISTED, HANDLED)
