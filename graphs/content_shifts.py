@@ -54,8 +54,10 @@ async def take_up(topic: str, stage: Stage, piece: str, ctx: Context) -> dict[st
         return {"is_due": False}
     newer = past.index(due[-1])
     whole = await ctx.runs(NAME, newer + SPARE, fields=HANDED_ON)  # what is looked at is recorded, so no more than that
-    found = next(Shift.model_validate(run.state) for run in whole if run.run_id == due[-1].run_id)
-    return {name: getattr(found, name) for name in HANDED_ON}
+    found = [Shift.model_validate(run.state) for run in whole if run.run_id == due[-1].run_id]
+    if not found:  # more than SPARE runs ended between the two looks; the next shift looks again
+        return {"is_due": False}
+    return {name: getattr(found[0], name) for name in HANDED_ON}
 
 
 def content_shifts(team: Team = TEAM) -> Graph[Shift]:

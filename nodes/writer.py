@@ -291,7 +291,7 @@ class _Desk:
         covered = f" Topics: {named}." if named else ""
         known = "; ".join(f"\u201c{one.title}\u201d" for one in self._earlier)
         before = f" Earlier brief{'s' if len(self._earlier) > 1 else ''} on like subjects: {known}." if known else ""
-        return f"This brief draws on {count}; each sentence names its file and line.{beside}{covered}{before}"
+        return f"Put together by rules from {count}; each sentence names its file and line.{beside}{covered}{before}"
 
     def _source_line(self, file: str) -> str:
         label = self._labels[file]

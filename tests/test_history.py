@@ -93,7 +93,11 @@ async def test_a_run_of_an_older_version_goes_on_from_each_of_its_steps(at: int,
         steps = [step for step in await runner.history(branch.id) if step.seq > at and step.kind == "node"]
     assert result.stop is not None
     assert (result.status, result.stop.label) == ("finished", "approved")
-    assert result.output == fold(old.steps).root.values["draft"]
+    then, now = (  # rules of today say what they are
+        str(text).replace("This brief draws on", "Put together by rules from")
+        for text in (fold(old.steps).root.values["draft"], result.output)
+    )
+    assert now == then
     done = {step.node for step in steps} - {"write", "review"}
     assert done == set(visits.split())
 
