@@ -36,7 +36,7 @@ SEED: Final = os.environ.get("SEED", "3")
 TAKES_ALL: Final = GIVEN == "all"
 PARTS: Final = 8 if TAKES_ALL else 1
 """So many tests share the deaths at one point."""
-FEWER: Final = 6
+FEWER: Final = 20
 """So many times less may a life pass a point than another one: what comes by time comes once more, or not."""
 
 
