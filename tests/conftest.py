@@ -22,6 +22,7 @@ SEARCHES = (
     "stores/test_random_prunes.py",
     "stores/test_sqlite_damage.py",
     "stores/test_sqlite_power.py",
+    "test_demo.py",
 )
 
 
