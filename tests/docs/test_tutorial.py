@@ -1,0 +1,113 @@
+"""The tutorial is followed line by line: its files are written, its commands typed, and what they print is compared.
+
+A code block that begins with a comment `# FILE` is a file to write; `# FILE, at its end` is added to it. In a console
+block a line that begins with `$ ` is typed into one shell that stays open; the lines below it are what it prints. `…`
+stands for anything: on a line of its own for lines, in a line for some text.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "tutorial.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+HEADER = re.compile(r"# (?P<file>[\w./-]+)(?P<how>, at its end)?\n+")
+
+
+class Shell:
+    """A shell that stays open, as a reader's does."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            ["bash", "--norc", "--noprofile"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment,
+            text=True,
+        )
+        self._code = 0
+
+    def type(self, command: str) -> str:
+        """Type a command and read what it prints."""
+        end = "end-of-what-it-printed"
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"(exit {self._code})\n{command} </dev/null\nprintf '\\n{end} %s\\n' $?\n")
+        self._process.stdin.flush()
+        lines: list[str] = []
+        for line in self._process.stdout:
+            if line.startswith(end):
+                self._code = int(line.split()[1])
+                return "".join(lines)
+            lines.append(line)
+        raise AssertionError(f"the shell ended amid {command!r}: {''.join(lines)}")
+
+    def close(self) -> None:
+        """Leave it."""
+        self._process.communicate("exit\n", timeout=30)
+
+
+def scripts(folder: Path) -> Path:
+    """A folder of the programs that an activated environment offers, and what activates it."""
+    folder.mkdir(parents=True)
+    for name, module in {"graphengine": "graphengine.__main__", "pytest": "pytest"}.items():
+        call = "raise SystemExit(main())" if name == "pytest" else "main()"
+        program = folder / name
+        program.write_text(f"#!{sys.executable} -P\nfrom {module} import main\n{call}\n", encoding="utf-8")
+        program.chmod(0o755)
+    (folder / "python").symlink_to(sys.executable)
+    (folder / "activate").write_text(f'PATH="{folder}:$PATH"\n', encoding="utf-8")
+    return folder
+
+
+def matches(told: str, printed: str) -> bool:
+    """Whether a command printed what the page tells."""
+    pieces = [
+        r"(?:.*\n)*?" if line.strip() == "…" else ".*?".join(map(re.escape, line.rstrip().split("…"))) + r"\n"
+        for line in told.strip().splitlines()
+    ]
+    lines = [line.rstrip() for line in printed.strip().splitlines()]
+    return re.fullmatch("".join(pieces), "".join(f"{line}\n" for line in lines)) is not None
+
+
+def commands(block: str) -> Iterator[tuple[str, str]]:
+    """The commands of a console block, each with what it prints."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, told = part.partition("\n")
+        yield command, told
+
+
+@pytest.mark.skipif(which("bash") is None, reason="the tutorial is typed into bash")
+def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
+    """Every file is written and every command typed in order, and each prints what stands below it."""
+    home = tmp_path / "graphengine"
+    scripts(home / ".venv" / "bin")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "COLUMNS": "110"}
+    shell = Shell(home, environment)
+    typed = 0
+    try:
+        for language, block in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+            if language == "console":
+                for command, told in commands(block):
+                    printed = shell.type(command)
+                    assert matches(told, printed), f"$ {command}\ntold:\n{told}\nprinted:\n{printed}"
+                    typed += 1
+                continue
+            header = HEADER.match(block)
+            assert header is not None, f"a block of no file: {block[:80]}"
+            file = home.parent / "notes" / header["file"]
+            before = file.read_text(encoding="utf-8") if header["how"] else ""
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(before + block[header.end() :] if header["how"] else block, encoding="utf-8")
+    finally:
+        shell.close()
+    assert typed > 10
