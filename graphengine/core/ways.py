@@ -33,8 +33,8 @@ class Watcher(Protocol):
         """The same ways in the same order, whose conditions may note what they say."""
         ...
 
-    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], at: int, target: str) -> None:
-        """The way at this place was taken, by a switch to this target."""
+    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], at: int, label: str) -> None:
+        """The way at this place was taken; of a switch, the case with this label, "" for its otherwise."""
         ...
 
 
@@ -96,7 +96,7 @@ def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> d
         said.append(why)
         if held:
             if watcher is not None:
-                watcher.took(plan, view.node, ways, at, target)
+                watcher.took(plan, view.node, ways, at, label)
             return arrival(frame, target, label, condition, "; ".join(said))
     raise NoWayOut(
         f"no way out of {view.node} holds: {'; '.join(said)}",
