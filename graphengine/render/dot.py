@@ -116,9 +116,8 @@ class _Writer:
         many = ' peripheries="3"' if box.many else ""
         rows = _table(box.lines, self._shade(look.text), self._shade(look.soft), align="CENTER")
         label = f"<{rows}>" if box.lines else '""'
-        return (
-            f'{indent}{box.id} [id="{box.id}" {_SHAPES[box.shape]}{many} {self._colours(look)}\n{indent}  label={label}]'
-        )
+        facts = f'id="{box.id}" {_SHAPES[box.shape]}{many} {self._colours(look)}'
+        return f"{indent}{box.id} [{facts}\n{indent}  label={label}]"
 
     def _arrow(self, arrow: Arrow, borders: Mapping[str, str], facts: str, ports: tuple[str, str, bool]) -> str:
         look = look_of_arrow(arrow)
@@ -193,7 +192,9 @@ def _lengths(drawing: Drawing) -> dict[str, dict[str, int]]:
 
 def _table(lines: Iterable[Line], ink: str, soft: str, align: str = "LEFT") -> str:
     """Lines one below the other."""
-    rows = (f'<TR><TD ALIGN="{align}">{_row(line, soft if line.weight == "small" else ink)}</TD></TR>' for line in lines)
+    rows = (
+        f'<TR><TD ALIGN="{align}">{_row(line, soft if line.weight == "small" else ink)}</TD></TR>' for line in lines
+    )
     return _TABLE.format(padding=1, rows="".join(rows))
 
 

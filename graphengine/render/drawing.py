@@ -45,9 +45,7 @@ _ENDS: Final[Mapping[str, Shape]] = {START: "start", END: "end", FAIL: "fail"}
 _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting": "waiting", "failed": "failed"}
 
 
-def drawing_of(
-    outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None
-) -> Drawing:
+def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None) -> Drawing:
     """Draw a graph, and a run on it.
 
     Args:
@@ -215,9 +213,9 @@ class _Drafter:
         if self.trace is None:
             return "plain", []
         visits = self.trace.visits.get(spot, 0)
-        said = [counted(visits, "visit")] if visits and spot[1] not in _ENDS else []
-        said += [spent] if (spent := self._spent(spot)) else []
-        said += self.trace.facts.get(spot, ())
+        visited = counted(visits, "visit") if visits and spot[1] not in _ENDS else ""
+        said = [", ".join(part for part in (visited, self._spent(spot)) if part)]
+        said = [*filter(None, said), *self.trace.facts.get(spot, ())]
         standing = self.trace.standings.get(spot)
         if standing is None or source not in ("", standing.source):
             return self._tone(visits), said

@@ -31,7 +31,7 @@ def _signs(drawing: Drawing) -> Iterable[str]:
         yield "bar: arms run side by side"
     if "entry" in shapes or "exit" in shapes:
         yield "dot: where a graph inside begins, ringed where it ends"
-    if any(part.many for part in (*drawing.boxes, *drawing.clusters)):
+    if any(box.many for box in drawing.boxes) or any(cluster.many for cluster in drawing.clusters):
         yield "several frames: once for each item"
     if any(arrow.tone != "plain" for arrow in drawing.arrows):
         yield "bold and \N{MULTIPLICATION SIGN}: the path taken and how often; pale: never"

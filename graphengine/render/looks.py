@@ -8,12 +8,15 @@ and lightened by night: each text has a contrast of 4.5 to what it stands on, ea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphengine.render.parts import Arrow, Box, Cluster
+
+Theme: TypeAlias = Literal["auto", "light", "dark"]
+"""`auto`: SVG and HTML are as their reader prefers, all else is light."""
 
 INK = "#1f2328"
 SOFT_INK = "#57606a"
@@ -102,8 +105,9 @@ def look_of_box(box: Box) -> Look:
     """How a box looks."""
     look = _SHAPES[box.shape]
     if box.tone == "unused":
-        fill = _PALE_LINE if box.shape in ("entry", "exit", "fork") else PAPER
-        return Look(fill, _PALE_LINE, _PALE, _PALE, 1.0)
+        if box.shape in ("entry", "exit", "fork"):
+            return Look(_PALE, _PALE_LINE, PAPER, PAPER, 1.0)
+        return Look(PAPER, _PALE_LINE, _PALE, _PALE, 1.0)
     if box.tone == "here":
         return Look("#f5e95c", INK, INK, INK, 3.5)
     if box.tone == "waiting":

@@ -133,7 +133,16 @@ async def waiting_run() -> tuple[Graph[Paper], Sequence[Step]]:
     async with Runner() as runner:
         result = await runner.start(graph, Paper(brief="the sea"), run_id="sea").result()
         assert result.status == "waiting"
-        return graph, await runner.history("sea")
+        return graph, steady(await runner.history("sea"))
+
+
+def steady(steps: Sequence[Step]) -> list[Step]:
+    """The steps as if each had been decided a quarter of a second behind the last, so that a picture stays the same."""
+    first = {step.at: step.seq for step in reversed(steps)}
+    return [
+        step._replace(at=step.seq / 4, began=first.get(step.began, step.seq - 1) / 4 if step.began else 0.0)
+        for step in steps
+    ]
 
 
 async def asking_run() -> tuple[Graph[Paper], Sequence[Step]]:
