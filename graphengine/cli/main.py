@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "answer": "Answer what a run asks, and go on with it.",
     "send": "Send a message to a run, and go on with it if it waits.",
     "branch": "Begin a new run behind a step of another one.",
+    "watch": "Follow a run that another process drives, live.",
     "worker": "Go on with whatever is due in a database, until stopped.",
     "stop": "Stop a run that waits or that another process drives, at its next safe point.",
     "runs": "List the recorded runs.",
