@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = {
+    "new": "Begin a project that runs and passes its tests at once.",
     "list": "List the graphs of this project.",
     "run": "Run a graph and record every step.",
     "resume": "Go on with a run after a crash, a stop, a failure, a reached limit or an answer.",
