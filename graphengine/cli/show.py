@@ -83,7 +83,7 @@ def _show_usage(session: Session, recorded: Recorded) -> None:
 def _show(session: Session, place: Place, recorded: Recorded) -> None:
     from graphengine.cli.places import graph_words
     from graphengine.cli.report import OFFLINE, run_usage, tell_cost, tell_end, tell_kept
-    from graphengine.cli.runs import status_of
+    from graphengine.cli.selecting import status_of
     from graphengine.cli.steps import is_offline
     from graphengine.cli.times import when
     from graphengine.cli.waits import tell_waits

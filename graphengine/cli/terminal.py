@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
@@ -93,6 +94,7 @@ class Channel:
     def __init__(self, stream: TextIO | None, *, must_arrive: bool) -> None:
         self._stream = stream
         self._must_arrive = must_arrive
+        self._writing = threading.RLock()  # a passing line may come from a thread
         self._is_passing = False
         self._is_within = False  # a line that somebody else began and has not ended
 
@@ -160,14 +162,16 @@ class Channel:
         room = columns - 1 - len(head)
         if room > _LEAST_COLUMNS:
             cut = _end_of if keeps_end else _beginning_of
-            self.write(clean(head) + cut(one_line(clean(text), 10_000), room))
-            self._is_passing = True
+            with self._writing:
+                self.write(clean(head) + cut(one_line(clean(text), 10_000), room))
+                self._is_passing = True
 
     def gives_way(self, text: str) -> None:
         """Make room for what somebody else is about to write on the same terminal: a node's print, a library's log."""
-        self.wipe()
-        if text:
-            self._is_within = not text.endswith("\n")
+        with self._writing:
+            self.wipe()
+            if text:
+                self._is_within = not text.endswith("\n")
 
     def wipe(self) -> None:
         """Take away a line that was passing."""
@@ -180,6 +184,10 @@ class Channel:
         Raises:
             OutputFailed: It cannot be written, and that matters.
         """
+        with self._writing:
+            self._write(text)
+
+    def _write(self, text: str) -> None:
         if self._stream is None:
             return
         self._is_within = self._is_within and not text.endswith("\n")

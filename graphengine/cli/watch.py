@@ -126,7 +126,7 @@ class _Watching:
             UnknownRun: It was removed meanwhile.
             StoreError: It cannot be read.
         """
-        from graphengine.cli.runs import status_of
+        from graphengine.cli.selecting import status_of
 
         info = await store.info(run_id)
         self._view.begins(info)
