@@ -152,13 +152,13 @@ def _next(path: Path) -> list[str]:
     """What to type next."""
     import shlex
 
-    from graphengine.cli.places import program
+    from graphengine.cli.places import picture_ending, program
 
     own = list(program())
     enter = [] if path.resolve() == Path.cwd() else [shlex.join(["cd", str(path)])]
     return [
         *enter,
         shlex.join([*own, "run", "review_loop"]),
-        shlex.join([*own, "render", "review_loop", "-o", "review_loop.svg"]),
+        shlex.join([*own, "render", "review_loop", "-o", f"review_loop.{picture_ending()}"]),
         "python -m pytest",
     ]

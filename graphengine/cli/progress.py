@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.cli.steps import answer, arrow, changes_of, compact, counted, error_line, facts_of, mapped, reason
 from graphengine.cli.stopwatch import Stopwatch, is_by_answer
+from graphengine.cli.tables import wrapped
 from graphengine.cli.terminal import Channel, giving_way, one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
@@ -50,6 +51,7 @@ _SHOWN_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 0.25
 _READ_SECONDS: Final = 2.0
 """For so long the end of what a model wrote stands there, though nothing more came."""
+_INDENT: Final = 9
 _NAMED: Final = 3
 """More nodes at work than these are counted only."""
 _INSIDE: Final = ("recorded", "message", "refused", "begun")
@@ -182,7 +184,7 @@ class Progress:
             return
         if self._written and self._now() - self._shown_at < _READ_SECONDS:
             return
-        self._channel.passing(f"{'at work':<9} ", in_flight(list(self._at_work.values()), at), keeps_end=False)
+        self._channel.passing(f"{'at work':<9}", in_flight(list(self._at_work.values()), at), keeps_end=False)
 
     def sleeps(self, until: str) -> None:
         """Say that nothing is to be done for a while."""
@@ -285,7 +287,7 @@ class Progress:
         else:
             wait = seconds(max(0.0, step.data.get("due_at", step.at) - step.at))
             self._line("retry", step.path, f"{told} failed{took}; next attempt in {wait}")
-        self._line("", error_line(step))
+        self._below(error_line(step))
 
     def _ended(self, verb: str, step: Step) -> None:
         choice = f", chose {step.data['choice']}" if step.data.get("choice") else ""
@@ -294,7 +296,7 @@ class Progress:
         ended = f", ended [{inside}]" if inside else ""
         self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){self._took(step)}{said}", *arrow(step))
         if step.data.get("error") and step.data.get("status") != "failed":  # what the run ends with is told at its end
-            self._line("", f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
+            self._below(f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
         self._why(step)
 
     def _is_own(self, step: Step) -> bool:
@@ -312,7 +314,13 @@ class Progress:
     def _why(self, step: Step) -> None:
         why = reason(step, 1000)
         if why:
-            self._line("", (why, "dim"))
+            self._below(why, "dim")
+
+    def _below(self, text: str, style: str = "") -> None:
+        """More about the line above; on a terminal broken where it is too wide, so that it stays below it."""
+        columns = self._channel.columns
+        for part in [text] if columns is None else wrapped(text, columns - _INDENT):
+            self._line("", (part, style))
 
     def _line(self, verb: str, first: Part, *rest: Part) -> None:
         path: Part = (first, "bold") if isinstance(first, str) and verb else first

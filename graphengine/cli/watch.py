@@ -210,11 +210,9 @@ class _Lines:
         self._is_idle = False
 
     def begins(self, info: RunInfo) -> None:
-        from graphengine.cli.places import shown
         from graphengine.cli.times import when
 
-        told = f" of {info.graph} in {shown(self._place.database)}, begun {when(info.created_at)}"
-        self._out.line("run ", (info.id, "bold"), told)
+        self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
 
     def step(self, step: Step, snapshot: Snapshot, *, is_past: bool) -> None:
         from graphengine.runner.run import StepRecorded

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from graphengine.cli.new import NoPlaceForProject, name_of, project_files, write
+from graphengine.cli.places import picture_ending
 from tests.cli.programs import ROOT, Invoke, call, document
 
 FILES = [
@@ -82,7 +83,7 @@ def test_what_was_made_and_what_to_do_next_is_told(invoke: Invoke, project: Path
     assert told.stderr.splitlines()[1:] == [
         "  cd deep/flows",
         "  graphengine run review_loop",
-        "  graphengine render review_loop -o review_loop.svg",
+        f"  graphengine render review_loop -o review_loop.{picture_ending()}",
         "  python -m pytest",
     ]
     made = document(invoke("new", "Other Flows", "--json").stdout)

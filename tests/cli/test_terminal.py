@@ -29,8 +29,8 @@ def folder(tmp_path: Path) -> Path:
 def test_what_is_at_work_is_shown_on_a_line_that_goes_away(folder: Path) -> None:
     """With its time, in place; in the end nothing of it is left on the screen, and no line is broken."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
-    terminal.until("at work   second 0 s")
-    terminal.until("at work   second 1 s")
+    terminal.until("at work  second 0 s")
+    terminal.until("at work  second 1 s")
     (folder / "gate").touch()
     assert terminal.ends() == 0
     assert not [line for line in terminal.lines if "at work" in line]
@@ -43,7 +43,7 @@ def test_what_a_node_prints_does_not_stand_in_that_line(folder: Path) -> None:
     (folder / "gated.py").write_text(PRINTING)
     (folder / "gate").touch()
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
-    terminal.until("at work   third 0 s")
+    terminal.until("at work  third 0 s")
     (folder / "second gate").touch()
     assert terminal.ends() == 0
     assert "printed" in terminal.lines
@@ -52,7 +52,7 @@ def test_what_a_node_prints_does_not_stand_in_that_line(folder: Path) -> None:
 def test_ctrl_c_once_stops_cleanly_and_says_so_in_place_of_the_line(folder: Path) -> None:
     """Exit code 4; the node in flight is finished; the terminal's own ^C is wiped with the line."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
-    terminal.until("at work   second")
+    terminal.until("at work  second")
     terminal.ctrl_c()
     terminal.until("stopping after the node in flight; Ctrl-C again ends at once")
     (folder / "gate").touch()
@@ -64,7 +64,7 @@ def test_ctrl_c_once_stops_cleanly_and_says_so_in_place_of_the_line(folder: Path
 def test_ctrl_c_twice_ends_at_once(folder: Path) -> None:
     """130, with the command that goes on, on lines of their own."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
-    terminal.until("at work   second")
+    terminal.until("at work  second")
     terminal.ctrl_c()
     terminal.until("Ctrl-C again ends at once")
     terminal.ctrl_c()
@@ -91,10 +91,10 @@ def test_a_question_is_answered_in_the_next_command(folder: Path) -> None:
 def test_a_run_is_watched_beside_its_driver(folder: Path) -> None:
     """Both show the node at work; the watcher ends with the run, with its exit code."""
     driver = Terminal(folder, "run", "gated.py", "--run-id", "r")
-    driver.until("at work   second")
+    driver.until("at work  second")
     watcher = Terminal(folder, "watch", "r")
     watcher.until("started  second (visit 1)")
-    watcher.until("at work   second")
+    watcher.until("at work  second")
     (folder / "gate").touch()
     assert (driver.ends(), watcher.ends()) == (0, 0)
     assert not [line for line in watcher.lines if "at work" in line]
@@ -114,7 +114,7 @@ def test_a_terminal_gets_what_it_can_show(
 ) -> None:
     """Without colours where NO_COLOR says so; on one that can do nothing neither colours nor lines that go away."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r", **settings)
-    terminal.until("at work   second" if is_live else "started  second")
+    terminal.until("at work  second" if is_live else "started  second")
     (folder / "gate").touch()
     assert terminal.ends() == 0
     assert ("\x1b[1;32m" in terminal.raw or "\x1b[32m" in terminal.raw) is has_colour
@@ -125,7 +125,7 @@ def test_a_terminal_gets_what_it_can_show(
 def test_a_narrow_terminal_has_a_line_that_fits(folder: Path) -> None:
     """In 40 columns what is at work takes 39 at most."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r", columns=40)
-    terminal.until("at work   second")
+    terminal.until("at work  second")
     (folder / "gate").touch()
     assert terminal.ends() == 0
     passing = [line for part in terminal.raw.split("\x1b[2K") for line in screen(part) if "at work" in line]

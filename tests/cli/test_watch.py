@@ -41,7 +41,7 @@ def test_a_run_that_is_over_is_told_and_ends_at_once(invoke: Invoke) -> None:
     invoke("run", "counter", "--run-id", "ended")
     found = invoke("watch", "ended")
     assert found.exit_code == 0
-    assert found.stdout.splitlines()[0].startswith("run ended of counter in checkpoints/runs.db, begun ")
+    assert found.stdout.splitlines()[0].startswith("run ended of counter, begun ")
     assert "done     more (visit 3)" in found.stdout
     assert "finished [enough]: n 3 >= 3: yes" in found.stdout
     assert found.stdout.splitlines()[-1] == "look:   graphengine show ended"
@@ -177,7 +177,7 @@ async def test_a_run_is_followed_from_its_first_node_over_a_question_to_its_end(
         follower = Follower(tmp_path / "runs.db")
         watching = follower.of("r")
         await follower.until("started  work (visit 1)")
-        await follower.until("at work   work 0 s")
+        await follower.until("at work  work 0 s")
         gate.set()
         await run.result()
         await follower.until("answer r TEXT")
