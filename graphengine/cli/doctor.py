@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -10,16 +9,15 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
-    from graphengine.stores.sqlite.doctor.findings import Finding, Progress, Repaired, Report
+    from graphengine.stores.sqlite.doctor.findings import Finding, Repaired, Report
 
 _FAULTS_REMAIN: Final = 1
 _SHOWN: Final = 50
-_EVERY: Final = 100
 
 
 @click.command("doctor")
@@ -35,11 +33,16 @@ def command(session: Session, database: Path | None, *, repair: bool, quick: boo
     step that can be read, and wants the database to itself. Exit codes: 0 nothing is wrong, 1 something is, 5 the file
     cannot be opened.
     """
+    from graphengine.cli.busy import busy
     from graphengine.cli.places import place_of
     from graphengine.stores.sqlite import doctor
 
     place = place_of(database)
-    with _progress(session) as progress:
+    with busy(session, "looking at the file") as work:
+
+        def progress(what: str, done: int, total: int) -> None:
+            work.says(f"looking at {what}", done, total)
+
         if repair:
             repaired = doctor.repair(place.database, quick=quick, progress=progress)
             report = repaired.report
@@ -55,29 +58,6 @@ def command(session: Session, database: Path | None, *, repair: bool, quick: boo
         _tell(session, report, place)
     is_well = report.is_sound if repaired is None else repaired.is_whole
     return 0 if is_well else _FAULTS_REMAIN
-
-
-@contextmanager
-def _progress(session: Session) -> Iterator[Progress | None]:
-    """A line on the terminal that tells how far it is, and goes away at the end."""
-    if not session.err.is_terminal:
-        yield None
-        return
-    last = ""
-
-    def tell(what: str, done: int, total: int) -> None:
-        nonlocal last
-        if done % _EVERY and done != total:
-            return
-        text = f"looking at {what}{f', {done} of {total}' if total else ''} …"
-        if text != last:
-            session.err.write("\r\x1b[K" + text)
-            last = text
-
-    try:
-        yield tell
-    finally:
-        session.err.write("\r\x1b[K")
 
 
 def _tell(session: Session, report: Report, place: Place) -> None:

@@ -79,6 +79,7 @@ def drive(job: Job, begin: Begin) -> int:
         GraphEngineError: It could not be begun or recorded.
     """
     with Stopper() as stopper, notices.shown(job.session):
+        stopper.wipes = job.session.err.is_live and not job.session.json
         stopper.last_words = last_words(job.session, Interrupted(_BEGINNING, repair=_LOOK))
         job.session.has_driven = True
         ended = asyncio.run(_drive(job, begin, stopper))
@@ -129,6 +130,10 @@ class _Watch:
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
         """Show events until the run is over; a first one tells that it is driven here, and that a step is durable."""
         await self._run.begun()
+        async with self._progress.ticking():
+            await self._show(events)
+
+    async def _show(self, events: asyncio.Queue[Event | None]) -> None:
         while True:
             until = await self._asleep_until() if events.empty() else None
             if until is not None and events.empty():  # nothing came meanwhile that is to be shown first

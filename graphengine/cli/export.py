@@ -41,6 +41,7 @@ def command(session: Session, run_id: str, output: str, database: Path | None) -
     it is. The file holds the whole state of the run, as clear text but for secret fields.
     """
     from graphengine import __version__
+    from graphengine.cli.busy import busy
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read, run_id_of
     from graphengine.document import SCHEMA
@@ -48,8 +49,9 @@ def command(session: Session, run_id: str, output: str, database: Path | None) -
 
     place = place_of(database)
     found = run_id_of(session, place, run_id)
-    run = read(place, lambda store: export_run(store, found))
-    text = to_json_text(run, __version__)
+    with busy(session, f"reading run {found}"):
+        run = read(place, lambda store: export_run(store, found))
+        text = to_json_text(run, __version__)
     if output == _STDOUT:
         session.out.write(text)
         return 0

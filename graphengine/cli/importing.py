@@ -13,6 +13,7 @@ from graphengine.cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.cli.busy import Busy
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.portable import Exported
@@ -31,13 +32,14 @@ def command(session: Session, files: tuple[Path, ...], database: Path | None) ->
     Every file is checked before anything is written. A run that waits, failed or was cut off can be gone on with in
     this database as in the one it comes from. Where the very same run is there already, nothing is done.
     """
+    from graphengine.cli.busy import busy
     from graphengine.cli.places import place_of
     from graphengine.document import SCHEMA
-    from graphengine.portable import read_file
 
-    runs = [read_file(file) for file in files]
     place = place_of(database)
-    new = asyncio.run(_record(place, runs))
+    with busy(session, "reading") as work:
+        runs = [_read(work, file, (number, len(files))) for number, file in enumerate(files, 1)]
+        new = asyncio.run(_record(work, place, runs))
     if session.json:
         listed = [
             {"run_id": run.info.id, "steps": len(run.steps), "new": is_new}
@@ -50,7 +52,14 @@ def command(session: Session, files: tuple[Path, ...], database: Path | None) ->
     return 0
 
 
-async def _record(place: Place, runs: Sequence[Exported]) -> list[bool]:
+def _read(work: Busy, file: Path, number: tuple[int, int]) -> Exported:
+    from graphengine.portable import read_file
+
+    work.says("reading", *number, str(file))
+    return read_file(file)
+
+
+async def _record(work: Busy, place: Place, runs: Sequence[Exported]) -> list[bool]:
     """Record the runs; tells of each whether it was not there yet.
 
     Raises:
@@ -63,7 +72,11 @@ async def _record(place: Place, runs: Sequence[Exported]) -> list[bool]:
     await store.open()
     try:
         await check_ids(store, runs)
-        return [await import_run(store, run) for run in runs]
+        new: list[bool] = []
+        for number, run in enumerate(runs, 1):
+            work.says("recording", number, len(runs), run.info.id)
+            new.append(await import_run(store, run))
+        return new
     finally:
         await store.close()
 

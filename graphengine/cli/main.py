@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = {
+    "new": "Begin a project that runs and passes its tests at once.",
     "list": "List the graphs of this project.",
     "run": "Run a graph and record every step.",
     "resume": "Go on with a run after a crash, a stop, a failure, a reached limit or an answer.",
     "answer": "Answer what a run asks, and go on with it.",
     "send": "Send a message to a run, and go on with it if it waits.",
     "branch": "Begin a new run behind a step of another one.",
+    "watch": "Follow a run that another process drives, live.",
     "worker": "Go on with whatever is due in a database, until stopped.",
     "stop": "Stop a run that waits or that another process drives, at its next safe point.",
     "runs": "List the recorded runs.",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LIMITS: Final = ("steps", "tokens", "cost_usd", "seconds")
 _UNKNOWN_COST: Final = "unknown_cost"
 _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none": False}
@@ -99,6 +100,19 @@ _pause = click.option(
     help="Wait before every visit of this node, by path as article/review, until `graphengine answer` lets it go on. "
     "May be repeated.",
 )
+
+
+class Age(click.ParamType[float]):
+    """A length of time as 30d, 12h, 45m, 90s or 2w; gives seconds."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """The seconds of a text."""
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", str(value))
+        if found is None:
+            self.fail(f"{value!r}: give a number and s, m, h, d or w, as 30d", param, ctx)
+        return float(found[1]) * _SECONDS[found[2]]
 
 
 class ValueCommand(click.Command):

@@ -88,6 +88,13 @@ def graph_words(graph: str) -> list[str]:
     return [] if may_find(graph) else ["--graph", "FILE"]
 
 
+def picture_ending() -> str:
+    """The ending of a picture that can be drawn on this machine: a vector image, or text for Mermaid."""
+    from importlib.util import find_spec
+
+    return "svg" if shutil.which("dot") or find_spec("pygraphviz") else "mmd"
+
+
 def program() -> Sequence[str]:
     """How this program was called."""
     called = sys.argv[0]

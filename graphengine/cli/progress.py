@@ -2,28 +2,33 @@
 
 Of the items of a map a count is shown, ten lines at most whatever their number, and the first failures. What runs
 below an item, a graph's nodes for instance, is not shown unless somebody is asked something there. On a terminal the
-end of what a model is writing is shown below all that, on a line that goes away again.
+end of what a model is writing is shown below all that, on a line that goes away again; where none writes, what is at
+work and for how long.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.cli.steps import answer, arrow, changes_of, compact, error_line, facts_of, mapped, reason
-from graphengine.cli.terminal import one_line
+from graphengine.cli.steps import answer, arrow, changes_of, compact, counted, error_line, facts_of, mapped, reason
+from graphengine.cli.tables import wrapped
+from graphengine.cli.terminal import Channel, giving_way, one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
 from graphengine.core.snapshot import child_id
+from graphengine.core.steps import without_items
 from graphengine.runner.live import Emitted, NodeBegan, TextDelta
 from graphengine.runner.run import StepRecorded
 from graphengine.stopwatch import Stopwatch, is_by_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
-    from graphengine.cli.terminal import Channel, Part
+    from graphengine.cli.terminal import Part
     from graphengine.core.steps import Step
     from graphengine.runner.run import Event
 
@@ -43,6 +48,14 @@ _TENTHS: Final = 10
 _KEPT_CHARACTERS: Final = 500  # of what a model is writing; more than a line of any terminal
 _PATH_CHARACTERS: Final = 40
 _SHOWN_SECONDS: Final = 0.05
+_TICK_SECONDS: Final = 0.25
+_READ_SECONDS: Final = 2.0
+"""For so long the end of what a model wrote stands there, though nothing more came."""
+_INDENT: Final = 9
+_NAMED: Final = 3
+"""More nodes at work than these are counted only."""
+_INSIDE: Final = ("recorded", "message", "refused", "begun")
+"""Steps of a node that it goes on after."""
 
 
 @dataclass(slots=True)
@@ -80,7 +93,7 @@ class Progress:
 
     def __init__(self, channel: Channel, *, is_live: bool = True, now: Callable[[], float] = time.monotonic) -> None:
         self._channel = channel
-        self._is_live = is_live and channel.is_terminal
+        self._is_live = is_live and channel.is_live
         self._now = now
         self._written: dict[tuple[str, str], str] = {}  # by node and agent: the end of what its model has written
         self._shown_at = 0.0
@@ -89,12 +102,14 @@ class Progress:
         self._is_idle = False
         self._falls_back: dict[str, int] = {}  # the visit of a node whose fallback is run
         self._counts: dict[str, _Count] = {}  # by the frame of the items, without their index
+        self._at_work: dict[str, NodeBegan] = {}  # by path
 
     def show(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, TextDelta):
             self._writes(event)
         elif isinstance(event, NodeBegan):
+            self._at_work[event.path] = event
             if "[" not in event.path:
                 self._began(event.path, event.visit, event.attempt)
         elif isinstance(event, Emitted):
@@ -102,6 +117,7 @@ class Progress:
         elif isinstance(event, StepRecorded):
             step = event.step
             self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
+            self._has_moved(step)
             self._watch.see(step, was_idle=self._is_idle)
             self._is_idle = False
             if step.kind in ("waiting", "answered", "refused", "message"):
@@ -121,9 +137,58 @@ class Progress:
             self._shown_at = self._now()
             self._channel.passing(f"{'writes':<9} {one_line(delta.path, _PATH_CHARACTERS)}: ", text)
 
+    def skip(self, step: Step) -> None:
+        """Take note of a step of the past that is not shown."""
+        channel, self._channel = self._channel, Channel(None, must_arrive=False)
+        try:
+            self.show(StepRecorded(step.seq, step))
+        finally:
+            self._channel = channel
+
+    def idles(self) -> None:
+        """Take note that nothing of the run is at work: it waits, or nobody drives it."""
+        self._is_idle = True
+        self._at_work.clear()
+        self._channel.wipe()
+
+    def _has_moved(self, step: Step) -> None:
+        if step.kind not in _INSIDE:
+            self._at_work.pop(step.path, None)
+        if step.data.get("cancelled"):  # arms, whose nodes have the paths of their graph
+            graph = step.path.rpartition("/")[0]
+            self._at_work = {path: each for path, each in self._at_work.items() if path.rpartition("/")[0] != graph}
+
+    @asynccontextmanager
+    async def ticking(self, clock: Callable[[], float] = time.time) -> AsyncIterator[None]:
+        """As long as this lasts, show on a terminal what is at work, and for how long by this clock."""
+        if not self._is_live:
+            yield
+            return
+
+        async def tick() -> None:
+            while True:
+                await asyncio.sleep(_TICK_SECONDS)
+                self.tick(clock())
+
+        ticker = asyncio.create_task(tick(), name="graphengine progress")
+        try:
+            with giving_way(self._channel):
+                yield
+        finally:
+            ticker.cancel()
+            self._channel.wipe()
+
+    def tick(self, at: float) -> None:
+        """Show what is at work at this time, epoch seconds, unless a model is writing."""
+        if not self._is_live or not self._at_work:
+            return
+        if self._written and self._now() - self._shown_at < _READ_SECONDS:
+            return
+        self._channel.passing(f"{'at work':<9}", in_flight(list(self._at_work.values()), at), keeps_end=False)
+
     def sleeps(self, until: str) -> None:
         """Say that nothing is to be done for a while."""
-        self._is_idle = True
+        self.idles()
         self._line("sleeps", f"until {until}; Ctrl-C leaves the run waiting")
 
     def _began(self, path: str, visit: int, attempt: int) -> None:
@@ -222,7 +287,7 @@ class Progress:
         else:
             wait = seconds(max(0.0, step.data.get("due_at", step.at) - step.at))
             self._line("retry", step.path, f"{told} failed{took}; next attempt in {wait}")
-        self._line("", error_line(step))
+        self._below(error_line(step))
 
     def _ended(self, verb: str, step: Step) -> None:
         choice = f", chose {step.data['choice']}" if step.data.get("choice") else ""
@@ -231,7 +296,7 @@ class Progress:
         ended = f", ended [{inside}]" if inside else ""
         self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){self._took(step)}{said}", *arrow(step))
         if step.data.get("error") and step.data.get("status") != "failed":  # what the run ends with is told at its end
-            self._line("", f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
+            self._below(f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
         self._why(step)
 
     def _is_own(self, step: Step) -> bool:
@@ -249,8 +314,34 @@ class Progress:
     def _why(self, step: Step) -> None:
         why = reason(step, 1000)
         if why:
-            self._line("", (why, "dim"))
+            self._below(why, "dim")
+
+    def _below(self, text: str, style: str = "") -> None:
+        """More about the line above; on a terminal broken where it is too wide, so that it stays below it."""
+        columns = self._channel.columns
+        for part in [text] if columns is None else wrapped(text, columns - _INDENT):
+            self._line("", (part, style))
 
     def _line(self, verb: str, first: Part, *rest: Part) -> None:
         path: Part = (first, "bold") if isinstance(first, str) and verb else first
         self._channel.line((f"{verb:<9}", _VERBS.get(verb, "dim")), path, *rest)
+
+
+def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
+    """What is at work at a time, epoch seconds, and for how long: nodes by name, items of a map by their number."""
+    nodes: dict[str, list[NodeBegan]] = {}
+    for each in begun:
+        nodes.setdefault(without_items(each.path), []).append(each)
+    told = []
+    for path, works in list(nodes.items())[:_NAMED]:
+        first = min(works, key=lambda work: work.at)
+        again = f" (visit {first.visit})" if first.visit > 1 and first.path == path else ""
+        items = f" ({counted(len(works), 'item')})" if first.path != path else ""
+        told.append(f"{one_line(path, _PATH_CHARACTERS)}{again or items} {_whole_seconds(at - first.at)}")
+    more = len(nodes) - _NAMED
+    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
+
+
+def _whole_seconds(duration: float) -> str:
+    """A duration that is shown while it grows: no digit of it moves faster than one can read."""
+    return seconds(duration) if duration >= 60 else f"{max(0, int(duration))} s"  # noqa: PLR2004 - a minute

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
     from graphengine.runner import Pruned, Runner, Vacuumed
 
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LISTED: Final = 20
 
 
@@ -41,22 +40,11 @@ class _Asked:
         return is_bounded or self.is_narrowed or not self.vacuum
 
 
-class Age(click.ParamType[float]):
-    """A length of time as 30d, 12h, 45m, 90s or 2w; gives seconds."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
-        """The seconds of a text."""
-        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", str(value))
-        if found is None:
-            self.fail(f"{value!r}: give a number and s, m, h, d or w, as 30d", param, ctx)
-        return float(found[1]) * _SECONDS[found[2]]
-
-
 @click.command("prune")
 @click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="The newest N runs of each graph stay.")
-@click.option("--older-than", type=Age(), metavar="AGE", help="Only runs whose last step is older, as 30d, 12h, 45m.")
+@click.option(
+    "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, as 30d, 12h, 45m."
+)
 @click.option("--keep-tag", "tags", metavar="NAME", multiple=True, help="Runs with this tag stay. May be repeated.")
 @click.option("--graph", metavar="NAME", help="Only runs of this graph.")
 @click.option(
@@ -105,25 +93,30 @@ def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, data
 async def _work(
     session: Session, path: Path, asked: _Asked, consents: Callable[[Pruned], bool]
 ) -> tuple[Pruned | None, Vacuumed | None]:
+    from graphengine.cli.busy import busy
     from graphengine.runner import Runner
 
     async with Runner(path) as runner:
-        pruned = await _prune(runner, asked, consents) if asked.prunes else None
+        pruned = await _prune(session, runner, asked, consents) if asked.prunes else None
         if not asked.vacuum or asked.dry_run or (pruned is not None and pruned.dry_run):
             return pruned, None
         if not session.json:
             session.err.line("giving free room back")
-        return pruned, await runner.vacuum()
+        with busy(session, "giving free room back"):
+            return pruned, await runner.vacuum()
 
 
-async def _prune(runner: Runner, asked: _Asked, consents: Callable[[Pruned], bool]) -> Pruned:
+async def _prune(session: Session, runner: Runner, asked: _Asked, consents: Callable[[Pruned], bool]) -> Pruned:
     """What went; or, where nobody consents, what would go."""
-    if not asked.dry_run and consents is _always:
+    from graphengine.cli.busy import busy
+
+    if asked.dry_run or consents is not _always:
+        with busy(session, "looking for runs that may go"):
+            found = await runner.prune(**asked.rule, dry_run=True)
+        if asked.dry_run or not found.runs or not consents(found):
+            return found
+    with busy(session, "removing runs"):
         return await runner.prune(**asked.rule)
-    found = await runner.prune(**asked.rule, dry_run=True)
-    if asked.dry_run or not found.runs or not consents(found):
-        return found
-    return await runner.prune(**asked.rule)
 
 
 def is_person() -> bool:

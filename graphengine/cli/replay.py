@@ -35,14 +35,17 @@ def command(
     A run is named by its id in the database, or by a file that `graphengine export` wrote. No node, agent or resource
     is called, and nothing is written. Exit code 0: decided as they were; 1: one is decided otherwise.
     """
+    from graphengine.cli.busy import busy
     from graphengine.cli.project import graph_of
     from graphengine.replay import replay
 
     found: list[tuple[str, Replayed]] = []
-    for name in runs:
-        run = _read(session, name, reference, database)
-        graph = graph_of(run.info.graph, reference).graph
-        found.append((name, replay(graph, run)))
+    with busy(session, "replaying") as work:
+        for number, name in enumerate(runs, 1):
+            work.says("replaying", number, len(runs), name)
+            run = _read(session, name, reference, database)
+            graph = graph_of(run.info.graph, reference).graph
+            found.append((name, replay(graph, run)))
     if session.json:
         session.document(_document(found, everything=everything))
     else:

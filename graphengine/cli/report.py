@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.cli.models import models_for
-from graphengine.cli.places import command, shown
+from graphengine.cli.places import command, picture_ending, shown
 from graphengine.cli.session import Exit
 from graphengine.cli.steps import counted, explained, is_offline, usage_line
 from graphengine.cli.terminal import OutputFailed, clean
@@ -248,7 +248,7 @@ def tell_next(job: Job, ended: Ended) -> None:
         err.line(
             ("branch: ", "dim"), command("branch", info.id, "--at", str(at), *job.model_words, *graph, place=place)
         )
-    picture = f"{info.id.lstrip('-') or 'run'}.svg".replace("/", "_")
+    picture = f"{info.id.lstrip('-') or 'run'}.{picture_ending()}".replace("/", "_")
     err.line(("draw:   ", "dim"), command("render", info.id, "-o", picture, place=place))
 
 

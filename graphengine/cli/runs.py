@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from graphengine.cli.selecting import Wanted
     from graphengine.cli.session import Session
     from graphengine.cli.tree import Tree
     from graphengine.core.snapshot import Snapshot
     from graphengine.spending import Usage
-    from graphengine.stores.base import RunInfo, Status, Store
+    from graphengine.stores.base import RunInfo, Store
 
 _STATUSES: Final = ("running", "interrupted", "waiting", "finished", "stopped", "failed")
-_PAGE: Final = 50
 _WAIT_COLUMNS: Final = 60
 
 
@@ -29,7 +29,12 @@ _WAIT_COLUMNS: Final = 60
     type=click.Choice(_STATUSES),
     help="Only runs of this status; one is interrupted if its process ended without finishing it.",
 )
+@click.option("--graph", metavar="NAME", help="Only runs of this graph.")
 @click.option("--tag", metavar="NAME", help="Only runs that are marked with this word.")
+@click.option(
+    "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, as 30d, 12h, 45m."
+)
+@click.option("--newer-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is not so old, as 1h.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The most runs to list.")
 @click.option("--tree", "is_tree", is_flag=True, help="Show branches below the runs they were branched from.")
 @options.database
@@ -37,11 +42,14 @@ _WAIT_COLUMNS: Final = 60
 @click.pass_obj
 def command(  # noqa: PLR0913 - one for each option
     session: Session,
-    status: str | None,
-    tag: str | None,
+    /,
+    *,
     limit: int,
-    is_tree: bool,  # noqa: FBT001 - as click gives it
+    is_tree: bool,
     database: Path | None,
+    older_than: float | None,
+    newer_than: float | None,
+    **named: str | None,
 ) -> int:
     """List the recorded runs, the newest first.
 
@@ -54,10 +62,14 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.recorded import read
+    from graphengine.cli.selecting import Wanted, hint_of
     from graphengine.document import runs_document
 
+    if older_than is not None and newer_than is not None and older_than >= newer_than:
+        raise click.UsageError("no run is older and newer: --older-than 1d --newer-than 7d lists those in between")
     place = place_of(database)
-    found, waiting = read(place, lambda store: _listed(store, limit, status, tag))
+    wanted = Wanted(limit, named["status"], named["graph"], named["tag"], older_than, newer_than)
+    found, waiting = read(place, lambda store: _listed(store, wanted))
     if is_tree and found:
         from graphengine.cli.tree import tree_of
         from graphengine.document import tree_document
@@ -72,23 +84,24 @@ def command(  # noqa: PLR0913 - one for each option
     elif found:
         _show(session, found, waiting)
     else:
-        wanted = [f" with {name} {given}" for name, given in (("status", status), ("tag", tag)) if given]
-        session.err.line(f"no runs{' and'.join(wanted)} in {shown(place.database)}")
+        session.err.line(f"no runs{wanted} in {shown(place.database)}")
+        hint = read(place, lambda store: hint_of(store, wanted))
+        if hint:
+            session.err.line(("  ", "dim"), hint)
     if len(found) == limit and not session.json:
         session.err.line(f"the newest {limit}; --limit shows more")
     return 0
 
 
-async def _listed(
-    store: Store, limit: int, status: str | None, tag: str | None
-) -> tuple[Sequence[RunInfo], Mapping[str, Snapshot]]:
-    """The newest runs that are shown with this status, and where those stand that wait."""
+async def _listed(store: Store, wanted: Wanted) -> tuple[Sequence[RunInfo], Mapping[str, Snapshot]]:
+    """The newest runs that are wanted, and where those stand that wait."""
     from contextlib import suppress
 
+    from graphengine.cli.selecting import newest
     from graphengine.errors import StoreError
     from graphengine.history import load_snapshot
 
-    found = await _newest(store, limit, status, tag)
+    found = await newest(store, wanted)
     waiting: dict[str, Snapshot] = {}
     for info in found:
         if info.status == "waiting":
@@ -97,21 +110,8 @@ async def _listed(
     return found, waiting
 
 
-async def _newest(store: Store, limit: int, status: str | None, tag: str | None) -> Sequence[RunInfo]:
-    if status not in ("running", "interrupted"):
-        return await store.runs(limit=limit, status=cast("Status | None", status), tag=tag)
-    found: list[RunInfo] = []
-    before: str | None = None
-    while len(found) < limit:
-        page = await store.runs(limit=_PAGE, status="running", tag=tag, before=before)
-        found += [info for info in page if status_of(info) == status]
-        if len(page) < _PAGE:
-            break
-        before = page[-1].id
-    return found[:limit]
-
-
 def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snapshot]) -> None:
+    from graphengine.cli.selecting import status_of
     from graphengine.cli.tables import aligned
     from graphengine.cli.times import short_time, when
 
@@ -138,6 +138,7 @@ def _show_tree(session: Session, tree: Tree) -> None:
     """Each run below the one it comes from, with the step where they parted."""
     import time
 
+    from graphengine.cli.selecting import status_of
     from graphengine.cli.tables import aligned
     from graphengine.cli.times import age
 
@@ -188,11 +189,6 @@ def _waits(snapshot: Snapshot) -> str:
     facts = {name: fact for name, fact in first.facts.items() if name != "due"}
     told = one_line(in_words(first.name, facts, ""), _WAIT_COLUMNS)
     return told + (f" (and {len(others)} more)" if others else "")
-
-
-def status_of(info: RunInfo) -> str:
-    """A run's status as people see it: one that nobody drives any more is interrupted."""
-    return "interrupted" if info.status == "running" and info.driver is None else info.status
 
 
 def _parent(info: RunInfo) -> str:

@@ -83,7 +83,7 @@ def _show_usage(session: Session, recorded: Recorded) -> None:
 def _show(session: Session, place: Place, recorded: Recorded) -> None:
     from graphengine.cli.places import graph_words
     from graphengine.cli.report import OFFLINE, run_usage, tell_cost, tell_end, tell_kept
-    from graphengine.cli.runs import status_of
+    from graphengine.cli.selecting import status_of
     from graphengine.cli.steps import is_offline
     from graphengine.cli.times import when
     from graphengine.cli.waits import tell_waits
@@ -98,7 +98,7 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
     if is_past:
         out.line(f"as it was after step {snapshot.seq} of {info.seq}; the run is {status_of(info)} now")
     elif info.status == "running":
-        out.line(*_driven(info, place))
+        out.line(*driven(info, place))
     out.line("")
     _show_steps(out, recorded.steps)
     out.line("")
@@ -115,7 +115,7 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
         out.line((OFFLINE, "yellow"))
 
 
-def _driven(info: RunInfo, place: Place) -> Sequence[Part]:
+def driven(info: RunInfo, place: Place) -> Sequence[Part]:
     """Who drives a run that is not over, or how to go on with it."""
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words

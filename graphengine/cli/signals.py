@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.cli.session import Exit
+from graphengine.cli.terminal import WIPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -29,11 +30,13 @@ class Stopper:
     Attributes:
         says: What is being done then, in words.
         last_words: What goes to which file descriptor before the process ends at once.
+        wipes: Whether a line that is passing may stand on the terminal, so that what is said takes its place.
         asked_by: The signal that asked for the stop, in words; "" while none did.
     """
 
     def __init__(self) -> None:
         self.says = STOPPING
+        self.wipes = False
         self.last_words: Sequence[tuple[int, str]] = ()
         self._before: dict[int, Any] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -71,10 +74,11 @@ class Stopper:
             again = "Ctrl-C (SIGINT) ends at once" if number == signal.SIGTERM else "Ctrl-C again ends at once"
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._stop)  # before it is said: who reads it may act on it at once
-            _say(2, f"{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.says}; {again}\n")
+            wipe = WIPE if self.wipes else ""
+            _say(2, f"{wipe}{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.says}; {again}\n")
         elif number == signal.SIGINT:
             for descriptor, text in self.last_words:
-                _say(descriptor, text)
+                _say(descriptor, (WIPE if self.wipes else "") + text)
             os._exit(Exit.INTERRUPTED)
 
     def _stop(self) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import contextmanager, redirect_stdout, suppress
+import threading
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TextIO, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rich.console import Console
 
@@ -31,8 +32,11 @@ _UNSAFE: Final = re.compile(
 _PIPE_COLUMNS: Final = 10_000
 """Wide enough that no table is broken where a program reads it."""
 
-_WIPE: Final = "\r\x1b[2K"
+WIPE: Final = "\r\x1b[2K"
 """Empties the line that a terminal's cursor is on."""
+
+_DUMB: Final = ("dumb", "unknown")
+"""Names of terminals on which no line can be taken back."""
 _LEAST_COLUMNS: Final = 20
 
 
@@ -74,6 +78,11 @@ def _end_of(text: str, columns: int) -> str:
     return "…" + text[start:]
 
 
+def _beginning_of(text: str, columns: int) -> str:
+    """The beginning of a text that takes so many columns at most."""
+    return text if _end_of(text, columns) == text else _end_of(text[::-1], columns)[:0:-1] + "…"
+
+
 class Channel:
     """One of the two ways out.
 
@@ -85,15 +94,19 @@ class Channel:
     def __init__(self, stream: TextIO | None, *, must_arrive: bool) -> None:
         self._stream = stream
         self._must_arrive = must_arrive
+        self._writing = threading.RLock()  # a passing line may come from a thread
         self._is_passing = False
+        self._is_within = False  # a line that somebody else began and has not ended
 
     @property
     def is_terminal(self) -> bool:
         """Whether a person reads it as it comes."""
-        try:
-            return self._stream is not None and self._stream.isatty()
-        except ValueError:  # closed
-            return False
+        return self._stream is not None and _is_terminal(self._stream)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a line on it can be taken back: a person reads it, on a terminal that can do that."""
+        return self.is_terminal and os.environ.get("TERM", "") not in _DUMB
 
     @property
     def number(self) -> int | None:
@@ -135,20 +148,30 @@ class Channel:
             self._console.print(Text.assemble(*styled), soft_wrap=True)
         self.write(captured.get())
 
-    def passing(self, head: str, text: str) -> None:
-        """Show a line that whatever is written next takes the place of; nothing where no person reads it as it comes.
+    def passing(self, head: str, text: str, *, keeps_end: bool = True) -> None:
+        """Show a line that whatever is written next takes the place of; nothing where it could not be taken back.
 
         Args:
             head: What it is.
-            text: What is cut at its beginning where the terminal is not wide enough.
+            text: What is cut where the terminal is not wide enough.
+            keeps_end: Whether its beginning is cut, and its end kept.
         """
         columns = self.columns
-        if columns is None:
+        if columns is None or not self.is_live or self._is_within:
             return
         room = columns - 1 - len(head)
         if room > _LEAST_COLUMNS:
-            self.write(clean(head) + _end_of(one_line(clean(text), 10_000), room))
-            self._is_passing = True
+            cut = _end_of if keeps_end else _beginning_of
+            with self._writing:
+                self.write(clean(head) + cut(one_line(clean(text), 10_000), room))
+                self._is_passing = True
+
+    def gives_way(self, text: str) -> None:
+        """Make room for what somebody else is about to write on the same terminal: a node's print, a library's log."""
+        with self._writing:
+            self.wipe()
+            if text:
+                self._is_within = not text.endswith("\n")
 
     def wipe(self) -> None:
         """Take away a line that was passing."""
@@ -161,10 +184,15 @@ class Channel:
         Raises:
             OutputFailed: It cannot be written, and that matters.
         """
+        with self._writing:
+            self._write(text)
+
+    def _write(self, text: str) -> None:
         if self._stream is None:
             return
+        self._is_within = self._is_within and not text.endswith("\n")
         if self._is_passing:
-            text, self._is_passing = _WIPE + text, False
+            text, self._is_passing = WIPE + text, False
         try:
             try:
                 self._stream.write(text)
@@ -186,6 +214,45 @@ class Channel:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, cast("TextIO", stream).fileno())
             os.close(nowhere)
+
+
+class _Beside:
+    """A stream of this process beside a channel on the same terminal: the passing line gives way to what it writes."""
+
+    def __init__(self, stream: TextIO, channel: Channel) -> None:
+        self._stream = stream
+        self._channel = channel
+
+    def write(self, text: str) -> int:
+        self._channel.gives_way(text)
+        return self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def giving_way(channel: Channel) -> Iterator[None]:
+    """As long as this lasts, a passing line of the channel gives way to whatever is printed in this process."""
+    if not channel.is_live:
+        yield
+        return
+    with ExitStack() as stack:
+        for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
+            if stream is not None and _is_terminal(stream):
+                stack.enter_context(redirect(cast("TextIO", _Beside(stream, channel))))
+        yield
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
 
 
 @contextmanager

@@ -2,11 +2,13 @@ import io
 
 import pytest
 
+from graphengine.cli.places import picture_ending
 from graphengine.cli.progress import Progress
 from graphengine.cli.terminal import Channel
 from graphengine.core.steps import Step
 from graphengine.runner.live import TextDelta
 from graphengine.runner.run import StepRecorded
+from tests.cli.screens import plain
 
 WIPE = "\r\x1b[2K"
 
@@ -82,3 +84,27 @@ def test_it_is_shown_a_few_times_a_second() -> None:
 
 
 ERROR = {"kind": "rate_limited", "message": "later", "path": "write", "attempt": 1}
+
+
+def test_what_is_below_a_line_stays_below_it() -> None:
+    """On a terminal a long reason is broken; in a pipe it is one line."""
+    screen, pipe = Screen(), io.StringIO()
+    for stream in (screen, pipe):
+        shown(stream).show(
+            StepRecorded(2, Step(2, "node", 5.0, "", "a", 1, 1, 4.0, data={"why": "x 1 >= 3: no; " * 5}))
+        )
+    below = [line for line in plain(screen.getvalue()).splitlines() if "x 1" in line]
+    assert len(below) > 1
+    assert all(line.startswith(" " * 9) for line in below)
+    assert max(map(len, below)) <= 40
+    assert "x 1 >= 3: no; x 1 >= 3: no; x 1 >= 3: no;" in pipe.getvalue()
+
+
+@pytest.mark.parametrize(("has_painter", "ending"), [(True, "svg"), (False, "mmd")])
+def test_a_picture_that_is_named_can_be_drawn_here(
+    monkeypatch: pytest.MonkeyPatch, ending: str, *, has_painter: bool
+) -> None:
+    """Where nothing paints, text for Mermaid is."""
+    monkeypatch.setattr("shutil.which", lambda name: "/bin/dot" if has_painter else None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert picture_ending() == ending

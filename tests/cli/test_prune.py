@@ -30,6 +30,7 @@ def test_tags_are_shown_and_looked_for(invoke: Invoke) -> None:
     assert document(invoke("show", "b", "--json").stdout)["tags"] == ["keep"]
     assert invoke("runs", "--tag", "no", "--status", "failed").stderr == (
         "no runs with status failed and with tag no in checkpoints/runs.db\n"
+        "  no run has the tag 'no'; known are: keep, nightly, of r1, of r2, of r3\n"
     )
     refused = invoke("run", "counter", "--tag", "\x1b[2J")
     assert (refused.exit_code, "'\\x1b[2J' cannot be a tag" in refused.stderr) == (2, True)
@@ -130,7 +131,7 @@ def test_without_a_database_none_is_made(project: Path, invoke: Invoke) -> None:
 
 def test_ages_have_units() -> None:
     """Seconds, minutes, hours, days and weeks."""
-    from graphengine.cli.prune import Age  # noqa: PLC0415 - as the command line loads it
+    from graphengine.cli.options import Age  # noqa: PLC0415 - as the command line loads it
 
     assert "graphengine.cli.prune" in sys.modules
     ages = {"90s": 90, "1.5m": 90, "2h": 7200, "30d": 2_592_000, "2w": 1_209_600}

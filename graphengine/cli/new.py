@@ -1,0 +1,164 @@
+"""`graphengine new`: write a project that runs and passes its tests at once.
+
+Its files lie in `new_project` beside this module, each with `.in` behind its name, so that no tool takes them for
+modules of ours; `{{name}}` and `{{version}}` in them are filled in.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from graphengine.cli import options
+from graphengine.errors import GraphEngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from importlib.resources.abc import Traversable
+
+    from graphengine.cli.session import Session
+
+_SUFFIX: Final = ".in"
+_ALLOWED: Final = {".git"}
+"""What a folder may hold and still count as empty."""
+_UNNAMED: Final = "workflows"
+_TAKEN: Final = ("graphengine",)
+"""Names that a project cannot have, since it depends on them."""
+
+
+class NoPlaceForProject(GraphEngineError):
+    """The project cannot be written there; nothing was."""
+
+    code = "no_place_for_project"
+
+
+@click.command("new")
+@click.argument("path", type=click.Path(path_type=Path, readable=False))
+@options.common
+@click.pass_obj
+def command(session: Session, path: Path) -> int:
+    """Begin a project at PATH, a folder that does not exist or is empty.
+
+    It has a review loop that runs without a key, its nodes, its tests and what git is to leave out, in the folders
+    nodes, graphs, checkpoints and tests. Nothing that is there is overwritten.
+    """
+    from graphengine import __version__
+    from graphengine.document import SCHEMA
+
+    folder = Path(path.absolute())
+    name = name_of(folder.resolve().name)
+    files = project_files({"name": name, "version": __version__})
+    write(folder, files)
+    steps = _next(path)
+    if session.json:
+        session.document({"schema": SCHEMA, "path": str(folder), "name": name, "files": sorted(files), "next": steps})
+        return 0
+    for file in sorted(files):
+        session.out.line(("made ", "green"), str(path / file))
+    if name != folder.resolve().name:
+        session.err.line(f"{folder.resolve().name!r} is no name for a package; pyproject.toml says {name!r}")
+    session.err.line("it runs and is tested already:")
+    for step in steps:
+        session.err.line("  ", (step, "bold"))
+    return 0
+
+
+def name_of(folder: str) -> str:
+    """The name that a package may have, made of a folder's.
+
+    >>> name_of("My flows, 2nd try")
+    'my-flows-2nd-try'
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-") or _UNNAMED
+    return f"{name}-project" if name in _TAKEN else name
+
+
+def project_files(words: Mapping[str, str]) -> dict[str, str]:
+    """The texts of a project's files by their paths, with what the words stand for."""
+    from importlib.resources import files
+
+    found: dict[str, str] = {}
+    for path, file in _below(files("graphengine.cli").joinpath("new_project"), ""):
+        text = file.read_text(encoding="utf-8")
+        for word, meaning in words.items():
+            text = text.replace("{{" + word + "}}", meaning)
+        found[path.removesuffix(_SUFFIX)] = text
+    return found
+
+
+def _below(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _below(entry, f"{path}{entry.name}/")
+        elif entry.name.endswith(_SUFFIX):
+            yield f"{path}{entry.name}", entry
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the files, all of them or none.
+
+    Raises:
+        NoPlaceForProject: They cannot be written there.
+    """
+    made: list[Path] = []
+    try:
+        _check_empty(folder)
+        for path, text in files.items():
+            file = folder / path
+            made += _make_folder(file.parent)
+            with file.open("x", encoding="utf-8", newline="\n") as stream:
+                made.append(file)
+                stream.write(text)
+    except OSError as error:
+        _take_back(made)
+        told = f"{error.filename or folder} cannot be written: {error.strerror or error}"
+        repair = "name a folder that you may write to"
+        raise NoPlaceForProject(told, where=str(folder), repair=repair) from error
+    except BaseException:
+        _take_back(made)
+        raise
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.is_dir():
+        held = sorted(entry.name for entry in folder.iterdir() if entry.name not in _ALLOWED)
+        if held:
+            told = f"the folder is not empty: it has {', '.join(held[:3])}{', …' if len(held) > 3 else ''}"  # noqa: PLR2004
+            raise NoPlaceForProject(told, where=str(folder), repair=f"name a new folder, as {folder.name}/flows")
+    elif folder.exists() or folder.is_symlink():
+        raise NoPlaceForProject("there is a file of this name", where=str(folder), repair="name a new folder")
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Make a folder with those around it; gives the ones that are new, the outermost first."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing[::-1]
+
+
+def _take_back(made: list[Path]) -> None:
+    """Remove what was made, the newest first; what cannot be removed stays."""
+    from contextlib import suppress
+
+    for path in reversed(made):
+        with suppress(OSError):
+            path.rmdir() if path.is_dir() else path.unlink()
+
+
+def _next(path: Path) -> list[str]:
+    """What to type next."""
+    import shlex
+
+    from graphengine.cli.places import picture_ending, program
+
+    own = list(program())
+    enter = [] if path.resolve() == Path.cwd() else [shlex.join(["cd", str(path)])]
+    return [
+        *enter,
+        shlex.join([*own, "run", "review_loop"]),
+        shlex.join([*own, "render", "review_loop", "-o", f"review_loop.{picture_ending()}"]),
+        "python -m pytest",
+    ]

@@ -1,0 +1,130 @@
+"""A terminal for tests: a process behind a pty of a given size, and the screen that a person would see.
+
+The screen knows what our command line uses: lines, carriage returns, colours and the emptying of a line. Any other
+control sequence is an error, so that a test shows when more comes to be used.
+"""
+
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from fcntl import ioctl
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.cli.programs import ROOT, STARTED
+
+_PATIENCE_SECONDS: Final = 60.0
+_SEQUENCE: Final = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])")
+_OWN_TERMINAL: Final = (
+    "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.executable, sys.argv[1:])"
+)
+"""Makes the pty the terminal that Ctrl-C comes from, then becomes the program."""
+
+
+class Terminal:
+    """The command line in a terminal.
+
+    Args:
+        folder: Where it is started.
+        words: What is typed behind `graphengine`.
+        columns: The width of the terminal.
+        settings: Further environment variables; None takes one away.
+    """
+
+    def __init__(self, folder: Path, *words: str, columns: int = 80, **settings: str | None) -> None:
+        self._ours, theirs = pty.openpty()
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        changed = {"PYTHONPATH": path, "TERM": "xterm-256color", "NO_COLOR": None, "FORCE_COLOR": None, **settings}
+        changed |= dict.fromkeys(("COLUMNS", "LINES"))
+        environment = {name: text for name, text in {**os.environ, **changed}.items() if text is not None}
+        program = [sys.executable, "-c", _OWN_TERMINAL, sys.executable, "-m", "graphengine", *words]
+        self.process = subprocess.Popen(
+            program, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+        )
+        STARTED.append(self.process)  # type: ignore[arg-type]  # as much a process, with no streams of its own
+        os.close(theirs)
+        self.columns = columns
+        self.raw = ""
+        self._read = 0  # up to here `until` has looked
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._ours, text.encode())
+
+    def ctrl_c(self) -> None:
+        """Press Ctrl-C."""
+        self.type("\x03")
+
+    def until(self, text: str) -> None:
+        """Wait until the terminal was sent this text, colours aside, behind what was waited for before."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            told = plain(self.raw)
+            at = told.find(text, self._read)
+            if at >= 0:
+                self._read = at + len(text)
+                return
+            if time.monotonic() > deadline or not self._more():
+                pytest.fail(f"{text!r} never came: {told[self._read :]}")
+
+    def ends(self) -> int:
+        """Wait until the process is over; gives its exit code."""
+        while self._more():
+            pass
+        os.close(self._ours)
+        return self.process.wait(timeout=_PATIENCE_SECONDS)
+
+    def _more(self) -> bool:
+        """Read what has come; False when nothing more can."""
+        if not select.select([self._ours], [], [], _PATIENCE_SECONDS)[0]:
+            return False
+        try:
+            found = os.read(self._ours, 65_536)
+        except OSError:  # the other end is closed
+            return False
+        self.raw += found.decode("utf-8", "replace")
+        return bool(found)
+
+    @property
+    def lines(self) -> list[str]:
+        """What stands on the screen and above it."""
+        return screen(self.raw)
+
+
+def plain(text: str) -> str:
+    """A text without control sequences."""
+    return _SEQUENCE.sub("", text)
+
+
+def screen(raw: str) -> list[str]:
+    """The lines that a terminal, wide enough for each, shows of what it was sent."""
+    lines, at, column = [""], 0, 0
+    while at < len(raw):
+        char = raw[at]
+        found = _SEQUENCE.match(raw, at)
+        if found:
+            at = found.end()
+            if found[2] == "K" and found[1] in ("2", ""):
+                lines[-1] = lines[-1][:column] if not found[1] else ""
+            elif found[2] != "m":
+                pytest.fail(f"a control sequence that is not known here: {found[0]!r}")
+            continue
+        at += 1
+        if char == "\n":
+            lines.append("")
+            column = 0
+        elif char == "\r":
+            column = 0
+        else:
+            lines[-1] = lines[-1].ljust(column)[:column] + char + lines[-1][column + 1 :]
+            column += 1
+    return [line.rstrip() for line in lines]

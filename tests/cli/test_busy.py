@@ -1,0 +1,106 @@
+import io
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from graphengine.cli.busy import busy
+from graphengine.cli.session import Session
+from graphengine.cli.terminal import WIPE, Channel, giving_way
+from tests.cli.programs import GATED, call
+from tests.cli.screens import Terminal, plain, screen
+from tests.cli.test_live_text import Screen
+
+
+@pytest.fixture(autouse=True)
+def _is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+
+
+class Watched(Screen):
+    """A terminal of 40 columns that tells when a text has come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written = threading.Condition()
+
+    def write(self, text: str, /) -> int:
+        with self._written:
+            self._written.notify_all()
+            return super().write(text)
+
+    def until(self, text: str) -> None:
+        """Wait for it."""
+        with self._written:
+            assert self._written.wait_for(lambda: text in self.getvalue(), timeout=60)
+
+
+def session_on(stream: io.StringIO) -> Session:
+    """A call whose words go there."""
+    return Session(Channel(stream, must_arrive=True), Channel(stream, must_arrive=False), json=False, debug=False)
+
+
+def test_long_work_says_what_it_does_and_how_far_it_is() -> None:
+    """On a line that is gone in the end, and that what is written meanwhile takes the place of."""
+    stream = Watched()
+    session = session_on(stream)
+    with busy(session, "looking") as work:
+        stream.until("looking …")
+        work.says("looking at", 1200, 3400, "水")
+        stream.until("looking at 1,200 of 3,400: 水 …")
+        session.err.line("a line")
+        stream.until("1 s")
+    assert screen(stream.getvalue()) == ["a line", ""]
+
+
+def test_a_pipe_is_told_nothing_of_it() -> None:
+    """Neither a line nor its going."""
+    pipe = io.StringIO()
+    with busy(session_on(pipe), "looking") as work:
+        work.says("looking at it", 1, 2)
+    assert pipe.getvalue() == ""
+
+
+def test_a_passing_line_gives_way_to_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And does not come back where a line was begun and not ended, so that nothing of it is lost."""
+    stream = Screen()
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setattr("sys.stderr", stream)
+    channel = Channel(stream, must_arrive=False)
+    with giving_way(channel):
+        channel.passing("at work ", "a")
+        sys.stdout.write("begun")
+        channel.passing("at work ", "b")
+        sys.stdout.writelines([" and", " ended\n"])
+        channel.passing("at work ", "c")
+    channel.wipe()
+    assert stream.getvalue() == f"at work a{WIPE}begun and ended\nat work c{WIPE}"
+
+
+def test_a_line_that_does_not_fit_keeps_its_beginning() -> None:
+    """Wide characters count as two."""
+    stream = Screen()
+    Channel(stream, must_arrive=False).passing("at work ", "水" * 30, keeps_end=False)
+    assert stream.getvalue() == "at work " + "水" * 15 + "…"
+
+
+def test_commands_that_take_long_leave_no_line_behind(tmp_path: Path) -> None:
+    """At a terminal each shows its result alone in the end."""
+    (tmp_path / "gated.py").write_text(GATED)
+    (tmp_path / "gate").touch()
+    call(tmp_path, "run", "gated.py", "--run-id", "r")
+    call(tmp_path, "export", "r", "-o", "r.json")
+    told = {
+        ("doctor",): "sound: checkpoints/runs.db, 1 run, 4 steps, 0 snapshots",
+        ("replay", "r", "r.json", "--graph", "gated.py"): "r    gated  4      same",
+        ("import", "r.json", "--db", "new.db"): "run r of gated, 4 steps, finished: recorded",
+        ("export", "r", "-o", "again.json"): "run r, 4 steps: written to again.json",
+        ("prune", "--keep-last", "0", "--yes", "--vacuum"): "1 run with 4 steps, about",
+    }
+    for words, text in told.items():
+        terminal = Terminal(tmp_path, *words)
+        assert terminal.ends() == 0, terminal.raw
+        assert [line for line in terminal.lines if line.startswith(text)], plain(terminal.raw)
+        assert not [line for line in terminal.lines if "…" in line]

@@ -1,0 +1,109 @@
+import time
+from pathlib import Path
+
+import pytest
+
+from graphengine import Runner
+from graphengine.cli.project import find
+from graphengine.cli.selecting import Wanted, newest
+from graphengine.cli.terminal import Channel
+from graphengine.testing import FakeClock
+from tests.cli.programs import COUNTER, Invoke, document
+
+
+def ids(invoke: Invoke, *words: str) -> list[str]:
+    """The runs that these filters leave."""
+    return [run["run_id"] for run in document(invoke("runs", *words, "--json").stdout)["runs"]]
+
+
+@pytest.fixture
+def recorded(invoke: Invoke, project: Path) -> Invoke:
+    """Calls the command line where two runs of `counter` and a failed one of `tally` are recorded."""
+    (project / "flows" / "tally.py").write_text(
+        COUNTER.replace('"counter"', '"tally"').replace("return n + 1", "raise ValueError('no')")
+    )
+    invoke("run", "counter", "--run-id", "first", "--tag", "kept")
+    invoke("run", "tally", "--run-id", "second", "--tag", "kept")
+    invoke("run", "counter", "--run-id", "third")
+    return invoke
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["--graph", "counter"], ["third", "first"]),
+        (["--graph", "counter", "--tag", "kept"], ["first"]),
+        (["--status", "failed"], ["second"]),
+        (["--graph", "counter", "--status", "failed"], []),
+        (["--newer-than", "1h"], ["third", "second", "first"]),
+        (["--older-than", "1h"], []),
+        (["--older-than", "0s", "--limit", "2"], ["third", "second"]),
+        (["--tree", "--graph", "tally"], ["second"]),
+    ],
+)
+def test_filters_narrow_the_list_together(recorded: Invoke, words: list[str], left: list[str]) -> None:
+    """Each run that is listed fits all of them."""
+    assert ids(recorded, *words) == left
+
+
+async def test_age_is_that_of_the_last_step(project: Path) -> None:
+    """A run that began long ago and moved lately is new, and is found however many newer runs there are."""
+    graph = find("counter").graph
+    clock = FakeClock(time.time() - 7200)
+    async with Runner("checkpoints/runs.db", clock=clock) as runner:
+        await runner.start(graph, {}, run_id="old").result()
+        await runner.start(graph, {}, run_id="moved", pause_before=["more"]).result()
+        for number in range(3):
+            await runner.start(graph, {}, run_id=f"later{number}").result()
+    async with Runner("checkpoints/runs.db") as runner:
+        await runner.answer("moved", value=True)
+        await runner.resume(graph, "moved").result()
+        wanted = [Wanted(9, newer_seconds=3600), Wanted(9, older_seconds=3600)]
+        new, old = [[info.id for info in await newest(runner.store, each)] for each in wanted]
+    assert new == ["moved"]
+    assert sorted(old) == ["later0", "later1", "later2", "old"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--graph", "countr"], "no run has the graph 'countr'; did you mean 'counter'?"),
+        (["--tag", "xyz"], "no run has the tag 'xyz'; known are: kept"),
+        (["--graph", "counter", "--status", "failed"], "no runs with graph counter"),
+        (["--older-than", "1d"], "no runs whose last step is older in checkpoints/runs.db"),
+    ],
+)
+def test_a_filter_that_leaves_nothing_says_what_may_be_meant(recorded: Invoke, words: list[str], told: str) -> None:
+    """An unknown name is told with the nearest one that there is; the list is empty, and that is no error."""
+    found = recorded("runs", *words)
+    assert (found.exit_code, found.stdout) == (0, "")
+    assert told in " ".join(found.stderr.split()).replace("with status failed and ", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--older-than", "1"], "give a number and s, m, h, d or w, as 30d"),
+        (["--status", "done"], "'done' is not one of"),
+        (["--older-than", "7d", "--newer-than", "1d"], "no run is older and newer"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_told(recorded: Invoke, words: list[str], told: str) -> None:
+    """With exit code 2 and what may be given."""
+    found = recorded("runs", *words)
+    assert found.exit_code == 2
+    assert told in found.stderr
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+@pytest.mark.parametrize("words", [[], ["--tree"]])
+def test_the_table_fits_the_terminal(
+    recorded: Invoke, monkeypatch: pytest.MonkeyPatch, columns: int, words: list[str]
+) -> None:
+    """What can be left out is, wide characters count as two; ids are never cut."""
+    recorded("branch", "third", "--at", "2", "--branch-id", "水水水水")
+    monkeypatch.setattr(Channel, "columns", columns)
+    lines = recorded("runs", *words).stdout.splitlines()
+    wide = [len(line) + line.count("水") for line in lines]
+    assert max(wide) <= columns
+    assert any("水水水水" in line for line in lines)

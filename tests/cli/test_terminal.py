@@ -1,0 +1,133 @@
+"""Sessions at a real terminal: a process behind a pty, keys pressed, the screen looked at."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.programs import GATED, WAITING
+from tests.cli.screens import Terminal, screen
+
+PRINTING = GATED.replace(
+    'note("third")',
+    """note("third")
+    while not (HERE / "second gate").exists():
+        await asyncio.sleep(0.01)
+    print("printed")""",
+)
+"""Its third node waits too, and prints."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the graphs `gated`, whose second node waits for a file named gate, and `waiting`."""
+    (tmp_path / "gated.py").write_text(GATED)
+    (tmp_path / "waiting.py").write_text(WAITING)
+    return tmp_path
+
+
+def test_what_is_at_work_is_shown_on_a_line_that_goes_away(folder: Path) -> None:
+    """With its time, in place; in the end nothing of it is left on the screen, and no line is broken."""
+    terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
+    terminal.until("at work  second 0 s")
+    terminal.until("at work  second 1 s")
+    (folder / "gate").touch()
+    assert terminal.ends() == 0
+    assert not [line for line in terminal.lines if "at work" in line]
+    assert "one two three" in terminal.lines
+    assert "\x1b[1m" in terminal.raw
+
+
+def test_what_a_node_prints_does_not_stand_in_that_line(folder: Path) -> None:
+    """The line gives way to it, and comes again below."""
+    (folder / "gated.py").write_text(PRINTING)
+    (folder / "gate").touch()
+    terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
+    terminal.until("at work  third 0 s")
+    (folder / "second gate").touch()
+    assert terminal.ends() == 0
+    assert "printed" in terminal.lines
+
+
+def test_ctrl_c_once_stops_cleanly_and_says_so_in_place_of_the_line(folder: Path) -> None:
+    """Exit code 4; the node in flight is finished; the terminal's own ^C is wiped with the line."""
+    terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
+    terminal.until("at work  second")
+    terminal.ctrl_c()
+    terminal.until("stopping after the node in flight; Ctrl-C again ends at once")
+    (folder / "gate").touch()
+    assert terminal.ends() == 4
+    assert "stopping after the node in flight; Ctrl-C again ends at once" in terminal.lines
+    assert "stopped: asked by Ctrl-C" in terminal.lines
+
+
+def test_ctrl_c_twice_ends_at_once(folder: Path) -> None:
+    """130, with the command that goes on, on lines of their own."""
+    terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
+    terminal.until("at work  second")
+    terminal.ctrl_c()
+    terminal.until("Ctrl-C again ends at once")
+    terminal.ctrl_c()
+    assert terminal.ends() == 130
+    assert "interrupted; what was recorded is safe" in terminal.lines
+    assert [line for line in terminal.lines if line.startswith("resume: ")]
+
+
+def test_a_question_is_answered_in_the_next_command(folder: Path) -> None:
+    """`run` ends with 3 and says how; what it says works when it is typed."""
+    asking = Terminal(folder, "run", "waiting.py", "--run-id", "r")
+    assert asking.ends() == 3
+    assert [line for line in asking.lines if "answer r TEXT --graph waiting.py" in line]
+    answering = Terminal(folder, "answer", "r", "plain", "--graph", "waiting.py")
+    assert answering.ends() == 3
+    assert [line for line in answering.lines if "send r tips VALUE --graph waiting.py" in line]
+    sending = Terminal(folder, "send", "r", "tips", "ants", "--graph", "waiting.py")
+    assert sending.ends() == 3
+    last = Terminal(folder, "answer", "r", "yes", "--graph", "waiting.py")
+    assert last.ends() == 0
+    assert "plain" in last.lines
+
+
+def test_a_run_is_watched_beside_its_driver(folder: Path) -> None:
+    """Both show the node at work; the watcher ends with the run, with its exit code."""
+    driver = Terminal(folder, "run", "gated.py", "--run-id", "r")
+    driver.until("at work  second")
+    watcher = Terminal(folder, "watch", "r")
+    watcher.until("started  second (visit 1)")
+    watcher.until("at work  second")
+    (folder / "gate").touch()
+    assert (driver.ends(), watcher.ends()) == (0, 0)
+    assert not [line for line in watcher.lines if "at work" in line]
+    assert [line for line in watcher.lines if line.startswith("done     third (visit 1)")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_colour", "is_live"),
+    [
+        ({}, True, True),
+        ({"NO_COLOR": "1"}, False, True),
+        ({"TERM": "dumb"}, False, False),
+    ],
+)
+def test_a_terminal_gets_what_it_can_show(
+    folder: Path, settings: dict[str, Any], *, has_colour: bool, is_live: bool
+) -> None:
+    """Without colours where NO_COLOR says so; on one that can do nothing neither colours nor lines that go away."""
+    terminal = Terminal(folder, "run", "gated.py", "--run-id", "r", **settings)
+    terminal.until("at work  second" if is_live else "started  second")
+    (folder / "gate").touch()
+    assert terminal.ends() == 0
+    assert ("\x1b[1;32m" in terminal.raw or "\x1b[32m" in terminal.raw) is has_colour
+    assert ("\x1b[2K" in terminal.raw) is is_live
+    assert "\x1b" in terminal.raw or not is_live
+
+
+def test_a_narrow_terminal_has_a_line_that_fits(folder: Path) -> None:
+    """In 40 columns what is at work takes 39 at most."""
+    terminal = Terminal(folder, "run", "gated.py", "--run-id", "r", columns=40)
+    terminal.until("at work  second")
+    (folder / "gate").touch()
+    assert terminal.ends() == 0
+    passing = [line for part in terminal.raw.split("\x1b[2K") for line in screen(part) if "at work" in line]
+    assert passing
+    assert max(map(len, passing)) < 40

@@ -1,0 +1,249 @@
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Runner, ask
+from graphengine.cli.places import Place
+from graphengine.cli.session import Session
+from graphengine.cli.terminal import Channel
+from graphengine.cli.watch import _Lines, _Watching
+from graphengine.errors import UnknownRun
+from graphengine.stores.sqlite import SQLiteStore
+from tests.cli.programs import COUNTER, GATED, WAITING, Invoke, call, read_line, read_until, start
+from tests.cli.screens import plain
+from tests.cli.test_live_text import Screen
+
+
+class Work(BaseModel):
+    text: str = ""
+    items: list[int] = [1, 2, 3]
+    sums: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def _is_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    """The documents, one to a line."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_run_that_is_over_is_told_and_ends_at_once(invoke: Invoke) -> None:
+    """Its last steps, how it ended, and its own exit code."""
+    invoke("run", "counter", "--run-id", "ended")
+    found = invoke("watch", "ended")
+    assert found.exit_code == 0
+    assert found.stdout.splitlines()[0].startswith("run ended of counter, begun ")
+    assert "done     more (visit 3)" in found.stdout
+    assert "finished [enough]: n 3 >= 3: yes" in found.stdout
+    assert found.stdout.splitlines()[-1] == "look:   graphengine show ended"
+
+
+def test_a_run_that_failed_ends_with_its_code_and_how_to_go_on(invoke: Invoke, project: Path) -> None:
+    """1, with the failure and the command that resumes it."""
+    (project / "flows" / "counter.py").write_text(COUNTER.replace("return n + 1", "raise ValueError('no')"))
+    invoke("run", "counter", "--run-id", "broken")
+    found = invoke("watch", "broken")
+    assert found.exit_code == 1
+    assert "ValueError: no" in found.stdout
+    assert "resume: graphengine resume broken" in found.stdout
+    error = lines_of(invoke("watch", "broken", "--json").stdout)[-1]["error"]
+    assert (error["code"], error["message"]) == ("ValueError", "no")
+
+
+def test_the_last_steps_are_shown_or_those_from_one_on(invoke: Invoke, project: Path) -> None:
+    """Five of them if nothing is said; as many as there are from --from on; none behind the end."""
+    (project / "flows" / "counter.py").write_text(COUNTER.replace('n") >= 3', 'n") >= 20'))
+    invoke("run", "counter", "--run-id", "long")
+    shown = {
+        first: [line["step"]["seq"] for line in lines_of(invoke("watch", "long", "--json", *first).stdout)[:-1]]
+        for first in ((), ("--from", "1"), ("--from", "20"), ("--from", "90"))
+    }
+    assert shown == {
+        (): [17, 18, 19, 20, 21],
+        ("--from", "1"): list(range(1, 22)),
+        ("--from", "20"): [20, 21],
+        ("--from", "90"): [],
+    }
+
+
+def test_each_line_is_a_document_with_the_run(invoke: Invoke) -> None:
+    """Steps as everywhere, and the end as `worker` tells it."""
+    invoke("run", "counter", "--run-id", "ended")
+    *steps, end = lines_of(invoke("watch", "ende", "--json").stdout)
+    assert {(line["schema"], line["event"], line["run_id"], line["graph"]) for line in steps} == {
+        (1, "step", "ended", "counter")
+    }
+    assert {name: end[name] for name in ("event", "status", "seq", "error", "waits")} == {
+        "event": "ended",
+        "status": "finished",
+        "seq": 4,
+        "error": None,
+        "waits": [],
+    }
+    assert end["stop"]["label"] == "enough"
+
+
+def test_without_waiting_a_run_that_waits_ends_it(invoke: Invoke, project: Path) -> None:
+    """With exit code 3, the question, and the commands that answer."""
+    (project / "flows" / "waiting.py").write_text(WAITING)
+    invoke("run", "waiting", "--run-id", "desk")
+    found = invoke("watch", "desk", "--no-wait")
+    assert found.exit_code == 3
+    assert "answer: graphengine answer desk TEXT" in found.stdout
+    assert "send: graphengine send desk tips VALUE" in found.stdout
+
+
+def test_an_unknown_run_is_told_with_the_nearest(invoke: Invoke) -> None:
+    """As of every command about a run, and exit code 2."""
+    invoke("run", "counter", "--run-id", "monday")
+    found = invoke("watch", "mondya")
+    assert found.exit_code == 2
+    assert "did you mean 'monday'?" in found.stderr
+
+
+class Watched(Screen):
+    """A screen that tells when something was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = asyncio.Event()
+
+    def write(self, text: str, /) -> int:
+        self.written.set()
+        return super().write(text)
+
+
+class Follower:
+    """Watches a run of a database on a screen of its own, in this event loop."""
+
+    def __init__(self, database: Path, **options: Any) -> None:
+        self.screen = Watched()
+        channel = Channel(self.screen, must_arrive=True)
+        session = Session(channel, channel, json=False, debug=False)
+        self._watching = _Watching(_Lines(session, Place(database)), 1, **{"ends_idle": False, **options})
+        self._store = SQLiteStore(database, read_only=True)
+
+    def of(self, run_id: str) -> "asyncio.Task[int]":
+        """Begin."""
+        return asyncio.create_task(self._follow(run_id))
+
+    async def _follow(self, run_id: str) -> int:
+        await self._store.open()
+        try:
+            return await self._watching.follow(self._store, run_id)
+        finally:
+            await self._store.close()
+
+    async def until(self, text: str) -> None:
+        """Return when the text was written."""
+        while text not in self.shown:
+            await self.screen.written.wait()
+            self.screen.written.clear()
+
+    @property
+    def shown(self) -> str:
+        """What was written so far, without colours."""
+        return plain(self.screen.getvalue())
+
+
+async def test_a_run_is_followed_from_its_first_node_over_a_question_to_its_end(tmp_path: Path) -> None:
+    """What is at work is told when it begins; a question with the command that answers it; then the outcome."""
+    gate = asyncio.Event()
+
+    async def work() -> str:
+        await gate.wait()
+        return "done"
+
+    async def count(item: int) -> int:
+        return item
+
+    graph = Graph("followed", Work)
+    graph.add_node("work", work, writes="text")
+    graph.add_node("each", count, writes="sums", each={"item": "items"})
+    graph.add_node("asked", ask("Enough?", str), writes="text")
+    graph.add_path(START, "work", "each", "asked", END)
+    async with asyncio.timeout(60), Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(graph, Work(), run_id="r")
+        await run.begun()
+        follower = Follower(tmp_path / "runs.db")
+        watching = follower.of("r")
+        await follower.until("started  work (visit 1)")
+        await follower.until("at work  work 0 s")
+        gate.set()
+        await run.result()
+        await follower.until("answer r TEXT")
+        assert follower.shown.count("Enough?") == 2  # the step, and below it where the run stands
+        await runner.answer("r", "yes")
+        await runner.resume(graph, "r").result()
+        assert await watching == 0
+    shown = follower.shown
+    assert "3 of 3 items done" in shown
+    assert "waiting since" in shown
+    assert "finished" in shown.splitlines()[-3]
+
+
+async def test_a_run_that_is_removed_meanwhile_is_told(tmp_path: Path) -> None:
+    """Another one that has taken its id since is not taken for it."""
+    graph = Graph("asking", Work)
+    graph.add_node("asked", ask("Enough?", str), writes="text")
+    graph.add_path(START, "asked", END)
+    async with asyncio.timeout(60), Runner(tmp_path / "runs.db") as runner:
+        await runner.start(graph, Work(), run_id="r").result()
+        follower = Follower(tmp_path / "runs.db")
+        watching = follower.of("r")
+        await follower.until("answer r TEXT")
+        await runner.stop("r")
+        await runner.prune(keep_last=0, statuses=["stopped"])
+        await runner.start(graph, Work(), run_id="r").result()
+        with pytest.raises(UnknownRun):
+            await watching
+
+
+def test_a_driver_that_dies_is_told_and_the_next_one_is_followed(tmp_path: Path) -> None:
+    """Interrupted, how to go on; then what the process does that takes it up, and its exit code."""
+    (tmp_path / "gated.py").write_text(GATED)
+    driver = start(tmp_path, "run", "gated.py", "--run-id", "r")
+    read_until(driver, "in second")
+    watcher = start(tmp_path, "watch", "r")
+    until(watcher, "started  second (visit 1)")
+    driver.kill()
+    until(watcher, "interrupted: no process drives it; resume: ")
+    assert call(tmp_path, "watch", "r", "--no-wait").returncode == 4
+    (tmp_path / "gate").touch()
+    assert call(tmp_path, "resume", "r", "--graph", "gated.py").returncode == 0
+    out, err = watcher.communicate(timeout=60)
+    assert (watcher.returncode, err) == (0, "")
+    assert "the process that drove it had died" in out
+    assert "finished" in out
+
+
+def test_ctrl_c_ends_the_watching_and_leaves_the_run_alone(tmp_path: Path) -> None:
+    """130, with the command that watches again; the driver goes on."""
+    (tmp_path / "gated.py").write_text(GATED)
+    driver = start(tmp_path, "run", "gated.py", "--run-id", "r")
+    read_until(driver, "in second")
+    watcher = start(tmp_path, "watch", "r")
+    until(watcher, "started  second (visit 1)")
+    watcher.send_signal(signal.SIGINT)
+    _, err = watcher.communicate(timeout=60)
+    assert watcher.returncode == 130
+    assert "no longer watched; the run itself is left alone" in err
+    assert "graphengine watch r" in err
+    (tmp_path / "gate").touch()
+    out, _ = driver.communicate(timeout=60)
+    assert (driver.returncode, out) == (0, "one two three\n")
+
+
+def until(process: Any, text: str) -> None:
+    """Read a process's stdout up to the line that holds the text."""
+    while text not in plain(read_line(process)):
+        pass
