@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,11 +54,26 @@ class Age(click.ParamType[float]):
         return float(found[1]) * _SECONDS[found[2]]
 
 
-@click.command("prune")
+@click.command(
+    "prune",
+    cls=helping.Command,
+    examples="""
+        graphengine prune --keep-last 100 --dry-run
+        graphengine prune --older-than 30d --keep-tag nightly --yes
+        graphengine prune --graph review --keep-last 0 --yes --vacuum
+    """,
+)
 @click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="The newest N runs of each graph stay.")
 @click.option("--older-than", type=Age(), metavar="AGE", help="Only runs whose last step is older, as 30d, 12h, 45m.")
-@click.option("--keep-tag", "tags", metavar="NAME", multiple=True, help="Runs with this tag stay. May be repeated.")
-@click.option("--graph", metavar="NAME", help="Only runs of this graph.")
+@click.option(
+    "--keep-tag",
+    "tags",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=completing.tags,
+    help="Runs with this tag stay. May be repeated.",
+)
+@click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
 @click.option(
     "--status",
     "statuses",
