@@ -20,11 +20,11 @@ if TYPE_CHECKING:
         graphengine completion fish
     """,
 )
-@click.argument("shell", type=click.Choice(completing.SHELLS))
+@click.argument("shell", metavar="SHELL", type=helping.Choice(completing.SHELLS))
 @options.common
 @click.pass_obj
 def command(session: Session, shell: str) -> int:
-    """Print what lets a shell complete commands, options, graphs, runs, tags and nodes.
+    """Print what lets a shell, bash, zsh or fish, complete commands, options, graphs, runs, tags and nodes.
 
     Put this at the end of ~/.bashrc: eval "$(graphengine completion bash)"; of ~/.zshrc the same with zsh, below
     compinit. For fish: graphengine completion fish > ~/.config/fish/completions/graphengine.fish

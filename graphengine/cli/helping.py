@@ -1,11 +1,13 @@
 """What `--help` says beside click's own: examples that work, and what the exit codes of the command mean.
 
-Both stand beside the command itself, and are data: docs/cli.md is made of them, and the tests run every example.
+Both stand beside the command itself, and are data: docs/cli.md is made of them, and the tests run every example. Below
+that: what a misspelt option or word was perhaps meant to be.
 """
 
 from __future__ import annotations
 
 import inspect
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -59,6 +61,14 @@ class Command(click.Command):
         always = {code: told for code, told in ALWAYS.items() if reads or code != Exit.STORE}
         return dict(sorted({**always, **self.exits}.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words of the command; of the options like a misspelt one only the likest is named."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            near = get_close_matches(error.option_name, error.possibilities or (), n=1)
+            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from error
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples and the exit codes behind the options."""
         super().format_epilog(ctx, formatter)
@@ -70,4 +80,14 @@ class Command(click.Command):
             formatter.write_dl([(str(int(code)), meaning) for code, meaning in self.exit_codes.items()])
 
 
-__all__ = ["ALWAYS", "DRIVES", "Command"]
+class Choice(click.Choice[str]):
+    """One of several words; the one that is likest to a misspelt one is named first."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
+        """What is said of a word that is none of them."""
+        near = get_close_matches(str(value), self.choices, n=1)
+        told = super().get_invalid_choice_message(value, ctx)
+        return f"{told} Did you mean {near[0]!r}?" if near else told
+
+
+__all__ = ["ALWAYS", "DRIVES", "Choice", "Command"]

@@ -159,9 +159,17 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
         elif name in _LIMITS:
             named[name] = _number(name, text)
         else:
-            names = ", ".join((*_LIMITS, _UNKNOWN_COST))
-            raise click.BadParameter(f"{pair!r}: name one of {names}, as steps=50", param_hint="--limit")
+            raise click.BadParameter(f"{pair!r}: {_known(name)}", param_hint="--limit")
     return replace(base, **named)
+
+
+def _known(name: str) -> str:
+    """What a limit may be called, or what this name was perhaps meant to be."""
+    from difflib import get_close_matches
+
+    names = (*_LIMITS, _UNKNOWN_COST)
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}=…?" if near else f"name one of {', '.join(names)}, as steps=50"
 
 
 def _number(name: str, text: str) -> float | None:

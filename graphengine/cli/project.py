@@ -14,6 +14,7 @@ import sys
 import tomllib
 import traceback
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -299,7 +300,9 @@ def load(file: Path) -> ModuleType:
     path = Path(os.path.abspath(file))  # noqa: PTH100 - links stay: a project is where its user sees it
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise GraphNotFound(f"the file {_shown(file)} {what}", where=str(file), repair="name a graph's Python file")
+        near = get_close_matches(path.name, [each.name for each in path.parent.glob("*.py")], n=1)
+        repair = f"did you mean {file.with_name(near[0])}?" if near else "name a graph's Python file"
+        raise GraphNotFound(f"the file {_shown(file)} {what}", where=str(file), repair=repair)
     root = project_of(path.parent) or path.parent
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
