@@ -1,6 +1,36 @@
 """Tools for tests: of nodes and graphs, and of stores and models that keep to our protocols."""
 
-from graphengine.testing.clock import FakeClock
-from graphengine.testing.replays import replay
+from __future__ import annotations
 
-__all__ = ["FakeClock", "replay"]
+from typing import TYPE_CHECKING
+
+from graphengine.lazy import lazily
+
+if TYPE_CHECKING:
+    from graphengine.asking import NO_ANSWER
+    from graphengine.testing.alone import run_node
+    from graphengine.testing.clock import FakeClock
+    from graphengine.testing.done import Asked, Done, EdgeTaken, Recorded
+    from graphengine.testing.replays import replay
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "graphengine.asking": ("NO_ANSWER",),
+            "graphengine.testing.alone": ("run_node",),
+            "graphengine.testing.clock": ("FakeClock",),
+            "graphengine.testing.done": ("Asked", "Done", "EdgeTaken", "Recorded"),
+            "graphengine.testing.replays": ("replay",),
+        },
+    )
+
+__all__ = [
+    "NO_ANSWER",
+    "Asked",
+    "Done",
+    "EdgeTaken",
+    "FakeClock",
+    "Recorded",
+    "replay",
+    "run_node",
+]
