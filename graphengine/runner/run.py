@@ -94,6 +94,11 @@ class Run(Generic[S]):
             return False
         return self._task.exception() is not None and not isinstance(self._task.exception(), RunIsDriven)
 
+    @property
+    def was_cut_off(self) -> bool:
+        """Whether its work was cancelled, as an event loop does that ends before it."""
+        return self._task is not None and self._task.cancelled()
+
     def cancel(self) -> asyncio.Task[Result[S]]:
         """End its work now; called by the runner when it closes, which waits for what is given."""
         task = self._started()

@@ -1,0 +1,267 @@
+"""A crash inside a test: the fixture's runner dies at a named point, and the test goes on with a new one.
+
+    async def test_nothing_is_written_twice(runner, crash_at):
+        crash = crash_at("after append", 3)
+        run = runner.start(graph, {"task": "x"})
+        await crash.happened()
+        result = await runner.resume(graph, run.id).result()
+
+What holds: from that point on nothing of the runner that died reaches the store, its tasks are cancelled, and what it
+held of runs is free, as the system frees the lock of a dead process. After `happened` the fixture's runner is a new one
+over the same store and knows nothing of the old one. What a real death does and this one cannot: a node that is
+cancelled still runs its `finally`, and a sync node's thread runs to its end. Where that matters, kill a process:
+`graphengine.testing.crash_points`, which has the points of commits too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from graphengine.errors import DefinitionError
+from graphengine.paths import did_you_mean
+from graphengine.runner.execute import TaskRunner
+from graphengine.testing.crash_points import CALLS, CrashPoints, Point
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from graphengine.core.events import Event
+    from graphengine.core.snapshot import Task
+    from graphengine.core.steps import Step
+    from graphengine.records import JsonValue
+    from graphengine.stores.base import RunInfo, Store
+    from graphengine.testing.open_runner import OpenRunner
+
+POINTS: Final[Sequence[str]] = [f"{side} {what}" for what in (*CALLS, "task") for side in ("before", "after")]
+"""Where a runner can die: before and after each call of the store, and each task of a node."""
+
+
+class Died(BaseException):
+    """What ends the work of a runner that died; no node and no engine takes it for an error of its own."""
+
+
+class DeathPoints(CrashPoints):
+    """The points that one runner passes, and the one at which it dies.
+
+    Args:
+        die_at: Where.
+
+    Attributes:
+        is_dead: Whether it did. Nothing of it reaches the store any more.
+        tasks: The asyncio tasks in which it died.
+        fences: The runs that it drives or drove, with their fences.
+    """
+
+    def __init__(self, die_at: Point) -> None:
+        super().__init__(die_at)
+        self.is_dead = False
+        self.tasks: list[asyncio.Task[object]] = []
+        self.fences: dict[str, int] = {}
+
+    def passes(self, name: str) -> None:
+        """Pass a point, or die there.
+
+        Raises:
+            Died: It dies here, or did before.
+        """
+        if self.is_dead:
+            self._note()
+            raise Died
+        super().passes(name)
+
+    def watched(self, store: Store) -> Store:
+        """The store, with its points, for this runner alone."""
+        return super().watched(cast("Store", _Fenced(store, self.fences)))
+
+    async def let_go(self, store: Store) -> Store:
+        """Free what it held, as the system frees a dead process's lock.
+
+        Returns:
+            The store as the next one finds it: what was under way is known as left by a crash, until it is claimed.
+        """
+        left: set[str] = set()
+        for run_id, fence in self.fences.items():
+            if (await store.info(run_id)).held:
+                left.add(run_id)
+                await store.release(run_id, fence)
+        return cast("Store", _Left(store, left))
+
+    @contextmanager
+    def here(self) -> Generator[None]:
+        """What is begun inside passes these points at its tasks too."""
+        _watch_tasks()
+        before = _HERE.set(self)
+        try:
+            yield
+        finally:
+            _HERE.reset(before)
+
+    def _die(self, point: Point) -> None:
+        self.is_dead = True
+        self._note()
+        raise Died(str(point))
+
+    def _note(self) -> None:
+        """Remember where it died, so that asyncio has nobody to complain to."""
+        task = asyncio.current_task()
+        if task is not None:
+            self.tasks.append(task)
+
+
+class Crash:
+    """One death that a test has asked for."""
+
+    def __init__(self, runner: OpenRunner, point: Point, points: DeathPoints) -> None:
+        self._runner = runner
+        self._point = point
+        self._points = points
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the runner died."""
+        return self._points.is_dead
+
+    async def happened(self) -> None:
+        """Return once the runner has died; the fixture's runner is then a new one over the same store.
+
+        Raises:
+            AssertionError: Its runs came to their ends without passing the point; tells which they passed.
+        """
+        while not self._points.is_dead and (going := self._runner.going):
+            await asyncio.wait(
+                {asyncio.ensure_future(run.ended()) for run in going}, return_when=asyncio.FIRST_COMPLETED
+            )
+        self.check()
+        await self._runner.bury()
+
+    def check(self) -> None:
+        """See that the runner died.
+
+        Raises:
+            AssertionError: It did not.
+        """
+        if self._points.is_dead:
+            return
+        counts: dict[str, int] = {}
+        for point in self._points.passed:
+            counts[point.name] = point.number
+        listed = "".join(f"\n    {name}: {count}" for name, count in counts.items()) or " none"
+        raise AssertionError(
+            f"the runner never came to {self._point.name!r} for the {self._point.number}. time; it passed{listed}\n"
+            "  repair: choose one of these points, and a number up to the one that stands there"
+        )
+
+
+class CrashAt:
+    """The fixture `crash_at`: says where the test's runner dies."""
+
+    def __init__(self, runner: OpenRunner) -> None:
+        self._runner = runner
+        self._crashes: list[Crash] = []
+
+    def __call__(self, point: str, number: int = 1) -> Crash:
+        """Let the runner die when it passes a point; call it before a run is started.
+
+        Args:
+            point: `before` or `after`, and a method of the Store protocol or `task`: "after append".
+            number: The how manieth time, from 1.
+
+        Raises:
+            DefinitionError: There is no such point, or a run was started already.
+        """
+        if point not in POINTS:
+            raise DefinitionError(f"there is no point {point!r}", where="crash_at", repair=_meant(point))
+        if number < 1:
+            raise DefinitionError(f"crash_at({point!r}, {number})", repair="count from 1")
+        where = Point(point, number)
+        points = DeathPoints(where)
+        self._runner.die_at(points)
+        crash = Crash(self._runner, where, points)
+        self._crashes.append(crash)
+        return crash
+
+    def check(self) -> None:
+        """See that every death that was asked for came."""
+        for crash in self._crashes:
+            crash.check()
+
+
+class _Fenced:
+    """A store that notes whom it gave which fence."""
+
+    def __init__(self, store: Store, fences: dict[str, int]) -> None:
+        self._store = store
+        self._fences = fences
+
+    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Mapping[str, JsonValue]) -> int:
+        """Record a run; see `Store.create`."""
+        self._fences[info.id] = fence = await self._store.create(info, steps, outline)
+        return fence
+
+    async def claim(self, run_id: str) -> int:
+        """Become a run's driver; see `Store.claim`."""
+        self._fences[run_id] = fence = await self._store.claim(run_id)
+        return fence
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+class _Left:
+    """A store in which some runs were left by a crash."""
+
+    def __init__(self, store: Store, left: set[str]) -> None:
+        self._store = store
+        self._left = left
+
+    async def info(self, run_id: str) -> RunInfo:
+        """What the store knows of a run; see `Store.info`."""
+        found = await self._store.info(run_id)
+        return replace(found, held=True) if run_id in self._left else found
+
+    async def claim(self, run_id: str) -> int:
+        """Become a run's driver; see `Store.claim`."""
+        fence = await self._store.claim(run_id)
+        self._left.discard(run_id)
+        return fence
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+_watched: Final[set[str]] = set()
+_HERE: Final[ContextVar[DeathPoints | None]] = ContextVar("graphengine_death", default=None)
+
+
+def _watch_tasks() -> None:
+    """Let tasks pass the points of the runner that they belong to, from now on."""
+    if _watched:
+        return
+    run = TaskRunner.run
+
+    async def passing(tasks: TaskRunner, task: Task) -> Event | None:
+        points = _HERE.get()
+        if points is None:
+            return await run(tasks, task)
+        points.passes("before task")
+        event = await run(tasks, task)
+        points.passes("after task")
+        return event
+
+    _watched.add("run")
+    TaskRunner.run = cast("Any", passing)  # type: ignore[method-assign]
+
+
+def _meant(point: str) -> str:
+    if point.endswith(" commit"):
+        return (
+            "a commit is the process's: use 'after append', or graphengine.testing.crash_points in a process of its own"
+        )
+    return did_you_mean(point, POINTS) or f"choose one of {', '.join(POINTS)}"
+
+
+__all__ = ["POINTS", "Crash", "CrashAt", "DeathPoints", "Died"]

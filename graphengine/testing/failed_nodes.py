@@ -1,0 +1,136 @@
+"""The nodes that failed while a test ran: what each was, what it saw and what it asked a model.
+
+The pytest plugin shows this below a test that fails, so that nobody has to run it again with prints. It is kept in
+words, made when the node fails: the state goes on and is gone when the report is written. Only the first failures of a
+test are kept; they are the cause of the others.
+"""
+
+from __future__ import annotations
+
+import json
+from contextvars import ContextVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from graphengine.core.events import NodeFailed
+from graphengine.core.lookup import plan_of
+from graphengine.core.privacy import Guard
+from graphengine.core.steps import path_of
+from graphengine.models.hiding import hidden
+from graphengine.models.scripted import shortened, shown
+from graphengine.runner.execute import TaskRunner
+from graphengine.secret import HIDDEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphengine.agents.conversation import Conversation
+    from graphengine.core.events import Event
+    from graphengine.core.snapshot import Frame, Snapshot, Task
+    from graphengine.models.base import Request
+    from graphengine.plan import Plan
+    from graphengine.records import JsonValue
+
+KEPT: Final = 5
+"""So many failures of one test are kept, retries included."""
+_FIELD: Final = 200  # characters of one field
+_MESSAGE: Final = 2000  # characters of what went wrong
+
+_test: str = ""
+_failed: list[tuple[str, str]] = []
+_watched: set[str] = set()
+_ASKED: Final[ContextVar[list[Request] | None]] = ContextVar("graphengine_asked", default=None)
+
+
+def watch(test: str) -> None:
+    """Begin a test: forget what failed in others, and note from now on what fails.
+
+    Args:
+        test: Its node id.
+    """
+    global _test  # noqa: PLW0603 - one test runs at a time in a process
+    _test = test
+    _failed.clear()
+    if "run" not in _watched:
+        _watched.add("run")
+        import_module("graphengine.runner.watch")  # it knows nodes by the code that is wrapped here
+        _wrap_run()
+        _wrap_requests(import_module("graphengine.agents.conversation").Conversation)
+
+
+def sections(test: str) -> list[tuple[str, str]]:
+    """What a report says of the nodes that failed in a test: titles and texts."""
+    return list(_failed) if test == _test else []
+
+
+def _wrap_run() -> None:
+    run = TaskRunner.run
+
+    async def noting(tasks: TaskRunner, task: Task) -> Event | None:
+        if len(_failed) >= KEPT:
+            return await run(tasks, task)
+        asked: list[Request] = []
+        before = _ASKED.set(asked)
+        try:
+            event = await run(tasks, task)
+        finally:
+            _ASKED.reset(before)
+        if isinstance(event, NodeFailed):
+            _failed.append(_told(tasks, event, asked))
+        return event
+
+    TaskRunner.run = cast("Any", noting)  # type: ignore[method-assign]
+
+
+def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
+    made = conversation._request  # noqa: SLF001 - what a model is asked is seen nowhere else
+
+    def noting(self: Conversation[Any], *args: Any, **kwargs: Any) -> Request:  # noqa: ANN401 - as it is called
+        request = made(self, *args, **kwargs)
+        asked = _ASKED.get()
+        if asked is not None:
+            asked.append(request)
+        return request
+
+    conversation._request = noting  # type: ignore[method-assign]  # noqa: SLF001
+
+
+def _told(tasks: TaskRunner, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
+    """The title and the text of one failure."""
+    plan, snapshot = tasks._plan, tasks._snapshot  # noqa: SLF001 - nobody else wants to know
+    path = path_of(event.frame, event.node)
+    where = f"visit {event.visit}, attempt {event.attempt}, behind step {snapshot.seq} of run {snapshot.run_id}"
+    text = "\n".join(_lines(plan, snapshot, event, asked))
+    if plan.secret:
+        text = Guard(plan, snapshot).hide(text)
+    return f"graphengine: node {path} failed ({where})", hidden(text)
+
+
+def _lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked: list[Request]) -> Iterator[str]:
+    error = event.error
+    yield shortened(f"{error.kind}: {error.message}", _MESSAGE)
+    if error.repair:
+        yield f"repair: {error.repair}"
+    frame = snapshot.frames.get(event.frame)
+    if frame is not None:
+        inner = plan_of(plan, frame)
+        yield "what it saw:"
+        for name in inner.state.fields:
+            yield f"  {name}: {HIDDEN if name in inner.state.secrets else _short(_record(frame, name))}"
+    if asked and f"agent: {asked[-1].agent}\n" not in error.message:  # which says it already
+        yield "what it asked last:" if len(asked) > 1 else "what it asked:"
+        yield from (f"  {line}" for line in shown(asked[-1]).splitlines())
+
+
+def _record(frame: Frame, name: str) -> JsonValue:
+    """What a field holds, as a frame sees it."""
+    while frame.base is not None and name not in frame.values:
+        frame = frame.base
+    return frame.values.get(name)
+
+
+def _short(value: object) -> str:
+    return shortened(json.dumps(value, ensure_ascii=False, default=repr), _FIELD)
+
+
+__all__ = ["KEPT", "sections", "watch"]

@@ -1,0 +1,180 @@
+"""Fixtures of the pytest plugin: `runner`, `store`, `clock`, `scripted_model`, `crash_at`, `recordings`.
+
+None of them is async, so that they work alike in plain pytest, with pytest-asyncio (auto and strict) and with anyio:
+what they give belongs to the event loop that first uses it. What has to be closed in that loop is closed at the end of
+the test function, while the loop is still there; what must be true at the end of a test is looked at there too, and is
+part of the test. A fixture of the same name in a test module or a conftest.py wins, as everywhere in pytest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+    from pathlib import Path
+
+    from graphengine.models.base import Request
+    from graphengine.models.scripted import ScriptedModel
+    from graphengine.stores.base import Store
+    from graphengine.testing.clock import FakeClock
+    from graphengine.testing.crashes import CrashAt
+    from graphengine.testing.open_runner import OpenRunner
+    from graphengine.testing.recordings import Recordings
+
+_CHECKS: Final = pytest.StashKey[list["Callable[[], None]"]]()
+"""What must be true when a test has passed."""
+_RUNNER: Final = pytest.StashKey["OpenRunner"]()
+"""The runner that a test was given."""
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still until the test moves it: `clock.move(60)`."""
+    from graphengine.testing.clock import FakeClock  # noqa: PLC0415 - loaded where a test asks for it, as all below
+
+    return FakeClock(jumps=False)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
+    """An empty store: the test runs twice, once over memory and once over SQLite. Whoever uses it opens it."""
+    made: Store
+    if request.param == "memory":
+        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415
+
+        made = MemoryStore()
+    else:
+        from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
+
+        made = SQLiteStore(tmp_path / "runs.db")
+    yield made
+    _finish(made.close())
+
+
+@pytest.fixture
+def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
+    """A Runner that needs no `async with`; it is closed with the test, which fails where it leaves a run under way.
+
+    It is over memory, and over `store` where the test takes that too. Its time jumps, so that nobody waits for it;
+    where the test takes `clock` it is that one. `runner.use(models=…, resources=…)` says what stands in for models
+    and resources, before the first run is started.
+    """
+    from graphengine.stores.memory import MemoryStore  # noqa: PLC0415
+    from graphengine.testing.clock import FakeClock  # noqa: PLC0415
+    from graphengine.testing.open_runner import OpenRunner  # noqa: PLC0415
+
+    store = _asked_for(request, "store", "claim")
+    clock = _asked_for(request, "clock", "sleep_until")
+    made = OpenRunner(store or MemoryStore(), clock or FakeClock())
+    request.node.stash[_RUNNER] = made
+    yield made
+    made.abandon(_finish)
+
+
+@pytest.fixture
+def scripted_model(request: pytest.FixtureRequest) -> Callable[..., ScriptedModel]:
+    """Makes scripted models, `scripted_model(["a draft"])`; a test that leaves answers of theirs unasked fails."""
+    from graphengine.models.scripted import ScriptedModel  # noqa: PLC0415
+
+    def make(answers: Iterable[object] | Mapping[str, object] | Callable[[Request], object]) -> ScriptedModel:
+        made = ScriptedModel(answers)
+        _check(request, made.done)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def crash_at(request: pytest.FixtureRequest, runner: OpenRunner) -> CrashAt:
+    """Lets `runner` die at a named point, as "after append"; see `graphengine.testing.crashes`."""
+    from graphengine.testing.crashes import CrashAt  # noqa: PLC0415
+
+    made = CrashAt(runner)
+    _check(request, made.check)
+    return made
+
+
+@pytest.fixture
+def recordings(request: pytest.FixtureRequest) -> Recordings:
+    """Models whose answers are kept in a file beside the test: `recordings("anthropic:MODEL")`."""
+    from graphengine.testing.recordings import Recordings, file_of  # noqa: PLC0415
+
+    node = request.node
+    is_recording = request.config.getoption("graphengine_models") == "record"
+    return Recordings(file_of(node.path, node.nodeid), node.nodeid, is_recording=is_recording)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Close what belongs to the loop of a test in that loop, and look at what must be true when it has passed."""
+    runner = item.stash.get(_RUNNER, None)
+    test = getattr(item, "obj", None)
+    if runner is not None and inspect.iscoroutinefunction(test):
+        item.obj = _closing(runner, test)  # type: ignore[attr-defined]
+    _watch_nodes(item)
+    try:
+        result = yield
+        for check in item.stash.get(_CHECKS, []):
+            check()
+        if runner is not None:
+            runner.check()
+    finally:
+        if runner is not None and test is not None:
+            item.obj = test  # type: ignore[attr-defined]
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the nodes that failed in a failed test were asked and given."""
+    report = yield
+    nodes = sys.modules.get("graphengine.testing.failed_nodes")
+    if nodes is not None and report.failed and call.when == "call":
+        report.sections += nodes.sections(item.nodeid)
+    return report
+
+
+def _watch_nodes(item: pytest.Item) -> None:
+    """Note the nodes that fail in this test, in processes that have graphs at all."""
+    if "graphengine.graph" in sys.modules:
+        from graphengine.testing import failed_nodes  # noqa: PLC0415
+
+        failed_nodes.watch(item.nodeid)
+
+
+def _asked_for(request: pytest.FixtureRequest, name: str, method: str) -> Any:  # noqa: ANN401 - whatever a fixture gives
+    """What a test is given by that name, if it has this method: a project's own `store` may be a shop."""
+    found = request.getfixturevalue(name) if name in request.fixturenames else None
+    return found if callable(getattr(found, method, None)) else None
+
+
+def _check(request: pytest.FixtureRequest, check: Callable[[], None]) -> None:
+    request.node.stash.setdefault(_CHECKS, []).append(check)
+
+
+def _closing(runner: OpenRunner, test: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., object]:
+    """The test, at whose end the runner is closed in the test's own event loop."""
+
+    @wraps(test)
+    async def closing(*args: object, **kwargs: object) -> object:
+        try:
+            return await test(*args, **kwargs)
+        finally:
+            await runner.settle()
+
+    return closing
+
+
+def _finish(work: Coroutine[Any, Any, object]) -> None:
+    """Do what is left to be done when the test's event loop is gone, in one that leaves no trace."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as loop:
+        loop.run(work)

@@ -1,0 +1,168 @@
+"""The Runner of the fixture `runner`: open from its first use on, closed with the test, and able to die.
+
+Nothing here drives a run: it is a Runner in all that concerns runs. It may be made again over the same store, which is
+what a process does that starts anew after a crash (`graphengine.testing.crashes`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
+
+from graphengine.errors import DefinitionError
+from graphengine.runner.runner import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from types import TracebackType
+
+    from graphengine.models.base import Model
+    from graphengine.plan import Plan
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.drive import Driver
+    from graphengine.runner.result import Result
+    from graphengine.runner.run import Run
+    from graphengine.stores.base import Store
+    from graphengine.testing.crashes import DeathPoints
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class OpenRunner(Runner):
+    """A Runner for one test, which belongs to the event loop that first uses it.
+
+    In an async test it needs no `async with` and is closed when the test function ends. In a plain one, enter it as any
+    other Runner: `async with runner: …` inside `asyncio.run`.
+
+    Args:
+        store: Where its runs are kept.
+        clock: Tells the time.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._real = self._store = store
+        self._models_given: dict[str, Model | str] = {}
+        self._resources_given: dict[str, object] = {}
+        self._points: DeathPoints | None = None
+        self._started: list[Run[Any]] = []
+        self._driven: list[str] = []
+        super().__init__(store, clock=clock)
+
+    def use(
+        self, *, models: Mapping[str, Model | str] | None = None, resources: Mapping[str, object] | None = None
+    ) -> None:
+        """Say what stands in for models and resources, as `Runner(models=…, resources=…)` does; they add up.
+
+        Args:
+            models: Models in place of agents' own, by agent, path or `*`.
+            resources: Ready-made resources, by name.
+
+        Raises:
+            DefinitionError: A run was started already.
+        """
+        self._unused("use")
+        self._models_given |= models or {}
+        self._resources_given |= resources or {}
+        self._again()
+
+    def die_at(self, points: DeathPoints) -> None:
+        """Die where these points say.
+
+        Raises:
+            DefinitionError: A run was started already.
+        """
+        self._unused("crash_at")
+        self._points = points
+        self._again()
+
+    @property
+    def going(self) -> Sequence[Run[Any]]:
+        """The runs that are seen through here now."""
+        return [run for run in self._started if run.is_going]
+
+    async def bury(self) -> None:
+        """End what is left of a runner that died, let go of its runs as the system does, and be a new one."""
+        points = self._points
+        if points is None:
+            return
+        left: list[asyncio.Task[Any]] = [*self._tending.close(), *(run.cancel() for run in self._runs), *points.tasks]
+        current = asyncio.current_task()
+        await asyncio.gather(*(task for task in left if task is not current), return_exceptions=True)
+        await self._resources.close()
+        await self._models.close()
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+        crashed = await points.let_go(self._real)
+        self._points = None
+        self._started.clear()
+        self._again(crashed)
+
+    async def settle(self) -> None:
+        """Close it at the end of a test, in the test's own event loop, and note what was still under way."""
+        if self._tending.closed or self._loop is None:
+            return
+        if self._points is not None and self._points.is_dead:
+            await self.bury()
+        await self.__aexit__(None, None, None)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asleep = self._tending.sleeping
+        self._driven = [run.id for run in self._started if run.is_going and run.id not in asleep]
+        await super().__aexit__(kind, error, trace)
+
+    def check(self) -> None:
+        """See that the test left no run under way.
+
+        Raises:
+            AssertionError: It did.
+        """
+        cut_off = [] if self._tending.closed else [run.id for run in self._started if run.was_cut_off]
+        driven = self._driven or cut_off
+        if driven:
+            runs = f"run {driven[0]}" if len(driven) == 1 else f"runs {', '.join(driven)}"
+            raise AssertionError(
+                f"the test ended while its runner was driving {runs}\n"
+                "  repair: await run.result(), or stop it: await runner.stop(run.id)"
+            )
+
+    def abandon(self, finish: Callable[[Coroutine[Any, Any, object]], None]) -> None:
+        """Close what is left open when the event loop is gone that it belonged to.
+
+        Args:
+            finish: Runs a coroutine in a loop of its own.
+        """
+        if self._tending.closed or self._loop is None:
+            return
+        self._tending.closed = True
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
+        finish(self._real.close())
+
+    def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
+        self._started.append(run)
+        if self._points is None:
+            return super()._live(run, plan, opening)
+        with self._points.here():
+            return super()._live(run, plan, opening)
+
+    def _unused(self, what: str) -> None:
+        if self._loop is not None:
+            raise DefinitionError(
+                f"{what} comes too late: the runner of this test was used already",
+                where="the fixture runner",
+                repair=f"call {what} before the first run is started",
+            )
+
+    def _again(self, crashed: Store | None = None) -> None:
+        """Be a new Runner over the same store, or over what it is after a crash."""
+        self._store = crashed or self._store
+        store = self._store if self._points is None else self._points.watched(self._store)
+        super().__init__(store, models=self._models_given, resources=self._resources_given, clock=self._clock)
+
+
+__all__ = ["OpenRunner"]

@@ -1,0 +1,51 @@
+"""The pytest plugin of graphengine: options, fixtures, and what a failed test says of its runs.
+
+pytest loads this module in every process where graphengine is installed, and before coverage measures anything. So it
+holds what must be there before options are read, and nothing else: the fixtures (`graphengine.testing.fixtures`) are
+registered when the session is configured, and whatever they need of the engine loads when a test asks for it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pytest
+
+_COVERAGE: Final = "graphengine.testing.coverage_plugin"
+_FIXTURES: Final = "graphengine.testing.fixtures"
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Say where recorded answers of models come from, and let the coverage of edges say its own."""
+    if find_spec(_COVERAGE) is not None:
+        _register(pluginmanager, _COVERAGE)
+    group = parser.getgroup("graphengine", "graphengine: recorded models")
+    group.addoption(
+        "--graphengine-record",
+        action="store_const",
+        const="record",
+        dest="graphengine_models",
+        help="ask models for what the recordings of the tests that run do not have, and record it",
+    )
+    group.addoption(
+        "--graphengine-replay",
+        action="store_const",
+        const="replay",
+        dest="graphengine_models",
+        default="replay",
+        help="answer from recordings only, and reach no model (the default)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the fixtures, once coverage measures."""
+    _register(config.pluginmanager, _FIXTURES)
+
+
+def _register(plugins: pytest.PytestPluginManager, name: str) -> None:
+    """Let a module be a plugin, unless it is one; its asserts are left as they are, if somebody imported it before."""
+    if not plugins.has_plugin(name):
+        plugins.register(import_module(name), name)

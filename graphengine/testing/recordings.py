@@ -1,0 +1,118 @@
+"""Models of tests whose answers are kept in files beside the tests: asked once with a key, and then offline.
+
+    async def test_a_review_has_a_score(runner, recordings):
+        runner.use(models={"*": recordings("anthropic:claude-haiku-4-5")})
+        result = await runner.start(graph, {"draft": "…"}).result()
+
+    pytest --graphengine-record         # asks the model for what the file does not have
+    pytest                              # answers from the file; no key, no network
+
+The file of `tests/test_review.py::test_a_review_has_a_score` is
+`tests/recordings/test_review/test_a_review_has_a_score.json`, in the form of `graphengine.models.recording`: meant to
+be read, and to be kept in version control. What looks like a secret is hidden in it (`graphengine.models.hiding`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from graphengine.models.names import as_model
+from graphengine.models.recorded import NotRecorded, RecordedModel
+from graphengine.models.scripted import shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphengine.models.base import Model, Request, Response
+
+FOLDER: Final = "recordings"
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST: Final = 120  # characters of a file's name
+
+
+class Recordings:
+    """The fixture `recordings`: the recorded models of one test.
+
+    Args:
+        file: Where the first one's answers are kept.
+        test: The test's node id, for messages.
+        is_recording: Whether models are asked for what the files do not have.
+    """
+
+    def __init__(self, file: Path, test: str, *, is_recording: bool) -> None:
+        self.file = file
+        self._test = test
+        self._is_recording = is_recording
+
+    def __call__(self, model: Model | str, *, name: str = "") -> Model:
+        """A model that answers from the test's file; with `--graphengine-record` it asks this one for what is missing.
+
+        Args:
+            model: Who is asked, as an object or a name. It is not touched otherwise, and needs no key.
+            name: Tells the files of several models of one test apart: `recordings("openai:…", name="critic")`.
+
+        Raises:
+            ModelUnavailable: There is no such model.
+        """
+        asked = as_model(model)
+        file = self.file.with_name(f"{self.file.stem}.{_fit(name)}.json") if name else self.file
+        return TestModel(file, asked, self._test, is_recording=self._is_recording)
+
+
+class TestModel(RecordedModel):
+    """A recorded model that names its test where an answer is missing."""
+
+    __test__ = False  # for pytest, which takes every class of such a name for tests
+
+    def __init__(self, file: Path, model: Model, test: str, *, is_recording: bool) -> None:
+        super().__init__(file, model if is_recording else None)
+        self._file = file
+        self._test = test
+
+    async def answer(self, request: Request) -> Response:
+        """The recorded answer, or a new one that is recorded before it is given.
+
+        Raises:
+            NotRecorded: There is none, and none is to be recorded now; says which test lacks what. And whatever
+                `RecordedModel.answer` raises.
+        """
+        is_replaying = self._model is None
+        if is_replaying and not self._file.exists():
+            asks = "".join(f"\n    {line}" for line in shown(request).splitlines())
+            raise self._missing(f"test {self._test} has no recording {self._file}, and asks:{asks}")
+        try:
+            return await super().answer(request)
+        except NotRecorded as error:
+            if not is_replaying:
+                raise
+            raise self._missing(f"in test {self._test}: {error.message}") from None
+
+    def _missing(self, told: str) -> NotRecorded:
+        again = f"pytest --graphengine-record {shlex.quote(self._test)}"
+        repair = f"record it: {again} asks the model, which needs its key; what is recorded already is kept"
+        return NotRecorded(told, where=f"test {self._test}", repair=repair)
+
+
+def file_of(module: Path, test: str) -> Path:
+    """Where the answers of a test are kept.
+
+    Args:
+        module: The test's file.
+        test: Its node id: class, function and parameters are the file's name.
+    """
+    return module.parent / FOLDER / module.stem / f"{_fit(test.partition('::')[2])}.json"
+
+
+def _fit(name: str) -> str:
+    """A name that every file system takes; one that had to be changed ends with a digest, so that it stays itself."""
+    fit = _UNFIT.sub("-", name.replace("::", "."))
+    if fit.count("-") == name.count("-") and len(fit) <= _LONGEST:
+        return fit
+    digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+    return f"{fit[:_LONGEST].strip('-')}-{digest}"
+
+
+__all__ = ["Recordings", "file_of"]

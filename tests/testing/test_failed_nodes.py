@@ -1,0 +1,157 @@
+"""What a failed test says of the nodes that failed in it."""
+
+import pytest
+
+from tests.testing.test_plugin import run, said
+
+pytest_plugins = ("pytester",)
+
+VAULT = """
+from graphengine import Graph, Secret
+
+class Vault(BaseModel):
+    token: SecretStr = SecretStr("")
+    seen: str = "open"
+
+async def spill(token: SecretStr) -> str:
+    raise ValueError(f"bad token {token.get_secret_value()}")
+
+vault = Graph("vault", Vault, secret_key="0123456789-abcdefghijk-lmnopqrstuvwx-yz")
+vault.add_node("spill", spill, writes="seen")
+vault.add_path(START, "spill", END)
+
+async def test_it(runner):
+    await runner.start(vault, {"token": "correct horse battery"}).result()
+"""
+
+
+def test_a_failed_test_shows_prompt_state_and_step(pytester: pytest.Pytester) -> None:
+    """The node, its visit and step, the error, what it saw and what it asked a model, in a section of its own."""
+    result = run(
+        pytester,
+        """
+async def test_it(runner, scripted_model):
+    runner.use(models={"*": scripted_model([ValueError("the model is on fire")])})
+    await runner.start(writing, {"n": 41}).result()
+""",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*graphengine: node write failed (visit 1, attempt 1, behind step 1 of run *",
+            "ValueError: the model is on fire",
+            "what it saw:",
+            "  n: 41",
+            '  draft: ""',
+            "what it asked:",
+            "  agent: writer",
+            "  system: be brief",
+            "  user: 41",
+        ]
+    )
+
+
+def test_a_request_that_the_error_shows_is_not_shown_twice(pytester: pytest.Pytester) -> None:
+    """An answer that a script does not have tells the request itself."""
+    result = run(
+        pytester,
+        """
+async def test_it(runner, scripted_model):
+    runner.use(models={"*": scripted_model([])})
+    await runner.start(writing, {"n": 41}).result()
+""",
+    )
+    assert "graphengine: node write failed" in said(result)
+    assert "what it asked" not in said(result)
+
+
+def test_a_test_that_passes_says_nothing(pytester: pytest.Pytester) -> None:
+    """Failures that a test expects are not shown, nor are those of an earlier test."""
+    result = run(
+        pytester,
+        """
+import pytest
+from graphengine.runner import RunFailed
+
+async def test_first(runner, scripted_model):
+    runner.use(models={"*": scripted_model([ValueError("no")])})
+    with pytest.raises(RunFailed):
+        await runner.start(writing, {}).result()
+
+def test_second():
+    assert 1 == 2
+""",
+        "-rA",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    assert "graphengine: node" not in said(result)
+
+
+def test_runs_of_any_runner_are_shown_and_only_the_first_failures(pytester: pytest.Pytester) -> None:
+    """A graph that a test runs by itself is watched too; of many failures five are shown."""
+    result = run(
+        pytester,
+        """
+from graphengine import Graph, Retry
+
+async def fail(n: int) -> int:
+    raise KeyError(n)
+failing = Graph("failing", State)
+failing.add_node("fail", fail, writes="n", retry=Retry(attempts=9, initial_seconds=0.001, on=KeyError))
+failing.add_path(START, "fail", END)
+
+def test_it():
+    failing.run_sync(State(n=3))
+""",
+    )
+    result.assert_outcomes(failed=1)
+    assert said(result).count("graphengine: node fail failed") == 5
+
+
+def test_secrets_are_not_shown(pytester: pytest.Pytester) -> None:
+    """A secret field is hidden, and so is its clear text where an error quotes it."""
+    result = run(pytester, VAULT)
+    result.assert_outcomes(failed=1)
+    section = said(result).partition("graphengine: node spill failed")[2]
+    assert "token: **********" in section
+    assert "correct horse" not in section
+
+
+def test_nodes_in_arms_and_items_show_their_own_view(pytester: pytest.Pytester) -> None:
+    """An arm of a fork and an item of a map are named by their paths, with the state that they saw."""
+    result = run(
+        pytester,
+        """
+from graphengine import Graph
+
+class Many(BaseModel):
+    n: int = 5
+    names: list[str] = ["a", "b"]
+    got: list[str] = []
+    other: int = 0
+
+async def each(name: str) -> str:
+    raise ValueError(f"no {name}")
+
+async def fine(n: int) -> int:
+    return n
+
+many = Graph("many", Many)
+many.add_node("begin")
+many.add_node("each", each, each={"name": "names"}, writes="got")
+many.add_node("fine", fine, writes="other")
+many.add_node("end")
+many.add_edge(START, "begin")
+many.add_fork("begin", ["each", "fine"], join="end")
+many.add_edge("each", "end")
+many.add_edge("fine", "end")
+many.add_edge("end", END)
+
+async def test_it(runner):
+    await runner.start(many, {}).result()
+""",
+    )
+    result.assert_outcomes(failed=1)
+    told = said(result)
+    assert "graphengine: node each[0] failed" in told
+    assert "  n: 5" in told

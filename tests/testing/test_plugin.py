@@ -1,0 +1,208 @@
+"""The pytest plugin, as its users meet it: pytest runs small test modules with it."""
+
+import subprocess
+import sys
+
+import pytest
+
+import graphengine.agents.agent
+import graphengine.stores.sqlite
+import graphengine.testing.crashes
+import graphengine.testing.failed_nodes
+import graphengine.testing.fixtures
+import graphengine.testing.recordings  # noqa: F401 - a pytest that runs in here must not load any of these anew
+from tests.testing.plain import PLUGIN, QUIET
+from tests.testing.samples import ASYNC, GRAPHS, PLAIN
+
+pytest_plugins = ("pytester",)
+
+AUTO = ("-p", "pytest_asyncio", "-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
+STRICT = ("-p", "pytest_asyncio", "-o", "asyncio_mode=strict", "-o", "asyncio_default_fixture_loop_scope=function")
+WAYS = {
+    "plain": (("-p", "no:asyncio", "-p", "no:anyio"), PLAIN),
+    "asyncio auto": (AUTO, ASYNC + PLAIN.replace("test_", "test_plain_")),
+    "asyncio strict": (
+        STRICT,
+        "import pytest\n" + ASYNC.replace("async def test", "@pytest.mark.asyncio\nasync def test"),
+    ),
+    "anyio": (
+        ("-p", "no:asyncio"),
+        "import pytest\npytestmark = pytest.mark.anyio\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
+        + ASYNC,
+    ),
+}
+
+
+def run(pytester: pytest.Pytester, source: str, *args: str) -> pytest.RunResult:
+    """What pytest makes of a module, in this process, with warnings as errors."""
+    pytester.makepyfile(GRAPHS + source)
+    mode = () if "-p" in args else AUTO
+    return pytester.runpytest_inprocess(
+        *QUIET, "-q", "-W", "error", *(mode if "pytest_asyncio" not in args else ()), *args
+    )
+
+
+def said(result: pytest.RunResult) -> str:
+    """What pytest printed."""
+    return result.stdout.str()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_fixtures_work_with_every_runner_of_tests(pytester: pytest.Pytester, way: str) -> None:
+    """Plain pytest, pytest-asyncio in both modes and anyio: the same fixtures, no warning, nothing left open."""
+    args, source = WAYS[way]
+    pytester.makepyfile(GRAPHS + source)
+    plugin = tuple(part for part in PLUGIN)
+    result = pytester.runpytest_subprocess(*plugin, "-p", "no:cacheprovider", "-q", "-W", "error", *args)
+    assert result.ret == 0, said(result) + result.stderr.str()
+    assert not result.parseoutcomes().get("skipped")
+
+
+def test_loading_the_plugin_loads_nothing_of_the_engine() -> None:
+    """What every pytest process pays is one small module: no pydantic, no asyncio, none of our modules but packages."""
+    program = (
+        "import sys; before = set(sys.modules); import graphengine.testing.plugin\n"
+        "print(*sorted(name for name in set(sys.modules) - before if not name.startswith(('importlib', 'typing'))))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    ours = [name for name in told if name.startswith("graphengine")]
+    assert ours == ["graphengine", "graphengine.lazy", "graphengine.testing", "graphengine.testing.plugin"]
+    assert not {"pydantic", "asyncio", "pytest"} & set(told)
+
+
+def test_a_fixture_of_the_users_wins(pytester: pytest.Pytester) -> None:
+    """A test module that has a `store` of its own gets it, and our runner leaves what is no store alone."""
+    result = run(
+        pytester,
+        """
+import pytest
+
+@pytest.fixture
+def store():
+    return ["a shop"]
+
+@pytest.fixture
+def clock():
+    return "noon"
+
+async def test_it(runner, store, clock):
+    assert (store, clock) == (["a shop"], "noon")
+    assert (await runner.start(counting, {}).result()).state.n == 2
+""",
+    )
+    result.assert_outcomes(passed=1)
+
+
+LEAVING = {
+    "async": """
+async def test_it(runner):
+    runner.start(hanging, {})
+    await asyncio.sleep(0)
+""",
+    "plain": """
+def test_it(runner):
+    async def main():
+        runner.start(hanging, {})
+        await asyncio.sleep(0)
+    asyncio.run(main())
+""",
+    "plain, closed": """
+def test_it(runner):
+    async def main():
+        async with runner:
+            runner.start(hanging, {})
+    asyncio.run(main())
+""",
+}
+
+
+@pytest.mark.parametrize("test", LEAVING.values(), ids=LEAVING)
+def test_a_run_that_is_left_under_way_fails_the_test(pytester: pytest.Pytester, test: str) -> None:
+    """A test that ends while its runner drives a run is told so, with the repair."""
+    result = run(pytester, test)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*ended while its runner was driving run *", "*repair: await run.result()*"])
+
+
+def test_a_run_that_sleeps_or_waits_is_left_alone(pytester: pytest.Pytester) -> None:
+    """A test may end while a run waits for its time: nothing is under way."""
+    result = run(
+        pytester,
+        """
+async def test_it(runner, clock):
+    run = runner.start(napping, {})
+    while not await runner.waits(run.id):
+        await asyncio.sleep(0)
+    while runner.drives(run.id) or run.id not in runner._tending.sleeping:
+        await asyncio.sleep(0)
+""",
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_a_test_that_fails_says_its_own_error(pytester: pytest.Pytester) -> None:
+    """What is left open or unasked is not told on top of a test's own failure."""
+    result = run(
+        pytester,
+        """
+async def test_it(runner, scripted_model):
+    scripted_model(["never asked for"])
+    runner.start(hanging, {})
+    await asyncio.sleep(0)
+    raise ValueError("my own")
+""",
+    )
+    result.assert_outcomes(failed=1)
+    assert "my own" in said(result)
+    assert "not asked for" not in said(result)
+    assert "driving" not in said(result)
+
+
+def test_an_answer_that_nobody_asked_for_fails_the_test(pytester: pytest.Pytester) -> None:
+    """A scripted model of the fixture is looked at when the test has passed."""
+    result = run(pytester, 'def test_it(scripted_model):\n    scripted_model(["never asked for"])\n')
+    result.assert_outcomes(failed=1)
+    assert "answer 1: 'never asked for'" in said(result)
+
+
+def test_a_runner_cannot_be_changed_behind_a_start(pytester: pytest.Pytester) -> None:
+    """`use` and `crash_at` come before the first run; later they say so."""
+    result = run(
+        pytester,
+        """
+import pytest
+from graphengine import GraphEngineError
+
+async def test_it(runner, crash_at):
+    await runner.start(counting, {}).result()
+    with pytest.raises(GraphEngineError, match="before the first run is started"):
+        runner.use(models={"*": "offline"})
+    with pytest.raises(GraphEngineError, match="crash_at comes too late"):
+        crash_at("after append")
+""",
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_resources_and_models_of_a_runner_add_up(pytester: pytest.Pytester) -> None:
+    """`use` twice keeps what was said first."""
+    result = run(
+        pytester,
+        """
+from graphengine import Graph
+
+async def look(n: int, search) -> int:
+    return search + n
+searching = Graph("searching", State, resources={"search": lambda: 1 / 0})
+searching.add_node("look", look, writes="n")
+searching.add_node("write", writer, writes="draft")
+searching.add_path(START, "look", "write", END)
+
+async def test_it(runner, scripted_model):
+    runner.use(resources={"search": 41})
+    runner.use(models={"writer": scripted_model(["x"])})
+    result = await runner.start(searching, {"n": 1}).result()
+    assert (result.state.n, result.state.draft) == (42, "x")
+""",
+    )
+    result.assert_outcomes(passed=1)
