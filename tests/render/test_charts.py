@@ -61,7 +61,7 @@ def test_those_who_listen_hear_what_it_says() -> None:
 @pytest.mark.parametrize("night", [0, 1])
 def test_inks_can_be_read_by_day_and_by_night(night: int) -> None:
     """Text has a contrast of 4.5 to the paper, the stripes and the bars it stands on, lines have 3."""
-    colour = {name: pair[night] for name, pair in INKS.items()}
+    colour: dict[str, str] = {name: pair[night] for name, pair in INKS.items()}
     for sheet in ("paper", "stripe"):
         for name in ("ink", "soft", "fell-line", "work-line", "wait-line", "bad-line", "other-line"):
             least = 3.0 if name == "other-line" else 4.5

@@ -1,5 +1,7 @@
 """Timelines of runs: what their steps tell of time."""
 
+from typing import Any
+
 import pytest
 
 from graphengine.core.steps import Step
@@ -83,7 +85,7 @@ async def test_one_input_gives_the_same_bytes() -> None:
     assert timeline(first).svg() == timeline(second).svg()
 
 
-def worked(seq: int, name: str, to: str, began: float, at: float, **data: object) -> Step:
+def worked(seq: int, name: str, to: str, began: float, at: float, **data: Any) -> Step:
     """A completed visit that took its time."""
     return done(seq, name, to, **data)._replace(began=began, at=at)
 

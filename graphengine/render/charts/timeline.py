@@ -293,7 +293,7 @@ def _bar(canvas: Canvas, sheet: _Sheet, y: float, span: Span) -> None:
 def _legend(canvas: Canvas, y: float, across: float, spans: Sequence[Span], more: Sequence[str]) -> float:
     """What the bars mean, of those that are there; gives where the sheet ends."""
     x = _MARGIN
-    shown = [what for what in _PAINTS if any(span.what == what for span in spans)]
+    shown: list[What] = [what for what in _PAINTS if any(span.what == what for span in spans)]
     entries: list[tuple[What | None, str]] = [
         *((what, _WORDS[what]) for what in shown),
         *((None, word) for word in more),

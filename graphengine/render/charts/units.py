@@ -61,6 +61,18 @@ def nice_step(seconds: float) -> float:
     return next((step for step in _STEPS if step >= seconds), float(_STEPS[-1] * (seconds // _STEPS[-1] + 1)))
 
 
+def nice_count(count: float) -> int:
+    """The least of 1, 2, 5, 10, 20, 50, … that is so much at least.
+
+    >>> nice_count(0.3), nice_count(3), nice_count(62.5)
+    (1, 5, 100)
+    """
+    size = 1
+    while size * 10 <= count:
+        size *= 10
+    return next(size * part for part in (1, 2, 5, 10) if size * part >= count)
+
+
 def moment(at: float) -> str:
     """A time of the calendar, to the second, in UTC: the same on every machine."""
     try:
