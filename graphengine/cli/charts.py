@@ -67,7 +67,7 @@ def wanted(run: str, other: str | None, **chosen: str | bool | None) -> Wanted |
         UsageError: Several are.
     """
     asked = {**chosen, "beside": other}
-    kinds = [kind for kind in _KINDS if asked[kind] not in (None, False)]
+    kinds: list[Kind] = [kind for kind in _KINDS if asked[kind] not in (None, False)]
     if len(kinds) > 1:
         names = [f"--{kind}" if kind != "beside" else "a second run" for kind in kinds]
         raise click.UsageError(f"{' and '.join(names)} are pictures of their own: ask for one at a time")
