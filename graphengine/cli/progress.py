@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.cli.steps import answer, arrow, changes_of, compact, error_line, facts_of, mapped, reason
-from graphengine.cli.stopwatch import Stopwatch, is_by_answer
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
 from graphengine.core.snapshot import child_id
 from graphengine.runner.live import Emitted, NodeBegan, TextDelta
 from graphengine.runner.run import StepRecorded
+from graphengine.stopwatch import Stopwatch, is_by_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Place
     from graphengine.cli.recorded import Recorded
     from graphengine.cli.session import Session
-    from graphengine.cli.stopwatch import Stopwatch
     from graphengine.cli.terminal import Channel, Part
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue
+    from graphengine.stopwatch import Stopwatch
     from graphengine.stores.base import RunInfo
 
 _STATE_LINES: Final = 24
@@ -152,9 +152,9 @@ def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
 
 def _timed(steps: Sequence[Step]) -> Stopwatch:
     """What tells how long each of these steps took, all of a run's from the first."""
-    from graphengine.cli.stopwatch import Stopwatch
     from graphengine.core.evolve import evolve
     from graphengine.core.snapshot import Snapshot
+    from graphengine.stopwatch import Stopwatch
 
     watch, snapshot = Stopwatch(), Snapshot()
     for step in steps:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.cli.stopwatch import open_seconds
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
 from graphengine.core.steps import path_of
 from graphengine.document import told_by, usage_document
+from graphengine.stopwatch import open_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from graphengine.cli.stopwatch import Stopwatch
 from graphengine.core.steps import Step
+from graphengine.stopwatch import Stopwatch
 from tests.cli.programs import ASKING, Invoke
 
 NESTED = """

@@ -1,4 +1,4 @@
-"""How long a step took, as the command line tells it: time in which its run was driven.
+"""How long a step took, as the command line and pictures tell it: time in which its run was driven.
 
 What lies between a stop and a resume, and what a whole run waited or slept, is not counted; the sum at the end of a run
 counts the same way. A visit that an answer ended did no work, so that it took nothing: how long the question was open
