@@ -13,7 +13,7 @@ from graphengine.core.evolve import fold
 from graphengine.core.snapshot import Snapshot, from_record
 from graphengine.core.sound import check_sound
 from graphengine.errors import StoreCorrupt
-from graphengine.spending import spent_since
+from graphengine.spending import spending, spent_since, summed
 
 if TYPE_CHECKING:
     from graphengine.core.steps import Step
@@ -187,6 +187,23 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
         ) from error
     _check(found, loaded.info)
     return found
+
+
+async def own_usage(store: Store, info: RunInfo, snapshot: Snapshot) -> Mapping[str, float | None]:
+    """What a run spent on models itself, without what it shares with the run it was branched from.
+
+    Args:
+        store: Where it is kept.
+        info: The run.
+        snapshot: Where it stands.
+
+    Raises:
+        UnknownRun, StoreCorrupt.
+    """
+    if snapshot.inherited.get("cost_usd", 0.0) is not None:
+        return spent_since(snapshot.inherited, snapshot.usage)
+    own = spending(await store.steps(info.id, info.parent_seq))  # what it added to an unknown cost, its steps alone say
+    return summed(own, lambda _: info.id).get(info.id, {})
 
 
 def _check(found: Snapshot, info: RunInfo) -> None:

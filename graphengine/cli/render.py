@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from graphengine.cli import completing, helping, options
+from graphengine.cli import charts, completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     examples="""
         graphengine render review -o review.svg
         graphengine render tides -o tides.txt    # a run, on its graph
+        graphengine render tides --timeline -o timeline.svg
     """,
 )
 @click.argument("reference", metavar="FILE[:NAME]|NAME|RUN_ID", shell_complete=completing.runs_or_graphs)
+@click.argument("other", metavar="[RUN_ID]", required=False, shell_complete=completing.run_ids)
 @click.option(
     "-o",
     "--output",
@@ -39,21 +41,47 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, readable=False),
     help="The picture; its ending, .svg, .png, .pdf, .dot, .mmd or .txt, says how it is drawn.",
 )
+@charts.options
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, reference: str, output: Path, database: Path | None) -> int:
-    """Draw a graph, or a run on its graph.
+def command(  # noqa: PLR0913 - one for each option
+    session: Session,
+    reference: str,
+    other: str | None,
+    output: Path,
+    database: Path | None,
+    timeline: bool,  # noqa: FBT001 - as click gives it
+    scores: str | None,
+    branches: bool,  # noqa: FBT001 - as click gives it
+) -> int:
+    """Draw a graph, or a run on its graph; two runs beside each other; or a chart of a run.
 
-    A run is drawn from what is recorded; its code is not needed.
+    A run is drawn from what is recorded; its code is not needed. Two runs of one graph are drawn beside each other,
+    with what they share and where they part. Charts, and two runs, are .svg, .html, .png or .txt.
     """
     from graphengine.cli.places import place_of
-    from graphengine.cli.project import file_of
     from graphengine.document import SCHEMA
+
+    place = place_of(database)
+    wanted = charts.wanted(reference, other, timeline=timeline, scores=scores, branches=branches)
+    if wanted is not None:
+        charts.draw(session, place, wanted, output)
+    else:
+        _draw(session, place, reference, output)
+    if session.json:
+        session.document({"schema": SCHEMA, "file": str(output)})
+    else:
+        session.err.line(f"drawn: {output}")
+    return 0
+
+
+def _draw(session: Session, place: Place, reference: str, output: Path) -> None:
+    """Draw a graph, or a run on it."""
+    from graphengine.cli.project import file_of
     from graphengine.graph import Graph
     from graphengine.render import render_graph, render_outline
 
-    place = place_of(database)
     recorded = _recorded(place, reference) if file_of(reference) is None else None
     drawn = recorded or _graph(session, place, reference)
     if isinstance(drawn, Graph):
@@ -61,11 +89,6 @@ def command(session: Session, reference: str, output: Path, database: Path | Non
     else:
         outline, steps = drawn
         render_outline(outline, output, steps=steps)
-    if session.json:
-        session.document({"schema": SCHEMA, "file": str(output)})
-    else:
-        session.err.line(f"drawn: {output}")
-    return 0
 
 
 def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn:

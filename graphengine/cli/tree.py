@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.core.frames import add_usage
 from graphengine.errors import StoreError, UnknownRun
-from graphengine.history import load_snapshot
-from graphengine.spending import spending, spent_since, summed
+from graphengine.history import load_snapshot, own_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -88,15 +87,6 @@ async def tree_of(store: Store, found: Sequence[RunInfo]) -> Tree:
     spent: dict[str, Usage] = {}
     for run_id, info in runs.items():
         with suppress(StoreError):  # as above
-            spent[run_id] = await _spent(store, info)
+            spent[run_id] = await own_usage(store, info, await load_snapshot(store, run_id, None))
     ordered = sorted(runs.values(), key=lambda info: (info.created_at, info.id), reverse=True)
     return Tree(ordered, frozenset(info.id for info in found), after, spent)
-
-
-async def _spent(store: Store, info: RunInfo) -> Usage:
-    """What a run spent itself."""
-    snapshot = await load_snapshot(store, info.id, None)
-    if snapshot.inherited.get("cost_usd", 0.0) is not None:
-        return spent_since(snapshot.inherited, snapshot.usage)
-    own = spending(await store.steps(info.id, info.parent_seq))  # what it added to an unknown cost, its steps alone say
-    return summed(own, lambda _: info.id).get(info.id, {})

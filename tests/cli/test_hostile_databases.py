@@ -64,6 +64,10 @@ def test_no_text_of_a_database_reaches_the_terminal_as_it_is(project: Path, invo
         ("branch", "mine", "--at", "1"),
         ("stop", "mine"),
         ("render", "mine", "-o", "drawn.dot"),
+        ("render", "mine", "-o", "drawn.svg", "--timeline"),
+        ("render", "mine", "-o", "drawn.svg", "--scores"),
+        ("render", "mine", "-o", "drawn.svg", "--branches"),
+        ("render", "mine", "other", "-o", "drawn.svg"),
     ):
         for more in ((), ("--json",), ("--debug",)):
             found = invoke(*words, *more)

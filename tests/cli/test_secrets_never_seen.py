@@ -123,6 +123,9 @@ def test_no_command_shows_a_secret(project: Path, invoke: Invoke, caplog: pytest
         ("check", "vault", "--json"),
         ("render", "r", "-o", "drawn.dot"),
         ("render", "r", "-o", "drawn.mmd"),
+        ("render", "r", "-o", "timeline.svg", "--timeline"),
+        ("render", "r", "-o", "branches.svg", "--branches"),
+        ("render", "r", "j", "-o", "beside.svg"),
         ("render", "vault", "-o", "graph.dot"),
     ):
         found = invoke(*words)

@@ -1,0 +1,103 @@
+"""The charts that `graphengine render` draws of runs: which is wanted, and what is read for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from graphengine.cli.places import Place
+    from graphengine.cli.session import Session
+    from graphengine.render.charts import Chart
+    from graphengine.stores.base import Store
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+Kind: TypeAlias = Literal["timeline", "scores", "branches", "beside"]
+
+_KINDS: Final[tuple[Kind, ...]] = ("timeline", "scores", "branches", "beside")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be drawn.
+
+    Attributes:
+        kind: Which chart.
+        run: The run, as the user named it.
+        other: The run beside it.
+        path: The path of the scores, "" for those of the conditions.
+    """
+
+    kind: Kind
+    run: str
+    other: str = ""
+    path: str = ""
+
+
+def options(command: F) -> F:
+    """The options that ask for a chart."""
+    for option in (
+        click.option(
+            "--branches", is_flag=True, help="Draw the run's family: every branch, where it leaves, its cost."
+        ),
+        click.option(
+            "--scores",
+            metavar="[PATH]",
+            is_flag=False,
+            flag_value="",
+            help="Draw how a number of the state changed from step to step, as history[-1].score; without PATH those "
+            "that the graph's conditions compare or watch. Stands behind the run.",
+        ),
+        click.option("--timeline", is_flag=True, help="Draw when the run did what, and what each node took and cost."),
+    ):
+        command = option(command)
+    return command
+
+
+def wanted(run: str, other: str | None, **chosen: str | bool | None) -> Wanted | None:
+    """Which chart is asked for; None for none, so that the graph is drawn.
+
+    Raises:
+        UsageError: Several are.
+    """
+    asked = {**chosen, "beside": other}
+    kinds: list[Kind] = [kind for kind in _KINDS if asked[kind] not in (None, False)]
+    if len(kinds) > 1:
+        names = [f"--{kind}" if kind != "beside" else "a second run" for kind in kinds]
+        raise click.UsageError(f"{' and '.join(names)} are pictures of their own: ask for one at a time")
+    if not kinds:
+        return None
+    return Wanted(kinds[0], run, other or "", str(asked["scores"] or ""))
+
+
+def draw(session: Session, place: Place, what: Wanted, output: Path) -> None:
+    """Draw a chart into a file.
+
+    Raises:
+        UnknownRun; StoreError: It cannot be read; RenderError: It cannot be drawn.
+    """
+    from graphengine.cli.recorded import read, run_id_of
+    from graphengine.render.charts import write_chart
+
+    run_id = run_id_of(session, place, what.run)
+    other = run_id_of(session, place, what.other) if what.other else ""
+    write_chart(output, lambda: read(place, lambda store: _chart(store, what, run_id, other)))
+
+
+async def _chart(store: Store, what: Wanted, run_id: str, other: str) -> Chart:
+    from graphengine.render.charts import beside, branches, family_of, pair_of, scores, timeline
+
+    if what.kind == "branches":
+        return branches(await family_of(store, run_id))
+    if what.kind == "beside":
+        return beside(await pair_of(store, run_id, other))
+    info, steps = await store.info(run_id), await store.steps(run_id)
+    if what.kind == "timeline":
+        return timeline(steps)
+    return scores(await store.outline(info.fingerprint) or {}, steps, what.path)

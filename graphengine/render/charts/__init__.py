@@ -1,0 +1,38 @@
+"""Charts of runs: a timeline, scores over iterations, the tree of branches, two runs beside each other.
+
+    steps → spans → timeline ┐
+    steps → samples → scores ├→ Chart → write_chart: .svg, .html, .png, .txt
+    store → family → branches┤
+    store → pair → beside    ┘
+
+Each is worked out from what is recorded, without the graph's code, and drawn in SVG of our own, so that no painter is
+needed. Colours follow the reader's day or night, and nothing is said by colour alone.
+"""
+
+from __future__ import annotations
+
+from graphengine.render.charts.beside import beside
+from graphengine.render.charts.branches import branches
+from graphengine.render.charts.canvas import Chart
+from graphengine.render.charts.family import Family, family_of
+from graphengine.render.charts.files import CHART_ENDINGS, html_page, write_chart
+from graphengine.render.charts.pair import Pair, pair_of
+from graphengine.render.charts.scores import scores
+from graphengine.render.charts.timeline import timeline
+from graphengine.render.errors import RenderError
+
+__all__ = [
+    "CHART_ENDINGS",
+    "Chart",
+    "Family",
+    "Pair",
+    "RenderError",
+    "beside",
+    "branches",
+    "family_of",
+    "html_page",
+    "pair_of",
+    "scores",
+    "timeline",
+    "write_chart",
+]

@@ -1,0 +1,210 @@
+"""Two runs beside each other: each drawn on its graph, where they part marked on both, and what came of it below.
+
+What differs is what `graphengine.history.diff` found; nothing is compared here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pydantic_core import to_json
+
+from graphengine.render.charts.canvas import SMALL, Canvas, Paint, fit, measure
+from graphengine.render.charts.panels import panel_of
+from graphengine.render.charts.told import standing
+from graphengine.render.charts.units import lasting, paid
+from graphengine.render.text import one_line
+from graphengine.render.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from graphengine.core.steps import Step
+    from graphengine.history import Difference, RunDiff, Side
+    from graphengine.records import JsonValue
+    from graphengine.render.charts.canvas import Chart
+    from graphengine.render.charts.pair import Pair
+
+ROWS: Final = 12
+"""So many steps behind the parting are listed of each run, and so many fields that differ."""
+
+_MARGIN: Final = 16.0
+_LEAST: Final = 430.0
+"""The least width of a side, so that its words have room."""
+_GAP: Final = 24.0
+_LINE: Final = 17.0
+_NAMES: Final = ("A", "B")
+_VALUE_BYTES: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One side's room, in pixels."""
+
+    left: float
+    wide: float
+
+
+def beside(pair: Pair) -> Chart:
+    """Draw two runs beside each other.
+
+    Args:
+        pair: What `pair_of` read.
+
+    Raises:
+        RenderError: There is nothing to paint graphs with, or it failed.
+    """
+    found = pair.diff
+    sides = (found.first, found.second)
+    panels = [
+        panel_of(outline, steps, _parting_of(side), name.lower())
+        for outline, steps, side, name in zip(pair.outlines, pair.steps, sides, _NAMES, strict=True)
+    ]
+    columns: list[_Column] = []
+    left = _MARGIN
+    for panel in panels:
+        columns.append(_Column(left, max(_LEAST, panel.width)))
+        left += columns[-1].wide + _GAP
+    across = left - _GAP + _MARGIN
+    canvas = Canvas()
+    spoken = _head(canvas, found, columns, across)
+    top = 128.0
+    for column, panel in zip(columns, panels, strict=True):
+        canvas.raw(panel.placed(column.left + (column.wide - panel.width) / 2, top))
+    y = top + max(panel.height for panel in panels) + 28
+    y = _ways(canvas, sides, found.alike, columns, y, spoken)
+    y = _fields(canvas, found.differences, columns, y, spoken)
+    graph = one_line(found.first.info.graph) or "graph"
+    title = f"Runs {found.first.info.id} and {found.second.info.id} of {graph} beside each other"
+    return canvas.done(title, spoken, across, y)
+
+
+def _parting_of(side: Side) -> Step | None:
+    """The first step that the other run did not take."""
+    return next((step for step in side.way if step.seq == side.parts_at), None)
+
+
+def _head(canvas: Canvas, found: RunDiff, columns: Sequence[_Column], across: float) -> list[str]:
+    """What they share, where they part, and each one's name and end."""
+    room = across - 2 * _MARGIN
+    graph = one_line(found.first.info.graph) or "graph"
+    told = ", ".join(_parting(found))
+    canvas.text(_MARGIN, 28, fit(f"{graph}: two runs", room, 15, strong=True), size=15, strong=True)
+    canvas.text(_MARGIN, 47, fit(told, room))
+    spoken = [told]
+    since = "" if found.shared is None else " since they parted"
+    for side, column, name in zip((found.first, found.second), columns, _NAMES, strict=True):
+        words = f"{name}  {side.info.id}"
+        cost = paid(side.spent)
+        took = f"{counted(side.steps, 'visit')} in {lasting(side.seconds)}{since}" + (f", {cost}" if cost else "")
+        if side.begins is not None and side.begins.update:
+            took += f"; branched off with {', '.join(dict.fromkeys(str(op[1]) for op in side.begins.update))}"
+        canvas.text(column.left, 80, fit(words, column.wide, 14, strong=True), size=14, strong=True)
+        canvas.text(column.left, 98, fit(standing(side.snapshot), column.wide))
+        canvas.text(column.left, 114, fit(took, column.wide, SMALL), ink="soft", size=SMALL)
+        spoken.append(f"{words}: {standing(side.snapshot)}; {took}")
+    return spoken
+
+
+def _parting(found: RunDiff) -> Iterator[str]:
+    """Where they part, in words."""
+    first, second, shared = found.first, found.second, found.shared
+    if shared is None:
+        yield "they share no step"
+    else:
+        yield f"they share steps 1 to {shared.seq}"
+    if found.alike:
+        yield f"then went the same way for {counted(found.alike, 'step')}"
+    where = [
+        f"{name} at step {side.parts_at}"
+        for name, side in zip(_NAMES, (first, second), strict=True)
+        if side.parts_at is not None
+    ]
+    if where:
+        yield f"and part: {', '.join(where)}"
+    elif first.way or second.way:
+        yield "and never part"
+
+
+def _ways(  # noqa: PLR0913 - what is drawn where
+    canvas: Canvas, sides: Sequence[Side], alike: int, columns: Sequence[_Column], y: float, spoken: list[str]
+) -> float:
+    """The steps from where they part, with the edge that each took and why."""
+    tails = [side.way[alike : alike + ROWS] for side in sides]
+    if not any(tails):
+        return y
+    canvas.text(columns[0].left, y, "From where they part", strong=True)
+    y += 8
+    for row in range(max(map(len, tails))):
+        if row % 2 == 0:
+            wide = columns[-1].left + columns[-1].wide - columns[0].left
+            canvas.rect(columns[0].left - 6, y, wide + 12, 2 * _LINE, Paint("stripe"), radius=3)
+        for tail, column, name in zip(tails, columns, _NAMES, strict=True):
+            if row < len(tail):
+                strong, why = _step(tail[row])
+                with canvas.said(f"{strong}: {why}" if why else strong):
+                    canvas.text(column.left, y + 13, fit(strong, column.wide, strong=row == 0), strong=row == 0)
+                    canvas.text(column.left, y + 28, fit(why, column.wide, SMALL), ink="soft", size=SMALL)
+                spoken.append(f"{name}, {strong}" + (f": {why}" if why else ""))
+            elif row == 0:
+                canvas.text(column.left, y + 13, "ends before", ink="soft")
+                spoken.append(f"{name} ends before")
+        y += 2 * _LINE
+    more = [f"{name}: {len(side.way) - alike - ROWS} more" for name, side in zip(_NAMES, sides, strict=True)
+            if len(side.way) - alike > ROWS]  # fmt: skip
+    if more:
+        canvas.text(
+            columns[0].left, y + 13, f"{'; '.join(more)} (`graphengine diff --json` has all)", ink="soft", size=SMALL
+        )
+        spoken += more
+        y += _LINE
+    return y + 30
+
+
+def _step(step: Step) -> tuple[str, str]:
+    """A step and where it led; why."""
+    data = step.data
+    told = f"step {step.seq}  {step.path}" + (f" {step.visit}" if step.visit > 1 else "")
+    told += {"node": "", "item": " done", "attempt": " failed, tried again"}.get(step.kind, f" {step.kind}")
+    if data.get("to"):
+        told += f" \N{RIGHTWARDS ARROW} {', '.join(data['to'])}" + (f"  [{data['edge']}]" if data.get("edge") else "")
+    error = data.get("error") or {}
+    why = str(data.get("why") or "") or (f"{error.get('kind')}: {error.get('message')}" if error else "")
+    return one_line(told), one_line(why)
+
+
+def _fields(
+    canvas: Canvas, found: Sequence[Difference], columns: Sequence[_Column], y: float, spoken: list[str]
+) -> float:
+    """What differs between their states, field by field."""
+    left, wide = columns[0].left, columns[-1].left + columns[-1].wide - columns[0].left
+    told = f"Their states differ in {counted(len(found), 'place')}" if found else "Their states are the same"
+    canvas.text(left, y, told, strong=True)
+    spoken.append(told)
+    y += 8
+    names = min(wide / 4, max((measure(each.path, SMALL) for each in found[:ROWS]), default=0.0)) + 14
+    room = (wide - names) / 2 - 12
+    for row, each in enumerate(found[:ROWS]):
+        if row % 2 == 0:
+            canvas.rect(left - 6, y, wide + 12, _LINE + 3, Paint("stripe"), radius=3)
+        values = _short(each.before), _short(each.after)
+        with canvas.said(f"{each.path}: A {values[0]}; B {values[1]}"):
+            canvas.text(left, y + 14, fit(each.path, names - 8, SMALL), size=SMALL, strong=True)
+            for index, (name, value) in enumerate(zip(_NAMES, values, strict=True)):
+                x = left + names + index * (room + 12)
+                canvas.text(x, y + 14, name, ink="soft", size=SMALL)
+                canvas.text(x + 14, y + 14, fit(value, room - 14, SMALL), size=SMALL)
+        spoken.append(f"{each.path}: A {values[0]}; B {values[1]}")
+        y += _LINE + 3
+    if len(found) > ROWS:
+        canvas.text(left, y + 14, f"{len(found) - ROWS} more; `graphengine diff` has all", ink="soft", size=SMALL)
+        y += _LINE
+    return y + 16
+
+
+def _short(value: JsonValue) -> str:
+    """A value on a line; what is missing has none."""
+    if value is None:
+        return "none"
+    return one_line(to_json(value)[:_VALUE_BYTES].decode("utf-8", "ignore"))

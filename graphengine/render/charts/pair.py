@@ -1,0 +1,58 @@
+"""Two runs of one graph, with all that a picture of them beside each other needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphengine.history import diff
+from graphengine.render.errors import RenderError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.core.steps import Step
+    from graphengine.history import RunDiff
+    from graphengine.records import JsonValue
+    from graphengine.stores.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two runs.
+
+    Attributes:
+        diff: Where they part, and what came of it.
+        outlines: What the graph of each looked like.
+        steps: All steps of each.
+    """
+
+    diff: RunDiff
+    outlines: tuple[Mapping[str, JsonValue], Mapping[str, JsonValue]]
+    steps: tuple[Sequence[Step], Sequence[Step]]
+
+
+async def pair_of(store: Store, first: str, second: str) -> Pair:
+    """Two runs, read from a store that is open.
+
+    Raises:
+        RenderError: They are of different graphs, or one run.
+        UnknownRun, StoreError.
+    """
+    infos = await store.info(first), await store.info(second)
+    if first == second:
+        raise RenderError(
+            f"both are run {first}",
+            where=f"run {first}",
+            repair="name another run; its steps over time are drawn with --timeline",
+        )
+    graphs = tuple(info.graph for info in infos)
+    if graphs[0] != graphs[1]:
+        raise RenderError(
+            f"the runs are of different graphs: {first} of {graphs[0]!r}, {second} of {graphs[1]!r}",
+            where=f"runs {first} and {second}",
+            repair="draw each by itself; `graphengine diff` compares their states",
+        )
+    found = await diff(store, first, second)
+    one, other = [await store.outline(info.fingerprint) or {} for info in infos]
+    return Pair(found, (one, other), (await store.steps(first), await store.steps(second)))

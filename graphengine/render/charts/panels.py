@@ -1,0 +1,118 @@
+"""A run drawn on its graph, as a part of a larger picture, with a mark on the node where two runs part."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree as ET
+
+from graphengine.core.steps import without_items
+from graphengine.render.charts.canvas import SMALL, Canvas, Paint, measure, number
+from graphengine.render.dot import dot_text
+from graphengine.render.drawing import drawing_of
+from graphengine.render.images import paint
+from graphengine.render.svg import accessible_svg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.core.steps import Step
+    from graphengine.records import JsonValue
+    from graphengine.render.parts import Box, Cluster, Drawing
+
+_SVG: Final = "http://www.w3.org/2000/svg"
+_PIXELS: Final = 96 / 72
+"""Graphviz measures in points."""
+_POINT: Final = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
+_CHOICE: Final = re.compile(r" \([^()]*\)(?=/|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A picture to be placed in another; its size in pixels."""
+
+    root: ET.Element
+    width: float
+    height: float
+
+    def placed(self, x: float, y: float) -> str:
+        """The element, at this place."""
+        for name, value in (("x", x), ("y", y), ("width", self.width), ("height", self.height)):
+            self.root.set(name, number(value))
+        return ET.tostring(self.root, encoding="unicode")
+
+
+def panel_of(outline: Mapping[str, JsonValue], steps: Sequence[Step], parting: Step | None, prefix: str) -> Panel:
+    """Draw a run on its graph.
+
+    Args:
+        outline: The graph's outline.
+        steps: All steps of the run.
+        parting: The step to mark; None for none.
+        prefix: What tells its ids from those of other panels.
+
+    Raises:
+        RenderError: There is nothing to paint with, or it failed; the outline or the steps cannot be read.
+    """
+    drawing = replace(drawing_of(outline, steps), caption=())  # the larger picture says whose it is
+    root = ET.fromstring(_painted(drawing))  # noqa: S314 - painted a moment ago
+    if parting is not None:
+        _mark(root, drawing, parting)
+    _rename(root, prefix)
+    return Panel(root, _length(root, "width"), _length(root, "height"))
+
+
+def _painted(drawing: Drawing) -> bytes:
+    return accessible_svg(paint(dot_text(drawing), "svg"), drawing)
+
+
+def _length(root: ET.Element, name: str) -> float:
+    text = root.get(name, "0")
+    return float(text.removesuffix("pt")) * (_PIXELS if text.endswith("pt") else 1.0)
+
+
+def _rename(root: ET.Element, prefix: str) -> None:
+    """Give all ids a prefix, and what refers to them."""
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            if name == "id":
+                element.set(name, f"{prefix}-{value}")
+            elif name == "aria-labelledby":
+                element.set(name, " ".join(f"{prefix}-{each}" for each in value.split()))
+            elif name.endswith("href") and value.startswith("#"):
+                element.set(name, f"#{prefix}-{value[1:]}")
+            elif "url(#" in value:
+                element.set(name, value.replace("url(#", f"url(#{prefix}-"))
+
+
+def _mark(root: ET.Element, drawing: Drawing, parting: Step) -> None:
+    """Frame the node of a step, and say so."""
+    path = without_items(parting.path)
+    parts: list[Box | Cluster] = [*drawing.clusters, *drawing.boxes]
+    marked = next((part.id for part in parts if _CHOICE.sub("", part.name) == path), None)
+    group = next((each for each in root.iter(f"{{{_SVG}}}g") if each.get("id") == marked), None)
+    around = next(iter(root.iter(f"{{{_SVG}}}g")), None)
+    points = list(_points(group)) if group is not None else []
+    if not points or around is None:
+        return
+    (left, right), (top, bottom) = ((min(places), max(places)) for places in zip(*points, strict=True))
+    words = f"part at step {parting.seq}"
+    wide = measure(words, SMALL, strong=True) + 10
+    canvas = Canvas()
+    canvas.rect(left - 5, top - 5, right - left + 10, bottom - top + 10, Paint("none", "ink", 2.6, "7 4"), radius=5)
+    middle = (left + right) / 2  # arrows come from above: their heads stay to be seen
+    canvas.rect(middle - wide / 2, bottom - 2, wide, 18, Paint("ink", "paper", 1.5), radius=9)
+    canvas.text(middle, bottom + 11, words, ink="paper", size=SMALL, strong=True, anchor="middle")
+    around.append(ET.fromstring(f'<g xmlns="{_SVG}">{"".join(canvas.parts)}</g>'))  # noqa: S314 - our own
+
+
+def _points(group: ET.Element) -> Iterator[tuple[float, float]]:
+    """The corners of what a group draws."""
+    for shape in group.iter():
+        for x, y in _POINT.findall(shape.get("points") or shape.get("d") or ""):
+            yield float(x), float(y)
+        if shape.get("rx") and shape.get("cx"):
+            x, y, rx, ry = (float(shape.get(name, "0")) for name in ("cx", "cy", "rx", "ry"))
+            yield x - rx, y - ry
+            yield x + rx, y + ry

@@ -1,0 +1,139 @@
+"""A time axis on which work has room: times at which nothing is done are squeezed where they would dwarf it.
+
+What is squeezed is drawn at one width however long it took, between break marks, with its length beside it. All other
+times are drawn to one scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphengine.render.charts.units import nice_step, offset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_LONG: Final = 0.25
+"""An idle time longer than this part of all the time worked is squeezed."""
+_SQUEEZED_MOST: Final = 12
+_SQUEEZED_PIXELS: Final = 34.0
+_SQUEEZED_PART: Final = 0.5
+"""The most of the axis that squeezed times may take."""
+_MARKS: Final = 8
+"""About how many marks an axis has."""
+_MARK_PIXELS: Final = 46.0
+"""The least distance of two marks."""
+
+
+class Stretch(NamedTuple):
+    """A part of the axis: times in epoch seconds, places in pixels."""
+
+    start: float
+    end: float
+    left: float
+    right: float
+    squeezed: bool
+
+
+class Mark(NamedTuple):
+    """A mark on the axis, and what stands at it."""
+
+    x: float
+    text: str
+    strong: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where a time stands on the axis.
+
+    Attributes:
+        stretches: One behind the other, without gaps.
+        step: How many seconds marks are apart.
+    """
+
+    stretches: Sequence[Stretch]
+    step: float
+
+    def x(self, at: float) -> float:
+        """The place of a time."""
+        for part in self.stretches:
+            if at <= part.end:
+                break
+        else:
+            part = self.stretches[-1]
+        if part.end <= part.start:
+            return part.left
+        inside = min(1.0, max(0.0, (at - part.start) / (part.end - part.start)))
+        return part.left + (part.right - part.left) * inside
+
+    def breaks(self) -> Sequence[Stretch]:
+        """The squeezed parts."""
+        return [part for part in self.stretches if part.squeezed]
+
+    def marks(self) -> list[Mark]:
+        """The marks of all that is drawn to scale; behind a break they count from there."""
+        zero = self.stretches[0].start
+        found: list[Mark] = []
+        for index, part in enumerate(self.stretches):
+            if part.squeezed:
+                continue
+            first = index == 0
+            found.append(Mark(part.left, "0" if first else offset(part.start - zero, self.step), strong=not first))
+            count = int((part.end - part.start) / self.step + 1e-6) if part.end > part.start else 0
+            sign = "" if first else "+"
+            for number in range(1, count + 1):
+                at = part.start + number * self.step
+                found.append(Mark(self.x(at), f"{sign}{offset(number * self.step, self.step)}", strong=False))
+        return found
+
+
+def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left: float, right: float) -> Scale:
+    """A scale for these times.
+
+    Args:
+        start: The first time that is shown, epoch seconds.
+        end: The last.
+        busy: When something was done, in any order; what lies between may be squeezed.
+        left: Where the first time stands, in pixels.
+        right: Where the last stands.
+    """
+    worked = _together([(max(start, a), min(end, b)) for a, b in busy if b >= start and a <= end])
+    idle = _between(worked, start, end)
+    total = sum(b - a for a, b in worked)
+    long = [gap for gap in idle if total and gap[1] - gap[0] > _LONG * total]
+    squeezed = sorted(sorted(long, key=lambda gap: gap[0] - gap[1])[:_SQUEEZED_MOST])
+    each = min(_SQUEEZED_PIXELS, (right - left) * _SQUEEZED_PART / len(squeezed)) if squeezed else 0.0
+    drawn = end - start - sum(b - a for a, b in squeezed)
+    pixels = right - left - each * len(squeezed)
+    edges = sorted({start, end, *(edge for gap in squeezed for edge in gap)})
+    stretches: list[Stretch] = []
+    at = left
+    for first, last in pairwise(edges):
+        shrunk = (first, last) in squeezed
+        across = each if shrunk else pixels * (last - first) / drawn if drawn else 0.0
+        stretches.append(Stretch(first, last, at, at + across, shrunk))
+        at += across
+    if not stretches:
+        stretches = [Stretch(start, end, left, right, squeezed=False)]
+    wanted = max(drawn / _MARKS, drawn * _MARK_PIXELS / pixels if pixels else 0.0)
+    return Scale(stretches, nice_step(wanted) if drawn else 1.0)
+
+
+def _together(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Spans that touch or overlap as one, in order."""
+    joined: list[tuple[float, float]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _between(spans: Sequence[tuple[float, float]], start: float, end: float) -> list[tuple[float, float]]:
+    """What lies between these spans, from start to end."""
+    edges = [start, *(edge for span in spans for edge in span), end]
+    return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b > a]

@@ -1,0 +1,76 @@
+"""`graphengine render` with charts of runs."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import Invoke, document
+
+BRANCHES = [
+    ["run", "counter", "--run-id", "first"],
+    ["branch", "first", "--at", "2", "--branch-id", "second", "--set", "n=0"],
+]
+
+
+@pytest.fixture
+def runs(invoke: Invoke) -> Invoke:
+    """A run, and a branch off it."""
+    for words in BRANCHES:
+        assert invoke(*words).exit_code == 0
+    return invoke
+
+
+CHARTS = [
+    (["first", "--timeline"], "Timeline of counter, run first: finished after 3 visits: enough\n"),
+    (["first", "--scores"], "n: more 1: 1, more 2: 2, more 3: 3\n"),
+    (["first", "--scores", "n"], "n >= 3: enough\n"),
+    (["second", "--branches"], "second (this run), branched from first at step 2: finished: enough, steps 3 to 6\n"),
+    (
+        ["first", "second"],
+        "they share steps 1 to 2, then went the same way for 1 step, and part: A at step 4, B at step 5",
+    ),
+    (["firs", "--timeline"], "Timeline of counter"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), CHARTS)
+def test_each_chart_is_drawn_from_what_is_recorded(words: list[str], said: str, runs: Invoke) -> None:
+    """In words and as SVG, without the graph's code."""
+    Path("flows/counter.py").unlink()
+    for name in ("a.txt", "a.svg", "a.html"):
+        found = runs("render", *words, "-o", name)
+        assert (found.exit_code, found.stdout) == (0, ""), found.stderr
+        assert f"drawn: {name}" in found.stderr
+    assert said in Path("a.txt").read_text(encoding="utf-8")
+    assert Path("a.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert Path("a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_chart_has_the_document_of_every_picture(runs: Invoke) -> None:
+    """With --json, the file that was written."""
+    made = document(runs("render", "first", "--timeline", "-o", "a.svg", "--json").stdout)
+    assert made == {"schema": 1, "file": "a.svg"}
+
+
+REFUSED = [
+    (["first", "--timeline", "-o", "a.pdf"], "one of .svg, .html, .png, .txt"),
+    (["first", "--scores", "m", "-o", "a.svg"], "known are"),
+    (["first", "--scores", "goa", "-o", "a.svg"], "did you mean 'goal'?"),
+    (["first", "--scores", "goal", "-o", "a.svg"], "no step of the run wrote a number at goal"),
+    (["nowhere", "--timeline", "-o", "a.svg"], "there is no run 'nowhere'"),
+    (["secand", "--branches", "-o", "a.svg"], "did you mean 'second'?"),
+    (["first", "first", "-o", "a.svg"], "both are run first"),
+    (["first", "thirt", "-o", "a.svg"], "there is no run 'thirt'"),
+    (["first", "--timeline", "--scores", "-o", "a.svg"], "--timeline and --scores are pictures of their own"),
+    (["first", "second", "--branches", "-o", "a.svg"], "--branches and a second run"),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), REFUSED)
+def test_what_cannot_be_drawn_is_told_with_the_repair(words: list[str], told: str, runs: Invoke) -> None:
+    """Exit code 2, one screen, no file."""
+    found = runs("render", *words)
+    assert found.exit_code == 2
+    assert told in " ".join(found.stderr.split())
+    assert "Traceback" not in found.stderr
+    assert not list(Path().glob("a.*"))

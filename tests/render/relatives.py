@@ -1,0 +1,30 @@
+"""Runs and branches off them, in a store, for charts: by a fake clock, so that they are the same everywhere."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from graphengine import Runner
+from graphengine.testing import FakeClock
+from tests.render.timed import BEGAN, Paper, Round, paper
+
+
+@asynccontextmanager
+async def relatives() -> AsyncIterator[Runner]:
+    """A run that waits for a person, three branches off it, and one off a branch."""
+    clock = FakeClock(BEGAN)
+    graph = paper(clock)
+    async with Runner(clock=clock) as runner:
+        await runner.start(graph, Paper(), run_id="tides").result()
+        steps = list(await runner.history("tides"))
+        drafted, reviewed = (
+            next(s.seq for s in steps if (s.kind, s.node) == ("node", name)) for name in ("write", "review")
+        )
+        await runner.branch(graph, "tides", drafted, update={"draft": "Mine."}, branch_id="mine").result()
+        worse = {"history": Round(score=2)}
+        await runner.branch(graph, "tides", reviewed, update=worse, branch_id="harsh").result()
+        await runner.branch(graph, "mine", drafted + 1, branch_id="again").result()
+        await runner.answer("again", value=True)
+        await runner.resume(graph, "again").result()
+        runner.branch(graph, "tides", 1, branch_id="anew")
+        await runner.stop("anew")
+        yield runner

@@ -1,0 +1,106 @@
+"""Two runs beside each other: what they share, where they part, and both pictures in one."""
+
+import sys
+
+import pytest
+
+from graphengine import END, START, Graph, Runner
+from graphengine.render.charts import RenderError, beside, branches, family_of, pair_of
+from tests.render.relatives import relatives
+from tests.render.samples import read_xml
+from tests.render.timed import Paper
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+async def test_where_they_part_is_told_with_each_ones_edge_and_why() -> None:
+    """The shared steps, the first way that differs of each, the fields that differ."""
+    async with relatives() as runner:
+        chart = beside(await pair_of(runner.store, "tides", "again"))
+    assert chart.spoken[0] == "they share steps 1 to 13, and part: A at step 14, B at step 16"
+    assert chart.spoken[1] == "A tides: waiting after 9 visits; 5 visits in 6.6 s since they parted"
+    assert chart.spoken[2].endswith("since they parted; branched off with draft")
+    ways = [words for words in chart.spoken if "step 14 " in words or "step 16 review " in words]
+    assert any("A, step 14 review → write: history[-1].score 4.0 >= 7: no" in words for words in ways)
+    assert any("B, step 16 review → approve [approved]: history[-1].score 9.0 >= 7: yes" in words for words in ways)
+    assert "history[0].score: A 4.0; B 9.0" in chart.spoken
+    assert "ok: A none; B true" in chart.spoken
+
+
+async def test_both_graphs_are_in_it_with_the_parting_marked() -> None:
+    """Ids do not clash, colours and marks stay, and the mark names the step of each."""
+    async with relatives() as runner:
+        root = read_xml(beside(await pair_of(runner.store, "tides", "again")).svg().encode())
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    assert len(list(root.iter(f"{SVG}svg"))) == 3
+    words = [text.text for text in root.iter(f"{SVG}text")]
+    assert "part at step 14" in words
+    assert "part at step 16" in words
+    fills = {element.get("fill") for element in root.iter()}
+    assert not any(str(fill).startswith(("#a-", "#b-")) for fill in fills)
+    named = {each for svg in root.iter(f"{SVG}svg") for each in (svg.get("aria-labelledby") or "").split()}
+    assert named <= set(ids)
+
+
+async def test_a_run_that_ends_where_the_other_goes_on_says_so() -> None:
+    """A branch that has not moved yet has no step of its own to mark."""
+    async with relatives() as runner:
+        chart = beside(await pair_of(runner.store, "mine", "again"))
+    assert "they share steps 1 to 14, then went the same way for 1 step, and part: B at step 19" in chart.spoken
+    assert "A ends before" in chart.spoken
+
+
+async def test_runs_that_went_one_way_never_part() -> None:
+    """Two runs of their own that did the same share no step and no difference."""
+    graph = Graph("same", Paper)
+    graph.add_node("write", lambda: "x", writes="draft", thread=False)
+    graph.add_path(START, "write", END)
+    async with Runner() as runner:
+        for name in ("a", "b"):
+            await runner.start(graph, Paper(), run_id=name).result()
+        chart = beside(await pair_of(runner.store, "a", "b"))
+    assert chart.spoken[0] == "they share no step, then went the same way for 2 steps, and never part"
+    assert "Their states are the same" in chart.spoken
+    assert "part at" not in chart.svg()
+
+
+async def test_long_ways_and_many_fields_are_cut_and_say_so() -> None:
+    """A dozen of each; the rest is counted."""
+    graph = Graph("long", Paper)
+    graph.add_node("write", lambda draft: draft + "x", writes="draft", thread=False)
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END, when=lambda draft: len(draft) > 40)
+    graph.add_edge("write", "write")
+    async with Runner() as runner:
+        await runner.start(graph, Paper(draft="x" * 39), run_id="a").result()
+        await runner.start(graph, Paper(topics=[str(n) for n in range(30)]), run_id="b").result()
+        chart = beside(await pair_of(runner.store, "a", "b"))
+    assert "B: 28 more" in chart.spoken
+    assert "18 more; `graphengine diff` has all" in chart.svg()
+
+
+async def test_runs_of_different_graphs_are_refused() -> None:
+    """So is one run twice; the error says what to do instead."""
+    graph = Graph("other", Paper)
+    graph.add_node("write", lambda: "x", writes="draft", thread=False)
+    graph.add_path(START, "write", END)
+    async with relatives() as runner:
+        await runner.start(graph, Paper(), run_id="strange").result()
+        with pytest.raises(RenderError, match="different graphs: tides of 'paper', strange of 'other'") as caught:
+            await pair_of(runner.store, "tides", "strange")
+        assert "graphengine diff" in caught.value.repair
+        with pytest.raises(RenderError, match="both are run tides") as caught:
+            await pair_of(runner.store, "tides", "tides")
+        assert "--timeline" in caught.value.repair
+
+
+async def test_without_a_painter_two_graphs_cannot_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tree of branches can: it needs none."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    async with relatives() as runner:
+        pair, family = await pair_of(runner.store, "tides", "mine"), await family_of(runner.store, "tides")
+    with pytest.raises(RenderError, match=r"graphengine\[render\]"):
+        beside(pair)
+    assert branches(family).svg()

@@ -1,0 +1,70 @@
+"""Trees of branches: which runs are drawn, and what is said of each."""
+
+import pytest
+
+from graphengine.errors import StoreCorrupt, UnknownRun
+from graphengine.render.charts import branches, family_of
+from graphengine.stores.base import Loaded, RunInfo
+from graphengine.stores.memory import MemoryStore
+from tests.render.relatives import relatives
+from tests.render.samples import read_xml
+
+
+async def test_the_whole_family_is_drawn_whoever_of_it_is_asked_for() -> None:
+    """From the first run on, branches that leave later first, each with its end, its steps and its cost."""
+    async with relatives() as runner:
+        families = [await family_of(runner.store, asked) for asked in ("tides", "again")]
+    assert [[member.info.id for member in family.members] for family in families] == [
+        ["tides", "harsh", "mine", "again", "anew"]
+    ] * 2
+    assert [member.depth for member in families[0].members] == [0, 1, 1, 2, 1]
+    spoken = branches(families[1]).spoken
+    assert spoken[0] == "5 runs from tides"
+    assert spoken[1] == "tides: waiting, 19 steps"
+    assert spoken[4] == "again (this run), branched from mine at step 14: finished, steps 15 to 19"
+    assert spoken[5] == "anew, branched from tides at step 1: stopped: asked, steps 2 to 6"
+
+
+async def test_a_lane_leaves_its_parents_at_the_step_it_was_branched_at() -> None:
+    """One curve for each branch, and one mark of the end for each run, of a shape that tells its status."""
+    async with relatives() as runner:
+        svg = branches(await family_of(runner.store, "tides")).svg()
+    root = read_xml(svg.encode())
+    curves = [path.get("d", "") for path in root.iter("{http://www.w3.org/2000/svg}path") if " C" in path.get("d", "")]
+    assert len(curves) == 4
+    assert svg.count('rx="2"') == 1  # a square: stopped
+    assert svg.count('r="8"') == 4
+
+
+class Pruned(MemoryStore):
+    """A store that lost a run, and cannot read another."""
+
+    async def info(self, run_id: str) -> RunInfo:
+        """What it knows."""
+        if run_id == "tides":
+            raise UnknownRun("gone")
+        return await super().info(run_id)
+
+    async def load(self, run_id: str, upto: int | None = None) -> Loaded:
+        """What it can read."""
+        if run_id == "again":
+            raise StoreCorrupt("a page is torn")
+        return await super().load(run_id, upto)
+
+
+async def test_a_family_that_lost_a_member_is_drawn_from_what_is_left() -> None:
+    """Without its first run; one that cannot be read says why."""
+    async with relatives() as runner:
+        runner.store.__class__ = Pruned
+        family = await family_of(runner.store, "again")
+    assert [member.info.id for member in family.members] == ["mine", "again"]
+    chart = branches(family)
+    assert chart.spoken[2].endswith("finished: cannot be read: a page is torn, steps 15 to 19")
+    assert chart.spoken[1].startswith("mine, branched from tides at step 13: waiting")
+
+
+async def test_an_unknown_run_is_told() -> None:
+    """As everywhere."""
+    async with relatives() as runner:
+        with pytest.raises(UnknownRun):
+            await family_of(runner.store, "tide")

@@ -1,0 +1,154 @@
+"""Charts in files, and what every chart keeps to: text of users is drawn and never run, for every reader."""
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from graphengine.render.charts import CHART_ENDINGS, Chart, RenderError, html_page, timeline, write_chart
+from graphengine.render.charts.canvas import INKS, Canvas, Paint, fit, measure
+from graphengine.render.charts.units import cost, lasting, moment, nice_step, paid, plain_number
+from tests.render.samples import HOSTILE, done, read_xml, started
+from tests.render.test_looks import contrast
+
+SVG = {"s": "http://www.w3.org/2000/svg"}
+
+
+def hostile() -> Chart:
+    """A timeline whose every text is at its worst."""
+    steps = [started("h0")]
+    for seq, text in enumerate(HOSTILE, 2):
+        error = {"kind": text, "message": text}
+        steps.append(done(seq, text, "h0", error=error)._replace(began=1.0))
+    return timeline(steps)
+
+
+def tags(root: ET.Element) -> set[str]:
+    """The elements of a document."""
+    return {element.tag.rpartition("}")[2] for element in root.iter()}
+
+
+def test_what_users_write_is_drawn_and_never_run() -> None:
+    """No script, no handler, no link, no invisible character comes of any text."""
+    root = read_xml(hostile().svg().encode())
+    assert tags(root) == {"svg", "title", "desc", "style", "rect", "g", "line", "text", "path"} - {"path"}
+    text = "".join(root.itertext())
+    assert "<script>alert(1)</script>" in text
+    assert "\u202e" not in text
+    assert "\x00" not in text
+    attributes = {name for element in root.iter() for name in element.attrib}
+    assert not any(name.startswith("on") or "href" in name for name in attributes)
+
+
+def test_a_page_stands_alone() -> None:
+    """It loads nothing, runs nothing, and its title is escaped."""
+    page = html_page(hostile())
+    assert "Content-Security-Policy" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
+
+
+def test_those_who_listen_hear_what_it_says() -> None:
+    """Title and description belong to the picture."""
+    root = read_xml(timeline([started("a"), done(2, "a", "END")]).svg().encode())
+    assert root.get("role") == "img"
+    assert root.findtext("s:title", "", SVG) == "Timeline of sample, run r1: finished after 1 visit"
+    assert "a: 1 visit" in root.findtext("s:desc", "", SVG)
+    assert root.get("aria-labelledby") == "chart-title chart-desc"
+
+
+@pytest.mark.parametrize("night", [0, 1])
+def test_inks_can_be_read_by_day_and_by_night(night: int) -> None:
+    """Text has a contrast of 4.5 to the paper, the stripes and the bars it stands on, lines have 3."""
+    colour: dict[str, str] = {name: pair[night] for name, pair in INKS.items()}
+    for sheet in ("paper", "stripe"):
+        for name in ("ink", "soft", "fell-line", "work-line", "wait-line", "bad-line", "other-line"):
+            least = 3.0 if name == "other-line" else 4.5
+            assert contrast(colour[name], colour[sheet]) >= least, (name, sheet)
+    for name in ("work", "fell", "wait", "bad"):
+        assert contrast(colour["ink"], colour[name]) >= 4.5, name
+
+
+@pytest.mark.parametrize("ending", [".svg", ".html", ".txt"])
+def test_the_ending_says_how(ending: str, tmp_path: Path) -> None:
+    """Each needs nothing but this package."""
+    target = tmp_path / f"a{ending}"
+    write_chart(target, lambda: timeline([started("a")]))
+    begins = {".svg": "<?xml", ".html": "<!doctype html>", ".txt": "Timeline of sample, run r1"}
+    assert target.read_text(encoding="utf-8").startswith(begins[ending])
+
+
+def test_a_png_is_painted_where_there_is_something_to_paint_with(tmp_path: Path) -> None:
+    """By resvg-py, of the extra `render`."""
+    pytest.importorskip("resvg_py", reason="a painter of the extra `render`")
+    write_chart(tmp_path / "a.png", lambda: timeline([started("a")]))
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_painter_a_png_is_refused_with_the_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra, and the formats that need nothing, are named."""
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(RenderError, match="no resvg-py") as caught:
+        write_chart(tmp_path / "a.png", lambda: timeline([started("a")]))
+    assert "graphengine[render]" in caught.value.repair
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a.dot", "a", ".svg"])
+def test_another_ending_is_refused_before_anything_is_drawn(name: str, tmp_path: Path) -> None:
+    """The formats are named, and no file is left."""
+
+    def never() -> Chart:
+        raise AssertionError
+
+    with pytest.raises(RenderError, match="no ending") as caught:
+        write_chart(tmp_path / name, never)
+    assert all(ending in caught.value.repair for ending in CHART_ENDINGS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_read_or_written_is_told(tmp_path: Path) -> None:
+    """Damage and a missing folder are errors of ours, with the repair."""
+
+    def damaged() -> Chart:
+        raise TypeError("no number")
+
+    with pytest.raises(RenderError, match="cannot be read: TypeError: no number"):
+        write_chart(tmp_path / "a.svg", damaged)
+    with pytest.raises(RenderError, match="cannot be written"):
+        write_chart(tmp_path / "none" / "a.svg", lambda: timeline([started("a")]))
+
+
+def test_text_that_is_too_long_ends_in_a_mark() -> None:
+    """It never takes more than its room, wide characters included."""
+    for text in (*HOSTILE, "日本語" * 30, "W" * 50, "i" * 50):
+        for room in (0, 5, 40, 200):
+            assert measure(fit(text, room)) <= max(room, 0) or not fit(text, room)
+    assert fit("short", 200) == "short"
+    assert fit("W" * 50, 100).endswith("…")
+
+
+def test_times_and_costs_are_told_as_people_tell_them() -> None:
+    """Rounded to what matters, in a unit that fits."""
+    assert [lasting(seconds) for seconds in (59.99, 3600, 86_400 * 3)] == ["1 min", "1 h", "3 d"]
+    assert moment(1e30).endswith("after 1970")
+    assert nice_step(1e9) == 604_800 * 1654
+    assert plain_number(0.00001234) == "1.234e-05"
+    assert cost({"calls": 1, "cost_usd": None, "priced_usd": 0.5}) == "at least $0.5"
+    assert cost({"calls": 1, "cost_usd": None}) == "unknown cost"
+    assert [
+        paid({"calls": n, "offline_calls": m, "cost_usd": c}) for n, m, c in ((0, 0, 0.0), (1, 1, 0.0), (3, 1, 2.5))
+    ] == [
+        "",
+        "1 answer by rules",
+        "3 model calls, 1 of them by rules, $2.50",
+    ]
+    assert paid({"calls": 1, "cost_usd": 0.00001}) == "1 model call, < $0.0001"
+
+
+def test_shapes_without_paint_have_no_colour() -> None:
+    """A group of elements keeps to what it was given."""
+    canvas = Canvas()
+    canvas.rect(0, 0, 1, 1, Paint())
+    assert canvas.parts == ['<rect x="0" y="0" width="1" height="1"/>']

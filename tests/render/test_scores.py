@@ -1,0 +1,171 @@
+"""Scores over iterations: which numbers are drawn, and what is told where there is none."""
+
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, iterations, plateau, value
+from graphengine.core.steps import Step
+from graphengine.reducers import append
+from graphengine.render.charts import RenderError, scores
+from graphengine.render.charts.samples import Threshold, Watched, series_of, watched_of
+from graphengine.testing import FakeClock
+from tests.render.samples import done, edge, node, outline, started
+from tests.render.timed import BEGAN, history_of, paper_run
+
+
+class Text(BaseModel):
+    """A text with numbers."""
+
+    names: list[str] = ["a", "b"]
+    score: int = 0
+    cost: float = 0.0
+    words: dict[str, int] = {}
+    marks: Annotated[list[int], append] = []
+    done: list[int] = []
+
+
+def drafts(name: str = "drafts") -> Graph[Text]:
+    """A loop that scores 3, 5, 7, …, until 7 is reached or a function's value has not grown."""
+
+    def length(score: int) -> int:
+        return -score
+
+    graph = Graph(name, Text, result="score")
+    graph.add_node("write", lambda score: score * 10, writes={"words": lambda result: {"n": result}})
+    graph.add_node("rate", lambda score: (score or 1) + 2, writes="score")
+    graph.add_path(START, "write", "rate")
+    graph.add_edge("rate", END, when=(value("score") >= 7) & (iterations("rate") >= 2), label="good")
+    graph.add_edge("rate", END, when=plateau(length, patience=5), label="worse")
+    graph.add_edge("rate", "write")
+    return graph
+
+
+async def steps_of(graph: Graph[Any], state: BaseModel) -> list[Step]:
+    """A run of it by a fake clock."""
+    return await history_of(graph, state, FakeClock(BEGAN))
+
+
+async def test_the_conditions_say_what_is_drawn() -> None:
+    """Thresholds with the labels they lead to, and plateaus; counts and costs are no fields."""
+    graph, _ = await paper_run()
+    label = "watched for a plateau: no longer improving"
+    assert watched_of(graph.compile().outline) == [
+        Watched((), "history[-1].score", (Threshold(">=", 7.0, "approved"),), label)
+    ]
+
+
+async def test_each_step_that_writes_the_field_gives_a_sample() -> None:
+    """The iterations are named by node and visit; the beginning is none of them."""
+    graph, steps = await paper_run()
+    (series,) = series_of(steps, watched_of(graph.compile().outline))
+    assert [(s.node, s.visit, s.value) for s in series.samples] == [
+        ("review", 1, 4),
+        ("review", 2, 5.5),
+        ("review", 3, 7.5),
+    ]
+    chart = scores(graph.compile().outline, steps)
+    assert "history[-1].score: review 1: 4, review 2: 5.5, review 3: 7.5" in chart.spoken
+    assert "visit of review" in chart.svg()
+    assert "\N{GREATER-THAN OR EQUAL TO} 7 approved" in chart.svg()
+
+
+async def test_a_functions_plateau_is_read_from_the_marks() -> None:
+    """No code is called: what the run sampled is in its log."""
+    graph = drafts()
+    outline = graph.compile().outline
+    steps = await steps_of(graph, Text())
+    found = {series.watched.text: [s.value for s in series.samples] for series in series_of(steps, watched_of(outline))}
+    assert found == {"score": [3, 5, 7], "length": [-3, -5, -7]}
+    assert watched_of(outline)[1].plateau == "watched for a plateau of 5: worse"
+
+
+async def test_a_path_may_lead_anywhere() -> None:
+    """Into dicts and lists, as paths of conditions do."""
+    graph = drafts()
+    chart = scores(graph.compile().outline, await steps_of(graph, Text()), "words.n")
+    assert "words.n: write 1: 0, write 2: 30, write 3: 50" in chart.spoken
+
+
+async def test_each_visit_of_a_graph_inside_has_a_line_of_its_own() -> None:
+    """A map of graphs: one line an item, named by it; the path is found in the graph that has the field."""
+    inner = drafts("inner")
+    graph = Graph("outer", Text)
+    graph.add_node("pieces", inner, each={"name": "names"}, inputs={}, writes="done")
+    graph.add_path(START, "pieces", END)
+    steps = await steps_of(graph, Text())
+    for path in ("", "pieces/score"):
+        chart = scores(graph.compile().outline, steps, path)
+        lines = [words for words in chart.spoken if words.startswith("pieces/score of ")]
+        assert [words.split(":")[0] for words in lines] == ["pieces/score of pieces[0]", "pieces/score of pieces[1]"]
+
+
+REFUSED = [
+    ("scor", "no field 'scor'", "did you mean 'score'"),
+    ("score/x", "no node 'score' is a graph", "no node of it is one"),
+    ("pie/score", "no node 'pie' is a graph", "no node of it is one"),
+    ("two words", "is no path", "write a field"),
+    ("names", "no step of the run wrote a number at names", "did you mean|known are"),
+    ("words.m", "no step of the run wrote a number at words.m", "did you mean 'words.n'"),
+]
+
+
+@pytest.mark.parametrize(("path", "message", "repair"), REFUSED)
+async def test_a_path_without_numbers_is_told(path: str, message: str, repair: str) -> None:
+    """What is wrong, and which paths there are."""
+    graph = drafts()
+    steps = await steps_of(graph, Text())
+    with pytest.raises(RenderError, match=message) as caught:
+        scores(graph.compile().outline, steps, path)
+    assert any(words in caught.value.repair for words in repair.split("|"))
+
+
+def test_a_graph_without_numbers_in_its_conditions_asks_for_a_path() -> None:
+    """The error names the option and the fields."""
+    plain = {
+        **outline([node("a")], [edge("START", "a"), edge("a", "END", "iterations of a >= 3")]),
+        "state": {"n": "int"},
+    }
+    with pytest.raises(RenderError, match="no condition of the graph compares") as caught:
+        scores(plain, [started("a")])
+    assert "--scores" in caught.value.repair
+    assert "n" in caught.value.repair
+
+
+def test_a_run_that_wrote_no_number_yet_says_so() -> None:
+    """One step alone has no score."""
+    loop = {**outline([node("a")], [edge("START", "a"), edge("a", "END", "n >= 3")]), "state": {"n": "int"}}
+    with pytest.raises(RenderError, match="no step of the run wrote a number at n") as caught:
+        scores(loop, [started("a")])
+    assert "nothing of its state is one" in caught.value.repair
+    with pytest.raises(RenderError, match="do not make a run"):
+        scores(loop, [done(2, "a", "END")])
+
+
+def numbered(values: list[float]) -> list[Step]:
+    """A run that wrote these numbers."""
+    steps = [started("a")]
+    for visit, number in enumerate(values, 1):
+        steps.append(done(visit + 1, "a", "a", visit)._replace(update=[["set", "n", number]]))
+    return steps
+
+
+@pytest.mark.parametrize("values", [[5.0], [0.0, 0.0], [1e-9, 2e-9], [-1e12, 1e12], [float(n % 7) for n in range(500)]])
+def test_any_numbers_have_a_scale(values: list[float]) -> None:
+    """One sample, equal ones, tiny, huge and many; every sample is there."""
+    loop = {**outline([node("a")], [edge("START", "a"), edge("a", "END", "n >= 3")]), "state": {"n": "int"}}
+    svg = scores(loop, numbered(values)).svg()
+    assert svg.count("<circle") == len(values)
+    assert "nan" not in svg
+    assert "inf" not in svg
+
+
+def test_more_paths_than_have_room_are_told() -> None:
+    """Six are drawn, the rest is named."""
+    names = [f"n{number}" for number in range(8)]
+    ways = [edge("START", "a"), *(edge("a", "END", f"{name} >= 3") for name in names)]
+    loop = {**outline([node("a")], ways), "state": dict.fromkeys(names, "int")}
+    step = done(2, "a", "END")._replace(update=[["set", name, 1] for name in names])
+    chart = scores(loop, [started("a"), step])
+    assert "not drawn: n6, n7; name one to see it" in chart.spoken

@@ -1,0 +1,173 @@
+"""Timelines of runs: what their steps tell of time."""
+
+from typing import Any
+
+import pytest
+
+from graphengine.core.steps import Step
+from graphengine.render.charts import Chart, RenderError, timeline
+from graphengine.render.charts.scale import scale_of
+from graphengine.render.charts.spans import Gap, Timeline, timeline_of
+from tests.render.samples import done, read_xml, started
+from tests.render.timed import BEGAN, HOURS, paper_run, wide_run
+
+SVG = {"s": "http://www.w3.org/2000/svg"}
+
+
+def spans(line: Timeline) -> dict[str, list[tuple[str, float, float]]]:
+    """What each row shows, in seconds since the run began."""
+    return {
+        row.path: [
+            (span.what, round(span.start - line.began, 3), round(span.end - line.began, 3)) for span in row.spans
+        ]
+        for row in line.rows
+    }
+
+
+def told(chart: Chart) -> list[str]:
+    """What those hear who point at the parts of a chart."""
+    return [title.text or "" for title in read_xml(chart.svg().encode()).iterfind(".//s:g/s:title", SVG)]
+
+
+async def test_every_attempt_wait_and_pause_stands_where_it_was() -> None:
+    """Items and arms are side by side, a retry behind its pause, a person's wait as long as it took."""
+    _, steps = await paper_run()
+    line = timeline_of(steps)
+    assert spans(line) == {
+        "find": [("inside", 0.0, 3.75)],
+        "find[0]": [("work", 0.0, 2.25)],
+        "find[1]": [("work", 0.0, 1.75)],
+        "find[2]": [("work", 1.75, 3.75)],
+        "doubt": [("failed", 3.75, 4.55), ("pause", 4.55, 6.05), ("work", 6.05, 6.85)],
+        "gather": [("work", 3.75, 5.75)],
+        "write": [("work", 6.85, 9.85), ("work", 11.05, 13.05), ("work", 14.25, 15.25)],
+        "review": [("work", 9.85, 11.05), ("work", 13.05, 14.25), ("work", 15.25, 16.45)],
+        "approve": [("wait", 16.45, 16.45 + 2 * HOURS)],
+    }
+    assert line.gaps == [Gap(BEGAN + 16.45, BEGAN + 16.45 + 2 * HOURS, "waiting")]
+    assert [row.visits for row in line.rows] == [1, 1, 1, 1, 1, 1, 3, 3, 1]
+    assert len(line.rows[4].marks) == 2
+
+
+async def test_a_long_wait_is_drawn_short_and_says_so() -> None:
+    """Two hours of a person do not dwarf sixteen seconds of work, and the break tells how long it is."""
+    _, steps = await paper_run()
+    chart = timeline(steps)
+    assert "2 h waiting, drawn short" in told(chart)
+    assert "2 h waiting, drawn short" in chart.spoken
+    assert "time drawn short" in chart.svg()
+    assert any(words.startswith("waits for an answer: Publish it?; 2 h") for words in told(chart))
+
+
+async def test_the_head_tells_what_the_run_took() -> None:
+    """Steps, driven time, waits, when it began; each row tells its own."""
+    _, steps = await paper_run()
+    chart = timeline(steps)
+    assert chart.title == "Timeline of paper, run tides: finished after 10 visits"
+    assert chart.spoken[1] == "21 steps, 16.5 s driven, 2 h of waits, began 2027-01-15 08:00:00 UTC"
+    assert "approve: 1 visit, waited 2 h" in chart.spoken
+    assert any(words.startswith("doubt: 1 visit, 1.6 s (step") and "TimeoutError" in words for words in chart.spoken)
+
+
+async def test_hundreds_of_items_share_rows() -> None:
+    """480 items, eight at a time, take eight rows; none is lost, and none overlaps another."""
+    _, steps = await wide_run(480)
+    chart = timeline(steps)
+    rows = [words for words in chart.spoken if words.startswith("count[")]
+    assert len(rows) == 8
+    assert len([words for words in told(chart) if words.startswith("count[")]) == 480
+    assert chart.height < 400
+
+
+async def test_one_input_gives_the_same_bytes() -> None:
+    """Drawn twice, from runs made twice."""
+    (_, first), (_, second) = await paper_run(), await paper_run()
+    assert timeline(first).svg() == timeline(second).svg()
+
+
+def worked(seq: int, name: str, to: str, began: float, at: float, **data: Any) -> Step:
+    """A completed visit that took its time."""
+    return done(seq, name, to, **data)._replace(began=began, at=at)
+
+
+STOP = {"reason": "person", "label": "", "condition": "", "explanation": "stopped by a person"}
+
+
+def test_time_at_which_nobody_drove_it_is_told() -> None:
+    """A run that was stopped and resumed tells the time between; so does one whose process died."""
+    stopped = Step(3, "stopped", 3.0, data={"status": "stopped", "stop": STOP})
+    back = {"limits": {}, "fingerprint": "f"}
+    resumed = Step(4, "resumed", 903.0, data=back)
+    crashed = Step(5, "resumed", 1003.0, data={**back, "crashed": True})
+    steps = [
+        started("a"),
+        worked(2, "a", "b", 1.0, 3.0),
+        stopped,
+        resumed,
+        crashed,
+        worked(6, "b", "END", 1003.0, 1004.0),
+    ]
+    line = timeline_of(steps)
+    assert line.gaps == [Gap(3.0, 903.0, "stopped"), Gap(903.0, 1003.0, "interrupted")]
+    chart = timeline(steps)
+    assert "16 min 40 s not driven" in chart.spoken[1]
+    assert chart.spoken[-2:] == ("15 min stopped, drawn short", "1 min 40 s interrupted, drawn short")
+
+
+def test_what_has_not_ended_yet_is_shown_as_begun() -> None:
+    """A node at work, a map under way and a wait in the last step are no finished work."""
+    line = timeline_of([started("a"), worked(2, "a", "b", 1.0, 3.0)])
+    assert spans(line)["b"] == [("begun", 2.0, 2.0)]
+    waits = {"waits": {"b": {"kind": "ask", "question": "<b>?", "schema": {}}}}
+    asked = Step(3, "waiting", 5.0, "", "b", 1, 1, 3.0, data=waits)
+    line = timeline_of([started("a"), worked(2, "a", "b", 1.0, 3.0), asked])
+    assert spans(line)["b"] == [("work", 2.0, 4.0), ("wait", 4.0, 4.0)]
+    assert (
+        "waits for an answer: &lt;b&gt;?, not over yet"
+        in timeline([started("a"), worked(2, "a", "b", 1.0, 3.0), asked]).svg()
+    )
+
+
+def test_a_fallback_is_told_apart() -> None:
+    """By its colour, its words and the legend."""
+    fell = worked(3, "a", "END", 2.0, 4.0, fallback=True, error={"kind": "E", "message": "m"})
+    failed = Step(
+        2, "attempt", 2.0, "", "a", 1, 1, 1.0, data={"error": {"kind": "E", "message": "m"}, "then": "fallback"}
+    )
+    chart = timeline([started("a"), failed, fell._replace(attempt=2)])
+    assert "the fallback stood in" in chart.svg()
+    assert "step 3, visit 1, attempt 2, the fallback stood in, then END; 2 s" in told(chart)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([], "without steps"),
+        ([done(2, "a", "END")], "do not make a run"),
+        ([started("a")._replace(data={})], "do not make"),
+    ],
+)
+def test_what_is_no_run_is_refused(steps: list[Step], message: str) -> None:
+    """No step, or steps that do not fold, get an error with the repair."""
+    with pytest.raises(RenderError, match=message) as caught:
+        timeline(steps)
+    assert caught.value.repair
+
+
+def test_a_run_of_one_step_is_drawn() -> None:
+    """It has begun, and no more is to be told."""
+    assert timeline([started("a")]).spoken[1].startswith("1 step, 0 ms driven")
+
+
+def test_what_lies_between_is_to_scale_and_the_breaks_have_one_width() -> None:
+    """Work keeps its proportions on both sides of a break; marks behind it count from there."""
+    scale = scale_of(0.0, 1010.0, [(0.0, 4.0), (1004.0, 1010.0)], 0.0, 640.0)
+    assert len(scale.breaks()) == 1
+    assert scale.x(4.0) / 4 == pytest.approx((640 - scale.x(1004.0)) / 6)
+    assert [mark.text for mark in scale.marks()] == ["0", "2 s", "4 s", "16 min 44 s", "+2 s", "+4 s", "+6 s"]
+
+
+def test_times_without_work_are_not_squeezed() -> None:
+    """Where all work took no time at all there is nothing that a wait could dwarf."""
+    assert not scale_of(0.0, 10.0, [(0.0, 0.0), (10.0, 10.0)], 0.0, 640.0).breaks()
+    assert scale_of(5.0, 5.0, [], 0.0, 640.0).x(5.0) == 0.0
