@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     """,
 )
 @click.argument("reference", metavar="FILE[:NAME]|NAME|RUN_ID", shell_complete=completing.runs_or_graphs)
-@click.argument("other", metavar="[RUN_ID]", required=False, shell_complete=completing.run_ids)
+@click.argument("other", metavar="[RUN_ID]", required=False, shell_complete=completing.runs)
 @click.option(
     "-o",
     "--output",

@@ -318,6 +318,50 @@ class Refused(WorkerLine):
     error: Refusal = Field(description="why")
 
 
+class WatchLine(Document):
+    """A line about a run that is watched."""
+
+    run_id: str = Field(description="the run")
+    graph: str = Field(description="the name of its graph")
+
+
+class WatchedStep(WatchLine):
+    """A step that was recorded."""
+
+    event: Literal["step"] = Field(description="which line it is")
+    step: Step = Field(description="the step")
+
+
+class Stands(WatchLine):
+    """Where the run stands, told whenever one of these is another than before."""
+
+    event: Literal["stands"] = Field(description="which line it is")
+    status: Status = Field(description="as of its last step; `running` with no driver was interrupted")
+    driver: str | None = Field(description="who drives it now")
+    waits: Sequence[Wait] = Field(description="what it waits for")
+
+
+class WatchEnded(WatchLine):
+    """How the run ended, or stood when it was watched no longer."""
+
+    event: Literal["ended"] = Field(description="which line it is")
+    status: Status = Field(description="as of its last step; `running` with no driver was interrupted")
+    driver: str | None = Field(description="who drives it now")
+    seq: int = Field(description="its last step")
+    stop: Stop | None = Field(description="why it ended")
+    error: Failure | None = Field(description="what it failed with")
+    waits: Sequence[Wait] = Field(description="what it waits for")
+
+
+class NewProject(Document):
+    """A project that was begun."""
+
+    path: str = Field(description="its folder")
+    name: str = Field(description="its name in its pyproject.toml")
+    files: Sequence[str] = Field(description="what was written, from its folder")
+    next: Sequence[str] = Field(description="what to type next")
+
+
 class Failed(Document):
     """A command that could not do its work."""
 
@@ -343,12 +387,18 @@ _DRIVEN: Final = "where it goes on with the run"
 _POSTED: Final = "where it does not"
 
 DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
+    "new": [Kind(NewProject)],
     "list": [Kind(Graphs)],
     "run": [Kind(Run)],
     "resume": [Kind(Run)],
     "answer": [Kind(Run, _DRIVEN), Kind(Answered, _POSTED)],
     "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],
     "branch": [Kind(Run)],
+    "watch": [
+        Kind(WatchedStep, "for each step", lines=True),
+        Kind(Stands, "when its status, driver or waits change", lines=True),
+        Kind(WatchEnded, "at the end", lines=True),
+    ],
     "worker": [
         Kind(GoesOn, "when it takes a run", lines=True),
         Kind(Ended, "when that is over", lines=True),

@@ -1,4 +1,5 @@
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from graphengine.document import DETAILS
 from tests.cli.programs import COUNTER, start
 
 CALLS: dict[str, list[tuple[str, str]]] = {
+    "new": [("new reports", "NewProject")],
     "list": [("list", "Graphs")],
     "run": [("run review --pause-before review", "Run"), ("run review --after tides --run-id p", "Run")],
     "resume": [("resume cut", "Run"), ("resume tides", "Run"), ("resume failing", "Run")],
@@ -52,7 +54,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
 """What each command is called with, and the name of the document that it then writes."""
 
 LINES = [(command, line, name) for command, lines in CALLS.items() for line, name in lines]
-ELSEWHERE = {"worker", "schema"}
+ELSEWHERE = {"watch", "worker", "schema"}
 """Commands that are called below."""
 
 
@@ -141,6 +143,27 @@ def test_a_workers_lines_are_what_their_models_say(tried: Path) -> None:
         union.validate_json(line, strict=True, extra="forbid")
     process.terminate()
     assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("run", ["tides", "post", "failing"])
+def test_the_lines_of_watch_are_what_their_models_say(tried: Path, run: str) -> None:
+    """Of a run that finished, one that waits and one that failed."""
+    failing(tried)
+    lines = CliRunner().invoke(main, ["watch", run, "--from", "1", "--no-wait", "--json"]).stdout.splitlines()
+    union: Any = TypeAdapter(schemas.WatchedStep | schemas.Stands | schemas.WatchEnded)
+    for line in lines:
+        union.validate_json(line, strict=True, extra="forbid")
+    assert {json.loads(line)["event"] for line in lines} == {"step", "ended"}
+
+
+def test_where_a_watched_run_stands_is_what_its_model_says(tried: Path) -> None:
+    """Told once a run that waits is watched."""
+    process = start(tried, "watch", "post", "--json")
+    assert process.stdout is not None
+    line = next(line for line in process.stdout if json.loads(line)["event"] != "step")
+    held(schemas.Stands, line)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
 
 
 def test_a_details_keys_are_those_that_steps_have() -> None:
