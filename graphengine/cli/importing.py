@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from graphengine.portable import Exported
 
 
-@click.command("import")
+@click.command(
+    "import",
+    cls=helping.Command,
+    examples="""
+        graphengine import tides.json --db elsewhere.db
+        graphengine import tides.json            # there already: nothing is done
+    """,
+)
 @click.argument(
     "files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False, dir_okay=True)
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import helping, options
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
@@ -35,7 +35,13 @@ class NoPlaceForProject(GraphEngineError):
     code = "no_place_for_project"
 
 
-@click.command("new")
+@click.command(
+    "new",
+    cls=helping.Command,
+    examples="""
+        graphengine new my_flows
+    """,
+)
 @click.argument("path", type=click.Path(path_type=Path, readable=False))
 @options.common
 @click.pass_obj

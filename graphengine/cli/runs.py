@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,14 +23,23 @@ _STATUSES: Final = ("running", "interrupted", "waiting", "finished", "stopped", 
 _WAIT_COLUMNS: Final = 60
 
 
-@click.command("runs")
+@click.command(
+    "runs",
+    cls=helping.Command,
+    examples="""
+        graphengine runs
+        graphengine runs --status waiting --json
+        graphengine runs --tree --tag nightly
+        graphengine runs --graph review --newer-than 2d
+    """,
+)
 @click.option(
     "--status",
-    type=click.Choice(_STATUSES),
+    type=helping.Choice(_STATUSES),
     help="Only runs of this status; one is interrupted if its process ended without finishing it.",
 )
-@click.option("--graph", metavar="NAME", help="Only runs of this graph.")
-@click.option("--tag", metavar="NAME", help="Only runs that are marked with this word.")
+@click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
+@click.option("--tag", metavar="NAME", shell_complete=completing.tags, help="Only runs that are marked with this word.")
 @click.option(
     "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, as 30d, 12h, 45m."
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
@@ -22,8 +22,19 @@ class NotRunning(GraphEngineError):
     code = "not_running"
 
 
-@click.command("stop")
-@click.argument("run_id", metavar="RUN_ID")
+@click.command(
+    "stop",
+    cls=helping.Command,
+    examples="""
+        graphengine stop post
+        graphengine stop desk --json
+    """,
+    exits={
+        0: "it is stopped, or its process is asked to",
+        2: "it has ended already, or nobody drives it; or wrong usage",
+    },
+)
+@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @options.database
 @options.common
 @click.pass_obj

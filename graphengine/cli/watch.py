@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
+from graphengine.cli.session import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,8 +34,23 @@ _LAST: Final = 5
 _OVER: Final = ("finished", "stopped", "failed")
 
 
-@click.command("watch")
-@click.argument("run_id", metavar="RUN_ID")
+@click.command(
+    "watch",
+    cls=helping.Command,
+    examples="""
+        graphengine watch tides
+        graphengine watch post --no-wait  # ends waiting, with 3
+        graphengine watch tides --from 1 --json
+    """,
+    exits={
+        Exit.FINISHED: "the run finished",
+        Exit.FAILED: "it failed",
+        Exit.WAITING: "with `--no-wait`: it waits",
+        Exit.STOPPED: "it was stopped; with `--no-wait`: no process drives it",
+        Exit.INTERRUPTED: "no longer watched; the run itself is left alone",
+    },
+)
+@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.option(
     "--from",
     "first",
@@ -177,7 +193,6 @@ def _removed(run_id: str) -> Exception:
 
 def _exit_code(status: str) -> int:
     from graphengine.cli.report import CODES
-    from graphengine.cli.session import Exit
 
     return Exit.STOPPED if status == "interrupted" else CODES[status]
 

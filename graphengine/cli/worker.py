@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,16 @@ _COLUMNS = len("goes on with ")
 _STYLES = {"finished": "bold green", "failed": "bold red"}
 
 
-@click.command("worker")
+@click.command(
+    "worker",
+    cls=helping.Command,
+    examples="""
+        graphengine worker
+        graphengine worker --concurrency 8 --graph flows/review.py
+        graphengine worker --json                # a JSON document on each line
+    """,
+    exits={0: "ended by SIGTERM or Ctrl-C; what was under way goes on elsewhere"},
+)
 @click.option("--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="The most runs at once.")
 @click.option(
     "--poll",
@@ -43,6 +52,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     "references",
     metavar="FILE[:NAME]",
     multiple=True,
+    shell_complete=completing.graphs,
     help="The graphs whose runs are driven; may be repeated. All graphs of the project if not given.",
 )
 @options.model
