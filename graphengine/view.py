@@ -286,11 +286,16 @@ class View:
         """The other fields, for a validator of this one that looks at them.
 
         Fields that have validators of their own too are there only if they were read before, since reading one may
-        ask for the others.
+        ask for the others. So are those that have no record, as where a node runs alone on a part of a state.
         """
         fields, new = self._state.fields, self._new
-        known = {n for n in fields if not fields[n].own or n in new or n in self.holder(n).typed}
+        known = {
+            n for n in fields if n in new or n in self.holder(n).typed or (not fields[n].own and self._is_there(n))
+        }
         return {n: self.get(n) for n in fields if n != name and n in known}
+
+    def _is_there(self, name: str) -> bool:
+        return self._pending(name) or name in self.holder(name).values
 
     def instance(self, read: Callable[[str], object] | None = None) -> object:
         """The whole state as an instance of its model, sharing the fields' values."""

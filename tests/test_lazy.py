@@ -7,7 +7,7 @@ import pytest
 
 import graphengine.lazy
 
-PACKAGES = ["graphengine", "graphengine.agents", "graphengine.models", "graphengine.patterns"]
+PACKAGES = ["graphengine", "graphengine.agents", "graphengine.models", "graphengine.patterns", "graphengine.testing"]
 
 
 def loaded_by(statement: str) -> list[str]:

@@ -188,7 +188,7 @@ def gone_wrong(
     try:
         change = plan.state.apply(view, [(plan.errors, Failure.of(failure))]) if plan.errors else NO_CHANGE
         track(plan, view, event.node, change.ops)
-        found = way_out(node.failure_ways, view, frame)
+        found = way_out(plan, node.failure_ways, view, frame)
     except Exception as raised:  # noqa: BLE001 - user code of any kind: validators, conditions
         if not isinstance(raised, NoWayOut):
             error = error_of(raised)

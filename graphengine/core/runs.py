@@ -44,12 +44,17 @@ def begun(plan: Plan[Any], snapshot: Snapshot, event: Begun) -> Step:  # noqa: A
 
 def first_way(plan: Plan[Any], frame: Frame, given: Any) -> dict[str, JsonValue]:  # noqa: ANN401 - names of fields
     """The way out of START, with the marks that a frame begins with. `given` fields were set by somebody."""
+    return taken(plan, at_start(plan, frame, given), plan.start, frame)
+
+
+def at_start(plan: Plan[Any], frame: Frame, given: Any) -> View:  # noqa: ANN401 - names of fields
+    """What a frame sees that has just begun, with the marks that it begins with."""
     view = View(plan.state, frame)
     view.node = START
     changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
     view.new_marks.update(default_marks(plan, changes))
     sample(plan, view, given)
-    return taken(plan, view, plan.start, frame)
+    return view
 
 
 def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:

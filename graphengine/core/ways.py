@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphengine.conditions import exception_name
 from graphengine.core.failures import attempt_of, error_of, failed_frame, failure_record, nested
@@ -26,10 +26,26 @@ _OTHERWISE: Final = (True, "otherwise")
 _FAILED: Final = [exception_name(kind) for kind in FailReached.__mro__ if issubclass(kind, BaseException)]
 
 
+class Watcher(Protocol):
+    """Sees which ways are looked at, and which are taken, as a test's report wants to know. It changes nothing."""
+
+    def watched(self, plan: Plan[Any], node: str, ways: Sequence[Way]) -> Sequence[Way]:
+        """The same ways in the same order, whose conditions may note what they say."""
+        ...
+
+    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], at: int, label: str) -> None:
+        """The way at this place was taken; of a switch, the case with this label, "" for its otherwise."""
+        ...
+
+
+WATCHER: Final[list[Watcher]] = []
+"""Who watches in this process: mostly nobody, at most one."""
+
+
 def taken(plan: Plan[Any], view: View, ways: Sequence[Way], frame: Frame, attempt: int = 1) -> dict[str, JsonValue]:
     """The way out with the marks that go with it; or, if there is none to take, why the frame failed there."""
     try:
-        found = way_out(ways, view, frame)
+        found = way_out(plan, ways, view, frame)
         if plan.epochs and found.get("status") != "failed":
             note_changes(plan, view)
     except NodeError as error:
@@ -44,7 +60,7 @@ def taken(plan: Plan[Any], view: View, ways: Sequence[Way], frame: Frame, attemp
     return found
 
 
-def way_out(ways: Sequence[Way], view: View, frame: Frame) -> dict[str, JsonValue]:
+def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> dict[str, JsonValue]:
     """Where the first way that holds leads, and what every condition looked at said.
 
     Raises:
@@ -53,7 +69,8 @@ def way_out(ways: Sequence[Way], view: View, frame: Frame) -> dict[str, JsonValu
     """
     said: list[str] = []
     condition: Condition | str | None
-    for way in ways:
+    watcher = WATCHER[0] if WATCHER else None
+    for at, way in enumerate(ways if watcher is None else watcher.watched(plan, view.node, ways)):
         try:
             if isinstance(way, EdgeWay):
                 target, label, condition = way.target, way.label, way.condition
@@ -63,6 +80,8 @@ def way_out(ways: Sequence[Way], view: View, frame: Frame) -> dict[str, JsonValu
             else:
                 held, why, targets = _arms(way, view)
                 if held and targets:
+                    if watcher is not None:
+                        watcher.took(plan, view.node, ways, at, "")
                     return _forked(way, targets, "; ".join([*said, why]))
                 target, label, condition = way.join, way.label, way.condition
         except ConditionFailed:
@@ -76,6 +95,8 @@ def way_out(ways: Sequence[Way], view: View, frame: Frame) -> dict[str, JsonValu
             ) from error
         said.append(why)
         if held:
+            if watcher is not None:
+                watcher.took(plan, view.node, ways, at, label)
             return arrival(frame, target, label, condition, "; ".join(said))
     raise NoWayOut(
         f"no way out of {view.node} holds: {'; '.join(said)}",

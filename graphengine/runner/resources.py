@@ -14,6 +14,8 @@ from graphengine.paths import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from graphengine.plan import Plan
+
 
 _LOCKS: Final = (
     asyncio.Lock,
@@ -53,6 +55,26 @@ class Resources:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
         async with self._lock:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
+
+    async def of_nest(self, plan: Plan[Any]) -> dict[int, Mapping[str, object]]:
+        """The resources of each graph of a run, by the id of its plan: its own, then those of the graphs around it.
+
+        A plan stands at several places only where the same is provided around it, so it is looked at once.
+
+        Raises:
+            ResourceFailed: One could not be built.
+        """
+        found: dict[int, Mapping[str, object]] = {}
+        await self._gather(plan, {}, found)
+        return found
+
+    async def _gather(
+        self, plan: Plan[Any], around: Mapping[str, object], found: dict[int, Mapping[str, object]]
+    ) -> None:
+        found[id(plan)] = {**around, **await self.of(plan.resources)} if plan.resources else around
+        for inner in plan.graphs:
+            if id(inner) not in found:
+                await self._gather(inner, found[id(plan)], found)
 
     def check(self, factories: Mapping[str, object]) -> None:
         """Refuse replacements for names that a graph does not declare, where they look like a slip.

@@ -21,7 +21,7 @@ from graphengine.runner.watch import WATCH
 from graphengine.scope import CURRENT, FROM_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Executor
 
     from graphengine.options import Sizes
@@ -220,8 +220,7 @@ class Tending:
     async def _tasks(self, driver: Driver) -> TaskRunner:
         for frame in driver.snapshot.frames.values():
             frame.check = self._check
-        resources: dict[int, Mapping[str, object]] = {}
-        await self._gather_resources(driver.plan, {}, resources)
+        resources = await self._resources.of_nest(driver.plan)
         return TaskRunner(
             driver.plan,
             driver.snapshot,
@@ -233,18 +232,6 @@ class Tending:
             past=functools.partial(past_runs, self._store),
             check=self._check,
         )
-
-    async def _gather_resources(
-        self, plan: Plan[Any], around: Mapping[str, object], found: dict[int, Mapping[str, object]]
-    ) -> None:
-        """The resources of each graph of a run, by the id of its plan: its own, then those of the graphs around it.
-
-        A plan stands at several places only where the same is provided around it, so it is looked at once.
-        """
-        found[id(plan)] = {**around, **await self._resources.of(plan.resources)} if plan.resources else around
-        for inner in plan.graphs:
-            if id(inner) not in found:
-                await self._gather_resources(inner, found[id(plan)], found)
 
     def _watch_inbox(self) -> None:
         if self._inbox is None and self._store.shared:

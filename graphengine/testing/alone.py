@@ -1,0 +1,454 @@
+"""run_node: one node of a graph, run alone. No runner, no store, and nothing else of the graph.
+
+The node's task is run as a run's is (`graphengine.runner.execute`), and what comes of it is decided as a run's is
+(`graphengine.core.decide`): the same arguments, the same recorded work, the same reducers and validation, the same ways
+out. What is missing is only what would come next: no other attempt, no fallback, no next node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import BaseModel
+
+from graphengine.asking import NO_ANSWER
+from graphengine.core.decide import decide
+from graphengine.core.events import Answered, MessageCame, NodeFinished, WorkDone
+from graphengine.core.evolve import evolve
+from graphengine.core.ready import ready
+from graphengine.core.steps import path_of
+from graphengine.core.ways import WATCHER
+from graphengine.errors import InputError
+from graphengine.models.base import KnowsPrices, Model
+from graphengine.models.offline import OfflineModel
+from graphengine.runner.answers import Asked as AskedOfUser
+from graphengine.runner.answers import as_record, check_against
+from graphengine.runner.execute import TaskRunner
+from graphengine.runner.models import ALL, Models
+from graphengine.runner.resources import Resources
+from graphengine.runner.result import Usage, waits_of
+from graphengine.scope import CURRENT
+from graphengine.testing.clock import FakeClock
+from graphengine.testing.done import (
+    Asked,
+    Done,
+    Recorded,
+    edge_of,
+    explained,
+    facts,
+    misfit,
+    update_of,
+    written_by_item,
+)
+from graphengine.testing.stage import NO_ITEM, Given, Stage, staged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Executor
+
+    from graphengine.core.events import Event, NodeFailed
+    from graphengine.core.snapshot import Task
+    from graphengine.core.steps import Step
+    from graphengine.graph import Graph
+    from graphengine.models.base import Request, Response
+    from graphengine.records import JsonValue
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.context import Context
+    from graphengine.runner.past import PastRun
+
+S = TypeVar("S", bound=BaseModel)
+
+
+async def run_node(  # noqa: PLR0913 - what a node may be given
+    graph: Graph[S],
+    node: str,
+    /,
+    *,
+    state: S | BaseModel | Mapping[str, object] | None = None,
+    item: object = NO_ITEM,
+    model: Model | str | None = None,
+    models: Mapping[str, Model | str] | None = None,
+    resources: Mapping[str, object] | None = None,
+    answers: Mapping[str, object] | Sequence[object] | None = None,
+    messages: Mapping[str, Sequence[object]] | None = None,
+    clock: Clock | None = None,
+    check: bool = True,
+    **fields: object,
+) -> Done[S]:
+    """Run one node alone, and tell what it came to.
+
+    Its first attempt is all there is: where that fails, its exception is raised, with notes that tell the state, the
+    last prompt and what a run would do next; an update that does not fit raises the error that a run would record.
+
+    Args:
+        graph: The graph.
+        node: The node's name; `article/review` for one of a graph inside, whose fields are then meant.
+        state: The state, or a mapping of some of its fields. What the node does not read need not be given.
+        item: The item, where one of a node with `each` is to be run; a mapping by name where it has several. Without
+            it all items are run, one after the other.
+        model: What answers in place of every agent's model; a model, or its name.
+        models: The same by agent or path, as `Runner(models=…)` takes them.
+        resources: What nodes ask for by name, in place of the graph's own.
+        answers: Of people: by the name of the wait (the node's path, unless `ctx.ask(name=…)` says another), or in
+            the order in which they are asked. `NO_ANSWER` lets the time pass. Without any, a node that asks gives what
+            it waits for.
+        messages: Messages that were sent to the run, by topic.
+        clock: Tells the time; a `FakeClock` of its own if not given, so that sleeping takes no time.
+        check: Whether a node fails that changes in place what it is given.
+        fields: Fields of the state by name, over those of `state`. One that is named like an option here goes into
+            `state={…}`.
+
+    Raises:
+        InputError: There is no such node; a field that it reads was not given, one is unknown or does not fit; an
+            answer is missing or none.
+        CompileError: The graph cannot run. Besides whatever the node raises.
+
+    Example:
+        >>> from graphengine import END, START, Graph
+        >>> class Count(BaseModel):
+        ...     n: int = 0
+        >>> async def more(n: int) -> int:
+        ...     return n + 1
+        >>> graph = Graph("count", Count)
+        >>> graph.add_node("more", more, writes="n")
+        >>> graph.add_path(START, "more", END)
+        >>> done = asyncio.run(run_node(graph, "more", n=2))
+        >>> done.update, done.edge.to
+        ({'n': 3}, ('END',))
+    """
+    said: dict[str, object] = {"model": model, "models": models, "resources": resources, "answers": answers}
+    said |= {"messages": messages, "clock": clock, "item": None if item is NO_ITEM else True}
+    clock = clock or FakeClock()
+    options = [] if state is not None else [name for name, given in said.items() if given is not None]
+    plan = graph.compile()
+    stage = staged(plan, node, Given(_together(state, fields), item, clock.now(), check, options))
+    wanted: dict[str, Model | str] = {**({} if model is None else {ALL: model}), **(models or {})}
+    alone = _Alone(stage, clock, _Ears(wanted), answers, messages or {})
+    try:
+        return await alone.run(Resources(resources or {}), check=check)
+    finally:
+        await alone.close()
+
+
+def _together(
+    state: BaseModel | Mapping[str, object] | None, fields: Mapping[str, object]
+) -> BaseModel | Mapping[str, object]:
+    """What was given as a state and by name."""
+    if state is None or not fields:
+        return fields if state is None else state
+    if isinstance(state, BaseModel):
+        return {**{name: getattr(state, name) for name in state.model_fields_set}, **fields}
+    return {**state, **fields}
+
+
+class _Alone:
+    """A node that runs alone: who drives it, and what is heard of it."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        clock: Clock,
+        models: _Ears,
+        answers: Mapping[str, object] | Sequence[object] | None,
+        messages: Mapping[str, Sequence[object]],
+    ) -> None:
+        self._stage, self._clock, self._models = stage, clock, models
+        self._answers = _Answers(answers)
+        self._topics = messages
+        self._task = asyncio.current_task()
+        self._threads: ThreadPoolExecutor | None = None
+        self._resources: Resources | None = None
+        self.work: list[Recorded] = []
+        self.shown: list[object] = []
+        self.returned: object = None
+
+    async def run(self, resources: Resources, *, check: bool) -> Done[Any]:
+        """Run it to its end, or to where it waits."""
+        stage = self._stage
+        self._resources = resources
+        self._see_names(resources)
+        tasks = _Attempts(
+            stage.plan,
+            stage.snapshot,
+            host=self,
+            resources=await resources.of_nest(stage.plan),
+            models=self._models,
+            threads=self._pool,
+            now=self._clock.now,
+            past=_no_runs,
+            check=check,
+        )
+        for topic, payloads in self._topics.items():
+            for payload in payloads:
+                record = as_record(payload, f"the message for {topic}")
+                self._decide(MessageCame(self._clock.now(), topic, record))
+        outer = CURRENT.set(CURRENT.get())
+        try:
+            step = await self._to_the_end(tasks)
+        finally:
+            CURRENT.reset(outer)
+        return self._waiting() if step is None else self._done(step, tasks)
+
+    async def close(self) -> None:
+        """Give back what it was lent."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+        await self._models.close()
+        if self._resources is not None:
+            await self._resources.close()
+
+    def _see_names(self, resources: Resources) -> None:
+        """Refuse names of models and resources that nothing has."""
+        try:
+            for plan in self._stage.plan.nest:
+                resources.check(plan.resources)
+            self._models.check(self._stage.plan)
+        except InputError as error:
+            error.where = error.where.replace("Runner(", "run_node(")
+            raise
+
+    async def _to_the_end(self, tasks: _Attempts) -> Step | None:
+        """The step that ends the node's attempt; None where it waits."""
+        frame, node, snapshot = self._stage.frame.id, self._stage.node.name, self._stage.snapshot
+        step: Step | None = None
+        while step is None or (step.frame, step.node) != (frame, node) or step.kind not in _ENDS:
+            wanted = ready(snapshot)
+            task = next((task for task in wanted if task.mode != "wake"), None) or self._wakes(wanted)
+            if task is None:
+                step = self._answered()
+                if step is None and not self._wakes(wanted):
+                    return None
+                continue
+            if task.due > self._clock.now():
+                await self._clock.sleep_until(task.due)
+            event = await tasks.run(task)
+            if event is None:
+                continue
+            if isinstance(event, NodeFinished) and (event.frame, event.node) == (frame, node):
+                self.returned = event.result
+            step = self._decide(event)
+        return step
+
+    def _wakes(self, wanted: Sequence[Task]) -> Task | None:
+        """The first that sleeps, or that is to be woken since nobody answers."""
+        passing = [task for task in wanted if self._passes(self._stage.snapshot.frames[task.frame].waits[task.wait])]
+        return min(passing, key=lambda task: task.due, default=None)
+
+    def _passes(self, wait: JsonValue) -> bool:
+        """Whether the time of a wait passes: of a sleep, and where somebody said that nothing comes."""
+        if wait["kind"] == "receive":
+            return wait["topic"] in self._topics
+        return wait["kind"] == "sleep" or wait["id"] in self._answers.never
+
+    def _answered(self) -> Step | None:
+        """Answer the first open question that somebody answers; None where there is none, or its time is to pass."""
+        asking = [item for frame in self._stage.snapshot.frames.values() for item in frame.waits.items()]
+        for name, wait in asking:
+            if wait["kind"] != "ask" or wait["id"] in self._answers.never:
+                continue
+            found = self._answers.take(name, wait["question"])
+            if found is _NOTHING:
+                continue
+            if found is NO_ANSWER:
+                self._let_pass(name, wait)
+                return None
+            record = as_record(found, f"the answer to {wait['question']!r}")
+            check_against(AskedOfUser(name, wait), record)
+            self.returned = found
+            step = self._decide(Answered(name, wait["id"], self._clock.now(), record))
+            if step.kind == "refused":
+                raise InputError(f"{found!r} is no answer: {step.data['message']}", where=f"wait {name}")
+            return step
+        return None
+
+    def _let_pass(self, name: str, wait: JsonValue) -> None:
+        if "due" not in wait:
+            told = f"{wait['question']!r} has no time after which it is over"
+            raise InputError(told, where=f"wait {name}", repair="answer it, or give it timeout_seconds=…")
+        self._answers.never.add(wait["id"])
+
+    def _decide(self, event: Event) -> Step:
+        """Decide an event, and fold it in. What a node does alone is no way that a run took."""
+        watched, WATCHER[:] = WATCHER[:], []
+        try:
+            step = decide(self._stage.plan, self._stage.snapshot, event)
+        finally:
+            WATCHER[:] = watched
+        evolve(self._stage.snapshot, step)
+        return step
+
+    # What it came to.
+
+    def _done(self, step: Step, tasks: _Attempts) -> Done[Any]:
+        data = step.data
+        if step.kind not in ("node", "item") or data.get("fallback"):
+            raise self._failure(step, tasks)
+        edge, no_edge = edge_of(data) if step.kind == "node" else (None, "")
+        return self._told(
+            update=written_by_item(data["writes"]) if step.kind == "item" else update_of(step),
+            sent=[(topic, payload) for topic, payload in data.get("sent", ())],
+            choice=data.get("choice", ""),
+            edge=edge,
+            no_edge=no_edge,
+        )
+
+    def _waiting(self) -> Done[Any]:
+        return self._told(update={}, waits=waits_of(self._stage.snapshot))
+
+    def _told(self, **more: Any) -> Done[Any]:  # noqa: ANN401 - fields of Done
+        stage, frame = self._stage, self._stage.frame
+        holder = frame.up if frame.kind == "item" and frame.up is not None else frame
+        return Done(
+            path=stage.path,
+            state=stage.inner.state.rebuild(holder.values),
+            result=self.returned,
+            usage=Usage(**stage.snapshot.usage),  # type: ignore[arg-type]
+            work=self.work,
+            asked=self._models.asked,
+            events=self.shown,
+            **more,
+        )
+
+    def _failure(self, step: Step, tasks: _Attempts) -> BaseException:
+        """The exception of a node that failed: its own, or that of what it wrote."""
+        failure = step.data["error"]
+        raised = tasks.raised.get(failure["path"])
+        error = raised if raised is not None else misfit(failure)
+        return explained(error, facts(self._stage, step, self._models.asked, self.returned, raised=raised))
+
+    # What the node's context asks of whoever drives it: `graphengine.runner.context.Host`.
+
+    is_watched = False
+    is_halting = False
+
+    def check(self) -> None:
+        """Nothing is kept that could be lost."""
+
+    def task_of(self, frame: str) -> asyncio.Task[Any] | None:  # noqa: ARG002 - one runs at a time
+        """The task that it all runs in."""
+        return self._task
+
+    def emitted(self, path: str, data: object) -> None:  # noqa: ARG002 - it is this node, or one in it
+        """Keep what a node shows."""
+        self.shown.append(data)
+
+    def show(self, event: object) -> None:
+        """Nobody watches."""
+
+    async def note(self, event: Event) -> None:
+        """Keep a piece of work that is done."""
+        self._decide(event)
+        if isinstance(event, WorkDone):
+            by = event.by or {}
+            self.work.append(Recorded(event.name, event.value, by.get("agent", ""), by.get("model", "")))
+
+    def _pool(self) -> Executor:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-node")
+        return self._threads
+
+
+class _Attempts(TaskRunner):
+    """Runs tasks, and keeps the exceptions that nodes raise, by path."""
+
+    __slots__ = ("raised",)
+
+    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - TaskRunner's
+        super().__init__(*given, **named)
+        self.raised: dict[str, BaseException] = {}
+
+    def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
+        self.raised[path_of(task.frame, task.node)] = error
+        return super()._failed(task, began, error, context, choice)
+
+
+_NOTHING: Final = object()
+_ENDS: Final = ("node", "item", "failed", "attempt")
+"""Kinds of the steps that end an attempt."""
+
+
+class _Answers:
+    """What people answer: by the names of waits, or in order.
+
+    Attributes:
+        never: The waits, by id, that nobody answers.
+    """
+
+    def __init__(self, given: Mapping[str, object] | Sequence[object] | None) -> None:
+        if isinstance(given, str):
+            repair = "give a list, as answers=['yes'], or a mapping by the name of the wait"
+            raise InputError(f"answers={given!r} is one text", where="run_node(answers=…)", repair=repair)
+        self._named = given if isinstance(given, Mapping) else None
+        self._in_order = list(given) if given is not None and not isinstance(given, Mapping) else []
+        self._is_given = given is not None
+        self.never: set[str] = set()
+
+    def take(self, name: str, question: str) -> object:
+        """The answer to a question, `_NOTHING` where no answers were given at all.
+
+        Raises:
+            InputError: Answers were given, and none for this.
+        """
+        if not self._is_given:
+            return _NOTHING
+        if self._named is not None and name in self._named:
+            return self._named[name]
+        if self._named is None and self._in_order:
+            return self._in_order.pop(0)
+        repair = f"answers={{{name!r}: …}} answers it" + (", or one more in the list" if self._named is None else "")
+        raise InputError(f"there is no answer to {question!r}", where=f"wait {name}", repair=repair)
+
+
+class _Ears(Models):
+    """The models, and what they are asked."""
+
+    def __init__(self, given: Mapping[str, Model | str]) -> None:
+        super().__init__(given)
+        self.asked: list[Asked] = []
+        self._heard: dict[int, Model] = {}
+
+    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
+        """The model for an agent, which notes what it is asked."""
+        found = super().of(graph, path, agent, own)
+        if id(found) not in self._heard:
+            kinds = (_HeardOffline, found) if isinstance(found, OfflineModel) else (_Heard, found)
+            kind: type[_Heard] = kinds[0]
+            if kind is _Heard and isinstance(found, KnowsPrices):
+                kind = _HeardPriced
+            self._heard[id(found)] = kind(found, self.asked)
+        return self._heard[id(found)]
+
+
+class _Heard:
+    """A model that notes what it is asked."""
+
+    def __init__(self, model: Model, asked: list[Asked]) -> None:
+        self._model, self._asked = model, asked
+        self.name = model.name
+
+    async def answer(self, request: Request) -> Response:
+        at = len(self._asked)
+        self._asked.append(Asked(request, None))
+        response = await self._model.answer(request)
+        self._asked[at] = Asked(request, response)
+        return response
+
+
+class _HeardPriced(_Heard):
+    async def knows_price(self) -> bool:
+        model: Any = self._model
+        return bool(await model.knows_price())
+
+
+class _HeardOffline(_HeardPriced, OfflineModel):
+    """The same of the offline model, which agents ask in another way."""
+
+
+async def _no_runs(*_: object) -> Sequence[PastRun]:
+    return ()
+
+
+__all__ = ["run_node"]

@@ -1,0 +1,369 @@
+"""Edge coverage: which ways out, and which conditions, of which graphs did the tests never take.
+
+    with EdgeCoverage() as coverage:
+        ...
+    print(coverage.report())
+
+While it is entered it sees every way that is chosen in this process: in runs of any Runner, in walks and in replays,
+but not in nodes that run alone. What there is to see of a graph:
+
+    each way out          an edge, each case of a switch and its otherwise, a fork, each arm that has a condition: taken
+    each condition that   of a way whose condition is composed of several: each of them to hold once, and once not;
+    is a part of another  `failed(Exception)` holds whenever it is looked at, and need not be seen not to
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from graphengine.conditions import Composed, Condition, Failed, Negated
+from graphengine.core.ways import WATCHER
+from graphengine.graph import Graph
+from graphengine.options import START
+from graphengine.plan import EdgeWay, ForkWay, SwitchWay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self, TypeAlias
+
+    from graphengine.conditions import Tracker
+    from graphengine.plan import Plan, Way
+    from graphengine.view import View
+
+    Place: TypeAlias = tuple[str, bool, int, str]
+    """Something to be seen of a graph: the node, whether it is after a failure, the number of the way, and which part
+    of that: "" for the way itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Something to be seen of a graph.
+
+    Attributes:
+        place: Where it is.
+        way: The way in words, as `review -> write (otherwise)`.
+        part: The condition that is a part of the way's, in words; "" for the way itself.
+        held: Whether that is to be seen to hold, or not to.
+        conditional: Whether the way has a condition.
+    """
+
+    place: Place
+    way: str
+    part: str = ""
+    held: bool = True
+    conditional: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What there is to be seen of a graph: equal for two graphs of one name that differ in other things."""
+
+    graph: str
+    file: str
+    units: tuple[Unit, ...]
+
+
+class EdgeCoverage:
+    """Sees which ways of graphs are taken while it is entered, as a context manager. It may be entered again.
+
+    Args:
+        graphs: The graphs to be covered, or their names: one of a graph given counts with all graphs inside it, run or
+            not. Every graph that is run counts if none is given.
+
+    Example:
+        >>> import asyncio
+        >>> from pydantic import BaseModel
+        >>> from graphengine import END, START, Graph, value
+        >>> class Count(BaseModel):
+        ...     n: int = 0
+        >>> graph = Graph("count", Count)
+        >>> graph.add_edge(START, END, when=value("n") > 0, label="some")
+        >>> graph.add_edge(START, END, label="none")
+        >>> with EdgeCoverage(graph) as coverage:
+        ...     _ = asyncio.run(graph.run({"n": 1}))
+        >>> coverage.percent
+        50.0
+    """
+
+    def __init__(self, *graphs: Graph[Any] | str) -> None:
+        self._wanted: set[str] = set()
+        self._seen: dict[Shape, Counter[tuple[Place, bool]]] = {}
+        for graph in graphs:
+            self._wanted.add(graph if isinstance(graph, str) else graph.name)
+            for plan in graph.compile().nest if isinstance(graph, Graph) else ():
+                self._wanted.add(plan.graph)
+                self._seen.setdefault(_FAN.shape(plan), Counter())
+
+    def __enter__(self) -> Self:
+        _FAN.watching.append(self)
+        WATCHER[:] = [_FAN]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _FAN.watching.remove(self)
+        if not _FAN.watching:
+            WATCHER.clear()
+            _FAN.forget()
+
+    def knows(self, shape: Shape) -> None:
+        """Note that there is such a graph."""
+        if not self._wanted or shape.graph in self._wanted:
+            self._seen.setdefault(shape, Counter())
+
+    def saw(self, shape: Shape, place: Place, *, held: bool) -> None:
+        """Note that a way was taken (or not), or what a condition said."""
+        if shape in self._seen:
+            self._seen[shape][place, held] += 1
+
+    @property
+    def graphs(self) -> Mapping[str, float]:
+        """The share of each graph that was seen, in percent, by the graph's name and file."""
+        return {f"{shape.graph} ({shape.file})": _percent(*self._counted(shape)) for shape in self._shapes()}
+
+    @property
+    def percent(self) -> float:
+        """The share of all ways and conditions that was seen, in percent; 100 where there are none."""
+        return _percent(*self._total())
+
+    def report(self) -> str:
+        """What was never taken, a graph after the other, in lines."""
+        lines: list[str] = []
+        for shape in self._shapes():
+            seen, count = self._counted(shape)
+            lines.append(f"{shape.file}: {shape.graph}: {seen} of {count} seen")
+            lines += [f"  {line}" for line in self._missing(shape)]
+        lines += [f"{name}: never run" for name in self._unrun()]
+        if not lines:
+            return "no graph was run"
+        seen, count = self._total()
+        return "\n".join([*lines, f"ways and conditions seen: {seen} of {count}, {_percent(seen, count):.1f} %"])
+
+    def _shapes(self) -> Sequence[Shape]:
+        return sorted(self._seen, key=lambda shape: (shape.file, shape.graph, len(shape.units)))
+
+    def _unrun(self) -> Sequence[str]:
+        return sorted(self._wanted - {shape.graph for shape in self._seen})
+
+    def _counted(self, shape: Shape) -> tuple[int, int]:
+        seen = self._seen[shape]
+        return sum((unit.place, unit.held) in seen for unit in shape.units), len(shape.units)
+
+    def _total(self) -> tuple[int, int]:
+        counted = [self._counted(shape) for shape in self._seen]
+        unrun = len(self._unrun())  # each is at least one thing that was not seen
+        return sum(seen for seen, _ in counted), sum(count for _, count in counted) + unrun
+
+    def _missing(self, shape: Shape) -> Iterator[str]:
+        """What was not seen of a graph, in words."""
+        seen = self._seen[shape]
+        for unit in shape.units:
+            node, after, at, _ = unit.place
+            looked = seen[(node, after, at, _WHOLE), True] + seen[(node, after, at, _WHOLE), False]
+            if (unit.place, unit.held) in seen:
+                continue
+            if not unit.part:
+                asked = seen[unit.place, False] if unit.place[3] else looked
+                never = f"looked at {_times(asked)}, never held" if asked else "never looked at"
+                yield f"{unit.way}: {never if unit.conditional else 'never taken'}"
+            elif looked:  # else the way itself is told already
+                yield f"{unit.way}: {unit.part!r} {'never' if unit.held else 'always'} held"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _percent(seen: int, count: int) -> float:
+    return 100.0 * seen / count if count else 100.0
+
+
+# What there is to see.
+
+_WHOLE: Final = "whole"
+"""The part of a way that is its whole condition."""
+
+
+def _units(plan: Plan[Any]) -> Iterator[Unit]:
+    """All there is to see of a graph."""
+    yield from _of_ways(START, plan.start, after=False)
+    for name, node in plan.nodes.items():
+        yield from _of_ways(name, node.ways, after=False)
+        yield from _of_ways(name, node.failure_ways, after=True)
+
+
+def _of_ways(node: str, ways: Sequence[Way], *, after: bool) -> Iterator[Unit]:
+    for at, way in enumerate(ways):
+        place: Place = (node, after, at, "")
+        if isinstance(way, SwitchWay):
+            cases = [(str(getattr(value, "value", value)), target) for value, target in way.cases.items()]
+            for label, target in cases:
+                text = f"{node} -> {target} ({way.reading.text} == {label!r})"
+                yield Unit((node, after, at, f"case {label}"), text, conditional=False)
+            if way.otherwise is not None:
+                text = f"{node} -> {way.otherwise} ({way.reading.text} otherwise)"
+                yield Unit((node, after, at, "case "), text, conditional=False)
+            continue
+        label = f" {way.label!r}" if way.label else ""
+        to = way.target if isinstance(way, EdgeWay) else f"[{' | '.join(target for target, _ in way.arms)}] {way.join}"
+        text = f"{node} -> {to}{label} ({'otherwise' if way.condition is None else way.condition})"
+        yield Unit(place, text, conditional=way.condition is not None)
+        yield from _parts(way.condition, place, text)
+        for number, (target, condition) in enumerate(way.arms if isinstance(way, ForkWay) else ()):
+            if condition is not None:
+                yield Unit((node, after, at, f"arm {number}"), f"{node} -> {to}, arm {target} ({condition})")
+
+
+def _parts(condition: Condition | None, place: Place, text: str) -> Iterator[Unit]:
+    """What there is to see of the parts of a composed condition."""
+    leaves = list(_leaves(condition)) if condition is not None else []
+    for number, leaf in enumerate(leaves if len(leaves) > 1 else ()):
+        part: Place = (*place[:3], f"part {number}")
+        yield Unit(part, text, str(leaf))
+        if not (isinstance(leaf, Failed) and any(issubclass(Exception, kind) for kind in leaf.types)):
+            yield Unit(part, text, str(leaf), held=False)
+
+
+def _leaves(condition: Condition) -> Iterator[Condition]:
+    """The conditions that a condition is composed of, from left to right."""
+    parts = list(condition.parts()) if isinstance(condition, Composed) else []
+    if isinstance(condition, Negated):
+        parts = [condition.of]
+    if not parts:
+        yield condition
+    for part in parts:
+        yield from _leaves(part)
+
+
+# How it is seen.
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted(Condition):
+    """A condition whose sayings are noted. It says the same as without."""
+
+    of: Condition
+    note: Callable[[bool], None]
+
+    @override
+    def evaluate(self, view: View) -> tuple[bool, str]:
+        held, why = self.of.evaluate(view)
+        self.note(held)
+        return held, why
+
+    @override
+    def trackers(self, source: str) -> Iterable[Tracker]:
+        return self.of.trackers(source)
+
+    @override
+    def __str__(self) -> str:
+        return str(self.of)
+
+
+class _Fan:
+    """Who watches for all that want to know."""
+
+    def __init__(self) -> None:
+        self.watching: list[EdgeCoverage] = []
+        self._shapes: dict[int, tuple[Plan[Any], Shape]] = {}
+        self._noted: dict[int, tuple[Sequence[Way], Sequence[Way]]] = {}
+
+    def forget(self) -> None:
+        """Hold no plan any more."""
+        self._shapes.clear()
+        self._noted.clear()
+
+    def shape(self, plan: Plan[Any]) -> Shape:
+        """What there is to be seen of a graph."""
+        if id(plan) not in self._shapes:
+            self._shapes[id(plan)] = (plan, Shape(plan.graph, _file_of(plan), tuple(_units(plan))))
+        return self._shapes[id(plan)][1]
+
+    def introduce(self, plan: Plan[Any]) -> None:
+        """Note that there are a graph and those inside it."""
+        for inner in plan.nest:
+            if inner.fingerprint:
+                for coverage in self.watching:
+                    coverage.knows(self.shape(inner))
+
+    def watched(self, plan: Plan[Any], node: str, ways: Sequence[Way]) -> Sequence[Way]:
+        """The same ways, whose conditions note what they say."""
+        if not plan.fingerprint:  # something that stands in for a graph
+            return ways
+        self.introduce(plan)
+        if id(ways) not in self._noted:
+            place = (node, self._after(plan, node, ways))
+            self._noted[id(ways)] = (ways, [self._note(plan, (*place, at, ""), way) for at, way in enumerate(ways)])
+        return self._noted[id(ways)][1]
+
+    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], at: int, label: str) -> None:
+        """A way was taken."""
+        if plan.fingerprint:
+            part = f"case {label}" if isinstance(ways[at], SwitchWay) else ""
+            self._saw(plan, (node, self._after(plan, node, ways), at, part), held=True)
+
+    @staticmethod
+    def _after(plan: Plan[Any], node: str, ways: Sequence[Way]) -> bool:
+        return node in plan.nodes and ways is plan.nodes[node].failure_ways and bool(ways)
+
+    def _saw(self, plan: Plan[Any], place: Place, *, held: bool) -> None:
+        for coverage in self.watching:
+            coverage.saw(self.shape(plan), place, held=held)
+
+    def _note(self, plan: Plan[Any], place: Place, way: Way) -> Way:
+        if isinstance(way, SwitchWay):
+            return way
+        condition = way.condition
+        if condition is not None:
+            number = iter(range(len(list(_leaves(condition)))))
+            parts = self._tree(plan, place, condition, number)
+            condition = _Noted(parts, self._noting(plan, (*place[:3], _WHOLE)))
+        if isinstance(way, EdgeWay):
+            return replace(way, condition=condition)
+        arms = tuple(
+            (target, None if at is None else _Noted(at, self._noting(plan, (*place[:3], f"arm {number}"))))
+            for number, (target, at) in enumerate(way.arms)
+        )
+        return replace(way, condition=condition, arms=arms)
+
+    def _tree(self, plan: Plan[Any], place: Place, condition: Condition, number: Iterator[int]) -> Condition:
+        """A condition whose parts note what they say."""
+        if isinstance(condition, Composed):
+            left = self._tree(plan, place, condition.left, number)
+            return Composed(condition.word, left, self._tree(plan, place, condition.right, number))
+        if isinstance(condition, Negated):
+            return Negated(self._tree(plan, place, condition.of, number))
+        return _Noted(condition, self._noting(plan, (*place[:3], f"part {next(number)}")))
+
+    def _noting(self, plan: Plan[Any], place: Place) -> Callable[[bool], None]:
+        def note(held: bool) -> None:  # noqa: FBT001 - a condition's answer
+            self._saw(plan, place, held=held)
+
+        return note
+
+
+def _file_of(plan: Plan[Any]) -> str:
+    """The file of a graph, as far as its state's tells."""
+    module = sys.modules.get(plan.state.model.__module__)
+    file = Path(getattr(module, "__file__", None) or plan.state.model.__module__)
+    here = Path.cwd()
+    return file.relative_to(here).as_posix() if file.is_relative_to(here) else file.name
+
+
+_FAN: Final = _Fan()
+
+
+def introduce(plan: Plan[Any]) -> None:
+    """Tell whoever measures coverage that there is such a graph, where something else is run in its place."""
+    _FAN.introduce(plan)
+
+
+__all__ = ["EdgeCoverage"]

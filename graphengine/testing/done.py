@@ -1,0 +1,223 @@
+"""What a node came to that was run alone, and what is told where it failed."""
+
+from __future__ import annotations
+
+import reprlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from graphengine.errors import NodeError
+from graphengine.fieldtype import type_name
+from graphengine.models.scripted import OffScript, shortened, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.core.steps import Step
+    from graphengine.models.base import Request, Response
+    from graphengine.records import JsonValue
+    from graphengine.runner.result import Usage, Wait
+    from graphengine.testing.stage import Stage
+
+S = TypeVar("S", bound=BaseModel)
+
+_SHOWN: Final = 600  # characters of a prompt, a state or an update in a message
+_FIELD_SHOWN: Final = 120  # characters of a field's value
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeTaken:
+    """The way out that a node would take.
+
+    Attributes:
+        to: Where it leads: a node, `END` or `FAIL`; of a fork, the first node of each arm that is run.
+        label: The label of the way, "" where it has none.
+        why: What the conditions said, with their values, as `score 6 >= 7: no; otherwise`.
+    """
+
+    to: Sequence[str]
+    label: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A piece of work that was recorded: a call of `ctx.step`, a model's answer, a tool's result.
+
+    Attributes:
+        name: What was called: the function, `model` or the tool.
+        value: The record of what it gave.
+        agent: The agent that asked, where it was a model's answer.
+        model: The model that answered.
+    """
+
+    name: str
+    value: JsonValue
+    agent: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A model's call.
+
+    Attributes:
+        request: What was asked.
+        response: What was answered; None where the call raised.
+    """
+
+    request: Request
+    response: Response | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[S]):
+    """What a node came to that was run alone.
+
+    Attributes:
+        path: The node's.
+        update: What it writes, by field, as the state takes it: the item that is appended, the keys that are merged,
+            the value that is set. Empty where it waits.
+        state: The state behind it, as the next node would see it: of the graph that the node is in, where that is
+            inside another one. Required fields that were not given are missing in it.
+        result: What its function or agent returned; None of a map or a graph.
+        usage: What models did.
+        work: What was recorded while it ran, in the order in which it was done.
+        asked: What models were asked and answered.
+        events: What it showed with `ctx.emit`.
+        sent: Messages that it sends with `ctx.send`, as (topic, payload).
+        waits: What it waits for; then it is not done.
+        choice: What `choose` picked, "" where there was nothing to choose.
+        edge: The way out that it would take; None of an item, of a node that waits, and where no way could be chosen.
+        no_edge: Why no way could be chosen: none holds, a condition raised, or reads a field that was not given.
+    """
+
+    path: str
+    update: Mapping[str, Any]
+    state: S
+    result: Any
+    usage: Usage
+    work: Sequence[Recorded] = ()
+    asked: Sequence[Asked] = ()
+    events: Sequence[Any] = ()
+    sent: Sequence[tuple[str, Any]] = ()
+    waits: Sequence[Wait] = ()
+    choice: str = ""
+    edge: EdgeTaken | None = None
+    no_edge: str = ""
+
+    @property
+    def prompts(self) -> Sequence[str]:
+        """The last message of each question that a model was asked."""
+        return [asked.request.prompt for asked in self.asked]
+
+
+def edge_of(data: Mapping[str, JsonValue]) -> tuple[EdgeTaken | None, str]:
+    """The way out that a step tells of, or why there is none."""
+    if "to" in data:
+        return EdgeTaken(tuple(data["to"]), data.get("edge", ""), data.get("why", "")), ""
+    return None, data["error"]["message"] if "error" in data else ""
+
+
+def update_of(step: Step) -> dict[str, Any]:
+    """What a step writes, by field, as typed values."""
+    found: dict[str, Any] = {}
+    for op, typed in zip(step.update, step.typed or (), strict=True):
+        kind, name = op[0], op[1]
+        if kind in ("add", "reduce"):
+            found[name] = op[2]
+        elif kind in ("merge", "put", "grow") and name in found:
+            found[name] = {**found[name], **typed}  # type: ignore[dict-item]
+        elif kind == "extend" and name in found:
+            found[name] = [*found[name], *typed]  # type: ignore[misc]
+        else:
+            found[name] = typed
+    return found
+
+
+def written_by_item(writes: Sequence[Sequence[JsonValue]]) -> dict[str, Any]:
+    """What an item would write, by field, as records: it counts when all items are done."""
+    found: dict[str, Any] = {}
+    for kind, name, *rest in writes:
+        if kind in ("put", "grow"):
+            found[name] = {**found.get(name, {}), rest[0]: rest[1]}
+        else:
+            found[name] = rest[-1]
+    return found
+
+
+# Where it failed.
+
+
+def explained(error: BaseException, lines: Sequence[str]) -> BaseException:
+    """The exception with notes, which Python and pytest print below it."""
+    for line in lines:
+        error.add_note(line)
+    return error
+
+
+def misfit(failure: Mapping[str, JsonValue]) -> NodeError:
+    """The error of ours that a recorded failure tells of."""
+    kinds: dict[str, type[NodeError]] = {}
+    left: list[type[NodeError]] = [NodeError]
+    while left:
+        kind = left.pop()
+        kinds.setdefault(kind.code, kind)
+        left += kind.__subclasses__()
+    made = kinds.get(failure["kind"], NodeError)
+    text = failure["message"] if made is not NodeError else f"{failure['kind']}: {failure['message']}"
+    return made(text, where=failure.get("where", ""), repair=failure.get("repair", ""))
+
+
+def facts(
+    stage: Stage, step: Step, asked: Sequence[Asked], returned: object, *, raised: BaseException | None
+) -> list[str]:
+    """What a person wants to know of a node that failed: where, the state, what it returned, what a model was asked.
+
+    Args:
+        stage: The node's.
+        step: The step of its failure.
+        asked: What models were asked.
+        returned: What it returned.
+        raised: What it raised; None where it returned, and what it returned does not fit.
+    """
+    failure, state = step.data["error"], stage.inner.state
+    lines = [f"  node: {stage.path} of graph {stage.plan.graph}, run alone"]
+    field = str(failure.get("where", "")).removeprefix("field ")
+    if raised is None and not stage.plan.secret:
+        lines.append(f"  update: {shortened(repr(returned), _SHOWN)}")
+    if field in state.fields:
+        lines.append(f"  field: {field}: {type_name(state.fields[field].info.annotation)}")
+    lines.append(f"  state: {shortened(_fields(stage), _SHOWN)}")
+    if asked and not isinstance(raised, OffScript):  # that one says so itself
+        text = shown(asked[-1].request).replace("\n", "\n    ")
+        lines.append(f"  model was asked, call {len(asked)}:\n    {shortened(text, _SHOWN)}")
+    lines.append(f"  then, in a run: {_next(step)}")
+    return lines
+
+
+def _fields(stage: Stage) -> str:
+    """The state that a node was given, a field by field that somebody may see."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = _FIELD_SHOWN
+    return ", ".join(
+        f"{name}={'…' if name in stage.inner.state.secrets else short.repr(value)}"
+        for name, value in stage.values.items()
+    )
+
+
+def _next(step: Step) -> str:
+    """What a run would do after the failure."""
+    data = step.data
+    if step.kind == "attempt":
+        return "its fallback is run" if data.get("then") == "fallback" else "it is tried again"
+    if data.get("fallback"):
+        return "the fallback's value stands in"
+    if "to" in data and data.get("status") != "failed":
+        return f"the way to {', '.join(data['to'])} is taken ({data.get('why', '')})"
+    return "the run fails"
+
+
+__all__ = ["Asked", "Done", "EdgeTaken", "Recorded"]
