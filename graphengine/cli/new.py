@@ -35,7 +35,13 @@ class NoPlaceForProject(GraphEngineError):
     code = "no_place_for_project"
 
 
-@click.command("new", cls=helping.Command, examples="graphengine new reports")
+@click.command(
+    "new",
+    cls=helping.Command,
+    examples="""
+        graphengine new my_flows
+    """,
+)
 @click.argument("path", type=click.Path(path_type=Path, readable=False))
 @options.common
 @click.pass_obj

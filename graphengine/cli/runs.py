@@ -30,6 +30,7 @@ _WAIT_COLUMNS: Final = 60
         graphengine runs
         graphengine runs --status waiting --json
         graphengine runs --tree --tag nightly
+        graphengine runs --graph review --newer-than 2d
     """,
 )
 @click.option(

@@ -43,6 +43,15 @@ from graphengine.paths import did_you_mean
 from graphengine.portable import RunFile
 
 
+class Made(Document):
+    """A project that was made."""
+
+    path: str = Field(description="its folder, absolute")
+    name: str = Field(description="its name in pyproject.toml")
+    files: Sequence[str] = Field(description="its files, from the folder on")
+    next: Sequence[str] = Field(description="what to type next")
+
+
 class ListedGraph(Part):
     """A graph of the project."""
 
@@ -319,47 +328,38 @@ class Refused(WorkerLine):
 
 
 class WatchLine(Document):
-    """A line about a run that is watched."""
+    """A line of a watched run."""
 
     run_id: str = Field(description="the run")
     graph: str = Field(description="the name of its graph")
 
 
-class WatchedStep(WatchLine):
-    """A step that was recorded."""
+class Stepped(WatchLine):
+    """A step was recorded."""
 
     event: Literal["step"] = Field(description="which line it is")
     step: Step = Field(description="the step")
 
 
 class Stands(WatchLine):
-    """Where the run stands, told whenever one of these is another than before."""
+    """Where the run stands; one for each change of what is told here."""
 
     event: Literal["stands"] = Field(description="which line it is")
-    status: Status = Field(description="as of its last step; `running` with no driver was interrupted")
-    driver: str | None = Field(description="who drives it now")
+    status: Status = Field(description="as of the last step")
+    driver: str | None = Field(description="who drives it; null of one that is `running`: its process ended")
     waits: Sequence[Wait] = Field(description="what it waits for")
 
 
 class WatchEnded(WatchLine):
-    """How the run ended, or stood when it was watched no longer."""
+    """The run is over, or is not watched any longer."""
 
     event: Literal["ended"] = Field(description="which line it is")
-    status: Status = Field(description="as of its last step; `running` with no driver was interrupted")
-    driver: str | None = Field(description="who drives it now")
+    status: Status = Field(description="as of the last step")
+    driver: str | None = Field(description="null where no process drives it")
     seq: int = Field(description="its last step")
     stop: Stop | None = Field(description="why it ended")
     error: Failure | None = Field(description="what it failed with")
     waits: Sequence[Wait] = Field(description="what it waits for")
-
-
-class NewProject(Document):
-    """A project that was begun."""
-
-    path: str = Field(description="its folder")
-    name: str = Field(description="its name in its pyproject.toml")
-    files: Sequence[str] = Field(description="what was written, from its folder")
-    next: Sequence[str] = Field(description="what to type next")
 
 
 class Failed(Document):
@@ -387,7 +387,7 @@ _DRIVEN: Final = "where it goes on with the run"
 _POSTED: Final = "where it does not"
 
 DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
-    "new": [Kind(NewProject)],
+    "new": [Kind(Made)],
     "list": [Kind(Graphs)],
     "run": [Kind(Run)],
     "resume": [Kind(Run)],
@@ -395,8 +395,8 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],
     "branch": [Kind(Run)],
     "watch": [
-        Kind(WatchedStep, "for each step", lines=True),
-        Kind(Stands, "when its status, driver or waits change", lines=True),
+        Kind(Stepped, "for each step", lines=True),
+        Kind(Stands, "where it stands otherwise than before", lines=True),
         Kind(WatchEnded, "at the end", lines=True),
     ],
     "worker": [

@@ -38,16 +38,16 @@ _OVER: Final = ("finished", "stopped", "failed")
     "watch",
     cls=helping.Command,
     examples="""
-        graphengine watch tides            # one that is over: tells its end at once
-        graphengine watch tides --from 1   # from its first step on
-        graphengine watch post --no-wait   # ends waiting, with 3
+        graphengine watch tides
+        graphengine watch post --no-wait  # ends waiting, with 3
+        graphengine watch tides --from 1 --json
     """,
     exits={
         Exit.FINISHED: "the run finished",
         Exit.FAILED: "it failed",
-        Exit.WAITING: "with --no-wait: it waits",
-        Exit.STOPPED: "it was stopped; with --no-wait also: no process drives it",
-        Exit.INTERRUPTED: "Ctrl-C; the run is left alone",
+        Exit.WAITING: "with `--no-wait`: it waits",
+        Exit.STOPPED: "it was stopped; with `--no-wait`: no process drives it",
+        Exit.INTERRUPTED: "no longer watched; the run itself is left alone",
     },
 )
 @click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
@@ -193,7 +193,6 @@ def _removed(run_id: str) -> Exception:
 
 def _exit_code(status: str) -> int:
     from graphengine.cli.report import CODES
-    from graphengine.cli.session import Exit
 
     return Exit.STOPPED if status == "interrupted" else CODES[status]
 

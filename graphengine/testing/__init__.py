@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from graphengine.asking import NO_ANSWER
     from graphengine.testing.alone import run_node
     from graphengine.testing.clock import FakeClock
+    from graphengine.testing.coverage import EdgeCoverage
     from graphengine.testing.done import Asked, Done, EdgeTaken, Recorded
     from graphengine.testing.replays import replay
+    from graphengine.testing.stand_ins import Visits
+    from graphengine.testing.walks import Ended, Items, Visit, Walked, walk
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -19,8 +22,11 @@ else:
             "graphengine.asking": ("NO_ANSWER",),
             "graphengine.testing.alone": ("run_node",),
             "graphengine.testing.clock": ("FakeClock",),
+            "graphengine.testing.coverage": ("EdgeCoverage",),
             "graphengine.testing.done": ("Asked", "Done", "EdgeTaken", "Recorded"),
             "graphengine.testing.replays": ("replay",),
+            "graphengine.testing.stand_ins": ("Visits",),
+            "graphengine.testing.walks": ("Ended", "Items", "Visit", "Walked", "walk"),
         },
     )
 
@@ -28,9 +34,16 @@ __all__ = [
     "NO_ANSWER",
     "Asked",
     "Done",
+    "EdgeCoverage",
     "EdgeTaken",
+    "Ended",
     "FakeClock",
+    "Items",
     "Recorded",
+    "Visit",
+    "Visits",
+    "Walked",
     "replay",
     "run_node",
+    "walk",
 ]

@@ -1,5 +1,4 @@
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from graphengine.document import DETAILS
 from tests.cli.programs import COUNTER, start
 
 CALLS: dict[str, list[tuple[str, str]]] = {
-    "new": [("new reports", "NewProject")],
+    "new": [("new my_flows", "Made")],
     "list": [("list", "Graphs")],
     "run": [("run review --pause-before review", "Run"), ("run review --after tides --run-id p", "Run")],
     "resume": [("resume cut", "Run"), ("resume tides", "Run"), ("resume failing", "Run")],
@@ -126,6 +125,21 @@ def test_a_graph_that_does_not_compile_tells_all_its_problems(tried: Path) -> No
     assert {problem["line"] for problem in json.loads(done.stdout)["error"]["problems"]} == {19, 21}
 
 
+def test_a_watched_runs_lines_are_what_their_models_say(tried: Path) -> None:
+    """One document on each line: while it waits, and where that ends the watching."""
+    union: Any = TypeAdapter(schemas.Stepped | schemas.Stands | schemas.WatchEnded)
+    process = start(tried, "watch", "post", "--json")
+    assert process.stdout is not None
+    lines = list(CliRunner().invoke(main, ["watch", "post", "--no-wait", "--json"]).stdout.splitlines())
+    while '"stands"' not in lines[-1]:
+        lines.append(process.stdout.readline())
+    process.terminate()
+    assert {json.loads(line)["event"] for line in lines} == {"step", "stands", "ended"}
+    for line in lines:
+        union.validate_json(line, strict=True, extra="forbid")
+        jsonschema.validate(json.loads(line), schema_of("watch"))
+
+
 def test_a_workers_lines_are_what_their_models_say(tried: Path) -> None:
     """One document on each line."""
     lost = "run desk --run-id lost"
@@ -143,27 +157,6 @@ def test_a_workers_lines_are_what_their_models_say(tried: Path) -> None:
         union.validate_json(line, strict=True, extra="forbid")
     process.terminate()
     assert process.wait(30) == 0
-
-
-@pytest.mark.parametrize("run", ["tides", "post", "failing"])
-def test_the_lines_of_watch_are_what_their_models_say(tried: Path, run: str) -> None:
-    """Of a run that finished, one that waits and one that failed."""
-    failing(tried)
-    lines = CliRunner().invoke(main, ["watch", run, "--from", "1", "--no-wait", "--json"]).stdout.splitlines()
-    union: Any = TypeAdapter(schemas.WatchedStep | schemas.Stands | schemas.WatchEnded)
-    for line in lines:
-        union.validate_json(line, strict=True, extra="forbid")
-    assert {json.loads(line)["event"] for line in lines} == {"step", "ended"}
-
-
-def test_where_a_watched_run_stands_is_what_its_model_says(tried: Path) -> None:
-    """Told once a run that waits is watched."""
-    process = start(tried, "watch", "post", "--json")
-    assert process.stdout is not None
-    line = next(line for line in process.stdout if json.loads(line)["event"] != "step")
-    held(schemas.Stands, line)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
 
 
 def test_a_details_keys_are_those_that_steps_have() -> None:
