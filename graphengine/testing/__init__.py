@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from graphengine.testing.alone import run_node
     from graphengine.testing.clock import FakeClock
     from graphengine.testing.done import Asked, Done, EdgeTaken, Recorded
+    from graphengine.testing.made_tests import NoTest, as_json, make_test
     from graphengine.testing.replays import replay
 else:
     __getattr__, __dir__ = lazily(
@@ -20,6 +21,7 @@ else:
             "graphengine.testing.alone": ("run_node",),
             "graphengine.testing.clock": ("FakeClock",),
             "graphengine.testing.done": ("Asked", "Done", "EdgeTaken", "Recorded"),
+            "graphengine.testing.made_tests": ("NoTest", "as_json", "make_test"),
             "graphengine.testing.replays": ("replay",),
         },
     )
@@ -30,7 +32,10 @@ __all__ = [
     "Done",
     "EdgeTaken",
     "FakeClock",
+    "NoTest",
     "Recorded",
+    "as_json",
+    "make_test",
     "replay",
     "run_node",
 ]
