@@ -305,25 +305,18 @@ def _side(side: Side) -> dict[str, JsonValue]:
     }
 
 
-def problems_document(graph: str, problems: Iterable[Problem], error: GraphEngineError | None) -> dict[str, JsonValue]:
-    """What compile found about a graph; `error` tells of those findings that keep it from running."""
-    told = _told(error) if error is not None else None
-    return {"schema": SCHEMA, "graph": graph, "problems": _listed(problems), "error": told}
-
-
 def error_document(error: GraphEngineError) -> dict[str, JsonValue]:
     """An error that kept a command from doing its work; one of compile has the list of its `problems`."""
     told = _told(error)
     if isinstance(error, CompileError):
-        told["problems"] = _listed(error.problems)
+        told["problems"] = problems_listed(error.problems)
     return {"schema": SCHEMA, "error": told}
 
 
-def _listed(problems: Iterable[Problem]) -> list[JsonValue]:
-    return [
-        {"code": p.code, "where": p.where, "message": p.message, "repair": p.repair, "warning": p.warning}
-        for p in problems
-    ]
+def problems_listed(problems: Iterable[Problem]) -> list[JsonValue]:
+    """What compile found about a graph, each finding with the file and the line that it is about."""
+    names = ("code", "where", "message", "repair", "warning", "file", "line")
+    return [{name: getattr(problem, name) for name in names} for problem in problems]
 
 
 def _told(error: GraphEngineError) -> dict[str, JsonValue]:

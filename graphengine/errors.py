@@ -42,13 +42,25 @@ class GraphEngineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding of compile: `code`, the place, what is wrong, and the repair."""
+    """One finding of compile.
+
+    Attributes:
+        code: Which kind of problem it is.
+        where: The place in the graph: a node, a way out, a field.
+        message: What is wrong, with the values.
+        repair: What to do about it.
+        warning: Whether the graph can run all the same.
+        file: The file of the declaration that it is about; None where nobody knows.
+        line: The line there, from 1.
+    """
 
     code: str
     where: str
     message: str
     repair: str = ""
     warning: bool = False
+    file: str | None = None
+    line: int | None = None
 
     def __str__(self) -> str:
         kind = "warning" if self.warning else "error"

@@ -6,7 +6,7 @@ problem at once. Declarations are kept in order, since the ways out of a node ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar
@@ -17,6 +17,7 @@ from graphengine.conditions import Condition, as_condition
 from graphengine.errors import DefinitionError
 from graphengine.injection import NO_DEFAULT, Parameter
 from graphengine.options import END, FAIL, START, Limits, Migration, Retry
+from graphengine.origins import Origin, origin_of_call
 from graphengine.paths import parse, type_at
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class Edge:
     target: str
     condition: Condition | None
     label: str | None
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ class Switch:
     on: str | Callable[..., object]
     cases: Mapping[object, str]
     otherwise: str | None
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ class Fork:
     condition: Condition | None
     label: str | None
     need: int | None
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,7 @@ class Declared:
     name: str
     runnable: Runnable | None
     options: Options
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
 class Graph(Generic[S]):
@@ -218,6 +223,7 @@ class Graph(Generic[S]):
         self.version = version
         self.migrate: Mapping[int, Migrate] = dict(migrate or {})
         self.secret_key = secret_key
+        self.origin = origin_of_call()
         self.nodes: list[Declared] = []
         self.ways: list[Edge | Switch | Fork] = []
         self._plan: Plan[S] | None = None
@@ -272,7 +278,7 @@ class Graph(Generic[S]):
             given = _merged(runnable.options, given)
             runnable = runnable.runnable
         self._edited()
-        self.nodes.append(Declared(name, runnable, given))
+        self.nodes.append(Declared(name, runnable, given, origin_of_call()))
 
     def add_edge(
         self,
@@ -292,7 +298,7 @@ class Graph(Generic[S]):
         """
         self._edited()
         condition = None if when is None else as_condition(when)
-        self.ways.append(Edge(source, target, condition, label))
+        self.ways.append(Edge(source, target, condition, label, origin_of_call()))
 
     def add_path(self, *nodes: str) -> None:
         """Add an edge without condition between each two neighbours: `add_path(START, "a", "b", END)`."""
@@ -318,7 +324,7 @@ class Graph(Generic[S]):
             otherwise: The target for any other value.
         """
         self._edited()
-        self.ways.append(Switch(source, on, dict(cases), otherwise))
+        self.ways.append(Switch(source, on, dict(cases), otherwise, origin_of_call()))
 
     def add_fork(  # noqa: PLR0913 - an edge with several targets
         self,
@@ -344,7 +350,7 @@ class Graph(Generic[S]):
         self._edited()
         arms = [(t, None) if isinstance(t, str) else (t[0], as_condition(t[1])) for t in targets]
         condition = None if when is None else as_condition(when)
-        self.ways.append(Fork(source, tuple(arms), join, condition, label, need))
+        self.ways.append(Fork(source, tuple(arms), join, condition, label, need, origin_of_call()))
 
     def body(self) -> Body:
         """The graph as a node of another one."""

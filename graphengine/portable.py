@@ -117,7 +117,9 @@ class _Step(BaseModel):
     data: dict[str, Any] = {}
 
 
-class _File(BaseModel):
+class RunFile(BaseModel):
+    """The file: its format, the version that wrote it, a digest over the rest, and what is recorded of the run."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     format: int
@@ -237,7 +239,7 @@ def parse(body: bytes | str, where: str) -> Exported:
     """
     content = _document(body, where)
     try:
-        made = _File.model_validate(content)
+        made = RunFile.model_validate(content)
     except ValidationError as error:
         told = explain(error)
         _refuse(f"it is no exported run: {told[:500]}", where)

@@ -37,6 +37,7 @@ from graphengine.fork_checks import fork_problems
 from graphengine.graph import END, FAIL, START, UNSET, Choose, Edge, Fork, Graph, Switch
 from graphengine.immutable import unrecordable
 from graphengine.kinds import closed_values, comparable, enum_value, has_plain_bytes, is_number
+from graphengine.locating import place, place_rest
 from graphengine.loops import unbounded_loop
 from graphengine.option_checks import graph_problems, migration_problems, node_problems
 from graphengine.options import Limits, Migration
@@ -119,6 +120,12 @@ class _Compiler:
         self.report("unknown_node", where, f"unknown node {name!r}", did_you_mean(name, [*self.names, *also]))
 
     def plan(self) -> Plan[Any] | None:
+        try:
+            return self._plan()
+        finally:
+            place_rest(self.problems, self.graph)
+
+    def _plan(self) -> Plan[Any] | None:
         graph = self.graph
         state = self._state()
         if state is None:
@@ -133,7 +140,11 @@ class _Compiler:
         if any(p.code == "bad_option" for p in self.problems):
             return None  # what is made of such options would only raise
         ways = self._ways()
-        nodes = {d.name: self._node(d, ways[d.name]) for d in graph.nodes}
+        nodes: dict[str, NodePlan] = {}
+        for declared in graph.nodes:
+            begin = len(self.problems)
+            nodes[declared.name] = self._node(declared, ways[declared.name])
+            place(self.problems, begin, declared.origin)
         start = self._only_success(ways[START], "START")
         self._whole(nodes, start)
         self.problems.extend(migration_problems(graph))
@@ -257,6 +268,7 @@ class _Compiler:
     def _ways(self) -> dict[str, list[Way]]:
         found: dict[str, list[Way]] = defaultdict(list)
         for declared in self.graph.ways:
+            begin = len(self.problems)
             self._ends(declared)
             where = f"way out of {declared.source}"
             if isinstance(declared, Edge):
@@ -271,6 +283,7 @@ class _Compiler:
                 if reading is not None:
                     self._cases(declared, reading, where)
                     found[declared.source].append(SwitchWay(reading, declared.cases, declared.otherwise))
+            place(self.problems, begin, declared.origin)
         return found
 
     def _fork(self, declared: Fork, where: str) -> ForkWay:

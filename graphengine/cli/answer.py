@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
@@ -16,8 +16,21 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 
-@click.command("answer", cls=options.ValueCommand)
-@click.argument("run_id", metavar="RUN_ID")
+@click.command(
+    "answer",
+    cls=options.ValueCommand,
+    examples="""
+        graphengine answer post yes
+        graphengine answer post-2 no --no-resume     # a worker goes on with it
+        graphengine answer post-3 @answer.txt --wait approve
+    """,
+    exits={
+        **helping.DRIVES,
+        0: "the run finished, or the answer is recorded and left to whoever drives the run",
+        3: "the run waits; or the answer is recorded, and the run could not be gone on with here",
+    },
+)
+@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.argument("value", metavar="VALUE|@FILE|-")
 @click.option("--wait", metavar="NAME", help="Which question; needed where the run asks several things.")
 @options.no_resume

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
@@ -15,8 +15,16 @@ if TYPE_CHECKING:
     from graphengine.runner import Run, Runner
 
 
-@click.command("branch")
-@click.argument("run_id", metavar="RUN_ID")
+@click.command(
+    "branch",
+    cls=helping.Command,
+    examples="""
+        graphengine branch tides --at 1 --set "draft=Tides come twice a day."
+        graphengine branch tides --at 2 --branch-id tides-3 --tag tried
+    """,
+    exits=helping.DRIVES,
+)
+@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.option("--at", type=int, metavar="SEQ", required=True, help="The last step that the branch shares with the run.")
 @click.option(
     "--set",

@@ -1,55 +1,206 @@
-"""`graphengine check`: everything that is wrong with a graph."""
+"""`graphengine check`: everything that is wrong with the graphs of a project, or with those that are named."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+    from graphengine.cli.project import GraphFileBroken, Listed
     from graphengine.cli.session import Session
     from graphengine.errors import Problem
+    from graphengine.graph import Graph
+    from graphengine.records import JsonValue
 
 
-@click.command("check")
-@click.argument("reference", metavar="FILE[:NAME]|NAME")
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A graph of a file and what was found about it; or a file that cannot be run."""
+
+    file: Path
+    graph: Graph[Any] | None = None
+    problems: Sequence[Problem] = ()
+    broken: GraphFileBroken | None = None
+
+    @property
+    def errors(self) -> int:
+        """How many things keep it from being run."""
+        return (self.broken is not None) + sum(not problem.warning for problem in self.problems)
+
+    @property
+    def warnings(self) -> int:
+        """How many warnings there are."""
+        return sum(problem.warning for problem in self.problems)
+
+
+@click.command(
+    "check",
+    cls=helping.Command,
+    examples="""
+        graphengine check                     # every graph of the project
+        graphengine check review              # one of them
+        graphengine check flows/review.py     # all graphs of a file
+        graphengine check --strict --json     # for CI: a warning is an error too
+    """,
+    exits={
+        0: "nothing keeps a graph from running",
+        2: "something does, or --strict is given and there is a warning; or wrong usage",
+    },
+)
+@click.argument("references", metavar="[FILE[:NAME]|NAME]…", nargs=-1, shell_complete=completing.graphs)
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @options.common
 @click.pass_obj
-def command(session: Session, reference: str) -> int:
-    """List everything that is wrong with a graph, and every warning.
+def command(session: Session, references: tuple[str, ...], *, strict: bool) -> int:
+    """List everything that is wrong with graphs, and every warning, by file and line.
 
-    The exit code is 2 if anything keeps it from running, 0 otherwise.
+    Without an argument every graph of the project is checked; FILE stands for all graphs of a file. Each problem is
+    told with its file and line, a stable code, and the repair; files that cannot be run are told too, and hide no
+    other.
     """
-    from graphengine.cli.project import find
     from graphengine.cli.session import Exit
-    from graphengine.cli.steps import counted
-    from graphengine.document import problems_document
-    from graphengine.errors import CompileError
 
-    graph = find(reference).graph
-    problems = graph.check()
-    errors = [problem for problem in problems if not problem.warning]
+    checked = [each for listed in _files(references) for each in _check(listed)]
+    errors, warnings = sum(each.errors for each in checked), sum(each.warnings for each in checked)
     if session.json:
-        session.document(
-            problems_document(graph.name, problems, CompileError(graph.name, problems) if errors else None)
-        )
+        session.document(_document(checked, errors, warnings))
     else:
-        _show(session, problems)
-        size = f"{counted(len(graph.nodes), 'node')}, {counted(len(graph.ways), 'way')} out"
-        warnings = counted(len(problems) - len(errors), "warning")
-        style = "bold red" if errors else "bold yellow" if problems else "bold green"
-        session.out.line((graph.name, "bold"), f" ({size}): ", (f"{counted(len(errors), 'error')}, {warnings}", style))
-    return Exit.USAGE if errors else Exit.FINISHED
+        _show(session, checked, errors, warnings)
+    return Exit.USAGE if errors or (strict and warnings) else Exit.FINISHED
 
 
-def _show(session: Session, problems: Sequence[Problem]) -> None:
-    for problem in problems:
-        word, style = ("WARNING", "bold black on yellow") if problem.warning else ("error", "bold red")
-        session.out.line((word, style), f" {problem.code}: {problem.message}")
-        session.out.line(("  at: ", "dim"), problem.where)
-        if problem.repair:
-            session.out.line(("  repair: ", "bold"), problem.repair)
+def _files(references: Sequence[str]) -> Sequence[Listed]:
+    """What is to be checked, by file.
+
+    Raises:
+        GraphNotFound: There is no such file or graph, or there is no project.
+    """
+    from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, list_graphs, listed_file
+
+    if not references:
+        return list_graphs()
+    files: list[Listed] = []
+    for reference in references:
+        file = file_of(reference)
+        if file is not None and str(file) == reference:
+            listed = listed_file(file)
+            own = [graph for graph in listed.graphs if not _is_imported(graph, listed)]
+            files.append(replace(listed, graphs=own or listed.graphs))
+            continue
+        try:
+            found = find(reference)
+        except GraphFileBroken as error:
+            files.append(Listed(file or _file_in(error), error=error))
+            continue
+        files.append(Listed(found.file, found.module, [found.graph]))
+    return files
+
+
+def _is_imported(graph: Graph[Any], listed: Listed) -> bool:
+    """Whether a graph of a file is another file's, which has it under a name of its own."""
+    import sys
+
+    if graph.origin is None or listed.module is None or graph.origin.file == listed.module.__file__:
+        return False
+    others = [each for each in [*sys.modules.values()] if getattr(each, "__file__", None) == graph.origin.file]
+    return any(value is graph for other in others for value in vars(other).values())
+
+
+def _check(listed: Listed) -> Iterator[_Checked]:
+    if listed.error is not None:
+        yield _Checked(listed.file, broken=listed.error)
+    for graph in listed.graphs:
+        yield _Checked(listed.file, graph, graph.check())
+
+
+def _file_in(error: GraphFileBroken) -> Path:
+    """The file that an error's place names."""
+    from pathlib import Path
+
+    file, line = _split(error)
+    return Path(file if line is not None else error.where)
+
+
+def _split(error: GraphFileBroken) -> tuple[str, int | None]:
+    """The file and the line of an error's place."""
+    file, _, line = error.where.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (error.where, None)
+
+
+def _document(checked: Sequence[_Checked], errors: int, warnings: int) -> dict[str, JsonValue]:
+    from graphengine.document import SCHEMA, error_document, problems_listed
+
+    graphs: list[JsonValue] = [
+        {"name": each.graph.name, "file": str(each.file), "problems": problems_listed(each.problems)}
+        for each in checked
+        if each.graph is not None
+    ]
+    broken: list[JsonValue] = [
+        {"file": str(each.file), "line": _split(each.broken)[1], "error": error_document(each.broken)["error"]}
+        for each in checked
+        if each.broken is not None
+    ]
+    return {"schema": SCHEMA, "errors": errors, "warnings": warnings, "graphs": graphs, "broken": broken}
+
+
+def _show(session: Session, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
+    """The problems of each graph and a line on it; of several also a line on them all."""
+    from graphengine.cli.steps import counted
+
+    for each in checked:
+        if each.broken is not None:
+            _show_broken(session, each.broken)
+            continue
+        for problem in each.problems:
+            _show_problem(session, problem)
+        if each.graph is not None:
+            _show_graph(session, each, each.graph)
+    if len(checked) != 1:
+        graphs = counted(sum(each.graph is not None for each in checked), "graph")
+        told = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
+        session.out.line(f"{graphs}: ", (told, _style(errors, warnings)))
+
+
+def _show_graph(session: Session, each: _Checked, graph: Graph[Any]) -> None:
+    from graphengine.cli.steps import counted
+
+    size = f"{counted(len(graph.nodes), 'node')}, {counted(len(graph.ways), 'way')} out"
+    told = f"{counted(each.errors, 'error')}, {counted(each.warnings, 'warning')}"
+    session.out.line((graph.name, "bold"), f" ({size}): ", (told, _style(each.errors, each.warnings)))
+
+
+def _style(errors: int, warnings: int) -> str:
+    return "bold red" if errors else "bold yellow" if warnings else "bold green"
+
+
+def _show_problem(session: Session, problem: Problem) -> None:
+    """What is wrong, behind file:line as editors and CI read it."""
+    from pathlib import Path
+
+    from graphengine.cli.places import shown
+
+    word, style = ("WARNING", "bold black on yellow") if problem.warning else ("error", "bold red")
+    place = f"{shown(Path(problem.file))}:{problem.line}: " if problem.file is not None else ""
+    session.out.line(place, (word, style), f" {problem.code}: {problem.message}")
+    session.out.line(("  at: ", "dim"), problem.where)
+    if problem.repair:
+        session.out.line(("  repair: ", "bold"), problem.repair)
+
+
+def _show_broken(session: Session, error: GraphFileBroken) -> None:
+    from pathlib import Path
+
+    from graphengine.cli.places import shown
+
+    file, line = _split(error)
+    place = f"{shown(Path(file))}:{line}" if line is not None else shown(Path(file))
+    session.out.line(f"{place}: ", ("error", "bold red"), f" {error.code}: {error.message}")
+    if error.repair:
+        session.out.line(("  repair: ", "bold"), error.repair)

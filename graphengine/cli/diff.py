@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,9 +24,17 @@ _VALUE_COLUMNS: Final = 200
 _GAP: Final = 2
 
 
-@click.command("diff")
-@click.argument("first", metavar="RUN_ID")
-@click.argument("second", metavar="RUN_ID")
+@click.command(
+    "diff",
+    cls=helping.Command,
+    examples="""
+        graphengine diff tides tides-2
+        graphengine diff tides tides --at 2 --at 4
+        graphengine diff tides tides-2 --json
+    """,
+)
+@click.argument("first", metavar="RUN_ID", shell_complete=completing.runs)
+@click.argument("second", metavar="RUN_ID", shell_complete=completing.runs)
 @click.option(
     "--at",
     "at",

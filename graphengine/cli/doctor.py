@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +22,20 @@ _SHOWN: Final = 50
 _EVERY: Final = 100
 
 
-@click.command("doctor")
+@click.command(
+    "doctor",
+    cls=helping.Command,
+    examples="""
+        graphengine doctor
+        graphengine doctor --quick --json
+        graphengine doctor --repair --db checkpoints/runs.db
+    """,
+    exits={
+        0: "nothing is wrong",
+        1: "a fault remains, or something is lost",
+        5: "the file cannot be opened",
+    },
+)
 @click.option("--repair", is_flag=True, help="Mend what can be mended, after a copy of the file.")
 @click.option("--quick", is_flag=True, help="Leave out what takes longest: indexes, and every snapshot with its log.")
 @options.database

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
@@ -22,8 +22,15 @@ class ExportUnwritable(GraphEngineError):
     code = "export_unwritable"
 
 
-@click.command("export")
-@click.argument("run_id", metavar="RUN_ID")
+@click.command(
+    "export",
+    cls=helping.Command,
+    examples="""
+        graphengine export tides -o copy.json
+        graphengine export tides                 # to stdout
+    """,
+)
+@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.option(
     "-o",
     "--output",

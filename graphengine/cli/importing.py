@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +17,14 @@ if TYPE_CHECKING:
     from graphengine.portable import Exported
 
 
-@click.command("import")
+@click.command(
+    "import",
+    cls=helping.Command,
+    examples="""
+        graphengine import tides.json --db elsewhere.db
+        graphengine import tides.json            # there already: nothing is done
+    """,
+)
 @click.argument(
     "files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False, dir_okay=True)
 )
@@ -31,6 +37,8 @@ def command(session: Session, files: tuple[Path, ...], database: Path | None) ->
     Every file is checked before anything is written. A run that waits, failed or was cut off can be gone on with in
     this database as in the one it comes from. Where the very same run is there already, nothing is done.
     """
+    import asyncio
+
     from graphengine.cli.places import place_of
     from graphengine.document import SCHEMA
     from graphengine.portable import read_file

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
 
 
-@click.command("list")
+@click.command(
+    "list",
+    cls=helping.Command,
+    examples="""
+        graphengine list
+        graphengine list --json
+    """,
+    exits={0: "listed", 2: "a file cannot be run, or there is no project; or wrong usage"},
+)
 @options.common
 @click.pass_obj
 def command(session: Session) -> int:

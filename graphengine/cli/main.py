@@ -7,8 +7,9 @@ of text, or one JSON document, and an exit code.
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
@@ -22,6 +23,8 @@ from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from click.shell_completion import CompletionItem
 
 COMMANDS: Final = {
     "list": "List the graphs of this project.",
@@ -40,8 +43,10 @@ COMMANDS: Final = {
     "import": "Record the runs of such files in a database.",
     "prune": "Remove old runs, and give their room back to the disk.",
     "diff": "Show where two runs part, and how they differ.",
-    "check": "List everything that is wrong with a graph.",
+    "check": "List everything that is wrong with graphs, by file and line.",
     "render": "Draw a graph or a run.",
+    "schema": "Print the JSON Schema of what a command writes under --json.",
+    "completion": "Print what lets a shell complete commands, graphs and runs.",
 }
 
 MODULES: Final = {"import": "importing", "list": "listing"}
@@ -49,6 +54,9 @@ MODULES: Final = {"import": "importing", "list": "listing"}
 
 DRIVING: Final = ("run", "resume", "branch")
 """The commands that drive a run."""
+
+COMPLETES: Final = "_GRAPHENGINE_COMPLETE"
+"""The environment variable by which a shell asks what may stand behind Tab."""
 
 _NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
 
@@ -79,7 +87,7 @@ class Program(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one may have been meant."""
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(name, COMMANDS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
             ctx.fail(f"No such command {name!r}; {hint}")
@@ -91,12 +99,23 @@ class Program(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What may stand first on the line; no command is loaded for that."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name, help=told) for name, told in COMMANDS.items() if name.startswith(incomplete)]
+
     def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - click's own
         """Run the command line and exit with its code."""
         given = options.pop("args", None) if not args else args[0]
         options.update(zip(("prog_name", "complete_var"), args[1:], strict=False))
         words: list[str] = [str(word) for word in (sys.argv[1:] if given is None else given)]
         options["standalone_mode"] = False
+        options["complete_var"] = COMPLETES
+        if COMPLETES in os.environ:
+            self._complete(words, options)
         flags = set(words[: words.index("--")] if "--" in words else words)
         with ExitStack() as stack:
             wants_json = "--json" in flags
@@ -105,6 +124,15 @@ class Program(click.Group):
             session = Session(out, err, json=wants_json, debug="--debug" in flags)
             code = self._guarded(session, words, options)
         sys.exit(int(code))
+
+    def _complete(self, words: Sequence[str], options: dict[str, Any]) -> NoReturn:
+        """Answer a shell; whatever goes wrong is not told, since it would stand in the line that is being typed."""
+        try:
+            with redirect_stderr(None):
+                super().main(args=words, **options)
+        except Exception:  # noqa: BLE001 - as above
+            sys.exit(Exit.FAILED)
+        sys.exit(Exit.FINISHED)
 
     def _guarded(self, session: Session, words: Sequence[str], options: dict[str, Any]) -> int:
         try:

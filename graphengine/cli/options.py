@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from graphengine.cli import completing, helping
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -50,7 +52,11 @@ database = click.option(
     help="The database of runs; checkpoints/runs.db of the project if not given.",
 )
 graph = click.option(
-    "--graph", "reference", metavar="FILE[:NAME]", help="The run's graph, where its name alone does not lead to it."
+    "--graph",
+    "reference",
+    metavar="FILE[:NAME]",
+    shell_complete=completing.graphs,
+    help="The run's graph, where its name alone does not lead to it.",
 )
 no_resume = click.option(
     "--no-resume", is_flag=True, help="Record it and no more; a worker or a later `resume` goes on with the run."
@@ -65,6 +71,7 @@ tags = click.option(
     "tags",
     metavar="NAME",
     multiple=True,
+    shell_complete=completing.tags,
     help="Mark the run with this word, for `runs` and `prune`. May be repeated.",
 )
 model = click.option(
@@ -96,12 +103,13 @@ _pause = click.option(
     "pauses",
     metavar="NODE",
     multiple=True,
+    shell_complete=completing.nodes,
     help="Wait before every visit of this node, by path as article/review, until `graphengine answer` lets it go on. "
     "May be repeated.",
 )
 
 
-class ValueCommand(click.Command):
+class ValueCommand(helping.Command):
     """A command whose VALUE may be a negative number, which is no option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -151,9 +159,17 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
         elif name in _LIMITS:
             named[name] = _number(name, text)
         else:
-            names = ", ".join((*_LIMITS, _UNKNOWN_COST))
-            raise click.BadParameter(f"{pair!r}: name one of {names}, as steps=50", param_hint="--limit")
+            raise click.BadParameter(f"{pair!r}: {_known(name)}", param_hint="--limit")
     return replace(base, **named)
+
+
+def _known(name: str) -> str:
+    """What a limit may be called, or what this name was perhaps meant to be."""
+    from difflib import get_close_matches
+
+    names = (*_LIMITS, _UNKNOWN_COST)
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}=…?" if near else f"name one of {', '.join(names)}, as steps=50"
 
 
 def _number(name: str, text: str) -> float | None:

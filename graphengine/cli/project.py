@@ -13,11 +13,12 @@ import os
 import sys
 import tomllib
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.errors import CompileError, DefinitionError, GraphEngineError, GraphNotFound
+from graphengine.errors import DefinitionError, GraphEngineError, GraphNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -180,16 +181,24 @@ def list_graphs() -> list[Listed]:
         raise GraphNotFound(told, where=str(root or Path.cwd()), repair=repair)
     found: list[Listed] = []
     for file in files:
-        try:
-            module = load(file)
-        except GraphFileBroken as error:
-            found.append(Listed(file.relative_to(root), error=error))
-            continue
+        listed = listed_file(file)
         elsewhere = {file.stem for file in files} - {file.stem}  # imported from the file that is called after it
-        graphs = [graph for _, graph in graphs_of(module)]
-        offered = [graph for graph in _outermost(graphs) if graph.name not in elsewhere] if graphs else []
-        found.append(Listed(file.relative_to(root), module, offered))
+        offered = [graph for graph in listed.graphs if graph.name not in elsewhere]
+        found.append(replace(listed, file=file.relative_to(root), graphs=offered))
     return found
+
+
+def listed_file(file: Path) -> Listed:
+    """A file with its graphs but those inside others, or what keeps it from being run.
+
+    Raises:
+        GraphNotFound: There is no such file.
+    """
+    try:
+        module = load(file)
+    except GraphFileBroken as error:
+        return Listed(file, error=error)
+    return Listed(file, module, _outermost([graph for _, graph in graphs_of(module)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +300,9 @@ def load(file: Path) -> ModuleType:
     path = Path(os.path.abspath(file))  # noqa: PTH100 - links stay: a project is where its user sees it
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise GraphNotFound(f"the file {_shown(file)} {what}", where=str(file), repair="name a graph's Python file")
+        near = get_close_matches(path.name, [each.name for each in path.parent.glob("*.py")], n=1)
+        repair = f"did you mean {file.with_name(near[0])}?" if near else "name a graph's Python file"
+        raise GraphNotFound(f"the file {_shown(file)} {what}", where=str(file), repair=repair)
     root = project_of(path.parent) or path.parent
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
@@ -377,18 +388,29 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
 
 
 def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
-    """Those that are no node of another one; all of them where one does not compile, so that nothing is known."""
-    if len(graphs) == 1:
-        return graphs
-    try:
-        plans = [graph.compile() for graph in graphs]
-    except CompileError:
-        return graphs
-    inside = list(plans)
-    for plan in inside:
-        inside += plan.graphs
-    nodes = {plan.graph for plan in inside[len(plans) :]}
-    return [graph for graph in graphs if graph.name not in nodes]
+    """Those that are no node of another one, as they are declared: whether they compile does not matter."""
+    inside: list[Graph[Any]] = []
+    for graph in graphs:
+        inside += _nodes_of(graph, {id(graph)})
+    names = {graph.name for graph in inside}
+    return [graph for graph in graphs if graph.name not in names] or graphs
+
+
+def _nodes_of(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]]:
+    """The graphs that are nodes of a graph, and those inside them, each once."""
+    from graphengine.graph import Choose, Graph, Node
+
+    left: list[object] = [declared.runnable for declared in graph.nodes]
+    while left:
+        runnable = left.pop()
+        if isinstance(runnable, Node):
+            left.append(runnable.runnable)
+        elif isinstance(runnable, Choose):
+            left += runnable.cases.values()
+        elif isinstance(runnable, Graph) and id(runnable) not in seen:
+            seen.add(id(runnable))
+            yield runnable
+            left += [declared.runnable for declared in runnable.nodes]
 
 
 def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:

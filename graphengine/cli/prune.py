@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from collections import Counter
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.records import JsonValue
     from graphengine.runner import Pruned, Runner, Vacuumed
@@ -54,15 +54,30 @@ class Age(click.ParamType[float]):
         return float(found[1]) * _SECONDS[found[2]]
 
 
-@click.command("prune")
+@click.command(
+    "prune",
+    cls=helping.Command,
+    examples="""
+        graphengine prune --keep-last 100 --dry-run
+        graphengine prune --older-than 30d --keep-tag nightly --yes
+        graphengine prune --graph review --keep-last 0 --yes --vacuum
+    """,
+)
 @click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="The newest N runs of each graph stay.")
 @click.option("--older-than", type=Age(), metavar="AGE", help="Only runs whose last step is older, as 30d, 12h, 45m.")
-@click.option("--keep-tag", "tags", metavar="NAME", multiple=True, help="Runs with this tag stay. May be repeated.")
-@click.option("--graph", metavar="NAME", help="Only runs of this graph.")
+@click.option(
+    "--keep-tag",
+    "tags",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=completing.tags,
+    help="Runs with this tag stay. May be repeated.",
+)
+@click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
 @click.option(
     "--status",
     "statuses",
-    type=click.Choice(("finished", "failed", "stopped")),
+    type=helping.Choice(("finished", "failed", "stopped")),
     multiple=True,
     help="Only runs of this status; finished ones if not given. May be repeated.",
 )
@@ -79,6 +94,8 @@ def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, data
     the texts of steps, snapshots and messages. The file keeps its size, and the room is used again, unless --vacuum
     gives it back to the disk.
     """
+    import asyncio
+
     from graphengine.cli.places import place_of
 
     place = place_of(database)
@@ -89,6 +106,7 @@ def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, data
         raise click.UsageError("say what is to stay: --keep-last 100, or --older-than 30d, or both")
     consents = _consent(session, asks=asked.prunes and not dry_run and not yes)
     place.reader()  # or it says that there is no database; to write would make one
+    _check_words(session, place, given)
     pruned, vacuumed = asyncio.run(_work(session, place.database, asked, consents))
     if session.json:
         session.document(_document(pruned, vacuumed))
@@ -100,6 +118,23 @@ def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, data
 
         session.out.line(f"the database took {size(vacuumed.before_bytes)}, and takes {size(vacuumed.after_bytes)} now")
     return 0
+
+
+def _check_words(session: Session, place: Place, given: Mapping[str, Any]) -> None:
+    """See that the tags and the graph are those that were meant.
+
+    Raises:
+        click.UsageError: No run has a tag, and another is like it: the runs that were to stay would go.
+    """
+    from graphengine.cli.recorded import near_word
+
+    for tag in given["tags"]:
+        near = near_word(place, tag, lambda info: info.tags)
+        if near:
+            raise click.UsageError(f"no run has the tag {tag!r}; did you mean {near!r}? Nothing was removed")
+    near = near_word(place, given["graph"], lambda info: [info.graph]) if given["graph"] else ""
+    if near:
+        session.err.line(f"there is no run of a graph {given['graph']!r}; did you mean {near!r}?")
 
 
 async def _work(

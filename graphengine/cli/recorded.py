@@ -15,7 +15,7 @@ from graphengine.errors import UnknownRun
 from graphengine.history import load_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
@@ -82,7 +82,7 @@ async def _meant(store: Store, given: str, database: str) -> str:
     try:
         return (await store.info(given)).id
     except UnknownRun:
-        known = await _ids(store)
+        known = [info.id for info in await _infos(store)]
     begin = [run_id for run_id in known if run_id.startswith(given)] if len(given) >= _SHORTEST else []
     if len(begin) == 1:
         return begin[0]
@@ -96,13 +96,29 @@ async def _meant(store: Store, given: str, database: str) -> str:
     raise UnknownRun(told, where=f"run {given!r}", repair=f"did you mean {near[0]!r}?" if near else repair)
 
 
-async def _ids(store: Store) -> list[str]:
-    """The ids of all runs, the newest first."""
-    found: list[str] = []
+def near_word(place: Place, given: str, words: Callable[[RunInfo], Iterable[str]]) -> str:
+    """What a word that no run has was perhaps meant to be: the word of a run that is likest to it.
+
+    Args:
+        place: Where the runs are kept.
+        given: The word.
+        words: The words of a run: its tags, or its graph.
+
+    Returns:
+        "" where some run has the word, or none has one that is like it.
+    """
+    known = {word for info in read(place, _infos) for word in words(info)}
+    near = get_close_matches(given, known, n=1)
+    return near[0] if near and given not in known else ""
+
+
+async def _infos(store: Store) -> list[RunInfo]:
+    """All runs, the newest first."""
+    found: list[RunInfo] = []
     page = await store.runs(limit=_PAGE)
     while page:
-        found += [info.id for info in page]
-        page = await store.runs(limit=_PAGE, before=found[-1]) if len(page) == _PAGE else ()
+        found += page
+        page = await store.runs(limit=_PAGE, before=page[-1].id) if len(page) == _PAGE else ()
     return found
 
 

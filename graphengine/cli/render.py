@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +22,15 @@ if TYPE_CHECKING:
     Drawn: TypeAlias = tuple[Mapping[str, JsonValue], Sequence[Step]]
 
 
-@click.command("render")
-@click.argument("reference", metavar="FILE[:NAME]|NAME|RUN_ID")
+@click.command(
+    "render",
+    cls=helping.Command,
+    examples="""
+        graphengine render review -o review.svg
+        graphengine render tides -o tides.txt    # a run, on its graph
+    """,
+)
+@click.argument("reference", metavar="FILE[:NAME]|NAME|RUN_ID", shell_complete=completing.runs_or_graphs)
 @click.option(
     "-o",
     "--output",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,16 @@ if TYPE_CHECKING:
     from graphengine.replay import Difference, Replayed
 
 
-@click.command("replay")
-@click.argument("runs", metavar="RUN_ID|FILE…", nargs=-1, required=True)
+@click.command(
+    "replay",
+    cls=helping.Command,
+    examples="""
+        graphengine replay tides tides-2
+        graphengine replay tides.json --all
+    """,
+    exits={0: "decided as they were", 1: "one is decided otherwise"},
+)
+@click.argument("runs", metavar="RUN_ID|FILE…", nargs=-1, required=True, shell_complete=completing.runs_or_files)
 @click.option(
     "--all", "everything", is_flag=True, help="Every difference, and reasons in other words, not the first alone."
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from graphengine.runner import Run, Runner
 
 
-@click.command("resume")
-@click.argument("run_id", metavar="RUN_ID")
+@click.command(
+    "resume",
+    cls=helping.Command,
+    examples="""
+        graphengine resume cut --limit steps=100
+        graphengine resume cut -o draft.md       # finished: its result once more
+    """,
+    exits=helping.DRIVES,
+)
+@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @options.no_wait
 @options.graph
 @click.pass_obj

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from graphengine.runner import Run, Runner
 
 
-@click.command("run")
-@click.argument("reference", metavar="FILE[:NAME]|NAME")
+@click.command(
+    "run",
+    cls=helping.Command,
+    examples="""
+        graphengine run review --input task=Tides
+        graphengine run flows/review.py --input task=@task.txt -o draft.md
+        graphengine run review --limit steps=50 --run-id moon --tag nightly
+        graphengine run publish --pause-before approve     # ends waiting, with 3
+    """,
+    exits=helping.DRIVES,
+)
+@click.argument("reference", metavar="FILE[:NAME]|NAME", shell_complete=completing.graphs)
 @click.option(
     "--input",
     "pairs",
@@ -26,7 +36,12 @@ if TYPE_CHECKING:
     "field, as name:=null. A list's key may be repeated.",
 )
 @click.option("--run-id", metavar="ID", help="The run's id; one is made if not given.")
-@click.option("--after", metavar="RUN_ID", help="Begin with the state that this earlier run ended with.")
+@click.option(
+    "--after",
+    metavar="RUN_ID",
+    shell_complete=completing.runs,
+    help="Begin with the state that this earlier run ended with.",
+)
 @options.tags
 @options.no_wait
 @click.pass_obj

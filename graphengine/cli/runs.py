@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,13 +23,21 @@ _PAGE: Final = 50
 _WAIT_COLUMNS: Final = 60
 
 
-@click.command("runs")
+@click.command(
+    "runs",
+    cls=helping.Command,
+    examples="""
+        graphengine runs
+        graphengine runs --status waiting --json
+        graphengine runs --tree --tag nightly
+    """,
+)
 @click.option(
     "--status",
-    type=click.Choice(_STATUSES),
+    type=helping.Choice(_STATUSES),
     help="Only runs of this status; one is interrupted if its process ended without finishing it.",
 )
-@click.option("--tag", metavar="NAME", help="Only runs that are marked with this word.")
+@click.option("--tag", metavar="NAME", shell_complete=completing.tags, help="Only runs that are marked with this word.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The most runs to list.")
 @click.option("--tree", "is_tree", is_flag=True, help="Show branches below the runs they were branched from.")
 @options.database
@@ -53,7 +61,7 @@ def command(  # noqa: PLR0913 - one for each option
     branches shown below it.
     """
     from graphengine.cli.places import place_of, shown
-    from graphengine.cli.recorded import read
+    from graphengine.cli.recorded import near_word, read
     from graphengine.document import runs_document
 
     place = place_of(database)
@@ -73,7 +81,9 @@ def command(  # noqa: PLR0913 - one for each option
         _show(session, found, waiting)
     else:
         wanted = [f" with {name} {given}" for name, given in (("status", status), ("tag", tag)) if given]
-        session.err.line(f"no runs{' and'.join(wanted)} in {shown(place.database)}")
+        near = near_word(place, tag, lambda info: info.tags) if tag else ""
+        hint = f"; did you mean {near!r}?" if near else ""
+        session.err.line(f"no runs{' and'.join(wanted)} in {shown(place.database)}{hint}")
     if len(found) == limit and not session.json:
         session.err.line(f"the newest {limit}; --limit shows more")
     return 0

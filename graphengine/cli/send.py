@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
@@ -15,8 +15,20 @@ if TYPE_CHECKING:
     from graphengine.runner import Runner
 
 
-@click.command("send", cls=options.ValueCommand)
-@click.argument("run_id", metavar="RUN_ID")
+@click.command(
+    "send",
+    cls=options.ValueCommand,
+    examples="""
+        graphengine send desk tips "Ants swim"
+        graphengine send desk-2 tips @tip.txt --key tip-1 --no-resume
+    """,
+    exits={
+        **helping.DRIVES,
+        0: "the run finished, or the message is sent and left to whoever drives the run",
+        3: "the run waits; or the message is sent, and the run could not be gone on with here",
+    },
+)
+@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.argument("topic", metavar="TOPIC")
 @click.argument("value", metavar="VALUE|@FILE|-")
 @click.option("--key", metavar="KEY", help="The same key again sends nothing, so that a call may be tried twice.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,8 +28,17 @@ _ITEMS: Final = 5
 """More items of one map in a row than this are shown as one line."""
 
 
-@click.command("show")
-@click.argument("run_id", metavar="RUN_ID")
+@click.command(
+    "show",
+    cls=helping.Command,
+    examples="""
+        graphengine show tides
+        graphengine show tides --at 2            # as it was after that step
+        graphengine show tides --step 3 --json
+        graphengine show tides --usage
+    """,
+)
+@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.option("--at", type=int, metavar="SEQ", help="As it was after this step.")
 @click.option("--step", type=int, metavar="SEQ", help="This one step, with everything that is recorded of it.")
 @click.option("--usage", "is_usage", is_flag=True, help="What it spent on models, by agent, by model and by node.")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
@@ -22,13 +21,26 @@ class NotRunning(GraphEngineError):
     code = "not_running"
 
 
-@click.command("stop")
-@click.argument("run_id", metavar="RUN_ID")
+@click.command(
+    "stop",
+    cls=helping.Command,
+    examples="""
+        graphengine stop post
+        graphengine stop desk --json
+    """,
+    exits={
+        0: "it is stopped, or its process is asked to",
+        2: "it has ended already, or nobody drives it; or wrong usage",
+    },
+)
+@click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @options.database
 @options.common
 @click.pass_obj
 def command(session: Session, run_id: str, database: Path | None) -> int:
     """Stop a run that another process drives, at its next safe point, or one that waits, at once."""
+    import asyncio
+
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words, place_of
     from graphengine.cli.recorded import read_info, run_id_of

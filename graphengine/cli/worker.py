@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphengine.cli import options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +26,16 @@ _COLUMNS = len("goes on with ")
 _STYLES = {"finished": "bold green", "failed": "bold red"}
 
 
-@click.command("worker")
+@click.command(
+    "worker",
+    cls=helping.Command,
+    examples="""
+        graphengine worker
+        graphengine worker --concurrency 8 --graph flows/review.py
+        graphengine worker --json                # a JSON document on each line
+    """,
+    exits={0: "ended by SIGTERM or Ctrl-C; what was under way goes on elsewhere"},
+)
 @click.option("--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="The most runs at once.")
 @click.option(
     "--poll",
@@ -43,6 +51,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     "references",
     metavar="FILE[:NAME]",
     multiple=True,
+    shell_complete=completing.graphs,
     help="The graphs whose runs are driven; may be repeated. All graphs of the project if not given.",
 )
 @options.model
@@ -67,6 +76,8 @@ def command(  # noqa: PLR0913 - one for each option
     SIGTERM or Ctrl-C ends it with exit code 0: nodes in flight finish and are recorded, and the runs are left as they
     are, for the next worker. A second Ctrl-C ends it at once (130).
     """
+    import asyncio
+
     from graphengine.cli import notices
     from graphengine.cli.driving import last_words
     from graphengine.cli.models import models_for_all

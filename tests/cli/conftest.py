@@ -7,18 +7,17 @@ from click.testing import CliRunner, Result
 
 from graphengine.cli.main import main
 from tests.cli.programs import COUNTER, STARTED, Invoke
+from tests.cli.scratch import scratch
 from tests.models.conftest import aimock, aimock_process, edge, edge_process
 
 __all__ = ["aimock", "aimock_process", "edge", "edge_process"]
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The present folder: a project whose graphs are in `flows`, with the graph `counter`."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The present folder, an empty one; what is imported from below it is forgotten in the end."""
     folder = tmp_path / "project"
-    (folder / "flows").mkdir(parents=True)
-    (folder / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
-    (folder / "flows" / "counter.py").write_text(COUNTER)
+    folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "argv", ["graphengine"])
@@ -27,6 +26,22 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def project(here: Path) -> Path:
+    """The present folder: a project whose graphs are in `flows`, with the graph `counter`."""
+    (here / "flows").mkdir()
+    (here / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
+    (here / "flows" / "counter.py").write_text(COUNTER)
+    return here
+
+
+@pytest.fixture
+def tried(here: Path) -> Path:
+    """The present folder: the project that the examples of `--help` are made for, with its runs."""
+    scratch(here)
+    return here
 
 
 @pytest.fixture

@@ -1,0 +1,46 @@
+"""`graphengine completion`: the script that lets a shell complete this program's commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from graphengine.cli import completing, helping, options
+
+if TYPE_CHECKING:
+    from graphengine.cli.session import Session
+
+
+@click.command(
+    "completion",
+    cls=helping.Command,
+    examples="""
+        graphengine completion bash    # to be read by eval, from ~/.bashrc
+        graphengine completion fish
+    """,
+)
+@click.argument("shell", metavar="SHELL", type=helping.Choice(completing.SHELLS))
+@options.common
+@click.pass_obj
+def command(session: Session, shell: str) -> int:
+    """Print what lets a shell, bash, zsh or fish, complete commands, options, graphs, runs, tags and nodes.
+
+    Put this at the end of ~/.bashrc: eval "$(graphengine completion bash)"; of ~/.zshrc the same with zsh, below
+    compinit. For fish: graphengine completion fish > ~/.config/fish/completions/graphengine.fish
+    """
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    from graphengine.cli.main import COMPLETES, main
+
+    kind = get_completion_class(shell)
+    if kind is None:  # pragma: no cover - click has all three
+        raise click.UsageError(f"click knows no completion for {shell}")
+    script = ShellComplete.source(kind(main, {}, "graphengine", COMPLETES))  # bash's own would start bash to ask
+    if session.json:
+        from graphengine.document import SCHEMA
+
+        session.document({"schema": SCHEMA, "shell": shell, "script": script})
+    else:
+        session.out.write(script.rstrip() + "\n")
+    return 0

@@ -1,0 +1,104 @@
+"""A project to try commands in: graphs and runs that the examples of `--help` name."""
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from graphengine.cli.main import main
+
+REVIEW = """\
+\"\"\"Writes a text and reviews it until it is good enough.\"\"\"
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, iterations, value
+
+
+class Text(BaseModel):
+    task: str = "Tides"
+    draft: str = ""
+    score: int = 0
+
+
+def write(task: str, draft: str) -> str:
+    return f"{draft} {task} come and go.".strip()
+
+
+def review(draft: str) -> int:
+    return min(10, len(draft) // 5)
+
+
+graph = Graph("review", Text, result="draft")
+graph.add_node("write", write, writes="draft", thread=False)
+graph.add_node("review", review, writes="score", thread=False)
+graph.add_path(START, "write", "review")
+graph.add_edge("review", END, when=value("score") >= 7, label="good")
+graph.add_edge("review", END, when=iterations("review") >= 3, label="out of iterations")
+graph.add_edge("review", "write")
+"""
+
+PUBLISH = """\
+\"\"\"Asks a person before it publishes.\"\"\"
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, ask
+
+
+class Post(BaseModel):
+    title: str = "Ants"
+    ok: bool = False
+
+
+graph = Graph("publish", Post)
+graph.add_node("approve", ask("Publish {title}?", bool), writes="ok")
+graph.add_path(START, "approve", END)
+"""
+
+DESK = """\
+\"\"\"Waits for a tip.\"\"\"
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph
+
+
+class Desk(BaseModel):
+    tip: str = ""
+
+
+async def listen(ctx: Context) -> str:
+    return str(await ctx.receive("tips"))
+
+
+graph = Graph("desk", Desk, result="tip")
+graph.add_node("listen", listen, writes="tip")
+graph.add_path(START, "listen", END)
+"""
+
+RUNS = (
+    ("run review --run-id tides --tag nightly", 0),
+    ("branch tides --at 1 --branch-id tides-2", 0),
+    ("run review --run-id cut --limit steps=1", 4),
+    ("run publish --run-id post", 3),
+    ("run publish --run-id post-2", 3),
+    ("run publish --run-id post-3", 3),
+    ("run desk --run-id desk", 3),
+    ("run desk --run-id desk-2", 3),
+    ("export tides -o tides.json", 0),
+)
+"""Commands that record the runs, with their exit codes."""
+
+
+def scratch(folder: Path) -> None:
+    """Make the project in a folder, which is the present one."""
+    (folder / "flows").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
+    for name, text in (("review", REVIEW), ("publish", PUBLISH), ("desk", DESK)):
+        (folder / "flows" / f"{name}.py").write_text(text)
+    (folder / "task.txt").write_text("The tides of the moon\n")
+    (folder / "tip.txt").write_text("Ants swim\n")
+    (folder / "answer.txt").write_text("yes\n")
+    for line, code in RUNS:
+        done = CliRunner().invoke(main, line.split())
+        assert done.exit_code == code, (line, done.output)

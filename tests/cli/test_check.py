@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import COUNTER, Invoke, document
+
+WRONG = COUNTER.replace('value("n")', 'value("nn")').replace('Graph("counter"', 'Graph("wrong"')
+INNER = """
+from flows.counter import Count, graph as counter
+from graphengine import END, START, Graph, Node, choose, value
+
+inner = Graph("inner", Count)
+inner.add_node("step", lambda n: n, writes="n", thread=False)
+inner.add_path(START, "step", "nowhere")
+
+other = Graph("other", Count)
+other.add_node("step", lambda n: n, writes="n", thread=False)
+other.add_path(START, "step", END)
+
+graph = Graph("outer", Count)
+graph.add_node("first", Node(inner, writes=()))
+graph.add_node("second", choose("n", {0: other, 1: lambda n: n}), writes="n")
+graph.add_path(START, "first", "second", END)
+"""
+
+
+def line_of(text: str, part: str) -> int:
+    """The line of a text, from 1, that holds a part of it."""
+    (found,) = [number for number, line in enumerate(text.splitlines(), 1) if part in line]
+    return found
+
+
+def test_without_arguments_every_graph_is_checked(project: Path, invoke: Invoke) -> None:
+    """All problems of all files at once; a file that cannot be run hides no other, and is told by its line."""
+    (project / "flows" / "wrong.py").write_text(WRONG)
+    (project / "flows" / "broken.py").write_text("import os\n1 / 0\n")
+    found = invoke("check")
+    lines = found.stdout.splitlines()
+    assert found.exit_code == 2
+    line = line_of(WRONG, 'graph.add_edge("more", END')
+    assert f"flows/wrong.py:{line}: error unknown_field: unknown field 'nn'" in lines
+    assert "flows/broken.py:2: error graph_file_broken: ZeroDivisionError: division by zero" in lines
+    assert "counter (1 node, 3 ways out): 0 errors, 1 warning" in lines
+    assert lines[-1] == "2 graphs: 2 errors, 2 warnings"
+    assert "Traceback" not in found.output
+
+
+def test_as_json_each_problem_has_its_file_and_line(project: Path, invoke: Invoke) -> None:
+    """For editors and CI: absolute, as the declaration's code has it."""
+    (project / "flows" / "wrong.py").write_text(WRONG)
+    (project / "flows" / "broken.py").write_text("def f(:\n")
+    made = document(invoke("check", "--json").stdout)
+    assert (made["errors"], made["warnings"]) == (2, 2)
+    assert [(each["name"], each["file"]) for each in made["graphs"]] == [
+        ("counter", "flows/counter.py"),
+        ("wrong", "flows/wrong.py"),
+    ]
+    (problem,) = [each for each in made["graphs"][1]["problems"] if not each["warning"]]
+    assert (problem["code"], Path(problem["file"])) == ("unknown_field", project / "flows" / "wrong.py")
+    assert problem["line"] == line_of(WRONG, 'graph.add_edge("more", END')
+    (broken,) = made["broken"]
+    assert (broken["file"], broken["line"], broken["error"]["code"]) == ("flows/broken.py", 1, "graph_file_broken")
+
+
+def test_files_and_names_may_be_given_together(project: Path, invoke: Invoke) -> None:
+    """A file stands for all its graphs but those inside others, compiled or not."""
+    (project / "flows" / "outer.py").write_text(INNER)
+    made = document(invoke("check", "counter", "flows/outer.py", "--json").stdout)
+    assert [each["name"] for each in made["graphs"]] == ["counter", "outer"]
+    inner = made["graphs"][1]["problems"][0]
+    assert (inner["where"], inner["line"]) == (
+        "node first: way out of step",
+        line_of(INNER, "inner.add_path"),
+    )
+    alone = document(invoke("check", "flows/outer.py:other", "--json").stdout)
+    assert [(each["name"], each["problems"]) for each in alone["graphs"]] == [("other", [])]
+
+
+def test_a_named_file_that_cannot_be_run_is_told_with_the_others(project: Path, invoke: Invoke) -> None:
+    """By name or by path."""
+    (project / "flows" / "broken.py").write_text("1 / 0\n")
+    for name in ("broken", "flows/broken.py", "flows/broken.py:graph"):
+        made = document(invoke("check", name, "counter", "--json").stdout)
+        assert [Path(each["file"]).name for each in made["broken"]] == ["broken.py"]
+        assert [each["name"] for each in made["graphs"]] == ["counter"]
+    exits = (project / "flows" / "broken.py").write_text("raise SystemExit")
+    assert exits
+    assert "flows/broken.py:1: error graph_file_broken" in invoke("check", "broken").stdout
+
+
+@pytest.mark.parametrize("words", [["nope"], ["flows/nope.py"], ["flows/counter.py:nope"]])
+def test_what_is_no_graph_is_an_error_of_the_command(invoke: Invoke, words: list[str]) -> None:
+    """And not a problem of a graph."""
+    found = invoke("check", *words, "--json")
+    assert (found.exit_code, document(found.stdout)["error"]["code"]) == (2, "graph_not_found")
+
+
+def test_strict_counts_warnings_as_errors(project: Path, invoke: Invoke) -> None:
+    """So that CI may refuse them; without it they do not change the exit code."""
+    assert invoke("check").exit_code == 0
+    assert invoke("check", "--strict").exit_code == 2
+    calm = COUNTER.replace('label="enough")', 'label="enough")\ngraph.add_edge("more", END)').rsplit("graph.", 1)[0]
+    (project / "flows" / "counter.py").write_text(calm)
+    assert invoke("check", "--strict").exit_code == 0
+
+
+def test_a_file_without_graphs_is_nothing_wrong(project: Path, invoke: Invoke) -> None:
+    """A helper beside the graphs, for instance."""
+    (project / "flows" / "helper.py").write_text("")
+    found = invoke("check", "flows/helper.py")
+    assert (found.exit_code, found.stdout) == (0, "0 graphs: 0 errors, 0 warnings\n")

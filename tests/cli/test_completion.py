@@ -1,0 +1,150 @@
+"""What a shell is offered behind Tab."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.shell_completion import CompletionItem, ShellComplete
+from click.testing import CliRunner
+
+from graphengine.cli.main import COMMANDS, COMPLETES, main
+from tests.cli.programs import ROOT, document
+
+
+def offered(line: str) -> list[CompletionItem]:
+    """What stands behind Tab at the end of a line."""
+    *words, last = shlex.split(line.replace("|", "''") if line.endswith("|") else line)
+    return ShellComplete(main, {}, "graphengine", COMPLETES).get_completions(words[1:], last)
+
+
+def values(line: str) -> list[str]:
+    """The words alone."""
+    return [str(item.value) for item in offered(line)]
+
+
+def test_commands_and_options_are_offered() -> None:
+    """With what each is for; the commands without loading them."""
+    assert values("graphengine |") == list(COMMANDS)
+    assert values("graphengine ru") == ["run", "runs"]
+    assert offered("graphengine ru")[1].help == COMMANDS["runs"]
+    assert values("graphengine check --s") == ["--strict"]
+    assert values("graphengine --vers") == ["--version"]
+    assert "interrupted" in values("graphengine runs --status |")
+    assert values("graphengine completion |") == ["bash", "zsh", "fish"]
+    assert values("graphengine schema ru") == ["run", "runs"]
+
+
+def test_graphs_are_offered_from_the_text_of_their_files(tried: Path) -> None:
+    """None of them is run for that, so that one that is broken, slow or loud does no harm."""
+    (tried / "flows" / "loud.py").write_text('print("loud")\n1 / 0\ngraph = Graph("second", State)\n')
+    (tried / "flows" / "odd.py").write_bytes(b"\xff\xfe")
+    assert values("graphengine run |") == ["desk", "loud", "odd", "publish", "review", "second"]
+    assert values("graphengine check review pub") == ["publish"]
+    assert values("graphengine prune --graph re") == ["review"]
+    assert values("graphengine run review --pause-before |") == ["approve", "listen", "review", "write"]
+
+
+def test_files_are_offered_where_a_path_is_begun_or_no_graph_is_called_so(tried: Path) -> None:
+    """The shell completes those itself."""
+    for line in (
+        "graphengine run ./fl",
+        "graphengine run flows/",
+        "graphengine run nothing",
+        "graphengine resume tides --graph fl",
+    ):
+        assert [item.type for item in offered(line)] == ["file"], line
+    assert [item.type for item in offered("graphengine replay x")] == ["file"]
+
+
+def test_runs_and_tags_are_offered_from_the_database(tried: Path) -> None:
+    """The newest runs, each with its graph and status; of the database that the line names."""
+    assert set(values("graphengine show |")) == {
+        "tides",
+        "tides-2",
+        "cut",
+        "post",
+        "post-2",
+        "post-3",
+        "desk",
+        "desk-2",
+    }
+    (found,) = offered("graphengine resume cu")
+    assert found.help == "review, stopped"
+    assert set(values("graphengine diff tides post")) == {"post", "post-2", "post-3"}
+    assert values("graphengine runs --tag |") == ["nightly"]
+    assert values("graphengine replay tides-") == ["tides-2"]
+    assert set(values("graphengine render des")) == {"desk", "desk-2"}
+    assert values("graphengine render tid") == ["tides-2", "tides"]
+    elsewhere = CliRunner().invoke(main, ["import", "tides.json", "--db", "elsewhere.db"])
+    assert elsewhere.exit_code == 0
+    assert values("graphengine show --db elsewhere.db |") == ["tides"]
+
+
+@pytest.mark.parametrize("line", ["graphengine show |", "graphengine runs --tag |", "graphengine run |"])
+def test_nothing_is_offered_and_nothing_said_where_nothing_can_be_read(here: Path, line: str) -> None:
+    """No database and no project; a database that is none; a pyproject.toml that is none."""
+    kinds = [item.type for item in offered(line)]
+    assert kinds in ([], ["file"])
+    (here / "pyproject.toml").write_text("[[[")
+    (here / "checkpoints").mkdir()
+    (here / "checkpoints" / "runs.db").write_text("no database at all, and not a short text either")
+    assert [item.type for item in offered(line)] == kinds
+
+
+def test_an_error_while_completing_is_quiet(here: Path) -> None:
+    """Whatever it is: what is said would stand in the line that is being typed."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        COMPLETES: "bash_complete",
+        "COMP_WORDS": "graphengine show",
+        "COMP_CWORD": "x",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-m", "graphengine"], cwd=here, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "")
+
+
+@pytest.mark.parametrize(
+    ("shell", "part"), [("bash", "complete -o nosort -F"), ("zsh", "compdef"), ("fish", "complete --")]
+)
+def test_each_shell_has_a_script(shell: str, part: str) -> None:
+    """Under --json too."""
+    printed = CliRunner().invoke(main, ["completion", shell])
+    assert printed.exit_code == 0
+    assert part in printed.stdout
+    made = document(CliRunner().invoke(main, ["completion", shell, "--json"]).stdout)
+    assert (made["shell"], made["script"].rstrip()) == (shell, printed.stdout.rstrip())
+    assert CliRunner().invoke(main, ["completion", "tcsh"]).exit_code == 2
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_itself_completes(tried: Path) -> None:
+    """The script is read as the docs say, and asked as bash asks it behind Tab."""
+    program = tried / "bin" / "graphengine"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m graphengine "$@"\n')
+    program.chmod(0o755)
+    script = """
+eval "$(graphengine completion bash)"
+ask() {
+    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+    _graphengine_completion graphengine
+    echo "${COMPREPLY[*]}"
+}
+ask graphengine res
+ask graphengine run pub
+ask graphengine show tides-
+ask graphengine check --st
+"""
+    environment = {"PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "HOME": str(tried)}
+    ran = subprocess.run(
+        ["bash", "--norc", "-c", script], cwd=tried, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines() == ["resume", "publish", "tides-2", "--strict"]
+    assert ran.stderr == ""

@@ -1,0 +1,113 @@
+"""A word that is misspelt is answered with the one that was perhaps meant, and with an exit code that says why."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from graphengine.cli.main import main
+from graphengine.cli.session import Exit
+from tests.cli.programs import GATED, call, document, read_until, start
+
+MISSPELT = [
+    ("sho tides", "'show'"),
+    ("show tides --stpe 1", "'--step'"),
+    ("--hlp", "'--help'"),
+    ("runs --status finishd", "'finished'"),
+    ("prune --status stoped --keep-last 1", "'stopped'"),
+    ("prune --keep-tag nightl --keep-last 0 --yes", "'nightly'"),
+    ("completion bsh", "'bash'"),
+    ("schema rums", "'runs'"),
+    ("run reviw", "'review'"),
+    ("run flows/reviw.py", "flows/review.py"),
+    ("check reviw", "'review'"),
+    ("worker --graph reviw", "'review'"),
+    ("render reviwe -o x.txt", "'review'"),
+    ("show tidez", "'tides'"),
+    ("resume cutt", "'cut'"),
+    ("replay tidez", "'tides'"),
+    ("run review --after tidez", "'tides'"),
+    ("run review --input tsk=1", "'task'"),
+    ("branch tides --at 1 --set drat=1", "'draft'"),
+    ("run review --pause-before wrte", "'write'"),
+    ("run review --limit stps=1", "steps=…"),
+    ("run review --model ofline", "'offline'"),
+    ("run review --model writer=offline", "'write'"),
+    ("answer post yes --wait approv", "'approve'"),
+]
+
+
+@pytest.mark.parametrize(("line", "meant"), MISSPELT, ids=[line for line, _ in MISSPELT])
+def test_a_misspelt_word_is_answered_with_what_was_perhaps_meant(tried: Path, line: str, meant: str) -> None:
+    """On one screen, without a traceback; exit code 2, nothing is done; and under --json the same."""
+    found = CliRunner().invoke(main, line.split())
+    assert found.exit_code == Exit.USAGE, found.output
+    assert f"id you mean {meant}?" in found.stderr
+    assert len(found.stderr.splitlines()) < 20
+    assert "Traceback" not in found.output
+    told = document(CliRunner().invoke(main, [*line.split(), "--json"]).stdout)["error"]
+    assert f"id you mean {meant}?" in told["message"] + told["repair"]
+
+
+def test_a_tag_or_a_graph_that_no_run_has_is_a_hint_and_no_error(tried: Path) -> None:
+    """There may be such runs tomorrow; but a tag that keeps runs and is misspelt is refused, see above."""
+    listed = CliRunner().invoke(main, ["runs", "--tag", "nightl"])
+    assert (listed.exit_code, "did you mean 'nightly'?" in listed.stderr) == (0, True)
+    assert "did you mean" not in CliRunner().invoke(main, ["runs", "--tag", "other"]).stderr
+    assert "did you mean" not in CliRunner().invoke(main, ["runs", "--tag", "nightly", "--status", "failed"]).stderr
+    pruned = CliRunner().invoke(main, ["prune", "--graph", "reviw", "--keep-last", "0", "--dry-run"])
+    assert (pruned.exit_code, "did you mean 'review'?" in pruned.stderr) == (0, True)
+    kept = CliRunner().invoke(main, ["prune", "--keep-tag", "other", "--keep-last", "0", "--dry-run"])
+    assert kept.exit_code == 0
+
+
+def test_what_is_like_nothing_is_told_what_there_is(tried: Path) -> None:
+    """Instead of a guess."""
+    assert "steps, tokens, cost_usd" in CliRunner().invoke(main, ["run", "review", "--limit", "x=1"]).stderr
+    assert "did you mean" not in CliRunner().invoke(main, ["runs", "--status", "xyz"]).stderr.lower()
+    assert "did you mean" not in CliRunner().invoke(main, ["show", "tides", "--zzz"]).stderr.lower()
+    assert "name a graph's Python file" in CliRunner().invoke(main, ["run", "flows/zzz.py"]).stderr
+
+
+CODES = [
+    ("run review", Exit.FINISHED),
+    ("run flows/failing.py", Exit.FAILED),
+    ("run nothing", Exit.USAGE),
+    ("run publish", Exit.WAITING),
+    ("run review --limit steps=1", Exit.STOPPED),
+    ("runs --db nowhere.db", Exit.STORE),
+]
+
+
+@pytest.mark.parametrize(("line", "code"), CODES, ids=[code.name for _, code in CODES])
+def test_an_exit_code_means_what_the_docs_say(tried: Path, line: str, code: Exit) -> None:
+    """Also under --json, and with --debug."""
+    text = (tried / "flows" / "review.py").read_text()
+    (tried / "flows" / "failing.py").write_text(text.replace("return min", "raise ValueError\n    return min"))
+    for more in ([], ["--json"], ["--debug"]):
+        assert CliRunner().invoke(main, [*line.split(), *more]).exit_code == code
+
+
+def test_who_drives_a_run_already_and_who_interrupts_have_codes_of_their_own(tmp_path: Path) -> None:
+    """6, and 130 for the second Ctrl-C."""
+    (tmp_path / "gated.py").write_text(GATED)
+    (tmp_path / "blocking").touch()
+    process = start(tmp_path, "run", "gated.py", "--run-id", "r")
+    read_until(process, "in second")
+    assert call(tmp_path, "resume", "r", "--graph", "gated.py").returncode == Exit.DRIVEN
+    process.send_signal(signal.SIGINT)
+    read_until(process, "again ends at once")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == Exit.INTERRUPTED
+
+
+@pytest.mark.parametrize("line", ["run flows/broken.py", "check flows/broken.py", "run review --input task=@missing"])
+def test_only_debug_shows_tracebacks(tried: Path, line: str) -> None:
+    """Else an error is its code, message, place and repair."""
+    (tried / "flows" / "broken.py").write_text("def f():\n    return 1 / 0\nf()\n")
+    plain = CliRunner().invoke(main, line.split())
+    assert "Traceback" not in plain.output
+    assert len(plain.output.splitlines()) < 10
+    if not line.startswith("check"):
+        assert "Traceback" in CliRunner().invoke(main, [*line.split(), "--debug"]).stderr

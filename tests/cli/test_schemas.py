@@ -1,0 +1,177 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+from pydantic import BaseModel, TypeAdapter
+
+from graphengine.cli import schemas
+from graphengine.cli.main import COMMANDS, main
+from graphengine.cli.run_schemas import Detail
+from graphengine.cli.schemas import DOCUMENTS, Failed, Kind, schema_of
+from graphengine.document import DETAILS
+from tests.cli.programs import COUNTER, start
+
+CALLS: dict[str, list[tuple[str, str]]] = {
+    "list": [("list", "Graphs")],
+    "run": [("run review --pause-before review", "Run"), ("run review --after tides --run-id p", "Run")],
+    "resume": [("resume cut", "Run"), ("resume tides", "Run"), ("resume failing", "Run")],
+    "answer": [("answer post yes", "Run"), ("answer post-2 yes --no-resume", "Answered")],
+    "send": [("send desk tips one", "Run"), ("send desk-2 tips one --no-resume", "Sent")],
+    "branch": [("branch tides --at 2 --set score=9", "Run")],
+    "stop": [("stop post", "Stopped")],
+    "runs": [("runs", "Runs"), ("runs --tree", "Tree")],
+    "show": [
+        ("show tides", "Run"),
+        ("show tides-2", "Run"),
+        ("show failing", "Run"),
+        ("show post", "Run"),
+        ("show tides --step 2", "OneStep"),
+        ("show tides --usage", "SpendingOfRun"),
+    ],
+    "doctor": [("doctor", "Examined"), ("doctor --repair", "Examined")],
+    "replay": [("replay tides tides-2", "Replays"), ("replay tides.json --all", "Replays")],
+    "export": [("export tides -o copy.json", "Exported"), ("export tides-2", "RunFile")],
+    "import": [("import tides.json", "Imported"), ("import tides.json --db elsewhere.db", "Imported")],
+    "prune": [
+        ("prune --keep-last 0 --dry-run", "Pruned"),
+        ("prune --keep-last 100 --yes --vacuum", "Pruned"),
+        ("prune --vacuum", "Pruned"),
+    ],
+    "diff": [
+        ("diff tides tides-2", "Compared"),
+        ("diff tides desk", "Compared"),
+        ("diff tides tides --at 1 --at 4", "Compared"),
+    ],
+    "check": [("check", "Checked"), ("check review --strict", "Checked")],
+    "render": [("render review -o review.txt", "Drawn"), ("render tides -o tides.mmd", "Drawn")],
+    "completion": [("completion zsh", "Script")],
+}
+"""What each command is called with, and the name of the document that it then writes."""
+
+LINES = [(command, line, name) for command, lines in CALLS.items() for line, name in lines]
+ELSEWHERE = {"worker", "schema"}
+"""Commands that are called below."""
+
+
+def held(model: type[BaseModel], text: str) -> None:
+    """See that the text is a document of this kind, and has no key that the model has not."""
+    model.model_validate_json(text, strict=True, extra="forbid")
+
+
+def named(command: str, name: str) -> Kind:
+    """The document of a command that is called so."""
+    (found,) = [kind for kind in DOCUMENTS[command] if kind.model.__name__ == name]
+    return found
+
+
+def failing(folder: Path) -> None:
+    """Record a run that failed after a retry, with a fallback and a graph inside."""
+    more = """
+from graphengine import Node, Retry, FAIL
+def bad(n: int) -> int:
+    raise ValueError("no")
+inner = graph.but(name="inner")
+graph = Graph("failing", Count)
+graph.add_node("inner", inner, writes="text")
+graph.add_node("soft", bad, writes="n", retry=Retry(attempts=2, initial_seconds=0), fallback=5, thread=False)
+graph.add_node("each", lambda item: item, each={"item": "words"}, writes="notes", thread=False)
+graph.add_node("hard", bad, writes="n", thread=False)
+graph.add_path(START, "inner", "soft", "each", "hard", END)
+example = {"words": ["a", "b"]}
+"""
+    (folder / "flows" / "failing.py").write_text(COUNTER + more)
+    done = CliRunner().invoke(main, ["run", "failing", "--run-id", "failing"])
+    assert done.exit_code == 1, done.output
+
+
+def test_every_command_has_a_document_and_a_call_here() -> None:
+    """A new command is to be put into `DOCUMENTS` of graphengine/cli/schemas.py, and into `CALLS` above."""
+    assert set(DOCUMENTS) | {"schema"} == set(COMMANDS)
+    assert set(CALLS) | ELSEWHERE == set(COMMANDS)
+    for command, kinds in DOCUMENTS.items():
+        if command not in ELSEWHERE:
+            written = {name for _, name in CALLS[command]}
+            assert written == {kind.model.__name__ for kind in kinds}, f"each document of {command} is to be called for"
+
+
+@pytest.mark.parametrize(("command", "line", "name"), LINES, ids=[line for _, line, _ in LINES])
+def test_what_a_command_writes_is_what_its_model_says(tried: Path, command: str, line: str, name: str) -> None:
+    """Every key is known, every type is right, and the published JSON Schema accepts it."""
+    failing(tried)
+    done = CliRunner().invoke(main, [*line.split(), "--json"])
+    assert done.exit_code in (0, 1, 2, 3, 4), done.output
+    held(named(command, name).model, done.stdout)
+    jsonschema.validate(json.loads(done.stdout), schema_of(command))
+
+
+@pytest.mark.parametrize(
+    "line", ["show nobody", "check nope", "runs --db nowhere.db", "rnu", "run failing --limit x=1"]
+)
+def test_what_fails_says_so_in_one_way(tried: Path, line: str) -> None:
+    """Whatever the command."""
+    done = CliRunner().invoke(main, [*line.split(), "--json"])
+    held(Failed, done.stdout)
+
+
+def test_a_graph_that_does_not_compile_tells_all_its_problems(tried: Path) -> None:
+    """With file and line, as `check` does."""
+    (tried / "flows" / "wrong.py").write_text(COUNTER.replace('value("n")', 'value("nn")'))
+    done = CliRunner().invoke(main, ["run", "flows/wrong.py", "--json"])
+    held(Failed, done.stdout)
+    assert {problem["line"] for problem in json.loads(done.stdout)["error"]["problems"]} == {19, 21}
+
+
+def test_a_workers_lines_are_what_their_models_say(tried: Path) -> None:
+    """One document on each line."""
+    lost = "run desk --run-id lost"
+    assert CliRunner().invoke(main, lost.split()).exit_code == 3
+    for line in ("answer post yes --no-resume", "send desk tips one --no-resume", "send lost tips x --no-resume"):
+        assert CliRunner().invoke(main, line.split()).exit_code == 0
+    (tried / "flows" / "desk.py").write_text((tried / "flows" / "desk.py").read_text().replace('"listen"', '"heard"'))
+    process = start(tried, "worker", "--json")
+    assert process.stdout is not None
+    union: Any = TypeAdapter(schemas.GoesOn | schemas.Ended | schemas.Refused)
+    seen = set[str]()
+    while seen != {"goes_on", "ended", "refused"}:
+        line = process.stdout.readline()
+        seen.add(json.loads(line)["event"])
+        union.validate_json(line, strict=True, extra="forbid")
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+def test_a_details_keys_are_those_that_steps_have() -> None:
+    """None is written that is not told."""
+    assert set(Detail.model_fields) == set(DETAILS)
+
+
+def test_the_schema_of_a_command_is_a_json_schema() -> None:
+    """Of each, and of all together."""
+    for name in (None, *DOCUMENTS):
+        jsonschema.Draft202012Validator.check_schema(schema_of(name))
+
+
+def test_a_schema_is_printed_and_a_misspelt_command_named() -> None:
+    """As JSON, whether or not `--json` is given."""
+    printed = CliRunner().invoke(main, ["schema", "stop"])
+    assert json.loads(printed.stdout) == schema_of("stop")
+    assert (
+        CliRunner().invoke(main, ["schema", "--json"]).stdout
+        == json.dumps(schema_of(), indent=2, ensure_ascii=False) + "\n"
+    )
+    wrong = CliRunner().invoke(main, ["schema", "rums"])
+    assert (wrong.exit_code, "did you mean 'runs'?" in wrong.stderr) == (2, True)
+
+
+def test_every_key_is_told() -> None:
+    """In a model's own words, which docs/cli.md and the schema show."""
+    told = json.loads(json.dumps(schema_of()))["$defs"]
+    for name, part in told.items():
+        if name.startswith(("_", "RunFile", "JsonValue")):
+            continue  # the export's file is told in graphengine.portable
+        assert part.get("description"), name
+        for key, about in part.get("properties", {}).items():
+            assert about.get("description"), f"{name}.{key}"

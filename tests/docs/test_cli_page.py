@@ -1,0 +1,44 @@
+"""docs/cli.md is what the commands say of themselves."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from graphengine.cli.helping import Command
+from graphengine.cli.main import COMMANDS, main
+from graphengine.cli.session import Exit
+from scripts import cli_docs
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+def test_the_page_is_what_is_written_today() -> None:
+    """Where it is not, a command changed: run scripts/cli_docs.py."""
+    assert cli_docs.page() == PAGE, "docs/cli.md is not up to date; run scripts/cli_docs.py"
+
+
+def test_every_link_within_the_page_leads_to_a_heading() -> None:
+    """Each document and each of its parts has one."""
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in re.findall(r"^#+ .*$", PAGE, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([\w-]+)\)", PAGE)) <= headings
+
+
+def test_every_exit_code_and_command_is_told() -> None:
+    """Each code has a row, each command a section."""
+    for code in Exit:
+        assert f"\n| {int(code)} | " in PAGE
+    for name in COMMANDS:
+        assert f"\n## graphengine {name}\n" in PAGE
+
+
+def test_a_command_that_brings_no_examples_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command is made with `cls=helping.Command`, so that its help and this page tell the same."""
+    monkeypatch.setattr(main, "get_command", lambda context, name: click.Command(name))
+    with pytest.raises(TypeError, match=f"is no {Command.__name__}"):
+        cli_docs.page()
