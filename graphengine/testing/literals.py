@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -73,8 +72,6 @@ def _on_a_line(value: JsonValue | Code) -> str:
         return "{" + ", ".join(f"{quoted(key)}: {_on_a_line(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_on_a_line, value)) + "]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f'float("{value}")'
     return quoted(value) if isinstance(value, str) else repr(value)
 
 

@@ -71,7 +71,9 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
         told = f"run {run_id} is of graph {info.graph!r}, not {plan.graph!r}"
         raise GraphChanged(told, where=f"run {run_id}", repair=f"give the graph named {info.graph!r}")
     if not 1 <= seq <= info.seq:
-        raise UnknownStep(f"run {run_id} has no step {seq}", where=f"run {run_id}", repair=f"its steps are 1 to {info.seq}")
+        raise UnknownStep(
+            f"run {run_id} has no step {seq}", where=f"run {run_id}", repair=f"its steps are 1 to {info.seq}"
+        )
     steps = await store.steps(run_id, 0, seq)
     step = steps[-1]
     _see_kind(step)
