@@ -291,6 +291,16 @@ class Script(Document):
     script: str = Field(description="the script")
 
 
+class MadeTest(Document):
+    """A pytest file that was made from a recorded step."""
+
+    run_id: str = Field(description="the run")
+    seq: int = Field(description="the step")
+    node: str = Field(description="the path of its node")
+    file: str | None = Field(description="where it was written; null where it was not")
+    test: str = Field(description="its text")
+
+
 class WorkerLine(Document):
     """A line of a worker."""
 
@@ -410,6 +420,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(Run, "without the options below"),
         Kind(OneStep, "with `--step`"),
         Kind(SpendingOfRun, "with `--usage`"),
+        Kind(MadeTest, "with `--as-test`"),
     ],
     "doctor": [Kind(Examined)],
     "replay": [Kind(Replays)],

@@ -36,27 +36,43 @@ _ITEMS: Final = 5
         graphengine show tides --at 2            # as it was after that step
         graphengine show tides --step 3 --json
         graphengine show tides --usage
+        graphengine show tides --as-test write -o test_write.py
     """,
 )
 @click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.option("--at", type=int, metavar="SEQ", help="As it was after this step.")
 @click.option("--step", type=int, metavar="SEQ", help="This one step, with everything that is recorded of it.")
 @click.option("--usage", "is_usage", is_flag=True, help="What it spent on models, by agent, by model and by node.")
+@click.option(
+    "--as-test",
+    "tested",
+    is_flag=False,
+    flag_value="",
+    metavar="[NODE]",
+    help="A pytest file made from what this node did last, or from the node of --step.",
+)
+@click.option("-o", "--output", metavar="FILE", help="With --as-test: where to write it; stdout if not given.")
+@options.graph
 @options.database
 @options.common
 @click.pass_obj
 def command(  # noqa: PLR0913 - one for each option
     session: Session,
+    *,
     run_id: str,
     at: int | None,
     step: int | None,
-    is_usage: bool,  # noqa: FBT001 - as click gives it
+    is_usage: bool,
+    tested: str | None,
+    output: str | None,
+    reference: str | None,
     database: Path | None,
 ) -> int:
     """Show a run: its steps, its state, what it waits for, what it cost.
 
     Many items of a map in a row are shown as one line; --step shows one of them, --json has them all. `took` is time in
-    which the run was driven: what lies in a stop or a wait is not counted.
+    which the run was driven: what lies in a stop or a wait is not counted. With --as-test, the test gives the node what
+    it was given then, lets models answer what they answered, and asserts what it wrote.
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read_run, run_id_of
@@ -64,7 +80,18 @@ def command(  # noqa: PLR0913 - one for each option
 
     if step is not None and (at is not None or is_usage):
         raise click.UsageError(f"give {'--at' if at is not None else '--usage'} or --step, not both")
+    if tested is None and (output is not None or reference is not None):
+        raise click.UsageError(f"{'--output' if output is not None else '--graph'} goes with --as-test")
+    if tested is not None and (at is not None or is_usage):
+        raise click.UsageError(f"give {'--at' if at is not None else '--usage'} or --as-test, not both")
+    if tested == "" and step is None:
+        raise click.UsageError("name a node, --as-test NODE, or a step, --as-test --step SEQ")
     place = place_of(database)
+    if tested is not None:
+        from graphengine.cli.as_test import Wanted, show_test
+
+        show_test(session, place, run_id_of(session, place, run_id), Wanted(tested, step, reference, output))
+        return 0
     recorded = read_run(place, run_id_of(session, place, run_id), at if step is None else step)
     if is_usage:
         _show_usage(session, recorded)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from graphengine.testing.clock import FakeClock
     from graphengine.testing.coverage import EdgeCoverage
     from graphengine.testing.done import Asked, Done, EdgeTaken, Recorded
+    from graphengine.testing.made_tests import NoTest, as_json, make_test
     from graphengine.testing.replays import replay
     from graphengine.testing.stand_ins import Visits
     from graphengine.testing.walks import Ended, Items, Visit, Walked, walk
@@ -24,6 +25,7 @@ else:
             "graphengine.testing.clock": ("FakeClock",),
             "graphengine.testing.coverage": ("EdgeCoverage",),
             "graphengine.testing.done": ("Asked", "Done", "EdgeTaken", "Recorded"),
+            "graphengine.testing.made_tests": ("NoTest", "as_json", "make_test"),
             "graphengine.testing.replays": ("replay",),
             "graphengine.testing.stand_ins": ("Visits",),
             "graphengine.testing.walks": ("Ended", "Items", "Visit", "Walked", "walk"),
@@ -39,10 +41,13 @@ __all__ = [
     "Ended",
     "FakeClock",
     "Items",
+    "NoTest",
     "Recorded",
     "Visit",
     "Visits",
     "Walked",
+    "as_json",
+    "make_test",
     "replay",
     "run_node",
     "walk",

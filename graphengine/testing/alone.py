@@ -74,6 +74,7 @@ async def run_node(  # noqa: PLR0913 - what a node may be given
     resources: Mapping[str, object] | None = None,
     answers: Mapping[str, object] | Sequence[object] | None = None,
     messages: Mapping[str, Sequence[object]] | None = None,
+    recorded: Mapping[str, JsonValue] | None = None,
     clock: Clock | None = None,
     check: bool = True,
     **fields: object,
@@ -96,6 +97,8 @@ async def run_node(  # noqa: PLR0913 - what a node may be given
             the order in which they are asked. `NO_ANSWER` lets the time pass. Without any, a node that asks gives what
             it waits for.
         messages: Messages that were sent to the run, by topic.
+        recorded: Work that was recorded already and is not done again, by its key in a log, as tests have it that are
+            made from a recorded step (`make_test`).
         clock: Tells the time; a `FakeClock` of its own if not given, so that sleeping takes no time.
         check: Whether a node fails that changes in place what it is given.
         fields: Fields of the state by name, over those of `state`. One that is named like an option here goes into
@@ -120,7 +123,7 @@ async def run_node(  # noqa: PLR0913 - what a node may be given
         ({'n': 3}, ('END',))
     """
     said: dict[str, object] = {"model": model, "models": models, "resources": resources, "answers": answers}
-    said |= {"messages": messages, "clock": clock, "item": None if item is NO_ITEM else True}
+    said |= {"messages": messages, "recorded": recorded, "clock": clock, "item": None if item is NO_ITEM else True}
     clock = clock or FakeClock()
     options = [] if state is not None else [name for name, given in said.items() if given is not None]
     plan = graph.compile()
@@ -128,6 +131,7 @@ async def run_node(  # noqa: PLR0913 - what a node may be given
     wanted: dict[str, Model | str] = {**({} if model is None else {ALL: model}), **(models or {})}
     alone = _Alone(stage, clock, _Ears(wanted), answers, messages or {})
     try:
+        alone.known = recorded or {}
         return await alone.run(Resources(resources or {}), check=check)
     finally:
         await alone.close()
@@ -163,6 +167,7 @@ class _Alone:
         self._resources: Resources | None = None
         self.work: list[Recorded] = []
         self.shown: list[object] = []
+        self.known: Mapping[str, JsonValue] = {}
         self.returned: object = None
 
     async def run(self, resources: Resources, *, check: bool) -> Done[Any]:
@@ -185,6 +190,10 @@ class _Alone:
             for payload in payloads:
                 record = as_record(payload, f"the message for {topic}")
                 self._decide(MessageCame(self._clock.now(), topic, record))
+        frame = stage.frame
+        for key, value in self.known.items():
+            now, name = self._clock.now(), key.partition("|")[0]
+            self._decide(WorkDone(frame.id, stage.node.name, frame.visit, frame.attempt, now, now, key, name, value))
         outer = CURRENT.set(CURRENT.get())
         try:
             step = await self._to_the_end(tasks)

@@ -1,0 +1,89 @@
+"""JSON values as Python source, as a person would write it: short ones on a line, long ones a part a line."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from graphengine.records import JsonValue
+
+_WIDTH: Final = 100
+_STEP: Final = "    "
+
+
+class Code(str):
+    """Source that is written as it stands."""
+
+    __slots__ = ()
+
+
+def literal(value: JsonValue | Code, indent: int = 0) -> str:
+    """The source of a value.
+
+    Args:
+        value: The value; a `Code` in it is written as it stands.
+        indent: How deep the line is on which it begins, in steps of four blanks.
+
+    Example:
+        >>> print(literal({"score": 5, "issues": ["too long"]}))
+        {"score": 5, "issues": ["too long"]}
+    """
+    short = _on_a_line(value)
+    if len(short) + len(_STEP) * indent <= _WIDTH and not (isinstance(value, str) and "\n" in value[:-1]):
+        return short
+    if isinstance(value, Code):
+        return str(value)
+    if isinstance(value, str):
+        return _block("(", (quoted(part) for part in _pieces(value)), ")", indent, comma="")
+    if isinstance(value, dict):
+        parts = (f"{quoted(key)}: {literal(item, indent + 1)}" for key, item in value.items())
+        return _block("{", parts, "}", indent)
+    if isinstance(value, (list, tuple)):
+        return _block("[", (literal(item, indent + 1) for item in value), "]", indent)
+    return short
+
+
+def call_of(name: str, arguments: Sequence[str], indent: int = 0) -> str:
+    """The source of a call, an argument a line where it does not fit on one."""
+    short = f"{name}({', '.join(arguments)})"
+    if len(short) + len(_STEP) * indent <= _WIDTH and "\n" not in short:
+        return short
+    return _block(f"{name}(", arguments, ")", indent)
+
+
+def quoted(text: str) -> str:
+    """A text in double quotes; as `repr` has it, where it holds such quotes or what cannot be printed."""
+    printable = all(character.isprintable() or character in "\n\r\t" for character in text)
+    return json.dumps(text, ensure_ascii=False) if printable and '"' not in text else repr(text)
+
+
+def _block(opening: str, parts: Iterator[str] | Sequence[str], closing: str, indent: int, comma: str = ",") -> str:
+    inner = _STEP * (indent + 1)
+    return "\n".join([opening, *(f"{inner}{part}{comma}" for part in parts), f"{_STEP * indent}{closing}"])
+
+
+def _on_a_line(value: JsonValue | Code) -> str:
+    if isinstance(value, Code):
+        return str(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{quoted(key)}: {_on_a_line(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_on_a_line, value)) + "]"
+    return quoted(value) if isinstance(value, str) else repr(value)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text in lines, long ones cut at blanks."""
+    for line in text.splitlines(keepends=True):
+        left = line
+        while len(left) > _WIDTH:
+            at = left.rfind(" ", 1, _WIDTH) + 1 or _WIDTH
+            yield left[:at]
+            left = left[at:]
+        yield left
+
+
+__all__ = ["Code", "call_of", "literal", "quoted"]

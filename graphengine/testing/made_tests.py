@@ -1,0 +1,421 @@
+"""make_test: a pytest file made from one recorded step of a run.
+
+The test gives the node what it was given then, lets models answer what they answered, does recorded work not again, and
+asserts what the node wrote. It is text for a person to read and change, not a replay: the node's code runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+
+from pydantic_core import to_json, to_jsonable_python
+
+from graphengine.asking import AskBody
+from graphengine.core.again import Apart, node_of, walked
+from graphengine.core.privacy import Guard
+from graphengine.core.steps import without_items
+from graphengine.errors import GraphChanged, GraphEngineError, InputError, NotRecordable, UnknownStep
+from graphengine.history import load_snapshot
+from graphengine.models.hiding import hidden
+from graphengine.testing.done import written_by_item
+from graphengine.testing.literals import Code, call_of, literal, quoted
+from graphengine.testing.stage import partial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.core.snapshot import Frame, Snapshot
+    from graphengine.core.steps import Step
+    from graphengine.graph import Graph
+    from graphengine.plan import Call, NodePlan, Plan
+    from graphengine.records import JsonValue
+    from graphengine.stores.base import Store
+
+_NAME: Final = re.compile(r"\W+")
+
+
+class NoTest(GraphEngineError):
+    """A recorded step is none that a test of one node can be made of."""
+
+    code: ClassVar[str] = "no_test"
+
+
+async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, source: str) -> str:
+    """The text of a pytest file that runs the node of a recorded step alone and asserts what it wrote.
+
+    Nothing of the graph is run, and nothing is written. Secret fields are not in the text.
+
+    Args:
+        store: Where the run is recorded, opened.
+        run_id: The run.
+        seq: The step: a completed visit of a function, an agent or one of those that `choose` picked, or one item of a
+            map.
+        graph: The run's graph, as it is today.
+        source: Where the test imports it from: `graphs.review_loop:graph`.
+
+    Raises:
+        UnknownRun; UnknownStep: There is no such run or step.
+        GraphChanged: The run is of a graph of another name.
+        NoTest: The step is another one, or needs what a node alone does not have; says what to do.
+        CompileError: The graph cannot run.
+
+    Example:
+        text = await make_test(runner.store, run.id, 7, graph, source="graphs.review_loop:graph")
+    """
+    info = await store.info(run_id)
+    plan = graph.compile()
+    if info.graph != plan.graph:
+        told = f"run {run_id} is of graph {info.graph!r}, not {plan.graph!r}"
+        raise GraphChanged(told, where=f"run {run_id}", repair=f"give the graph named {info.graph!r}")
+    if not 1 <= seq <= info.seq:
+        raise UnknownStep(
+            f"run {run_id} has no step {seq}", where=f"run {run_id}", repair=f"its steps are 1 to {info.seq}"
+        )
+    steps = await store.steps(run_id, 0, seq)
+    step = steps[-1]
+    _see_kind(step)
+    snapshot = await load_snapshot(store, run_id, seq - 1)
+    try:
+        frame, inner = walked(plan, snapshot, step)
+        node = node_of(inner, step)
+    except Apart as apart:
+        raise NoTest(str(apart), where=f"step {seq}", repair=apart.repair) from apart
+    made = _Made(run_id, step, frame, inner, node)
+    made.look(steps)
+    text = made.text(plan.graph, source)
+    if plan.secret:
+        _see_secrets(plan, snapshot, step, text)
+    return text
+
+
+def as_json(value: object) -> Any:  # noqa: ANN401 - JSON
+    """A typed value, as an update of `run_node` has it, in the form in which a run records it: plain JSON."""
+    return to_jsonable_python(value, by_alias=False, round_trip=True)
+
+
+@dataclass(slots=True)
+class _Made:
+    """A test in the making.
+
+    Attributes:
+        run_id: The run.
+        step: The step, of an attempt that came to its end.
+        frame: Its frame, just before it.
+        plan: The plan that the frame walks.
+        node: The node.
+        notes: What a reader of the test has to know.
+        answers: What models answered, by agent, as recorded.
+        work: What else was recorded, by key.
+    """
+
+    run_id: str
+    step: Step
+    frame: Frame
+    plan: Plan[Any]
+    node: NodePlan
+    notes: list[str] = field(default_factory=list)
+    answers: dict[str, list[Mapping[str, JsonValue]]] = field(default_factory=dict)
+    work: dict[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The node's path, without places of items."""
+        return without_items(self.step.path)
+
+    @property
+    def is_item(self) -> bool:
+        """Whether it is one item of a map."""
+        return self.step.kind == "item"
+
+    def look(self, steps: Sequence[Step]) -> None:
+        """See what the step needs.
+
+        Raises:
+            NoTest: It needs what a node alone does not have.
+        """
+        call = self._call()
+        if self.frame.phase in ("mapping", "inside") or call.graph is not None:
+            what = "all items of a map" if self.frame.phase == "mapping" else "a whole graph"
+            _refuse(self.step, f"{self.step.path} is {what}", self._inside(steps))
+        if isinstance(call.body, AskBody) or self.frame.phase == "waiting":
+            repair = f"write it with run_node(graph, {self.name!r}, answers=[…])"
+            _refuse(self.step, f"{self.step.path} was answered by a person or a message", repair)
+        if "error" in call.extras and (self.frame.error or self.frame.cause):
+            repair = "call its function by itself, with a Failure of your own"
+            _refuse(self.step, f"{self.step.path} was given the failure that led to it", repair)
+        self._look_at_work(steps)
+        self._note_extras(call)
+
+    def _call(self) -> Call:
+        if self.node.call is not None:
+            return self.node.call
+        return self.node.chosen(self.step.data.get("choice", ""))
+
+    def _inside(self, steps: Sequence[Step]) -> str:
+        below = [s for s in steps if s.kind in ("node", "item") and s.frame.startswith(f"{self.step.path}")]
+        if not below:
+            return "choose a step inside it"
+        return f"choose a step inside it, as step {below[-1].seq} ({below[-1].path})"
+
+    def _look_at_work(self, steps: Sequence[Step]) -> None:
+        """Gather what was recorded while the node ran, and is in force."""
+        recorded = {s.data["key"]: s for s in steps if s.kind == "recorded" and s.frame == self.frame.id}
+        for key in self.frame.memos:
+            done = recorded.get(key)
+            if done is None:
+                told = f"{self.step.path} asked, waited or received a message while it ran"
+                repair = f"write it with run_node(graph, {self.name!r}, answers=[…], messages={{…}})"
+                _refuse(self.step, told, repair)
+            if "by" in done.data:
+                self.answers.setdefault(done.data["by"]["agent"], []).append(done.data["value"])
+            else:
+                self.work[key] = done.data["value"]
+        if self.work:
+            names = ", ".join(dict.fromkeys(key.rpartition("/")[2].partition("|")[0] for key in self.work))
+            self.notes.append(
+                f"What was done outside is not done again: {names}. Work that the node now asks for otherwise is done, "
+                "and the test fails."
+            )
+
+    def _scripts(self, depth: int) -> list[list[JsonValue | Code]]:
+        """For each agent what it was answered, as a scripted model is given it."""
+        return [[self._answer(record, depth + 1) for record in given] for given in self.answers.values()]
+
+    def _answer(self, given: Mapping[str, JsonValue], depth: int) -> JsonValue | Code:
+        """What a model said: a text, a JSON value, or the source of a response."""
+        record = hidden(given)
+        text, calls, stop = record["text"], record.get("calls", ()), record.get("stop", "end")
+        native = record.get("native") if self.node.writer.memory is not None else None
+        if not calls and stop == "end" and native is None:
+            return _parsed(text)
+        parts = [literal(text, depth + 1)]
+        if calls:
+            listed = ", ".join(
+                call_of("ToolCall", [f"{name}={literal(each[name])}" for name in ("id", "name", "arguments")])
+                for each in calls
+            )
+            parts.append(f"calls=({listed},)")
+        parts.append(f"stop={quoted(stop)}")
+        more = (("why", record.get("why")), ("native", native))
+        parts += [f"{name}={literal(value, depth + 1)}" for name, value in more if value]
+        return Code(call_of("Response", parts, depth))
+
+    def _note_extras(self, call: Call) -> None:
+        own = [name for name in call.extras if name not in ("ctx", "error", "state")]
+        if own:
+            given = ", ".join(f"{name!r}: …" for name in own)
+            self.notes.append(f"The graph's own resources are used; to replace them give resources={{{given}}}.")
+        if "ctx" in call.extras:
+            self.notes.append("The context's time, random numbers, visit and run id are those of run_node.")
+        secret = sorted(self._fields() & set(self.plan.state.secrets))
+        if secret:
+            self.notes.append(f"Secret fields are not written here: {', '.join(secret)} has a stand-in.")
+
+    def _fields(self) -> set[str]:
+        """The fields that the test gives."""
+        state, node = self.plan.state, self.node
+        call = self._call()
+        if state.whole or "state" in call.extras:
+            return set(state.fields)
+        found = set(call.roots) | node.writer.roots
+        if node.selector is not None:
+            found |= node.selector.roots
+        written = {op[1] for op in self._ops()}
+        found |= {name for name in written if state.fields[name].reducer is not None}
+        return found & set(state.fields)
+
+    def _ops(self) -> Sequence[Any]:
+        return self.step.data.get("writes", ()) if self.is_item else self.step.update
+
+    def _state(self) -> dict[str, JsonValue]:
+        """What the fields were, with stand-ins for secrets."""
+        holder = self.frame.up if self.is_item and self.frame.up is not None else self.frame
+        fields = self._fields()
+        given: dict[str, JsonValue] = {}
+        for name in self.plan.state.fields:
+            if name not in fields:
+                continue
+            record = _record(holder, name)
+            given[name] = f"a stand-in for {name}" if name in self.plan.state.secrets else record
+        try:
+            back = partial(self.plan.state, given, f"step {self.step.seq}").values
+        except InputError as error:
+            _refuse(self.step, error.message, "write the test with run_node and values of your own")
+        for name, record in given.items():
+            if name not in self.plan.state.secrets and back[name] != record:
+                told = f"{name} is not read back from plain values as it was recorded"
+                _refuse(self.step, told, "write the test with run_node and values of your own")
+        return hidden(given)
+
+    def _item(self) -> JsonValue:
+        names = [name for name, _, _ in self.node.each.sources] if self.node.each is not None else []
+        values = {name: self.frame.values[name] for name in names}
+        found: JsonValue = hidden(values if len(names) > 1 else values[names[0]])
+        return found
+
+    def _update(self) -> dict[str, JsonValue]:
+        found = written_by_item(self._ops()) if self.is_item else _written(self.step)
+        return hidden({name: value for name, value in found.items() if name not in self.plan.state.secrets})
+
+    def text(self, graph: str, source: str) -> str:
+        """The whole file."""
+        module, _, variable = source.partition(":")
+        arguments = [variable, quoted(self.name)]
+        if state := self._state():
+            arguments.append(f"state={literal(state, 3)}")
+        if self.is_item:
+            arguments.append(f"item={literal(self._item(), 3)}")
+        arguments += self._models()
+        if self.work:
+            arguments.append(f"recorded={literal(hidden(self.work), 3)}")
+        body = "\n".join(self._asserts())
+        run = call_of("run_node", arguments, 2)
+        if "\n" in run or len(run) > _SHORT:
+            run = f"\n        {run}\n    "
+        title = _NAME.sub("_", self.name).strip("_").lower()
+        return _FILE.format(
+            docstring=self._docstring(graph),
+            imports="\n".join([*self._imports(), "", f"from {module} import {variable}"]),
+            title=f"{title}_at_step_{self.step.seq}",
+            run=run,
+            asserts=body,
+        )
+
+    def _docstring(self, graph: str) -> str:
+        begin = f"What node {self.name} of graph {graph} wrote at step {self.step.seq} of run {self.run_id}."
+        lines = [begin, "", "Made from that step by graphengine: the node runs alone, and must write the same again."]
+        text = "\n".join([*lines, *self.notes, ""])
+        return text.replace("\\", "\\\\").replace('"""', "'''")
+
+    def _models(self) -> list[str]:
+        """The models that stand in: what was recorded, and rules where rules answered."""
+        offline = bool((self.step.data.get("usage") or {}).get("offline_calls"))
+        depth = 3 if len(self.answers) == 1 and not offline else 4
+        scripts = [f"ScriptedModel({literal(given, depth)})" for given in self._scripts(depth)]
+        if offline and not self.answers:
+            return ['model="offline"']
+        if len(self.answers) == 1 and not offline:
+            return [f"model={scripts[0]}"]
+        named = dict(zip(self.answers, map(Code, scripts), strict=True))
+        if offline:
+            named = {"*": Code('"offline"'), **named}
+        return [f"models={literal(named, 3)}"] if named else []
+
+    def _imports(self) -> Iterator[str]:
+        used = "".join(str(answer) for given in self._scripts(0) for answer in given if isinstance(answer, Code))
+        wanted = [name for name in ("Response", "ToolCall") if f"{name}(" in used]
+        if self.answers:
+            yield f"from graphengine.models import {', '.join(sorted([*wanted, 'ScriptedModel']))}"
+        yield "from graphengine.testing import as_json, run_node"
+
+    def _asserts(self) -> Iterator[str]:
+        """What must be true of it, as source."""
+        left_out = sorted({op[1] for op in self._ops()} & set(self.plan.state.secrets))
+        update = "done.update"
+        if left_out:
+            update = f"{{name: value for name, value in done.update.items() if name not in {literal(left_out)}}}"
+        if self.work:
+            yield "    assert [piece.name for piece in done.work if not piece.agent] == []  # nothing was done outside"
+        if self.step.data.get("choice"):
+            yield f"    assert done.choice == {quoted(self.step.data['choice'])}"
+        yield f"    assert as_json({update}) == {literal(self._update(), 1)}"
+
+
+_SHORT: Final = 90
+_FILE: Final = '''"""{docstring}"""
+
+import asyncio
+
+{imports}
+
+
+def test_{title}() -> None:
+    """The node writes again what it wrote then."""
+    done = asyncio.run({run})
+{asserts}
+'''
+
+
+def _see_kind(step: Step) -> None:
+    """See that a step is one of a node that came to its end by itself.
+
+    Raises:
+        NoTest: It is not.
+    """
+    data = step.data
+    if data.get("fallback"):
+        _refuse(step, f"{step.path} failed there, and its fallback stood in", "call the fallback by itself")
+    if step.kind in ("failed", "attempt") or (step.kind in ("node", "item") and data.get("status") == "failed"):
+        error = (data.get("error") or {}).get("message", "")
+        repair = "write it with `with pytest.raises(…): await run_node(…)`"
+        _refuse(step, f"{step.path or 'the run'} failed there: {error}", repair)
+    if step.kind not in ("node", "item"):
+        what = _WHAT.get(step.kind, f"of kind {step.kind!r}")
+        where = f" of {step.path}" if step.path else ""
+        _refuse(step, f"it is {what}{where}", "choose a step at which a node was done: `graphengine show` lists them")
+
+
+_WHAT: Final = {
+    "joined": "the join of a fork",
+    "mapped": "the beginning of a map",
+    "entered": "the beginning of a graph",
+    "recorded": "a piece of work",
+    "waiting": "the beginning of a wait",
+    "answered": "the end of a wait",
+}
+
+
+def _refuse(step: Step, told: str, repair: str) -> NoReturn:
+    raise NoTest(f"no test can be made of step {step.seq}: {told}", where=f"step {step.seq}", repair=repair)
+
+
+def _see_secrets(plan: Plan[Any], snapshot: Snapshot, step: Step, text: str) -> None:
+    """See that no clear text of a secret is in what is given out.
+
+    Raises:
+        NoTest: One is.
+    """
+    try:
+        Guard(plan, snapshot).refuse(text, "the test", f"step {step.seq}")
+    except NotRecordable:
+        told = f"what {step.path} was given, was told or wrote holds the clear text of a secret field"
+        _refuse(step, told, "keep secrets out of other fields, or write the test with run_node")
+
+
+def _record(frame: Frame, name: str) -> JsonValue:
+    """What a field holds, as a frame sees it."""
+    while frame.base is not None and name not in frame.values:
+        frame = frame.base
+    return frame.values.get(name)
+
+
+def _written(step: Step) -> dict[str, JsonValue]:
+    """What a step writes, by field, as `Done.update` tells it."""
+    found: dict[str, JsonValue] = {}
+    for op in step.update:
+        kind, name = op[0], op[1]
+        if kind in ("put", "grow"):
+            found[name] = {**found.get(name, {}), op[2]: op[3]}
+        elif kind == "merge":
+            found[name] = {**found.get(name, {}), **op[2]}
+        elif kind == "extend":
+            found[name] = [*found.get(name, []), *op[2]]
+        else:
+            found[name] = op[2]
+    return found
+
+
+def _parsed(text: str) -> JsonValue:
+    """A model's text as the JSON value that a scripted model says in these very words; else as it is."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    same = isinstance(value, (dict, list)) and to_json(value).decode() == text
+    return value if same else text
+
+
+__all__ = ["NoTest", "as_json", "make_test"]
