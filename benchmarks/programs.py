@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import agents, big, durable, held, memory, research, startup, stored, wide
+from benchmarks import agents, big, drawing, durable, held, memory, research, startup, stored, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -32,4 +32,5 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "research": research.time_saved,
     "cost": research.cost_saved,
     "startup": startup.startup,
+    "drawing": drawing.drawing,
 }

@@ -20,7 +20,7 @@ from graphengine.options import END, FAIL, START, Limits, Migration, Retry
 from graphengine.paths import parse, type_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from os import PathLike
 
     from typing_extensions import Unpack
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from graphengine.errors import Problem
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
+    from graphengine.render.folding import Fold
+    from graphengine.render.looks import Theme
     from graphengine.runner.result import Result
     from graphengine.secret import Keys
 
@@ -440,11 +442,53 @@ class Graph(Generic[S]):
         message = "run_sync was called where an event loop is running"
         raise DefinitionError(message, where=f"graph {self.name}", repair="write: result = await graph.run(…)")
 
-    def render(self, path: str | PathLike[str]) -> None:
-        """Draw it into a file; the ending says how: .svg, .png, .pdf, .dot or .mmd."""
+    def render(self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto") -> None:
+        """Draw it into a file.
+
+        Args:
+            path: The file; the ending says how: .svg, .png, .pdf, .html, .dot, .mmd for Mermaid, or .txt for words.
+            fold: Which graphs inside are one box each: those that stand so deep or deeper (0: every one), or the
+                nodes of these paths, as `["articles", "desk/article"]`.
+            theme: "light", "dark", or "auto": SVG and HTML as their reader prefers, all else light.
+
+        Raises:
+            CompileError: The graph has problems.
+            RenderError: The ending, the theme or a path is unknown, there is nothing to paint with, or the file cannot
+                be written.
+        """
         from graphengine.render import render_graph  # noqa: PLC0415 - the lazy door to the renderer
 
-        render_graph(self, path)
+        render_graph(self, path, fold=fold, theme=theme)
+
+    def to_dot(self, *, fold: Fold = None) -> str:
+        """The picture as DOT text, for Graphviz; `fold` as for `render`.
+
+        Raises:
+            CompileError: The graph has problems.
+            RenderError: `fold` names what is not there.
+        """
+        from graphengine.render import to_dot  # noqa: PLC0415 - the same door
+
+        return to_dot(self.compile().outline, fold=fold)
+
+    def to_mermaid(self, *, fold: Fold = None) -> str:
+        """The picture as a Mermaid flowchart, which GitHub and others draw; `fold` as for `render`.
+
+        Raises:
+            CompileError: The graph has problems.
+            RenderError: `fold` names what is not there.
+        """
+        from graphengine.render import to_mermaid  # noqa: PLC0415 - the same door
+
+        return to_mermaid(self.compile().outline, fold=fold)
+
+    def _repr_mimebundle_(
+        self, include: Container[str] | None = None, exclude: Container[str] | None = None
+    ) -> dict[str, str]:
+        """What a notebook shows: the picture if there is something to paint with; the problems if it has some."""
+        from graphengine.render.notebook import mimebundle_of  # noqa: PLC0415 - the same door
+
+        return mimebundle_of(self, include, exclude)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""Pictures of graphs and of runs on them: SVG, PNG, PDF, DOT, Mermaid and plain text.
+"""Pictures of graphs and of runs on them: SVG, PNG, PDF, HTML, DOT, Mermaid and plain text.
 
-    outline (and steps) → drawing_of → Drawing → dot_text → (dot or pygraphviz → accessible_svg)
-                                               → mermaid_text, plain_text
+    outline (and steps) → drawing_of → Drawing → in_columns → dot_text → (dot or pygraphviz → accessible_svg → page_of)
+                                               → in_columns → mermaid_text
+                                               → plain_text
 
 The drawing decides what a picture says; the writers print it. What paints is loaded when something is painted; DOT,
 Mermaid and plain text need nothing but this package.
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from graphengine.errors import GraphEngineError
+from graphengine.render.columns import in_columns
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
@@ -26,28 +28,40 @@ if TYPE_CHECKING:
     from graphengine.core.steps import Step
     from graphengine.graph import Graph
     from graphengine.records import JsonValue
+    from graphengine.render.folding import Fold
     from graphengine.render.images import ImageFormat
+    from graphengine.render.looks import Theme
     from graphengine.render.parts import Drawing
 
-ENDINGS = (".svg", ".png", ".pdf", ".dot", ".mmd", ".txt")
+ENDINGS = (".svg", ".png", ".pdf", ".html", ".dot", ".mmd", ".txt")
+THEMES = ("auto", "light", "dark")
 
 
-def render_graph(graph: Graph[Any], path: str | PathLike[str]) -> None:
+def render_graph(graph: Graph[Any], path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto") -> None:
     """Draw a graph into a file.
 
     Args:
         graph: The graph; it has to compile.
         path: The file; its ending, one of `ENDINGS`, says how.
+        fold: Which graphs inside are one box each: those that stand so deep or deeper (0: every one), or the nodes of
+            these paths, as `["articles", "desk/article"]`.
+        theme: The colours; see `Theme`.
 
     Raises:
         CompileError: The graph has problems.
-        RenderError: The ending is unknown, there is nothing to paint with, or the file cannot be written.
+        RenderError: The ending, the theme or a path is unknown, there is nothing to paint with, or the file cannot be
+            written.
     """
-    render_outline(graph.compile().outline, path)
+    render_outline(graph.compile().outline, path, fold=fold, theme=theme)
 
 
 def render_outline(
-    outline: Mapping[str, JsonValue], path: str | PathLike[str], *, steps: Sequence[Step] | None = None
+    outline: Mapping[str, JsonValue],
+    path: str | PathLike[str],
+    *,
+    steps: Sequence[Step] | None = None,
+    fold: Fold = None,
+    theme: Theme = "auto",
 ) -> None:
     """Draw a graph into a file without its code, and a run on it.
 
@@ -55,6 +69,8 @@ def render_outline(
         outline: The graph's outline, from its plan or as a store kept it.
         path: The file; its ending, one of `ENDINGS`, says how.
         steps: All steps of a run from seq 1 on; None draws the graph alone.
+        fold: As for `render_graph`.
+        theme: The colours; see `Theme`.
 
     Raises:
         RenderError: As `render_graph`, or the outline or the steps cannot be read.
@@ -67,8 +83,10 @@ def render_outline(
             where=str(target),
             repair=f"end the name with one of {', '.join(ENDINGS)}",
         )
+    if theme not in THEMES:
+        raise RenderError(f"there is no theme {theme!r}", where="theme=", repair=f"use one of {', '.join(THEMES)}")
     try:
-        made = _made(drawing_of(outline, steps), ending)
+        made = _made(drawing_of(outline, steps, fold=fold), ending, theme)
     except GraphEngineError:
         raise
     except Exception as error:
@@ -87,33 +105,36 @@ def render_outline(
         ) from error
 
 
-def to_dot(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None) -> str:
+def to_dot(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
     """The picture as DOT text; arguments and errors as for `render_outline`."""
-    return dot_text(drawing_of(outline, steps))
+    return dot_text(in_columns(drawing_of(outline, steps, fold=fold)))
 
 
-def to_mermaid(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None) -> str:
+def to_mermaid(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
     """The picture as a Mermaid flowchart; arguments and errors as for `render_outline`."""
-    return mermaid_text(drawing_of(outline, steps))
+    return mermaid_text(in_columns(drawing_of(outline, steps, fold=fold)))
 
 
-def to_text(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None) -> str:
+def to_text(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
     """The picture in words, a line for each box and arrow; arguments and errors as for `render_outline`."""
-    return plain_text(drawing_of(outline, steps))
+    return plain_text(drawing_of(outline, steps, fold=fold))
 
 
-def _made(drawing: Drawing, ending: str) -> bytes:
-    if ending == ".dot":
-        return dot_text(drawing).encode()
-    if ending == ".mmd":
-        return mermaid_text(drawing).encode()
+def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
     if ending == ".txt":
         return plain_text(drawing).encode()
-    from graphengine.render.images import paint  # noqa: PLC0415 - only pictures need it
-    from graphengine.render.svg import accessible_svg  # noqa: PLC0415
+    broken = in_columns(drawing)
+    if ending == ".dot":
+        return dot_text(broken, dark=theme == "dark").encode()
+    if ending == ".mmd":
+        return mermaid_text(broken).encode()
+    from graphengine.render.painted import html_of, image_of, svg_of  # noqa: PLC0415 - only pictures need it
 
-    painted = paint(dot_text(drawing), cast("ImageFormat", ending[1:]))
-    return accessible_svg(painted, drawing) if ending == ".svg" else painted
+    if ending == ".html":
+        return html_of(broken, theme, drawing)
+    if ending == ".svg":
+        return svg_of(broken, theme)
+    return image_of(broken, cast("ImageFormat", ending[1:]), theme)
 
 
-__all__ = ["ENDINGS", "RenderError", "render_graph", "render_outline", "to_dot", "to_mermaid", "to_text"]
+__all__ = ["ENDINGS", "THEMES", "RenderError", "render_graph", "render_outline", "to_dot", "to_mermaid", "to_text"]

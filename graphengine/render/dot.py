@@ -1,17 +1,17 @@
 r"""A drawing as DOT, the language of Graphviz.
 
-Labels are HTML-like, so that a line can be bold or small. In these Graphviz still replaces `\N`, `\G` and the like,
-so backslashes are doubled; characters special in HTML become entities. Every node has a label of its own, because
-pygraphviz drops the implied ones.
+Labels are HTML-like, so that a line can be bold or small, and a table, so that there is air between the lines. In these
+Graphviz still replaces `\N`, `\G` and the like, so backslashes are doubled; characters special in HTML become entities.
+Every node has a label of its own, because pygraphviz drops the implied ones.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from graphengine.render.looks import INK, PAPER, SOFT_INK, look_of_arrow, look_of_box, look_of_cluster
+from graphengine.render.looks import INK, PAPER, SOFT_INK, by_night, look_of_arrow, look_of_box, look_of_cluster
 from graphengine.render.parts import Cluster
 
 if TYPE_CHECKING:
@@ -30,62 +30,112 @@ _SHAPES = {
     "agent": 'shape="box" style="filled,rounded"',
     "choose": 'shape="hexagon" style="filled" margin="0.02,0.04"',
     "ask": 'shape="note" style="filled"',
-    "graph": 'shape="box" style="filled"',
+    "graph": 'shape="folder" style="filled" margin="0.16,0.13"',
     "pass": 'shape="ellipse" style="filled" margin="0.04,0.04"',
     "entry": 'shape="circle" style="filled" fixedsize="true" width="0.14" height="0.14"',
     "exit": 'shape="doublecircle" style="filled" fixedsize="true" width="0.12" height="0.12"',
+    "fork": 'shape="box" style="filled" fixedsize="true" width="0.9" height="0.07"',
+    "link": 'shape="cds" style="filled" margin="0.12,0.06"',
 }
+_TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}">{rows}</TABLE>'
+_ROW_OF: Final = 10
+"""So many ways out of one place side by side; those behind them stand a row lower."""
 
 
-def dot_text(drawing: Drawing) -> str:
-    """The drawing in DOT."""
-    around, reversed_ = _around(drawing.arrows), _reversed(drawing)
-    borders = {cluster.id: f"cluster_{cluster.id}{'_many' * cluster.many}" for cluster in drawing.clusters}
-    compound = ' compound="true"' if drawing.clusters else ""
-    lines = [
-        "digraph {",
-        f'  graph [id="drawing" rankdir="TB" bgcolor="{PAPER}" pad="0.2" nodesep="0.35" ranksep="0.4"',
-        f'    fontname="{_FONT}" labelloc="t" labeljust="l"{compound} label=<{_caption(drawing.caption)}>]',
-        f'  node [fontname="{_FONT}" margin="0.16,0.09" width="0.5" height="0.4"]',
-        f'  edge [fontname="{_FONT}" arrowsize="0.8"]',
-        *_parts(drawing, "", "  "),
-        *(_arrow(a, borders, around=a.id in around, reversed_=a.id in reversed_) for a in drawing.arrows),
-        "}",
-    ]
-    return "\n".join(lines) + "\n"
+def dot_text(drawing: Drawing, *, dark: bool = False) -> str:
+    """The drawing in DOT.
+
+    Args:
+        drawing: The drawing.
+        dark: Whether it is painted in the colours of the night.
+    """
+    return _Writer(drawing, dark=dark).text()
 
 
-def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
-    """What stands in a cluster."""
-    for part in drawing.inside(cluster):
-        if isinstance(part, Cluster):
-            yield from _cluster(drawing, part, indent)
-        else:
-            yield _box(part, indent)
+class _Writer:
+    """Writes one drawing."""
 
+    def __init__(self, drawing: Drawing, *, dark: bool) -> None:
+        self.drawing = drawing
+        self.dark = dark
 
-def _cluster(drawing: Drawing, cluster: Cluster, indent: str) -> Iterator[str]:
-    """A cluster; one that is done for many items has a second frame around it."""
-    look = look_of_cluster(cluster)
-    colours = f'fillcolor="{look.fill}" color="{look.line}" penwidth="{look.line_points:g}"'
-    if cluster.many:
-        yield f'{indent}subgraph "cluster_{cluster.id}_many" {{'
-        yield f'{indent}  graph [id="{cluster.id}_many" style="filled" margin="5" {colours} label=""]'
-    yield f'{indent}subgraph "cluster_{cluster.id}" {{'
-    yield f'{indent}  graph [id="{cluster.id}" style="filled" margin="12" {colours}'
-    yield f"{indent}    label=<{_head(cluster.lines, look)}>]"
-    yield from _parts(drawing, cluster.id, f"{indent}  ")
-    yield f"{indent}}}"
-    if cluster.many:
+    def text(self) -> str:
+        """All of it."""
+        drawing = self.drawing
+        around, reversed_ = _around(drawing.arrows), _reversed(drawing)
+        borders = {cluster.id: f"cluster_{cluster.id}{'_many' * cluster.many}" for cluster in drawing.clusters}
+        lengths = _lengths(drawing)
+        compound = ' compound="true"' if drawing.clusters else ""
+        caption = _table([*drawing.caption, *drawing.legend], self._shade(INK), self._shade(SOFT_INK))
+        lines = [
+            "digraph {",
+            f'  graph [id="drawing" rankdir="TB" bgcolor="{self._shade(PAPER)}" pad="0.2" nodesep="0.35" ranksep="0.4"',
+            f'    fontname="{_FONT}" labelloc="t" labeljust="l"{compound} label=<{caption}>]',
+            f'  node [fontname="{_FONT}" margin="0.14,0.07" width="0.5" height="0.4"]',
+            f'  edge [fontname="{_FONT}" arrowsize="0.8"]',
+            *self._parts("", "  "),
+        ]
+        for arrow in drawing.arrows:
+            facts = "".join(f' {name}="{value}"' for name, value in lengths.get(arrow.id, {}).items())
+            lines.append(self._arrow(arrow, borders, facts, ports=_ports(arrow, around, reversed_)))
+        lines += [f'  {box} -> {below} [style="invis" weight="0"]' for box, below in _below(drawing)]
+        return "\n".join([*lines, "}"]) + "\n"
+
+    def _shade(self, colour: str) -> str:
+        return by_night(colour) if self.dark else colour
+
+    def _colours(self, look: Look) -> str:
+        fill, line = self._shade(look.fill), self._shade(look.line)
+        return f'fillcolor="{fill}" color="{line}" penwidth="{look.line_points:g}"'
+
+    def _parts(self, cluster: str, indent: str) -> Iterator[str]:
+        """What stands in a cluster."""
+        for part in self.drawing.inside(cluster):
+            if isinstance(part, Cluster):
+                yield from self._cluster(part, indent)
+            else:
+                yield self._box(part, indent)
+
+    def _cluster(self, cluster: Cluster, indent: str) -> Iterator[str]:
+        """A cluster; one that is done for many items has a second frame around it."""
+        look = look_of_cluster(cluster)
+        colours = self._colours(look)
+        if cluster.many:
+            yield f'{indent}subgraph "cluster_{cluster.id}_many" {{'
+            yield f'{indent}  graph [id="{cluster.id}_many" style="filled" margin="5" {colours} label=""]'
+        yield f'{indent}subgraph "cluster_{cluster.id}" {{'
+        yield f'{indent}  graph [id="{cluster.id}" style="filled" margin="12" {colours}'
+        yield f"{indent}    label=<{_table(cluster.lines, self._shade(look.text), self._shade(look.soft))}>]"
+        yield from self._parts(cluster.id, f"{indent}  ")
         yield f"{indent}}}"
+        if cluster.many:
+            yield f"{indent}}}"
 
+    def _box(self, box: Box, indent: str) -> str:
+        look = look_of_box(box)
+        many = ' peripheries="3"' if box.many else ""
+        rows = _table(box.lines, self._shade(look.text), self._shade(look.soft), align="CENTER")
+        label = f"<{rows}>" if box.lines else '""'
+        facts = f'id="{box.id}" {_SHAPES[box.shape]}{many} {self._colours(look)}'
+        return f"{indent}{box.id} [{facts}\n{indent}  label={label}]"
 
-def _box(box: Box, indent: str) -> str:
-    look = look_of_box(box)
-    colours = f'fillcolor="{look.fill}" color="{look.line}" penwidth="{look.line_points:g}"'
-    many = ' peripheries="3"' if box.many else ""
-    label = f"<{_rows(box.lines, look)}>" if box.lines else '""'
-    return f'{indent}{box.id} [id="{box.id}" {_SHAPES[box.shape]}{many} {colours}\n{indent}  label={label}]'
+    def _arrow(self, arrow: Arrow, borders: Mapping[str, str], facts: str, ports: tuple[str, str, bool]) -> str:
+        look = look_of_arrow(arrow)
+        style = "dashed" if arrow.failure else "solid"
+        line, text = self._shade(look.line), self._shade(look.text)
+        tailport, headport, is_reversed = ports
+        facts = f'id="{arrow.id}" style="{style}" color="{line}" penwidth="{look.line_points:g}"{facts}'
+        if tailport:
+            facts += f' tailport="{tailport}" headport="{headport}"'
+        if arrow.tail:
+            facts += f' {"lhead" if is_reversed else "ltail"}="{borders[arrow.tail]}"'
+        if arrow.head:
+            facts += f' {"ltail" if is_reversed else "lhead"}="{borders[arrow.head]}"'
+        if arrow.lines:
+            facts += f"\n    label=<{_beside(arrow.lines, text)}>"
+        if is_reversed:
+            return f'  {arrow.target} -> {arrow.source} [dir="back" {facts}]'
+        return f"  {arrow.source} -> {arrow.target} [{facts}]"
 
 
 def _around(arrows: Sequence[Arrow]) -> set[str]:
@@ -98,23 +148,6 @@ def _around(arrows: Sequence[Arrow]) -> set[str]:
     return {a.id for a in arrows if a.back and backs[a.target] == 1 and (a.target, a.source) in pairs}
 
 
-def _arrow(arrow: Arrow, borders: Mapping[str, str], *, around: bool, reversed_: bool) -> str:
-    look = look_of_arrow(arrow)
-    style = "dashed" if arrow.failure else "solid"
-    facts = f'id="{arrow.id}" style="{style}" color="{look.line}" penwidth="{look.line_points:g}"'
-    if around:
-        facts += ' tailport="se" headport="ne"' if reversed_ else ' tailport="ne" headport="se"'
-    if arrow.tail:
-        facts += f' {"lhead" if reversed_ else "ltail"}="{borders[arrow.tail]}"'
-    if arrow.head:
-        facts += f' {"ltail" if reversed_ else "lhead"}="{borders[arrow.head]}"'
-    if arrow.lines:
-        facts += f"\n    label=<{_beside(arrow.lines, look)}>"
-    if reversed_:
-        return f'  {arrow.target} -> {arrow.source} [dir="back" {facts}]'
-    return f"  {arrow.source} -> {arrow.target} [{facts}]"
-
-
 def _reversed(drawing: Drawing) -> set[str]:
     """The arrows back that are written the other way round: else a graph with clusters would stand on its head.
 
@@ -123,25 +156,51 @@ def _reversed(drawing: Drawing) -> set[str]:
     return {a.id for a in drawing.arrows if a.back and a.source != a.target} if drawing.clusters else set()
 
 
-def _rows(lines: Iterable[Line], look: Look) -> str:
-    return "<BR/>".join(_row(line, look.soft if line.weight == "small" else look.text) for line in lines)
+def _below(drawing: Drawing) -> list[tuple[str, str]]:
+    """The boxes of a graph inside at which it does not go on, each with the dot where the graph ends, below them all.
+
+    Else what comes behind the graph would stand beside it, level with the box that leads there.
+    """
+    going_on = {arrow.source for arrow in drawing.arrows if not arrow.back}
+    last = [box for box in drawing.boxes if box.cluster and box.id not in going_on]
+    ends = [box for box in drawing.boxes if box.shape == "exit"]
+    return [(box.id, end.id) for end in ends for box in last if box.cluster == end.cluster and box is not end]
 
 
-def _head(lines: Iterable[Line], look: Look) -> str:
-    """The same, each line at the left."""
-    return "".join(f'{_rows([line], look)}<BR ALIGN="LEFT"/>' for line in lines)
+def _ports(arrow: Arrow, around: set[str], reversed_: set[str]) -> tuple[str, str, bool]:
+    """Where an arrow leaves and ends, "" for anywhere, and whether it is written the other way round."""
+    is_reversed = arrow.id in reversed_
+    if arrow.id not in around:
+        return "", "", is_reversed
+    return ("se", "ne", True) if is_reversed else ("ne", "se", False)
 
 
-def _caption(lines: Iterable[Line]) -> str:
-    colours = {"small": SOFT_INK}
-    rows = (f'<TR><TD ALIGN="LEFT">{_row(line, colours.get(line.weight, INK))}</TD></TR>' for line in lines)
-    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>'
+def _lengths(drawing: Drawing) -> dict[str, dict[str, int]]:
+    """What keeps arrows straight or makes them long: the first of a graph inside, and rows of many ways out."""
+    shapes = {box.id: box.shape for box in drawing.boxes}
+    facts = {arrow.id: {"weight": 8} for arrow in drawing.arrows if shapes[arrow.source] == "entry"}
+    out: dict[str, list[Arrow]] = {}
+    for arrow in drawing.arrows:
+        if not arrow.back:
+            out.setdefault(arrow.source, []).append(arrow)
+    for arrows in out.values():
+        for place, arrow in enumerate(arrows if len(arrows) > _ROW_OF + 2 else ()):
+            if place >= _ROW_OF:
+                facts.setdefault(arrow.id, {})["minlen"] = 1 + place // _ROW_OF
+    return facts
 
 
-def _beside(lines: Iterable[Line], look: Look) -> str:
+def _table(lines: Iterable[Line], ink: str, soft: str, align: str = "LEFT") -> str:
+    """Lines one below the other."""
+    rows = (
+        f'<TR><TD ALIGN="{align}">{_row(line, soft if line.weight == "small" else ink)}</TD></TR>' for line in lines
+    )
+    return _TABLE.format(padding=1, rows="".join(rows))
+
+
+def _beside(lines: Iterable[Line], ink: str) -> str:
     """A label with some air around it, so that it does not touch its arrow."""
-    rows = "".join(f'{_row(line, look.text)}<BR ALIGN="LEFT"/>' for line in lines)
-    return f'<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="4"><TR><TD ALIGN="LEFT">{rows}</TD></TR></TABLE>'
+    return _TABLE.format(padding=4, rows=f"<TR><TD>{_table(lines, ink, ink)}</TD></TR>")
 
 
 def _row(line: Line, colour: str) -> str:

@@ -15,36 +15,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 
 from graphengine.options import END, FAIL, START
+from graphengine.render.accounts import Account
+from graphengine.render.arrows import arrow_of, fork_arrow, named, plain_arrow
+from graphengine.render.folding import Folding, contents_of, is_in, standing_in
+from graphengine.render.legend import legend_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
 from graphengine.render.scopes import path_at, plain_end, plain_start, scopes_of
 from graphengine.render.text import one_line, wrap
 from graphengine.render.trace import trace_of
 from graphengine.render.ways import closing_ways
-from graphengine.render.words import (
-    TITLE_LINES,
-    counted,
-    head_of,
-    lines_of,
-    listed,
-    notes_of,
-    times_in_words,
-    title_of,
-)
+from graphengine.render.words import counted, head_of, lines_of, listed, notes_of, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue
+    from graphengine.render.folding import Fold
     from graphengine.render.parts import Tone
     from graphengine.render.scopes import Place, Scope, Spot
     from graphengine.render.trace import Trace
     from graphengine.render.ways import Way
 
-LABEL_COLUMNS: Final = 30
 CAPTION_COLUMNS: Final = 70
-CONDITION_LINES: Final = 5
-TIMES: Final = "\N{MULTIPLICATION SIGN}"
 SHARED_SOURCES: Final = 4
 """An end that more nodes lead to gets a box for each, so that no arrows run across the whole picture."""
 
@@ -52,19 +45,20 @@ _ENDS: Final[Mapping[str, Shape]] = {START: "start", END: "end", FAIL: "fail"}
 _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting": "waiting", "failed": "failed"}
 
 
-def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None) -> Drawing:
+def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None) -> Drawing:
     """Draw a graph, and a run on it.
 
     Args:
         outline: A graph's outline, as `Plan.outline` has it and stores keep it.
         steps: All steps of a run from seq 1 on; None draws the graph alone.
+        fold: The graphs inside that are one box each: those so deep or deeper (0: all), or the nodes of these paths.
 
     Raises:
-        RenderError: The outline or the steps cannot be read.
+        RenderError: The outline or the steps cannot be read, or no graph stands at a path of `fold`.
     """
     scopes = scopes_of(outline)
     trace = trace_of(scopes, steps) if steps is not None else None
-    drafter = _Drafter(scopes, trace)
+    drafter = _Drafter(scopes, trace, Folding.of(fold, scopes))
     drafter.whole()
     title = one_line(scopes[()].name) or "graph"
     caption = [Line(text, "strong") for text in wrap(title, CAPTION_COLUMNS, 1)]
@@ -74,7 +68,8 @@ def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = 
         title = f"{title}, {one_line(told)}"
     parts: list[Box | Cluster | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
     spoken = " ".join(f"{part.spoken}." for part in parts)
-    return Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))
+    made = Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))
+    return replace(made, legend=legend_of(made))
 
 
 class _Place(NamedTuple):
@@ -95,9 +90,10 @@ class _Doors(NamedTuple):
 class _Drafter:
     """Draws graph by graph, from the outermost in; a node that is a graph is drawn where it stands."""
 
-    def __init__(self, scopes: Mapping[Place, Scope], trace: Trace | None) -> None:
+    def __init__(self, scopes: Mapping[Place, Scope], trace: Trace | None, folding: Folding) -> None:
         self.scopes = scopes
         self.trace = trace
+        self.folding = folding
         self.boxes: list[Box] = []
         self.arrows: list[Arrow] = []
         self.clusters: list[Cluster] = []
@@ -125,17 +121,18 @@ class _Drafter:
         """Draw a node, or an end."""
         name = node.name
         facts = self.scopes[place].nodes.get(name, {})
-        if facts.get("graphs") and name not in _ENDS:
+        is_folded = bool(facts.get("graphs")) and self.folding.folds((place, name))
+        if facts.get("graphs") and name not in _ENDS and not is_folded:
             return self._cluster((place, name), facts, cluster)
         tone, happened = self._at((place, name), node.source)
         if name in _ENDS:
             shape, shown, notes = _ENDS[name], name, happened
         else:
-            kind = facts.get("kind")
+            kind = "graph" if is_folded else facts.get("kind")
             shape = cast("Shape", kind) if kind in get_args(Shape) else "function"
             shown = title_of(name, facts)
-            notes = [*notes_of(name, facts, self.scopes[place].fields), *happened]
-        said = "; ".join([_named(place, shown if name not in _ENDS else name), *notes])
+            notes = [*self._notes((place, name), facts), *happened]
+        said = "; ".join([named(place, shown if name not in _ENDS else name), *notes])
         return self._box(
             Box("", shape, lines_of(shown, notes), said, tone, cluster, bool(facts.get("each"))), place, name
         )
@@ -144,18 +141,27 @@ class _Drafter:
         """Draw a node that is a graph, or chooses among some."""
         place, name = spot
         tone, happened = self._at(spot)
-        notes = notes_of(name, facts, self.scopes[place].fields)
+        notes = self._notes(spot, facts)
         alone = "" in facts["graphs"]
-        inner = self.scopes[*place, (name, "")].name if alone else name
-        if inner != name:
-            notes[0] = f"{notes[0]} {inner}"
         shown = title_of(name, facts)
         said = "; ".join([path_at(place, shown), *notes, *happened])
         lines = head_of(shown, [*notes, *happened])
         many = bool(facts.get("each"))
         shape: Shape = "graph" if alone else "choose"
-        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, _named(place, name)))
+        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, named(place, name)))
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
+
+    def _notes(self, spot: Spot, facts: Mapping[str, JsonValue]) -> list[str]:
+        """What is worth knowing of a node beside its title."""
+        place, name = spot
+        notes = notes_of(name, facts, self.scopes[place].fields)
+        if "" in facts.get("graphs", ()):
+            inner = self.scopes[*place, (name, "")].name
+            notes[0] += f" {inner}" if inner != name else ""
+        if facts.get("graphs") and self.folding.folds(spot):
+            notes[1:1] = contents_of(self.scopes, spot)
+        scope = self.scopes[place]
+        return [*notes, *(said[name] for said in (scope.joins, scope.bounds) if name in said)]
 
     def _choices(self, spot: Spot, facts: Mapping[str, JsonValue], cluster: str) -> _Doors:
         """Draw the graphs that a node chooses among, a cluster each; what else it chooses among shares a box."""
@@ -194,7 +200,7 @@ class _Drafter:
         if self.trace is not None and shape == "exit":
             ways = zip(self.scopes[place].ways, self.trace.taken[place], strict=True)
             times = sum(count for way, count in ways if way.target == END)
-        return self._box(Box("", shape, (), _named(place, name), self._tone(times), cluster), place, name)
+        return self._box(Box("", shape, (), named(place, name), self._tone(times), cluster), place, name)
 
     def _began(self, place: Place) -> int:
         return self.trace.visits.get((place, START), 0) if self.trace is not None else 0
@@ -207,41 +213,70 @@ class _Drafter:
         if self.trace is None:
             return "plain", []
         visits = self.trace.visits.get(spot, 0)
-        said = [counted(visits, "visit")] if visits and spot[1] not in _ENDS else []
-        said += self.trace.facts.get(spot, ())
+        visited = counted(visits, "visit") if visits and spot[1] not in _ENDS else ""
+        said = [", ".join(part for part in (visited, self._spent(spot)) if part)]
+        said = [*filter(None, said), *self.trace.facts.get(spot, ())]
         standing = self.trace.standings.get(spot)
-        if standing is not None and source in ("", standing.source):
-            return _TONES[standing.how], [*said, *standing.notes]
-        return self._tone(visits), said
+        if standing is None or source not in ("", standing.source):
+            return self._tone(visits), said
+        said += standing.notes
+        if self.scopes[spot[0]].nodes.get(spot[1], {}).get("graphs") and self.folding.folds(spot):
+            inside, notes = standing_in(self.trace.standings, spot)
+            return _TONES[inside or standing.how], [*said, *notes]
+        return _TONES[standing.how], said
+
+    def _spent(self, spot: Spot) -> str:
+        """How long a node was driven, and what it and all that is in it spent on models."""
+        if self.trace is None:
+            return ""
+        account = self.trace.accounts.get(spot, Account())
+        for (place, _), inner in self.trace.accounts.items():
+            if is_in(place, spot):
+                account = account.plus(None, inner.usage)
+        return account.in_words()
 
     def _ways(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
         """Draw the ways of a graph; those of a START or END that is not drawn are not either."""
         ways = self.scopes[place].ways
         closing = closing_ways(ways, START)
+        forks: dict[tuple[str, int], _Doors] = {}
         for index, way in enumerate(ways):
             source = doors.get(_Place(way.source))
             target = doors.get(_Place(way.target)) or doors.get(_Place(way.target, way.source))
             if source is None or target is None:
                 continue
+            if way.fork and (way.source, way.order) not in forks:
+                forks[way.source, way.order] = self._fork(place, way, source)
+            source = forks[way.source, way.order] if way.fork else source
             count = self.trace.taken[place][index] if self.trace is not None else None
-            arrow, back = _arrow(place, way, count), index in closing
+            arrow, back = arrow_of(place, way, count), index in closing
             tail = source.cluster if way.failure and source.cluster != target.cluster else ""
             head = target.cluster if source.cluster != target.cluster else ""
             leaves = source.entry if tail and back else source.exit  # the shorter way; it is seen from the border on
             self._add(replace(arrow, source=leaves, target=target.entry, back=back, tail=tail, head=head))
 
+    def _fork(self, place: Place, way: Way, source: _Doors) -> _Doors:
+        """Draw the bar from which the arms of a fork leave, and the arrow to it."""
+        count = self.trace.forked.get(((place, way.source), way.order), 0) if self.trace is not None else None
+        arrow = fork_arrow(place, way, count)
+        cluster = next(box.cluster for box in self.boxes if box.id == source.exit)
+        if source.cluster:
+            cluster = next(frame.parent for frame in self.clusters if frame.id == source.cluster)
+        name = f"fork of {named(place, way.source)}"
+        bar = self._box(Box("", "fork", (), name, arrow.tone, cluster, name=name), place, "")
+        self._add(replace(arrow, source=source.exit, target=bar.entry))
+        return bar
+
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
         """Draw an arrow that is no way of a graph's."""
-        drawn = [Line(text) for text in wrap(words, LABEL_COLUMNS, CONDITION_LINES)]
-        tone = self._tone(count)
-        arrow = Arrow("", source, target.entry, tuple(drawn), one_line(spoken), tone=tone, head=target.cluster)
-        self._add(replace(arrow, words=one_line(words)))
+        arrow = plain_arrow(words, spoken, self._tone(count))
+        self._add(replace(arrow, source=source, target=target.entry, head=target.cluster))
 
     def _add(self, arrow: Arrow) -> None:
         self.arrows.append(replace(arrow, id=f"w{len(self.arrows)}"))
 
     def _box(self, box: Box, place: Place, name: str) -> _Doors:
-        made = replace(box, id=f"n{len(self.boxes)}", spoken=one_line(box.spoken), name=box.name or _named(place, name))
+        made = replace(box, id=f"n{len(self.boxes)}", spoken=one_line(box.spoken), name=box.name or named(place, name))
         self.boxes.append(made)
         return _Doors(made.id, made.id)
 
@@ -261,31 +296,3 @@ def _places(scope: Scope, *ends: str) -> list[_Place]:
         alone = sources if len(sources) > SHARED_SOURCES else [""] * bool(sources)
         places += [_Place(end, source) for source in alone]
     return places
-
-
-def _named(place: Place, name: str) -> str:
-    """What a node, START, END or FAIL is called where others speak of it."""
-    return one_line(f"{name} of {path_at(place)}" if place and name in _ENDS else path_at(place, name))
-
-
-def _arrow(place: Place, way: Way, count: int | None) -> Arrow:
-    """What an arrow says; where it leads is still to be told."""
-    number = f"{way.order + 1}. " if way.several else ""
-    lines: list[Line] = []
-    if way.label:
-        lines += [Line(text, "strong") for text in wrap(number + way.label, LABEL_COLUMNS, TITLE_LINES)]
-        number = ""
-    if way.condition:
-        lines += [Line(text) for text in wrap(number + way.condition, LABEL_COLUMNS, CONDITION_LINES)]
-    tone: Tone = "plain"
-    times = ""
-    if count is not None:
-        tone = "done" if count else "unused"
-        times = f"taken {times_in_words(count)}" if count else "never taken"
-        lines += [Line(f"{TIMES}{count}", "strong")] if count else []
-    said = one_line("; ".join(part for part in (way.label, way.condition, times) if part))
-    order = f" ({way.order + 1})" if way.several else ""
-    spoken = f"{_named(place, way.source)} to {_named(place, way.target)}{order}" + (f": {said}" if said else "")
-    return Arrow(
-        "", "", "", tuple(lines), spoken, way.failure, tone=tone, words=said, number=way.order + 1 if way.several else 0
-    )

@@ -1,17 +1,22 @@
 """How boxes and arrows look: colours that colour-blind people tell apart, by day and by night.
 
-Every box has its own light fill with dark text, and pictures stand on white, so they read the same on a light and on
-a dark page. Shape and words always say what a colour says. Hues after Okabe and Ito, "Color Universal Design" (2008),
-darkened for lines and text: each text has a contrast of 4.5 to what it stands on, each line 3.
+Each look is given by day, on white; `by_night` has the colour that stands in its place on a dark page. Shape and words
+always say what a colour says. Hues after Okabe and Ito, "Color Universal Design" (2008), darkened for lines and text,
+and lightened by night: each text has a contrast of 4.5 to what it stands on, each line 3.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphengine.render.parts import Arrow, Box, Cluster
+
+Theme: TypeAlias = Literal["auto", "light", "dark"]
+"""`auto`: SVG and HTML are as their reader prefers, all else is light."""
 
 INK = "#1f2328"
 SOFT_INK = "#57606a"
@@ -49,23 +54,59 @@ _SHAPES = {
     "graph": Look("#e3f0f9", _BLUE, INK, SOFT_INK, 1.2),
     "entry": Look("#3d444d", "#3d444d", PAPER, PAPER, 1.2),
     "exit": Look("#3d444d", "#3d444d", PAPER, PAPER, 1.2),
-    "pass": Look("#f6f8fa", "#57606a", INK, SOFT_INK, 1.2),
+    "fork": Look("#3d444d", "#3d444d", PAPER, PAPER, 1.2),
+    "link": Look(PAPER, SOFT_INK, INK, SOFT_INK, 1.2),
+    "pass": Look("#f6f8fa", SOFT_INK, INK, SOFT_INK, 1.2),
 }
 
 _SHEETS = ("#f6f8fa", "#edf0f3", PAPER)
 _CLUSTER_LINES = {
-    "plain": ("#57606a", 1.2),
-    "done": ("#57606a", 2.4),
+    "plain": (SOFT_INK, 1.2),
+    "done": (SOFT_INK, 2.4),
     "here": (INK, 2.4),
     "waiting": ("#7d2259", 2.4),
     "failed": ("#8a2f00", 2.4),
 }
+
+_NIGHT: Final[Mapping[str, str]] = {
+    INK: "#f0f3f6",
+    SOFT_INK: "#b1bac4",
+    PAPER: "#0d1117",
+    _PALE: "#8b949e",
+    _PALE_LINE: "#6e7681",
+    _BLUE: "#58aee8",
+    _RED: "#f0883e",
+    "#3d444d": "#c9d1d9",
+    "#e6e8eb": "#30363d",
+    "#fbe3d6": "#4a2410",
+    "#e3f0f9": "#0f2d44",
+    "#fdf1d7": "#3d2c06",
+    "#9a6700": "#e0a92e",
+    "#dff3ec": "#0b3a2d",
+    "#00785a": "#35c69c",
+    "#fbe6f1": "#45193a",
+    "#a83b7c": "#e58abf",
+    "#f6f8fa": "#161b22",
+    "#edf0f3": "#21262d",
+    "#f5e95c": "#665c00",
+    "#f0c4dd": "#6b2453",
+    "#7d2259": "#f3a6d2",
+    "#f7b592": "#7a3210",
+    "#8a2f00": "#ffab7a",
+}
+
+
+def by_night(colour: str) -> str:
+    """The colour that stands on a dark page in place of this one."""
+    return _NIGHT[colour]
 
 
 def look_of_box(box: Box) -> Look:
     """How a box looks."""
     look = _SHAPES[box.shape]
     if box.tone == "unused":
+        if box.shape in ("entry", "exit", "fork"):
+            return Look(_PALE, _PALE_LINE, PAPER, PAPER, 1.0)
         return Look(PAPER, _PALE_LINE, _PALE, _PALE, 1.0)
     if box.tone == "here":
         return Look("#f5e95c", INK, INK, INK, 3.5)

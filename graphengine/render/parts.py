@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Shape: TypeAlias = Literal[
-    "start", "end", "fail", "function", "agent", "choose", "ask", "graph", "pass", "entry", "exit"
+    "start", "end", "fail", "function", "agent", "choose", "ask", "graph", "pass", "entry", "exit", "fork", "link"
 ]
 Tone: TypeAlias = Literal["plain", "done", "here", "waiting", "failed", "unused"]
 Weight: TypeAlias = Literal["strong", "normal", "small"]
@@ -26,7 +26,8 @@ class Box:
 
     Attributes:
         id: Its name in the file, made of letters and digits.
-        shape: What it is; `entry` and `exit` are the START and END of a graph inside, dots without words.
+        shape: What it is; `graph` is one whose nodes are not shown, `entry` and `exit` are the START and END of a graph
+            inside, dots without words, `fork` is a bar without words, `link` is where an arrow goes on elsewhere.
         lines: What stands in it.
         spoken: All it says in one sentence, for people who listen to a picture.
         tone: What a run did here; `plain` where no run is drawn.
@@ -109,6 +110,7 @@ class Drawing:
         caption: What stands above the picture.
         spoken: The picture in words.
         clusters: Each behind the one it stands in.
+        legend: What its signs mean, as far as they are in it.
     """
 
     title: str
@@ -117,6 +119,7 @@ class Drawing:
     boxes: tuple[Box, ...] = field(default=())
     arrows: tuple[Arrow, ...] = field(default=())
     clusters: tuple[Cluster, ...] = field(default=())
+    legend: tuple[Line, ...] = field(default=())
 
     def inside(self, cluster: str = "") -> list[Box | Cluster]:
         """What stands in a cluster, or, for "", in none, in the order it was declared."""

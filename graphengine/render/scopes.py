@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphengine.core.snapshot import child_id
-from graphengine.options import END, START
+from graphengine.options import END, FAIL, START
+from graphengine.render.bounds import bounds_of
 from graphengine.render.errors import RenderError
-from graphengine.render.ways import ways_of
+from graphengine.render.ways import closing_ways, joins_of, ways_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,12 +34,16 @@ class Scope:
         fields: Those of its state.
         nodes: What is said of each node, by name.
         ways: Its ways in declared order.
+        joins: What is said of each node that joins arms.
+        bounds: What is said of each node that is not visited for ever.
     """
 
     name: str
     fields: frozenset[str]
     nodes: Mapping[str, Mapping[str, JsonValue]]
     ways: Sequence[Way]
+    joins: Mapping[str, str]
+    bounds: Mapping[str, str]
 
 
 def scopes_of(outline: Mapping[str, JsonValue]) -> dict[Place, Scope]:
@@ -51,10 +56,11 @@ def scopes_of(outline: Mapping[str, JsonValue]) -> dict[Place, Scope]:
     left: list[tuple[Place, Mapping[str, JsonValue]]] = [((), outline)]
     try:
         while left:
-            place, inner = left.pop()
+            place, inner = left.pop(0)
             nodes: dict[str, Mapping[str, JsonValue]] = {str(facts["name"]): facts for facts in inner["nodes"]}
             name = str(inner.get("graph", ""))
-            found[place] = Scope(name, frozenset(inner.get("state") or ()), nodes, ways_of(inner))
+            fields, ways = frozenset(inner.get("state") or ()), ways_of(inner)
+            found[place] = Scope(name, fields, nodes, ways, joins_of(inner), bounds_of(ways))
             for node, facts in nodes.items():
                 for choice, graph in facts.get("graphs", {}).items():
                     left.append(((*place, (node, str(choice))), graph))
@@ -125,7 +131,7 @@ def path_at(place: Place, name: str = "") -> str:
 
 
 def _bare(way: Way) -> bool:
-    return not way.label and not way.condition
+    return not way.label and not way.condition and not way.fork
 
 
 def plain_start(scope: Scope) -> str:
@@ -137,8 +143,12 @@ def plain_start(scope: Scope) -> str:
 
 
 def plain_end(scope: Scope) -> str:
-    """The node that a graph always ends behind, by its only way; "" if there is more to say of its ends."""
+    """The node that a graph always ends behind, by its only way, and all else leads to; "" if there is more to say."""
     last = [way for way in scope.ways if way.target == END]
     if len(last) != 1 or not _bare(last[0]) or last[0].source == START:
         return ""
-    return last[0].source if sum(way.source == last[0].source for way in scope.ways) == 1 else ""
+    name = last[0].source
+    closing = closing_ways(scope.ways, START)
+    going_on = {way.source for place, way in enumerate(scope.ways) if place not in closing}
+    is_last = not any(way.target == FAIL for way in scope.ways) and going_on.issuperset(scope.nodes)
+    return name if is_last and sum(way.source == name for way in scope.ways) == 1 else ""

@@ -2,7 +2,8 @@
 
 Graphviz titles its elements with ids. Here each gets what it says in words, the picture gets a title and a
 description, and comments with versions go. Graphviz places the lines of a box by the widths they have in its own
-font; here they are centred on the box, since a browser may use another.
+font; here they are centred on the box, since a browser may use another. Where the reader prefers the dark, a style puts
+the colours of the night in place of those of the day; a viewer that knows no styles shows the day.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from graphengine.render.errors import RenderError
+from graphengine.render.looks import by_night
 
 if TYPE_CHECKING:
     from graphengine.render.parts import Arrow, Box, Cluster, Drawing
@@ -20,8 +22,14 @@ _SVG = "http://www.w3.org/2000/svg"
 _ABSCISSA = re.compile(r"(-?[\d.]+),-?[\d.]+")
 
 
-def accessible_svg(svg: bytes, drawing: Drawing) -> bytes:
+def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is_part: bool = False) -> bytes:
     """Put a drawing's words into the SVG that Graphviz made of it.
+
+    Args:
+        svg: What Graphviz made.
+        drawing: What it was made of.
+        is_adaptive: Whether it becomes dark where its reader prefers that.
+        is_part: Whether it becomes part of a page, so that it needs no XML declaration.
 
     Raises:
         RenderError: What was painted is no SVG.
@@ -43,15 +51,29 @@ def accessible_svg(svg: bytes, drawing: Drawing) -> bytes:
             group.remove(title)
         if group.get("class") == "node":
             _centre(group)
+    root.set("class", "graphengine")
     root.set("role", "img")
+    root.set("style", f"--width: {root.get('width', '100%')}")
     root.set("aria-labelledby", "drawing-title drawing-desc")
     for index, (name, words) in enumerate((("title", drawing.title), ("desc", drawing.spoken))):
         element = ET.Element(f"{{{_SVG}}}{name}", {"id": f"drawing-{name}"})
         element.text = words
         element.tail = "\n"
         root.insert(index, element)
-    made: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    if is_adaptive:
+        style = ET.Element(f"{{{_SVG}}}style")
+        style.text, style.tail = _night(root), "\n"
+        root.insert(2, style)
+    made: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=not is_part)
     return made + b"\n"
+
+
+def _night(root: ET.Element) -> str:
+    """The style that makes a picture dark: a rule for each colour in it."""
+    used = {(name, element.get(name, "")) for element in root.iter() for name in ("fill", "stroke")}
+    known = sorted((name, colour) for name, colour in used if colour.startswith("#"))
+    rules = [f'  .graphengine [{name}="{colour}"] {{ {name}: {by_night(colour)}; }}' for name, colour in known]
+    return "\n".join(["", "@media (prefers-color-scheme: dark) {", *rules, "}", ""])
 
 
 def _centre(box: ET.Element) -> None:

@@ -15,10 +15,12 @@ from graphengine.core.evolve import evolve
 from graphengine.core.refit import refitted
 from graphengine.core.snapshot import Snapshot
 from graphengine.options import START
+from graphengine.render.accounts import Account
 from graphengine.render.errors import RenderError
 from graphengine.render.scopes import Places
 from graphengine.render.standings import standings_of
 from graphengine.render.words import counted, times_in_words
+from graphengine.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +45,9 @@ class Trace:
         standings: How it stands at those nodes where it does.
         taken: How often each way was taken, in the order of the ways, by graph.
         picked: How often a node that chooses picked each of its choices.
+        forked: How often each fork was taken, by its graph, its node and its place among the ways of that.
+        accounts: How long each node was driven, and what it spent on models.
+        account: The same of the whole run.
     """
 
     run_id: str
@@ -52,6 +57,9 @@ class Trace:
     standings: Mapping[Spot, Standing]
     taken: Mapping[Place, Sequence[int]]
     picked: Mapping[tuple[Spot, str], int]
+    forked: Mapping[tuple[Spot, int], int]
+    accounts: Mapping[Spot, Account]
+    account: Account
 
 
 def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
@@ -69,6 +77,7 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
         for step in steps:
             if "renamed" in step.data:
                 tally.rename(snapshot, step.data["renamed"])
+            tally.watch.see(step, was_idle=snapshot.status == "waiting")
             evolve(snapshot, step)
             tally.add(step)
     except (ValueError, KeyError) as error:
@@ -79,7 +88,20 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
         ) from error
     standings = standings_of(snapshot, tally.places, tally.moves)
     facts = tally.facts(standings)
-    return Trace(snapshot.run_id, _summary(snapshot), tally.visits, facts, standings, tally.taken, tally.picked)
+    whole = Account(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
+    summary = "; ".join(part for part in (_summary(snapshot), whole.in_words()) if part)
+    return Trace(
+        run_id=snapshot.run_id,
+        summary=summary,
+        visits=tally.visits,
+        facts=facts,
+        standings=standings,
+        taken=tally.taken,
+        picked=tally.picked,
+        forked=tally.forked,
+        accounts=tally.accounts,
+        account=whole,
+    )
 
 
 def _summary(snapshot: Snapshot) -> str:
@@ -101,6 +123,9 @@ class _Tally:
         self.visits: Counter[Spot] = Counter()
         self.taken = {place: [0] * len(scope.ways) for place, scope in scopes.items()}
         self.picked: Counter[tuple[Spot, str]] = Counter()
+        self.forked: Counter[tuple[Spot, int]] = Counter()
+        self.accounts: dict[Spot, Account] = {}
+        self.watch = Stopwatch()
         self._told: Counter[tuple[Spot, str]] = Counter()
 
     def add(self, step: Step) -> None:
@@ -116,6 +141,8 @@ class _Tally:
             self.visits[place, node] += 1
         if "choice" in data and step.kind in ("node", "item"):
             self.picked[(place, node), str(data["choice"])] += 1
+        if step.node:
+            self._pay((place, node), step)
         for what in _what(step):
             self._told[(place, node), what] += 1
         if step.kind == "joined":  # the arms took their ways; the join takes none
@@ -132,6 +159,7 @@ class _Tally:
         self.visits = Counter({names.spot(spot): count for spot, count in self.visits.items()})
         self.picked = Counter({(names.spot(spot), choice): n for (spot, choice), n in self.picked.items()})
         self._told = Counter({(names.spot(spot), what): n for (spot, what), n in self._told.items()})
+        self.accounts = {names.spot(spot): account for spot, account in self.accounts.items()}
         self.moves = {
             frames.get(frame, frame): (names.spot((own[frame], source))[1], names.spot((own[frame], target))[1])
             for frame, (source, target) in self.moves.items()
@@ -152,12 +180,23 @@ class _Tally:
                 facts.setdefault(spot, []).append(f"{what} {times_in_words(count)}")
         return facts
 
+    def _pay(self, spot: Spot, step: Step) -> None:
+        """Count how long a step took, and what it spent; what items took is in the time of their map."""
+        timed = step.kind in ("node", "attempt", "failed", "waiting")
+        took = self.watch.took(step) if timed else None
+        usage = step.data.get("usage") or {}
+        if took is not None or usage:
+            self.accounts[spot] = self.accounts.get(spot, Account()).plus(took, usage)
+
     def _take(self, place: Place, source: str, step: Step) -> None:
         scope = self.scopes.get(place)
-        for target in step.data.get("to", ()) if scope is not None else ():
-            index = _way_of(scope.ways, source, target, step) if scope is not None else None
-            if index is not None:
-                self.taken[place][index] += 1
+        if scope is None:
+            return
+        ways = (_way_of(scope.ways, source, target, step) for target in step.data.get("to", ()))
+        found = {index for index in ways if index is not None}
+        for index in found:
+            self.taken[place][index] += 1
+        self.forked.update({((place, source), scope.ways[index].order) for index in found if scope.ways[index].fork})
 
 
 def _what(step: Step) -> Iterator[str]:

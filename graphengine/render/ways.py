@@ -29,6 +29,7 @@ class Way:
         condition: When it is taken, in words; "" if it is the only one.
         recorded: The labels a step may name it by.
         failure: Whether it is tried after a failure.
+        fork: What is said of the fork whose arm it is; "" for no arm.
     """
 
     source: str
@@ -39,6 +40,7 @@ class Way:
     failure: bool
     order: int = 0
     several: bool = False
+    fork: str = ""
 
 
 def ways_of(outline: Mapping[str, JsonValue]) -> list[Way]:
@@ -50,6 +52,17 @@ def ways_of(outline: Mapping[str, JsonValue]) -> list[Way]:
         found += [replace(way, order=tried[way.source, way.failure]) for way in arrows]
         tried.update({(way.source, way.failure) for way in arrows})
     return [_in_words(replace(way, several=tried[way.source, way.failure] > 1)) for way in found]
+
+
+def joins_of(outline: Mapping[str, JsonValue]) -> dict[str, str]:
+    """What is said of each node that joins the arms of forks."""
+    said: dict[str, list[str]] = {}
+    for facts in outline.get("ways", ()):
+        if "arms" in facts:
+            arms, need = len(facts["arms"]), facts.get("need")
+            count = f"{need} of {arms} arms" if need else f"{arms} arm" + "s" * (arms != 1)
+            said.setdefault(str(facts["join"]), []).append(count)
+    return {join: f"joins {' and '.join(counts)}" for join, counts in said.items()}
 
 
 def closing_ways(ways: Sequence[Way], start: str) -> set[int]:
@@ -104,19 +117,20 @@ def _switch(facts: Mapping[str, JsonValue]) -> list[Way]:
 
 
 def _fork(facts: Mapping[str, JsonValue]) -> list[Way]:
-    """An arrow for each arm, and one to the join where no arm may have to be run."""
+    """A way for each arm, and one to the join where no arm may have to be run."""
     source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
     need = f", {facts['need']} of {len(facts['arms'])} needed" if facts.get("need") else ""
     words = [f"side by side until {join}{need}"]
     if facts.get("when"):
         words.append(one_line(str(facts["when"])))
+    fork = "; ".join(words)
     recorded = frozenset((label,))
     arrows: list[Way] = []
     for arm in facts["arms"]:
-        when = [f"if {one_line(str(arm['when']))}"] if "when" in arm else []
-        arrows.append(Way(source, str(arm["to"]), label, "; ".join([*words, *when]), recorded, failure=False))
+        when = f"if {one_line(str(arm['when']))}" if "when" in arm else ""
+        arrows.append(Way(source, str(arm["to"]), label, when, recorded, failure=False, fork=fork))
     if all("when" in arm for arm in facts["arms"]):
-        arrows.append(Way(source, join, label, "; ".join([*words[1:], "if no arm is run"]), recorded, failure=False))
+        arrows.append(Way(source, join, label, "if no arm is run", recorded, failure=False, fork=fork))
     return arrows
 
 
@@ -127,6 +141,6 @@ def _any_of(cases: Sequence[str]) -> str:
 
 def _in_words(way: Way) -> Way:
     """Name the way without a condition where there are others."""
-    if way.condition or way.label or not way.several:
+    if way.condition or way.label or way.fork or not way.several:
         return way
     return replace(way, condition="otherwise")

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 TITLE_COLUMNS = 26
 NOTE_COLUMNS = 28
-HEAD_COLUMNS = 32
+HEAD_COLUMNS = 44
 TITLE_LINES = 3
 NOTE_LINES = 3
+HEAD_LINES = 4
 SHOWN_FIELDS = 3
 
 _KINDS: Final = {"ask": "somebody answers"}
@@ -33,7 +34,7 @@ def head_of(title: str, notes: Sequence[str]) -> tuple[Line, ...]:
     """The lines at the head of a cluster, which is wide: the notes share theirs."""
     strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES)]
     told = "; ".join(one_line(note) for note in notes)
-    return (*strong, *(Line(text, "small") for text in wrap(told, HEAD_COLUMNS, NOTE_LINES)))
+    return (*strong, *(Line(text, "small") for text in wrap(told, HEAD_COLUMNS, HEAD_LINES)))
 
 
 def title_of(name: str, facts: Mapping[str, JsonValue]) -> str:

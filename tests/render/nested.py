@@ -58,10 +58,12 @@ class Job(BaseModel):
 def article() -> Graph[Piece]:
     """A loop with a map in it and two ends."""
     graph = Graph("article", Piece, result="draft")
-    graph.add_node("search", _search, writes="sources")
-    graph.add_node("read", _read, each={"source": "sources"}, writes="notes", concurrency=4, fallback="nothing")
+    graph.add_node("search", _search, writes="sources", thread=False)
+    graph.add_node(
+        "read", _read, each={"source": "sources"}, writes="notes", concurrency=4, fallback="nothing", thread=False
+    )
     graph.add_node("write", Agent("writer", prompt="{topic} {notes}", offline=_write), writes="draft")
-    graph.add_node("review", _review, writes="score", retry=Retry(attempts=3))
+    graph.add_node("review", _review, writes="score", retry=Retry(attempts=3), thread=False)
     graph.add_path(START, "search", "read", "write", "review")
     graph.add_edge("review", END, when=value("score") >= 7, label="approved")
     graph.add_edge("review", END, when=iterations("review") >= 3, label="out of iterations")
@@ -72,7 +74,7 @@ def article() -> Graph[Piece]:
 def newsroom() -> Graph[Paper]:
     """A map over a graph, a way from it after a failure, a question, and a node that is not to be repeated."""
     graph = Graph("newsroom", Paper, result="issue")
-    graph.add_node("plan", _plan, writes="topics")
+    graph.add_node("plan", _plan, writes="topics", thread=False)
     graph.add_node("articles", article(), each={"item": "topics"}, inputs={"topic": "item"}, writes="articles")
     graph.add_node("approve", ask("Publish {topics}?", bool, timeout_seconds=86_400, default=False), writes="approved")
     graph.add_node("publish", _publish, writes="issue", on_resume="ask")
@@ -133,7 +135,16 @@ async def waiting_run() -> tuple[Graph[Paper], Sequence[Step]]:
     async with Runner() as runner:
         result = await runner.start(graph, Paper(brief="the sea"), run_id="sea").result()
         assert result.status == "waiting"
-        return graph, await runner.history("sea")
+        return graph, steady(await runner.history("sea"))
+
+
+def steady(steps: Sequence[Step]) -> list[Step]:
+    """The steps as if each had been decided a quarter of a second behind the last, so that a picture stays the same."""
+    first = {step.at: step.seq for step in reversed(steps)}
+    return [
+        step._replace(at=step.seq / 4, began=first.get(step.began, step.seq - 1) / 4 if step.began else 0.0)
+        for step in steps
+    ]
 
 
 async def asking_run() -> tuple[Graph[Paper], Sequence[Step]]:

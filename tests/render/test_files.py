@@ -45,6 +45,7 @@ def fake_dot(folder: Path, does: str) -> None:
         (".dot", b"digraph"),
         (".mmd", b"flowchart"),
         (".txt", b"review_loop\n\nSTART\n"),
+        (".html", b"<!DOCTYPE html>"),
         (".SVG", b"<?xml"),
     ],
 )
@@ -56,7 +57,7 @@ def test_the_ending_says_how(ending: str, begins: bytes, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("name", ["picture", "picture.gif", "picture.html", ".svg"])
+@pytest.mark.parametrize("name", ["picture", "picture.gif", "picture.htm", ".svg"])
 def test_another_ending_is_refused(name: str, tmp_path: Path) -> None:
     """An ending that says nothing gets the list of those that do, and no file."""
     with pytest.raises(RenderError) as caught:
@@ -191,10 +192,13 @@ def test_what_lies_in_the_working_directory_is_not_run(monkeypatch: pytest.Monke
 
 @pytest.mark.usefixtures("no_dot")
 def test_two_hundred_nodes_can_be_painted(tmp_path: Path) -> None:
-    """A large graph comes out whole."""
+    """A large graph comes out whole, about as wide as high."""
     render_outline(chain(200), tmp_path / "big.svg")
     root = read_xml((tmp_path / "big.svg").read_bytes())
-    assert len(root.findall(".//s:g[@class='node']", SVG)) == len(drawing_of(chain(200)).boxes)
+    titles = [group.findtext("s:title", "", SVG) for group in root.findall(".//s:g[@class='node']", SVG)]
+    assert set(titles) >= {box.spoken for box in drawing_of(chain(200)).boxes}
+    wide, high = (float((root.get(side) or "").removesuffix("pt")) for side in ("width", "height"))
+    assert 0.5 < wide / high < 2
 
 
 def test_graphviz_loads_only_for_pictures() -> None:

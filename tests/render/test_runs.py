@@ -40,7 +40,7 @@ def test_a_finished_run_shows_its_way() -> None:
     assert [arrow.tone for arrow in drawing.arrows][3:6] == ["unused", "done", "unused"]
     assert boxes(drawing)["write"].lines[-1].text == "2 visits"
     assert {box.tone for box in drawing.boxes} == {"done"}
-    assert drawing.caption[1].text == "run r1: finished after 5 visits: approved"
+    assert drawing.caption[1].text == "run r1: finished after 5 visits: approved; 5.0 s"
 
 
 def test_a_run_under_way_shows_where_it_stands() -> None:
@@ -55,7 +55,7 @@ def test_a_stopped_run_says_that_it_stopped() -> None:
     stop = {"status": "stopped", "stop": {"reason": "limit", "label": "", "explanation": "steps 1 of 1"}}
     drawing = drawing_of(review_loop(), [*LOOP[:2], Step(3, "stopped", 3.0, data=stop)])
     assert boxes(drawing)["write"].lines[-1].text == "stopped before this visit"
-    assert drawing.caption[1].text.endswith("stopped after 1 visit: steps 1 of 1")
+    assert drawing.caption[1].text.endswith("stopped after 1 visit: steps 1 of 1; 2.0 s")
 
 
 def failure(message: str) -> dict[str, Any]:

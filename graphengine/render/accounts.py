@@ -1,0 +1,85 @@
+"""What a node, or a whole run, took: driven time, and what models cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from graphengine.core.frames import add_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MILLI: Final = 1_000
+_MINUTE: Final = 60
+_HOUR: Final = 3_600
+_MILLISECONDS_BELOW: Final = 0.0995
+_FOUR_DIGITS_FROM: Final = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Time and money.
+
+    Attributes:
+        seconds: Driven time; None if nothing was timed, as of a node that has not come to an end.
+        usage: Calls, tokens and cost as steps record them; a cost that is not known is None.
+    """
+
+    seconds: float | None = None
+    usage: Mapping[str, float | None] = field(default_factory=dict)
+
+    def plus(self, seconds: float | None, usage: Mapping[str, float | None]) -> Account:
+        """Both together."""
+        have = [each for each in (self.seconds, seconds) if each is not None]
+        return Account(sum(have) if have else None, add_usage(self.usage, usage) if usage else self.usage)
+
+    def in_words(self) -> str:
+        """As a picture tells it; a cost only where models were called.
+
+        >>> Account(1.25, {"calls": 2, "cost_usd": None}).in_words()
+        '1.2 s, cost unknown'
+        """
+        time = "" if self.seconds is None else took(self.seconds)
+        return ", ".join(part for part in (time, cost(self.usage)) if part)
+
+
+def took(seconds: float) -> str:
+    """A duration with as many digits as a reader wants.
+
+    >>> took(0.0004), took(0.25), took(75), took(7500)
+    ('0 ms', '0.25 s', '1 min 15 s', '2 h 5 min')
+    """
+    if seconds < _MILLISECONDS_BELOW:
+        return f"{max(0.0, seconds) * _MILLI:.0f} ms"
+    if round(seconds) < _MINUTE:
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
+    if round(seconds) < _HOUR:
+        minutes, rest = divmod(round(seconds), _MINUTE)
+        return f"{minutes} min {rest} s"
+    hours, rest = divmod(round(seconds), _HOUR)
+    return f"{hours} h {rest // _MINUTE} min"
+
+
+def cost(usage: Mapping[str, float | None]) -> str:
+    """What models cost; "" if none was called. What is unknown is never told as nothing.
+
+    >>> cost({"calls": 1, "cost_usd": 0.0123}), cost({"calls": 2, "cost_usd": None, "priced_usd": 0.5})
+    ('0.0123 USD', 'over 0.5000 USD, not all known')
+    """
+    calls = usage.get("calls") or 0
+    if not calls:
+        return ""
+    if calls == usage.get("offline_calls", 0):
+        return "offline"
+    amount = usage.get("cost_usd")
+    if amount is not None:
+        return f"{_dollars(amount)} USD"
+    known = usage.get("priced_usd") or 0.0
+    return f"over {_dollars(known)} USD, not all known" if known else "cost unknown"
+
+
+def _dollars(amount: float) -> str:
+    if not amount:
+        return "0"
+    return f"{amount:.4f}" if amount >= _FOUR_DIGITS_FROM else f"{amount:.2g}"

@@ -1,0 +1,37 @@
+"""What the signs of a picture mean, said for those that are in it and that no word beside them explains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from graphengine.render.parts import Line
+from graphengine.render.text import wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graphengine.render.parts import Drawing
+
+LEGEND_COLUMNS: Final = 70
+LEGEND_LINES: Final = 4
+
+
+def legend_of(drawing: Drawing) -> tuple[Line, ...]:
+    """The legend of a drawing in lines; none where every sign explains itself."""
+    return tuple(Line(text, "small") for text in wrap("; ".join(_signs(drawing)), LEGEND_COLUMNS, LEGEND_LINES))
+
+
+def _signs(drawing: Drawing) -> Iterable[str]:
+    shapes = {box.shape for box in drawing.boxes}
+    if any(arrow.number > 1 for arrow in drawing.arrows):
+        yield "1. 2. 3.: ways out are tried in this order"
+    if any(arrow.failure for arrow in drawing.arrows):
+        yield "dashed: after a failure"
+    if "fork" in shapes:
+        yield "bar: arms run side by side"
+    if "entry" in shapes or "exit" in shapes:
+        yield "dot: where a graph inside begins, ringed where it ends"
+    if any(box.many for box in drawing.boxes) or any(cluster.many for cluster in drawing.clusters):
+        yield "several frames: once for each item"
+    if any(arrow.tone != "plain" for arrow in drawing.arrows):
+        yield "bold and \N{MULTIPLICATION SIGN}: the path taken and how often; pale: never"

@@ -1,0 +1,50 @@
+"""What a notebook shows of a graph: its picture, or why there is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.errors import GraphEngineError
+from graphengine.render.columns import in_columns
+from graphengine.render.drawing import drawing_of
+from graphengine.render.mermaid import mermaid_text
+from graphengine.render.painted import svg_of
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from graphengine.graph import Graph
+
+PLAIN: Final = "text/plain"
+SVG: Final = "image/svg+xml"
+MERMAID: Final = "text/vnd.mermaid"
+
+
+def mimebundle_of(
+    graph: Graph[Any], include: Container[str] | None = None, exclude: Container[str] | None = None
+) -> dict[str, str]:
+    """A graph by MIME type: always plain text, Mermaid if it compiles, SVG if there is something to paint with.
+
+    It never raises: what is wrong stands in the plain text.
+
+    Args:
+        graph: The graph.
+        include: The types that are asked for; None or none for all.
+        exclude: The types that are not wanted.
+    """
+    shown = _shown(graph)
+    wanted = {kind for kind in shown if (not include or kind in include) and kind not in (exclude or ())}
+    return {kind: text for kind, text in shown.items() if kind in wanted}
+
+
+def _shown(graph: Graph[Any]) -> dict[str, str]:
+    shown = {PLAIN: repr(graph)}
+    try:
+        drawing = in_columns(drawing_of(graph.compile().outline))
+        shown[MERMAID] = mermaid_text(drawing)
+        shown[SVG] = svg_of(drawing, "auto").decode()
+    except GraphEngineError as error:
+        shown[PLAIN] += f"\n{error}"
+    except Exception as error:  # noqa: BLE001 - a cell that shows a graph must not end in a traceback of ours
+        shown[PLAIN] += f"\nIt cannot be drawn: {type(error).__name__}: {error}"
+    return shown

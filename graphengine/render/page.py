@@ -1,0 +1,94 @@
+"""A picture as a page of its own: one file that works offline, by day and by night, without a script.
+
+The picture is part of the page, sizes are chosen by radio buttons that style alone reads, panning is the browser's
+scrolling, and below stands the picture in words. The page's policy forbids scripts and everything from elsewhere.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+from graphengine.render.looks import INK, PAPER, SOFT_INK, by_night
+from graphengine.render.plain import plain_text
+
+if TYPE_CHECKING:
+    from graphengine.render.looks import Theme
+    from graphengine.render.parts import Drawing
+
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+_SIZES: Final = (
+    ("fit", "fit the window", ""),
+    ("half", "50 %", "0.5"),
+    ("full", "100 %", "1"),
+    ("twice", "200 %", "2"),
+)
+_STYLE: Final = """\
+:root { --paper: %(paper)s; --ink: %(ink)s; --soft: %(soft)s; }
+%(night)sbody { margin: 1rem; background: var(--paper); color: var(--ink); font: 14px Helvetica, Arial, sans-serif; }
+fieldset { display: inline; border: 0; margin: 0; padding: 0; color: var(--soft); }
+.picture { overflow: auto; max-height: 85vh; margin: .5rem 0; border: 1px solid var(--soft); }
+.picture svg { display: block; margin: auto; }
+pre { white-space: pre-wrap; }
+"""
+
+
+def page_of(svg: bytes, drawing: Drawing, theme: Theme) -> bytes:
+    """The page.
+
+    Args:
+        svg: The picture, without an XML declaration.
+        drawing: What it shows.
+        theme: Whether the page is dark, light, or what its reader prefers.
+    """
+    parts = [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(drawing.title)}</title>",
+        f"<style>\n{_style(theme)}</style>",
+        "</head>",
+        "<body>",
+        "<fieldset>",
+        "<legend>Size of the picture</legend>",
+        *(_size(name, shown) for name, shown, _ in _SIZES),
+        "</fieldset>",
+        f'<div class="picture" role="region" aria-label="{escape(drawing.title)}" tabindex="0">',
+        svg.decode().strip(),
+        "</div>",
+        "<details>",
+        "<summary>The same in words</summary>",
+        f"<pre>{escape(plain_text(drawing))}</pre>",
+        "</details>",
+        "</body>",
+        "</html>",
+    ]
+    return ("\n".join(parts) + "\n").encode()
+
+
+def _size(name: str, shown: str) -> str:
+    checked = " checked" if name == "full" else ""
+    return f'<label><input type="radio" name="size" id="size-{name}"{checked}> {shown}</label>'
+
+
+def _style(theme: Theme) -> str:
+    colours = {"paper": PAPER, "ink": INK, "soft": SOFT_INK}
+    dark = {name: by_night(colour) for name, colour in colours.items()}
+    night = ""
+    if theme == "auto":
+        values = " ".join(f"--{name}: {colour};" for name, colour in dark.items())
+        night = (
+            f":root {{ color-scheme: light dark; }}\n@media (prefers-color-scheme: dark) {{ :root {{ {values} }} }}\n"
+        )
+    sizes = [
+        f"body:has(#size-{name}:checked) .picture svg {{ {_width(factor)} height: auto; }}\n"
+        for name, _, factor in _SIZES
+    ]
+    return _STYLE % {**(dark if theme == "dark" else colours), "night": night} + "".join(sizes)
+
+
+def _width(factor: str) -> str:
+    return f"width: calc(var(--width) * {factor});" if factor else "max-width: 100%; max-height: 84vh;"
