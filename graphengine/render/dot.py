@@ -38,8 +38,9 @@ _SHAPES = {
     "link": 'shape="cds" style="filled" margin="0.12,0.06"',
 }
 _TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}">{rows}</TABLE>'
-_ROW_OF: Final = 10
-"""So many ways out of one place side by side; those behind them stand a row lower."""
+_ROW_OF: Final = 12
+"""So many ways out of one place side by side; where there are more, every other one leads a row lower."""
+_MOST_ROWS: Final = 4
 
 
 def dot_text(drawing: Drawing, *, dark: bool = False) -> str:
@@ -196,7 +197,7 @@ def _ports(arrow: Arrow, around: set[str], reversed_: set[str]) -> tuple[str, st
 
 
 def _lengths(drawing: Drawing) -> dict[str, dict[str, int]]:
-    """What keeps arrows straight or makes them long: the first of a graph inside, and rows of many ways out."""
+    """What keeps arrows straight, as the first of a graph inside, or makes them long, as some of many ways out."""
     shapes = {box.id: box.shape for box in drawing.boxes}
     facts = {arrow.id: {"weight": 8} for arrow in drawing.arrows if shapes[arrow.source] == "entry"}
     out: dict[str, list[Arrow]] = {}
@@ -204,9 +205,9 @@ def _lengths(drawing: Drawing) -> dict[str, dict[str, int]]:
         if not arrow.back:
             out.setdefault(arrow.source, []).append(arrow)
     for arrows in out.values():
-        for place, arrow in enumerate(arrows if len(arrows) > _ROW_OF + 2 else ()):
-            if place >= _ROW_OF:
-                facts.setdefault(arrow.id, {})["minlen"] = 1 + place // _ROW_OF
+        rows = min(-(-len(arrows) // _ROW_OF), _MOST_ROWS)
+        for place, arrow in enumerate(arrows if rows > 1 else ()):
+            facts.setdefault(arrow.id, {})["minlen"] = 1 + place % rows
     return facts
 
 
