@@ -38,8 +38,9 @@ _SHAPES = {
     "link": 'shape="cds" style="filled" margin="0.12,0.06"',
 }
 _TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}">{rows}</TABLE>'
-_ROW_OF: Final = 10
-"""So many ways out of one place side by side; those behind them stand a row lower."""
+_ROW_OF: Final = 12
+"""So many ways out of one place side by side; where there are more, every other one leads a row lower."""
+_MOST_ROWS: Final = 4
 
 
 def dot_text(drawing: Drawing, *, dark: bool = False) -> str:
@@ -58,13 +59,14 @@ class _Writer:
     def __init__(self, drawing: Drawing, *, dark: bool) -> None:
         self.drawing = drawing
         self.dark = dark
+        self.around, self.reversed = _around(drawing.arrows), _reversed(drawing)
+        self.lengths = _lengths(drawing)
+        self.borders = {each.id: f"cluster_{each.id}{'_many' * each.many}" for each in drawing.clusters}
+        self.arrows = _by_cluster(drawing)
 
     def text(self) -> str:
         """All of it."""
         drawing = self.drawing
-        around, reversed_ = _around(drawing.arrows), _reversed(drawing)
-        borders = {cluster.id: f"cluster_{cluster.id}{'_many' * cluster.many}" for cluster in drawing.clusters}
-        lengths = _lengths(drawing)
         compound = ' compound="true"' if drawing.clusters else ""
         caption = _table([*drawing.caption, *drawing.legend], self._shade(INK), self._shade(SOFT_INK))
         lines = [
@@ -75,10 +77,6 @@ class _Writer:
             f'  edge [fontname="{_FONT}" arrowsize="0.8"]',
             *self._parts("", "  "),
         ]
-        for arrow in drawing.arrows:
-            facts = "".join(f' {name}="{value}"' for name, value in lengths.get(arrow.id, {}).items())
-            lines.append(self._arrow(arrow, borders, facts, ports=_ports(arrow, around, reversed_)))
-        lines += [f'  {box} -> {below} [style="invis" weight="0"]' for box, below in _below(drawing)]
         return "\n".join([*lines, "}"]) + "\n"
 
     def _shade(self, colour: str) -> str:
@@ -89,12 +87,15 @@ class _Writer:
         return f'fillcolor="{fill}" color="{line}" penwidth="{look.line_points:g}"'
 
     def _parts(self, cluster: str, indent: str) -> Iterator[str]:
-        """What stands in a cluster."""
+        """What stands in a cluster, and the arrows that stay in it, whose words Graphviz then keeps in it, too."""
         for part in self.drawing.inside(cluster):
             if isinstance(part, Cluster):
                 yield from self._cluster(part, indent)
             else:
                 yield self._box(part, indent)
+        yield from (f"{indent}{self._arrow(arrow)}" for arrow in self.arrows.get(cluster, ()))
+        for box, below in _below(self.drawing, cluster):
+            yield f'{indent}{box} -> {below} [style="invis" weight="0"]'
 
     def _cluster(self, cluster: Cluster, indent: str) -> Iterator[str]:
         """A cluster; one that is done for many items has a second frame around it."""
@@ -119,23 +120,50 @@ class _Writer:
         facts = f'id="{box.id}" {_SHAPES[box.shape]}{many} {self._colours(look)}'
         return f"{indent}{box.id} [{facts}\n{indent}  label={label}]"
 
-    def _arrow(self, arrow: Arrow, borders: Mapping[str, str], facts: str, ports: tuple[str, str, bool]) -> str:
+    def _arrow(self, arrow: Arrow) -> str:
         look = look_of_arrow(arrow)
         style = "dashed" if arrow.failure else "solid"
         line, text = self._shade(look.line), self._shade(look.text)
-        tailport, headport, is_reversed = ports
-        facts = f'id="{arrow.id}" style="{style}" color="{line}" penwidth="{look.line_points:g}"{facts}'
+        tailport, headport, is_reversed = _ports(arrow, self.around, self.reversed)
+        facts = f'id="{arrow.id}" style="{style}" color="{line}" penwidth="{look.line_points:g}"'
+        facts += "".join(f' {name}="{value}"' for name, value in self.lengths.get(arrow.id, {}).items())
         if tailport:
             facts += f' tailport="{tailport}" headport="{headport}"'
         if arrow.tail:
-            facts += f' {"lhead" if is_reversed else "ltail"}="{borders[arrow.tail]}"'
+            facts += f' {"lhead" if is_reversed else "ltail"}="{self.borders[arrow.tail]}"'
         if arrow.head:
-            facts += f' {"ltail" if is_reversed else "lhead"}="{borders[arrow.head]}"'
+            facts += f' {"ltail" if is_reversed else "lhead"}="{self.borders[arrow.head]}"'
         if arrow.lines:
             facts += f"\n    label=<{_beside(arrow.lines, text)}>"
         if is_reversed:
-            return f'  {arrow.target} -> {arrow.source} [dir="back" {facts}]'
-        return f"  {arrow.source} -> {arrow.target} [{facts}]"
+            return f'{arrow.target} -> {arrow.source} [dir="back" {facts}]'
+        return f"{arrow.source} -> {arrow.target} [{facts}]"
+
+    def _box(self, box: Box, indent: str) -> str:
+        look = look_of_box(box)
+        many = ' peripheries="3"' if box.many else ""
+        rows = _table(box.lines, self._shade(look.text), self._shade(look.soft), align="CENTER")
+        label = f"<{rows}>" if box.lines else '""'
+        facts = f'id="{box.id}" {_SHAPES[box.shape]}{many} {self._colours(look)}'
+        return f"{indent}{box.id} [{facts}\n{indent}  label={label}]"
+
+def _by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
+    """The arrows by the innermost cluster that both their ends stand in, "" for none."""
+    parents = {cluster.id: cluster.parent for cluster in drawing.clusters}
+    around = {box.id: _up(box.cluster, parents) for box in drawing.boxes}
+    found: dict[str, list[Arrow]] = {}
+    for arrow in drawing.arrows:
+        there = around[arrow.target]
+        found.setdefault(next(each for each in around[arrow.source] if each in there), []).append(arrow)
+    return found
+
+
+def _up(cluster: str, parents: Mapping[str, str]) -> list[str]:
+    """A cluster, those it stands in, and "" for the whole picture."""
+    found = [cluster]
+    while found[-1]:
+        found.append(parents[found[-1]])
+    return found
 
 
 def _around(arrows: Sequence[Arrow]) -> set[str]:
@@ -156,15 +184,15 @@ def _reversed(drawing: Drawing) -> set[str]:
     return {a.id for a in drawing.arrows if a.back and a.source != a.target} if drawing.clusters else set()
 
 
-def _below(drawing: Drawing) -> list[tuple[str, str]]:
+def _below(drawing: Drawing, cluster: str) -> list[tuple[str, str]]:
     """The boxes of a graph inside at which it does not go on, each with the dot where the graph ends, below them all.
 
     Else what comes behind the graph would stand beside it, level with the box that leads there.
     """
-    going_on = {arrow.source for arrow in drawing.arrows if not arrow.back}
-    last = [box for box in drawing.boxes if box.cluster and box.id not in going_on]
-    ends = [box for box in drawing.boxes if box.shape == "exit"]
-    return [(box.id, end.id) for end in ends for box in last if box.cluster == end.cluster and box is not end]
+    boxes = [box for box in drawing.boxes if cluster and box.cluster == cluster]
+    ends = [box for box in boxes if box.shape == "exit"]
+    going_on = {arrow.source for arrow in drawing.arrows if not arrow.back} if ends else set()
+    return [(box.id, end.id) for end in ends for box in boxes if box is not end and box.id not in going_on]
 
 
 def _ports(arrow: Arrow, around: set[str], reversed_: set[str]) -> tuple[str, str, bool]:
@@ -176,7 +204,7 @@ def _ports(arrow: Arrow, around: set[str], reversed_: set[str]) -> tuple[str, st
 
 
 def _lengths(drawing: Drawing) -> dict[str, dict[str, int]]:
-    """What keeps arrows straight or makes them long: the first of a graph inside, and rows of many ways out."""
+    """What keeps arrows straight, as the first of a graph inside, or makes them long, as some of many ways out."""
     shapes = {box.id: box.shape for box in drawing.boxes}
     facts = {arrow.id: {"weight": 8} for arrow in drawing.arrows if shapes[arrow.source] == "entry"}
     out: dict[str, list[Arrow]] = {}
@@ -184,9 +212,9 @@ def _lengths(drawing: Drawing) -> dict[str, dict[str, int]]:
         if not arrow.back:
             out.setdefault(arrow.source, []).append(arrow)
     for arrows in out.values():
-        for place, arrow in enumerate(arrows if len(arrows) > _ROW_OF + 2 else ()):
-            if place >= _ROW_OF:
-                facts.setdefault(arrow.id, {})["minlen"] = 1 + place // _ROW_OF
+        rows = min(-(-len(arrows) // _ROW_OF), _MOST_ROWS)
+        for place, arrow in enumerate(arrows if rows > 1 else ()):
+            facts.setdefault(arrow.id, {})["minlen"] = 1 + place % rows
     return facts
 
 

@@ -78,7 +78,7 @@ def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
 def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | None, list[str]]:
     """How a run stands in what is folded: the loudest, and what is said there, with the node."""
     found = [(place, name, each) for (place, name), each in standings.items() if is_in(place, spot)]
-    loudest = min((each.how for _, _, each in found), key=_LOUDNESS.index, default=None)
+    loudest: How | None = min((each.how for _, _, each in found), key=_loudness, default=None)
     notes = [
         f"{path_at(place[len(spot[0]) + 1 :], name)}: {note}"
         for place, name, each in found
@@ -86,6 +86,10 @@ def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | N
         for note in each.notes
     ]
     return loudest, notes
+
+
+def _loudness(how: How) -> int:
+    return _LOUDNESS.index(how)
 
 
 def is_in(place: Place, spot: Spot) -> bool:

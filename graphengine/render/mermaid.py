@@ -4,6 +4,9 @@ All text stands in double quotes, where Mermaid still reads entities, HTML, Mark
 mathematics. So every character but letters, digits and some harmless punctuation is written as an entity (`#35;` is
 `#`). Since some versions put these back before they look for the rest, an invisible word joiner breaks what else they
 would find: `$$`, `fa:fa-…`, a backslash before `n`, and the bullets and numbers of lists.
+
+At the head of a cluster there is room for one line, however long. Arrows to a cluster lead to the box in it where it
+begins, since Mermaid lays out arrows between boxes better.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ _NAMED = {'"': "quot", "&": "amp", "<": "lt", ">": "gt"}
 _LAST_WESTERN = 0x2FF
 """Beyond lie other scripts, symbols and emoji, which mean nothing to Mermaid."""
 _HARMLESS = frozenset(" .,-='/?·…\N{MULTIPLICATION SIGN}")
+_SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 2000}}}%%'
+"""Lines are broken here already."""
 _JOINER = "\u2060"
 _SYNTAX = re.compile(r"\$(?=\$)|fa[a-z]?:(?=fa-)|\\(?=n)")
 _BULLET = re.compile(r"\d+[.)]|[^\w\s]")
@@ -48,6 +53,7 @@ _BULLET = re.compile(r"\d+[.)]|[^\w\s]")
 def mermaid_text(drawing: Drawing) -> str:
     """The drawing in Mermaid."""
     lines = [
+        _SETTINGS,
         "flowchart TD",
         f"  accTitle: {_plain(drawing.title)}",
         f"  accDescr: {len(drawing.boxes)} boxes and {len(drawing.arrows)} arrows",
@@ -62,7 +68,7 @@ def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
     """What stands in a cluster."""
     for part in drawing.inside(cluster):
         if isinstance(part, Cluster):
-            yield f'{indent}subgraph {part.id}["{_text(part.lines)}"]'
+            yield f'{indent}subgraph {part.id}["{_text(part.lines, " ")}"]'
             yield from _parts(drawing, part.id, f"{indent}  ")
             yield f"{indent}end"
         else:
@@ -77,7 +83,7 @@ def _box(box: Box) -> str:
 def _arrow(arrow: Arrow) -> str:
     line = "-.->" if arrow.failure else "==>" if arrow.tone == "done" else "-->"
     label = f'|"{_text(arrow.lines)}"|' if arrow.lines else ""
-    return f"  {arrow.tail or arrow.source} {line}{label} {arrow.head or arrow.target}"
+    return f"  {arrow.tail or arrow.source} {line}{label} {arrow.target}"
 
 
 def _styles(drawing: Drawing) -> list[str]:
@@ -102,8 +108,8 @@ def _styles(drawing: Drawing) -> list[str]:
     return lines
 
 
-def _text(lines: Iterable[Line]) -> str:
-    return "<br/>".join(
+def _text(lines: Iterable[Line], between: str = "<br/>") -> str:
+    return between.join(
         f"<b>{_escaped(line.text)}</b>" if line.weight == "strong" else _escaped(line.text) for line in lines
     )
 

@@ -2,8 +2,9 @@
 
 Graphviz titles its elements with ids. Here each gets what it says in words, the picture gets a title and a
 description, and comments with versions go. Graphviz places the lines of a box by the widths they have in its own
-font; here they are centred on the box, since a browser may use another. Where the reader prefers the dark, a style puts
-the colours of the night in place of those of the day; a viewer that knows no styles shows the day.
+font; here they are centred on the box, since a browser may use another. The words of arrows are set off from lines
+behind them. Where the reader prefers the dark, a style puts the colours of the night in place of those of the day; a
+viewer that knows no styles shows the day.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from graphengine.render.errors import RenderError
-from graphengine.render.looks import by_night
+from graphengine.render.looks import PAPER, by_night
 
 if TYPE_CHECKING:
     from graphengine.render.parts import Arrow, Box, Cluster, Drawing
@@ -42,6 +43,8 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
         raise RenderError(f"Graphviz painted no SVG: {error}", repair="mend the installation of Graphviz") from error
     parts: list[Box | Cluster | Arrow] = [*drawing.clusters, *drawing.boxes, *drawing.arrows]
     spoken = {part.id: part.spoken for part in parts}
+    ground = root.find(f"{{{_SVG}}}g/{{{_SVG}}}polygon")
+    paper = ground.get("fill", PAPER) if ground is not None else PAPER
     for group in root.iter(f"{{{_SVG}}}g"):
         title = group.find(f"{{{_SVG}}}title")
         words = spoken.get(group.get("id", ""))
@@ -51,6 +54,8 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
             group.remove(title)
         if group.get("class") == "node":
             _centre(group)
+        elif group.get("class") == "edge":
+            _set_off(group, paper)
     root.set("class", "graphengine")
     root.set("role", "img")
     root.set("style", f"--width: {root.get('width', '100%')}")
@@ -66,6 +71,13 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
         root.insert(2, style)
     made: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=not is_part)
     return made + b"\n"
+
+
+def _set_off(arrow: ET.Element, paper: str) -> None:
+    """Interrupt whatever line runs behind the words of an arrow: now and then Graphviz puts them on a border."""
+    for text in arrow.findall(f"{{{_SVG}}}text"):
+        for name, value in (("paint-order", "stroke"), ("stroke", paper), ("stroke-width", "3")):
+            text.set(name, value)
 
 
 def _night(root: ET.Element) -> str:

@@ -43,7 +43,7 @@ def fake_dot(folder: Path, does: str) -> None:
         (".png", b"\x89PNG"),
         (".pdf", b"%PDF"),
         (".dot", b"digraph"),
-        (".mmd", b"flowchart"),
+        (".mmd", b"%%{init: "),
         (".txt", b"review_loop\n\nSTART\n"),
         (".html", b"<!DOCTYPE html>"),
         (".SVG", b"<?xml"),

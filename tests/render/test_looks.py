@@ -1,12 +1,22 @@
 """Colours that everybody can read."""
 
-from itertools import product
+import math
+from itertools import combinations, product
 from typing import get_args
 
 import pytest
 
-from graphengine.render.looks import PAPER, Look, look_of_arrow, look_of_box, look_of_cluster
+from graphengine.render.looks import PAPER, Look, by_night, look_of_arrow, look_of_box, look_of_cluster
 from graphengine.render.parts import Arrow, Box, Cluster, Shape, Tone
+
+KINDS: tuple[Shape, ...] = ("function", "agent", "choose", "ask", "fail", "pass")
+EYES = {
+    "all colours": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "no red": ((0.11238, 0.88762, 0), (0.11238, 0.88762, 0), (0.00401, -0.00401, 1)),
+    "no green": ((0.29275, 0.70725, 0), (0.29275, 0.70725, 0), (-0.02234, 0.02234, 1)),
+    "no blue": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.3039)),
+}
+"""What is left of linear red, green and blue: Vienot, Brettel and Mollon (1999), for blue Machado and others (2009)."""
 
 
 def contrast(one: str, other: str) -> float:
@@ -17,35 +27,62 @@ def contrast(one: str, other: str) -> float:
 
 def luminance(colour: str) -> float:
     """The relative luminance of `#rrggbb`, from 0 to 1."""
+    red, green, blue = linear(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def linear(colour: str) -> list[float]:
+    """Linear red, green and blue of `#rrggbb`, each from 0 to 1."""
     shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+
+
+def seen(colour: str, eyes: str) -> tuple[float, float, float]:
+    """A colour as these eyes see it, in CIELAB, where a distance of 2 is just seen side by side."""
+    given = linear(colour)
+    red, green, blue = (sum(a * b for a, b in zip(row, given, strict=True)) for row in EYES[eyes])
+    x = 0.4339 * red + 0.3762 * green + 0.1899 * blue
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    z = 0.0177 * red + 0.1095 * green + 0.8729 * blue
+    fx, fy, fz = (max(t, 0) ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in (x, y, z))
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+@pytest.mark.parametrize(("eyes", "night"), list(product(EYES, (False, True))))
+def test_kinds_are_told_apart_by_all_eyes(eyes: str, night: bool) -> None:  # noqa: FBT001 - a case, not a switch
+    """The lines of any two kinds of nodes differ clearly, whatever colours a reader sees, by day and by night."""
+    lines = [look_of_box(Box("n0", kind, (), "")).line for kind in KINDS]
+    colours = [seen(by_night(line) if night else line, eyes) for line in lines]
+    assert min(math.dist(one, other) for one, other in combinations(colours, 2)) >= 11
 
 
 @pytest.mark.parametrize(("shape", "tone"), list(product(get_args(Shape), get_args(Tone))))
 def test_a_box_can_be_read(shape: Shape, tone: Tone) -> None:
     """Text has a contrast of 4.5 to its box, and the line around it 3 to the paper."""
     look = look_of_box(Box("n0", shape, (), "", tone))
-    assert contrast(look.text, look.fill) >= 4.5
-    assert contrast(look.soft, look.fill) >= 4.5
-    assert contrast(look.line, PAPER) >= 3
+    for shade in (str, by_night):
+        assert contrast(shade(look.text), shade(look.fill)) >= 4.5
+        assert contrast(shade(look.soft), shade(look.fill)) >= 4.5
+        assert contrast(shade(look.line), shade(PAPER)) >= 3
 
 
 @pytest.mark.parametrize(("depth", "tone"), list(product(range(4), get_args(Tone))))
 def test_a_cluster_can_be_read(depth: int, tone: Tone) -> None:
     """So can the head of a cluster, and its border, however deep it stands."""
     look = look_of_cluster(Cluster("g0", "graph", (), "", depth=depth, tone=tone))
-    assert contrast(look.text, look.fill) >= 4.5
-    assert contrast(look.soft, look.fill) >= 4.5
-    assert contrast(look.line, look.fill) >= 3
+    for shade in (str, by_night):
+        assert contrast(shade(look.text), shade(look.fill)) >= 4.5
+        assert contrast(shade(look.soft), shade(look.fill)) >= 4.5
+        assert contrast(shade(look.line), shade(look.fill)) >= 3
 
 
 @pytest.mark.parametrize(("failure", "tone"), list(product((False, True), get_args(Tone))))
 def test_an_arrow_can_be_read(failure: bool, tone: Tone) -> None:  # noqa: FBT001 - a case, not a switch
     """Its words have a contrast of 4.5 to the paper, and its line 3."""
     look = look_of_arrow(Arrow("w0", "n0", "n1", (), "", failure=failure, tone=tone))
-    assert contrast(look.text, PAPER) >= 4.5
-    assert contrast(look.line, PAPER) >= 3
+    for shade in (str, by_night):
+        assert contrast(shade(look.text), shade(PAPER)) >= 4.5
+        assert contrast(shade(look.line), shade(PAPER)) >= 3
 
 
 def test_what_a_run_did_stands_out_without_colour() -> None:

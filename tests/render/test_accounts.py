@@ -1,0 +1,118 @@
+"""Time and money on a picture: what each node took, and what is unknown told as unknown."""
+
+from typing import Any
+
+import pytest
+
+from graphengine.core.steps import Step
+from graphengine.render.accounts import Account, cost, took
+from graphengine.render.drawing import drawing_of
+from graphengine.render.parts import Box, Cluster, Drawing
+from tests.render.nested import outline_of, waiting_run
+from tests.render.samples import done, edge, node, outline, started
+
+
+def told(drawing: Drawing, name: str) -> list[str]:
+    """The lines of a box or a cluster."""
+    parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
+    return [line.text for part in parts if part.name == name for line in part.lines]
+
+
+def one_node() -> dict[str, Any]:
+    """A graph of one node that may be visited again."""
+    return outline([node("a")], [edge("START", "a"), edge("a", "a", "again"), edge("a", "END")])
+
+
+def worked(seq: int, seconds: float, to: str, **usage: float | None) -> Step:
+    """A visit of the node that took so long."""
+    step = done(seq, "a", to, visit=seq - 1, **({"usage": usage} if usage else {}))
+    return step._replace(began=step.at - seconds)
+
+
+def test_visits_of_a_node_add_up() -> None:
+    """Driven time and cost of all visits stand beside their number, and in the caption those of the run."""
+    steps = [
+        started("a"),
+        worked(2, 0.25, "a", calls=1, cost_usd=0.01),
+        worked(3, 0.5, "END", calls=2, cost_usd=0.0125),
+    ]
+    drawing = drawing_of(one_node(), steps)
+    assert told(drawing, "a")[-1] == "2 visits, 0.75 s, 0.0225 USD"
+    assert drawing.caption[1].text.endswith("; 2.0 s, 0.0225 USD")
+
+
+def test_a_cost_that_is_not_known_is_never_nothing() -> None:
+    """It is called unknown, and what is known of it is a least amount."""
+    steps = [started("a"), worked(2, 0.25, "END", calls=1, cost_usd=None)]
+    assert " ".join(told(drawing_of(one_node(), steps), "a")).endswith(" 1 visit, 0.25 s, cost unknown")
+    steps = [
+        started("a"),
+        worked(2, 0.25, "a", calls=1, cost_usd=0.5),
+        worked(3, 0.25, "END", calls=1, cost_usd=None),
+    ]
+    known = " ".join(told(drawing_of(one_node(), steps), "a"))
+    assert known.endswith(" 2 visits, 0.50 s, over 0.5000 USD, not all known")
+
+
+def test_failed_attempts_cost_too() -> None:
+    """An attempt that failed took time and money; what lies between it and the next does not count."""
+    error = {"kind": "E", "message": "m"}
+    failed = Step(2, "attempt", 2.0, "", "a", 1, 1, 1.5, data={"error": error, "usage": {"calls": 1, "cost_usd": 0.1}})
+    drawing = drawing_of(one_node(), [started("a"), failed, worked(3, 0.25, "END", calls=1, cost_usd=0.1)])
+    assert told(drawing, "a")[-1] == "1 visit, 0.75 s, 0.2000 USD"
+
+
+def test_a_stop_between_is_not_driven() -> None:
+    """Time in which nobody drove the run is in no figure."""
+    stop = Step(2, "stopped", 2.0, data={"status": "stopped", "stop": {"reason": "limit", "label": ""}})
+    resumed = Step(3, "resumed", 1000.0, data={"limits": {}, "fingerprint": "f"})
+    drawing = drawing_of(
+        one_node(), [started("a"), stop, resumed, worked(4, 0, "END")._replace(at=1001.0, began=1000.5)]
+    )
+    assert told(drawing, "a")[-1] == "1 visit, 0.50 s"
+    assert drawing.caption[1].text.endswith("; 2.0 s")
+
+
+async def test_a_graph_inside_has_the_cost_of_what_is_in_it() -> None:
+    """Its time is that of its visits; the cost of its nodes counts at each graph around."""
+    graph, steps = await waiting_run()
+    priced = [
+        step._replace(data={**step.data, "usage": {"calls": 1, "cost_usd": 0.125}}) if "usage" in step.data else step
+        for step in steps
+    ]
+    drawing = drawing_of(outline_of(graph), priced)
+    assert told(drawing, "articles/write")[-1].endswith("s, 0.7500 USD")
+    assert "0.7500 USD" in " ".join(told(drawing, "articles"))
+    assert "USD" not in " ".join(told(drawing, "articles/search"))
+    assert "0.7500 USD" in " ".join(told(drawing_of(outline_of(graph), priced, fold=0), "articles"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 ms"), (0.0421, "42 ms"), (0.5, "0.50 s"), (9.99, "10.0 s"), (59.7, "1 min 0 s"), (3599.7, "1 h 0 min")],
+)
+def test_a_duration_has_the_digits_one_wants(seconds: float, words: str) -> None:
+    """Milliseconds, seconds, minutes, hours."""
+    assert took(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("usage", "words"),
+    [
+        ({}, ""),
+        ({"calls": 0, "cost_usd": 0.0}, ""),
+        ({"calls": 2, "offline_calls": 2, "cost_usd": 0.0}, "offline"),
+        ({"calls": 2, "offline_calls": 1, "cost_usd": 0.0}, "0 USD"),
+        ({"calls": 1, "cost_usd": 0.000012}, "1.2e-05 USD"),
+        ({"calls": 1}, "cost unknown"),
+    ],
+)
+def test_a_cost_in_words(usage: dict[str, float | None], words: str) -> None:
+    """Nothing where no model was called, and nothing free that is not."""
+    assert cost(usage) == words
+
+
+def test_accounts_without_work_say_nothing() -> None:
+    """An empty account has no words."""
+    assert Account().in_words() == ""
+    assert Account().plus(None, {}) == Account()

@@ -1,0 +1,55 @@
+"""Bounds on loops, told at the node that counts."""
+
+import pytest
+
+from graphengine.render.bounds import bounds_of
+from graphengine.render.ways import ways_of
+from tests.render.samples import Outline, edge, node, outline
+
+BEGIN = edge("START", "a")
+
+
+def bounds(*ways: Outline) -> dict[str, str]:
+    """What is certain of these nodes."""
+    return bounds_of(ways_of(outline([node(name) for name in "abc"], [BEGIN, *ways])))
+
+
+@pytest.mark.parametrize(
+    ("condition", "bound"),
+    [
+        ("iterations of b >= 3", "3 visits at most"),
+        ("iterations of b > 3", "4 visits at most"),
+        ("iterations of b >= 1", "1 visit at most"),
+        ("x > 1 or iterations of b >= 3", "3 visits at most"),
+        ("iterations of b since c >= 3", "3 visits since c at most"),
+    ],
+)
+def test_a_way_out_at_so_many_visits_is_a_bound(condition: str, bound: str) -> None:
+    """Whatever else holds, the way is taken then, and the loop ends."""
+    assert bounds(edge("a", "b"), edge("b", "END", condition), edge("b", "a")) == {"b": bound}
+
+
+def test_the_least_bound_counts() -> None:
+    """Of two, the one met first is told."""
+    ways = [edge("b", "END", "iterations of b >= 9"), edge("b", "END", "iterations of b >= 4"), edge("b", "a")]
+    assert bounds(edge("a", "b"), *ways) == {"b": "4 visits at most"}
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        [edge("b", "END", "iterations of b >= 3 and x > 1"), edge("b", "a")],
+        [edge("b", "END", "not (iterations of b >= 3 or x > 1)"), edge("b", "a")],
+        [edge("b", "END", "x == 'y or iterations of b >= 3 or z'"), edge("b", "a")],
+        [edge("b", "END", "iterations of a >= 3"), edge("b", "a")],
+        [edge("b", "END", "iterations of b since b >= 3"), edge("b", "a")],
+        [edge("b", "END", "iterations of b < 3"), edge("b", "a")],
+        [edge("b", "a", "x > 1"), edge("b", "END", "iterations of b >= 3"), edge("b", "a")],
+        [edge("b", "a", "iterations of b >= 3"), edge("b", "END")],
+        [edge("b", "END", "iterations of b >= 3"), edge("b", "a", "failed with E", failure=True), edge("b", "a")],
+        [edge("b", "END", "iterations of b >= 3"), edge("b", "END")],
+    ],
+)
+def test_what_is_not_certain_is_not_said(ways: list[Outline]) -> None:
+    """Two conditions at once, another node's count, a way round that is tried before, no loop at all."""
+    assert bounds(edge("a", "b"), *ways) == {}

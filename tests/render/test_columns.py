@@ -1,0 +1,92 @@
+"""Long pictures in columns."""
+
+from graphengine.render import to_dot, to_text
+from graphengine.render.columns import LONG_ROWS, in_columns
+from graphengine.render.drawing import drawing_of
+from graphengine.render.parts import Drawing
+from tests.render.nested import outline_of, tree
+from tests.render.samples import chain, done, edge, hostile, node, outline, review_loop, started
+
+
+def line(length: int) -> dict[str, object]:
+    """A chain without loops."""
+    names = [f"s{i}" for i in range(length)]
+    ways = [edge(a, b) for a, b in zip(["START", *names], [*names, "END"], strict=True)]
+    return outline([node(name) for name in names], ways)
+
+
+def posts(drawing: Drawing) -> list[str]:
+    """What the signposts say."""
+    return [box.name for box in drawing.boxes if box.shape == "link"]
+
+
+def test_a_short_graph_stays_as_it_is() -> None:
+    """Whatever fits in one column is not touched."""
+    for short in (review_loop(), hostile(), line(LONG_ROWS - 2)):
+        assert in_columns(drawing_of(short)) is drawing_of(short) or not posts(in_columns(drawing_of(short)))
+
+
+def test_a_long_chain_is_broken_and_says_where_it_goes_on() -> None:
+    """Each break has a signpost at both its ends, and every box and way is still there once."""
+    drawing = drawing_of(line(200))
+    broken = in_columns(drawing)
+    ends = posts(broken)
+    assert len(ends) >= 8
+    assert ends[:2] == ["on to s21", "from s20"]
+    assert len(ends) == 2 * (len(broken.arrows) - len(drawing.arrows))
+    assert {box.id for box in drawing.boxes} < {box.id for box in broken.boxes}
+    assert len({box.id for box in broken.boxes}) == len(broken.boxes)
+    assert {arrow.id for arrow in drawing.arrows} < {arrow.id for arrow in broken.arrows}
+
+
+def test_it_is_cut_where_few_arrows_cross() -> None:
+    """Loops stay in one column where they can."""
+    broken = in_columns(drawing_of(chain(200)))
+    assert len(posts(broken)) == 2 * 8
+    assert len([arrow for arrow in broken.arrows if arrow.back]) == 40
+
+
+def test_a_graph_inside_is_never_cut() -> None:
+    """Its boxes stay in its cluster, in one column."""
+    drawing = drawing_of(outline_of(tree(3, 20)))
+    broken = in_columns(drawing)
+    assert posts(broken)
+    assert broken.clusters == drawing.clusters
+    assert {box.id: box.cluster for box in drawing.boxes}.items() <= {
+        box.id: box.cluster for box in broken.boxes
+    }.items()
+    assert not [box for box in broken.boxes if box.shape == "link" and box.cluster]
+
+
+def test_a_wide_graph_is_not_torn_apart() -> None:
+    """Where many arrows cross at every row, there is no good place to cut."""
+    lanes = [[f"l{lane}_{i}" for i in range(60)] for lane in range(8)]
+    ways = [edge("START", lane[0], f"{lane[0]} > 1") for lane in lanes]
+    ways += [edge(a, b) for lane in lanes for a, b in zip(lane, [*lane[1:], "END"], strict=True)]
+    drawing = drawing_of(outline([node(name) for lane in lanes for name in lane], ways))
+    assert in_columns(drawing) is drawing
+
+
+def test_the_run_goes_on_in_the_next_column() -> None:
+    """A signpost is drawn as the arrow it stands for, and the words stay at the first half."""
+    steps = [started("s0"), *(done(i + 2, f"s{i}", f"s{i + 1}") for i in range(30))]
+    broken = in_columns(drawing_of(line(200), steps))
+    ends = posts(broken)
+    tones = {box.name: box.tone for box in broken.boxes if box.shape == "link"}
+    assert (tones["on to s21"], tones["from s20"], tones[ends[2]]) == ("done", "done", "unused")
+    words = {arrow.spoken: bool(arrow.lines) for arrow in broken.arrows if arrow.spoken.startswith("s20 to s21")}
+    assert words == {"s20 to s21: taken once": True, "s20 to s21: taken once, from another column": False}
+
+
+def test_words_are_not_broken() -> None:
+    """Plain text needs no columns."""
+    assert "on to" not in to_text(chain(200))
+    assert "on to" in to_dot(chain(200))
+
+
+def test_what_nothing_leads_to_and_loops_without_a_way_in_are_placed() -> None:
+    """An outline need not be sound to be drawn."""
+    names = [f"s{i}" for i in range(60)]
+    ring = [edge(a, b) for a, b in zip(names, [*names[1:], names[0]], strict=True)]
+    broken = in_columns(drawing_of(outline([node(name) for name in names], ring)))
+    assert {box.name for box in broken.boxes} >= set(names)

@@ -1,0 +1,117 @@
+"""Graphs inside a graph drawn as one box."""
+
+from typing import Any
+
+import pytest
+
+from graphengine import Runner
+from graphengine.render import RenderError, to_dot, to_mermaid
+from graphengine.render.drawing import drawing_of
+from graphengine.render.parts import Box, Drawing
+from tests.render.nested import Job, asking_run, company, newsroom, outline_of, tree
+
+
+def box(drawing: Drawing, name: str) -> Box:
+    """The box that others call by this name."""
+    return next(box for box in drawing.boxes if box.name == name)
+
+
+def words(drawing: Drawing, name: str) -> list[str]:
+    """The notes of a box, a line each."""
+    return [line.text for line in box(drawing, name).lines]
+
+
+def test_a_folded_graph_is_one_box_that_says_what_is_in_it() -> None:
+    """Its kind, how many nodes, which, and its ends; the arrows lead to the box, and no cluster is left."""
+    drawing = drawing_of(outline_of(newsroom()), fold=0)
+    assert not drawing.clusters
+    assert box(drawing, "articles").shape == "graph"
+    assert box(drawing, "articles").many
+    assert words(drawing, "articles") == [
+        "articles",
+        "graph article",
+        "4 nodes inside: search,",
+        "read, write and 1 more",
+        "ends: approved, out of",
+        "iterations",
+        "for each item of topics",
+        "writes articles",
+    ]
+    assert not [arrow for arrow in drawing.arrows if arrow.head or arrow.tail]
+
+
+def test_a_depth_folds_what_stands_so_deep() -> None:
+    """Depth 1 leaves the first graph inside open and folds those in it, and tells of all nodes in them."""
+    outline = outline_of(tree(4, 2))
+    assert [cluster.depth for cluster in drawing_of(outline, fold=1).clusters] == [0]
+    assert [cluster.depth for cluster in drawing_of(outline, fold=2).clusters] == [0, 1]
+    assert words(drawing_of(outline, fold=1), "inner/inner")[2:5] == [
+        "3 nodes inside, 5 with those",
+        "in them: step_2_0, step_2_1,",
+        "inner",
+    ]
+
+
+def test_a_path_folds_one_graph() -> None:
+    """Others stay open; a node that chooses among graphs is one box, too."""
+    deep = drawing_of(outline_of(tree(3, 2)), fold=["inner/inner"])
+    assert [cluster.name for cluster in deep.clusters] == ["inner"]
+    several = drawing_of(outline_of(company()), fold="team")
+    assert not several.clusters
+    assert words(several, "team")[:5] == [
+        "team",
+        "choose",
+        "5 nodes inside: find, argue,",
+        "one and 2 more",
+        "ends: done",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fold", "told"),
+    [
+        ("artcles", r"no graph at 'artcles'.*did you mean 'articles'"),
+        (["plan"], r"no graph at 'plan'.*graphs inside are: articles"),
+        (-1, r"fold=-1 is no depth"),
+    ],
+)
+def test_what_cannot_be_folded_is_told(fold: Any, told: str) -> None:
+    """A path that leads to no graph gets the nearest, or the list of those there are."""
+    with pytest.raises(RenderError, match=rf"(?s){told}"):
+        drawing_of(outline_of(newsroom()), fold=fold)
+
+
+def test_a_graph_without_graphs_says_so() -> None:
+    """There is nothing to name."""
+    inner = outline_of(tree(1, 2))
+    assert drawing_of(inner, fold=0) == drawing_of(inner)
+    with pytest.raises(RenderError, match="this graph has no graphs inside"):
+        drawing_of(inner, fold="x")
+
+
+async def test_a_run_in_a_folded_graph_is_told_at_its_box() -> None:
+    """What waits inside marks the box, with the node that waits, and its visits and time are there."""
+    graph, steps = await asking_run()
+    drawing = drawing_of(graph.compile().outline, steps, fold=0)
+    assert box(drawing, "articles").tone == "waiting"
+    assert words(drawing, "articles")[-3:] == ["1 of 3 done", "write: 2 wait, one of them:", "What of tides?"]
+
+
+async def test_a_folded_graph_that_a_run_went_through_is_done() -> None:
+    """It is drawn like any node that was visited."""
+    graph = company()
+    async with Runner() as runner:
+        run = runner.start(graph, Job(task="write code"))
+        await run.result()
+        drawing = drawing_of(graph.compile().outline, await runner.history(run.id), fold=0)
+    assert box(drawing, "team").tone == "done"
+    assert any(text.startswith("1 visit, ") for text in words(drawing, "team"))
+
+
+def test_every_writer_folds() -> None:
+    """DOT and Mermaid have no cluster then."""
+    assert "subgraph" not in to_dot(outline_of(newsroom()), fold=0)
+    assert "subgraph" not in to_mermaid(outline_of(newsroom()), fold=0)
+    assert "subgraph" not in newsroom().to_mermaid(fold=["articles"])
+    assert "subgraph" not in newsroom().to_dot(fold=["articles"])
+    assert newsroom().to_dot() == to_dot(outline_of(newsroom()))

@@ -1,0 +1,200 @@
+"""Pages with a picture, themes, and what a notebook shows."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphengine import Graph
+from graphengine.render import RenderError, notebook, render_outline, to_mermaid
+from graphengine.render.looks import PAPER, by_night
+from tests.render.nested import newsroom, outline_of
+from tests.render.samples import GRAPHS, Article, chain, hostile, read_xml, review_loop
+
+SVG = {"s": "http://www.w3.org/2000/svg"}
+
+
+class Reader(HTMLParser):
+    """Reads a page: its elements with their attributes, and its texts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note a text."""
+        self.texts.append(data)
+
+
+def drawn(outline: Any, path: Path, **options: Any) -> str:
+    """A file with its picture."""
+    render_outline(outline, path, **options)
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_page_needs_nothing_but_itself(tmp_path: Path) -> None:
+    """No script, no address but names of XML, a policy that forbids both, and the picture in it once."""
+    page = drawn(review_loop(), tmp_path / "a.html")
+    read = Reader(page)
+    tags = [tag for tag, _ in read.elements]
+    assert tags.count("svg") == 1
+    assert not {"script", "link", "img", "iframe", "object"} & set(tags)
+    assert not [name for _, facts in read.elements for name in facts if name in ("src", "href") or name[:2] == "on"]
+    assert set(re.findall(r"https?://[^\s\"'<]+", page)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    policy = next(facts["content"] for tag, facts in read.elements if facts.get("http-equiv"))
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+    assert "<?xml" not in page
+
+
+def test_a_page_has_the_picture_in_words_and_in_sizes(tmp_path: Path) -> None:
+    """Who does not see it reads it, and radio buttons that need no script choose the size."""
+    read = Reader(drawn(outline_of(newsroom()), tmp_path / "a.html"))
+    assert any("-x plan: plan anew; failed with Exception" in text for text in read.texts)
+    radios = [facts["id"] for _, facts in read.elements if facts.get("type") == "radio"]
+    assert radios == ["size-fit", "size-half", "size-full", "size-twice"]
+    style = next(text for text in read.texts if "body {" in text)
+    assert all(f"#{radio}:checked" in style for radio in radios)
+
+
+def test_a_long_page_tells_its_words_in_one_piece(tmp_path: Path) -> None:
+    """The picture is in columns, the words are not."""
+    read = Reader(drawn(chain(60), tmp_path / "a.html"))
+    words = next(text for text in read.texts if "-x END: gave up" in text)
+    assert "on to" not in words
+
+
+def test_the_worst_texts_are_only_text_on_a_page(tmp_path: Path) -> None:
+    """Whatever users write, the page has the elements of any other page, and their words are in its texts."""
+    plain = Reader(drawn(review_loop(), tmp_path / "a.html"))
+    worst = Reader(drawn(hostile(), tmp_path / "b.html"))
+    names = {tag for tag, _ in plain.elements}
+    assert {tag for tag, _ in worst.elements} - names <= {"ellipse", "polyline"}
+    assert {name for _, facts in worst.elements for name in facts} <= {
+        name for _, facts in plain.elements for name in facts
+    } | {"cx", "cy", "rx", "ry", "stroke-dasharray"}
+    assert "".join(worst.texts).count("<script>alert(1)</script>") > 2
+
+
+def test_an_adaptive_picture_has_a_night_for_each_of_its_colours(tmp_path: Path) -> None:
+    """One rule for each colour of fills and lines, in this picture alone; light and dark ones have no rules."""
+    root = read_xml(drawn(GRAPHS["newsroom"](), tmp_path / "a.svg"))
+    style = root.findtext("s:style", "", SVG)
+    assert style.strip().startswith("@media (prefers-color-scheme: dark)")
+    painted = [(name, part.get(name, "none")) for part in root.iter() for name in ("fill", "stroke")]
+    used = {(name, colour) for name, colour in painted if colour != "none"}
+    ruled = re.findall(r'\.graphengine \[(fill|stroke)="(#\w{6})"\] \{ \1: (#\w{6}); \}', style)
+    assert {(name, day) for name, day, _ in ruled} == used
+    assert all(by_night(day) == night for _, day, night in ruled)
+    assert read_xml(drawn(review_loop(), tmp_path / "b.svg", theme="light")).find("s:style", SVG) is None
+
+
+def test_a_dark_picture_is_dark_in_every_format(tmp_path: Path) -> None:
+    """The paper is, and no colour of the day is left."""
+    svg = drawn(review_loop(), tmp_path / "a.svg", theme="dark")
+    night = by_night(PAPER)
+    assert f'fill="{night}"' in svg
+    assert "prefers-color-scheme" not in svg
+    assert f'bgcolor="{night}"' in drawn(review_loop(), tmp_path / "a.dot", theme="dark")
+    assert f"--paper: {night}" in drawn(review_loop(), tmp_path / "a.html", theme="dark")
+    render_outline(review_loop(), tmp_path / "dark.png", theme="dark")
+    render_outline(review_loop(), tmp_path / "light.png")
+    assert (tmp_path / "dark.png").read_bytes() != (tmp_path / "light.png").read_bytes()
+
+
+def test_another_theme_is_refused(tmp_path: Path) -> None:
+    """The error names those there are."""
+    with pytest.raises(RenderError, match=r"(?s)no theme 'sepia'.*auto, light, dark"):
+        render_outline(review_loop(), tmp_path / "a.svg", theme="sepia")  # type: ignore[arg-type]
+
+
+def test_a_notebook_shows_the_picture() -> None:
+    """SVG for those that paint it, Mermaid, and plain text always."""
+    graph = newsroom()
+    shown = graph._repr_mimebundle_()
+    assert set(shown) == {"text/plain", "text/vnd.mermaid", "image/svg+xml"}
+    assert shown["text/plain"] == repr(graph)
+    assert shown["text/vnd.mermaid"] == to_mermaid(graph.compile().outline)
+    assert read_xml(shown["image/svg+xml"].encode()).get("role") == "img"
+
+
+def test_a_notebook_gets_the_types_it_asks_for() -> None:
+    """`include` and `exclude` are IPython's."""
+    graph = newsroom()
+    assert set(graph._repr_mimebundle_(include={"text/plain"})) == {"text/plain"}
+    shown = graph._repr_mimebundle_(exclude={"image/svg+xml"})
+    assert set(shown) == {"text/plain", "text/vnd.mermaid"}
+
+
+def test_a_notebook_shows_the_problems_of_a_graph() -> None:
+    """A graph that does not compile raises nothing; each problem is in its plain text."""
+    graph = Graph("broken", Article)
+    graph.add_node("write", lambda tsak: tsak, writes="draft")
+    graph.add_path("START", "write", "END")
+    shown = graph._repr_mimebundle_()
+    assert set(shown) == {"text/plain"}
+    assert "tsak" in shown["text/plain"]
+
+
+def test_a_notebook_without_a_painter_still_shows_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Mermaid is there, and the plain text says what to install."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    shown = newsroom()._repr_mimebundle_()
+    assert set(shown) == {"text/plain", "text/vnd.mermaid"}
+    assert "pip install 'graphengine[render]'" in shown["text/plain"]
+
+
+def test_a_notebook_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of ours is told in the plain text, too."""
+
+    def broken(*_: object) -> None:
+        message = "a mistake of ours"
+        raise ZeroDivisionError(message)
+
+    monkeypatch.setattr(notebook, "drawing_of", broken)
+    shown = newsroom()._repr_mimebundle_()
+    assert list(shown) == ["text/plain"]
+    assert "It cannot be drawn: ZeroDivisionError: a mistake of ours" in shown["text/plain"]
+
+
+def test_one_input_makes_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    """Whatever the order of sets is in a process, no file differs."""
+    code = (
+        "import sys; from tests.render.samples import hostile, chain; from graphengine.render import render_outline\n"
+        "for name in ('a.svg', 'a.html', 'a.dot', 'a.mmd', 'a.txt'): render_outline(hostile(), sys.argv[1] + name)\n"
+        "render_outline(chain(60), sys.argv[1] + 'b.svg')"
+    )
+    made = []
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        command = [sys.executable, "-c", code, f"{folder}/"]
+        subprocess.run(command, check=True, env={"PYTHONHASHSEED": seed, "PATH": "", "PYTHONPATH": ":".join(sys.path)})
+        made.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert made[0] == made[1]
+    assert len(made[0]) == 6
+
+
+def test_a_picture_is_drawn_only_when_it_is_asked_for() -> None:
+    """Declaring and compiling a graph loads nothing of the renderer."""
+    code = (
+        "import sys; from pydantic import BaseModel; from graphengine import Graph\n"
+        "class State(BaseModel): n: int = 0\n"
+        "graph = Graph('g', State); graph.add_node('a', lambda n: n, writes='n'); graph.add_path('START', 'a', 'END')\n"
+        "graph.compile(); sys.exit(any(name.startswith('graphengine.render') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
