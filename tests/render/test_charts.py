@@ -6,10 +6,22 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from graphengine.render.charts import CHART_ENDINGS, Chart, RenderError, html_page, timeline, write_chart
+from graphengine.render.charts import (
+    CHART_ENDINGS,
+    Chart,
+    Family,
+    RenderError,
+    branches,
+    html_page,
+    scores,
+    timeline,
+    write_chart,
+)
 from graphengine.render.charts.canvas import INKS, Canvas, Paint, fit, measure
+from graphengine.render.charts.family import Member
 from graphengine.render.charts.units import cost, lasting, moment, nice_step, paid, plain_number
-from tests.render.samples import HOSTILE, done, read_xml, started
+from graphengine.stores.base import RunInfo
+from tests.render.samples import HOSTILE, done, edge, node, outline, read_xml, started
 from tests.render.test_looks import contrast
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
@@ -39,6 +51,23 @@ def test_what_users_write_is_drawn_and_never_run() -> None:
     assert "\x00" not in text
     attributes = {name for element in root.iter() for name in element.attrib}
     assert not any(name.startswith("on") or "href" in name for name in attributes)
+
+
+def test_labels_paths_ids_and_reasons_are_escaped_in_every_chart() -> None:
+    """Scores of a graph and branches of runs that are called by the worst of names."""
+    ways = [edge("START", "a"), *(edge("a", "END", "n >= 3", label=text) for text in HOSTILE)]
+    loop = {**outline([node("a")], ways, HOSTILE[1]), "state": {"n": "int"}}
+    step = done(2, "a", "END", edge=HOSTILE[1])._replace(update=[["set", "n", 1]])
+    members = [
+        Member(RunInfo(f"{text}{number}", text, "f", "finished", 3, 0.0, 0.0, tags=(text,)), 0, text, {})
+        for number, text in enumerate(HOSTILE)
+    ]
+    for chart in (scores(loop, [started("a"), step]), branches(Family(HOSTILE[1], members))):
+        root = read_xml(chart.svg().encode())
+        assert "script" not in tags(root)
+        assert "<script>" in "".join(root.itertext())
+        assert not set("\u202e\x00") & set(chart.svg() + chart.text())
+        assert "<script" not in html_page(chart)
 
 
 def test_a_page_stands_alone() -> None:

@@ -1,6 +1,6 @@
 """The runs of `checkpoints/gallery/`, one of each bundled workflow: `python -m tests.support.gallery [FOLDER]`.
 
-Agents answer by rules and take their time by a fake clock, so that time has something to show; a person answers
+Agents answer by rules and take their time by a fake clock, so that there is something to see; a person answers
 after an hour and a half. The texts they work on are the beginnings of the examples' own, so that the files stay small.
 What is there is never written again: the pictures of `docs/gallery.md` are drawn from it, and tests decide it anew with
 today's graphs. To record a run of a graph that was changed, remove its file first.

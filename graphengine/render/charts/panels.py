@@ -9,10 +9,9 @@ from xml.etree import ElementTree as ET
 
 from graphengine.core.steps import without_items
 from graphengine.render.charts.canvas import SMALL, Canvas, Paint, measure, number
-from graphengine.render.dot import dot_text
+from graphengine.render.columns import in_columns
 from graphengine.render.drawing import drawing_of
-from graphengine.render.images import paint
-from graphengine.render.svg import accessible_svg
+from graphengine.render.painted import svg_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,16 +54,12 @@ def panel_of(outline: Mapping[str, JsonValue], steps: Sequence[Step], parting: S
     Raises:
         RenderError: There is nothing to paint with, or it failed; the outline or the steps cannot be read.
     """
-    drawing = replace(drawing_of(outline, steps), caption=())  # the larger picture says whose it is
-    root = ET.fromstring(_painted(drawing))  # noqa: S314 - painted a moment ago
+    drawing = in_columns(replace(drawing_of(outline, steps), caption=()))  # the larger picture says whose it is
+    root = ET.fromstring(svg_of(drawing, "auto", is_part=True))  # noqa: S314 - painted a moment ago
     if parting is not None:
         _mark(root, drawing, parting)
     _rename(root, prefix)
     return Panel(root, _length(root, "width"), _length(root, "height"))
-
-
-def _painted(drawing: Drawing) -> bytes:
-    return accessible_svg(paint(dot_text(drawing), "svg"), drawing)
 
 
 def _length(root: ET.Element, name: str) -> float:

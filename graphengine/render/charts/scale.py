@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LONG: Final = 0.25
 """An idle time longer than this part of all the time worked is squeezed."""
-_SQUEEZED_MOST: Final = 12
+_SQUEEZED_MOST: Final = 40
 _SQUEEZED_PIXELS: Final = 34.0
 _SQUEEZED_PART: Final = 0.5
 """The most of the axis that squeezed times may take."""

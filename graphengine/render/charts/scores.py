@@ -10,7 +10,7 @@ from graphengine.core.evolve import fold
 from graphengine.render.charts.canvas import SMALL, Canvas, Ink, Paint, fit, measure
 from graphengine.render.charts.samples import series_of, watched_of
 from graphengine.render.charts.told import told_of
-from graphengine.render.charts.units import plain_number
+from graphengine.render.charts.units import nice_count, plain_number
 from graphengine.render.scopes import path_at
 from graphengine.render.words import counted
 
@@ -30,6 +30,8 @@ _PLOT: Final = 520.0
 _HIGH: Final = 150.0
 _GAP: Final = 22.0
 _LABELS: Final = 190.0
+_NAMED: Final = 20
+"""About so many iterations are named below a panel; that depends on their room too."""
 _DOTS: Final = 60
 """Up to so many samples, each has a dot."""
 _SIGNS: Final = {">=": "\N{GREATER-THAN OR EQUAL TO}", "<=": "\N{LESS-THAN OR EQUAL TO}", "==": "="}
@@ -110,8 +112,10 @@ def _panel(canvas: Canvas, one: Watched, found: Sequence[Series], y: float, spok
         canvas.line((axes.left, axes.y(value)), (axes.left + _PLOT, axes.y(value)), Paint("none", "grid"))
         canvas.text(axes.left - 6, axes.y(value) + 4, plain_number(value), ink="soft", size=SMALL, anchor="end")
     taken = _thresholds(canvas, axes, one)
-    for index, series in enumerate(found):
-        _line(canvas, axes, series, index, taken)
+    for index, series in reversed(list(enumerate(found))):  # the first lies on top
+        _line(canvas, axes, series, index)
+    _names(canvas, axes, found, taken)
+    for series in found:
         values_told = ", ".join(f"{_named(sample)}: {plain_number(sample.value)}" for sample in series.samples)
         spoken.append(f"{title}{f' of {series.name}' if series.name else ''}: {values_told}")
     spoken += [f"{title} {t.sign} {plain_number(t.value)}: {t.label}" for t in one.thresholds if t.label]
@@ -136,13 +140,13 @@ def _thresholds(canvas: Canvas, axes: _Axes, one: Watched) -> list[float]:
 
 def _free(at: float, taken: list[float]) -> float:
     """The nearest place for a line of words that no other has."""
-    places = sorted((at + 14 * way for way in range(-8, 9)), key=lambda place: abs(place - at))
+    places = sorted((at + 14 * way for way in range(-8, 9)), key=lambda place: (abs(place - at), -place))
     found = next((place for place in places if all(abs(place - other) >= 13 for other in taken)), at)  # noqa: PLR2004
     taken.append(found)
     return found
 
 
-def _line(canvas: Canvas, axes: _Axes, series: Series, index: int, taken: list[float]) -> None:
+def _line(canvas: Canvas, axes: _Axes, series: Series, index: int) -> None:
     fill, line, dash = _LINES[index] if index < len(_LINES) else _GREY
     points = [(axes.x(number), axes.y(sample.value)) for number, sample in enumerate(series.samples)]
     if len(points) > 1:
@@ -151,15 +155,21 @@ def _line(canvas: Canvas, axes: _Axes, series: Series, index: int, taken: list[f
     for (x, y), sample in zip(points, series.samples, strict=True):
         with canvas.said(f"{_named(sample)} at step {sample.seq}: {plain_number(sample.value)}"):
             canvas.dot(x, y, 1.5 if small else 4, Paint(fill, line, 1.0 if small else 1.6))
-    last = plain_number(series.samples[-1].value)
-    words = f"{last} {series.name}" if series.name else last
-    if index < len(_LINES):
-        x, y = points[-1]
-        if len(points) == axes.count and not series.name:
+
+
+def _names(canvas: Canvas, axes: _Axes, found: Sequence[Series], taken: list[float]) -> None:
+    """The last number of each line, with whose it is where there are several."""
+    for index, series in enumerate(found[: len(_LINES)]):
+        last = plain_number(series.samples[-1].value)
+        x, y = axes.x(len(series.samples) - 1), axes.y(series.samples[-1].value)
+        if not series.name and len(found) == 1:
             canvas.text(x, y - 9 if y > axes.top + 14 else y + 18, last, anchor="middle", strong=True)
-        else:
-            place = _free(y, taken)
-            canvas.text(axes.left + _PLOT + 8, place + 4, fit(words, _LABELS - 8, SMALL), ink=line, size=SMALL)
+            continue
+        words = fit(f"{last} {series.name}", _LABELS - 8, SMALL)
+        canvas.text(axes.left + _PLOT + 8, _free(y, taken) + 4, words, ink=_LINES[index][1], size=SMALL)
+    if len(found) > len(_LINES):
+        words = f"{len(found) - len(_LINES)} more, grey"
+        canvas.text(axes.left + _PLOT + 8, _free(axes.top + _HIGH, taken) + 4, words, ink="soft", size=SMALL)
 
 
 def _below(canvas: Canvas, axes: _Axes, samples: Sequence[Sample], *, several: bool) -> float:
@@ -168,12 +178,12 @@ def _below(canvas: Canvas, axes: _Axes, samples: Sequence[Sample], *, several: b
     one = len(nodes) == 1
     at = axes.top + _HIGH + 16
     free = 0.0
+    each = nice_count(len(samples) / _NAMED)
     for index, sample in enumerate(samples):
-        text = str(sample.visit or sample.node) if one else _named(sample)
-        text = fit(text, 90, SMALL)
+        text = fit(str(sample.visit or sample.node) if one else _named(sample), 90, SMALL)
         wide = measure(text, SMALL)
         x = axes.x(index)
-        if x - wide / 2 >= free and (index < len(samples) - 1 or x - wide / 2 >= free):
+        if x - wide / 2 >= free and (index == 0 or (index + 1) % each == 0):
             canvas.text(x, at, text, ink="soft", size=SMALL, anchor="middle")
             free = x + wide / 2 + 6
     if one:

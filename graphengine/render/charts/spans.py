@@ -28,6 +28,8 @@ What: TypeAlias = Literal["work", "failed", "fallback", "wait", "pause", "inside
 the `pause` before another attempt, the time a map or graph took (`inside`), what has `begun` and not ended yet."""
 
 _STANDING: Final[Mapping[str, What]] = {"waiting": "wait", "mapping": "inside", "inside": "inside"}
+_TIMED: Final = ("node", "item", "attempt", "failed", "waiting")
+_SHOWN: Final = (*_TIMED, "recorded")
 _WORKED: Final = 0.0005
 """Seconds. A question is put in no time; only a node that worked longer before it waited is shown at work."""
 
@@ -182,13 +184,15 @@ class _Reader:
     def _at(self, step: Step, phase: str) -> None:
         """What a step tells of the time before it."""
         data = step.data
+        if step.kind not in _SHOWN and not data.get("usage"):
+            return
         row = self._row(step.path)
         row.usage = add_usage(row.usage, data["usage"]) if data.get("usage") else row.usage
         if step.kind == "recorded":
             row.marks.append(step.at)
         ends = step.kind in ("node", "item") or (step.kind == "failed" and data.get("status", "finished") == "finished")
         row.visits += ends
-        if step.kind not in ("node", "item", "attempt", "failed", "waiting"):
+        if step.kind not in _TIMED:
             return
         start = min(step.began or step.at, step.at)
         said = _said(step)

@@ -36,6 +36,7 @@ _LEAST: Final = 2.5
 """The width of a bar that took no time to speak of."""
 _BREAK: Final = "time drawn short"
 _MARK: Final = "a piece of work was recorded"
+_THIN: Final = 4.0
 _WORK: Final = ("work", "failed", "fallback", "begun")
 
 _PAINTS: Final[Mapping[What, Paint]] = {
@@ -253,7 +254,8 @@ def _zigzag(x: float, top: float, bottom: float) -> list[tuple[float, float]]:
 def _lane(canvas: Canvas, sheet: _Sheet, index: int, lane: _Lane) -> None:
     y, middle = sheet.y(index), sheet.y(index) + sheet.row / 2
     indent = lane.depth * _INDENT
-    canvas.text(_MARGIN + indent, middle + 4, fit(lane.name, sheet.names - indent), strong=False)
+    with canvas.said(lane.said):
+        canvas.text(_MARGIN + indent, middle + 4, fit(lane.name, sheet.names - indent))
     right = sheet.scale.stretches[-1].right
     canvas.text(right + 12, middle + 4, fit(lane.facts, sheet.facts, SMALL), ink="soft", size=SMALL)
     for span in sorted(lane.spans, key=lambda span: (span.what not in ("inside", "pause"), span.start, span.seq)):
@@ -276,6 +278,8 @@ def _bar(canvas: Canvas, sheet: _Sheet, y: float, span: Span) -> None:
         canvas.line((left, middle), (right, middle), paint)
         return
     across, high = max(_LEAST, right - left), sheet.row - (8 if sheet.row > 20 else 5)  # noqa: PLR2004 - roomy or not
+    if across < _THIN and span.what != "failed":  # all line, no room for a fill
+        paint = Paint(paint.line)
     canvas.rect(left, middle - high / 2, across, high, paint, radius=2 if across > 6 else 0)  # noqa: PLR2004 - pixels
     if span.what == "failed":  # a cross says what the colour says
         half, x = high / 2 - 2, left + across / 2

@@ -1,0 +1,97 @@
+"""The gallery shows the bundled workflows as they are, and runs of them that are kept.
+
+`UPDATE_PICTURES=1 pytest tests/docs/test_gallery.py` draws the pictures anew; look at what changed.
+"""
+
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from graphengine.cli.main import main
+from graphengine.portable import read_file
+from graphengine.render import render_outline
+from graphengine.render.charts import Chart, beside, branches, family_of, pair_of, scores, timeline
+from tests.render.relatives import relatives
+from tests.render.test_docs_pictures import said
+from tests.render.timed import paper_run
+from tests.support.gallery import GALLERY, NAMES, graph_of
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PICTURES = DOCS / "pictures" / "gallery"
+
+
+def page() -> str:
+    """What the gallery says."""
+    return (DOCS / "gallery.md").read_text(encoding="utf-8")
+
+
+def kept(name: str, now: Path) -> Path:
+    """The picture of the docs, made anew where that is asked for."""
+    picture = PICTURES / f"{name}.svg"
+    if os.environ.get("UPDATE_PICTURES"):
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        picture.write_bytes(now.read_bytes())
+    return picture
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflow_and_its_run_are_shown_as_they_are(name: str, tmp_path: Path) -> None:
+    """The graph is today's, the run is the one that is kept, drawn on the graph it was made by."""
+    run = read_file(GALLERY / f"{name}.json")
+    graph_of(name).render(tmp_path / "graph.svg")
+    render_outline(run.outlines[run.info.fingerprint], tmp_path / "run.svg", steps=run.steps)
+    for made, picture in (("graph", name), ("run", f"{name}_run")):
+        now = tmp_path / f"{made}.svg"
+        assert said(kept(picture, now)) == said(now)
+        assert len(said(now)) > 5
+
+
+@pytest.fixture
+async def charts() -> AsyncIterator[Mapping[str, Chart]]:
+    """The charts of one run, as they would be drawn now."""
+    graph, steps = await paper_run()
+    async with relatives() as runner:
+        yield {
+            "timeline": timeline(steps),
+            "scores": scores(graph.compile().outline, steps),
+            "branches": branches(await family_of(runner.store, "mine")),
+            "beside": beside(await pair_of(runner.store, "tides", "again")),
+        }
+
+
+@pytest.mark.parametrize("name", ["timeline", "scores", "branches"])
+def test_a_chart_is_the_same_to_the_byte(name: str, charts: Mapping[str, Chart], tmp_path: Path) -> None:
+    """It depends on no font and no painter."""
+    now = tmp_path / "now.svg"
+    now.write_bytes(charts[name].svg().encode())
+    assert kept(name, now).read_bytes() == now.read_bytes()
+
+
+def test_two_runs_beside_each_other_say_what_they_say_now(charts: Mapping[str, Chart], tmp_path: Path) -> None:
+    """Where things stand in it depends on the painter."""
+    now = tmp_path / "now.svg"
+    now.write_bytes(charts["beside"].svg().encode())
+    picture = kept("beside", now)
+    assert said(picture) == said(now)
+    assert charts["beside"].title in picture.read_text(encoding="utf-8")
+
+
+def test_the_page_shows_every_workflow_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `graphengine list` says of each stands on the page, with both pictures; no picture is left over."""
+    monkeypatch.chdir(DOCS.parent)
+    listed = json.loads(CliRunner().invoke(main, ["list", "--json"]).stdout)["graphs"]
+    told = " ".join(page().split())
+    found = {graph["name"]: graph["about"] for graph in listed}
+    assert sorted(found) == sorted(NAMES)
+    for name, about in found.items():
+        assert about in told, name
+        assert f"## {name} " in told
+    pictures = re.findall(r"\]\(pictures/gallery/(\w+)\.svg\)", page())
+    wanted = [*NAMES, *(f"{name}_run" for name in NAMES), "timeline", "scores", "branches", "beside"]
+    assert sorted(pictures) == sorted(wanted)
+    assert sorted(path.stem for path in PICTURES.iterdir()) == sorted(wanted)
