@@ -80,7 +80,8 @@ def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | N
     found = [(place, name, each) for (place, name), each in standings.items() if is_in(place, spot)]
     if not found:
         return None, []
-    loudest = min((each.how for _, _, each in found), key=_loudness)
+    said = {each.how for _, _, each in found}
+    loudest: How = next(how for how in _LOUDNESS if how in said)
     notes = [
         f"{path_at(place[len(spot[0]) + 1 :], name)}: {note}"
         for place, name, each in found
@@ -88,10 +89,6 @@ def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | N
         for note in each.notes
     ]
     return loudest, notes
-
-
-def _loudness(how: How) -> int:
-    return _LOUDNESS.index(how)
 
 
 def is_in(place: Place, spot: Spot) -> bool:
