@@ -1,6 +1,7 @@
 """The tutorial is followed line by line: its files are written, its commands typed, and what they print is compared.
 
-A code block that begins with a comment `# FILE` is a file to write; `# FILE, at its end` is added to it. In a console
+A code block that begins with a comment `# FILE` is a file to write; `# FILE, at its end` and `# FILE, above LINE` are
+added to it. In a console
 block a line that begins with `$ ` is typed into one shell that stays open; the lines below it are what it prints. `…`
 stands for anything: on a line of its own for lines, in a line for some text.
 """
@@ -18,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-HEADER = re.compile(r"# (?P<file>[\w./-]+)(?P<how>, at its end)?\n+")
+HEADER = re.compile(r"# (?P<file>[\w./-]+)(?P<end>, at its end)?(, above (?P<line>.+))?\n+")
 
 
 class Shell:
@@ -86,6 +87,21 @@ def commands(block: str) -> Iterator[tuple[str, str]]:
         yield command, told
 
 
+def written(folder: Path, block: str) -> None:
+    """Write the file that a block is, or is a part of."""
+    header = HEADER.match(block)
+    assert header is not None, f"a block of no file: {block[:80]}"
+    file = folder / header["file"]
+    text = file.read_text(encoding="utf-8") if header["end"] or header["line"] else ""
+    if header["end"]:
+        block = text + block[header.end() :]
+    elif header["line"]:
+        assert text.count(header["line"]) == 1
+        block = text.replace(header["line"], block[header.end() :] + header["line"])
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(block, encoding="utf-8")
+
+
 @pytest.mark.skipif(which("bash") is None, reason="the tutorial is typed into bash")
 def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     """Every file is written and every command typed in order, and each prints what stands below it."""
@@ -102,12 +118,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
                     assert matches(told, printed), f"$ {command}\ntold:\n{told}\nprinted:\n{printed}"
                     typed += 1
                 continue
-            header = HEADER.match(block)
-            assert header is not None, f"a block of no file: {block[:80]}"
-            file = home.parent / "notes" / header["file"]
-            before = file.read_text(encoding="utf-8") if header["how"] else ""
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(before + block[header.end() :] if header["how"] else block, encoding="utf-8")
+            written(home.parent / "notes", block)
     finally:
         shell.close()
     assert typed > 10
