@@ -219,7 +219,7 @@ def _of_ways(node: str, ways: Sequence[Way], *, after: bool) -> Iterator[Unit]:
         yield from _parts(way.condition, place, text)
         for number, (target, condition) in enumerate(way.arms if isinstance(way, ForkWay) else ()):
             if condition is not None:
-                yield Unit((node, after, at, f"arm {number}"), f"{node} -> {to}, arm {target} ({condition})")
+                yield Unit((node, after, at, f"arm {number}"), f"{node} -> {to}{label}, arm {target} ({condition})")
 
 
 def _parts(condition: Condition | None, place: Place, text: str) -> Iterator[Unit]:
