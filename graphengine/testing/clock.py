@@ -9,8 +9,8 @@ test moves it. Node timeouts (`timeout_seconds` of a node) and asyncio's own sle
 ours changes and which this one does not wait for.
 
 How it knows that nothing else is to be done: the event loop's queue is empty through a whole turn, but for other clocks
-that look too, and no thread of a pool or of the SQLite store is at work. Threads are looked at several times before they count as idle, since work that
-was handed to one a moment ago cannot be seen yet.
+that look too, and no thread of a pool or of the SQLite store is at work. Threads are looked at several times before
+they count as idle, since work that was handed to one a moment ago cannot be seen yet.
 """
 
 from __future__ import annotations
