@@ -193,3 +193,20 @@ async def test_a_replay_counts() -> None:
         replay(loop(), exported)
     assert "'broken'" not in coverage.report()
     assert coverage.percent > 0
+
+
+async def test_graphs_that_differ_in_numbers_are_one() -> None:
+    """What a function makes with other thresholds is the same graph; one with other ways is not."""
+
+    def made(most: int, target: str = END) -> Graph[Talk]:
+        return talk(
+            "talk", (END, {"when": value("n") >= most}), ("think", {"when": value("ok").is_true()}), (target, {})
+        )
+
+    with EdgeCoverage() as coverage:
+        await made(1).run()
+        await made(100).run({"ok": True})
+        await made(100).run()
+        assert coverage.percent == 100.0
+        await made(5, "think").run()
+    assert len(coverage.report().splitlines()) == 1 + 3 + 1
