@@ -21,6 +21,7 @@ ELSEWHERE = {
     "docs/patterns/*.md": "test_patterns.py: they run, and their pictures are those of their graphs",
     "docs/compared.md": "test_compared.py: every block is the source of a program that is run there",
     "docs/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",
+    "docs/tutorial.md": "test_tutorial.py: its files are written and its commands typed",
 }
 """Pages whose code other tests run. Every other page is run here: a new one needs no word anywhere."""
 LANGUAGES = {"python", "console", "sh", "text", "toml", "json", "yaml", "sql", "mermaid", "dot", "diff", ""}

@@ -662,7 +662,7 @@ async def test_a_cancelled_test_ends_the_node() -> None:
 
 
 def improving() -> Graph[Article]:
-    """Until the total no longer improves."""
+    """Until the total no longer shrinks."""
 
     async def count() -> int:
         return 1
@@ -670,7 +670,7 @@ def improving() -> Graph[Article]:
     graph = Graph("article", Article)
     graph.add_node("work", count, writes="total")
     graph.add_path(START, "work")
-    graph.add_edge("work", END, when=plateau("total"), label="flat")
+    graph.add_edge("work", END, when=plateau("total", mode="min"), label="flat")
     graph.add_edge("work", END, when=value("source") == "x", label="x")
     graph.add_edge("work", "work")
     return graph
@@ -678,10 +678,14 @@ def improving() -> Graph[Article]:
 
 async def test_ways_with_history_see_the_state_that_was_given() -> None:
     """A plateau's first sample is what somebody set."""
-    assert (await run_node(improving(), "work", task="", source="", total=5)).edge is not None
-    done = await run_node(improving(), "work", task="", source="x", total=5)
-    assert done.edge is not None
-    assert (done.edge.label, done.edge.to) == ("x", ("END",))
+    fresh = await run_node(improving(), "work", task="", source="x")
+    given = await run_node(improving(), "work", task="", source="x", total=5)
+
+    assert fresh.edge is not None
+    assert (fresh.edge.label, fresh.edge.to) == ("x", ("END",))
+    assert given.edge is not None
+    assert given.edge.label == "flat"
+    assert given.edge.why == "total 6 after a best of 5, 1 of 1 without gain: yes"
 
 
 async def test_a_way_that_reads_what_was_not_given_is_no_failure() -> None:
