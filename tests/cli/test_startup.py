@@ -1,4 +1,4 @@
-"""What a command loads: none pays for what it does not need. `python -m benchmarks startup` measures what it comes to."""
+"""What a command loads: none pays for what it does not need. `python -m benchmarks startup` measures what it costs."""
 
 import subprocess
 import sys
