@@ -73,7 +73,7 @@ def test_runs_and_tags_are_offered_from_the_database(tried: Path) -> None:
         "desk-2",
     }
     (found,) = offered("graphengine resume cu")
-    assert found.help == "review, stopped"
+    assert found.help == "review (stopped)"
     assert set(values("graphengine diff tides post")) == {"post", "post-2", "post-3"}
     assert values("graphengine runs --tag |") == ["nightly"]
     assert values("graphengine replay tides-") == ["tides-2"]
