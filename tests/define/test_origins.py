@@ -108,3 +108,13 @@ def test_the_error_of_compile_carries_the_lines() -> None:
     with pytest.raises(CompileError) as caught:
         Graph("g", State).compile()
     assert {problem.file for problem in caught.value.problems} == {str(HERE)}
+
+
+def test_the_text_of_a_problem_names_file_and_line() -> None:
+    """Short, since the error that it stands in has no room for whole paths; unknown where nobody knows."""
+    graph = Graph("g", State)
+    (problem, *_) = graph.check()
+    begin = line(inspect.currentframe()) - 2
+    assert f" at START (test_origins.py:{begin}): " in str(next(p for p in graph.check() if p.code == "no_start"))
+    assert problem.file is not None
+    assert str(Problem("code", "node x", "is wrong")) == "error code at node x: is wrong"
