@@ -110,6 +110,23 @@ def test_an_error_while_completing_is_quiet(here: Path) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "")
 
 
+def test_what_is_said_while_completing_is_not_heard(
+    tried: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A warning of a library, for instance."""
+
+    def loud(*given: object) -> None:
+        sys.stderr.write("a warning")
+        raise OSError
+
+    monkeypatch.setattr("graphengine.cli.places.place_of", loud)
+    for name, value in ((COMPLETES, "bash_complete"), ("COMP_WORDS", "graphengine show t"), ("COMP_CWORD", "2")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert (left.value.code, *capsys.readouterr()) == (0, "", "")
+
+
 @pytest.mark.parametrize(
     ("shell", "part"), [("bash", "complete -o nosort -F"), ("zsh", "compdef"), ("fish", "complete --")]
 )

@@ -71,6 +71,18 @@ def test_a_field_is_told_by_the_line_of_its_class() -> None:
     assert found(graph, "not_recordable").line == inspect.getsourcelines(Base)[1] + 1
 
 
+def test_a_class_inside_a_function_is_found_too() -> None:
+    """As users of notebooks and tests write them."""
+
+    class Inner(BaseModel):
+        kept: int = 0
+
+    begin = inspect.getsourcelines(Inner)[1]
+    assert origin_of_field(Inner, "kept") == (str(HERE), begin + 1)
+    Inner.__qualname__ = "renamed"
+    assert origin_of_field(Inner, "kept") is None
+
+
 def test_a_field_whose_source_is_gone_is_told_by_the_graph() -> None:
     """Typed in at a prompt, for instance."""
     names: dict[str, type[BaseModel]] = {"BaseModel": BaseModel, "excluded": Field(default=0, exclude=True)}  # type: ignore[dict-item]
