@@ -124,7 +124,8 @@ def test_what_is_said_while_completing_is_not_heard(
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as left:
         main([])
-    assert (left.value.code, *capsys.readouterr()) == (0, "", "")
+    said = capsys.readouterr()
+    assert (left.value.code, said.out.strip(), said.err) == (0, "", "")
 
 
 @pytest.mark.parametrize(
