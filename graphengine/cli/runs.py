@@ -137,7 +137,7 @@ def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snaps
     ]
     headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "waits for")
     expendable = ("begun", "seq", "branched from", "tags", "due", "waits for")
-    heading, *lines = aligned(headings, rows, columns=columns, expendable=expendable)
+    heading, *lines = aligned(headings, rows, columns=columns, expendable=expendable, shrinks="waits for")
     session.out.line((heading, "bold"))
     for line in lines:
         session.out.line(line)

@@ -130,7 +130,7 @@ def driven(info: RunInfo, place: Place) -> Sequence[Part]:
     from graphengine.cli.places import graph_words
 
     if info.driver is not None:
-        return (f"running: driven by {info.driver}",)
+        return (f"running: driven by {info.driver}; follow it: {to_paste('watch', info.id, place=place)}",)
     resume = to_paste("resume", info.id, *graph_words(info.graph), place=place)
     return (("interrupted", "bold yellow"), f": no process drives it; resume: {resume}")
 

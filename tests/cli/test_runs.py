@@ -8,7 +8,7 @@ from graphengine.cli.project import find
 from graphengine.cli.selecting import Wanted, newest
 from graphengine.cli.terminal import Channel
 from graphengine.testing import FakeClock
-from tests.cli.programs import COUNTER, Invoke, document
+from tests.cli.programs import ASKING, COUNTER, Invoke, document
 
 
 def ids(invoke: Invoke, *words: str) -> list[str]:
@@ -107,3 +107,34 @@ def test_the_table_fits_the_terminal(
     wide = [len(line) + line.count("水") for line in lines]
     assert max(wide) <= columns
     assert any("水水水水" in line for line in lines)
+
+
+def test_what_is_waited_for_is_cut_before_it_is_left_out(
+    invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as twenty columns are left for it."""
+    (project / "flows" / "asking.py").write_text(ASKING.replace("TYPE", "str").replace("What?", "水 or wine? " * 9))
+    invoke("run", "asking", "--run-id", "r")
+    for columns, told in ((80, "水 or wine? 水 or"), (60, "水 or wine?"), (50, "")):
+        monkeypatch.setattr(Channel, "columns", columns)
+        heading, line = invoke("runs").stdout.splitlines()
+        assert told in line
+        assert ("waits for" in heading) == line.endswith("…") == bool(told)
+        assert len(line) + line.count("水") <= columns
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["answer", "broken", "yes"], "`graphengine resume` goes on with it"),
+        (["prune", "--older-than", "1d", "--dry-run"], "no run is to go by this rule"),
+        (["export", "one", "-o", "one.json"], "run one, 1 step: written to one.json"),
+    ],
+)
+def test_what_cannot_be_done_says_what_can(invoke: Invoke, project: Path, words: list[str], told: str) -> None:
+    """In words that fit the run."""
+    invoke("run", "counter", "--run-id", "one", "--pause-before", "more")
+    (project / "flows" / "broken.py").write_text(COUNTER.replace("return n + 1", "return n / 0"))
+    invoke("run", "flows/broken.py", "--run-id", "broken")
+    found = invoke(*words)
+    assert told in found.stdout + found.stderr
