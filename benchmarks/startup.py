@@ -1,11 +1,14 @@
-"""Whole processes: what it costs to import the package, and to ask the command line for help."""
+"""Whole processes: what it costs to import the package, and to ask the command line for something."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.measure import MILLI, Outcome, Settings, Target, alternate
 
@@ -15,34 +18,95 @@ if TYPE_CHECKING:
 BASE, IMPORT, HELP = "import pydantic, asyncio", "import graphengine", "graphengine --help"
 PYDANTIC = "from pydantic import BaseModel; import asyncio"
 USED = "from graphengine import END, START, Graph, Runner, value"
+_ROOT: Final = Path(__file__).resolve().parents[1]
+
+_READS: Final = ("completion bash", "runs", "show r", "show r --json", "diff r r --at 1", "doctor", "export r")
+"""Commands that read a database, or nothing: neither a graph's file nor the runner is loaded."""
+_TAB: Final = "Tab behind `graphengine show`"
+_LOADS: Final = ("list", "check")
+"""Commands that run the files of a project's graphs, which import pydantic and graphengine themselves."""
+_DRIVES: Final = ("prune --keep-last 999 --dry-run", "run count --json")
+"""Commands that write, for which the runner is loaded."""
+
+_GRAPH: Final = """
+from pydantic import BaseModel
+from graphengine import END, START, Graph, value
+
+class Count(BaseModel):
+    n: int = 0
+
+graph = Graph("count", Count)
+graph.add_node("more", lambda n: n + 1, writes="n", thread=False)
+graph.add_edge(START, "more")
+graph.add_edge("more", END, when=value("n") >= 3)
+graph.add_edge("more", "more")
+"""
 
 
 async def startup(settings: Settings) -> Outcome:
     """From starting a Python process to its end. Compiled files exist; one round beforehand does not count.
 
     Both pydantic and graphengine load their names when they are first used, so what a user's first lines cost stands
-    beside it.
+    beside it. The commands are those of a project with one graph of one node, and one recorded run.
     """
-    sides = {
-        BASE: _process("-c", BASE),
-        IMPORT: _process("-c", IMPORT),
-        PYDANTIC: _process("-c", PYDANTIC),
-        USED: _process("-c", USED),
-        HELP: _process("-m", "graphengine", "--help"),
-    }
-    found = await alternate(sides, "ms", settings.count(15, 1))
-    base = found[BASE]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _project(folder)
+        sides = {
+            BASE: _process("-c", BASE),
+            IMPORT: _process("-c", IMPORT),
+            PYDANTIC: _process("-c", PYDANTIC),
+            USED: _process("-c", USED),
+            HELP: _command(folder, "--help"),
+            **{f"graphengine {line}": _command(folder, line) for line in (*_READS, *_LOADS, *_DRIVES)},
+            _TAB: _command(
+                folder, "", {"_GRAPHENGINE_COMPLETE": "bash_complete", "COMP_WORDS": "g show ", "COMP_CWORD": "2"}
+            ),
+        }
+        found = await alternate(sides, "ms", settings.count(15, 1))
+    base, used = found[BASE], found[USED]
     targets = [
         Target(f"`{IMPORT}`, against importing pydantic and asyncio", found[IMPORT].against(base), "≤", 1.3),
         Target(f"`{HELP}`, against the same", found[HELP].against(base), "≤", 2.0),
+        *(
+            Target(f"`graphengine {line}`, against the same", found[f"graphengine {line}"].against(base), "≤", 2.0)
+            for line in _READS
+        ),
+        Target(f"{_TAB}, against the same", found[_TAB].against(base), "≤", 2.0),
+        *(
+            Target(f"`graphengine {line}`, against `{USED}`", found[f"graphengine {line}"].against(used), "≤", 1.5)
+            for line in (*_LOADS, *_DRIVES)
+        ),
     ]
-    return Outcome("`import graphengine` and `graphengine --help`", found, targets)
+    return Outcome("`import graphengine`, and the commands", found, targets)
 
 
-def _process(*arguments: str) -> Side:
+def _project(folder: Path) -> None:
+    """A project with a graph and a run."""
+    (folder / "flows").mkdir()
+    (folder / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
+    (folder / "flows" / "count.py").write_text(_GRAPH)
+    words = [sys.executable, "-m", "graphengine", "run", "count", "--run-id", "r"]
+    subprocess.run(words, check=True, capture_output=True, cwd=folder, env=_environment())  # noqa: S603 - our own
+
+
+def _command(folder: Path, line: str, more: dict[str, str] | None = None) -> Side:
+    return _process("-m", "graphengine", *line.split(), folder=folder, more=more)
+
+
+def _environment(more: dict[str, str] | None = None) -> dict[str, str]:
+    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, **(more or {})}
+
+
+def _process(*arguments: str, folder: Path | None = None, more: dict[str, str] | None = None) -> Side:
+    environment = _environment(more)
+    quiet = subprocess.DEVNULL
+
     async def run() -> float:
+        words = [sys.executable, *arguments]
         began = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: ASYNC221, S603 - waiting for it is what is measured
+        subprocess.run(words, check=True, stdout=quiet, stderr=quiet, cwd=folder, env=environment)  # noqa: ASYNC221, S603 - waiting for it is what is measured
         return (time.perf_counter() - began) * MILLI
 
     return run

@@ -519,14 +519,22 @@ def iterations(node: str, since: str | None = None) -> Fact:
 
 
 def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
-    """What models were paid or gave so far: `"cost_usd"` (US dollars; None while unknown), `"tokens"`, `"calls"`."""
+    """What models were paid or gave so far: `"cost_usd"` (US dollars; None while unknown), `"tokens"`, `"calls"`.
+
+    >>> str(usage("cost_usd") > 0.5)
+    'cost_usd > 0.5'
+    """
     if what not in ("cost_usd", "tokens", "calls"):
         raise DefinitionError(f"usage({what!r}) is not kept", repair="ask for 'cost_usd', 'tokens' or 'calls'")
     return Fact(what)
 
 
 def elapsed_seconds() -> Fact:
-    """The time a run was driven so far, in seconds; waiting does not count."""
+    """The time a run was driven so far, in seconds; waiting does not count.
+
+    >>> str(elapsed_seconds() > 60)
+    'elapsed_seconds > 60'
+    """
     return Fact("elapsed_seconds")
 
 
@@ -554,7 +562,11 @@ def plateau(
 
 
 def changed(source: Source, since: str | None = None) -> Condition:
-    """Holds where a value differs from when the edge's node (or `since`) was last left; at first, from its default."""
+    """Holds where a value differs from when the edge's node (or `since`) was last left; at first, from its default.
+
+    >>> str(changed("draft", since="review"))
+    'draft changed since review'
+    """
     return Changed(source, since)
 
 

@@ -53,6 +53,9 @@ def ended(*labels: str) -> Condition:
 
     Raises:
         DefinitionError: No label is given.
+
+    >>> str(ended("approved", "good enough"))
+    "ended 'approved' or 'good enough'"
     """
     if not labels:
         raise DefinitionError("ended() names no label", repair="write ended('approved')")

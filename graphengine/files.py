@@ -11,6 +11,9 @@ class TextFile(BaseModel):
     Args:
         path: The name it was read under, as the user gave it; it is only shown, never opened again.
         text: Its text.
+
+    >>> TextFile(path="notes.md", text="# Tides").text
+    '# Tides'
     """
 
     model_config = ConfigDict(frozen=True)

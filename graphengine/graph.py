@@ -115,6 +115,13 @@ def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -
     Args:
         source: A path, or a function of fields, whose value picks.
         cases: What to run for each value. A value that is not among them fails the node with `no_choice`.
+
+    Example:
+        >>> graph = Graph("g", Count)
+        >>> graph.add_node("one", choose("n", {0: lambda: 5, 1: lambda: 7}), writes="n")
+        >>> graph.add_path(START, "one", END)
+        >>> graph.run_sync({"n": 1}).state.n
+        7
     """
     return Choose(source, dict(cases))
 
@@ -272,6 +279,16 @@ class Graph(Generic[S]):
             concurrency: How many items run at a time; 16 if not given.
             on_resume: What becomes of an attempt that a crash ended: it is run again (`"rerun"`), or a person is asked
                 (`"ask"`).
+
+        Example:
+            >>> class Page(BaseModel):
+            ...     text: str = "a b"
+            ...     words: int = 0
+            >>> graph = Graph("page", Page)
+            >>> graph.add_node("count", lambda text: len(text.split()), writes="words", retry=Retry(attempts=2))
+            >>> graph.add_path(START, "count", END)
+            >>> graph.run_sync().state.words
+            2
         """
         given = Options(title, inputs, writes, retry, timeout_seconds, fallback, thread, each, concurrency, on_resume)
         if isinstance(runnable, Node):
@@ -295,13 +312,29 @@ class Graph(Generic[S]):
             target: The node it enters.
             when: Its condition; without one it is the otherwise of its node.
             label: What the run is said to have stopped with, or the picture shows.
+
+        Example:
+            >>> graph = Graph("g", Count)
+            >>> graph.add_node("more", lambda n: n + 1, writes="n")
+            >>> graph.add_edge(START, "more")
+            >>> graph.add_edge("more", END, when=value("n") >= 3, label="enough")
+            >>> graph.add_edge("more", "more")
+            >>> graph.run_sync().stop.label
+            'enough'
         """
         self._edited()
         condition = None if when is None else as_condition(when)
         self.ways.append(Edge(source, target, condition, label, origin_of_call()))
 
     def add_path(self, *nodes: str) -> None:
-        """Add an edge without condition between each two neighbours: `add_path(START, "a", "b", END)`."""
+        """Add an edge without condition between each two neighbours.
+
+        >>> graph = Graph("g", Count)
+        >>> graph.add_path(START, END)
+        >>> graph.add_path("a", "b", "c")
+        >>> [(edge.source, edge.target) for edge in graph.ways]
+        [('START', 'END'), ('a', 'b'), ('b', 'c')]
+        """
         if len(nodes) < 2:  # noqa: PLR2004 - a path joins at least two
             raise DefinitionError(f"add_path{nodes!r} joins nothing", repair="give two nodes or more")
         for source, target in pairwise(nodes):
@@ -322,6 +355,14 @@ class Graph(Generic[S]):
             cases: The target for each value; the value is the label. For a Literal or Enum every value needs one,
                 unless there is an otherwise.
             otherwise: The target for any other value.
+
+        Example:
+            >>> graph = Graph("g", Count)
+            >>> graph.add_node("small", lambda n: n * 10, writes="n")
+            >>> graph.add_switch(START, "n", {1: "small"}, otherwise=END)
+            >>> graph.add_edge("small", END)
+            >>> graph.run_sync({"n": 1}).state.n, graph.run_sync({"n": 2}).state.n
+            (10, 2)
         """
         self._edited()
         self.ways.append(Switch(source, on, dict(cases), otherwise, origin_of_call()))
@@ -346,6 +387,19 @@ class Graph(Generic[S]):
             when: The condition of the fork as a whole; without one it is the otherwise of its node.
             label: What the picture shows, and what a run is said to have stopped with where the join is END.
             need: Go on after so many arrivals and cancel the rest; all arms if not given.
+
+        Example:
+            >>> class Sides(BaseModel):
+            ...     left: int = 0
+            ...     right: int = 0
+            >>> graph = Graph("g", Sides)
+            >>> graph.add_node("l", lambda: 1, writes="left")
+            >>> graph.add_node("r", lambda: 2, writes="right")
+            >>> graph.add_fork(START, ["l", "r"], join=END)
+            >>> graph.add_edge("l", END)
+            >>> graph.add_edge("r", END)
+            >>> graph.run_sync().state
+            Sides(left=1, right=2)
         """
         self._edited()
         arms = [(t, None) if isinstance(t, str) else (t[0], as_condition(t[1])) for t in targets]
@@ -411,7 +465,14 @@ class Graph(Generic[S]):
         self._edits += 1
 
     def check(self) -> Sequence[Problem]:
-        """Every problem and warning, without raising."""
+        """Every problem and warning, without raising.
+
+        Example:
+            >>> graph = Graph("g", Count)
+            >>> graph.add_edge(START, "more")
+            >>> [problem.code for problem in graph.check()]
+            ['unknown_node']
+        """
         from graphengine.validation import problems_of  # noqa: PLC0415
 
         return problems_of(self)

@@ -37,6 +37,15 @@ class Retry:
         max_seconds: No wait is longer.
         jitter: The share of a wait that chance may add or take, 0 to 1.
         on: Only these exceptions are worth another attempt.
+
+    Example:
+        >>> Retry(attempts=5, initial_seconds=1, on=(OSError,)).attempts
+        5
+        >>> Retry(attempts=0)
+        Traceback (most recent call last):
+            ...
+        graphengine.errors.DefinitionError: Retry(attempts=0, ...) cannot be followed
+          repair: attempts >= 1, seconds >= 0, multiplier >= 1, jitter between 0 and 1
     """
 
     attempts: int = 3
@@ -108,6 +117,12 @@ class Limits:
         seconds: Driven time; waiting does not count.
         unknown_cost: Whether models may be called whose price is not known, though `cost_usd` is limited; they then
             count as nothing. Without it they are refused.
+
+    Example:
+        With the graph of `Graph`'s example:
+
+        >>> count.run_sync(limits=Limits(steps=2)).stop.explanation
+        'steps 2 >= 2'
     """
 
     steps: int | None = 1000

@@ -1,7 +1,7 @@
 """Where in the user's code something was declared, so that what is wrong with it can be told by file and line.
 
 A declaration keeps the line of the call that made it: the nearest one that is not graphengine's own, so that of a
-pattern it is the user's call of the pattern. That costs a fraction of a microsecond and reads nothing.
+pattern it is the user's call of the pattern. That costs about half a microsecond and reads nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Origin(NamedTuple):
 
 
 def origin_of_call() -> Origin | None:
-    """The line of the user's code that is being carried out; None where there is none."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - inspect.stack() reads files; this costs nothing
+    """The line of the user's code that called the function which asks; None where there is none."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - inspect.stack() reads files; this costs nothing
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN):
         frame = frame.f_back
     return None if frame is None else Origin(frame.f_code.co_filename, frame.f_lineno)

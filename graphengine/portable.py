@@ -12,9 +12,8 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Final, NoReturn, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from graphengine.core.evolve import evolve
@@ -23,7 +22,6 @@ from graphengine.core.ready import next_due, ready
 from graphengine.core.snapshot import Snapshot, from_record, to_record
 from graphengine.core.steps import Step, decode_step, encode_step
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
-from graphengine.fieldtype import explain
 from graphengine.options import is_tag
 from graphengine.stores.base import Append, RunInfo, Status
 
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 """The version of the file; it rises when a reader of the old ones would be wrong about the new ones."""
 
-_ID_CHARACTERS: Final = 200
 _REPAIR: Final = "export the run again from where it is recorded"
 
 
@@ -70,69 +67,6 @@ class Exported:
     outlines: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)
     inbox: Sequence[tuple[str, JsonValue]] = ()
     version: str = ""
-
-
-class _Parent(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    run_id: str
-    seq: int = Field(ge=1)
-
-
-class _Run(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    id: str = Field(min_length=1, max_length=_ID_CHARACTERS)
-    graph: str = Field(min_length=1)
-    fingerprint: str = Field(min_length=1)
-    status: Status
-    seq: int = Field(ge=1)
-    created_at: float
-    parent: _Parent | None
-    due_at: float | None
-    tags: list[str] = []
-
-
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    kind: Literal["answer", "message", "stop"]
-    payload: Any
-
-
-class _Step(BaseModel):
-    """The shape of a step; what it means is for the fold to say."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    seq: int
-    kind: str
-    at: float
-    frame: str = ""
-    node: str = ""
-    visit: int = Field(default=0, ge=0)
-    attempt: int = Field(default=0, ge=0)
-    began: float = 0.0
-    update: list[Annotated[list[Any], Field(min_length=3, max_length=4)]] = []
-    data: dict[str, Any] = {}
-
-
-class RunFile(BaseModel):
-    """The file: its format, the version that wrote it, a digest over the rest, and what is recorded of the run."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    format: int
-    version: str
-    digest: str
-    run: _Run
-    outlines: dict[str, dict[str, Any]]
-    inbox: list[_Message]
-    steps: list[_Step]
-
-
-_STEP_NAMES: Final = frozenset(_Step.model_fields)
-_NUMBER: Final = TypeAdapter(Annotated[int, Field(strict=True, ge=0)])
 
 
 async def export_run(store: Store, run_id: str) -> Exported:
@@ -237,6 +171,11 @@ def parse(body: bytes | str, where: str) -> Exported:
         ExportTooNew: A newer version wrote it.
         BadExport: It is no exported run, was changed since, or its steps do not fold.
     """
+    from pydantic import ValidationError  # noqa: PLC0415 - who writes a file needs none of these
+
+    from graphengine.fieldtype import explain  # noqa: PLC0415
+    from graphengine.portable_file import RunFile  # noqa: PLC0415
+
     content = _document(body, where)
     try:
         made = RunFile.model_validate(content)
@@ -362,12 +301,14 @@ def _check_map(snapshot: Snapshot, step: Step) -> None:
     if step.kind != "mapped":
         return
     data, frame = step.data, snapshot.frames[step.frame]
-    count = _NUMBER.validate_python(data["count"])
+    from graphengine.portable_file import NUMBER  # noqa: PLC0415 - as in `parse`
+
+    count = NUMBER.validate_python(data["count"])
     lists = [*data.get("items", {}).values(), *(held(frame, name) for name in data.get("fields", {}).values())]
     if not lists or any(not isinstance(items, list) or len(items) != count for items in lists):
         message = f"a map of {count} items has other numbers of them"
         raise ValueError(message)
-    if _NUMBER.validate_python(data["concurrency"]) < 1:
+    if NUMBER.validate_python(data["concurrency"]) < 1:
         message = "a map runs none of its items at a time"
         raise ValueError(message)
 

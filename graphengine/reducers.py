@@ -20,7 +20,16 @@ N = TypeVar("N", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Replace(Generic[T]):
-    """An update that sets the field whatever its reducer: `return {"history": Replace([])}`."""
+    """An update that sets the field whatever its reducer: `return {"history": Replace([])}`.
+
+    >>> class Notes(BaseModel):
+    ...     lines: Annotated[list[str], append] = ["old"]
+    >>> graph = Graph("g", Notes)
+    >>> graph.add_node("clear", lambda: Replace(["new"]), writes="lines")
+    >>> graph.add_path(START, "clear", END)
+    >>> graph.run_sync().state.lines
+    ['new']
+    """
 
     value: T
 

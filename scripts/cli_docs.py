@@ -17,7 +17,7 @@ from graphengine.cli.helping import Command
 from graphengine.cli.main import COMMANDS, main
 from graphengine.cli.schemas import DOCUMENTS, Failed
 from graphengine.cli.session import Exit
-from graphengine.portable import RunFile
+from graphengine.portable_file import RunFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,14 @@ import pytest
 
 import graphengine.lazy
 
-PACKAGES = ["graphengine", "graphengine.agents", "graphengine.models", "graphengine.patterns", "graphengine.testing"]
+PACKAGES = [
+    "graphengine",
+    "graphengine.agents",
+    "graphengine.models",
+    "graphengine.patterns",
+    "graphengine.runner",
+    "graphengine.testing",
+]
 
 
 def loaded_by(statement: str) -> list[str]:

@@ -65,6 +65,10 @@ def max_characters(most: int, *, on: On = "output", then: Then | None = None) ->
 
     Raises:
         DefinitionError: The number is not above 0, or `then` makes no sense here.
+
+    Example:
+        >>> check_text([max_characters(5, then="rewrite")], "a long text", "output")
+        'a lo…'
     """
     _above_0("max_characters", most)
     chosen = _then("max_characters", on, then, cuts=True)
@@ -89,6 +93,10 @@ def max_words(most: int, *, on: On = "output", then: Then | None = None) -> Guar
 
     Raises:
         DefinitionError: As for `max_characters`.
+
+    Example:
+        >>> check_text([max_words(2, then="rewrite")], "three words here", "output")
+        'three words…'
     """
     _above_0("max_words", most)
     chosen = _then("max_words", on, then, cuts=True)
@@ -115,6 +123,10 @@ def required(*needed: str | re.Pattern[str], on: On = "output", then: Then | Non
 
     Raises:
         DefinitionError: Nothing is required, or `then` makes no sense here.
+
+    Example:
+        >>> check_text([required("tide")], "the tide turns", "output")
+        'the tide turns'
     """
     patterns = _patterns("required", needed)
     chosen = _then("required", on, then, rewrites=False)
@@ -138,6 +150,10 @@ def forbidden(*words: str | re.Pattern[str], on: On = "output", then: Then | Non
 
     Raises:
         DefinitionError: Nothing is forbidden, or `then` makes no sense here.
+
+    Example:
+        >>> check_text([forbidden("secret", then="rewrite")], "a Secret plan", "output")
+        'a [removed] plan'
     """
     patterns = _patterns("forbidden", words)
     chosen = _then("forbidden", on, then)
@@ -170,6 +186,10 @@ def personal_data(*kinds: Kind, on: On = "output", then: Then = "rewrite") -> Gu
 
     Raises:
         DefinitionError: A kind is unknown, or `then` makes no sense here.
+
+    Example:
+        >>> check_text([personal_data("email")], "write to ann@example.org", "output")
+        'write to [e-mail address]'
     """
     for kind in kinds:
         if kind not in KINDS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +38,8 @@ def command(session: Session, files: tuple[Path, ...], database: Path | None) ->
     Every file is checked before anything is written. A run that waits, failed or was cut off can be gone on with in
     this database as in the one it comes from. Where the very same run is there already, nothing is done.
     """
+    import asyncio
+
     from graphengine.cli.busy import busy
     from graphengine.cli.places import place_of
     from graphengine.document import SCHEMA

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from collections import Counter
@@ -83,6 +82,8 @@ def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, data
     the texts of steps, snapshots and messages. The file keeps its size, and the room is used again, unless --vacuum
     gives it back to the disk.
     """
+    import asyncio
+
     from graphengine.cli.places import place_of
 
     place = place_of(database)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json, to_jsonable_python
 
-from graphengine.cli.models import models_for
 from graphengine.cli.places import command, picture_ending, shown
 from graphengine.cli.session import Exit
 from graphengine.cli.steps import counted, explained, is_offline, usage_line
@@ -20,7 +19,6 @@ from graphengine.cli.waits import tell_waits
 from graphengine.core.ready import limit_reached, spent
 from graphengine.document import run_document, told_by, usage_document
 from graphengine.errors import GraphEngineError, PriceUnknown
-from graphengine.runner.models import Models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,6 +78,8 @@ class Job:
     is_announced: bool = False
 
     def __post_init__(self) -> None:
+        from graphengine.cli.models import models_for  # `show` needs no models
+
         self.chosen = models_for(self.models, self.found)
 
     @property
@@ -323,6 +323,8 @@ def _as_text(output: object) -> str:
 
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
     """Whether the graph's nodes are agents that no language model answers, as far as can be seen beforehand."""
+    from graphengine.runner.models import Models
+
     models = Models(chosen)
     found: list[Model] = []
     for name, node in plan.nodes.items():

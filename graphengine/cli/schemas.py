@@ -40,7 +40,7 @@ from graphengine.cli.run_schemas import (
 )
 from graphengine.errors import InputError
 from graphengine.paths import did_you_mean
-from graphengine.portable import RunFile
+from graphengine.portable_file import RunFile
 
 
 class Made(Document):

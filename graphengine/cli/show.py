@@ -142,7 +142,8 @@ def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
 
     headings = ("seq", "step", "visit", "attempt", "took", "leads to")
     rows = list(_rows(steps))
-    heading, *lines = aligned(headings, [row for row, _ in rows])
+    expendable = ("took", "attempt", "visit")
+    heading, *lines = aligned(headings, [row for row, _ in rows], columns=out.columns, expendable=expendable)
     indent = " " * (max([len("seq"), *(len(row[0]) for row, _ in rows)]) + 2)
     room = (out.columns or _PIPE_COLUMNS) - len(indent)
     out.line((heading, "bold"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -40,6 +39,8 @@ class NotRunning(GraphEngineError):
 @click.pass_obj
 def command(session: Session, run_id: str, database: Path | None) -> int:
     """Stop a run that another process drives, at its next safe point, or one that waits, at once."""
+    import asyncio
+
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words, place_of
     from graphengine.cli.recorded import read_info, run_id_of

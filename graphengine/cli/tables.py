@@ -62,11 +62,10 @@ def _cut(widths: Mapping[int, int], column: int, columns: int) -> dict[int, int]
 
 def fitted(text: str, columns: int) -> str:
     """The text on one line of at most so many columns."""
-    from rich.text import Text
+    from rich.cells import cell_len, set_cell_size
 
-    line = Text(clean(one_line(text, 10_000)))
-    line.truncate(max(columns, 20), overflow="ellipsis")
-    return line.plain
+    line, room = clean(one_line(text, 10_000)), max(columns, 20)
+    return line if cell_len(line) <= room else set_cell_size(line, room - 1) + "…"
 
 
 def wrapped(text: str, columns: int) -> list[str]:

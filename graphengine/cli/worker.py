@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +76,8 @@ def command(  # noqa: PLR0913 - one for each option
     SIGTERM or Ctrl-C ends it with exit code 0: nodes in flight finish and are recorded, and the runs are left as they
     are, for the next worker. A second Ctrl-C ends it at once (130).
     """
+    import asyncio
+
     from graphengine.cli import notices
     from graphengine.cli.driving import last_words
     from graphengine.cli.models import models_for_all

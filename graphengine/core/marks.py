@@ -144,12 +144,3 @@ def sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, in
             set_mark(tracker, view, what + counted.get(tracker.node, 0))
         else:
             set_mark(tracker, view, what)
-
-
-def renamed_mark(key: str, names: Mapping[str, str]) -> str:
-    """The key of a mark once nodes have other names: every key ends with a node, and a count's names two."""
-    if not names:
-        return key
-    kind, _, rest = key.partition(":")
-    what, _, since = rest.rpartition(":")
-    return f"{kind}:{names.get(what, what) if kind == 'count' else what}:{names.get(since, since)}"

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.core.fields import apply_ops, held, replay
 from graphengine.core.frames import drop, enter, go_on, touch
-from graphengine.core.marks import renamed_mark
 from graphengine.core.snapshot import children, from_record, item_id, sub_id, to_record
 
 if TYPE_CHECKING:
@@ -119,8 +118,8 @@ def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
         new = names.get(node, node)
         counts[new] = counts.get(new, 0) + visits
     frame.counts = counts
-    frame.marks = {renamed_mark(key, names): mark for key, mark in frame.marks.items()}
-    frame.samples = [[renamed_mark(key, names), sample] for key, sample in frame.samples]
+    frame.marks = {_renamed_mark(key, names): mark for key, mark in frame.marks.items()}
+    frame.samples = [[_renamed_mark(key, names), sample] for key, sample in frame.samples]
     if frame.fork is not None:
         targets = [key.rsplit("~", 1)[-1] for key in frame.fork["arms"]]
         join = frame.fork["join"]
@@ -146,3 +145,12 @@ def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
     else:
         enter(snapshot, frame, node)
     touch(snapshot, frame)
+
+
+def _renamed_mark(key: str, names: Mapping[str, str]) -> str:
+    """The key of a mark once nodes have other names: every key ends with a node, and a count's names two."""
+    if not names:
+        return key
+    kind, _, rest = key.partition(":")
+    what, _, since = rest.rpartition(":")
+    return f"{kind}:{names.get(what, what) if kind == 'count' else what}:{names.get(since, since)}"

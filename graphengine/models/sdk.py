@@ -168,8 +168,12 @@ class Clients(Generic[C]):
         make: Gives a new client. It runs in a thread, and may take its time.
 
     Example:
-        async with clients.turn() as client:
-            await client.messages.create(...)
+        >>> async def main() -> None:
+        ...     clients = Clients(lambda: "a client of the provider's SDK")
+        ...     async with clients.turn() as client:
+        ...         print(client)
+        >>> asyncio.run(main())
+        a client of the provider's SDK
     """
 
     def __init__(self, make: Callable[[], C]) -> None:

@@ -109,6 +109,22 @@ class Context:
         work: What it recorded and waits for, once it asked for any of that.
         over: Whether the attempt came to its end.
         said: Messages (`sent`) and what else is to be kept (`emitted`), for the node's step.
+
+    Example:
+        >>> async def draw(ctx: Context, n: int) -> int:
+        ...     await ctx.step(print, "once, whatever happens")
+        ...     return n + await ctx.ask("How many more?", int)
+        >>> graph = Graph("draws", Count)
+        >>> graph.add_node("draw", draw, writes="n")
+        >>> graph.add_path(START, "draw", END)
+        >>> async def main() -> None:
+        ...     async with Runner() as runner:
+        ...         run = await runner.start(graph, {"n": 2}).result()
+        ...         await runner.answer(run.run_id, 5)
+        ...         print((await runner.resume(graph, run.run_id).result()).state.n)
+        >>> asyncio.run(main())
+        once, whatever happens
+        7
     """
 
     __slots__ = ("_frame", "_random", "_surroundings", "_task", "over", "said", "usage", "work")

@@ -69,6 +69,14 @@ class Runner:
         threads: The most sync nodes that run at the same time.
         clock: Tells the time; a test may turn its own.
         sizes: How large a state, an update, a message and recorded work may be.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with Runner("runs.db") as runner:
+        ...         result = await runner.start(count, run_id="first").result()
+        ...         print(result.state.n, [step.kind for step in await runner.history("first")])
+        >>> asyncio.run(main())
+        3 ['started', 'node', 'node', 'node']
     """
 
     def __init__(  # noqa: PLR0913 - what a whole program's runs share
@@ -157,6 +165,15 @@ class Runner:
 
         Raises:
             CompileError, InputError: At once. What only the store knows (`RunExists`) is raised by `result()`.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         first = await runner.start(count, {"n": 1}, tags=["nightly"]).result()
+            ...         second = await runner.start(count, {"n": 0}, after=first.run_id).result()
+            ...         print(first.state.n, second.state.n)
+            >>> asyncio.run(main())
+            3 3
         """
         self._usable()
         plan = _plan_of(graph, limits)
@@ -191,6 +208,15 @@ class Runner:
 
         Raises:
             CompileError: At once. `UnknownRun`, `RunIsDriven`, `GraphChanged` are raised by `result()`.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         cut = await runner.start(count, limits=Limits(steps=1)).result()
+            ...         whole = await runner.resume(count, cut.run_id, limits=Limits(steps=9)).result()
+            ...         print(cut.status, whole.status, whole.state.n)
+            >>> asyncio.run(main())
+            stopped finished 3
         """
         self._usable()
         plan = _plan_of(graph, limits)
@@ -229,6 +255,15 @@ class Runner:
 
         Raises:
             CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable`, `InputError` by `result()`.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         first = await runner.start(count).result()
+            ...         other = await runner.branch(count, first.run_id, at=2, update={"n": 7}).result()
+            ...         print(first.state.n, other.state.n)
+            >>> asyncio.run(main())
+            3 8
         """
         self._usable()
         plan = _plan_of(graph, limits)
@@ -319,9 +354,11 @@ class Runner:
             CompileError; DefinitionError: Two graphs have one name.
 
         Example:
-            async with Runner("checkpoints/runs.db") as runner:
-                for run in await runner.recover(review_loop):
-                    await run.result()
+            >>> async def main() -> None:
+            ...     async with Runner("runs.db") as runner:
+            ...         for run in await runner.recover(count):
+            ...             await run.result()
+            >>> asyncio.run(main())
         """
         self._usable()
         known = {_plan_of(graph, None).graph: graph for graph in graphs}
@@ -352,6 +389,20 @@ class Runner:
 
         Raises:
             UnknownRun; InputError: The run waits for no answer of that name, or this is none.
+
+        Example:
+            >>> graph = Graph("asks", Count)
+            >>> graph.add_node("number", ask("Which number?", int), writes="n")
+            >>> graph.add_path(START, "number", END)
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         run = await runner.start(graph).result()
+            ...         print(run.status, [wait.question for wait in run.waits])
+            ...         await runner.answer(run.run_id, 5)
+            ...         print((await runner.resume(graph, run.run_id).result()).state.n)
+            >>> asyncio.run(main())
+            waiting ['Which number?']
+            5
         """
         await self._known(run_id)
         snapshot = await load_snapshot(self.store, run_id, None)
@@ -486,7 +537,12 @@ class Runner:
             UnknownRun.
 
         Example:
-            by_model = summed(await runner.spending(run.id), lambda spent: spent.model)
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         run = await runner.start(count).result()
+            ...         print([spent.model for spent in await runner.spending(run.run_id)])
+            >>> asyncio.run(main())
+            []
         """
         await self._known(run_id)
         return spending(await self.store.steps(run_id), (await self.store.info(run_id)).parent_seq)

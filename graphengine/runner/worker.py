@@ -70,8 +70,12 @@ class Worker:
         tell: Called with each event.
 
     Example:
-        async with Runner("checkpoints/runs.db") as runner:
-            await Worker(runner, {graph.name: graph}).run()
+        >>> async def main() -> None:
+        ...     async with Runner("runs.db") as runner:
+        ...         worker = Worker(runner, {count.name: count})
+        ...         worker.stop()  # from another task, when it is to end
+        ...         await worker.run()
+        >>> asyncio.run(main())
     """
 
     def __init__(

@@ -96,17 +96,32 @@ def test_a_filter_that_makes_no_sense_is_told(recorded: Invoke, words: list[str]
 
 
 @pytest.mark.parametrize("columns", [80, 40])
-@pytest.mark.parametrize("words", [[], ["--tree"]])
+@pytest.mark.parametrize("words", [["runs"], ["runs", "--tree"], ["show", "水水水水"]])
 def test_the_table_fits_the_terminal(
     recorded: Invoke, monkeypatch: pytest.MonkeyPatch, columns: int, words: list[str]
 ) -> None:
     """What can be left out is, wide characters count as two; ids are never cut."""
     recorded("branch", "third", "--at", "2", "--branch-id", "水水水水")
     monkeypatch.setattr(Channel, "columns", columns)
-    lines = recorded("runs", *words).stdout.splitlines()
-    wide = [len(line) + line.count("水") for line in lines]
-    assert max(wide) <= columns
+    recorded("run", "counter")  # whose id is a long one
+    lines = recorded(*words).stdout.splitlines()
+    table = [line for line in lines if "  " in line.strip()]
+    assert max(len(line) + line.count("水") for line in table) <= columns
     assert any("水水水水" in line for line in lines)
+
+
+def test_the_table_of_what_was_spent_fits_a_narrow_terminal(
+    invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls and cost stay."""
+    asked = COUNTER.replace(", more, ", ', Agent("counting", prompt="{n}", output=int, offline=more), ')
+    asked = asked.replace("import END", "import Agent, END").replace(", thread=False", "")
+    (project / "flows" / "counter.py").write_text(asked)
+    assert invoke("run", "counter", "--run-id", "r").exit_code == 0
+    monkeypatch.setattr(Channel, "columns", 40)
+    lines = invoke("show", "r", "--usage").stdout.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert lines[0].split() == ["agent", "calls", "offline", "cost"]
 
 
 def test_what_is_waited_for_is_cut_before_it_is_left_out(

@@ -1,31 +1,127 @@
-"""The code in README and the guide runs as it stands."""
+"""The code on the pages runs as it stands: no Python and no command is on a page that nobody has tried."""
 
+import ast
 import asyncio
 import inspect
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
+from benchmarks.joins import BEGIN, FINISH
+from graphengine.cli.helping import Command
+from graphengine.cli.main import COMMANDS, main
+
 ROOT = Path(__file__).resolve().parents[2]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ELSEWHERE = {
+    "docs/patterns/*.md": "test_patterns.py: they run, and their pictures are those of their graphs",
+    "docs/compared.md": "test_compared.py: every block is the source of a program that is run there",
+    "docs/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",
+}
+"""Pages whose code other tests run. Every other page is run here: a new one needs no word anywhere."""
+LANGUAGES = {"python", "console", "sh", "text", "toml", "json", "yaml", "sql", "mermaid", "dot", "diff", ""}
+"""What a block may be called: Python under another name would be run by nobody."""
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/agents.md"])
-def test_the_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def named(page: Path) -> str:
+    """A page as it is called from the root."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """The blocks of a page in these languages."""
+    return [text for language, text in FENCE.findall(page.read_text(encoding="utf-8")) if language in languages]
+
+
+def is_elsewhere(page: Path) -> bool:
+    """Whether another test runs what is on a page."""
+    return any(page.match(str(ROOT / pattern)) for pattern in ELSEWHERE)
+
+
+HERE = [page for page in PAGES if blocks(page, "python") and not is_elsewhere(page)]
+
+
+@pytest.mark.parametrize("page", HERE, ids=named)
+def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks of a page run one after the other, and the tests among them pass."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "page"}
-    for block in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
-        exec(compile(block, page, "exec"), names)  # noqa: S102 - our own pages
+    for block in blocks(page, "python"):
+        exec(compile(block, named(page), "exec"), names)  # noqa: S102 - our own pages
     for name, made in names.items():
         if name.startswith("test_") and inspect.iscoroutinefunction(made):
             asyncio.run(made())
 
 
+def test_the_pages_were_found() -> None:
+    """Those that are run here, and those that others run."""
+    assert {"README.md", "docs/guide.md", "docs/agents.md"} <= {named(page) for page in HERE}
+    for pattern in ELSEWHERE:
+        assert [page for page in PAGES if page.match(str(ROOT / pattern))], pattern
+
+
+def test_all_python_of_the_comparison_stands_where_it_is_made() -> None:
+    """Between the markers, where test_compared.py holds it against the programs."""
+    text = (ROOT / "docs" / "compared.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, behind = rest.partition(FINISH)
+    assert "```python" not in before + behind
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_no_python_hides_under_another_name(page: Path) -> None:
+    """A block is called what it is; one without a name is no Python."""
+    for language, text in FENCE.findall(page.read_text(encoding="utf-8")):
+        assert language in LANGUAGES, f"a block called {language!r}: write python, or add it to LANGUAGES"
+        if language in ("", "text"):
+            try:
+                tree = ast.parse(text)
+            except SyntaxError:
+                continue
+            kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+            assert not any(isinstance(node, kinds) for node in ast.walk(tree)), f"call this block python:\n{text}"
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of a page's blocks that call graphengine."""
+    lines = [
+        line.removeprefix("$ ") for text in blocks(page, "console", "sh", "text", "") for line in text.splitlines()
+    ]
+    return [line for line in lines if line.startswith("graphengine ")]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=named)
+def test_a_command_on_a_page_can_be_typed(page: Path) -> None:
+    """The command is there, and takes these options and arguments; in docs/cli.md they are run as well."""
+    context = click.Context(main, info_name="graphengine")
+    for line in commands(page):
+        _, name, *words = shlex.split(line.partition(" > ")[0], comments=True)
+        if name.startswith(("-", "COMMAND")) or (page.name == "cli.md" and "[OPTIONS]" in words):
+            continue
+        assert name in COMMANDS, line
+        command = main.get_command(context, name)
+        assert isinstance(command, Command)
+        command.make_context(name, words, parent=context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_command_named_in_a_sentence_is_there(page: Path) -> None:
+    """With its options."""
+    context = click.Context(main, info_name="graphengine")
+    for name, rest in re.findall(r"`graphengine ([a-z]+)([^`]*)`", page.read_text(encoding="utf-8")):
+        assert name in COMMANDS, f"`graphengine {name}{rest}`"
+        command = main.get_command(context, name)
+        assert command is not None
+        known = {option for param in command.get_params(context) for option in param.opts}
+        assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, f"`graphengine {name}{rest}`"
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     """Every relative link of README and docs names a file that exists."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    for page in pages:
+    for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

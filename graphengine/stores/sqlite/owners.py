@@ -26,8 +26,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from filelock import FileLock, lock_descriptor
-
 from graphengine.stores.sqlite.checkpoints import never_by_itself
 from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.queries import SQL
@@ -39,6 +37,8 @@ except ImportError:
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from filelock import FileLock
 
 log = logging.getLogger("graphengine.stores")
 
@@ -287,6 +287,8 @@ def _can_lock(descriptor: int) -> bool:
     owner at the same time do not take one another for it.
     """
     if fcntl is None:
+        from filelock import lock_descriptor  # noqa: PLC0415 - as below
+
         return lock_descriptor(descriptor, blocking=False)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -296,6 +298,8 @@ def _can_lock(descriptor: int) -> bool:
 
 
 def _lock_on(path: Path) -> FileLock:
+    from filelock import FileLock  # noqa: PLC0415 - who only reads does without
+
     return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 

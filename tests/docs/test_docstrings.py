@@ -1,0 +1,83 @@
+"""Every example in a docstring of graphengine runs and gives what it says; the main names have one."""
+
+import asyncio
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel
+
+import graphengine
+from graphengine import patterns, reducers
+from graphengine.agents import guards
+from graphengine.runner import Runner
+
+MODULES = [
+    found.name
+    for found in pkgutil.walk_packages(graphengine.__path__, "graphengine.")
+    if not found.name.endswith("__main__")
+]
+FINDER = doctest.DocTestFinder(exclude_empty=True)
+
+
+class Count(BaseModel):
+    n: int = 0
+
+
+def names() -> dict[str, object]:
+    """What an example may use without importing it: the public names, and `count`, the graph of `Graph`'s example."""
+    found: dict[str, object] = {name: getattr(graphengine, name) for name in graphengine.__all__}
+    found |= {"asyncio": asyncio, "Annotated": Annotated, "BaseModel": BaseModel, "Count": Count}
+    found |= {"append": reducers.append, "check_text": guards.check_text}
+    count: graphengine.Graph[Count] = graphengine.Graph("count", Count)
+    count.add_node("more", lambda n: n + 1, writes="n", thread=False)
+    count.add_edge(graphengine.START, "more")
+    count.add_edge("more", graphengine.END, when=graphengine.value("n") >= 3)
+    count.add_edge("more", "more")
+    return {**found, "count": count}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_of_a_module_give_what_they_say(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by itself, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    given = importlib.import_module(module)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    said: list[str] = []
+    for found in FINDER.find(given, module, globs={**names(), **vars(given)}):
+        runner.run(found, compileflags=0, out=said.append)  # as in a user's file, not as in ours
+    assert runner.summarize(verbose=False).failed == 0, "".join(said)
+
+
+def test_an_example_is_written_so_that_it_runs() -> None:
+    """`Example:` is followed by `>>>`, and no docstring has a fence or an indented block of code that nobody runs."""
+    for file in Path(graphengine.__file__).parent.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert "```python" not in text, file
+        for behind in re.findall(r"^ *Examples?:\n(.*)$", text, re.MULTILINE):
+            assert behind.lstrip().startswith((">>>", "With ")), f"{file}: {behind}"
+
+
+OWNERS: dict[object, str] = {
+    graphengine: "Agent Context Graph Limits Node Replace Retry Router Runner ScriptedModel TextFile Worker ask "
+    "changed choose elapsed_seconds ended failed iterations plateau usage value",
+    graphengine.Graph: "add_node add_edge add_path add_switch add_fork check but",
+    Runner: "start resume branch answer recover spending",
+    reducers: "add append extend maximum merge",
+    patterns: " ".join(name for name in patterns.__all__ if name.islower()),
+    guards: "forbidden guard max_characters max_words personal_data required",
+}
+MAIN = [(owner, name) for owner, told in OWNERS.items() for name in told.split()]
+
+
+@pytest.mark.parametrize(("owner", "name"), MAIN, ids=[name for _, name in MAIN])
+def test_a_main_name_has_an_example(owner: object, name: str) -> None:
+    """In its own docstring, so that `help()` shows it."""
+    assert ">>> " in (inspect.getdoc(getattr(owner, name)) or "")
