@@ -65,7 +65,9 @@ class Problem:
     def __str__(self) -> str:
         kind = "warning" if self.warning else "error"
         tail = f"\n      repair: {self.repair}" if self.repair else ""
-        return f"{kind} {self.code} at {self.where}: {self.message}{tail}"
+        name = (self.file or "").replace("\\", "/").rpartition("/")[2]  # whatever system it is from
+        line = f" ({name}:{self.line})" if name else ""
+        return f"{kind} {self.code} at {self.where}{line}: {self.message}{tail}"
 
 
 class CompileError(GraphEngineError):

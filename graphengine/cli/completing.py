@@ -46,7 +46,7 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
     """The ids of the newest runs, each with its graph and status."""
     del param
     return [
-        _item(info.id, help=f"{info.graph}, {info.status}") for info in _newest(ctx) if info.id.startswith(incomplete)
+        _item(info.id, help=f"{info.graph} ({info.status})") for info in _newest(ctx) if info.id.startswith(incomplete)
     ]
 
 

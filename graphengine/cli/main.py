@@ -12,6 +12,7 @@ import sys
 from contextlib import ExitStack, redirect_stderr
 from difflib import get_close_matches
 from importlib import import_module
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import click
@@ -130,7 +131,7 @@ class Program(click.Group):
     def _complete(self, words: Sequence[str], options: dict[str, Any]) -> NoReturn:
         """Answer a shell; whatever goes wrong is not told, since it would stand in the line that is being typed."""
         try:
-            with redirect_stderr(None):
+            with redirect_stderr(StringIO()):
                 super().main(args=words, **options)
         except Exception:  # noqa: BLE001 - as above
             sys.exit(Exit.FAILED)

@@ -73,7 +73,7 @@ def test_runs_and_tags_are_offered_from_the_database(tried: Path) -> None:
         "desk-2",
     }
     (found,) = offered("graphengine resume cu")
-    assert found.help == "review, stopped"
+    assert found.help == "review (stopped)"
     assert set(values("graphengine diff tides post")) == {"post", "post-2", "post-3"}
     assert values("graphengine runs --tag |") == ["nightly"]
     assert values("graphengine replay tides-") == ["tides-2"]
@@ -108,6 +108,24 @@ def test_an_error_while_completing_is_quiet(here: Path) -> None:
         [sys.executable, "-m", "graphengine"], cwd=here, env=environment, capture_output=True, text=True, check=False
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "")
+
+
+def test_what_is_said_while_completing_is_not_heard(
+    tried: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A warning of a library, for instance."""
+
+    def loud(*given: object) -> None:
+        sys.stderr.write("a warning")
+        raise OSError
+
+    monkeypatch.setattr("graphengine.cli.places.place_of", loud)
+    for name, value in ((COMPLETES, "bash_complete"), ("COMP_WORDS", "graphengine show t"), ("COMP_CWORD", "2")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as left:
+        main([])
+    said = capsys.readouterr()
+    assert (left.value.code, said.out.strip(), said.err) == (0, "", "")
 
 
 @pytest.mark.parametrize(

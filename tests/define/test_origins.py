@@ -71,6 +71,18 @@ def test_a_field_is_told_by_the_line_of_its_class() -> None:
     assert found(graph, "not_recordable").line == inspect.getsourcelines(Base)[1] + 1
 
 
+def test_a_class_inside_a_function_is_found_too() -> None:
+    """As users of notebooks and tests write them."""
+
+    class Inner(BaseModel):
+        kept: int = 0
+
+    begin = inspect.getsourcelines(Inner)[1]
+    assert origin_of_field(Inner, "kept") == (str(HERE), begin + 1)
+    Inner.__qualname__ = "renamed"
+    assert origin_of_field(Inner, "kept") is None
+
+
 def test_a_field_whose_source_is_gone_is_told_by_the_graph() -> None:
     """Typed in at a prompt, for instance."""
     names: dict[str, type[BaseModel]] = {"BaseModel": BaseModel, "excluded": Field(default=0, exclude=True)}  # type: ignore[dict-item]
@@ -108,3 +120,13 @@ def test_the_error_of_compile_carries_the_lines() -> None:
     with pytest.raises(CompileError) as caught:
         Graph("g", State).compile()
     assert {problem.file for problem in caught.value.problems} == {str(HERE)}
+
+
+def test_the_text_of_a_problem_names_file_and_line() -> None:
+    """Short, since the error that it stands in has no room for whole paths; unknown where nobody knows."""
+    graph = Graph("g", State)
+    (problem, *_) = graph.check()
+    begin = line(inspect.currentframe()) - 2
+    assert f" at START (test_origins.py:{begin}): " in str(next(p for p in graph.check() if p.code == "no_start"))
+    assert problem.file is not None
+    assert str(Problem("code", "node x", "is wrong")) == "error code at node x: is wrong"
