@@ -144,7 +144,7 @@ class RunIsDriven(GraphEngineError):
         super().__init__(
             f"run {run_id} is driven by {owner}{_lease(expires_at)}",
             where=f"run {run_id}",
-            repair="wait until that process is done, stop it, or watch the run with `graphengine show`",
+            repair=f"wait until that process is done, stop it, or follow it: graphengine watch {run_id}",
         )
 
 

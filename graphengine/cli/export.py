@@ -51,6 +51,7 @@ def command(session: Session, run_id: str, output: str, database: Path | None) -
     from graphengine.cli.busy import busy
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read, run_id_of
+    from graphengine.cli.steps import counted
     from graphengine.document import SCHEMA
     from graphengine.portable import export_run, to_json_text
 
@@ -66,7 +67,7 @@ def command(session: Session, run_id: str, output: str, database: Path | None) -
     if session.json:
         session.document({"schema": SCHEMA, "run_id": found, "file": output, "steps": len(run.steps)})
     else:
-        session.err.line(f"run {found}, {len(run.steps)} steps: written to {output}")
+        session.err.line(f"run {found}, {counted(len(run.steps), 'step')}: written to {output}")
         if run.info.parent is not None:
             session.err.line(f"it branched from {run.info.parent}; the steps that they share are in the file")
     return 0

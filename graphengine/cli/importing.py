@@ -92,6 +92,7 @@ async def _record(work: Busy, place: Place, runs: Sequence[Exported]) -> list[bo
 def _tell(session: Session, run: Exported, place: Place, *, is_new: bool) -> None:
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words, shown
+    from graphengine.cli.steps import counted
 
     info = run.info
     if not is_new:
@@ -100,7 +101,9 @@ def _tell(session: Session, run: Exported, place: Place, *, is_new: bool) -> Non
         )
         return
     status = "interrupted" if info.status == "running" else info.status
-    session.out.line("run ", (info.id, "bold"), f" of {info.graph}, {len(run.steps)} steps, {status}: recorded")
+    session.out.line(
+        "run ", (info.id, "bold"), f" of {info.graph}, {counted(len(run.steps), 'step')}, {status}: recorded"
+    )
     if info.parent is not None:
         told = f"it branched from {info.parent} behind step {info.parent_seq}"
         session.err.line(f"{told}; the steps that they share are its own here, the parent itself is not brought")

@@ -57,7 +57,7 @@ def command(session: Session, path: Path) -> int:
     folder = Path(path.absolute())
     name = name_of(folder.resolve().name)
     files = project_files({"name": name, "version": __version__})
-    write(folder, files)
+    write(folder, files, again=path / "flows")
     steps = _next(path)
     if session.json:
         session.document({"schema": SCHEMA, "path": str(folder), "name": name, "files": sorted(files), "next": steps})
@@ -103,15 +103,20 @@ def _below(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
             yield f"{path}{entry.name}", entry
 
 
-def write(folder: Path, files: Mapping[str, str]) -> None:
+def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
     """Write the files, all of them or none.
+
+    Args:
+        folder: Where to.
+        files: Texts by their paths in it.
+        again: A place to name where this one is taken.
 
     Raises:
         NoPlaceForProject: They cannot be written there.
     """
     made: list[Path] = []
     try:
-        _check_empty(folder)
+        _check_empty(folder, again)
         for path, text in files.items():
             file = folder / path
             made += _make_folder(file.parent)
@@ -128,12 +133,12 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
         raise
 
 
-def _check_empty(folder: Path) -> None:
+def _check_empty(folder: Path, again: Path) -> None:
     if folder.is_dir():
         held = sorted(entry.name for entry in folder.iterdir() if entry.name not in _ALLOWED)
         if held:
             told = f"the folder is not empty: it has {', '.join(held[:3])}{', …' if len(held) > 3 else ''}"  # noqa: PLR2004
-            raise NoPlaceForProject(told, where=str(folder), repair=f"name a new folder, as {folder.name}/flows")
+            raise NoPlaceForProject(told, where=str(folder), repair=f"name a new folder, as {again}")
     elif folder.exists() or folder.is_symlink():
         raise NoPlaceForProject("there is a file of this name", where=str(folder), repair="name a new folder")
 

@@ -22,7 +22,6 @@ from graphengine.cli.waits import in_words
 from graphengine.core.snapshot import child_id
 from graphengine.core.steps import without_items
 from graphengine.runner.live import Emitted, NodeBegan, TextDelta
-from graphengine.runner.run import StepRecorded
 from graphengine.stopwatch import Stopwatch, is_by_answer
 
 if TYPE_CHECKING:
@@ -114,18 +113,21 @@ class Progress:
                 self._began(event.path, event.visit, event.attempt)
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
-        elif isinstance(event, StepRecorded):
-            step = event.step
-            self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
-            self._has_moved(step)
-            self._watch.see(step, was_idle=self._is_idle)
-            self._is_idle = False
-            if step.kind in ("waiting", "answered", "refused", "message"):
-                self._wait(step)
-            elif "[" in step.frame:
-                self._in_item(step)
-            else:
-                self._step(step)
+        else:
+            self.recorded(event.step)
+
+    def recorded(self, step: Step) -> None:
+        """Show a step that is durable."""
+        self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
+        self._has_moved(step)
+        self._watch.see(step, was_idle=self._is_idle)
+        self._is_idle = False
+        if step.kind in ("waiting", "answered", "refused", "message"):
+            self._wait(step)
+        elif "[" in step.frame:
+            self._in_item(step)
+        else:
+            self._step(step)
 
     def _writes(self, delta: TextDelta) -> None:
         """Show the end of what a model is writing, a few times a second."""
@@ -141,7 +143,7 @@ class Progress:
         """Take note of a step of the past that is not shown."""
         channel, self._channel = self._channel, Channel(None, must_arrive=False)
         try:
-            self.show(StepRecorded(step.seq, step))
+            self.recorded(step)
         finally:
             self._channel = channel
 

@@ -190,6 +190,9 @@ def _tell(session: Session, pruned: Pruned) -> None:
         session.out.line(f"… {len(pruned.runs) - _LISTED:,} more; --json lists all")
     for reason, count in Counter(_kind(reason) for reason in pruned.kept.values()).items():
         session.out.line((f"{counted(count, 'run')} kept: {reason}", "dim"))
+    if not pruned.runs:
+        session.out.line("no run is to go by this rule")
+        return
     session.out.line(f"{_in_short(pruned)} {'would go' if pruned.dry_run else 'went'}")
 
 

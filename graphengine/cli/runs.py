@@ -136,8 +136,8 @@ def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snaps
         for i in runs
     ]
     headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "waits for")
-    expendable = ("begun", "seq", "branched from", "tags", "due", "waits for")
-    heading, *lines = aligned(headings, rows, columns=columns, expendable=expendable)
+    expendable = ("begun", "seq", "branched from", "tags", "due", "waits for", "last step", "graph")
+    heading, *lines = aligned(headings, rows, columns=columns, expendable=expendable, shrinks="waits for")
     session.out.line((heading, "bold"))
     for line in lines:
         session.out.line(line)
@@ -168,7 +168,7 @@ def _show_tree(session: Session, tree: Tree) -> None:
         for lines, info in drawn
     ]
     headings = ("run", "graph", "status", "parted at", "seq", "last step", "follows", "spent", "in all")
-    expendable = ("seq", "follows", "graph", "last step")
+    expendable = ("seq", "follows", "graph", "last step", "parted at")
     heading, *told = aligned(headings, rows, columns=session.out.columns, expendable=expendable)
     session.out.line((heading, "bold"))
     for (lines, _), line in zip(drawn, told, strict=True):

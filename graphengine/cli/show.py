@@ -157,7 +157,7 @@ def driven(info: RunInfo, place: Place) -> Sequence[Part]:
     from graphengine.cli.places import graph_words
 
     if info.driver is not None:
-        return (f"running: driven by {info.driver}",)
+        return (f"running: driven by {info.driver}; follow it: {to_paste('watch', info.id, place=place)}",)
     resume = to_paste("resume", info.id, *graph_words(info.graph), place=place)
     return (("interrupted", "bold yellow"), f": no process drives it; resume: {resume}")
 
@@ -169,7 +169,8 @@ def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
 
     headings = ("seq", "step", "visit", "attempt", "took", "leads to")
     rows = list(_rows(steps))
-    heading, *lines = aligned(headings, [row for row, _ in rows])
+    expendable = ("took", "attempt", "visit")
+    heading, *lines = aligned(headings, [row for row, _ in rows], columns=out.columns, expendable=expendable)
     indent = " " * (max([len("seq"), *(len(row[0]) for row, _ in rows)]) + 2)
     room = (out.columns or _PIPE_COLUMNS) - len(indent)
     out.line((heading, "bold"))

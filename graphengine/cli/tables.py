@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 from graphengine.cli.terminal import clean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _GAP: Final = "  "
+_LEAST: Final = 20
+"""Columns that a text has at least where it is cut short."""
 
 
 def aligned(
@@ -18,6 +20,7 @@ def aligned(
     *,
     columns: int | None = None,
     expendable: Sequence[str] = (),
+    shrinks: str = "",
 ) -> list[str]:
     """The headings and the rows as lines.
 
@@ -29,16 +32,32 @@ def aligned(
         rows: Texts; control codes in them are shown as escapes.
         columns: The width of the terminal; None where there is none.
         expendable: Headings of what is left out where the lines are too wide, the first one first.
+        shrinks: The heading of what is cut short before it is left out.
     """
-    from rich.cells import cell_len
+    from rich.cells import cell_len, set_cell_size
 
-    table = [headings, *([clean(one_line(cell, 10_000)) for cell in row] for row in rows)]
+    table: list[list[str]] = [[*headings], *([clean(one_line(cell, 10_000)) for cell in row] for row in rows)]
     kept = [i for i in range(len(headings)) if any(row[i] for row in table[1:])]
     widths = {i: max(cell_len(row[i]) for row in table) for i in kept}
+    short = headings.index(shrinks) if shrinks else -1
     for heading in expendable:
-        if columns is not None and sum(widths[i] + len(_GAP) for i in kept) - len(_GAP) > columns:
+        if columns is not None and _width(widths | _cut(widths, short, 0), kept) > columns:
             kept = [i for i in kept if headings[i] != heading]
+    if columns is not None and short in kept:
+        widths |= _cut(widths, short, widths[short] - max(0, _width(widths, kept) - columns))
+        for row in (row for row in table[1:] if cell_len(row[short]) > widths[short]):
+            row[short] = set_cell_size(row[short], widths[short] - 1) + "…"
     return [_GAP.join(row[i] + " " * (widths[i] - cell_len(row[i])) for i in kept).rstrip() for row in table]
+
+
+def _width(widths: Mapping[int, int], kept: Sequence[int]) -> int:
+    """How wide a line is that has these columns."""
+    return sum(widths[i] + len(_GAP) for i in kept) - len(_GAP)
+
+
+def _cut(widths: Mapping[int, int], column: int, columns: int) -> dict[int, int]:
+    """The width of a column that is cut to so many, but to no less than can be read."""
+    return {column: min(widths[column], max(columns, _LEAST))} if column in widths else {}
 
 
 def fitted(text: str, columns: int) -> str:

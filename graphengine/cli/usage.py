@@ -45,7 +45,7 @@ def tell_spending(out: Channel, recorded: Recorded) -> None:
     for index, (heading, key) in enumerate(_TABLES):
         if index:
             out.line("")
-        title, *lines = _table(heading, found, key)
+        title, *lines = _table(heading, found, key, out.columns)
         out.line((title, "bold"))
         for line in lines:
             out.line(line)
@@ -62,7 +62,7 @@ def usage_of_run(recorded: Recorded) -> dict[str, JsonValue]:
     }
 
 
-def _table(heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> list[str]:
+def _table(heading: str, found: Sequence[Spent], key: Callable[[Spent], str], columns: int | None) -> list[str]:
     """A row for each of what the key tells apart; what is inherited has rows of its own, and each part its sum."""
     parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))
     rows: list[tuple[str, str, Usage]] = []
@@ -81,7 +81,9 @@ def _table(heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) ->
         (name, part, *(f"{usage.get(figure) or 0:,}" for _, figure in figures), cost(usage))
         for name, part, usage in full
     ]
-    return aligned((heading, "part", *(title for title, _ in figures), "cost"), table)
+    headings = (heading, "part", *(title for title, _ in figures), "cost")
+    expendable = [title for title, _ in reversed(figures) if title != "calls"]
+    return aligned(headings, table, columns=columns, expendable=expendable)
 
 
 __all__ = ["tell_spending", "usage_of_run"]

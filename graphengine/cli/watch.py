@@ -7,7 +7,6 @@ for.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -142,6 +141,8 @@ class _Watching:
             UnknownRun: It was removed meanwhile.
             StoreError: It cannot be read.
         """
+        import asyncio
+
         from graphengine.cli.selecting import status_of
 
         info = await store.info(run_id)
@@ -230,14 +231,12 @@ class _Lines:
         self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
 
     def step(self, step: Step, snapshot: Snapshot, *, is_past: bool) -> None:
-        from graphengine.runner.run import StepRecorded
-
         if snapshot.status == "waiting":
             self._progress.idles()
         if is_past:
             self._progress.skip(step)
         else:
-            self._progress.show(StepRecorded(step.seq, step))
+            self._progress.recorded(step)
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
         from graphengine.cli.show import driven

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
@@ -22,6 +22,14 @@ class TooLargeInput(InputError):
     """What is given takes more bytes than are allowed."""
 
     code = "too_large"
+
+
+_INSTEAD: Final = {
+    "running": "wait until it does; `graphengine watch` follows it",
+    "failed": "`graphengine resume` goes on with it",
+    "stopped": "`graphengine resume` goes on with it",
+}
+"""What to do with a run that asks nothing, by its status."""
 
 
 class Asked(NamedTuple):
@@ -50,7 +58,9 @@ def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str]
     if not open_ones:
         told = f"run {snapshot.run_id} is {snapshot.status} and asks nothing"
         others = ", ".join(asked.facts["question"] for asked in every if asked not in asks)
-        repair = f"it waits for {others}" if others else "look at it: it may have been answered already"
+        repair = (
+            f"it waits for {others}" if others else _INSTEAD.get(snapshot.status, "it may have been answered already")
+        )
         if asks:
             told, repair = f"run {snapshot.run_id} was answered already", "resume it, or let a worker go on with it"
         raise InputError(told, where=where, repair=repair)

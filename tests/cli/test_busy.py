@@ -104,3 +104,15 @@ def test_commands_that_take_long_leave_no_line_behind(tmp_path: Path) -> None:
         assert terminal.ends() == 0, terminal.raw
         assert [line for line in terminal.lines if line.startswith(text)], plain(terminal.raw)
         assert not [line for line in terminal.lines if "…" in line]
+
+
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_terminal_that_takes_no_line_back_gets_none(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Neither what is at work nor what models write."""
+    monkeypatch.setenv("TERM", kind)
+    stream = Screen()
+    channel = Channel(stream, must_arrive=False)
+    channel.passing("at work ", "a")
+    with busy(session_on(stream), "looking"):
+        pass
+    assert (stream.getvalue(), channel.is_terminal) == ("", True)

@@ -1,12 +1,13 @@
+import asyncio
 import io
 
 import pytest
 
 from graphengine.cli.places import picture_ending
-from graphengine.cli.progress import Progress
+from graphengine.cli.progress import Progress, in_flight
 from graphengine.cli.terminal import Channel
 from graphengine.core.steps import Step
-from graphengine.runner.live import TextDelta
+from graphengine.runner.live import NodeBegan, TextDelta
 from graphengine.runner.run import StepRecorded
 from tests.cli.screens import plain
 
@@ -18,6 +19,18 @@ class Screen(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+class Telling(Screen):
+    """A screen that tells when something was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = asyncio.Event()
+
+    def write(self, text: str, /) -> int:
+        self.written.set()
+        return super().write(text)
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +121,65 @@ def test_a_picture_that_is_named_can_be_drawn_here(
     monkeypatch.setattr("shutil.which", lambda name: "/bin/dot" if has_painter else None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert picture_ending() == ending
+
+
+async def test_what_is_at_work_is_shown_while_nothing_else_is() -> None:
+    """Nodes with their visit, items of a map by their number, the rest counted; what has ended is not shown."""
+    screen = Telling()
+    progress = Progress(Channel(screen, must_arrive=False))
+    began = 100.0
+    for path, visit in (("a", 2), ("each[0]", 1), ("each[1]", 1), ("b", 1), ("c", 1)):
+        progress.show(NodeBegan(path, path.partition("[")[0], visit, 1, began, 0))
+    written = len(screen.getvalue())
+    async with asyncio.timeout(60), progress.ticking(clock=lambda: began + 75):
+        screen.written.clear()
+        await screen.written.wait()
+    assert screen.getvalue()[written:] == f"at work  a (visit 2) 1 min 15 s, each …{WIPE}"
+    assert in_flight(AT_WORK, 103.5) == "a 3 s, each (2 items) 4 s, b (visit 2) 0 s and 1 more"
+    for path in ("a", "b", "c", "each[0]", "each[1]"):
+        is_item = "[" in path
+        place = (path if is_item else "", path.partition("[")[0])
+        progress.skip(Step(1, "item" if is_item else "node", began, *place, 1, 1, began))
+    written = len(screen.getvalue())
+    progress.tick(began)
+    assert len(screen.getvalue()) == written
+
+
+AT_WORK = [
+    NodeBegan(path, path, visit, 1, at, 0)
+    for path, visit, at in (
+        ("a", 1, 100.0),
+        ("each[0]", 1, 99.5),
+        ("each[7]", 1, 101.0),
+        ("b", 2, 200.0),
+        ("c", 1, 1.0),
+    )
+]
+
+
+def test_a_model_that_writes_is_shown_rather_than_what_is_at_work() -> None:
+    """Until it has been silent for a while."""
+    screen, now = Screen(), [10.0]
+    progress = Progress(Channel(screen, must_arrive=False), now=lambda: now[0])
+    progress.show(NodeBegan("write", "write", 1, 1, 100.0, 0))
+    progress.show(TextDelta("write", "writer", "a draft"))
+    progress.tick(101.0)
+    assert plain(screen.getvalue()).endswith("writes    write: a draft")
+    now[0] += 5
+    progress.tick(106.0)
+    assert plain(screen.getvalue()).endswith("at work  write 6 s")
+
+
+def test_arms_that_were_cancelled_are_not_at_work_any_more() -> None:
+    """Their steps never come; nodes of other graphs go on."""
+    screen = Screen()
+    progress = Progress(Channel(screen, must_arrive=False))
+    for path in ("slow", "inner/other"):
+        progress.show(NodeBegan(path, path, 1, 1, 100.0, 0))
+    progress.skip(Step(3, "joined", 101.0, "", "fork", 1, 1, 0.0, data={"cancelled": ["~slow"]}))
+    progress.tick(102.0)
+    assert plain(screen.getvalue()).endswith("at work  inner/other 2 s")
+    progress.idles()
+    written = len(screen.getvalue())
+    progress.tick(103.0)
+    assert len(screen.getvalue()) == written

@@ -129,10 +129,10 @@ def test_nothing_that_is_there_is_overwritten(invoke: Invoke, project: Path) -> 
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     """Neither files nor the folders that were made for them."""
     with pytest.raises(NoPlaceForProject, match="cannot be written"):
-        write(tmp_path / "a" / "b", {"one.txt": "1", "one.txt/two.txt": "2"})
+        write(tmp_path / "a" / "b", {"one.txt": "1", "one.txt/two.txt": "2"}, tmp_path)
     assert not (tmp_path / "a").exists()
     with pytest.raises(UnicodeEncodeError):
-        write(tmp_path / "a", {"one.txt": "1", "two.txt": "\ud800"})
+        write(tmp_path / "a", {"one.txt": "1", "two.txt": "\ud800"}, tmp_path)
     assert not (tmp_path / "a").exists()
 
 

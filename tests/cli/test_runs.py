@@ -8,7 +8,7 @@ from graphengine.cli.project import find
 from graphengine.cli.selecting import Wanted, newest
 from graphengine.cli.terminal import Channel
 from graphengine.testing import FakeClock
-from tests.cli.programs import COUNTER, Invoke, document
+from tests.cli.programs import ASKING, COUNTER, Invoke, document
 
 
 def ids(invoke: Invoke, *words: str) -> list[str]:
@@ -96,14 +96,60 @@ def test_a_filter_that_makes_no_sense_is_told(recorded: Invoke, words: list[str]
 
 
 @pytest.mark.parametrize("columns", [80, 40])
-@pytest.mark.parametrize("words", [[], ["--tree"]])
+@pytest.mark.parametrize("words", [["runs"], ["runs", "--tree"], ["show", "水水水水"]])
 def test_the_table_fits_the_terminal(
     recorded: Invoke, monkeypatch: pytest.MonkeyPatch, columns: int, words: list[str]
 ) -> None:
     """What can be left out is, wide characters count as two; ids are never cut."""
     recorded("branch", "third", "--at", "2", "--branch-id", "水水水水")
     monkeypatch.setattr(Channel, "columns", columns)
-    lines = recorded("runs", *words).stdout.splitlines()
-    wide = [len(line) + line.count("水") for line in lines]
-    assert max(wide) <= columns
+    recorded("run", "counter")  # whose id is a long one
+    lines = recorded(*words).stdout.splitlines()
+    table = [line for line in lines if "  " in line.strip()]
+    assert max(len(line) + line.count("水") for line in table) <= columns
     assert any("水水水水" in line for line in lines)
+
+
+def test_the_table_of_what_was_spent_fits_a_narrow_terminal(
+    invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls and cost stay."""
+    asked = COUNTER.replace(", more, ", ', Agent("counting", prompt="{n}", output=int, offline=more), ')
+    asked = asked.replace("import END", "import Agent, END").replace(", thread=False", "")
+    (project / "flows" / "counter.py").write_text(asked)
+    assert invoke("run", "counter", "--run-id", "r").exit_code == 0
+    monkeypatch.setattr(Channel, "columns", 40)
+    lines = invoke("show", "r", "--usage").stdout.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert lines[0].split() == ["agent", "calls", "offline", "cost"]
+
+
+def test_what_is_waited_for_is_cut_before_it_is_left_out(
+    invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as twenty columns are left for it."""
+    (project / "flows" / "asking.py").write_text(ASKING.replace("TYPE", "str").replace("What?", "水 or wine? " * 9))
+    invoke("run", "asking", "--run-id", "r")
+    for columns, told in ((80, "水 or wine? 水 or"), (60, "水 or wine?"), (50, "")):
+        monkeypatch.setattr(Channel, "columns", columns)
+        heading, line = invoke("runs").stdout.splitlines()
+        assert told in line
+        assert ("waits for" in heading) == line.endswith("…") == bool(told)
+        assert len(line) + line.count("水") <= columns
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["answer", "broken", "yes"], "`graphengine resume` goes on with it"),
+        (["prune", "--older-than", "1d", "--dry-run"], "no run is to go by this rule"),
+        (["export", "one", "-o", "one.json"], "run one, 1 step: written to one.json"),
+    ],
+)
+def test_what_cannot_be_done_says_what_can(invoke: Invoke, project: Path, words: list[str], told: str) -> None:
+    """In words that fit the run."""
+    invoke("run", "counter", "--run-id", "one", "--pause-before", "more")
+    (project / "flows" / "broken.py").write_text(COUNTER.replace("return n + 1", "return n / 0"))
+    invoke("run", "flows/broken.py", "--run-id", "broken")
+    found = invoke(*words)
+    assert told in found.stdout + found.stderr

@@ -41,7 +41,8 @@ def loaded(folder: Path, line: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "line", ["--help", "--version", "run --help", "worker --help", "prune --help", "completion zsh"]
+    "line",
+    ["--help", "--version", "run --help", "worker --help", "prune --help", "completion zsh"],
 )
 def test_who_asks_for_help_loads_no_database_and_no_pydantic(tried: Path, line: str) -> None:
     """Click, and the command's own module."""
@@ -53,6 +54,9 @@ def test_who_asks_for_help_loads_no_database_and_no_pydantic(tried: Path, line: 
     [
         "runs",
         "runs --tree --json",
+        "new flows2",
+        "watch tides",
+        "watch tides --json",
         "show tides",
         "show tides --step 2 --json",
         "show tides --usage",

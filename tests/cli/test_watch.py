@@ -11,12 +11,12 @@ from graphengine import END, START, Graph, Runner, ask
 from graphengine.cli.places import Place
 from graphengine.cli.session import Session
 from graphengine.cli.terminal import Channel
-from graphengine.cli.watch import _Lines, _Watching
+from graphengine.cli.watch import _Documents, _Lines, _Watching
 from graphengine.errors import UnknownRun
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.programs import COUNTER, GATED, WAITING, Invoke, call, read_line, read_until, start
 from tests.cli.screens import plain
-from tests.cli.test_live_text import Screen
+from tests.cli.test_live_text import Telling
 
 
 class Work(BaseModel):
@@ -102,6 +102,16 @@ def test_without_waiting_a_run_that_waits_ends_it(invoke: Invoke, project: Path)
     assert "send: graphengine send desk tips VALUE" in found.stdout
 
 
+def test_the_watched_database_is_not_touched(invoke: Invoke, project: Path) -> None:
+    """Neither a byte of a file nor the list of files is another one afterwards."""
+    (project / "flows" / "waiting.py").write_text(WAITING)
+    invoke("run", "waiting", "--run-id", "desk")
+    files = project / "checkpoints"
+    before = {path: path.read_bytes() for path in files.rglob("*") if path.is_file()}
+    assert invoke("watch", "desk", "--no-wait", "--from", "1").exit_code == 3
+    assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
+
+
 def test_an_unknown_run_is_told_with_the_nearest(invoke: Invoke) -> None:
     """As of every command about a run, and exit code 2."""
     invoke("run", "counter", "--run-id", "monday")
@@ -110,26 +120,15 @@ def test_an_unknown_run_is_told_with_the_nearest(invoke: Invoke) -> None:
     assert "did you mean 'monday'?" in found.stderr
 
 
-class Watched(Screen):
-    """A screen that tells when something was written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = asyncio.Event()
-
-    def write(self, text: str, /) -> int:
-        self.written.set()
-        return super().write(text)
-
-
 class Follower:
     """Watches a run of a database on a screen of its own, in this event loop."""
 
-    def __init__(self, database: Path, **options: Any) -> None:
-        self.screen = Watched()
+    def __init__(self, database: Path, *, json: bool = False) -> None:
+        self.screen = Telling()
         channel = Channel(self.screen, must_arrive=True)
-        session = Session(channel, channel, json=False, debug=False)
-        self._watching = _Watching(_Lines(session, Place(database)), 1, **{"ends_idle": False, **options})
+        session = Session(channel, channel, json=json, debug=False)
+        view = _Documents(session) if json else _Lines(session, Place(database))
+        self._watching = _Watching(view, 1, ends_idle=False)
         self._store = SQLiteStore(database, read_only=True)
 
     def of(self, run_id: str) -> "asyncio.Task[int]":
@@ -189,6 +188,22 @@ async def test_a_run_is_followed_from_its_first_node_over_a_question_to_its_end(
     assert "3 of 3 items done" in shown
     assert "waiting since" in shown
     assert "finished" in shown.splitlines()[-3]
+
+
+async def test_documents_tell_where_a_run_stands_whenever_that_changes(tmp_path: Path) -> None:
+    """Once for each standing: here that it waits, and its end."""
+    graph = Graph("asking", Work)
+    graph.add_node("asked", ask("Enough?", str), writes="text")
+    graph.add_path(START, "asked", END)
+    async with asyncio.timeout(60), Runner(tmp_path / "runs.db") as runner:
+        await runner.start(graph, Work(), run_id="r").result()
+        follower = Follower(tmp_path / "runs.db", json=True)
+        watching = follower.of("r")
+        await follower.until('"stands"')
+        await runner.stop("r")
+        assert await watching == 4
+    told = [(line["event"], line.get("status")) for line in lines_of(follower.shown)]
+    assert told == [("step", None), ("step", None), ("stands", "waiting"), ("step", None), ("ended", "stopped")]
 
 
 async def test_a_run_that_is_removed_meanwhile_is_told(tmp_path: Path) -> None:
