@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from graphengine.asking import NO_ANSWER
     from graphengine.testing.alone import run_node
     from graphengine.testing.clock import FakeClock
+    from graphengine.testing.coverage import EdgeCoverage
     from graphengine.testing.done import Asked, Done, EdgeTaken, Recorded
     from graphengine.testing.made_tests import NoTest, as_json, make_test
     from graphengine.testing.replays import replay
+    from graphengine.testing.stand_ins import Visits
+    from graphengine.testing.walks import Ended, Items, Visit, Walked, walk
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -20,9 +23,12 @@ else:
             "graphengine.asking": ("NO_ANSWER",),
             "graphengine.testing.alone": ("run_node",),
             "graphengine.testing.clock": ("FakeClock",),
+            "graphengine.testing.coverage": ("EdgeCoverage",),
             "graphengine.testing.done": ("Asked", "Done", "EdgeTaken", "Recorded"),
             "graphengine.testing.made_tests": ("NoTest", "as_json", "make_test"),
             "graphengine.testing.replays": ("replay",),
+            "graphengine.testing.stand_ins": ("Visits",),
+            "graphengine.testing.walks": ("Ended", "Items", "Visit", "Walked", "walk"),
         },
     )
 
@@ -30,12 +36,19 @@ __all__ = [
     "NO_ANSWER",
     "Asked",
     "Done",
+    "EdgeCoverage",
     "EdgeTaken",
+    "Ended",
     "FakeClock",
+    "Items",
     "NoTest",
     "Recorded",
+    "Visit",
+    "Visits",
+    "Walked",
     "as_json",
     "make_test",
     "replay",
     "run_node",
+    "walk",
 ]

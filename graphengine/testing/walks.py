@@ -1,0 +1,254 @@
+"""walk: the paths of a graph, with what its nodes write given beforehand.
+
+The graph's copy is run on a real Runner, in memory, under a clock that jumps: edges, forks, joins, reducers, retries,
+fallbacks and limits are the engine's. Only what nodes do is stood in for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pydantic import BaseModel
+from typing_extensions import override
+
+from graphengine.core.steps import without_items
+from graphengine.errors import InputError
+from graphengine.graph import Graph
+from graphengine.models.scripted import shortened
+from graphengine.runner import RunFailed, Runner
+from graphengine.testing.clock import FakeClock
+from graphengine.testing.coverage import introduce
+from graphengine.testing.done import EdgeTaken, edge_of
+from graphengine.testing.stand_ins import ENDING, Ended, Items, Script, Visits, with_stand_ins
+from graphengine.testing.trail import Word, text_of, trail, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.core.snapshot import RunStatus
+    from graphengine.core.steps import Step
+    from graphengine.endings import Stop
+    from graphengine.failure import Failure
+    from graphengine.options import Limits
+    from graphengine.plan import Plan
+    from graphengine.runner.result import Result
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A visit of a node in a walk.
+
+    Attributes:
+        path: The node's.
+        visit: Which visit of it this is, from 1.
+        edge: The way out that was taken; None where there was none, as of a map's item or of the end of everything.
+        error: What it failed with, as `ValueError: no`; "" where it did not.
+    """
+
+    path: str
+    visit: int
+    edge: EdgeTaken | None
+    error: str = ""
+
+    def __str__(self) -> str:
+        told = f"{self.path}, visit {self.visit}"
+        failed = f" failed with {self.error}" if self.error else ""
+        if self.edge is None:
+            return f"{told}{failed}"
+        label = f" {self.edge.label!r}" if self.edge.label else ""
+        return f"{told}{failed} -> {', '.join(self.edge.to)}{label}: {self.edge.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Walked(Generic[S]):
+    """What a walk came to.
+
+    Attributes:
+        path: The nodes that were visited, in one line; see `walk`.
+        status: `finished`, `failed` (as at FAIL), or `stopped` at a limit.
+        stop: Why it ended.
+        state: The state at the end.
+        output: What the graph's `result=` names; the state without one.
+        error: What it failed with.
+        visits: Each visit with the way out that it took and why, in the order in which they were done.
+    """
+
+    path: str
+    status: RunStatus
+    stop: Stop | None
+    state: S
+    output: object
+    error: Failure | None
+    visits: Sequence[Visit]
+    _words: Sequence[Word] = field(default=(), repr=False)
+
+    @property
+    def why(self) -> Sequence[str]:
+        """Each visit in words, as `review, visit 1 -> write: score 5 >= 7: no; otherwise`."""
+        return [str(visit) for visit in self.visits]
+
+    def assert_path(self, expected: str) -> None:
+        """See that the nodes were visited in this order; see `walk` for how a path is written.
+
+        Args:
+            expected: The path. How it is spaced does not matter.
+
+        Raises:
+            AssertionError: They were not; the text shows where the paths part, and why that way was taken.
+        """
+        __tracebackhide__ = True
+        wanted, walked = words_of(expected), [word.text for word in self._words]
+        if wanted == walked:
+            return
+        common = next((at for at, pair in enumerate(zip(wanted, walked, strict=False)) if pair[0] != pair[1]), None)
+        raise AssertionError(self._parted(wanted, min(len(wanted), len(walked)) if common is None else common))
+
+    def _parted(self, wanted: Sequence[str], at: int) -> str:
+        """What is told where the paths part before a word."""
+        here = len(text_of([*wanted[:at], "x"])) - 1
+        lines = [
+            f"the walk left the expected path {f'behind {wanted[at - 1]!r}' if at else 'at once'}",
+            f"  expected: {text_of(wanted)}",
+            f"  walked:   {self.path}",
+            f"            {' ' * here}^ {repr(wanted[at]) if at < len(wanted) else 'nothing more'} was expected",
+        ]
+        last = next((word.step for word in reversed(self._words[:at]) if word.step is not None), None)
+        if last is not None:
+            lines.append(f"  {_visit(last)}")
+        if self.error is not None:
+            lines.append(f"  it failed at {self.error.path or 'FAIL'}: {self.error.kind}: {self.error.message}")
+        elif self.status == "stopped" and self.stop is not None:
+            lines.append(f"  it stopped: {self.stop.explanation}")
+        return "\n".join([*lines, f"  state: {shortened(repr(self.state), 600)}"])
+
+
+async def walk(
+    graph: Graph[S],
+    nodes: Mapping[str, Visits],
+    state: S | Mapping[str, object] | None = None,
+    /,
+    *,
+    limits: Limits | None = None,
+    **fields: object,
+) -> Walked[S]:
+    """Walk a graph's real edges, with what its nodes write given beforehand.
+
+    What stands in for a node is one of these, for every visit, or a list of them, one for each visit; a list that is
+    too short fails the walk, by the node and the visit:
+
+    - a mapping of fields (or a model, whose set fields count): the update, as the node would write it. It takes the way
+      of any update: through the reducer (one item for `append`), validated, recorded;
+    - an exception: the visit fails with it. Retries, the fallback and `failed(…)` ways follow, and no time passes;
+    - a function of fields, and of `ctx`, that gives any of these;
+    - `None`: it writes nothing. So do nodes that are not named;
+    - `Ended(label, update)` for a graph inside, taken as a whole. Without it, its own nodes are walked, by their
+      paths (`"article/review"`);
+    - `Items(…)` for a map, item by item. Without it a mapping stands in for the whole map.
+
+    A path is written as its nodes in their order, ending with END, FAIL, or STOPPED at a limit: `write review write
+    review END`. A fork is `[facts | counter]`, its arms in declared order, `-` for one that is empty; what was visited
+    in a graph inside stands behind its name, `article (write review)`, that of a map's items `teams (a b | a b)`.
+
+    Args:
+        graph: The graph.
+        nodes: What stands in for its nodes, by path.
+        state: The state to begin with, or a mapping of its fields.
+        limits: In place of the graph's own.
+        fields: Fields of the state by name, over those of `state`.
+
+    Raises:
+        InputError: A path leads nowhere, something cannot stand in for its node, a list was too short, an update does
+            not fit, or the state does not. CompileError: The graph cannot run.
+
+    Example:
+        >>> import asyncio
+        >>> from graphengine import END, START, Graph, value
+        >>> class Count(BaseModel):
+        ...     n: int = 0
+        >>> graph = Graph("count", Count)
+        >>> graph.add_node("more", lambda n: n + 1, writes="n")
+        >>> graph.add_edge(START, "more")
+        >>> graph.add_edge("more", END, when=value("n") >= 3, label="enough")
+        >>> graph.add_edge("more", "more")
+        >>> walked = asyncio.run(walk(graph, {"more": [{"n": 1}, {"n": 5}]}))
+        >>> walked.path, walked.stop.label
+        ('more more END', 'enough')
+    """
+    original = graph.compile()
+    introduce(original)
+    plan, scripts = with_stand_ins(original, nodes)
+    given = state if not fields else {**_mapping(state), **fields}
+    async with Runner(clock=FakeClock()) as runner:
+        run = runner.start(_Copy(graph, plan), given, limits=limits)
+        try:
+            result = await run.result()
+        except RunFailed as error:
+            result = error.result
+        steps = await runner.history(run.id)
+    _see_stand_ins(steps, scripts)
+    return _walked(result, steps)
+
+
+def _mapping(state: BaseModel | Mapping[str, object] | None) -> Mapping[str, object]:
+    if isinstance(state, BaseModel):
+        return {name: getattr(state, name) for name in sorted(state.model_fields_set)}
+    return state or {}
+
+
+class _Copy(Graph[S]):
+    """A graph that has a plan already."""
+
+    def __init__(self, graph: Graph[S], plan: Plan[S]) -> None:
+        super().__init__(graph.name, graph.state, limits=graph.own_limits)
+        self._made = plan
+
+    @override
+    def compile(self) -> Plan[S]:
+        return self._made
+
+
+def _see_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
+    """See that what stood in for nodes could.
+
+    Raises:
+        InputError: A list was too short, or an update does not fit.
+    """
+    for script in scripts:
+        if script.trouble is not None:
+            raise script.trouble
+    named = {script.path for script in scripts}
+    for step in steps:
+        error = step.data.get("error")
+        if error and error["kind"] in ("invalid_update", "not_recordable", "too_large"):
+            path = without_items(error["path"]).removesuffix(f"/{ENDING}")
+            if path in named:
+                told = f"what stands in for {path}, visit {step.visit}, does not fit: {error['message']}"
+                where = error.get("where", "")
+                raise InputError(told, where=where or f"walk, node {path}", repair=error.get("repair", ""))
+
+
+def _walked(result: Result[S], steps: Sequence[Step]) -> Walked[S]:
+    words = trail(steps, result.status, {ENDING})
+    done = [step for step in steps if step.kind in ("node", "item", "failed") and step.node not in ("", ENDING)]
+    return Walked(
+        path=text_of(words),
+        status=result.status,
+        stop=result.stop,
+        state=result.state,
+        output=result.output,
+        error=result.error,
+        visits=[_visit(step) for step in done],
+        _words=words,
+    )
+
+
+def _visit(step: Step) -> Visit:
+    error = step.data.get("error")
+    edge = edge_of(step.data)[0] if step.kind != "item" else None
+    return Visit(step.path, step.visit, edge, f"{error['kind']}: {error['message']}" if error else "")
+
+
+__all__ = ["Ended", "Items", "Visit", "Walked", "walk"]

@@ -1,0 +1,127 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import graphengine
+
+pytest_plugins = ("pytester",)
+
+GRAPHS = """
+from pydantic import BaseModel
+from graphengine import END, START, Graph, value
+
+class Count(BaseModel):
+    n: int = 0
+
+def graph_of(name):
+    graph = Graph(name, Count)
+    graph.add_node("more", lambda n: n + 1, writes="n")
+    graph.add_edge(START, "more")
+    graph.add_edge("more", END, when=value("n") >= 3, label="enough")
+    graph.add_edge("more", "more")
+    return graph
+"""
+
+TESTS = """
+import asyncio
+from graphs_of_mine import graph_of
+from graphengine.testing import walk
+
+def test_one():
+    asyncio.run(walk(graph_of("count"), {"more": {"n": 9}})).assert_path("more END")
+
+def test_other():
+    asyncio.run(walk(graph_of("other"), {"more": [{"n": 1}, {"n": 9}]})).assert_path("more more END")
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project with two graphs, of one of which an edge is never taken."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(graphengine.__file__).parents[1]))
+    pytester.makepyfile(graphs_of_mine=GRAPHS, test_mine=TESTS)
+    return pytester
+
+
+def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
+    """Run its tests in a process of their own."""
+    return project.runpytest_subprocess("-p", "graphengine.testing.coverage_plugin", "-p", "no:cacheprovider", *options)
+
+
+def test_the_report_stands_below_the_tests(project: pytest.Pytester) -> None:
+    """A graph after the other, with what was never taken."""
+    found = run(project, "--graphengine-coverage")
+
+    found.assert_outcomes(passed=2)
+    assert found.ret == 0
+    found.stdout.fnmatch_lines(
+        [
+            "*= edges of graphs =*",
+            "graphs_of_mine.py: count: 2 of 3 seen",
+            "  more -> more (otherwise): never taken",
+            "graphs_of_mine.py: other: 3 of 3 seen",
+            "ways and conditions seen: 5 of 6, 83.3 %",
+        ]
+    )
+
+
+def test_without_the_options_nothing_is_said(project: pytest.Pytester) -> None:
+    """Nor watched."""
+    found = run(project)
+
+    assert found.ret == 0
+    found.stdout.no_fnmatch_line("*edges of graphs*")
+
+
+@pytest.mark.parametrize(("percent", "code"), [("83", 0), ("83.4", 1), ("100", 1)])
+def test_too_little_fails(project: pytest.Pytester, percent: str, code: int) -> None:
+    """Under the threshold the whole session fails, though every test passed."""
+    found = run(project, f"--graphengine-coverage-under={percent}")
+
+    found.assert_outcomes(passed=2)
+    assert found.ret == code
+    failed = f"FAIL: 83.3 % of ways and conditions seen, {percent} % are asked for"
+    assert (failed in found.stdout.str()) is (code == 1)
+
+
+def test_named_graphs_alone_count(project: pytest.Pytester) -> None:
+    """One that was never run counts as not seen."""
+    found = run(project, "--graphengine-coverage-under=100", "--graphengine-coverage-graph=other")
+    assert found.ret == 0
+
+    names = ("--graphengine-coverage-graph=other", "--graphengine-coverage-graph=lost")
+    found = run(project, "--graphengine-coverage-under=100", *names)
+    assert found.ret == 1
+    found.stdout.fnmatch_lines(["lost: never run"])
+
+
+@pytest.mark.parametrize("text", ["lots", "101", "-1"])
+def test_a_threshold_is_a_percentage(project: pytest.Pytester, text: str) -> None:
+    """Anything else is told at once."""
+    found = run(project, f"--graphengine-coverage-under={text}")
+
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines([f"*invalid a number from 0 to 100 value: '{text}'*"])
+
+
+def test_failing_tests_fail_as_ever(project: pytest.Pytester) -> None:
+    """And the report is there."""
+    project.makepyfile(test_more="def test_no(): assert False")
+    found = run(project, "--graphengine-coverage-under=10")
+
+    assert found.ret == 1
+    found.stdout.fnmatch_lines(["ways and conditions seen: 5 of 6, 83.3 %"])
+
+
+def test_the_plugin_loads_nothing_of_the_engine() -> None:
+    """It is read in every process of pytest."""
+    program = (
+        "import sys, graphengine.testing.coverage_plugin; print(*sorted(m for m in sys.modules if 'graphengine' in m))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    names = ["graphengine", "graphengine.lazy", "graphengine.testing", "graphengine.testing.coverage_plugin"]
+    assert found.stdout.split() == names

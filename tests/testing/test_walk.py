@@ -1,0 +1,436 @@
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from graphengine import (
+    END,
+    FAIL,
+    START,
+    Agent,
+    CompileError,
+    Context,
+    Graph,
+    Limits,
+    Retry,
+    ask,
+    choose,
+    ended,
+    failed,
+    iterations,
+    plateau,
+    value,
+)
+from graphengine.errors import InputError
+from graphengine.reducers import append
+from graphengine.testing import EdgeCoverage, Ended, Items, Visits, walk
+
+
+class Review(BaseModel):
+    score: int = Field(ge=1, le=10)
+
+
+class Article(BaseModel):
+    task: str = ""
+    draft: str = ""
+    facts: list[str] = []
+    notes: dict[str, str] = {}
+    approved: bool = False
+    history: Annotated[list[Review], append] = []
+
+
+async def never(task: str) -> Any:
+    """Fail a test that runs it."""
+    raise AssertionError(task)
+
+
+def review_loop(**options: Any) -> Graph[Article]:
+    """Write and review until it is good, flat, or enough."""
+    graph = Graph("review_loop", Article)
+    graph.add_node("research", never, writes="facts", **options)
+    graph.add_node("write", Agent("writer", model="openai:none", prompt="{task}"), writes="draft")
+    graph.add_node("review", Agent("critic", prompt="{draft}", output=Review), writes="history")
+    graph.add_path(START, "research", "write", "review")
+    graph.add_edge("review", END, when=failed(Exception), label="accepted unreviewed")
+    graph.add_edge("review", END, when=value("history[-1].score") >= 7, label="approved")
+    graph.add_edge("review", END, when=plateau("history[-1].score"), label="no longer improving")
+    graph.add_edge("review", END, when=iterations("review") >= 3, label="out of iterations")
+    graph.add_edge("review", "write")
+    return graph
+
+
+def scores(*given: int) -> list[dict[str, Any]]:
+    """What reviews write."""
+    return [{"history": {"score": score}} for score in given]
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "label"),
+    [
+        ((8,), "research write review END", "approved"),
+        ((5, 8), "research write review write review END", "approved"),
+        ((5, 5), "research write review write review END", "no longer improving"),
+        ((3, 4, 5), "research write review write review write review END", "out of iterations"),
+    ],
+)
+async def test_the_edges_are_the_graphs_own(given: tuple[int, ...], path: str, label: str) -> None:
+    """Conditions with values, plateaus, counts; no node is run."""
+    walked = await walk(review_loop(), {"review": scores(*given)}, task="t")
+
+    walked.assert_path(path)
+    assert walked.path == path
+    assert walked.stop is not None
+    assert (walked.stop.label, walked.status) == (label, "finished")
+    assert [review.score for review in walked.state.history] == [*given]
+
+
+async def test_why_each_edge_was_taken_is_told() -> None:
+    """With the values that the conditions saw."""
+    walked = await walk(review_loop(), {"review": scores(5, 8)})
+
+    assert walked.why[2] == (
+        "review, visit 1 -> write: history[-1].score 5 >= 7: no; history[-1].score 5, the best so far: no; "
+        "iterations of review 1 >= 3: no; otherwise"
+    )
+    assert walked.visits[-1].edge is not None
+    assert (walked.visits[-1].visit, walked.visits[-1].edge.label) == (2, "approved")
+
+
+async def test_a_path_that_differs_is_shown_where_it_parts() -> None:
+    """With the edge taken there, and the state."""
+    walked = await walk(review_loop(), {"review": scores(8)}, task="rye")
+
+    with pytest.raises(AssertionError) as caught:
+        walked.assert_path("research write review write review END")
+    lines = str(caught.value).splitlines()
+    assert lines[:4] == [
+        "the walk left the expected path behind 'review'",
+        "  expected: research write review write review END",
+        "  walked:   research write review END",
+        "                                  ^ 'write' was expected",
+    ]
+    assert lines[4] == "  review, visit 1 -> END 'approved': history[-1].score 8 >= 7: yes"
+    assert "task='rye'" in lines[5]
+
+
+@pytest.mark.parametrize(
+    ("expected", "told"),
+    [
+        ("write", "left the expected path at once"),
+        ("research write review", "^ nothing more was expected"),
+        ("research write review END more", "^ 'more' was expected"),
+    ],
+)
+async def test_a_path_may_differ_anywhere(expected: str, told: str) -> None:
+    """At its beginning, and where one is longer."""
+    with pytest.raises(AssertionError) as caught:
+        (await walk(review_loop(), {"review": scores(8)})).assert_path(expected)
+    assert told in str(caught.value)
+
+
+# -- what stands in for a node
+
+
+async def test_a_mapping_stands_for_every_visit() -> None:
+    """And so does a model, whose set fields count."""
+    walked = await walk(review_loop(), {"review": {"history": Review(score=3)}, "write": Article(draft="d")})
+
+    assert (walked.path.count("review"), walked.state.draft) == (2, "d")
+    assert walked.state.task == ""
+
+
+async def test_a_list_that_is_too_short_names_node_and_visit() -> None:
+    """Whatever the graph makes of the failure."""
+    with pytest.raises(InputError, match="review is visited a second time, and has 1 stand-in"):
+        await walk(review_loop(), {"review": scores(5)})
+    with pytest.raises(InputError, match="review is visited a first time, and has 0 stand-ins"):
+        await walk(review_loop(), {"review": []})
+
+
+async def test_an_exception_is_the_nodes_failure() -> None:
+    """Its retries take no time, then its ways after a failure count."""
+    walked = await walk(review_loop(), {"review": [OSError("gone")]})
+
+    walked.assert_path("research write review END")
+    assert walked.stop is not None
+    assert walked.stop.label == "accepted unreviewed"
+    assert "review, visit 1 failed with OSError: gone -> END 'accepted unreviewed'" in walked.why[-1]
+
+
+async def test_an_attempt_that_is_made_again_meets_the_same() -> None:
+    """A list has one for each visit, not for each attempt."""
+    graph = review_loop(retry=Retry(attempts=3, initial_seconds=3600), fallback=["none"])
+    walked = await walk(graph, {"research": [TimeoutError], "review": scores(9)})
+
+    assert walked.state.facts == ["none"]
+    assert walked.path == "research write review END"
+
+
+async def test_a_failure_nobody_catches_fails_the_walk() -> None:
+    """The path ends with FAIL, and tells why where it is asserted."""
+    walked = await walk(review_loop(), {"write": ValueError("no")})
+
+    assert (walked.status, walked.path) == ("failed", "research write FAIL")
+    assert walked.error is not None
+    assert walked.error.message == "no"
+    with pytest.raises(AssertionError, match="it failed at write: ValueError: no"):
+        walked.assert_path("research write review END")
+
+
+async def test_a_function_computes_what_is_written() -> None:
+    """Of fields and of the context; async or not."""
+
+    def review(history: list[Review], draft: str, ctx: Context) -> object:
+        assert draft == f"draft {ctx.visit}"
+        return {"history": Review(score=6 + len(history))}
+
+    async def write(ctx: Context) -> dict[str, str]:
+        return {"draft": f"draft {ctx.visit}"}
+
+    walked = await walk(review_loop(), {"review": review, "write": [write, write]})
+
+    assert [each.score for each in walked.state.history] == [6, 7]
+
+
+async def test_the_state_is_given_by_fields_or_as_a_whole() -> None:
+    """Fields by name count more."""
+    given = Article(task="a", draft="b")
+
+    walked = await walk(review_loop(), {"review": scores(9)}, given, task="c")
+    assert (walked.state.task, walked.state.draft) == ("c", "b")
+    assert (await walk(review_loop(), {"review": scores(9)}, given)).state.task == "a"
+    assert (await walk(review_loop(), {"review": scores(9)}, {"task": "m"}, draft="d")).state.draft == "d"
+
+
+async def test_questions_and_choices_are_stood_in_for() -> None:
+    """Nobody is asked, and nothing is picked."""
+    graph = Graph("desk", Article)
+    graph.add_node("pick", choose("task", {"a": never}), writes="draft")
+    graph.add_node("decide", ask("Publish?", bool), writes="approved")
+    graph.add_path(START, "pick", "decide")
+    graph.add_switch("decide", "approved", {True: END, False: FAIL})
+
+    (await walk(graph, {"decide": {"approved": True}}, task="z")).assert_path("pick decide END")
+    (await walk(graph, {"decide": {"approved": False}})).assert_path("pick decide FAIL")
+
+
+async def test_limits_end_a_walk() -> None:
+    """The graph's own, or those of the walk."""
+    walked = await walk(review_loop(), {"review": scores(3, 4)}, limits=Limits(steps=4))
+
+    assert walked.path == "research write review write STOPPED"
+    with pytest.raises(AssertionError, match="it stopped: steps 4 >= 4"):
+        walked.assert_path("research")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "told"),
+    [
+        ({"revew": None}, "has no node 'revew'"),
+        ({"review": {"histry": 1}}, "review does not write 'histry'"),
+        ({"review": {"draft": ""}}, "review does not write 'draft'"),
+        ({"review": 3}, "3 is no update of review"),
+        ({"review": [int]}, "is no update of review"),
+        ({"review": Ended("approved")}, "review does not end 'approved'"),
+        ({"review": Items(None)}, "review is run for no items"),
+        ({"review": lambda: {"histry": 1}}, "review does not write 'histry'"),
+        ({"review": lambda: 3}, "3 is no update of review"),
+        (
+            {"review": scores(80)},
+            "what stands in for review, visit 1, does not fit: history.0.score: Input should be less",
+        ),
+    ],
+)
+async def test_what_cannot_stand_in_is_refused(nodes: dict[str, Any], told: str) -> None:
+    """Where it is known before, before; else whatever the graph makes of it."""
+    with pytest.raises(InputError, match=told):
+        await walk(review_loop(), nodes)
+
+
+async def test_a_function_that_asks_for_an_unknown_field_is_refused() -> None:
+    """As a node is when the graph is compiled."""
+    with pytest.raises(CompileError, match="nothing provides 'drat'"):
+        await walk(review_loop(), {"review": lambda drat: {"draft": drat}})
+
+
+# -- forks, maps, graphs inside
+
+
+def forked(need: int | None = None) -> Graph[Article]:
+    """Two arms that write keys of one field, one of them longer, and one that goes straight to the join."""
+    graph = Graph("forked", Article)
+    for name, writes in (
+        ("plan", "draft"),
+        ("facts", "notes[facts]"),
+        ("search", "facts"),
+        ("counter", "notes[counter]"),
+    ):
+        graph.add_node(name, never, writes=writes)
+    graph.add_node("merge", never, writes="draft")
+    options: dict[str, Any] = {} if need is None else {"need": need}
+    graph.add_fork("plan", ["facts", ("counter", value("task") != "short"), "merge"], join="merge", **options)
+    graph.add_path(START, "plan")
+    graph.add_path("facts", "search", "merge", END)
+    graph.add_edge("counter", "merge")
+    return graph
+
+
+async def test_arms_stand_in_their_declared_order() -> None:
+    """An empty one is a dash; each writes its key of a field."""
+    nodes: dict[str, Visits] = {
+        "facts": {"notes": {"facts": "F"}},
+        "counter": {"notes": {"counter": "C"}},
+        "search": {"facts": ["x"]},
+    }
+    walked = await walk(forked(), nodes)
+
+    walked.assert_path("plan [facts search | counter | -] merge END")
+    assert walked.state.notes == {"facts": "F", "counter": "C"}
+    assert (await walk(forked(), {}, task="short")).path == "plan [facts search | -] merge END"
+
+
+async def test_a_loop_around_a_fork_shows_each_time() -> None:
+    """From START too."""
+    graph = Graph("rounds", Article)
+    for name, writes in (("left", "draft"), ("right", "task"), ("up", "draft"), ("down", "task"), ("merge", "facts")):
+        graph.add_node(name, never, writes=writes)
+    graph.add_fork(START, ["left", "right"], join="merge")
+    graph.add_edge("left", "merge")
+    graph.add_edge("right", "merge")
+    graph.add_edge("merge", END, when=iterations("merge") >= 3)
+    graph.add_fork("merge", ["up", "down"], join="merge")
+    graph.add_edge("up", "merge")
+    graph.add_edge("down", "merge")
+
+    (await walk(graph, {})).assert_path("[left | right] merge [up | down] merge [up | down] merge END")
+
+
+def mapped() -> Graph[Article]:
+    """A note for each fact, and a review for each."""
+    graph = Graph("mapped", Article)
+    graph.add_node("note", never, inputs={"task": "fact"}, writes="notes[{fact}]", each={"fact": "facts"}, fallback="?")
+    graph.add_node("judge", Agent("judge", prompt="{fact}", output=Review), writes="history", each={"fact": "facts"})
+    graph.add_path(START, "note", "judge", END)
+    return graph
+
+
+async def test_a_map_is_stood_in_for_as_a_whole() -> None:
+    """By what its items write together; a list where each is appended."""
+    nodes: dict[str, Visits] = {
+        "note": {"notes": {"a": "A", "b": "B"}},
+        "judge": {"history": [{"score": 1}, {"score": 2}]},
+    }
+    walked = await walk(mapped(), nodes)
+
+    walked.assert_path("note judge END")
+    assert walked.state.notes == {"a": "A", "b": "B"}
+    assert [review.score for review in walked.state.history] == [1, 2]
+
+
+async def test_a_map_is_stood_in_for_item_by_item() -> None:
+    """A list, one for all, or a function that may take the item; an item's failure is its own."""
+    judge = Items([{"history": {"score": 1}}, {"history": {"score": 2}}])
+    note = Items(lambda fact: {"notes": {fact: fact.upper()}})
+    walked = await walk(mapped(), {"note": note, "judge": judge}, facts=["a", "b"])
+
+    assert walked.state.notes == {"a": "A", "b": "B"}
+    assert [review.score for review in walked.state.history] == [1, 2]
+    failing = Items([ValueError("no"), {"notes": {"b": "B"}}])
+    assert (await walk(mapped(), {"note": [failing]}, facts=["a", "b"])).state.notes == {"a": "?", "b": "B"}
+    with pytest.raises(InputError, match="judge is run for item 2 in visit 1, which has 2 stand-ins"):
+        await walk(mapped(), {"judge": judge}, facts=["a", "b", "c"])
+    with pytest.raises(InputError, match="some visits have Items"):
+        await walk(mapped(), {"judge": [None, judge]})
+    with pytest.raises(InputError, match="Items of Items"):
+        await walk(mapped(), {"judge": Items(judge)})  # type: ignore[arg-type]
+
+
+def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
+    """A review loop inside, whose end decides."""
+    graph = Graph("press", Article)
+    options: dict[str, Any] = {"each": {"fact": "facts"}, "inputs": {"task": "fact"}} if each else {}
+    graph.add_node("article", review_loop().but(result="draft"), writes="notes[{fact}]" if each else "draft", **options)
+    graph.add_node("publish", never, writes="approved")
+    graph.add_path(START, "article")
+    if not each:
+        graph.add_edge("article", "publish", when=ended("approved"), label="good")
+        graph.add_edge("article", "publish", when=failed(OSError), label="without")
+        graph.add_edge("article", END, label="bad")
+    else:
+        graph.add_edge("article", "publish")
+    graph.add_edge("publish", END)
+    return graph
+
+
+async def test_the_nodes_of_a_graph_inside_are_walked() -> None:
+    """By their paths; what was visited stands in parentheses."""
+    walked = await walk(nested(), {"article/review": scores(5, 8), "article/write": {"draft": "d"}})
+
+    walked.assert_path("article (research write review write review) publish END")
+    assert walked.state.draft == "d"
+
+
+async def test_a_graph_inside_ends_as_it_is_told() -> None:
+    """Taken as a whole: with a label, without, or failing."""
+    good = await walk(nested(), {"article": Ended("approved", {"draft": "d"})})
+    good.assert_path("article publish END")
+    assert good.state.draft == "d"
+    (await walk(nested(), {"article": {"draft": "d"}})).assert_path("article END")
+    (await walk(nested(), {"article": [OSError("x")]})).assert_path("article publish END")
+    (await walk(nested(), {"article": lambda: Ended("approved")})).assert_path("article publish END")
+    with pytest.raises(InputError, match="article does not end 'aproved'"):
+        await walk(nested(), {"article": Ended("aproved")})
+    with pytest.raises(InputError, match="is given nothing"):
+        await walk(nested(), {"article": lambda task: {"draft": task}})
+
+
+async def test_a_map_of_graphs_is_walked_item_by_item() -> None:
+    """Its items in their order, or each of them as a whole, or all at once."""
+    graph = nested(each=True)
+    inside = {"article/review": lambda task: scores(8 if task == "a" else 3)[0]}
+    ends = Items([Ended("approved", {"notes": {"a": "A"}}), {"notes": {"b": "B"}}])
+
+    walked = await walk(graph, inside, facts=["a", "b"])
+    walked.assert_path("article (research write review | research write review write review) publish END")
+    whole = await walk(graph, {"article": ends}, facts=["a", "b"])
+    whole.assert_path("article publish END")
+    assert whole.state.notes == {"a": "A", "b": "B"}
+    assert (await walk(graph, {"article": {"notes": {"c": "C"}}}, facts=["a"])).state.notes == {"c": "C"}
+
+
+async def test_cases_that_are_graphs_are_walked() -> None:
+    """The state picks; a case that is none writes nothing."""
+    graph = Graph("cases", Article)
+    graph.add_node("work", choose("task", {"loop": review_loop().but(result="draft"), "short": never}), writes="draft")
+    graph.add_path(START, "work", END)
+
+    looped = await walk(graph, {"work/review": scores(9)}, task="loop")
+    looped.assert_path("work (research write review) END")
+    (await walk(graph, {"work/review": scores(9)}, task="short")).assert_path("work END")
+
+
+async def test_resources_are_not_built() -> None:
+    """Nothing asks for them."""
+
+    def make() -> None:
+        raise AssertionError
+
+    async def search(engine: object) -> str:
+        return str(engine)
+
+    graph = Graph("built", Article, resources={"engine": make})
+    graph.add_node("search", search, writes="draft")
+    graph.add_path(START, "search", END)
+
+    (await walk(graph, {"search": {"draft": "d"}})).assert_path("search END")
+
+
+async def test_walks_count_for_edge_coverage() -> None:
+    """Of the graphs inside too, stood in for or not; what stands in for one does not count."""
+    with EdgeCoverage() as coverage:
+        await walk(nested(), {"article": Ended("approved")})
+    report = coverage.report()
+    assert "stand-in" not in report
+    assert "article -> publish 'good'" not in report
+    assert "article -> END 'bad' (otherwise): never taken" in report
+    assert "review -> write (otherwise): never taken" in report
