@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import agents, big, durable, held, memory, research, startup, stored, wide
+from benchmarks import agents, alone, big, durable, held, memory, research, startup, stored, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -31,5 +31,6 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "calls": agents.calls_at_once,
     "research": research.time_saved,
     "cost": research.cost_saved,
+    "alone": alone.alone,
     "startup": startup.startup,
 }

@@ -161,6 +161,7 @@ class _Alone:
         messages: Mapping[str, Sequence[object]],
     ) -> None:
         self._stage, self._clock, self._models = stage, clock, models
+        self._moves = clock if isinstance(clock, FakeClock) and clock.jumps else None
         self._answers = _Answers(answers)
         self._topics = messages
         self._task = asyncio.current_task()
@@ -233,7 +234,7 @@ class _Alone:
                     return None
                 continue
             if task.due > self._clock.now():
-                await self._clock.sleep_until(task.due)
+                await self._sleep(task.due)
             event = await tasks.run(task)
             if event is None:
                 continue
@@ -241,6 +242,13 @@ class _Alone:
                 self.returned = event.result
             step = self._decide(event)
         return step
+
+    async def _sleep(self, until: float) -> None:
+        """Let time pass: there is nothing else here to wait for."""
+        if self._moves is not None:
+            self._moves.move(until - self._moves.now())
+        else:
+            await self._clock.sleep_until(until)
 
     def _wakes(self, wanted: Sequence[Task]) -> Task | None:
         """The first that sleeps, or that is to be woken since nobody answers."""

@@ -8,9 +8,9 @@ at once as late as the earliest sleeper wants, who wakes; then the next one. Wit
 test moves it. Node timeouts (`timeout_seconds` of a node) and asyncio's own sleeps are real time, which no clock of
 ours changes and which this one does not wait for.
 
-How it knows that nothing else is to be done: the event loop's queue is empty through a whole turn, and no thread of a
-pool or of the SQLite store is at work. Threads are looked at several times before they count as idle, since work that
-was handed to one a moment ago cannot be seen yet.
+How it knows that nothing else is to be done: the event loop's queue is empty through a whole turn, but for other clocks
+that look too, and no thread of a pool or of the SQLite store is at work. Threads are looked at several times before
+they count as idle, since work that was handed to one a moment ago cannot be seen yet.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import math
 import sys
 import threading
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from graphengine.errors import DefinitionError
 
@@ -35,6 +36,9 @@ _WORKERS: Final = ("concurrent.futures.thread", "aiosqlite.core")
 _LOOK_SECONDS: Final = 0.0005
 _QUIET_LOOKS: Final = 4
 """How often, and how many times in a row, the event loop and its threads must be found idle where there are threads."""
+
+_LOOKS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, int]] = WeakKeyDictionary()
+"""How many clocks of an event loop are to look in its next turn: nothing that one of them has to wait for."""
 
 
 class FakeClock:
@@ -64,6 +68,11 @@ class FakeClock:
     def __repr__(self) -> str:
         return f"FakeClock({self._now}, {len(self._waiting())} asleep)"
 
+    @property
+    def jumps(self) -> bool:
+        """Whether its time passes by itself."""
+        return self._jumps
+
     def now(self) -> float:
         """Epoch seconds."""
         return self._now
@@ -77,7 +86,7 @@ class FakeClock:
         heapq.heappush(self._sleepers, (when, next(self._numbers), awake))
         if self._jumps and self._looker is not loop:
             self._looker = loop
-            loop.call_soon(self._look, loop)
+            self._look_soon(loop)
         await awake
 
     def move(self, seconds: float) -> None:
@@ -103,6 +112,14 @@ class FakeClock:
     def _waiting(self) -> list[tuple[float, int, asyncio.Future[None]]]:
         return [sleeper for sleeper in self._sleepers if not sleeper[2].done()]
 
+    def _look_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        _LOOKS[loop] = _LOOKS.get(loop, 0) + 1
+        loop.call_soon(self._look_now, loop)
+
+    def _look_now(self, loop: asyncio.AbstractEventLoop) -> None:
+        _LOOKS[loop] -= 1
+        self._look(loop)
+
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Jump if nothing else is to be done; look again as long as anybody sleeps."""
         while self._sleepers and self._sleepers[0][2].done():
@@ -118,13 +135,13 @@ class FakeClock:
         if threads and not _is_busy(loop):
             loop.call_later(_LOOK_SECONDS, self._look, loop)
         else:
-            loop.call_soon(self._look, loop)
+            self._look_soon(loop)
 
 
 def _is_busy(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether anything is to be run on the loop at once, beside what runs now."""
     waiting: Sized = getattr(loop, "_ready", ())  # asyncio tells this nowhere else
-    return len(waiting) > 0
+    return len(waiting) > _LOOKS.get(loop, 0)
 
 
 def _threads() -> list[bool]:

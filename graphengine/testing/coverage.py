@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,6 +48,7 @@ class Unit:
 
     Attributes:
         place: Where it is.
+        to: Where the way leads.
         way: The way in words, as `review -> write (otherwise)`.
         part: The condition that is a part of the way's, in words; "" for the way itself.
         held: Whether that is to be seen to hold, or not to.
@@ -55,15 +56,20 @@ class Unit:
     """
 
     place: Place
-    way: str
-    part: str = ""
+    to: str
+    way: str = field(compare=False)
+    part: str = field(default="", compare=False)
     held: bool = True
     conditional: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What there is to be seen of a graph: equal for two graphs of one name that differ in other things."""
+    """What there is to be seen of a graph.
+
+    Graphs of one name whose ways lead to the same places are one, such as those that a function makes with other
+    numbers in their conditions: what was seen of one of them was seen.
+    """
 
     graph: str
     file: str
@@ -207,29 +213,31 @@ def _of_ways(node: str, ways: Sequence[Way], *, after: bool) -> Iterator[Unit]:
             cases = [(str(getattr(value, "value", value)), target) for value, target in way.cases.items()]
             for label, target in cases:
                 text = f"{node} -> {target} ({way.reading.text} == {label!r})"
-                yield Unit((node, after, at, f"case {label}"), text, conditional=False)
+                yield Unit((node, after, at, f"case {label}"), target, text, conditional=False)
             if way.otherwise is not None:
                 text = f"{node} -> {way.otherwise} ({way.reading.text} otherwise)"
-                yield Unit((node, after, at, "case "), text, conditional=False)
+                yield Unit((node, after, at, "case "), way.otherwise, text, conditional=False)
             continue
         label = f" {way.label!r}" if way.label else ""
         to = way.target if isinstance(way, EdgeWay) else f"[{' | '.join(target for target, _ in way.arms)}] {way.join}"
         text = f"{node} -> {to}{label} ({'otherwise' if way.condition is None else way.condition})"
-        yield Unit(place, text, conditional=way.condition is not None)
-        yield from _parts(way.condition, place, text)
+        yield Unit(place, to, text, conditional=way.condition is not None)
+        yield from _parts(way.condition, place, to, text)
         for number, (target, condition) in enumerate(way.arms if isinstance(way, ForkWay) else ()):
             if condition is not None:
-                yield Unit((node, after, at, f"arm {number}"), f"{node} -> {to}, arm {target} ({condition})")
+                yield Unit(
+                    (node, after, at, f"arm {number}"), target, f"{node} -> {to}{label}, arm {target} ({condition})"
+                )
 
 
-def _parts(condition: Condition | None, place: Place, text: str) -> Iterator[Unit]:
+def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
     """What there is to see of the parts of a composed condition."""
     leaves = list(_leaves(condition)) if condition is not None else []
     for number, leaf in enumerate(leaves if len(leaves) > 1 else ()):
         part: Place = (*place[:3], f"part {number}")
-        yield Unit(part, text, str(leaf))
+        yield Unit(part, to, text, str(leaf))
         if not (isinstance(leaf, Failed) and any(issubclass(Exception, kind) for kind in leaf.types)):
-            yield Unit(part, text, str(leaf), held=False)
+            yield Unit(part, to, text, str(leaf), held=False)
 
 
 def _leaves(condition: Condition) -> Iterator[Condition]:

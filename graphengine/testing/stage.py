@@ -103,17 +103,16 @@ def staged(plan: Plan[Any], path: str, given: Given) -> Stage:
     parts = without_items(path).split("/")
     where = f"node {'/'.join(parts)}"
     snapshot, inner, entrance = Snapshot(sizes=Sizes()), plan, _AT_ROOT
-    for depth, name in enumerate(parts):
+    for depth, name in enumerate(parts[:-1]):
         node = _node(plan, inner, parts, depth)
-        if depth == len(parts) - 1:
-            frame = _begin(snapshot, inner, entrance, name, _initial(inner, node, given, where), given)
-            if given.item is not NO_ITEM:
-                frame = _item(snapshot, inner, node, frame, given)
-            values = {**(frame.base.values if frame.base is not None else {}), **frame.values}
-            return Stage(plan, "/".join(parts), inner, node, snapshot, frame, values)
         frame = _begin(snapshot, inner, entrance, name, partial(inner.state, {}, where), given)
         entrance, inner = _entrance(snapshot, plan, node, frame, parts[depth + 1], given.now)
-    raise InputError("no node is named", where=f"graph {plan.graph}", repair="name one")  # "".split gives a part
+    node = _node(plan, inner, parts, len(parts) - 1)
+    frame = _begin(snapshot, inner, entrance, node.name, _initial(inner, node, given, where), given)
+    if given.item is not NO_ITEM:
+        frame = _item(snapshot, inner, node, frame, given)
+    values = {**(frame.base.values if frame.base is not None else {}), **frame.values}
+    return Stage(plan, "/".join(parts), inner, node, snapshot, frame, values)
 
 
 def _node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: int) -> NodePlan:

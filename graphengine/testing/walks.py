@@ -13,10 +13,11 @@ from pydantic import BaseModel
 from typing_extensions import override
 
 from graphengine.core.steps import without_items
-from graphengine.errors import InputError
+from graphengine.errors import InputError, ModelUnavailable
 from graphengine.graph import Graph
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed, Runner
+from graphengine.runner.models import ALL
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
 from graphengine.testing.done import EdgeTaken, edge_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from graphengine.core.steps import Step
     from graphengine.endings import Stop
     from graphengine.failure import Failure
+    from graphengine.models.base import Model, Request, Response
     from graphengine.options import Limits
     from graphengine.plan import Plan
     from graphengine.runner.result import Result
@@ -131,6 +133,7 @@ async def walk(
     state: S | Mapping[str, object] | None = None,
     /,
     *,
+    model: Model | str | None = None,
     limits: Limits | None = None,
     **fields: object,
 ) -> Walked[S]:
@@ -156,6 +159,7 @@ async def walk(
         graph: The graph.
         nodes: What stands in for its nodes, by path.
         state: The state to begin with, or a mapping of its fields.
+        model: What answers where a fallback asks a model; without it such a fallback fails.
         limits: In place of the graph's own.
         fields: Fields of the state by name, over those of `state`.
 
@@ -181,7 +185,7 @@ async def walk(
     introduce(original)
     plan, scripts = with_stand_ins(original, nodes)
     given = state if not fields else {**_mapping(state), **fields}
-    async with Runner(clock=FakeClock()) as runner:
+    async with Runner(clock=FakeClock(), models={ALL: model or _Nobody()}) as runner:
         run = runner.start(_Copy(graph, plan), given, limits=limits)
         try:
             result = await run.result()
@@ -196,6 +200,20 @@ def _mapping(state: BaseModel | Mapping[str, object] | None) -> Mapping[str, obj
     if isinstance(state, BaseModel):
         return {name: getattr(state, name) for name in sorted(state.model_fields_set)}
     return state or {}
+
+
+class _Nobody:
+    """No model: what a walk runs is to ask none unasked."""
+
+    name = "nobody"
+
+    async def answer(self, request: Request) -> Response:
+        """There is no answer."""
+        raise ModelUnavailable(
+            f"agent {request.agent} was asked in a walk, and there is no model",
+            where=f"agent {request.agent}",
+            repair="a fallback asks it: give one, walk(…, model=ScriptedModel([…]))",
+        )
 
 
 class _Copy(Graph[S]):

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/agents.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/agents.md", "docs/testing.md"])
 def test_the_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks of a page run one after the other, and the tests among them pass."""
     monkeypatch.chdir(tmp_path)

@@ -213,3 +213,14 @@ async def test_the_machines_clock_may_be_set_while_a_run_sleeps(
     monkeypatch.setattr("graphengine.runner.clock.asyncio.sleep", sleep)
     await SystemClock().sleep_until(1060.0)
     assert slept == slices
+
+
+async def test_several_clocks_of_one_event_loop_jump_beside_each_other() -> None:
+    """None of them takes the others' looking for something that is still to be done."""
+    clocks = [FakeClock(start=0.0) for _ in range(3)]
+
+    async with asyncio.timeout(30):
+        for _ in range(2):
+            await asyncio.gather(*(clock.sleep_until(clock.now() + 60 * n) for n, clock in enumerate(clocks, start=1)))
+
+    assert [clock.now() for clock in clocks] == [120.0, 240.0, 360.0]

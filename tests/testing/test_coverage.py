@@ -2,10 +2,14 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, failed, iterations, value
-from graphengine.testing.coverage import EdgeCoverage
+from graphengine import END, START, Graph, Runner, failed, iterations, value
+from graphengine.core.steps import encode_step
+from graphengine.core.ways import WATCHER
+from graphengine.portable import export_run
+from graphengine.testing import EdgeCoverage, FakeClock, replay
 
 
 class Mood(Enum):
@@ -68,3 +72,141 @@ async def test_what_was_never_taken_is_told() -> None:
         "  think -> END (otherwise): never taken",
         "ways and conditions seen: 6 of 11, 54.5 %",
     ]
+
+
+async def test_all_is_seen_once_every_way_was_taken() -> None:
+    """In several runs, before and behind each other."""
+    coverage = EdgeCoverage()
+    with coverage:
+        await loop().run({"n": 0})
+        await loop().run({"n": -1})
+    first = coverage.percent
+    with coverage:
+        await loop().run({"n": 5, "ok": True})
+        await loop().run({"n": 98})
+    assert first < coverage.percent == 100.0
+    assert coverage.report().splitlines()[1:] == ["ways and conditions seen: 11 of 11, 100.0 %"]
+    assert [*coverage.graphs.values()] == [100.0]
+
+
+async def test_nothing_is_seen_outside() -> None:
+    """Nor does a run cost anything then."""
+    with EdgeCoverage() as coverage:
+        pass
+    await loop().run()
+
+    assert coverage.report() == "no graph was run"
+    assert coverage.percent == 100.0
+    assert WATCHER == []
+
+
+async def test_two_see_the_same() -> None:
+    """One inside the other, as a test's own inside the session's."""
+    with EdgeCoverage() as outer:
+        await loop().run({"n": -1})
+        with EdgeCoverage() as inner:
+            await loop().run({"n": 0})
+    assert inner.percent == pytest.approx(600 / 11)
+    assert outer.percent > inner.percent
+
+
+async def test_what_is_recorded_is_the_same_when_somebody_watches() -> None:
+    """To the last word of every explanation."""
+
+    async def steps(graph: Graph[Talk]) -> list[bytes]:
+        async with Runner(clock=FakeClock(jumps=False)) as runner:
+            run = runner.start(graph, run_id="r")
+            await run.result()
+            return [encode_step(step) for step in await runner.history("r")]
+
+    for make in (loop, ways):
+        plain = await steps(make())
+        with EdgeCoverage():
+            assert await steps(make()) == plain
+
+
+def ways() -> Graph[Talk]:
+    """A switch, and a fork with conditional arms."""
+    graph = Graph("ways", Talk)
+    for name in ("choose", "left", "right", "join"):
+        graph.add_node(name, thread=False)
+    graph.add_edge(START, "choose")
+    graph.add_edge("choose", END, when=~(value("n") < 5), label="many")
+    graph.add_switch("choose", "mood", {Mood.GOOD: "join"}, otherwise="join")
+    graph.add_fork("join", ["left", ("right", value("ok").is_true())], join=END, when=value("n") < 2, label="both")
+    graph.add_edge("join", END)
+    graph.add_edge("left", END)
+    graph.add_edge("right", END)
+    return graph
+
+
+async def test_switches_and_forks_have_parts() -> None:
+    """Each case and the otherwise, the fork itself, each arm with a condition."""
+    with EdgeCoverage() as coverage:
+        await ways().run()
+    assert coverage.report().splitlines()[1:-1] == [
+        "  choose -> END 'many' (not (n < 5)): looked at once, never held",
+        "  choose -> join (mood otherwise): never taken",
+        "  right -> END (otherwise): never taken",
+        "  join -> [left | right] END 'both', arm right (ok is true): looked at once, never held",
+        "  join -> END (otherwise): never taken",
+    ]
+    with coverage:
+        for state in ({"n": 5}, {"n": 3, "mood": "bad"}, {"ok": True}):
+            await ways().run(state)
+    assert coverage.percent == 100.0
+
+
+async def test_an_exception_that_always_holds_need_not_fail_to() -> None:
+    """`failed(Exception)` in a composed condition counts once."""
+    graph = talk("talk", (END, {"when": failed(Exception) & (value("n") < 0)}), ("think", {}))
+    with EdgeCoverage(graph) as coverage:
+        await graph.run({"n": -1})
+    assert "'failed with Exception'" not in coverage.report()
+    assert "'n < 0' always held" in coverage.report()
+
+
+async def test_graphs_that_are_named_count_alone() -> None:
+    """Those inside a graph that is given too, run or not; a name that no run has is told."""
+    inner = loop().but(name="inner")
+    outer = Graph("outer", Talk)
+    outer.add_node("work", inner, writes=("n",))
+    outer.add_path(START, "work", END)
+
+    with EdgeCoverage(outer) as whole, EdgeCoverage("inner", "nobody") as named:
+        await ways().run()
+        assert {name.partition(" ")[0]: share for name, share in whole.graphs.items()} == {"outer": 0.0, "inner": 0.0}
+        await outer.run({"n": 98})
+    assert [*whole.graphs.values()][1] == 100.0
+    assert [*named.graphs] == [name for name in whole.graphs if name.startswith("inner")]
+    assert "nobody: never run" in named.report()
+    assert "ways:" not in whole.report()
+
+
+async def test_a_replay_counts() -> None:
+    """What a recorded run took is tested by its replay."""
+    async with Runner() as runner:
+        run = runner.start(loop(), {"n": -1})
+        await run.result()
+        exported = await export_run(runner.store, run.id)
+    with EdgeCoverage() as coverage:
+        replay(loop(), exported)
+    assert "'broken'" not in coverage.report()
+    assert coverage.percent > 0
+
+
+async def test_graphs_that_differ_in_numbers_are_one() -> None:
+    """What a function makes with other thresholds is the same graph; one with other ways is not."""
+
+    def made(most: int, target: str = END) -> Graph[Talk]:
+        return talk(
+            "talk", (END, {"when": value("n") >= most}), ("think", {"when": value("ok").is_true()}), (target, {})
+        )
+
+    with EdgeCoverage() as coverage:
+        await made(1).run()
+        await made(100).run({"ok": True})
+        await made(100).run()
+        assert coverage.percent == 100.0
+        await made(5, "think").run()
+    assert len(coverage.report().splitlines()) == 1 + 3 + 1

@@ -47,8 +47,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
-    """Run its tests in a process of their own."""
-    return project.runpytest_subprocess("-p", "graphengine.testing.coverage_plugin", "-p", "no:cacheprovider", *options)
+    """Run its tests in this process."""
+    return project.runpytest_inprocess("-p", "graphengine.testing.coverage_plugin", "-p", "no:cacheprovider", *options)
 
 
 def test_the_report_stands_below_the_tests(project: pytest.Pytester) -> None:
@@ -66,6 +66,14 @@ def test_the_report_stands_below_the_tests(project: pytest.Pytester) -> None:
             "ways and conditions seen: 5 of 6, 83.3 %",
         ]
     )
+
+
+def test_a_process_of_its_own_reports_the_same(project: pytest.Pytester) -> None:
+    """As a user starts it."""
+    found = project.runpytest_subprocess("-p", "graphengine.testing.coverage_plugin", "--graphengine-coverage")
+
+    assert found.ret == 0
+    found.stdout.fnmatch_lines(["ways and conditions seen: 5 of 6, 83.3 %"])
 
 
 def test_without_the_options_nothing_is_said(project: pytest.Pytester) -> None:

@@ -13,6 +13,7 @@ from graphengine import (
     Graph,
     Limits,
     Retry,
+    ScriptedModel,
     ask,
     choose,
     ended,
@@ -434,3 +435,24 @@ async def test_walks_count_for_edge_coverage() -> None:
     assert "article -> publish 'good'" not in report
     assert "article -> END 'bad' (otherwise): never taken" in report
     assert "review -> write (otherwise): never taken" in report
+
+
+async def test_a_fallback_is_the_graphs_own_and_asks_no_model_unasked() -> None:
+    """A function is called as it is, with what it asks for; an agent needs a model to be given."""
+
+    async def instead(task: str, engine: str) -> str:
+        return f"{engine} on {task}"
+
+    def built(fallback: Any) -> Graph[Article]:
+        graph = Graph("built", Article, resources={"engine": lambda: "engine"})
+        graph.add_node("write", never, writes="draft", fallback=fallback)
+        graph.add_path(START, "write", END)
+        return graph
+
+    fails: dict[str, Visits] = {"write": OSError("gone")}
+    agent = Agent("second", model="openai:none", prompt="{task}")
+    assert (await walk(built(instead), fails, task="rye")).state.draft == "engine on rye"
+    assert (await walk(built(agent), fails, model=ScriptedModel(["said"]))).state.draft == "said"
+    walked = await walk(built(agent), fails)
+    assert walked.error is not None
+    assert "agent second was asked in a walk" in walked.error.message

@@ -1,0 +1,69 @@
+"""A node that runs alone, as its unit test runs it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from benchmarks.measure import MICRO, Outcome, Settings, Target, alternate
+from graphengine import END, START, Graph, value
+from graphengine.testing import run_node
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Side
+
+ALONE, FUNCTION = "run_node", "the function itself"
+
+
+class Page(BaseModel):
+    """A state of three fields, one of which the node does not need."""
+
+    task: str
+    source: str
+    text: str = ""
+
+
+async def write(task: str) -> str:
+    """Give a text back."""
+    return f"on {task}"
+
+
+def writing() -> Graph[Page]:
+    """One node with two ways out."""
+    graph = Graph("page", Page)
+    graph.add_node("write", write, writes="text")
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END, when=value("text") != "", label="written")
+    graph.add_edge("write", "write")
+    return graph
+
+
+async def alone(settings: Settings) -> Outcome:
+    """Call `run_node(graph, "write", task=…)` 1,000 times, one after the other, and divide the time.
+
+    The node is an async function that reads one field of a pydantic state of three and writes another: its update is
+    validated, recorded and folded as in a run, and its two ways out are looked at. Beside it the function is called
+    by itself. The graph is compiled before.
+    """
+    count = settings.count(1000, 10)
+    graph = writing()
+    graph.compile()
+
+    async def ours() -> float:
+        began = time.perf_counter()
+        for _ in range(count):
+            await run_node(graph, "write", task="bread")
+        return (time.perf_counter() - began) / count * MICRO
+
+    async def function() -> float:
+        began = time.perf_counter()
+        for _ in range(count):
+            await write("bread")
+        return (time.perf_counter() - began) / count * MICRO
+
+    sides: dict[str, Side] = {ALONE: ours, FUNCTION: function}
+    found = await alternate(sides, "µs", settings.count(31, 2))
+    target = Target("a node run alone", found[ALONE].median, "≤", 200.0, "µs")
+    return Outcome("A node run alone in a test", found, [target])
