@@ -44,6 +44,7 @@ from graphengine.testing.done import (
     written_by_item,
 )
 from graphengine.testing.stage import NO_ITEM, Given, Stage, staged
+from graphengine.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -304,8 +305,9 @@ class _Alone:
         if step.kind not in ("node", "item") or data.get("fallback"):
             raise self._failure(step, tasks)
         edge, no_edge = edge_of(data) if step.kind == "node" else (None, "")
+        behind = View(self._stage.inner.state, self._stage.frame)
         return self._told(
-            update=written_by_item(data["writes"]) if step.kind == "item" else update_of(step),
+            update=written_by_item(data["writes"]) if step.kind == "item" else update_of(step, behind.before),
             sent=[(topic, payload) for topic, payload in data.get("sent", ())],
             choice=data.get("choice", ""),
             edge=edge,

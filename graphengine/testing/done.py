@@ -13,11 +13,11 @@ from graphengine.fieldtype import type_name
 from graphengine.models.scripted import OffScript, shortened, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.core.steps import Step
     from graphengine.models.base import Request, Response
-    from graphengine.records import JsonValue
+    from graphengine.records import JsonValue, Op
     from graphengine.runner.result import Usage, Wait
     from graphengine.testing.stage import Stage
 
@@ -121,10 +121,16 @@ def edge_of(data: Mapping[str, JsonValue]) -> tuple[EdgeTaken | None, str]:
     return None, data["error"]["message"] if "error" in data else ""
 
 
-def update_of(step: Step) -> dict[str, Any]:
-    """What a step writes, by field, as typed values."""
+def update_of(step: Step, whole: Callable[[str], object]) -> dict[str, Any]:
+    """What a step writes, by field, as typed values.
+
+    Args:
+        step: The step; of a graph that has secrets it brings no typed values.
+        whole: What a field holds behind the step.
+    """
     found: dict[str, Any] = {}
-    for op, typed in zip(step.update, step.typed or (), strict=True):
+    again = [_again(op, whole) for op in step.update] if step.typed is None else step.typed
+    for op, typed in zip(step.update, again, strict=True):
         kind, name = op[0], op[1]
         if kind in ("add", "reduce"):
             found[name] = op[2]
@@ -133,6 +139,13 @@ def update_of(step: Step) -> dict[str, Any]:
         else:
             found[name] = typed
     return found
+
+
+def _again(op: Op, whole: Callable[[str], object]) -> Any:  # noqa: ANN401 - what a field holds
+    """The typed value of an operation that sets a field; what others add, as recorded."""
+    if op[0] == "set":
+        return whole(op[1])
+    return {op[2]: op[3]} if op[0] in ("put", "grow") else op[-1]
 
 
 def written_by_item(writes: Sequence[Sequence[JsonValue]]) -> dict[str, Any]:

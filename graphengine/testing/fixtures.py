@@ -8,7 +8,6 @@ part of the test. A fixture of the same name in a test module or a conftest.py w
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
 from functools import wraps
@@ -55,7 +54,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
 
         made = SQLiteStore(tmp_path / "runs.db")
     yield made
-    _finish(made.close())
+    from graphengine.testing.open_runner import let_go  # noqa: PLC0415
+
+    let_go(made)
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
     made = OpenRunner(store or MemoryStore(), clock or FakeClock())
     request.node.stash[_RUNNER] = made
     yield made
-    made.abandon(_finish)
+    made.abandon()
 
 
 @pytest.fixture
@@ -172,9 +173,3 @@ def _closing(runner: OpenRunner, test: Callable[..., Coroutine[Any, Any, object]
             await runner.settle()
 
     return closing
-
-
-def _finish(work: Coroutine[Any, Any, object]) -> None:
-    """Do what is left to be done when the test's event loop is gone, in one that leaves no trace."""
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as loop:
-        loop.run(work)

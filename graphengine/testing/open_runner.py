@@ -7,6 +7,7 @@ what a process does that starts anew after a crash (`graphengine.testing.crashes
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
@@ -15,7 +16,7 @@ from graphengine.errors import DefinitionError
 from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
     from types import TracebackType
 
     from graphengine.models.base import Model
@@ -129,19 +130,14 @@ class OpenRunner(Runner):
                 "  repair: await run.result(), or stop it: await runner.stop(run.id)"
             )
 
-    def abandon(self, finish: Callable[[Coroutine[Any, Any, object]], None]) -> None:
-        """Close what is left open when the event loop is gone that it belonged to.
-
-        Args:
-            finish: Runs a coroutine in a loop of its own.
-        """
+    def abandon(self) -> None:
+        """Close what is left open when the event loop is gone that it belonged to."""
         if self._tending.closed or self._loop is None:
             return
         self._tending.closed = True
         if self._threads is not None:
             self._threads.shutdown(wait=False)
-
-        finish(self._real.close())
+        let_go(self._real)
 
     def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
         self._started.append(run)
@@ -165,4 +161,19 @@ class OpenRunner(Runner):
         super().__init__(store, models=self._models_given, resources=self._resources_given, clock=self._clock)
 
 
-__all__ = ["OpenRunner"]
+def let_go(store: Store) -> None:
+    """Close a store that may still be open in an event loop that is gone."""
+    abandon = getattr(store, "abandon", None)
+
+    def close() -> None:
+        if abandon is not None:
+            abandon()
+        else:
+            asyncio.run(store.close())
+
+    thread = threading.Thread(target=close, name="graphengine-test-close")  # there is no event loop there
+    thread.start()
+    thread.join()
+
+
+__all__ = ["OpenRunner", "let_go"]

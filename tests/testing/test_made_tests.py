@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graphengine import Graph, GraphEngineError, Runner, ScriptedModel
+from graphengine import END, START, Graph, GraphEngineError, Runner, ScriptedModel
 from graphengine.models import calls
 from graphengine.testing import NoTest, as_json, make_test
 from graphengine.testing.literals import Code, call_of, literal, quoted
@@ -177,9 +177,9 @@ async def test_the_wrong_run_step_or_graph_is_told() -> None:
 async def test_a_rule_that_answered_answers_again() -> None:
     """An agent's offline stand-in is asked again, under the name offline."""
     writer = flow.critic.but(offline=lambda draft: flow.Review(score=len(draft)))
-    graph = Graph("ruled", flow.Flow, secret_key="0123456789-abcdefghijk-lmnopqrstuvwx-yz")
+    graph = Graph("ruled", flow.Flow, secret_key="0123456789-abcdefghijk-lmnopqrstuvwx-yz")  # noqa: S106
     graph.add_node("judge", writer, writes="history")
-    graph.add_path(flow.START, "judge", flow.END)
+    graph.add_path(START, "judge", END)
     async with Runner(models={"*": "offline"}) as runner:
         run = runner.start(graph, {"task": "x", "draft": "1234567"})
         await run.result()

@@ -6,10 +6,13 @@ import sys
 import pytest
 
 import graphengine.agents.agent
+import graphengine.graph
+import graphengine.stores.memory
 import graphengine.stores.sqlite
 import graphengine.testing.crashes
 import graphengine.testing.failed_nodes
 import graphengine.testing.fixtures
+import graphengine.testing.open_runner
 import graphengine.testing.recordings  # noqa: F401 - a pytest that runs in here must not load any of these anew
 from tests.testing.plain import PLUGIN, QUIET
 from tests.testing.samples import ASYNC, GRAPHS, PLAIN

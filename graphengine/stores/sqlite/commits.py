@@ -74,8 +74,6 @@ class GroupCommit:
 
         Cancelling the future does not take the job back. `written_bytes`: about how much it writes, if that is much.
         """
-        if self._loop.is_closed():  # a store that was left open there is closed in another one
-            self._loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = self._loop.create_future()
         job = Job(work, future, written_bytes)
         self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue

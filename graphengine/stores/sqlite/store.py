@@ -191,6 +191,27 @@ class SQLiteStore:
         await writer.close()
         lease.release_lock()
 
+    def abandon(self) -> None:
+        """Let everything go at once, where the event loop is gone that it was opened in; else use `close`.
+
+        What is durable stays, what is not may be lost, as in a crash; others see at once that its owner is dead. Call
+        it from a thread without an event loop. Nothing happens where it is not open.
+        """
+        reader, self._reader = self._reader, None
+        if reader is None or self._pid != os.getpid():
+            return
+        writer, self._writer = self._writer, None
+        lease, self.lease = self.lease, None
+        self._commits = self._sweeping = None
+        self._driven.clear()
+        if lease is not None:
+            lease.stop()
+        if writer is not None:
+            writer.abandon()
+        reader.abandon()
+        if lease is not None:
+            lease.release_lock()
+
     async def create(self, info: RunInfo, steps: Sequence[Step], outline: Mapping[str, JsonValue]) -> int:
         """Record a new run, driven by this owner; see `Store.create`."""
         commits, lease = self._writing()
