@@ -139,13 +139,6 @@ class _Writer:
             return f'{arrow.target} -> {arrow.source} [dir="back" {facts}]'
         return f"{arrow.source} -> {arrow.target} [{facts}]"
 
-    def _box(self, box: Box, indent: str) -> str:
-        look = look_of_box(box)
-        many = ' peripheries="3"' if box.many else ""
-        rows = _table(box.lines, self._shade(look.text), self._shade(look.soft), align="CENTER")
-        label = f"<{rows}>" if box.lines else '""'
-        facts = f'id="{box.id}" {_SHAPES[box.shape]}{many} {self._colours(look)}'
-        return f"{indent}{box.id} [{facts}\n{indent}  label={label}]"
 
 def _by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
     """The arrows by the innermost cluster that both their ends stand in, "" for none."""
