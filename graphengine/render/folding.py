@@ -78,7 +78,10 @@ def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
 def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | None, list[str]]:
     """How a run stands in what is folded: the loudest, and what is said there, with the node."""
     found = [(place, name, each) for (place, name), each in standings.items() if is_in(place, spot)]
-    loudest: How | None = min((each.how for _, _, each in found), key=_loudness, default=None)
+    if not found:
+        return None, []
+    said = {each.how for _, _, each in found}
+    loudest: How = next(how for how in _LOUDNESS if how in said)
     notes = [
         f"{path_at(place[len(spot[0]) + 1 :], name)}: {note}"
         for place, name, each in found
@@ -86,10 +89,6 @@ def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | N
         for note in each.notes
     ]
     return loudest, notes
-
-
-def _loudness(how: How) -> int:
-    return _LOUDNESS.index(how)
 
 
 def is_in(place: Place, spot: Spot) -> bool:

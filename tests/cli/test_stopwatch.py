@@ -99,4 +99,4 @@ def test_a_way_without_a_condition_needs_no_explanation(project: Path, invoke: I
     lines = invoke("run", "news", "--run-id", "n").stderr.splitlines()
     assert "finished" in lines
     invoke("render", "n", "-o", "n.txt")
-    assert "finished after 4 visits\n" in (project / "n.txt").read_text()
+    assert "finished after 4 visits; " in (project / "n.txt").read_text()

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from graphengine import END, START, Graph, Migration, Runner, ask
 from graphengine.core.steps import Step
 from graphengine.render.accounts import Account, cost, took
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Cluster, Drawing
-from tests.render.nested import outline_of, waiting_run
+from tests.render.nested import Job, outline_of, waiting_run
 from tests.render.samples import done, edge, node, outline, started
 
 
@@ -85,6 +86,28 @@ async def test_a_graph_inside_has_the_cost_of_what_is_in_it() -> None:
     assert "0.7500 USD" in " ".join(told(drawing, "articles"))
     assert "USD" not in " ".join(told(drawing, "articles/search"))
     assert "0.7500 USD" in " ".join(told(drawing_of(outline_of(graph), priced, fold=0), "articles"))
+
+
+async def test_a_renamed_node_keeps_its_time_and_its_visits() -> None:
+    """What was done under the old name counts under the new one."""
+
+    def graph(name: str, migrate: dict[int, Migration] | None = None) -> Graph[Job]:
+        made = Graph("g", Job, version=len(migrate or {}) + 1, migrate=migrate)
+        made.add_node(name, lambda task: task, writes="answer", thread=False)
+        made.add_node("wait", ask("Well?", str), writes="second")
+        made.add_path(START, name, "wait", END)
+        return made
+
+    async with Runner() as runner:
+        await runner.start(graph("old"), run_id="r").result()
+        await runner.answer("r", "well")
+        after = graph("new", {1: Migration(renamed={"old": "new"})})
+        await runner.resume(after, "r").result()
+        steps = await runner.history("r")
+    timed = [step._replace(began=step.at - 0.25) if step.node == "old" else step for step in steps]
+    assert told(drawing_of(outline_of(after), [timed[0]._replace(at=timed[0].at - 1), *timed[1:]]), "new")[-1] == (
+        "1 visit, 0.25 s"
+    )
 
 
 @pytest.mark.parametrize(
