@@ -67,7 +67,7 @@ def test_arrows_to_a_graph_still_end_at_its_border() -> None:
     """Where an arrow to a graph is broken, its second half leads to the border."""
     names = [f"s{i}" for i in range(80)]
     inner = outline([node("a")], [edge("START", "a"), edge("a", "END")], "inner")
-    nodes = [node(name, **({"graphs": {"": inner}} if int(name[1:]) % 5 == 0 else {})) for name in names]
+    nodes = [node(name, graphs={"": inner}) if int(name[1:]) % 5 == 0 else node(name) for name in names]
     ways = [edge(a, b) for a, b in zip(["START", *names], [*names, "END"], strict=True)]
     drawing = drawing_of(outline(nodes, ways))
     broken = in_columns(drawing)
