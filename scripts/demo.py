@@ -3,9 +3,9 @@
     python scripts/demo.py [FOLDER]
 
 Each command is shown as it is called, in FOLDER, so that it can be repeated by hand. FOLDER is `demo` if none is given.
-For each workflow it gets NAME.svg, the graph; NAME.run.svg, what the run did; and its result, NAME.md where that is a
-text and NAME.json where it is not. FOLDER/runs.db has the recorded runs, FOLDER/README.md the list of it all. Where a
-workflow asks a person, ANSWERS says what this program answers in that person's place.
+For each workflow it gets NAME.svg, the graph; NAME.run.svg, what the run did; NAME.timeline.svg, when; and its result,
+NAME.md where that is a text and NAME.json where it is not. FOLDER/runs.db has the recorded runs, FOLDER/README.md the
+list of it all. Where a workflow asks a person, ANSWERS says what this program answers in that person's place.
 """
 
 from __future__ import annotations
@@ -118,9 +118,11 @@ def show(listed: dict[str, Any], folder: Path) -> Shown:
     result = folder / (f"{name}.md" if isinstance(output, str) else f"{name}.json")
     text = output if isinstance(output, str) else json.dumps(output, indent=2, ensure_ascii=False)
     result.write_text(text.rstrip() + "\n", encoding="utf-8")
-    files = {"result": result, "graph": folder / f"{name}.svg", "run": folder / f"{name}.run.svg"}
+    pictures = {"graph": f"{name}.svg", "run": f"{name}.run.svg", "timeline": f"{name}.timeline.svg"}
+    files = {"result": result, **{what: folder / file for what, file in pictures.items()}}
     graphengine(folder, "render", graph, "-o", files["graph"].name)
     graphengine(folder, "render", run["run_id"], "-o", files["run"].name, *database)
+    graphengine(folder, "render", run["run_id"], "--timeline", "-o", files["timeline"].name, *database)
     return Shown(name, listed["about"], run, files, asked)
 
 

@@ -11,7 +11,7 @@ WORKFLOWS = sorted(file.stem for file in (ROOT / "graphs").glob("[!_]*.py"))
 
 
 def test_the_demo_leaves_results_and_pictures_of_all_workflows(tmp_path: Path) -> None:
-    """Each has a result, a picture of its graph and one of its run, and all are listed."""
+    """Each has a result, pictures of its graph and of its run, and all are listed."""
     ran = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "demo.py"), str(tmp_path / "demo")],
         capture_output=True,
@@ -23,7 +23,7 @@ def test_the_demo_leaves_results_and_pictures_of_all_workflows(tmp_path: Path) -
     page = (tmp_path / "demo" / "README.md").read_text(encoding="utf-8")
     assert set(WORKFLOWS) <= set(re.findall(r"^## (\w+)$", page, re.MULTILINE))
     for name in WORKFLOWS:
-        assert {f"{name}.svg", f"{name}.run.svg"} <= left
+        assert {f"{name}.svg", f"{name}.run.svg", f"{name}.timeline.svg"} <= left
         (result,) = left & {f"{name}.md", f"{name}.json"}
         assert (tmp_path / "demo" / result).stat().st_size > 100, name
     shifts = json.loads((tmp_path / "demo" / "content_shifts.json").read_text(encoding="utf-8"))

@@ -82,12 +82,31 @@ def draw(session: Session, place: Place, what: Wanted, output: Path) -> None:
     Raises:
         UnknownRun; StoreError: It cannot be read; RenderError: It cannot be drawn.
     """
-    from graphengine.cli.recorded import read, run_id_of
+    from graphengine.cli.recorded import read
     from graphengine.render.charts import write_chart
 
-    run_id = run_id_of(session, place, what.run)
-    other = run_id_of(session, place, what.other) if what.other else ""
+    run_id = _run_id(session, place, what.run)
+    other = _run_id(session, place, what.other) if what.other else ""
     write_chart(output, lambda: read(place, lambda store: _chart(store, what, run_id, other)))
+
+
+def _run_id(session: Session, place: Place, given: str) -> str:
+    """The run that is meant.
+
+    Raises:
+        UnknownRun: There is none; where it is the name of a graph, that says so.
+    """
+    from graphengine.cli.project import may_find
+    from graphengine.cli.recorded import run_id_of
+    from graphengine.errors import UnknownRun
+
+    try:
+        return run_id_of(session, place, given)
+    except UnknownRun as error:
+        if not may_find(given):
+            raise
+        told = f"{error.message}; {given!r} is a graph, and this is a picture of runs"
+        raise UnknownRun(told, where=error.where, repair=error.repair) from error
 
 
 async def _chart(store: Store, what: Wanted, run_id: str, other: str) -> Chart:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     required=True,
     type=click.Path(path_type=Path, readable=False),
-    help="The picture; its ending, .svg, .png, .pdf, .dot, .mmd or .txt, says how it is drawn.",
+    help="The picture; its ending, .svg, .png, .pdf, .html, .dot, .mmd or .txt, says how it is drawn.",
 )
 @charts.options
 @options.database

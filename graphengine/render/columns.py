@@ -1,7 +1,8 @@
 """Long pictures broken into columns that stand side by side, as a newspaper breaks a long text.
 
 A chain of two hundred nodes would be forty screens high. It is cut where the fewest arrows cross, and an arrow that
-crosses ends at a signpost that names the box where it goes on, and begins again there.
+crosses ends at a signpost that names the box where it goes on, and begins again there. A graph inside that is long has
+columns of its own in its cluster, and is never cut by those around it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from math import ceil, sqrt
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from graphengine.render.parts import Arrow, Box
 from graphengine.render.words import lines_of
@@ -29,50 +30,10 @@ _WIDTH_ROWS: Final = 2.8
 _SLACK: Final = 0.35
 
 
-class _Unit(NamedTuple):
-    """What is never cut: a box, or an outermost cluster with all that is in it."""
-
-    row: int
-    rows: int
-
-
 def in_columns(drawing: Drawing) -> Drawing:
-    """The drawing, in columns if it is long."""
-    unit_of = _units(drawing)
-    rows = _rows(drawing, unit_of)
-    height = max((unit.row + unit.rows for unit in rows.values()), default=0)
-    if height <= LONG_ROWS:
-        return drawing
-    row_of = {box.id: rows[unit_of[box.id]].row for box in drawing.boxes}
-    cuts = _cuts(height, [(row_of[arrow.source], row_of[arrow.target]) for arrow in drawing.arrows])
-    column = {box: sum(row >= cut for cut in cuts) for box, row in row_of.items()}
-    return _Breaker(drawing, column).broken() if cuts else drawing
-
-
-def _units(drawing: Drawing) -> dict[str, str]:
-    """The unit of each box: the outermost cluster around it, or itself."""
-    parents = {cluster.id: cluster.parent for cluster in drawing.clusters}
-    found: dict[str, str] = {}
-    for box in drawing.boxes:
-        unit = box.cluster
-        while unit and parents[unit]:
-            unit = parents[unit]
-        found[box.id] = unit or box.id
-    return found
-
-
-def _rows(drawing: Drawing, unit_of: Mapping[str, str]) -> dict[str, _Unit]:
-    """The row of each unit, by the longest way there, and how many rows it takes."""
-    boxes: defaultdict[str, list[str]] = defaultdict(list)
-    for box, unit in unit_of.items():
-        boxes[unit].append(box)
-    ahead = [(a.source, a.target) for a in drawing.arrows if not a.back]
-    inner = [pair for pair in ahead if unit_of[pair[0]] == unit_of[pair[1]]]
-    depth = _depths(list(unit_of), inner, dict.fromkeys(unit_of, 1))
-    rows = {unit: 1 + max(depth[box] for box in inside) for unit, inside in boxes.items()}
-    outer = [(unit_of[a], unit_of[b]) for a, b in ahead if unit_of[a] != unit_of[b]]
-    tops = _depths(list(boxes), outer, rows)
-    return {unit: _Unit(tops[unit], rows[unit]) for unit in boxes}
+    """The drawing, in columns where it is long, and each graph inside that is."""
+    breaker = _Breaker(drawing)
+    return breaker.broken() if breaker.is_long else drawing
 
 
 def _depths(names: Sequence[str], pairs: Sequence[tuple[str, str]], heights: Mapping[str, int]) -> dict[str, int]:
@@ -121,36 +82,79 @@ def _cuts(height: int, arrows: Sequence[tuple[int, int]]) -> list[int]:
 
 
 class _Breaker:
-    """Breaks the arrows that cross from one column into another."""
+    """Breaks a drawing, cluster by cluster from the innermost out, and the arrows that cross from column to column."""
 
-    def __init__(self, drawing: Drawing, column: dict[str, int]) -> None:
+    def __init__(self, drawing: Drawing) -> None:
         self.drawing = drawing
-        self.column = column
+        self.parents = {each.id: each.parent for each in drawing.clusters}
+        self.units = {box.id: self._units(box) for box in drawing.boxes}
         self.names = {box.id: box.name for box in drawing.boxes} | {each.id: each.name for each in drawing.clusters}
+        self.rows = {box.id: 1 for box in drawing.boxes}
+        self.columns: dict[str, dict[str, int]] = {}
+        for cluster in (*reversed(self.parents), ""):
+            self.rows[cluster] = 1 + self._rows(cluster)
         self.posts: list[Box] = []
         self.arrows: list[Arrow] = []
+        self.order = {box.id: self._place(box.id) for box in drawing.boxes}
+
+    @property
+    def is_long(self) -> bool:
+        """Whether there is anything to break."""
+        return bool(self.columns)
 
     def broken(self) -> Drawing:
         """The drawing with its boxes in the order of their columns."""
         for arrow in self.drawing.arrows:
             self._add(arrow)
-        boxes = sorted([*self.drawing.boxes, *self.posts], key=lambda box: self.column[box.id])
+        boxes = sorted([*self.drawing.boxes, *self.posts], key=lambda box: self.order[box.id])
         return replace(self.drawing, boxes=tuple(boxes), arrows=tuple(self.arrows))
 
+    def _units(self, box: Box) -> dict[str, str]:
+        """By each cluster around a box, "" the outermost: what stands directly in it and is the box or holds it."""
+        found, unit, around = dict[str, str](), box.id, box.cluster
+        while around:
+            found[around] = unit
+            unit, around = around, self.parents[around]
+        return {"": unit, **dict(reversed(found.items()))}
+
+    def _place(self, box: str) -> tuple[int, ...]:
+        """The columns that a box stands in, from the outermost in."""
+        return tuple(self.columns.get(cluster, {}).get(unit, 0) for cluster, unit in self.units[box].items())
+
+    def _rows(self, cluster: str) -> int:
+        """How many rows a cluster takes, in columns if it is long."""
+        units = list(dict.fromkeys(units[cluster] for units in self.units.values() if cluster in units))
+        arrows = [(self.units[a.source], self.units[a.target], a.back) for a in self.drawing.arrows]
+        own = [(a[cluster], b[cluster], back) for a, b, back in arrows if cluster in a and cluster in b]
+        tops = _depths(units, [(a, b) for a, b, back in own if a != b and not back], self.rows)
+        height = max((tops[unit] + self.rows[unit] for unit in units), default=0)
+        cuts = _cuts(height, [(tops[a], tops[b]) for a, b, _ in own]) if height > LONG_ROWS else []
+        if not cuts:
+            return height
+        column = {unit: sum(tops[unit] >= cut for cut in cuts) for unit in units}
+        self.columns[cluster] = column
+        begins = [0, *cuts]
+        return max(tops[unit] + self.rows[unit] - begins[column[unit]] for unit in units)
+
     def _add(self, arrow: Arrow) -> None:
-        if self.column[arrow.source] == self.column[arrow.target]:
+        here, there = self.units[arrow.source], self.units[arrow.target]
+        cluster = next(each for each in reversed(here) if each in there)
+        column = self.columns.get(cluster, {})
+        if column.get(here[cluster], 0) == column.get(there[cluster], 0):
             self.arrows.append(arrow)
             return
-        there = self._post(f"on to {self.names[arrow.head or arrow.target]}", arrow, arrow.source)
-        here = self._post(f"from {self.names[arrow.tail or arrow.source]}", arrow, arrow.target)
-        self.arrows.append(replace(arrow, target=there, head="", back=False))
+        ends = self._post(f"on to {self.names[arrow.head or arrow.target]}", arrow, arrow.source, cluster)
+        begins = self._post(f"from {self.names[arrow.tail or arrow.source]}", arrow, arrow.target, cluster)
+        self.arrows.append(replace(arrow, target=ends, head="", back=False))
         spoken = f"{arrow.spoken}, from another column"
-        begins = Arrow(f"{arrow.id}b", here, arrow.target, (), spoken, arrow.failure, tone=arrow.tone, head=arrow.head)
-        self.arrows.append(begins)
+        rest = Arrow(f"{arrow.id}b", begins, arrow.target, (), spoken, arrow.failure, tone=arrow.tone, head=arrow.head)
+        self.arrows.append(rest)
 
-    def _post(self, words: str, arrow: Arrow, beside: str) -> str:
+    def _post(self, words: str, arrow: Arrow, beside: str, cluster: str) -> str:
         name = f"n{len(self.drawing.boxes) + len(self.posts)}"
-        lines = tuple(replace(line, weight="normal") for line in lines_of(words, []))
-        self.posts.append(Box(name, "link", lines, words, arrow.tone, name=words))
-        self.column[name] = self.column[beside]
+        way, _, target = words.rpartition(" ")
+        short = f"{way} {target.rpartition('/')[2]}"  # it leads on in its own graph
+        lines = tuple(replace(line, weight="normal") for line in lines_of(short, []))
+        self.posts.append(Box(name, "link", lines, words, arrow.tone, cluster, name=words))
+        self.order[name] = self.order[beside][: list(self.units[beside]).index(cluster) + 1]
         return name

@@ -182,7 +182,7 @@ def _below(drawing: Drawing, cluster: str) -> list[tuple[str, str]]:
 
     Else what comes behind the graph would stand beside it, level with the box that leads there.
     """
-    boxes = [box for box in drawing.boxes if cluster and box.cluster == cluster]
+    boxes = [box for box in drawing.boxes if cluster and box.cluster == cluster and box.shape != "link"]
     ends = [box for box in boxes if box.shape == "exit"]
     going_on = {arrow.source for arrow in drawing.arrows if not arrow.back} if ends else set()
     return [(box.id, end.id) for end in ends for box in boxes if box is not end and box.id not in going_on]

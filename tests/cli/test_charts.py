@@ -58,6 +58,7 @@ REFUSED = [
     (["first", "--scores", "goa", "-o", "a.svg"], "did you mean 'goal'?"),
     (["first", "--scores", "goal", "-o", "a.svg"], "no step of the run wrote a number at goal"),
     (["nowhere", "--timeline", "-o", "a.svg"], "there is no run 'nowhere'"),
+    (["counter", "--timeline", "-o", "a.svg"], "'counter' is a graph, and this is a picture of runs"),
     (["secand", "--branches", "-o", "a.svg"], "did you mean 'second'?"),
     (["first", "first", "-o", "a.svg"], "both are run first"),
     (["first", "thirt", "-o", "a.svg"], "there is no run 'thirt'"),

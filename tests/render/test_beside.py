@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from graphengine import END, START, Graph, Runner
+from graphengine import END, START, Graph, Runner, value
 from graphengine.render.charts import RenderError, beside, branches, family_of, pair_of
 from tests.render.relatives import relatives
 from tests.render.samples import read_xml
@@ -60,7 +60,7 @@ async def test_runs_that_went_one_way_never_part() -> None:
         for name in ("a", "b"):
             await runner.start(graph, Paper(), run_id=name).result()
         chart = beside(await pair_of(runner.store, "a", "b"))
-    assert chart.spoken[0] == "they share no step, then went the same way for 2 steps, and never part"
+    assert chart.spoken[0] == "they share no step, but went the same way for 2 steps, and never part"
     assert "Their states are the same" in chart.spoken
     assert "part at" not in chart.svg()
 
@@ -104,3 +104,30 @@ async def test_without_a_painter_two_graphs_cannot_be_drawn(monkeypatch: pytest.
     with pytest.raises(RenderError, match=r"graphengine\[render\]"):
         beside(pair)
     assert branches(family).svg()
+
+
+def forking(name: str) -> Graph[Paper]:
+    """A node that passes through to one of two."""
+    graph = Graph(name, Paper, result="draft")
+    graph.add_node("sort")
+    graph.add_node("long", lambda draft: draft[:3], writes="draft", thread=False)
+    graph.add_node("short", lambda draft: draft + "!", writes="draft", thread=False)
+    graph.add_edge(START, "sort")
+    graph.add_edge("sort", "long", when=value("draft").length() > 3)
+    graph.add_edge("sort", "short")
+    graph.add_edge("long", END)
+    graph.add_edge("short", END)
+    return graph
+
+
+async def test_the_mark_fits_round_nodes_and_nodes_of_graphs_inside() -> None:
+    """An ellipse has no corners, and a node inside is found by its path."""
+    outer = Graph("outer", Paper)
+    outer.add_node("each", forking("inner"), writes="draft")
+    outer.add_path(START, "each", END)
+    async with Runner() as runner:
+        for graph in (forking("flat"), outer):
+            for number, draft in enumerate(("x", "xxxxx")):
+                await runner.start(graph, Paper(draft=draft), run_id=f"{graph.name}{number}").result()
+            chart = beside(await pair_of(runner.store, f"{graph.name}0", f"{graph.name}1"))
+            assert chart.svg().count("part at step") == 2

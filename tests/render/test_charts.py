@@ -1,5 +1,6 @@
 """Charts in files, and what every chart keeps to: text of users is drawn and never run, for every reader."""
 
+import doctest
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -15,6 +16,7 @@ from graphengine.render.charts import (
     html_page,
     scores,
     timeline,
+    units,
     write_chart,
 )
 from graphengine.render.charts.canvas import INKS, Canvas, Paint, fit, measure
@@ -156,6 +158,18 @@ def test_text_that_is_too_long_ends_in_a_mark() -> None:
             assert measure(fit(text, room)) <= max(room, 0) or not fit(text, room)
     assert fit("short", 200) == "short"
     assert fit("W" * 50, 100).endswith("…")
+
+
+def test_a_notebook_shows_a_chart() -> None:
+    """As an element, without the declaration of a file."""
+    chart = timeline([started("a")])
+    assert chart._repr_svg_().startswith("<svg ")
+    assert chart._repr_svg_() in html_page(chart)
+
+
+def test_the_examples_of_units_hold() -> None:
+    """As they are told to readers."""
+    assert doctest.testmod(units).failed == 0
 
 
 def test_times_and_costs_are_told_as_people_tell_them() -> None:

@@ -46,16 +46,34 @@ def test_it_is_cut_where_few_arrows_cross() -> None:
     assert len([arrow for arrow in broken.arrows if arrow.back]) == 40
 
 
-def test_a_graph_inside_is_never_cut() -> None:
-    """Its boxes stay in its cluster, in one column."""
+def test_a_long_graph_inside_has_columns_of_its_own() -> None:
+    """Its signposts stand in its cluster and name what is in it; those around never cut it."""
     drawing = drawing_of(outline_of(tree(3, 20)))
     broken = in_columns(drawing)
-    assert posts(broken)
     assert broken.clusters == drawing.clusters
-    assert {box.id: box.cluster for box in drawing.boxes}.items() <= {
-        box.id: box.cluster for box in broken.boxes
-    }.items()
-    assert not [box for box in broken.boxes if box.shape == "link" and box.cluster]
+    stands = {box.id: box.cluster for box in broken.boxes}
+    assert all(stands[box.id] == box.cluster for box in drawing.boxes)
+    inner, outer = (
+        [(box.name, box.lines[0].text) for box in broken.boxes if box.shape == "link" and box.cluster == cluster]
+        for cluster in ("g0", "")
+    )
+    assert ("on to inner/step_2_10", "on to step_2_10") in inner
+    assert ("on to step_3_10", "on to step_3_10") in outer
+    assert not [name for name, _ in outer if "/" in name and not name.startswith("from END")]
+    assert not [box for box in broken.boxes if box.shape == "link" and box.cluster == "g1"]
+
+
+def test_arrows_to_a_graph_still_end_at_its_border() -> None:
+    """Where an arrow to a graph is broken, its second half leads to the border."""
+    names = [f"s{i}" for i in range(80)]
+    inner = outline([node("a")], [edge("START", "a"), edge("a", "END")], "inner")
+    nodes = [node(name, graphs={"": inner}) if int(name[1:]) % 5 == 0 else node(name) for name in names]
+    ways = [edge(a, b) for a, b in zip(["START", *names], [*names, "END"], strict=True)]
+    drawing = drawing_of(outline(nodes, ways))
+    broken = in_columns(drawing)
+    heads = [arrow.head for arrow in drawing.arrows if arrow.head]
+    assert [arrow.head for arrow in broken.arrows if arrow.head] == heads
+    assert posts(broken)
 
 
 def test_a_wide_graph_is_not_torn_apart() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from graphengine import Graph
+from graphengine.core.steps import Step
 from graphengine.render import RenderError, notebook, render_outline, to_mermaid
 from graphengine.render.looks import PAPER, by_night
 from tests.render.nested import newsroom, outline_of
-from tests.render.samples import GRAPHS, Article, chain, hostile, read_xml, review_loop
+from tests.render.samples import GRAPHS, HOSTILE, Article, chain, edge, hostile, node, outline, read_xml, review_loop
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
 
@@ -87,6 +88,38 @@ def test_the_worst_texts_are_only_text_on_a_page(tmp_path: Path) -> None:
         name for _, facts in plain.elements for name in facts
     } | {"cx", "cy", "rx", "ry", "stroke-dasharray"}
     assert "".join(worst.texts).count("<script>alert(1)</script>") > 2
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_run_says_is_only_text(text: str, tmp_path: Path) -> None:
+    """The id of a run, why it stopped, what failed, what is asked: no format takes any of it for more than words."""
+    graph = outline(
+        [node("a", "ask", question=text, writes=[text])], [edge("START", "a"), edge("a", "END", text, text)]
+    )
+    error = {"kind": text, "message": text}
+    identity = {"run_id": text, "graph": text, "fingerprint": "f", "limits": {}, "to": ["a"]}
+    stop = {"reason": "failed", "label": text, "explanation": text}
+    failed = {"error": error, "status": "failed", "stop": stop}
+    begun = Step(1, "started", 1.0, data=identity)
+    wait = {"a": {"id": "1", "kind": "ask", "question": text, "key": "k"}}
+    runs = {
+        "failed": [begun, Step(2, "failed", 2.0, "", "a", 1, 1, data=failed)],
+        "waiting": [begun, Step(2, "waiting", 2.0, "", "a", 1, 1, data={"waits": wait})],
+    }
+    names = {tag for tag, _ in Reader(drawn(review_loop(), tmp_path / "plain.html")).elements}
+    for name, steps in runs.items():
+        page = Reader(drawn(graph, tmp_path / f"{name}.html", steps=steps))
+        assert {tag for tag, _ in page.elements} <= names | {"polyline"}
+        root = read_xml(drawn(graph, tmp_path / f"{name}.svg", steps=steps))
+        assert len(root.findall(".//s:g[@class='node']", SVG)) == 3
+        assert len(drawn(graph, tmp_path / f"{name}.mmd", steps=steps).splitlines()) == len(
+            drawn(harmless(), tmp_path / "like.mmd", steps=steps).splitlines()
+        )
+
+
+def harmless() -> Any:
+    """The same graph with harmless words."""
+    return outline([node("a", "ask", question="x", writes=["x"])], [edge("START", "a"), edge("a", "END", "x", "x")])
 
 
 def test_an_adaptive_picture_has_a_night_for_each_of_its_colours(tmp_path: Path) -> None:

@@ -169,3 +169,42 @@ def test_more_paths_than_have_room_are_told() -> None:
     step = done(2, "a", "END")._replace(update=[["set", name, 1] for name in names])
     chart = scores(loop, [started("a"), step])
     assert "not drawn: n6, n7; name one to see it" in chart.spoken
+
+
+async def test_an_arm_gives_its_sample_and_the_join_none() -> None:
+    """What an arm wrote is written again where the arms join; that is no iteration."""
+    graph = Graph("arms", Text)
+    graph.add_node("rate", lambda: 4, writes="score", thread=False)
+    graph.add_node("pay", lambda: 0.5, writes="cost", thread=False)
+    graph.add_node("end", lambda score: score + 1, writes="score", thread=False)
+    graph.add_fork(START, ["rate", "pay"], join="end")
+    graph.add_edge("rate", "end")
+    graph.add_edge("pay", "end")
+    graph.add_edge("end", END)
+    chart = scores(graph.compile().outline, await steps_of(graph, Text()), "score")
+    assert "score: rate 1: 4, end 1: 5" in chart.spoken
+
+
+async def test_numbers_go_on_under_the_new_name_of_a_node() -> None:
+    """A graph that was changed meanwhile renames the graph inside whose state is drawn."""
+    inner = drafts("inner")
+    graph = Graph("outer", Text)
+    graph.add_node("piece", inner, writes="score")
+    graph.add_path(START, "piece", END)
+    steps = await steps_of(graph, Text())
+    outline_now = graph.compile().outline
+    half = next(step.seq for step in steps if step.node == "rate")
+    back = {"limits": {}, "fingerprint": "f", "renamed": {"": {"piece": "part"}}}
+    resumed = Step(half + 1, "resumed", steps[half].at, data=back)
+    later = [
+        step._replace(
+            seq=step.seq + 1,
+            frame=step.frame.replace("piece", "part"),
+            node="part" if step.node == "piece" else step.node,
+        )
+        for step in steps[half:]
+    ]
+    renamed = {**outline_now, "nodes": [{**outline_now["nodes"][0], "name": "part"}]}
+    renamed["ways"] = [edge("START", "part"), edge("part", "END")]
+    chart = scores(renamed, [*steps[:half], resumed, *later], "part/score")
+    assert "part/score of part: piece/rate 1: 3, part/rate 2: 5, part/rate 3: 7" in chart.spoken

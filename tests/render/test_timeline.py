@@ -8,6 +8,7 @@ from graphengine.core.steps import Step
 from graphengine.render.charts import Chart, RenderError, timeline
 from graphengine.render.charts.scale import scale_of
 from graphengine.render.charts.spans import Gap, Timeline, timeline_of
+from tests.render.relatives import relatives
 from tests.render.samples import done, read_xml, started
 from tests.render.timed import BEGAN, HOURS, paper_run, wide_run
 
@@ -83,6 +84,16 @@ async def test_one_input_gives_the_same_bytes() -> None:
     """Drawn twice, from runs made twice."""
     (_, first), (_, second) = await paper_run(), await paper_run()
     assert timeline(first).svg() == timeline(second).svg()
+
+
+async def test_a_branch_shows_where_it_left_its_parent() -> None:
+    """A line for it and for each run that it comes from."""
+    async with relatives() as runner:
+        chart = timeline(await runner.history("again"))
+    words = ["run mine branched off at step 13", "run again branched off at step 14"]
+    assert list(chart.spoken[-4:]) == ["6.6 s branched off", "3.4 s branched off", *words]
+    assert [each for each in told(chart) if "branched off at" in each] == words
+    assert "branched off; what is before is shared" in chart.svg()
 
 
 def worked(seq: int, name: str, to: str, began: float, at: float, **data: Any) -> Step:
@@ -173,6 +184,11 @@ def test_many_long_waits_leave_half_of_the_axis_to_the_work() -> None:
     scale = scale_of(0.0, 3600.0 * 20, busy, 0.0, 640.0)
     assert len(scale.breaks()) == 20
     assert sum(part.right - part.left for part in scale.breaks()) == pytest.approx(320)
+
+
+def test_an_idle_time_that_does_not_dwarf_the_work_is_drawn_to_scale() -> None:
+    """As the moment that an engine needs between two nodes."""
+    assert not scale_of(0.0, 10.0, [(0.0, 3.0), (5.5, 10.0)], 0.0, 640.0).breaks()
 
 
 def test_times_without_work_are_not_squeezed() -> None:

@@ -115,7 +115,7 @@ def _parting(found: RunDiff) -> Iterator[str]:
     else:
         yield f"they share steps 1 to {shared.seq}"
     if found.alike:
-        yield f"then went the same way for {counted(found.alike, 'step')}"
+        yield f"{'but' if shared is None else 'then'} went the same way for {counted(found.alike, 'step')}"
     where = [
         f"{name} at step {side.parts_at}"
         for name, side in zip(_NAMES, (first, second), strict=True)

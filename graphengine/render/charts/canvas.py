@@ -116,6 +116,10 @@ class Chart:
             ]
         )
 
+    def _repr_svg_(self) -> str:
+        """The picture, for notebooks."""
+        return self.element()
+
     def text(self) -> str:
         """What the picture says, in words."""
         return "\n".join((self.title, *self.spoken)) + "\n"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from graphengine.render.parts import Box, Cluster, Drawing
 
 _SVG: Final = "http://www.w3.org/2000/svg"
-_PIXELS: Final = 96 / 72
-"""Graphviz measures in points."""
+_PIXELS: Final = 96 / 72 * 0.82
+"""Graphviz measures in points; drawn so much smaller, its text is of the size of a chart's."""
 _POINT: Final = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 _CHOICE: Final = re.compile(r" \([^()]*\)(?=/|$)")
 

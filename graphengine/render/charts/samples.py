@@ -135,7 +135,7 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> list[Series]
             reader.add(step)
     except (ValueError, KeyError) as error:
         raise no_run(error) from error
-    found = [series for series in reader.series.values() if series.samples]
+    found = reader.series()
     if not found:
         raise _without_numbers(reader.snapshot, watched)
     return found
@@ -194,34 +194,55 @@ def _placed(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
     return having[0], text
 
 
+class _Visit(NamedTuple):
+    """A visit of a graph: its place, its frame, and the how manieth visit there it is."""
+
+    place: Place
+    frame: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        """As people read it; "" for the outermost graph."""
+        again = f", visit {self.number}" if self.number > 1 else ""
+        return path_of(self.frame, "") + again if self.frame else ""
+
+
 class _Reader:
     """Looks at the state after each step."""
 
     def __init__(self, watched: Sequence[Watched]) -> None:
         self.snapshot = Snapshot()
-        self.series: dict[tuple[int, str], Series] = {}
         self._places = Places()
         self._entered: Counter[str] = Counter()
-        self._watched = [(index, one, parse(one.text)) for index, one in enumerate(watched)]
+        self._watched = [(one, parse(one.text)) for one in watched]
+        self._found: dict[tuple[int, _Visit], list[Sample]] = {}
 
     def add(self, step: Step) -> None:
         """Take a step."""
-        renamed = step.data.get("renamed")
-        if renamed:
-            frames = refitted(self.snapshot, {"renamed": renamed}).frames
-            self._places.rename(renamed, dict(zip(self.snapshot.frames, frames, strict=True)))
+        if step.data.get("renamed"):
+            self._rename(step.data["renamed"])
         evolve(self.snapshot, step)
         if step.kind == "entered":
             _, entered = self._places.enter(step)
             self._entered[entered] += 1
         if step.kind in ("started", "entered", "joined"):  # the beginning is no sample; a join's arms gave theirs
             return
-        place = self._places.of(step.frame)
-        for index, one, path in self._watched:
-            if place == one.place:
-                value = _marked(step, one.text) if one.by_function else self._written(step, path)
-                if value is not None:
-                    self._take(index, one, step, value)
+        frame = step.frame[: step.frame.rfind("/") + 1]  # arms and items are the graph's own
+        visit = _Visit(self._places.of(step.frame), frame, self._entered[frame])
+        for index, (one, path) in enumerate(self._watched):
+            value = _marked(step, one.text) if one.by_function else self._written(step, path)
+            if value is not None:
+                sample = Sample(step.seq, step.path or "branch", step.visit, value)
+                self._found.setdefault((index, visit), []).append(sample)
+
+    def series(self) -> list[Series]:
+        """What was found where it was looked for; only now all places have the names that the outline has."""
+        return [
+            Series(self._watched[index][0], visit.name, samples)
+            for (index, visit), samples in self._found.items()
+            if visit.place == self._watched[index][0].place
+        ]
 
     def _written(self, step: Step, path: Path) -> float | None:
         """The number that lies at a path, if the step wrote there."""
@@ -230,13 +251,15 @@ class _Reader:
             return None
         return _number(path.walk(_held(frame, path.root)))
 
-    def _take(self, index: int, one: Watched, step: Step, value: float) -> None:
-        end = step.frame.rfind("/")
-        graph = step.frame[: end + 1]  # arms and items are the graph's own
-        visit = f", visit {self._entered[graph]}" if self._entered[graph] > 1 else ""
-        whose = path_of(graph, "") + visit if graph else ""
-        series = self.series.setdefault((index, whose), Series(one, whose))
-        series.samples.append(Sample(step.seq, step.path or "branch", step.visit, value))
+    def _rename(self, renamed: Mapping[str, Mapping[str, str]]) -> None:
+        """Keep what was found so far under the names that nodes have from now on."""
+        frames = dict(zip(self.snapshot.frames, refitted(self.snapshot, {"renamed": renamed}).frames, strict=True))
+        names = self._places.rename(renamed, frames)
+        self._entered = Counter({frames.get(frame, frame): count for frame, count in self._entered.items()})
+        self._found = {
+            (index, _Visit(names.place(visit.place), frames.get(visit.frame, visit.frame), visit.number)): samples
+            for (index, visit), samples in self._found.items()
+        }
 
 
 def _held(frame: Frame, name: str) -> JsonValue:

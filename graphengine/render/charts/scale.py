@@ -15,8 +15,8 @@ from graphengine.render.charts.units import nice_step, offset
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_LONG: Final = 0.25
-"""An idle time longer than this part of all the time worked is squeezed."""
+_LONG: Final = 0.1
+"""Where idle times are together longer than all that was worked, those longer than this part of it are squeezed."""
 _SQUEEZED_MOST: Final = 40
 _SQUEEZED_PIXELS: Final = 34.0
 _SQUEEZED_PART: Final = 0.5
@@ -103,7 +103,8 @@ def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left
     worked = _together([(max(start, a), min(end, b)) for a, b in busy if b >= start and a <= end])
     idle = _between(worked, start, end)
     total = sum(b - a for a, b in worked)
-    long = [gap for gap in idle if total and gap[1] - gap[0] > _LONG * total]
+    dwarfing = 0 < total < sum(b - a for a, b in idle)
+    long = [gap for gap in idle if dwarfing and gap[1] - gap[0] > _LONG * total]
     squeezed = sorted(sorted(long, key=lambda gap: gap[0] - gap[1])[:_SQUEEZED_MOST])
     each = min(_SQUEEZED_PIXELS, (right - left) * _SQUEEZED_PART / len(squeezed)) if squeezed else 0.0
     drawn = end - start - sum(b - a for a, b in squeezed)

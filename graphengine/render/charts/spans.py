@@ -93,6 +93,7 @@ class Timeline:
         ended: The time of its last step.
         rows: In the order of the tree: each path behind the one around it.
         gaps: When nobody drove it.
+        branched: Where it, and the runs it comes from, branched off: what lies before is shared.
         steps: How many steps it has.
     """
 
@@ -101,6 +102,7 @@ class Timeline:
     ended: float
     rows: Sequence[Row]
     gaps: Sequence[Gap]
+    branched: Sequence[Step]
     steps: int
 
 
@@ -124,7 +126,9 @@ def timeline_of(steps: Sequence[Step]) -> Timeline:
     reader.close()
     began = min([steps[0].at, *(span.start for row in reader.rows.values() for span in row.spans)])
     rows = sorted(reader.rows.values(), key=_in_the_tree(list(reader.rows)))
-    return Timeline(reader.snapshot, began, max(began, reader.snapshot.now), rows, reader.gaps, len(steps))
+    return Timeline(
+        reader.snapshot, began, max(began, reader.snapshot.now), rows, reader.gaps, reader.branched, len(steps)
+    )
 
 
 def no_run(error: Exception) -> RenderError:
@@ -152,6 +156,7 @@ class _Reader:
         self.snapshot = Snapshot()
         self.rows: dict[str, Row] = {}
         self.gaps: list[Gap] = []
+        self.branched: list[Step] = []
         self._standing: dict[str, _Standing] = {}
 
     def add(self, step: Step) -> None:
@@ -160,6 +165,8 @@ class _Reader:
         phase = frame.phase if frame is not None else ""
         if step.kind in ("resumed", "branched") and step.at > self.snapshot.now:
             self.gaps.append(Gap(self.snapshot.now, step.at, _why(self.snapshot, step)))
+        if step.kind == "branched":
+            self.branched.append(step)
         evolve(self.snapshot, step)
         if step.node and step.kind != "started":
             self._at(step, phase)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.core.steps import Step
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.charts.scale import Scale
-    from graphengine.render.charts.spans import Span, Timeline, What
+    from graphengine.render.charts.spans import Gap, Span, Timeline, What
 
 ITEM_ROWS: Final = 12
 """Items of one map that have a row each; where there are more, those that did not overlap share rows."""
@@ -35,6 +35,7 @@ _ROOMY: Final = 60
 _LEAST: Final = 2.5
 """The width of a bar that took no time to speak of."""
 _BREAK: Final = "time drawn short"
+_BRANCH: Final = "branched off; what is before is shared"
 _MARK: Final = "a piece of work was recorded"
 _THIN: Final = 4.0
 _WORK: Final = ("work", "failed", "fallback", "begun")
@@ -112,9 +113,12 @@ def timeline(steps: Sequence[Step]) -> Chart:
     _axis(canvas, sheet, line, len(lanes), across)
     for index, lane in enumerate(lanes):
         _lane(canvas, sheet, index, lane)
-    more = [words for shown, words in ((scale.breaks(), _BREAK), (any(lane.marks for lane in lanes), _MARK)) if shown]
+    parted = _branches(canvas, sheet, line, len(lanes))
+    signs = ((scale.breaks(), _BREAK), (any(lane.marks for lane in lanes), _MARK), (parted, _BRANCH))
+    more = [words for shown, words in signs if shown]
     down = _legend(canvas, sheet.y(len(lanes)) + 20, across, spans, more)
-    spoken = [*head[1:], *(lane.said for lane in lanes), *(_gap(gap.why, gap.end - gap.start) for gap in line.gaps)]
+    gaps = [_gap(gap.why, gap.end - gap.start, short=_is_short(scale, gap)) for gap in line.gaps]
+    spoken = [*head[1:], *(lane.said for lane in lanes), *gaps, *parted]
     return canvas.done(f"Timeline of {head[0]}", spoken, across, down)
 
 
@@ -232,7 +236,7 @@ def _axis(canvas: Canvas, sheet: _Sheet, line: Timeline, rows: int, across: floa
     for part in sheet.scale.breaks():
         why = next((gap.why for gap in line.gaps if gap.start < part.end and gap.end > part.start), "nothing to do")
         middle, wide = (part.left + part.right) / 2, measure(lasting(part.end - part.start), SMALL)
-        with canvas.said(_gap(why, part.end - part.start)):
+        with canvas.said(_gap(why, part.end - part.start, short=True)):
             canvas.rect(part.left, sheet.top - 4, part.right - part.left, bottom - sheet.top + 8, Paint("paper"))
             for x in (part.left, part.right):
                 canvas.path(_zigzag(x, sheet.top - 4, bottom + 4), Paint("none", "soft"))
@@ -241,8 +245,22 @@ def _axis(canvas: Canvas, sheet: _Sheet, line: Timeline, rows: int, across: floa
                 free = middle + wide / 2 + 6
 
 
-def _gap(why: str, seconds: float) -> str:
-    return f"{lasting(seconds)} {why}, drawn short"
+def _branches(canvas: Canvas, sheet: _Sheet, line: Timeline, rows: int) -> list[str]:
+    """Lines where the run, or one that it comes from, branched off; gives what they say."""
+    told = [f"run {step.data['run_id']} branched off at step {step.seq - 1}" for step in line.branched]
+    for step, words in zip(line.branched, told, strict=True):
+        x = sheet.scale.x(step.at)
+        with canvas.said(words):
+            canvas.line((x, sheet.top - 6), (x, sheet.y(rows) + 6), Paint("none", "ink", 1.6, "6 3"))
+    return told
+
+
+def _gap(why: str, seconds: float, *, short: bool) -> str:
+    return f"{lasting(seconds)} {why}" + (", drawn short" if short else "")
+
+
+def _is_short(scale: Scale, gap: Gap) -> bool:
+    return any(part.start < gap.end and part.end > gap.start for part in scale.breaks())
 
 
 def _zigzag(x: float, top: float, bottom: float) -> list[tuple[float, float]]:
@@ -310,6 +328,8 @@ def _legend(canvas: Canvas, y: float, across: float, spans: Sequence[Span], more
             _sample(canvas, x, y, what)
         elif words == _MARK:
             canvas.line((x + 10, y - 2), (x + 10, y + 3), Paint("none", "ink"))
+        elif words == _BRANCH:
+            canvas.line((x + 10, y - 8), (x + 10, y + 8), Paint("none", "ink", 1.6, "6 3"))
         else:
             for at in (x + 4, x + 14):
                 canvas.path(_zigzag(at, y - 7, y + 7), Paint("none", "soft"))
