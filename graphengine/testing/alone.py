@@ -79,7 +79,8 @@ async def run_node(  # noqa: PLR0913 - what a node may be given
     """Run one node alone, and tell what it came to.
 
     Its first attempt is all there is: where that fails, its exception is raised, with notes that tell the state, the
-    last prompt and what a run would do next; an update that does not fit raises the error that a run would record.
+    last prompt and what a run would do next; an update that does not fit raises the error that a run would record. The
+    items of a whole map, and the nodes of a graph that a node is, have their retries and fallbacks, and no time passes.
 
     Args:
         graph: The graph.
