@@ -325,10 +325,11 @@ class _Fan:
             )
         return self._noted[id(ways)][1]
 
-    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], at: int, label: str) -> None:
+    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], way: Way, label: str) -> None:
         """A way was taken."""
         if plan.fingerprint:
-            part = f"case {label}" if isinstance(ways[at], SwitchWay) else ""
+            at = next(at for at, noted in enumerate(self._noted[id(ways)][1]) if noted is way)
+            part = f"case {label}" if isinstance(way, SwitchWay) else ""
             self._saw(self.shape(plan), (node, self._after(plan, node, ways), at, part), held=True)
 
     @staticmethod
