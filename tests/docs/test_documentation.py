@@ -19,8 +19,9 @@ def test_the_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.Mo
     for block in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
         exec(compile(block, page, "exec"), names)  # noqa: S102 - our own pages
     for name, made in names.items():
-        if name.startswith("test_") and inspect.iscoroutinefunction(made):
-            asyncio.run(made())
+        takes_fixtures = callable(made) and name.startswith("test_") and bool(inspect.signature(made).parameters)
+        if name.startswith("test_") and inspect.iscoroutinefunction(made) and not takes_fixtures:
+            asyncio.run(made())  # those that take fixtures are run by pytest: tests/testing/test_testing_page.py
 
 
 def test_links_between_pages_lead_somewhere() -> None:
