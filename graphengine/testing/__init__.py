@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from graphengine.testing.open_runner import OpenRunner
     from graphengine.testing.recordings import Recordings
     from graphengine.testing.replays import replay
-    from graphengine.testing.stand_ins import Visits
-    from graphengine.testing.walks import Ended, Items, Visit, Walked, walk
+    from graphengine.testing.scripts import Ended, Items, Visits
+    from graphengine.testing.walks import Visit, Walked, walk
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -33,8 +33,8 @@ else:
             "graphengine.testing.open_runner": ("OpenRunner",),
             "graphengine.testing.recordings": ("Recordings",),
             "graphengine.testing.replays": ("replay",),
-            "graphengine.testing.stand_ins": ("Visits",),
-            "graphengine.testing.walks": ("Ended", "Items", "Visit", "Walked", "walk"),
+            "graphengine.testing.scripts": ("Ended", "Items", "Visits"),
+            "graphengine.testing.walks": ("Visit", "Walked", "walk"),
         },
     )
 

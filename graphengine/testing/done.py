@@ -136,8 +136,6 @@ def update_of(step: Step, whole: Callable[[str], object]) -> dict[str, Any]:
             found[name] = op[2]
         elif kind in ("merge", "put", "grow") and name in found:
             found[name] = {**found[name], **typed}  # type: ignore[dict-item]
-        elif kind == "extend" and name in found:
-            found[name] = [*found[name], *typed]  # type: ignore[misc]
         else:
             found[name] = typed
     return found

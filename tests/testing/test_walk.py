@@ -25,6 +25,7 @@ from graphengine import (
 from graphengine.errors import InputError
 from graphengine.reducers import append
 from graphengine.testing import EdgeCoverage, Ended, Items, Visits, walk
+from graphs import review_loop as article
 
 
 class Review(BaseModel):
@@ -456,3 +457,15 @@ async def test_a_fallback_is_the_graphs_own_and_asks_no_model_unasked() -> None:
     walked = await walk(built(agent), fails)
     assert walked.error is not None
     assert "agent second was asked in a walk" in walked.error.message
+
+
+async def test_a_bundled_workflow_is_walked() -> None:
+    """With all that it has: an arm each for facts and doubts, a loop, an end."""
+    reviews: list[Any] = [{"history": {"score": score, "approved": score > 8}} for score in (3, 9)]
+    walked = await walk(
+        article.graph, {"review": reviews}, task="rye", sources=[{"path": "a.md", "text": "Rye is a grass."}]
+    )
+
+    walked.assert_path("recall [research | doubt] merge write review write review END")
+    assert walked.stop is not None
+    assert walked.stop.label == "approved"
