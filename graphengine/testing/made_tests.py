@@ -62,8 +62,7 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
         NoTest: The step is another one, or needs what a node alone does not have; says what to do.
         CompileError: The graph cannot run.
 
-    Example:
-        text = await make_test(runner.store, run.id, 7, graph, source="graphs.review_loop:graph")
+    As in `text = await make_test(runner.store, run.id, 7, graph, source="graphs.review_loop:graph")`.
     """
     info = await store.info(run_id)
     plan = graph.compile()
