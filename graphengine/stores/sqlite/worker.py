@@ -118,3 +118,5 @@ class Worker:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.stop()  # pyright: ignore[reportUnknownMemberType]  # gives a bare Future
+            # Until its thread has closed it, it would warn of being dropped while it is open.
+            connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - nothing public says when it has ended
