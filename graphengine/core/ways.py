@@ -33,8 +33,8 @@ class Watcher(Protocol):
         """The same ways in the same order, whose conditions may note what they say."""
         ...
 
-    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], at: int, label: str) -> None:
-        """The way at this place was taken; of a switch, the case with this label, "" for its otherwise."""
+    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], way: Way, label: str) -> None:
+        """This one of the watched ways was taken; of a switch, the case with this label, "" for its otherwise."""
         ...
 
 
@@ -69,8 +69,7 @@ def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> d
     """
     said: list[str] = []
     condition: Condition | str | None
-    watcher = WATCHER[0] if WATCHER else None
-    for at, way in enumerate(ways if watcher is None else watcher.watched(plan, view.node, ways)):
+    for way in WATCHER[0].watched(plan, view.node, ways) if WATCHER else ways:
         try:
             if isinstance(way, EdgeWay):
                 target, label, condition = way.target, way.label, way.condition
@@ -80,8 +79,8 @@ def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> d
             else:
                 held, why, targets = _arms(way, view)
                 if held and targets:
-                    if watcher is not None:
-                        watcher.took(plan, view.node, ways, at, "")
+                    if WATCHER:
+                        WATCHER[0].took(plan, view.node, ways, way, "")
                     return _forked(way, targets, "; ".join([*said, why]))
                 target, label, condition = way.join, way.label, way.condition
         except ConditionFailed:
@@ -95,8 +94,8 @@ def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> d
             ) from error
         said.append(why)
         if held:
-            if watcher is not None:
-                watcher.took(plan, view.node, ways, at, label)
+            if WATCHER:
+                WATCHER[0].took(plan, view.node, ways, way, label)
             return arrival(frame, target, label, condition, "; ".join(said))
     raise NoWayOut(
         f"no way out of {view.node} holds: {'; '.join(said)}",

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from graphengine.testing.done import Asked, Done, EdgeTaken, Recorded
     from graphengine.testing.made_tests import NoTest, as_json, make_test
     from graphengine.testing.replays import replay
-    from graphengine.testing.stand_ins import Visits
-    from graphengine.testing.walks import Ended, Items, Visit, Walked, walk
+    from graphengine.testing.scripts import Ended, Items, Visits
+    from graphengine.testing.walks import Visit, Walked, walk
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -27,8 +27,8 @@ else:
             "graphengine.testing.done": ("Asked", "Done", "EdgeTaken", "Recorded"),
             "graphengine.testing.made_tests": ("NoTest", "as_json", "make_test"),
             "graphengine.testing.replays": ("replay",),
-            "graphengine.testing.stand_ins": ("Visits",),
-            "graphengine.testing.walks": ("Ended", "Items", "Visit", "Walked", "walk"),
+            "graphengine.testing.scripts": ("Ended", "Items", "Visits"),
+            "graphengine.testing.walks": ("Visit", "Walked", "walk"),
         },
     )
 

@@ -22,18 +22,15 @@ from graphengine.core.ready import ready
 from graphengine.core.steps import path_of
 from graphengine.core.ways import WATCHER
 from graphengine.errors import InputError
-from graphengine.models.base import KnowsPrices, Model
-from graphengine.models.offline import OfflineModel
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import as_record, check_against
 from graphengine.runner.execute import TaskRunner
-from graphengine.runner.models import ALL, Models
+from graphengine.runner.models import ALL
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Usage, waits_of
 from graphengine.scope import CURRENT
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.done import (
-    Asked,
     Done,
     Recorded,
     edge_of,
@@ -43,6 +40,7 @@ from graphengine.testing.done import (
     update_of,
     written_by_item,
 )
+from graphengine.testing.heard import Ears
 from graphengine.testing.stage import NO_ITEM, Given, Stage, staged
 from graphengine.view import View
 
@@ -54,7 +52,7 @@ if TYPE_CHECKING:
     from graphengine.core.snapshot import Task
     from graphengine.core.steps import Step
     from graphengine.graph import Graph
-    from graphengine.models.base import Request, Response
+    from graphengine.models.base import Model
     from graphengine.records import JsonValue
     from graphengine.runner.clock import Clock
     from graphengine.runner.context import Context
@@ -83,7 +81,8 @@ async def run_node(  # noqa: PLR0913 - what a node may be given
     """Run one node alone, and tell what it came to.
 
     Its first attempt is all there is: where that fails, its exception is raised, with notes that tell the state, the
-    last prompt and what a run would do next; an update that does not fit raises the error that a run would record.
+    last prompt and what a run would do next; an update that does not fit raises the error that a run would record. The
+    items of a whole map, and the nodes of a graph that a node is, have their retries and fallbacks, and no time passes.
 
     Args:
         graph: The graph.
@@ -130,7 +129,7 @@ async def run_node(  # noqa: PLR0913 - what a node may be given
     plan = graph.compile()
     stage = staged(plan, node, Given(_together(state, fields), item, clock.now(), check, options))
     wanted: dict[str, Model | str] = {**({} if model is None else {ALL: model}), **(models or {})}
-    alone = _Alone(stage, clock, _Ears(wanted), answers, messages or {})
+    alone = _Alone(stage, clock, Ears(wanted), answers, messages or {})
     try:
         alone.known = recorded or {}
         return await alone.run(Resources(resources or {}), check=check)
@@ -156,7 +155,7 @@ class _Alone:
         self,
         stage: Stage,
         clock: Clock,
-        models: _Ears,
+        models: Ears,
         answers: Mapping[str, object] | Sequence[object] | None,
         messages: Mapping[str, Sequence[object]],
     ) -> None:
@@ -419,51 +418,6 @@ class _Answers:
             return self._in_order.pop(0)
         repair = f"answers={{{name!r}: …}} answers it" + (", or one more in the list" if self._named is None else "")
         raise InputError(f"there is no answer to {question!r}", where=f"wait {name}", repair=repair)
-
-
-class _Ears(Models):
-    """The models, and what they are asked."""
-
-    def __init__(self, given: Mapping[str, Model | str]) -> None:
-        super().__init__(given)
-        self.asked: list[Asked] = []
-        self._heard: dict[int, Model] = {}
-
-    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
-        """The model for an agent, which notes what it is asked."""
-        found = super().of(graph, path, agent, own)
-        if id(found) not in self._heard:
-            kinds = (_HeardOffline, found) if isinstance(found, OfflineModel) else (_Heard, found)
-            kind: type[_Heard] = kinds[0]
-            if kind is _Heard and isinstance(found, KnowsPrices):
-                kind = _HeardPriced
-            self._heard[id(found)] = kind(found, self.asked)
-        return self._heard[id(found)]
-
-
-class _Heard:
-    """A model that notes what it is asked."""
-
-    def __init__(self, model: Model, asked: list[Asked]) -> None:
-        self._model, self._asked = model, asked
-        self.name = model.name
-
-    async def answer(self, request: Request) -> Response:
-        at = len(self._asked)
-        self._asked.append(Asked(request, None))
-        response = await self._model.answer(request)
-        self._asked[at] = Asked(request, response)
-        return response
-
-
-class _HeardPriced(_Heard):
-    async def knows_price(self) -> bool:
-        model: Any = self._model
-        return bool(await model.knows_price())
-
-
-class _HeardOffline(_HeardPriced, OfflineModel):
-    """The same of the offline model, which agents ask in another way."""
 
 
 async def _no_runs(*_: object) -> Sequence[PastRun]:

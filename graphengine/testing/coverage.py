@@ -108,7 +108,7 @@ class EdgeCoverage:
                 self._seen.setdefault(_FAN.shape(plan), Counter())
 
     def __enter__(self) -> Self:
-        _FAN.watching.append(self)
+        _FAN.add(self)
         WATCHER[:] = [_FAN]
         return self
 
@@ -281,22 +281,32 @@ class _Fan:
 
     def __init__(self) -> None:
         self.watching: list[EdgeCoverage] = []
-        self._shapes: dict[int, tuple[Plan[Any], Shape]] = {}
+        self._shapes: dict[str, Shape] = {}
+        self._introduced: set[str] = set()
         self._noted: dict[int, tuple[Sequence[Way], Sequence[Way]]] = {}
 
+    def add(self, coverage: EdgeCoverage) -> None:
+        """Watch for one more, who knows no graph yet."""
+        self.watching.append(coverage)
+        self._introduced.clear()
+
     def forget(self) -> None:
-        """Hold no plan any more."""
+        """Hold nothing of graphs any more."""
         self._shapes.clear()
+        self._introduced.clear()
         self._noted.clear()
 
     def shape(self, plan: Plan[Any]) -> Shape:
         """What there is to be seen of a graph."""
-        if id(plan) not in self._shapes:
-            self._shapes[id(plan)] = (plan, Shape(plan.graph, _file_of(plan), tuple(_units(plan))))
-        return self._shapes[id(plan)][1]
+        if plan.fingerprint not in self._shapes:
+            self._shapes[plan.fingerprint] = Shape(plan.graph, _file_of(plan), tuple(_units(plan)))
+        return self._shapes[plan.fingerprint]
 
     def introduce(self, plan: Plan[Any]) -> None:
         """Note that there are a graph and those inside it."""
+        if plan.fingerprint in self._introduced:
+            return
+        self._introduced.add(plan.fingerprint)
         for inner in plan.nest:
             if inner.fingerprint:
                 for coverage in self.watching:
@@ -309,51 +319,55 @@ class _Fan:
         self.introduce(plan)
         if id(ways) not in self._noted:
             place = (node, self._after(plan, node, ways))
-            self._noted[id(ways)] = (ways, [self._note(plan, (*place, at, ""), way) for at, way in enumerate(ways)])
+            self._noted[id(ways)] = (
+                ways,
+                [self._note(self.shape(plan), (*place, at, ""), way) for at, way in enumerate(ways)],
+            )
         return self._noted[id(ways)][1]
 
-    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], at: int, label: str) -> None:
+    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], way: Way, label: str) -> None:
         """A way was taken."""
         if plan.fingerprint:
-            part = f"case {label}" if isinstance(ways[at], SwitchWay) else ""
-            self._saw(plan, (node, self._after(plan, node, ways), at, part), held=True)
+            at = next(at for at, noted in enumerate(self._noted[id(ways)][1]) if noted is way)
+            part = f"case {label}" if isinstance(way, SwitchWay) else ""
+            self._saw(self.shape(plan), (node, self._after(plan, node, ways), at, part), held=True)
 
     @staticmethod
     def _after(plan: Plan[Any], node: str, ways: Sequence[Way]) -> bool:
         return node in plan.nodes and ways is plan.nodes[node].failure_ways and bool(ways)
 
-    def _saw(self, plan: Plan[Any], place: Place, *, held: bool) -> None:
+    def _saw(self, shape: Shape, place: Place, *, held: bool) -> None:
         for coverage in self.watching:
-            coverage.saw(self.shape(plan), place, held=held)
+            coverage.saw(shape, place, held=held)
 
-    def _note(self, plan: Plan[Any], place: Place, way: Way) -> Way:
+    def _note(self, shape: Shape, place: Place, way: Way) -> Way:
         if isinstance(way, SwitchWay):
             return way
         condition = way.condition
         if condition is not None:
             number = iter(range(len(list(_leaves(condition)))))
-            parts = self._tree(plan, place, condition, number)
-            condition = _Noted(parts, self._noting(plan, (*place[:3], _WHOLE)))
+            parts = self._tree(shape, place, condition, number)
+            condition = _Noted(parts, self._noting(shape, (*place[:3], _WHOLE)))
         if isinstance(way, EdgeWay):
             return replace(way, condition=condition)
         arms = tuple(
-            (target, None if at is None else _Noted(at, self._noting(plan, (*place[:3], f"arm {number}"))))
+            (target, None if at is None else _Noted(at, self._noting(shape, (*place[:3], f"arm {number}"))))
             for number, (target, at) in enumerate(way.arms)
         )
         return replace(way, condition=condition, arms=arms)
 
-    def _tree(self, plan: Plan[Any], place: Place, condition: Condition, number: Iterator[int]) -> Condition:
+    def _tree(self, shape: Shape, place: Place, condition: Condition, number: Iterator[int]) -> Condition:
         """A condition whose parts note what they say."""
         if isinstance(condition, Composed):
-            left = self._tree(plan, place, condition.left, number)
-            return Composed(condition.word, left, self._tree(plan, place, condition.right, number))
+            left = self._tree(shape, place, condition.left, number)
+            return Composed(condition.word, left, self._tree(shape, place, condition.right, number))
         if isinstance(condition, Negated):
-            return Negated(self._tree(plan, place, condition.of, number))
-        return _Noted(condition, self._noting(plan, (*place[:3], f"part {next(number)}")))
+            return Negated(self._tree(shape, place, condition.of, number))
+        return _Noted(condition, self._noting(shape, (*place[:3], f"part {next(number)}")))
 
-    def _noting(self, plan: Plan[Any], place: Place) -> Callable[[bool], None]:
+    def _noting(self, shape: Shape, place: Place) -> Callable[[bool], None]:
         def note(held: bool) -> None:  # noqa: FBT001 - a condition's answer
-            self._saw(plan, place, held=held)
+            self._saw(shape, place, held=held)
 
         return note
 

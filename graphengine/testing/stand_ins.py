@@ -8,9 +8,8 @@ reducers and the state are the graph's own; a node's body is the stand-in, whose
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
@@ -18,262 +17,22 @@ from graphengine.binding import Binder
 from graphengine.body import FunctionBody
 from graphengine.conditions import Reading, value
 from graphengine.core.events import Written
-from graphengine.errors import CompileError, InputError, NodeError
+from graphengine.errors import CompileError, InputError
 from graphengine.graph import Graph
 from graphengine.injection import Injected
 from graphengine.options import END, START
 from graphengine.paths import did_you_mean
-from graphengine.plan import Argument, Call, EdgeWay, ForkWay, NodePlan, Plan, Writer
+from graphengine.plan import Argument, Call, NodePlan, Plan, Writer
 from graphengine.runner.context import Context  # noqa: TC001 - compile reads the annotation of `end`
-from graphengine.updates import Items as Appended
-from graphengine.updates import Put
+from graphengine.testing.scripts import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.plan import Updates
     from graphengine.state import StateType
+    from graphengine.testing.scripts import Visits
     from graphengine.view import View
-
-Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[BaseException] | None"
-"""What a visit writes, by field; or the exception that it fails with; or nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What stands in for a graph inside: the label that it ends with, and what its node then writes.
-
-    Args:
-        label: That of a way to END in that graph.
-        update: What the node writes, by field of the state around it.
-    """
-
-    label: str
-    update: Mapping[str, object] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """What stands in for each item of a map by itself.
-
-    Args:
-        given: What the items write, in their order; one update for all of them; or a function, which may take the item.
-    """
-
-    given: StandIn | Sequence[StandIn]
-
-
-StandIn: TypeAlias = "Update | Ended | Callable[..., object]"
-Visits: TypeAlias = "StandIn | Items | Sequence[StandIn | Items]"
-"""One stand-in for every visit, or a list: one for each."""
-
-
-class _BadStandIn(NodeError):
-    """A stand-in cannot be followed; the walk ends with this, whatever the graph makes of it."""
-
-    code = "bad_stand_in"
-    retryable = False
-
-
-class Script:
-    """What stands in for one node.
-
-    Args:
-        path: The node's.
-        given: What the user gave for it.
-        node: The node.
-        state: The fields of its graph's state.
-
-    Attributes:
-        trouble: What is wrong with it, where that was found on the way.
-    """
-
-    def __init__(self, path: str, given: Visits, node: NodePlan, state: StateType[Any]) -> None:
-        self.path, self.node = path, node
-        self.each = isinstance(given, Items)
-        self.trouble: InputError | None = None
-        self._state = state
-        self._listed = _is_list(given)
-        self._visits = _each_of(given)
-        self._numbers: dict[str, int] = {}
-        self._updates: dict[str, Updates] = {}
-        if self._listed and self._visits:
-            self.each = isinstance(self._visits[0], Items)
-        self.labels = _labels(node)
-        for number, item in enumerate(self._visits, start=1):
-            self._check(item, f"visit {number}" if self._listed else "every visit")
-        if self.is_graph and any(Injected.of(function).parameters for function in self.functions):
-            told = f"a function that stands in for a graph, as for {path}, is given nothing"
-            repair = f"let it take no parameters, or name the nodes in it: '{path}/…'"
-            raise InputError(told, where=f"walk, node {path}", repair=repair)
-
-    @property
-    def is_graph(self) -> bool:
-        """Whether the node is a graph."""
-        return any(
-            call is not None and call.graph is not None for call in (self.node.call, *self.node.choices.values())
-        )
-
-    @property
-    def functions(self) -> Iterator[Callable[..., object]]:
-        """The functions among them."""
-        for given in self._visits:
-            for item in _each_of(given.given) if isinstance(given, Items) else [given]:
-                if callable(item) and not isinstance(item, type):
-                    yield item
-
-    def now(self, key: str) -> object:
-        """What stands in for the visit with this key; an attempt that is made again has the same.
-
-        Raises:
-            _BadStandIn: There is none left.
-        """
-        visit, index = key, 0
-        if self.each:
-            visit, _, rest = key.rpartition("[")
-            index = int(rest.partition("]")[0])
-        number = self._numbers.setdefault(visit, len(self._numbers))
-        if self._listed and number >= len(self._visits):
-            have = len(self._visits)
-            told = f"{self.path} is visited a {_th(number + 1)} time, and has {have} stand-in{'' if have == 1 else 's'}"
-            raise self._bad(told, "give one for each visit, or one without a list for all of them")
-        found = self._visits[number if self._listed else 0]
-        if not isinstance(found, Items):
-            return found
-        items = _each_of(found.given)
-        if not _is_list(found.given):
-            return items[0]
-        if index >= len(items):
-            told = f"{self.path} is run for item {index} in visit {number + 1}, which has {len(items)} stand-ins"
-            raise self._bad(told, "give one for each item")
-        return items[index]
-
-    def updates(self, given: object) -> tuple[str, Updates]:
-        """The label that a graph ends with, and the updates, that a stand-in means.
-
-        Raises:
-            BaseException: It is one. And _BadStandIn.
-        """
-        try:
-            self._check(given, "a visit")
-        except InputError as error:
-            raise self._bad(error.message, error.repair) from error
-        label = given.label if isinstance(given, Ended) else ""
-        given = given.update if isinstance(given, Ended) else given
-        if _is_raised(given):
-            raise given  # type: ignore[misc]
-        return label, [update for name, value in _fields(given).items() for update in self._parts(name, value)]
-
-    def keep(self, key: str, updates: Updates) -> None:
-        """Keep the updates of a visit until its graph has ended."""
-        self._updates[key] = updates
-
-    def kept(self, key: object) -> Updates:
-        """The updates of a visit whose graph has ended."""
-        return self._updates[str(key)]
-
-    def _parts(self, name: str, given: object) -> Iterator[tuple[str, object]]:
-        """The updates of a field as the node would write it: key by key, or item by item, where it does."""
-        node = self.node
-        targets = [node.writer.whole] if node.writer.whole is not None else [target for target, _ in node.writer.parts]
-        keyed = any(target.field == name and target.key is not None for target in targets)
-        if keyed and isinstance(given, Mapping):
-            adds = any(target.field == name and target.adds for target in targets)
-            yield from ((name, Put(str(key), item, adds=adds)) for key, item in given.items())
-        elif (
-            node.each is not None
-            and not self.each
-            and self._state.fields[name].operation == "append"
-            and _is_list(given)
-        ):
-            yield name, Appended(_each_of(given))
-        else:
-            yield name, given
-
-    def _bad(self, told: str, repair: str) -> _BadStandIn:
-        self.trouble = self.trouble or InputError(told, where=f"walk, node {self.path}", repair=repair)
-        return _BadStandIn(told, where=f"walk, node {self.path}", repair=repair)
-
-    def _check(self, given: object, which: str) -> None:
-        """See that a stand-in can be followed, as far as that is known before.
-
-        Raises:
-            InputError: It cannot.
-        """
-        where = f"walk, node {self.path}, {which}"
-        if isinstance(given, Items):
-            self._check_items(given, where)
-            for item in _each_of(given.given):
-                self._check(item, which)
-            return
-        if isinstance(given, Ended):
-            if given.label not in self.labels:
-                told = f"{self.path} does not end {given.label!r}"
-                repair = did_you_mean(given.label, self.labels) or "only a graph inside has labels to end with"
-                raise InputError(told, where=where, repair=repair)
-            given = given.update
-        if given is None or isinstance(given, (BaseException, Mapping, BaseModel)):
-            for name in _fields(given):
-                if name not in self.node.writer.fields:
-                    near = did_you_mean(str(name), sorted(self.node.writer.fields))
-                    raise InputError(f"{self.path} does not write {name!r}", where=where, repair=near)
-        elif not (_is_raised(given) or callable(given)) or (isinstance(given, type) and not _is_raised(given)):
-            repair = "give a mapping of fields, an exception, a function, Ended(…), Items(…), or a list of these"
-            raise InputError(f"{given!r} is no update of {self.path}", where=where, repair=repair)
-
-    def _check_items(self, given: Items, where: str) -> None:
-        if self.node.each is None:
-            raise InputError(f"{self.path} is run for no items", where=where, repair="give the update itself")
-        if not self.each:
-            raise InputError("some visits have Items, and some have not", where=where, repair="give all or none")
-        if isinstance(given.given, Items):
-            raise InputError("Items of Items stand in for nothing", where=where, repair="give each item's update")
-
-
-def _is_raised(given: object) -> bool:
-    return isinstance(given, BaseException) or (isinstance(given, type) and issubclass(given, BaseException))
-
-
-def _fields(given: object) -> Mapping[str, object]:
-    if isinstance(given, BaseModel):
-        return {name: getattr(given, name) for name in sorted(given.model_fields_set)}
-    return given if isinstance(given, Mapping) else {}
-
-
-def _is_list(given: object) -> bool:
-    return isinstance(given, Sequence) and not isinstance(given, (str, bytes))
-
-
-def _each_of(given: object) -> list[object]:
-    """The members of a list, or what is given as the only one."""
-    return [*given] if isinstance(given, Sequence) and not isinstance(given, (str, bytes)) else [given]
-
-
-def _th(number: int) -> str:
-    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
-
-
-def _labels(node: NodePlan) -> Sequence[str]:
-    """The labels that the graph at a node may end with."""
-    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-    ways = [
-        way
-        for call in calls
-        if call.graph is not None
-        for group in (call.graph.start, *(w for n in call.graph.nodes.values() for w in (n.ways, n.failure_ways)))
-        for way in group
-    ]
-    edges = {way.label for way in ways if isinstance(way, EdgeWay) and way.target == END and way.label}
-    forks = {way.label for way in ways if isinstance(way, ForkWay) and way.join == END and way.label}
-    switched = {
-        str(getattr(case, "value", case))
-        for way in ways
-        if not isinstance(way, (EdgeWay, ForkWay))
-        for case, target in way.cases.items()
-        if target == END
-    }
-    return sorted(edges | forks | switched)
-
 
 # The plan that a walk follows.
 
@@ -432,4 +191,4 @@ def _ending(script: Script) -> Plan[Any]:
     return replace(graph.compile(), fingerprint="")
 
 
-__all__ = ["ENDING", "Ended", "Items", "StandIn", "Update", "Visits", "with_stand_ins"]
+__all__ = ["ENDING", "with_stand_ins"]

@@ -21,7 +21,7 @@ from graphengine.runner.models import ALL
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
 from graphengine.testing.done import EdgeTaken, edge_of
-from graphengine.testing.stand_ins import ENDING, Ended, Items, Script, Visits, with_stand_ins
+from graphengine.testing.stand_ins import ENDING, with_stand_ins
 from graphengine.testing.trail import Word, text_of, trail, words_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from graphengine.options import Limits
     from graphengine.plan import Plan
     from graphengine.runner.result import Result
+    from graphengine.testing.scripts import Script, Visits
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -269,4 +270,4 @@ def _visit(step: Step) -> Visit:
     return Visit(step.path, step.visit, edge, f"{error['kind']}: {error['message']}" if error else "")
 
 
-__all__ = ["Ended", "Items", "Visit", "Walked", "walk"]
+__all__ = ["Visit", "Walked", "walk"]

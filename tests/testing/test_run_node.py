@@ -29,6 +29,7 @@ from graphengine.errors import (
     MutatedInput,
     NoChoice,
     NodeError,
+    NodeTimeout,
     NotRecordable,
 )
 from graphengine.models import OffScript
@@ -709,3 +710,52 @@ async def test_a_graph_that_cannot_run_says_so() -> None:
     graph = Graph("article", Article)
     with pytest.raises(DefinitionError):
         graph.add_path("one")
+
+
+async def test_options_of_the_node_hold() -> None:
+    """Its timeout, what is asked before it is repeated, and the field that survived failures go to."""
+
+    async def hang() -> str:
+        await asyncio.sleep(60)
+        return ""
+
+    with pytest.raises(NodeTimeout, match="ran longer than"):
+        await run_node(graph_of(hang, timeout_seconds=0.01), "work")
+    done = await run_node(graph_of(write, on_resume="ask"), "work", task="t")
+    assert done.update == {"draft": "on t"}
+
+
+async def test_the_items_of_a_whole_map_have_their_retries_and_fallbacks() -> None:
+    """They are what the map is made of; time passes at once. One item alone has its first attempt."""
+    attempts: list[int] = []
+
+    async def note(word: int) -> str:
+        attempts.append(word)
+        if word > 8:
+            raise OSError(word)
+        return str(word)
+
+    options: dict[str, Any] = {"each": {"word": "scores"}, "retry": Retry(attempts=2, initial_seconds=3600)}
+    graph = graph_of(note, "notes[{word}]", fallback="?", **options)
+
+    done = await run_node(graph, "work", task="", source="", scores=[1, 9])
+    assert (done.update, attempts) == ({"notes": {"1": "1", "9": "?"}}, [1, 9, 9])
+    with pytest.raises(OSError, match="9") as caught:
+        await run_node(graph, "work", item=9)
+    assert notes(caught.value).endswith("then, in a run: it is tried again")
+
+
+async def test_a_clock_of_the_tests_own_is_waited_for() -> None:
+    """One that is turned by hand stands still until it is."""
+
+    async def work(ctx: Context) -> str:
+        await ctx.sleep(60)
+        return f"{ctx.now():.0f}"
+
+    clock = FakeClock(start=0.0, jumps=False)
+    running = asyncio.create_task(run_node(graph_of(work), "work", clock=clock))
+    while "1 asleep" not in repr(clock):  # noqa: ASYNC110 - no event tells of one who sleeps
+        await asyncio.sleep(0)
+    clock.move(61)
+
+    assert (await running).update == {"draft": "61"}

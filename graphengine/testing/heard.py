@@ -1,0 +1,63 @@
+"""What models are asked and answer while a node runs alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphengine.models.base import KnowsPrices
+from graphengine.models.offline import OfflineModel
+from graphengine.runner.models import Models
+from graphengine.testing.done import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.models.base import Model, Request, Response
+
+
+class Ears(Models):
+    """The models, and what they are asked."""
+
+    def __init__(self, given: Mapping[str, Model | str]) -> None:
+        super().__init__(given)
+        self.asked: list[Asked] = []
+        self._heard: dict[int, Model] = {}
+
+    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
+        """The model for an agent, which notes what it is asked."""
+        found = super().of(graph, path, agent, own)
+        if id(found) not in self._heard:
+            kinds = (_HeardOffline, found) if isinstance(found, OfflineModel) else (_Heard, found)
+            kind: type[_Heard] = kinds[0]
+            if kind is _Heard and isinstance(found, KnowsPrices):
+                kind = _HeardPriced
+            self._heard[id(found)] = kind(found, self.asked)
+        return self._heard[id(found)]
+
+
+class _Heard:
+    """A model that notes what it is asked."""
+
+    def __init__(self, model: Model, asked: list[Asked]) -> None:
+        self._model, self._asked = model, asked
+        self.name = model.name
+
+    async def answer(self, request: Request) -> Response:
+        at = len(self._asked)
+        self._asked.append(Asked(request, None))
+        response = await self._model.answer(request)
+        self._asked[at] = Asked(request, response)
+        return response
+
+
+class _HeardPriced(_Heard):
+    async def knows_price(self) -> bool:
+        model: Any = self._model
+        return bool(await model.knows_price())
+
+
+class _HeardOffline(_HeardPriced, OfflineModel):
+    """The same of the offline model, which agents ask in another way."""
+
+
+__all__ = ["Ears"]
