@@ -7,15 +7,20 @@ registered when the session is configured, and whatever they need of the engine 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 _COVERAGE: Final = "graphengine.testing.coverage_plugin"
 _FIXTURES: Final = "graphengine.testing.fixtures"
+_SUITES: Final = ("conformance", "waiting_runs", "growing_stores", "model_conformance", "failing_models")
+"""Modules of tests, whose asserts pytest is to explain."""
+
+_suites = (f"graphengine.testing.{name}" for name in _SUITES)
+pytest.register_assert_rewrite(*(name for name in _suites if name not in sys.modules))
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

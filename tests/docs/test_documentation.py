@@ -54,8 +54,9 @@ def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.M
     for block in blocks(page, "python"):
         exec(compile(block, named(page), "exec"), names)  # noqa: S102 - our own pages
     for name, made in names.items():
-        if name.startswith("test_") and inspect.iscoroutinefunction(made):
-            asyncio.run(made())
+        takes_fixtures = callable(made) and name.startswith("test_") and bool(inspect.signature(made).parameters)
+        if name.startswith("test_") and inspect.iscoroutinefunction(made) and not takes_fixtures:
+            asyncio.run(made())  # those that take fixtures are run by pytest: tests/testing/test_testing_page.py
 
 
 def test_the_pages_were_found() -> None:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import graphengine.models.anthropic
-import graphengine.models.sdk  # noqa: F401 - not to be loaded anew by a pytest that runs in here
 from graphengine.testing.model_scenes import Says
 from graphengine.testing.recordings import file_of
 from tests.models.edge_server import EdgeServer

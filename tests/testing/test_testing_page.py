@@ -1,0 +1,49 @@
+"""docs/testing.md, run by pytest as its readers would."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from graphengine import Runner, ScriptedModel
+from graphengine.models import RecordedModel
+from graphengine.testing.recordings import file_of
+from tests.testing.plain import QUIET
+from tests.testing.test_plugin import AUTO, said
+
+pytest_plugins = ("pytester",)
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def record(module: Path, source: str) -> None:
+    """Record what the page's test of a real model asks, with answers of our own."""
+    names: dict[str, object] = {"__name__": "page"}
+    exec(compile(source, "page", "exec"), names)  # noqa: S102 - our own page
+    file = file_of(module, f"{module.name}::test_a_real_review")
+    model = ScriptedModel({"writer": ["Bread is …"], "critic": [{"score": 8}]})
+
+    async def main() -> None:
+        async with Runner(models={"*": RecordedModel(file, model)}) as runner:
+            await runner.start(names["graph"], {"task": "bread"}).result()  # type: ignore[arg-type]
+
+    asyncio.run(main())
+
+
+def test_every_test_of_the_page_passes_but_that_of_the_faulty_store(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With fixtures, options and recordings; the faulty store fails at the rule that it breaks, and there alone."""
+    source = "\n\n".join(BLOCK.findall(PAGE.read_text(encoding="utf-8")))
+    module = pytester.makepyfile(test_article=source)
+    record(module, source)
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    result = pytester.runpytest_inprocess(*QUIET, *AUTO, "-q")
+    counts = result.parseoutcomes()
+    assert counts["failed"] == 3, said(result)
+    assert counts["passed"] > 100
+    result.stdout.fnmatch_lines(["FAILED *::TestForgetful::test_the_same_key_again_changes_nothing*"])
+    assert said(result).count("FAILED test_article.py::TestForgetful::") == 3
