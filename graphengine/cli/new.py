@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _SUFFIX: Final = ".in"
 _ALLOWED: Final = {".git"}
 """What a folder may hold and still count as empty."""
+_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+"""Names that packages can have. Source: https://packaging.python.org/en/latest/specifications/name-normalization/."""
 _UNNAMED: Final = "workflows"
 _TAKEN: Final = ("graphengine",)
 """Names that a project cannot have, since it depends on them."""
@@ -73,13 +75,15 @@ def command(session: Session, path: Path) -> int:
 
 
 def name_of(folder: str) -> str:
-    """The name that a package may have, made of a folder's.
+    """The name that a package may have: a folder's own where it is one, else made of it.
 
-    >>> name_of("My flows, 2nd try")
-    'my-flows-2nd-try'
+    >>> name_of("my_flows"), name_of("My flows, 2nd try")
+    ('my_flows', 'my-flows-2nd-try')
     """
-    name = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-") or _UNNAMED
-    return f"{name}-project" if name in _TAKEN else name
+    plain = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-") or _UNNAMED
+    if plain in _TAKEN:
+        return f"{plain}-project"
+    return folder if _NAME.fullmatch(folder) else plain
 
 
 def project_files(words: Mapping[str, str]) -> dict[str, str]:

@@ -93,6 +93,8 @@ def command(
     except KeyboardInterrupt:
         told = "no longer watched; the run itself is left alone"
         raise Interrupted(told, where=f"run {found}", repair=_again(found, place)) from None
+    finally:
+        session.out.wipe()
 
 
 def _again(run_id: str, place: Place) -> str:

@@ -102,7 +102,8 @@ def test_a_name_that_no_package_can_have_is_told(invoke: Invoke) -> None:
     """With the one that stands in for it."""
     assert "'Our flows' is no name for a package; pyproject.toml says 'our-flows'" in invoke("new", "Our flows").stderr
     assert "no name for a package" not in invoke("new", "our-flows-2").stderr
-    assert [name_of(each) for each in ("水", "graphengine", "_a.b_")] == ["workflows", "graphengine-project", "a-b"]
+    given = ("水", "GraphEngine", "_a.b_", "a.b", "Flows")
+    assert [name_of(each) for each in given] == ["workflows", "graphengine-project", "a-b", "a.b", "Flows"]
 
 
 def test_the_present_folder_will_do(invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

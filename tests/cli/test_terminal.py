@@ -101,6 +101,20 @@ def test_a_run_is_watched_beside_its_driver(folder: Path) -> None:
     assert [line for line in watcher.lines if line.startswith("done     third (visit 1)")]
 
 
+def test_ctrl_c_in_a_watcher_ends_it_on_a_line_of_its_own(folder: Path) -> None:
+    """The line that passed is gone, and the driver goes on."""
+    driver = Terminal(folder, "run", "gated.py", "--run-id", "r")
+    driver.until("at work  second")
+    watcher = Terminal(folder, "watch", "r")
+    watcher.until("at work  second")
+    watcher.ctrl_c()
+    assert watcher.ends() == 130
+    assert "error interrupted: no longer watched; the run itself is left alone" in watcher.lines
+    assert not [line for line in watcher.lines if "at work" in line]
+    (folder / "gate").touch()
+    assert driver.ends() == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "has_colour", "is_live"),
     [

@@ -232,7 +232,7 @@ def owners(connection: sqlite3.Connection, options: LeaseOptions) -> Iterator[Fi
     for owner in rows:
         if not is_alive(owner, options):
             (count,) = connection.execute(DOCTOR_SQL["driven_by"], (owner.id,)).fetchone()
-            told = f"{owner} died; {count} runs are still held for it"
+            told = f"{owner} died; {count} {'run is' if count == 1 else 'runs are'} still held for it"
             repair = f"resuming a run takes it over; {_MENDS} clears the owner away"
             yield Finding("dead_owner", told, repair=repair, repairable=True, note=True, row=owner.id)
     for driver, count in connection.execute(DOCTOR_SQL["drivers_without_owner"]):
