@@ -1,0 +1,385 @@
+import asyncio
+import secrets
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Context,
+    Graph,
+    Retry,
+    ScriptedModel,
+    failed,
+    plateau,
+    value,
+)
+from graphengine.errors import (
+    DefinitionError,
+    InputError,
+    InvalidUpdate,
+    MutatedInput,
+    NodeError,
+    NodeTimeout,
+    NotRecordable,
+)
+from graphengine.models import OffScript
+from graphengine.testing import FakeClock, run_node
+from graphengine.testing.coverage import EdgeCoverage
+from tests.support.alone import Article, Review, graph_of, notes, raising, write
+
+# -- what is missing, and what is wrong
+
+
+async def test_missing_inputs_are_named_all_at_once() -> None:
+    """With the repair."""
+
+    async def work(task: str, source: str) -> str:
+        return task + source
+
+    with pytest.raises(InputError, match="work reads task and source, which were not given") as caught:
+        await run_node(graph_of(work), "work")
+    assert "task=…, source=…" in str(caught.value)
+
+
+async def test_whoever_takes_the_whole_state_needs_all_of_it() -> None:
+    """A parameter `state`, and a validator of the whole model."""
+
+    class Whole(BaseModel):
+        low: int
+        high: int = 10
+
+        @model_validator(mode="after")
+        def ordered(self) -> "Whole":
+            if self.low > self.high:
+                raise ValueError("low above high")
+            return self
+
+    async def raise_low() -> int:
+        return 11
+
+    async def work(state: Article) -> str:
+        return state.task
+
+    graph = Graph("whole", Whole)
+    graph.add_node("work", raise_low, writes="low")
+    graph.add_path(START, "work", END)
+
+    with pytest.raises(InputError, match="task and source"):
+        await run_node(graph_of(work), "work")
+    with pytest.raises(InputError, match="Whole is validated as a whole, and low is missing"):
+        await run_node(graph, "work")
+    with pytest.raises(InvalidUpdate, match="low above high"):
+        await run_node(graph, "work", low=1)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "told"),
+    [
+        ("wrok", {}, "did you mean 'work'"),
+        ("work/deep", {}, "work is no graph, so there is no 'deep' in it"),
+        ("work", {"taks": 1}, "unknown field 'taks': did you mean 'task'"),
+        ("work", {"task": 1}, "task: Input should be a valid string"),
+        ("work", {"task": "", "models": {"wrter": "offline"}}, "unknown agent 'wrter'"),
+        ("work", {"state": Review(score=1)}, "the state is a Review, not a Article"),
+    ],
+)
+async def test_what_is_misspelt_is_told(path: str, fields: dict[str, Any], told: str) -> None:
+    """With the repair."""
+    with pytest.raises(InputError, match=told):
+        await run_node(graph_of(write), path, **fields)
+
+
+async def test_a_field_may_be_called_like_an_option() -> None:
+    """Then it is given in `state=`, and the name is the option's."""
+
+    class Made(BaseModel):
+        model: str
+        text: str = ""
+
+    writer = Agent("writer", prompt="{model}")
+    graph = Graph("made", Made)
+    graph.add_node("work", writer, writes="text")
+    graph.add_path(START, "work", END)
+
+    with pytest.raises(InputError, match="model is a field of Made and an option of run_node"):
+        await run_node(graph, "work", model="T")
+    done = await run_node(graph, "work", state={"model": "T"}, model=ScriptedModel(["said"]))
+    assert done.update == {"text": "said"}
+
+
+async def test_fields_have_validators_and_aliases() -> None:
+    """Those of the state, where only a part of it is given."""
+
+    class Named(BaseModel):
+        other: int
+        name: str = Field(alias="Name")
+
+        @field_validator("name")
+        @classmethod
+        def tidy(cls, name: str) -> str:
+            return name.strip()
+
+    async def work(name: str) -> str:
+        return name + " "
+
+    graph = Graph("named", Named)
+    graph.add_node("work", work, writes="name")
+    graph.add_path(START, "work", END)
+
+    assert (await run_node(graph, "work", state={"Name": " x "})).update == {"name": "x"}
+
+
+# -- failing
+
+
+async def test_its_own_exception_is_raised_with_what_a_run_would_do() -> None:
+    """The first attempt is all there is."""
+    calls = []
+
+    async def work(task: str) -> str:
+        calls.append(task)
+        raise TimeoutError("slow")
+
+    async def instead() -> str:
+        calls.append("instead")
+        return ""
+
+    options: dict[str, Any]
+    for options, then in (
+        ({"retry": Retry(attempts=3)}, "it is tried again"),
+        ({"fallback": "x"}, "the fallback's value stands in"),
+        ({"fallback": instead}, "its fallback is run"),
+        ({}, "the run fails"),
+    ):
+        with pytest.raises(TimeoutError, match="slow") as caught:
+            await run_node(graph_of(work, **options), "work", task="t")
+        assert notes(caught.value).endswith(f"then, in a run: {then}")
+        assert "state: task='t', draft=''" in notes(caught.value)
+    assert calls == ["t"] * 4
+
+
+async def test_a_way_after_failure_is_told() -> None:
+    """The exception is raised all the same."""
+    graph = graph_of(raising(OSError("no disk")))
+    graph.add_edge("work", END, when=failed(OSError), label="without")
+
+    with pytest.raises(OSError, match="no disk") as caught:
+        await run_node(graph, "work")
+    assert "the way to END is taken" in notes(caught.value)
+
+
+async def test_an_update_that_does_not_fit_shows_node_update_field_and_state() -> None:
+    """It is validated after reduction, as in a run."""
+
+    async def work() -> object:
+        return {"score": 80}
+
+    with pytest.raises(InvalidUpdate, match="less than or equal to 10") as caught:
+        await run_node(graph_of(work, "reviews"), "work", draft="d")
+    told = notes(caught.value)
+    assert "node: work of graph article" in told
+    assert "update: {'score': 80}" in told
+    assert "field: reviews: list" in told
+    assert "draft='d'" in told
+
+
+@pytest.mark.parametrize(
+    ("result", "kind"),
+    [
+        ({"draft": "x", "drat": "y"}, InvalidUpdate),
+        ({"total": float("nan")}, NodeError),
+        ({"draft": "\ud800"}, NotRecordable),
+    ],
+)
+async def test_other_updates_that_do_not_fit(result: object, kind: type[NodeError]) -> None:
+    """Undeclared keys, wrong types, what JSON cannot carry."""
+
+    async def work() -> object:
+        return result
+
+    with pytest.raises(kind):
+        await run_node(graph_of(work, ("draft", "total")), "work")
+
+
+async def test_what_a_writes_function_raises_is_told_by_its_name() -> None:
+    """The exception itself is a record by then."""
+
+    def pick(result: str) -> str:
+        raise LookupError(result)
+
+    with pytest.raises(NodeError, match="LookupError: on t"):
+        await run_node(graph_of(write, {"draft": pick}), "work", task="t")
+
+
+async def test_a_bad_fallback_does_not_hide_the_failure() -> None:
+    """What is raised is the node's own."""
+    with pytest.raises(OSError, match="gone"):
+        await run_node(graph_of(raising(OSError("gone")), fallback=3), "work")
+
+
+async def test_a_node_that_changes_what_it_is_given_is_caught() -> None:
+    """Unless told otherwise."""
+
+    async def work(scores: list[int]) -> str:
+        scores.append(1)
+        return ""
+
+    with pytest.raises(MutatedInput, match="changed scores in place"):
+        await run_node(graph_of(work), "work")
+    await run_node(graph_of(work), "work", check=False)
+
+
+async def test_a_model_that_ran_out_shows_what_it_was_asked() -> None:
+    """And the state that made the question."""
+    critic = Agent("critic", prompt="Task: {task}", output=Review)
+    with pytest.raises(OffScript, match="Task: <task>bread</task>") as caught:
+        await run_node(graph_of(critic, "reviews"), "work", task="bread", model=ScriptedModel([]))
+    assert "task='bread'" in notes(caught.value)
+
+
+async def test_a_failing_agent_shows_its_last_question() -> None:
+    """With the number of the call."""
+    critic = Agent("critic", prompt="Task: {task}", output=Review, output_retries=0)
+    with pytest.raises(NodeError) as caught:
+        await run_node(graph_of(critic, "reviews"), "work", task="bread", model=ScriptedModel(["no"]))
+    assert "model was asked, call 1:" in notes(caught.value)
+    assert "Task: <task>bread</task>" in notes(caught.value)
+
+
+async def test_a_secret_is_not_shown() -> None:
+    """Neither in the state nor in what was returned."""
+
+    class Login(BaseModel):
+        token: SecretStr
+        user: str = ""
+
+    async def work(token: SecretStr) -> object:
+        assert token.get_secret_value() == "hush-hush"
+        return 3
+
+    graph = Graph("login", Login, secret_key=secrets.token_urlsafe(32))
+    graph.add_node("work", work, writes="user")
+    graph.add_path(START, "work", END)
+
+    with pytest.raises(InvalidUpdate) as caught:
+        await run_node(graph, "work", state={"token": "hush-hush"})
+    assert "hush-hush" not in notes(caught.value)
+    assert "token=…" in notes(caught.value)
+
+
+async def test_a_cancelled_test_ends_the_node() -> None:
+    """As a timeout around it does."""
+
+    async def work() -> str:
+        await asyncio.sleep(60)
+        return ""
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await run_node(graph_of(work), "work")
+
+
+# -- the way out
+
+
+def improving() -> Graph[Article]:
+    """Until the total no longer shrinks."""
+
+    async def count() -> int:
+        return 1
+
+    graph = Graph("article", Article)
+    graph.add_node("work", count, writes="total")
+    graph.add_path(START, "work")
+    graph.add_edge("work", END, when=plateau("total", mode="min"), label="flat")
+    graph.add_edge("work", END, when=value("source") == "x", label="x")
+    graph.add_edge("work", "work")
+    return graph
+
+
+async def test_ways_with_history_see_the_state_that_was_given() -> None:
+    """A plateau's first sample is what somebody set."""
+    fresh = await run_node(improving(), "work", task="", source="x")
+    given = await run_node(improving(), "work", task="", source="x", total=5)
+
+    assert fresh.edge is not None
+    assert (fresh.edge.label, fresh.edge.to) == ("x", ("END",))
+    assert given.edge is not None
+    assert given.edge.label == "flat"
+    assert given.edge.why == "total 6 after a best of 5, 1 of 1 without gain: yes"
+
+
+async def test_a_way_that_reads_what_was_not_given_is_no_failure() -> None:
+    """The node is done; why no way could be chosen is told."""
+    done = await run_node(improving(), "work")
+
+    assert (done.update, done.edge) == ({"total": 1}, None)
+    assert "source" in done.no_edge
+
+
+async def test_what_runs_alone_is_no_way_that_a_run_took() -> None:
+    """Edge coverage does not count it."""
+    with EdgeCoverage() as coverage:
+        await run_node(graph_of(write), "work", task="t")
+    assert coverage.percent == 100.0
+    assert coverage.report() == "no graph was run"
+
+
+async def test_a_graph_that_cannot_run_says_so() -> None:
+    """As a run does."""
+    graph = Graph("article", Article)
+    with pytest.raises(DefinitionError):
+        graph.add_path("one")
+
+
+async def test_options_of_the_node_hold() -> None:
+    """Its timeout, what is asked before it is repeated, and the field that survived failures go to."""
+
+    async def hang() -> str:
+        await asyncio.sleep(60)
+        return ""
+
+    with pytest.raises(NodeTimeout, match="ran longer than"):
+        await run_node(graph_of(hang, timeout_seconds=0.01), "work")
+    done = await run_node(graph_of(write, on_resume="ask"), "work", task="t")
+    assert done.update == {"draft": "on t"}
+
+
+async def test_the_items_of_a_whole_map_have_their_retries_and_fallbacks() -> None:
+    """They are what the map is made of; time passes at once. One item alone has its first attempt."""
+    attempts: list[int] = []
+
+    async def note(word: int) -> str:
+        attempts.append(word)
+        if word > 8:
+            raise OSError(word)
+        return str(word)
+
+    options: dict[str, Any] = {"each": {"word": "scores"}, "retry": Retry(attempts=2, initial_seconds=3600)}
+    graph = graph_of(note, "notes[{word}]", fallback="?", **options)
+
+    done = await run_node(graph, "work", task="", source="", scores=[1, 9])
+    assert (done.update, attempts) == ({"notes": {"1": "1", "9": "?"}}, [1, 9, 9])
+    with pytest.raises(OSError, match="9") as caught:
+        await run_node(graph, "work", item=9)
+    assert notes(caught.value).endswith("then, in a run: it is tried again")
+
+
+async def test_a_clock_of_the_tests_own_is_waited_for() -> None:
+    """One that is turned by hand stands still until it is."""
+
+    async def work(ctx: Context) -> str:
+        await ctx.sleep(60)
+        return f"{ctx.now():.0f}"
+
+    clock = FakeClock(start=0.0, jumps=False)
+    running = asyncio.create_task(run_node(graph_of(work), "work", clock=clock))
+    while "1 asleep" not in repr(clock):  # noqa: ASYNC110 - no event tells of one who sleeps
+        await asyncio.sleep(0)
+    clock.move(61)
+
+    assert (await running).update == {"draft": "61"}
