@@ -107,7 +107,7 @@ async def test_a_node_alone_in_another_thread_hides_nothing() -> None:
     alone, done = threading.Event(), threading.Event()
 
     def looked(n: int) -> bool:
-        if n == 7:  # the node alone
+        if n == 8:  # the node alone
             alone.set()
             done.wait(10)
         return True
@@ -120,7 +120,7 @@ async def test_a_node_alone_in_another_thread_hides_nothing() -> None:
     with EdgeCoverage(graph) as coverage:
         thread = threading.Thread(target=aside)
         thread.start()
-        alone.wait(10)
+        assert alone.wait(10)
         assert coverage.percent == 0
         await graph.run()
         done.set()
