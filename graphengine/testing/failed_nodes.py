@@ -71,11 +71,8 @@ def _wrap_run() -> None:
         if len(_failed) >= KEPT:
             return await run(tasks, task)
         asked: list[Request] = []
-        before = _ASKED.set(asked)
-        try:
-            event = await run(tasks, task)
-        finally:
-            _ASKED.reset(before)
+        _ASKED.set(asked)  # never reset: the next task sets its own, and one that is thrown away ends anywhere
+        event = await run(tasks, task)
         if isinstance(event, NodeFailed) and tasks._snapshot.run_id != RUN_ID:  # noqa: SLF001 - run_node tells itself
             _failed.append(_told(tasks, event, asked))
         return event

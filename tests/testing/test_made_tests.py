@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -223,3 +224,81 @@ def test_calls_and_source_in_values() -> None:
     assert call_of("f", ["1", "b=2"]) == "f(1, b=2)"
     assert call_of("f", ["1" * 60, "2" * 60]) == f"f(\n    {'1' * 60},\n    {'2' * 60},\n)"
     assert quoted("it's") == '"it\'s"'
+
+
+MORE = """
+from typing import Annotated
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Context, Graph
+from graphengine.reducers import merge
+
+
+class More(BaseModel):
+    names: list[str] = ["a b", "c"]
+    sizes: dict[str, int] = {}
+    left: str = ""
+    right: str = ""
+    seen: Annotated[dict[str, int], merge] = {}
+
+
+async def weigh(name: str, scale: int) -> int:
+    return len(name) * scale
+
+
+async def both(names: list[str]) -> str:
+    return await optimist.run(names=names) + await pessimist.run(names=names)
+
+
+async def ask(left: str, ctx: Context) -> str:
+    return await ctx.ask("Right?", str)
+
+
+optimist = Agent("optimist", model="anthropic:x", prompt="good of {names}")
+pessimist = Agent("pessimist", model="anthropic:x", prompt="bad of {names}")
+graph = Graph("more", More, resources={"scale": lambda: 2})
+graph.add_node("begin")
+graph.add_node("weigh", weigh, each={"name": "names"}, writes="sizes[{name}]")
+graph.add_node("both", both, writes="left")
+graph.add_node("join")
+graph.add_node("ask", ask, writes="right")
+graph.add_edge(START, "begin")
+graph.add_fork("begin", ["weigh", "both"], join="join")
+graph.add_edge("weigh", "join")
+graph.add_edge("both", "join")
+graph.add_path("join", "ask", END)
+"""
+
+
+async def test_arms_keys_resources_and_several_agents(tmp_path: Path) -> None:
+    """What an arm of a fork and an item with a key of its own wrote; two agents in one node; what is said of them."""
+    names: dict[str, Any] = {"__name__": "more"}
+    exec(compile(MORE, "more.py", "exec"), names)  # noqa: S102 - ours
+    graph = names["graph"]
+    model = ScriptedModel({"optimist": ["good"], "pessimist": ["bad"]})
+    found: dict[str, str] = {}
+    async with Runner(models={"*": model}) as runner:
+        run = runner.start(graph, {})
+        await run.result()
+        await runner.answer(run.id, "yes")
+        await runner.resume(graph, run.id).result()
+        for step in await runner.history(run.id):
+            try:
+                found[step.path] = await make_test(runner.store, run.id, step.seq, graph, source="more:graph")
+            except NoTest as error:
+                found[step.path] = error.message
+        changed = Graph("more", names["More"])
+        changed.add_node("other", names["both"], writes="left")
+        changed.add_path(START, "other", END)
+        with pytest.raises(NoTest, match="has no node 'begin'"):
+            await make_test(runner.store, run.id, 2, changed, source="more:graph")
+    assert "ask asked, waited or received a message while it ran" in found["ask"]
+    assert "resources={'scale': …}" in found["weigh[0]"]
+    assert 'models={"optimist": ScriptedModel(["good"]), "pessimist": ScriptedModel(["bad"])}' in found["both"]
+    assert '{"sizes": {"a b": 6}}' in found["weigh[0]"]
+    files(
+        {path: text for path, text in found.items() if path in ("weigh[0]", "weigh[1]", "both", "join")}, tmp_path, ""
+    )
+    (tmp_path / "more.py").write_text(MORE, encoding="utf-8")
+    assert "4 passed" in pytest_on(tmp_path)
