@@ -20,7 +20,6 @@ from graphengine.core.events import Answered, MessageCame, NodeFinished, WorkDon
 from graphengine.core.evolve import evolve
 from graphengine.core.ready import ready
 from graphengine.core.steps import path_of
-from graphengine.core.ways import WATCHER
 from graphengine.errors import InputError
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import as_record, check_against
@@ -30,6 +29,7 @@ from graphengine.runner.resources import Resources
 from graphengine.runner.result import Usage, waits_of
 from graphengine.scope import CURRENT
 from graphengine.testing.clock import FakeClock
+from graphengine.testing.coverage import UNSEEN
 from graphengine.testing.done import (
     Done,
     Recorded,
@@ -289,11 +289,11 @@ class _Alone:
 
     def _decide(self, event: Event) -> Step:
         """Decide an event, and fold it in. What a node does alone is no way that a run took."""
-        watched, WATCHER[:] = WATCHER[:], []
+        before = UNSEEN.set(True)
         try:
             step = decide(self._stage.plan, self._stage.snapshot, event)
         finally:
-            WATCHER[:] = watched
+            UNSEEN.reset(before)
         evolve(self._stage.snapshot, step)
         return step
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -253,6 +254,9 @@ def _leaves(condition: Condition) -> Iterator[Condition]:
 
 # How it is seen.
 
+UNSEEN: Final[ContextVar[bool]] = ContextVar("graphengine_unseen", default=False)
+"""Whether what is decided here is no way that a run took."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Noted(Condition):
@@ -314,21 +318,22 @@ class _Fan:
 
     def watched(self, plan: Plan[Any], node: str, ways: Sequence[Way]) -> Sequence[Way]:
         """The same ways, whose conditions note what they say."""
-        if not plan.fingerprint:  # something that stands in for a graph
+        if not plan.fingerprint or UNSEEN.get():  # something that stands in for a graph, or a node alone
             return ways
         self.introduce(plan)
-        if id(ways) not in self._noted:
+        found = self._noted.get(id(ways))
+        if found is None:
             place = (node, self._after(plan, node, ways))
-            self._noted[id(ways)] = (
-                ways,
-                [self._note(self.shape(plan), (*place, at, ""), way) for at, way in enumerate(ways)],
-            )
-        return self._noted[id(ways)][1]
+            noted = [self._note(self.shape(plan), (*place, at, ""), way) for at, way in enumerate(ways)]
+            found = self._noted.setdefault(id(ways), (ways, noted))  # another thread may be here too
+        return found[1]
 
     def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], way: Way, label: str) -> None:
         """A way was taken."""
-        if plan.fingerprint:
-            at = next(at for at, noted in enumerate(self._noted[id(ways)][1]) if noted is way)
+        if not plan.fingerprint or UNSEEN.get():
+            return
+        _, noted = self._noted.get(id(ways), ((), ()))
+        for at in (at for at, each in enumerate(noted) if each is way):
             part = f"case {label}" if isinstance(way, SwitchWay) else ""
             self._saw(self.shape(plan), (node, self._after(plan, node, ways), at, part), held=True)
 

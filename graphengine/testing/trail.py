@@ -93,6 +93,9 @@ class _Trail:
                 yield from self._inside(frame, inside, at)
                 inside = None
                 yield from self._fork(frame, step, at, until)
+        if inside is not None:  # it ended while that graph or map was on its way
+            yield Word(inside[1].node, inside[1])
+            yield from self._inside(frame, inside, until)
 
     def _inside(self, frame: str, inside: tuple[int, Step] | None, until: int) -> Iterator[Word]:
         """What was visited in a graph, or in the graphs that a map's items are."""

@@ -191,6 +191,13 @@ def test_an_idle_time_that_does_not_dwarf_the_work_is_drawn_to_scale() -> None:
     assert not scale_of(0.0, 10.0, [(0.0, 3.0), (5.5, 10.0)], 0.0, 640.0).breaks()
 
 
+def test_one_long_wait_does_not_break_the_axis_at_every_short_pause() -> None:
+    """The longest idle times are squeezed, until the others leave the work room enough."""
+    busy = [(at / 10, at / 10 + 0.04) for at in range(10)]  # six tenths of each are idle
+    scale = scale_of(0.0, 3600.0, busy, 0.0, 640.0)
+    assert [round(part.start, 3) for part in scale.breaks()] == [0.94]
+
+
 def test_times_without_work_are_not_squeezed() -> None:
     """Where all work took no time at all there is nothing that a wait could dwarf."""
     assert not scale_of(0.0, 10.0, [(0.0, 0.0), (10.0, 10.0)], 0.0, 640.0).breaks()

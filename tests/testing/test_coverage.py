@@ -1,3 +1,5 @@
+import asyncio
+import threading
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -9,7 +11,7 @@ from graphengine import END, START, Graph, Runner, failed, iterations, value
 from graphengine.core.steps import encode_step
 from graphengine.core.ways import WATCHER
 from graphengine.portable import export_run
-from graphengine.testing import EdgeCoverage, FakeClock, replay
+from graphengine.testing import EdgeCoverage, FakeClock, replay, run_node
 
 
 class Mood(Enum):
@@ -98,6 +100,32 @@ async def test_nothing_is_seen_outside() -> None:
     assert coverage.report() == "no graph was run"
     assert coverage.percent == 100.0
     assert WATCHER == []
+
+
+async def test_a_node_alone_in_another_thread_hides_nothing() -> None:
+    """What a node does alone is not counted; what a run does meanwhile is."""
+    alone, done = threading.Event(), threading.Event()
+
+    def looked(n: int) -> bool:
+        if n == 8:  # the node alone
+            alone.set()
+            done.wait(10)
+        return True
+
+    graph = talk("talk", (END, {"when": looked}), ("think", {}))
+
+    def aside() -> None:
+        asyncio.run(run_node(graph, "speak", n=7))
+
+    with EdgeCoverage(graph) as coverage:
+        thread = threading.Thread(target=aside)
+        thread.start()
+        assert alone.wait(10)
+        assert coverage.percent == 0
+        await graph.run()
+        done.set()
+        thread.join()
+    assert coverage.report().splitlines()[0] == f"{HERE}: talk: 2 of 4 seen"
 
 
 async def test_two_see_the_same() -> None:

@@ -225,6 +225,25 @@ async def test_limits_end_a_walk() -> None:
         walked.assert_path("research")
 
 
+async def test_a_graph_on_its_way_is_in_the_path_where_the_run_ends() -> None:
+    """What it visited stands behind its name, in a map as in an arm."""
+    inside = Graph("inside", Article, result="draft")
+    inside.add_node("step", never, writes="draft")
+    inside.add_path(START, "step")
+    inside.add_edge("step", END, when=iterations("step") >= 3)
+    inside.add_edge("step", "step")
+    graph = Graph("around", Article)
+    graph.add_node("one", inside, inputs={"task": "task"}, writes="draft")
+    graph.add_node("each", inside, each={"fact": "facts"}, inputs={"task": "fact"}, writes="facts")
+    graph.add_node("last", never, writes="approved")
+    graph.add_fork(START, ["one", "each"], join="last")
+    graph.add_edge("one", "last")
+    graph.add_edge("each", "last")
+    graph.add_edge("last", END)
+    walked = await walk(graph, {"each/step": None}, facts=["a", "b"], limits=Limits(steps=6))
+    walked.assert_path("[one (step step step) | each (step step | step step)] STOPPED")
+
+
 @pytest.mark.parametrize(
     ("nodes", "told"),
     [

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _LONG: Final = 0.1
-"""Where idle times are together longer than all that was worked, those longer than this part of it are squeezed."""
+"""Idle times that are shorter than this part of all that was worked are never squeezed."""
+_IDLE_MOST: Final = 3
+"""Idle times that are not squeezed are together at most so many times as long as all that was worked."""
 _SQUEEZED_MOST: Final = 40
 _SQUEEZED_PIXELS: Final = 34.0
 _SQUEEZED_PART: Final = 0.5
@@ -103,9 +105,7 @@ def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left
     worked = _together([(max(start, a), min(end, b)) for a, b in busy if b >= start and a <= end])
     idle = _between(worked, start, end)
     total = sum(b - a for a, b in worked)
-    dwarfing = 0 < total < sum(b - a for a, b in idle)
-    long = [gap for gap in idle if dwarfing and gap[1] - gap[0] > _LONG * total]
-    squeezed = sorted(sorted(long, key=lambda gap: gap[0] - gap[1])[:_SQUEEZED_MOST])
+    squeezed = sorted(_dwarfing(idle, total))
     each = min(_SQUEEZED_PIXELS, (right - left) * _SQUEEZED_PART / len(squeezed)) if squeezed else 0.0
     drawn = end - start - sum(b - a for a, b in squeezed)
     pixels = right - left - each * len(squeezed)
@@ -121,6 +121,19 @@ def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left
         stretches = [Stretch(start, end, left, right, squeezed=False)]
     wanted = max(drawn / _MARKS, drawn * _MARK_PIXELS / pixels if pixels else 0.0)
     return Scale(stretches, nice_step(wanted) if drawn else 1.0)
+
+
+def _dwarfing(idle: Sequence[tuple[float, float]], worked: float) -> list[tuple[float, float]]:
+    """The idle times to squeeze: the longest ones, until the others leave the work room enough."""
+    found: list[tuple[float, float]] = []
+    left = sum(b - a for a, b in idle)
+    for gap in sorted(idle, key=lambda gap: gap[0] - gap[1])[:_SQUEEZED_MOST]:
+        length = gap[1] - gap[0]
+        if not 0 < _IDLE_MOST * worked < left or length <= _LONG * worked:
+            break
+        found.append(gap)
+        left -= length
+    return found
 
 
 def _together(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
