@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from graphengine.core.steps import Step
     from graphengine.graph import Graph
     from graphengine.records import JsonValue
+    from graphengine.render.folding import Fold
+    from graphengine.render.looks import Theme
     from graphengine.stores.base import Store
 
     Drawn: TypeAlias = tuple[Mapping[str, JsonValue], Sequence[Step]]
@@ -41,6 +44,19 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, readable=False),
     help="The picture; its ending, .svg, .png, .pdf, .html, .dot, .mmd or .txt, says how it is drawn.",
 )
+@click.option(
+    "--fold",
+    metavar="DEPTH|PATH",
+    multiple=True,
+    help="Draw graphs inside as one box each: those so deep or deeper (0: every one), or those of these paths, as "
+    "--fold articles --fold desk/article.",
+)
+@click.option(
+    "--theme",
+    type=click.Choice(("auto", "light", "dark")),
+    default="auto",
+    help="The colours; auto: .svg and .html as their reader prefers, all else light.",
+)
 @charts.options
 @options.database
 @options.common
@@ -51,6 +67,8 @@ def command(  # noqa: PLR0913 - one for each option
     other: str | None,
     output: Path,
     database: Path | None,
+    fold: tuple[str, ...],
+    theme: Theme,
     timeline: bool,  # noqa: FBT001 - as click gives it
     scores: str | None,
     branches: bool,  # noqa: FBT001 - as click gives it
@@ -65,10 +83,12 @@ def command(  # noqa: PLR0913 - one for each option
 
     place = place_of(database)
     wanted = charts.wanted(reference, other, timeline=timeline, scores=scores, branches=branches)
-    if wanted is not None:
-        charts.draw(session, place, wanted, output)
+    if wanted is None:
+        _draw(session, place, reference, _Picture(output, _folded(fold), theme))
+    elif fold or theme != "auto":
+        raise click.UsageError("--fold and --theme are for the picture of a graph, or of a run on it")
     else:
-        _draw(session, place, reference, output)
+        charts.draw(session, place, wanted, output)
     if session.json:
         session.document({"schema": SCHEMA, "file": str(output)})
     else:
@@ -76,7 +96,23 @@ def command(  # noqa: PLR0913 - one for each option
     return 0
 
 
-def _draw(session: Session, place: Place, reference: str, output: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """How a graph is drawn, and into which file."""
+
+    output: Path
+    fold: Fold
+    theme: Theme
+
+
+def _folded(asked: tuple[str, ...]) -> Fold:
+    """A depth, if one number is given, or paths."""
+    if len(asked) == 1 and asked[0].isdecimal():
+        return int(asked[0])
+    return asked or None
+
+
+def _draw(session: Session, place: Place, reference: str, picture: _Picture) -> None:
     """Draw a graph, or a run on it."""
     from graphengine.cli.project import file_of
     from graphengine.graph import Graph
@@ -85,10 +121,10 @@ def _draw(session: Session, place: Place, reference: str, output: Path) -> None:
     recorded = _recorded(place, reference) if file_of(reference) is None else None
     drawn = recorded or _graph(session, place, reference)
     if isinstance(drawn, Graph):
-        render_graph(drawn, output)
+        render_graph(drawn, picture.output, fold=picture.fold, theme=picture.theme)
     else:
         outline, steps = drawn
-        render_outline(outline, output, steps=steps)
+        render_outline(outline, picture.output, steps=steps, fold=picture.fold, theme=picture.theme)
 
 
 def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn:
