@@ -1,4 +1,4 @@
-"""What a node, or a whole run, took: driven time, and what models cost."""
+"""What a node, or a whole run, took: driven time, how long it waited for answers, and what models cost."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _MILLI: Final = 1_000
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _MILLISECONDS_BELOW: Final = 0.0995
+_TOLD_FROM: Final = 0.0005
 _FOUR_DIGITS_FROM: Final = 0.001
 
 
@@ -24,15 +25,18 @@ class Account:
     Attributes:
         seconds: Driven time; None if nothing was timed, as of a node that has not come to an end.
         usage: Calls, tokens and cost as steps record them; a cost that is not known is None.
+        waited: Seconds for which questions were open that were answered.
     """
 
     seconds: float | None = None
     usage: Mapping[str, float | None] = field(default_factory=dict)
+    waited: float = 0.0
 
-    def plus(self, seconds: float | None, usage: Mapping[str, float | None]) -> Account:
+    def plus(self, seconds: float | None, usage: Mapping[str, float | None], waited: float = 0.0) -> Account:
         """Both together."""
         have = [each for each in (self.seconds, seconds) if each is not None]
-        return Account(sum(have) if have else None, add_usage(self.usage, usage) if usage else self.usage)
+        total = add_usage(self.usage, usage) if usage else self.usage
+        return Account(sum(have) if have else None, total, self.waited + waited)
 
     def in_words(self) -> str:
         """As a picture tells it; a cost only where models were called.
@@ -41,7 +45,8 @@ class Account:
         '1.2 s, cost unknown'
         """
         time = "" if self.seconds is None else took(self.seconds)
-        return ", ".join(part for part in (time, cost(self.usage)) if part)
+        waited = f"waited {took(self.waited)}" if self.waited >= _TOLD_FROM else ""
+        return ", ".join(part for part in (time, waited, cost(self.usage)) if part)
 
 
 def took(seconds: float) -> str:

@@ -38,6 +38,11 @@ _SHAPES = {
     "link": 'shape="cds" style="filled" margin="0.12,0.06"',
 }
 _TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}">{rows}</TABLE>'
+_BRIDGE: Final = (
+    '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="5"'
+    ' BGCOLOR="{colour}"><TR><TD></TD></TR></TABLE>'
+)
+"""Where an arrow turns, Graphviz leaves a gap of some points between its halves."""
 _ROW_OF: Final = 12
 """So many ways out of one place side by side; where there are more, every other one leads a row lower."""
 _MOST_ROWS: Final = 4
@@ -60,7 +65,8 @@ class _Writer:
         self.drawing = drawing
         self.dark = dark
         self.around, self.reversed = _around(drawing.arrows), _reversed(drawing)
-        self.lengths = _lengths(drawing)
+        self.landing = _landing(drawing) - self.around
+        self.lengths = _lengths(drawing, self.landing)
         self.borders = {each.id: f"cluster_{each.id}{'_many' * each.many}" for each in drawing.clusters}
         self.arrows = _by_cluster(drawing)
 
@@ -93,7 +99,8 @@ class _Writer:
                 yield from self._cluster(part, indent)
             else:
                 yield self._box(part, indent)
-        yield from (f"{indent}{self._arrow(arrow)}" for arrow in self.arrows.get(cluster, ()))
+        for arrow in self.arrows.get(cluster, ()):
+            yield from (f"{indent}{line}" for line in self._arrow(arrow))
         for box, below in _below(self.drawing, cluster):
             yield f'{indent}{box} -> {below} [style="invis" weight="0"]'
 
@@ -120,24 +127,41 @@ class _Writer:
         facts = f'id="{box.id}" {_SHAPES[box.shape]}{many} {self._colours(look)}'
         return f"{indent}{box.id} [{facts}\n{indent}  label={label}]"
 
-    def _arrow(self, arrow: Arrow) -> str:
+    def _arrow(self, arrow: Arrow) -> Iterator[str]:
         look = look_of_arrow(arrow)
         style = "dashed" if arrow.failure else "solid"
         line, text = self._shade(look.line), self._shade(look.text)
+        painted = f'style="{style}" color="{line}" penwidth="{look.line_points:g}"'
         tailport, headport, is_reversed = _ports(arrow, self.around, self.reversed)
-        facts = f'id="{arrow.id}" style="{style}" color="{line}" penwidth="{look.line_points:g}"'
+        facts = f'id="{arrow.id}" {painted}'
         facts += "".join(f' {name}="{value}"' for name, value in self.lengths.get(arrow.id, {}).items())
         if tailport:
             facts += f' tailport="{tailport}" headport="{headport}"'
         if arrow.tail:
             facts += f' {"lhead" if is_reversed else "ltail"}="{self.borders[arrow.tail]}"'
-        if arrow.head:
-            facts += f' {"ltail" if is_reversed else "lhead"}="{self.borders[arrow.head]}"'
-        if arrow.lines:
-            facts += f"\n    label=<{_beside(arrow.lines, text)}>"
-        if is_reversed:
-            return f'{arrow.target} -> {arrow.source} [dir="back" {facts}]'
-        return f"{arrow.source} -> {arrow.target} [{facts}]"
+        head = f' {"ltail" if is_reversed else "lhead"}="{self.borders[arrow.head]}"' if arrow.head else ""
+        label = f"\n    label=<{_beside(arrow.lines, text)}>" if arrow.lines else ""
+        if arrow.id in self.landing:
+            turn = f"{arrow.id}_turn"
+            bridge = _BRIDGE.format(wide=round(look.line_points), colour=line)
+            yield f'{turn} [id="{turn}" shape="none" fixedsize="true" width="0.01" height="0.01" label=<{bridge}>]'
+            yield f'{arrow.source} -> {turn} [{facts} headport="n" headclip="false" arrowhead="none"{label}]'
+            ends = 'tailport="s" tailclip="false" weight="20"'
+            yield f'{turn} -> {arrow.target} [id="{arrow.id}_end" {painted} {ends}{head}]'
+        elif is_reversed:
+            yield f'{arrow.target} -> {arrow.source} [dir="back" {facts}{head}{label}]'
+        else:
+            yield f"{arrow.source} -> {arrow.target} [{facts}{head}{label}]"
+
+
+def _landing(drawing: Drawing) -> set[str]:
+    """The arrows that turn downwards before they come to a cluster, where several ways leave one place.
+
+    Graphviz aims an arrow at the box behind a border and cuts it off there, so that one that comes from far aside would
+    end at the cluster's corner. Between a turn right above that box and the border it falls straight.
+    """
+    ways = Counter(arrow.source for arrow in drawing.arrows if not arrow.back)
+    return {a.id for a in drawing.arrows if a.head and not a.tail and not a.back and ways[a.source] > 1}
 
 
 def _by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
@@ -196,10 +220,11 @@ def _ports(arrow: Arrow, around: set[str], reversed_: set[str]) -> tuple[str, st
     return ("se", "ne", True) if is_reversed else ("ne", "se", False)
 
 
-def _lengths(drawing: Drawing) -> dict[str, dict[str, int]]:
-    """What keeps arrows straight, as the first of a graph inside, or makes them long, as some of many ways out."""
+def _lengths(drawing: Drawing, landing: set[str]) -> dict[str, dict[str, int]]:
+    """What keeps arrows straight, as the first of a graph inside, short, or long, as some of many ways out."""
     shapes = {box.id: box.shape for box in drawing.boxes}
-    facts = {arrow.id: {"weight": 8} for arrow in drawing.arrows if shapes[arrow.source] == "entry"}
+    facts = {name: {"weight": 2} for name in landing}
+    facts |= {arrow.id: {"weight": 8} for arrow in drawing.arrows if shapes[arrow.source] == "entry"}
     out: dict[str, list[Arrow]] = {}
     for arrow in drawing.arrows:
         if not arrow.back:

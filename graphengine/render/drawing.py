@@ -217,7 +217,7 @@ class _Drafter:
         said = [", ".join(part for part in (visited, self._spent(spot)) if part)]
         said = [*filter(None, said), *self.trace.facts.get(spot, ())]
         standing = self.trace.standings.get(spot)
-        if standing is None or source not in ("", standing.source):
+        if standing is None or (source and source not in standing.sources):
             return self._tone(visits), said
         said += standing.notes
         if self.scopes[spot[0]].nodes.get(spot[1], {}).get("graphs") and self.folding.folds(spot):

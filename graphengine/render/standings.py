@@ -39,12 +39,12 @@ class Standing:
     Attributes:
         how: The loudest of what the frames there say.
         notes: What they say, in words.
-        source: The node that led there, where that tells one END or FAIL of many from the others.
+        sources: The nodes that led there, where that tells one END or FAIL of many from the others.
     """
 
     how: How
     notes: tuple[str, ...]
-    source: str = ""
+    sources: frozenset[str] = frozenset()
 
 
 def standings_of(snapshot: Snapshot, places: Places, moves: Mapping[str, Move]) -> dict[Spot, Standing]:
@@ -58,23 +58,33 @@ def standings_of(snapshot: Snapshot, places: Places, moves: Mapping[str, Move]) 
     if ROOT not in snapshot.frames:
         return {}
     if snapshot.status == "finished":
-        return {((), END): Standing("ended", ("ended here",), moves.get(ROOT, ("", ""))[0])}
+        last = moves.get(ROOT, ("", ""))[0]
+        return {((), END): Standing("ended", ("ended here",), frozenset({last}) if last else _joined_at_end(moves))}
     said: dict[Spot, list[tuple[How, str]]] = defaultdict(list)
-    sources: dict[Spot, str] = {}
+    sources: dict[Spot, frozenset[str]] = {((), END): _joined_at_end(moves)}
     for frame in snapshot.frames.values():
         place = places.of(frame.id)
         source, target = moves.get(frame.id, ("", ""))
         at_fail = frame.failure is not None and frame.phase == "leaving" and target == FAIL
         if at_fail:
-            sources[place, FAIL] = source
+            sources[place, FAIL] = frozenset({source})
             said[place, FAIL].append(("failed", "ended here"))
             continue
         for node, how, note in _frame(snapshot, frame):
             said[place, node].append((how, note))
-    return {spot: _together(notes, snapshot, sources.get(spot, "")) for spot, notes in said.items()}
+    return {spot: _together(notes, snapshot, sources.get(spot, frozenset())) for spot, notes in said.items()}
 
 
-def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, source: str) -> Standing:
+def _joined_at_end(moves: Mapping[str, Move]) -> frozenset[str]:
+    """The last nodes of those arms of the outermost graph that END joins."""
+    return frozenset(
+        source
+        for frame, (source, target) in moves.items()
+        if target == END and frame[:1] == "~" and source and "/" not in frame
+    )
+
+
+def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> Standing:
     """What several frames at one node say; equal words are counted."""
     said_so = {how for how, _ in said}
     loudest: How = next(how for how in _LOUDEST if how in said_so)
@@ -88,7 +98,7 @@ def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, source: str) 
         told = [*(note for note in told if note not in waits), f"{len(waits)} wait, one of them: {first}"]
     if same:
         told.append(one if same == 1 else f"{same} {several}")
-    return Standing(loudest, tuple(told), source)
+    return Standing(loudest, tuple(told), sources)
 
 
 def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:

@@ -6,6 +6,7 @@ is special in theirs.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")
@@ -13,6 +14,9 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")
 
 _JOINERS = "\u200c\u200d"
 """Format characters that belong to words of some scripts and to composed emoji."""
+
+_WORDS = re.compile(r"\d[\d.]*\s(?:ms|s|min|h|USD|visits?|items?|steps?)\b\S*|\S+")
+"""A number and its unit stay on one line."""
 
 _BREAK_AFTER = "_.,;:/|-)]}"
 
@@ -77,7 +81,7 @@ def _columns(character: str) -> int:
 def _broken(text: str, columns: int) -> list[str]:
     lines: list[str] = []
     line = ""
-    for word in text.split():
+    for word in _WORDS.findall(text):
         together = f"{line} {word}" if line else word
         if width(together) <= columns:
             line = together

@@ -20,7 +20,7 @@ from graphengine.render.errors import RenderError
 from graphengine.render.scopes import Places
 from graphengine.render.standings import standings_of
 from graphengine.render.words import counted, times_in_words
-from graphengine.stopwatch import Stopwatch
+from graphengine.stopwatch import Stopwatch, open_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -181,12 +181,18 @@ class _Tally:
         return facts
 
     def _pay(self, spot: Spot, step: Step) -> None:
-        """Count how long a step took, and what it spent; what items took is in the time of their map."""
-        timed = step.kind in ("node", "attempt", "failed", "waiting")
+        """Count how long a step took, and what it spent; what items took is in the time of their map.
+
+        To put a question is no work: its node tells how long it was open, once it is answered.
+        """
+        scope = self.scopes.get(spot[0])
+        asks = scope is not None and scope.nodes.get(spot[1], {}).get("kind") == "ask"
+        timed = step.kind in ("node", "attempt", "failed") or (step.kind == "waiting" and not asks)
         took = self.watch.took(step) if timed else None
         usage = step.data.get("usage") or {}
-        if took is not None or usage:
-            self.accounts[spot] = self.accounts.get(spot, Account()).plus(took, usage)
+        waited = open_seconds(step) or 0.0 if timed else 0.0
+        if took is not None or usage or waited:
+            self.accounts[spot] = self.accounts.get(spot, Account()).plus(took, usage, waited)
 
     def _take(self, place: Place, source: str, step: Step) -> None:
         scope = self.scopes.get(place)

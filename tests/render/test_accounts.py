@@ -11,6 +11,7 @@ from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Cluster, Drawing
 from tests.render.nested import Job, outline_of, waiting_run
 from tests.render.samples import done, edge, node, outline, started
+from tests.render.timed import paper_run
 
 
 def told(drawing: Drawing, name: str) -> list[str]:
@@ -108,6 +109,15 @@ async def test_a_renamed_node_keeps_its_time_and_its_visits() -> None:
     assert told(drawing_of(outline_of(after), [timed[0]._replace(at=timed[0].at - 1), *timed[1:]]), "new")[-1] == (
         "1 visit, 0.25 s"
     )
+
+
+async def test_a_question_tells_how_long_it_was_open() -> None:
+    """Who asks does no work: nothing is told while it waits, and once it is answered, how long that took."""
+    graph, steps = await paper_run()
+    asked = next(index for index, step in enumerate(steps) if step.kind == "waiting")
+    shape = outline_of(graph)
+    assert told(drawing_of(shape, steps[: asked + 1]), "approve")[-2:] == ["writes ok", "waits: Publish it?"]
+    assert told(drawing_of(shape, steps), "approve")[-1] == "1 visit, waited 2 h 0 min"
 
 
 @pytest.mark.parametrize(

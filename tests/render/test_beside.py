@@ -130,4 +130,4 @@ async def test_the_mark_fits_round_nodes_and_nodes_of_graphs_inside() -> None:
             for number, draft in enumerate(("x", "xxxxx")):
                 await runner.start(graph, Paper(draft=draft), run_id=f"{graph.name}{number}").result()
             chart = beside(await pair_of(runner.store, f"{graph.name}0", f"{graph.name}1"))
-            assert chart.svg().count("part at step") == 2
+            assert chart.svg().count(">part at step") == 2

@@ -115,6 +115,27 @@ def test_of_many_ends_the_one_that_was_reached_is_marked() -> None:
     assert [box.tone for box in drawing.boxes if box.shape == "end"] == ["done", "unused", "unused", "unused", "unused"]
 
 
+async def test_every_end_that_joined_an_arm_is_marked() -> None:
+    """Where END joins the arms of the whole run, it ended behind each of them, and stands at those that arrived."""
+    names = [*"abcde"]
+    graph = Graph("arms", Article)
+    for name in names:
+        graph.add_node(name, lambda draft: draft, writes=f"findings[{name!r}]", thread=False)
+        graph.add_edge(name, END)
+    graph.add_fork(START, names, join=END)
+    async with Runner() as runner:
+        run = runner.start(graph, Article())
+        await run.result()
+        steps = await runner.history(run.id)
+    drawn = drawing_of(graph.compile().outline, steps)
+    ends = [box for box in drawn.boxes if box.shape == "end"]
+    assert [(box.tone, box.lines[-1].text) for box in ends] == [("done", "ended here")] * 5
+    first = next(index for index, step in enumerate(steps) if step.kind == "node")
+    ends = [box for box in drawing_of(graph.compile().outline, steps[: first + 1]).boxes if box.shape == "end"]
+    assert sorted(box.tone for box in ends) == ["here", *["unused"] * 4]
+    assert [box.lines[-1].text for box in ends if box.tone == "here"] == ["1 of 5 arms arrived"]
+
+
 def test_a_step_that_the_graph_no_longer_has_is_left_out() -> None:
     """A run of an older form of the graph is drawn as far as it fits."""
     drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "END")]), [started("gone")])

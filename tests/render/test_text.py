@@ -56,3 +56,9 @@ def test_one_line_is_one_line() -> None:
 def test_wide_characters_take_two_columns() -> None:
     """A line of Chinese or Japanese has half as many characters."""
     assert wrap("日本語です", 4, 5) == ("日本", "語で", "す")
+
+
+def test_a_number_and_its_unit_stay_together() -> None:
+    """A line breaks before the number, not behind it."""
+    assert wrap("finished after 12 visits; 9.2 s, offline", 16, 9) == ("finished after", "12 visits;", "9.2 s, offline")
+    assert wrap("a run that took 2 h 5 min", 16, 9) == ("a run that took", "2 h 5 min")

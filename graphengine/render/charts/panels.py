@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from xml.etree import ElementTree as ET
 
 from graphengine.core.steps import without_items
-from graphengine.render.charts.canvas import SMALL, Canvas, Paint, measure, number
+from graphengine.render.charts.canvas import Canvas, Paint, number
 from graphengine.render.columns import in_columns
 from graphengine.render.drawing import drawing_of
 from graphengine.render.painted import svg_of
+from graphengine.render.parts import Box, Cluster, Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.core.steps import Step
     from graphengine.records import JsonValue
-    from graphengine.render.parts import Box, Cluster, Drawing
+    from graphengine.render.parts import Drawing
+
+
+_Part = TypeVar("_Part", Box, Cluster)
 
 _SVG: Final = "http://www.w3.org/2000/svg"
 _PIXELS: Final = 96 / 72 * 0.82
@@ -55,9 +59,11 @@ def panel_of(outline: Mapping[str, JsonValue], steps: Sequence[Step], parting: S
         RenderError: There is nothing to paint with, or it failed; the outline or the steps cannot be read.
     """
     drawing = in_columns(replace(drawing_of(outline, steps), caption=()))  # the larger picture says whose it is
+    marked = _marked(drawing, parting) if parting is not None else ""
+    if parting is not None and marked:
+        drawing = _told(drawing, marked, f"part at step {parting.seq}")
     root = ET.fromstring(svg_of(drawing, "auto", is_part=True))  # noqa: S314 - painted a moment ago
-    if parting is not None:
-        _mark(root, drawing, parting)
+    _mark(root, marked)
     _rename(root, prefix)
     return Panel(root, _length(root, "width"), _length(root, "height"))
 
@@ -81,24 +87,35 @@ def _rename(root: ET.Element, prefix: str) -> None:
                 element.set(name, value.replace("url(#", f"url(#{prefix}-"))
 
 
-def _mark(root: ET.Element, drawing: Drawing, parting: Step) -> None:
-    """Frame the node of a step, and say so."""
+def _marked(drawing: Drawing, parting: Step) -> str:
+    """The id of the box or the cluster that is the node of a step, "" if the drawing has none."""
     path = without_items(parting.path)
     parts: list[Box | Cluster] = [*drawing.clusters, *drawing.boxes]
-    marked = next((part.id for part in parts if _CHOICE.sub("", part.name) == path), None)
+    return next((part.id for part in parts if _CHOICE.sub("", part.name) == path), "")
+
+
+def _told(drawing: Drawing, marked: str, words: str) -> Drawing:
+    """The drawing with a line more in a box or a cluster, so that there is room for it."""
+    line = Line(words, "strong")
+
+    def more(part: _Part) -> _Part:
+        if part.id != marked:
+            return part
+        return replace(part, lines=(*part.lines, line), spoken=f"{part.spoken}; {words}")
+
+    return replace(drawing, boxes=tuple(map(more, drawing.boxes)), clusters=tuple(map(more, drawing.clusters)))
+
+
+def _mark(root: ET.Element, marked: str) -> None:
+    """Frame the node where the runs part."""
     group = next((each for each in root.iter(f"{{{_SVG}}}g") if each.get("id") == marked), None)
     around = next(iter(root.iter(f"{{{_SVG}}}g")), None)
-    points = list(_points(group)) if group is not None else []
+    points = list(_points(group)) if group is not None and marked else []
     if not points or around is None:
         return
     (left, right), (top, bottom) = ((min(places), max(places)) for places in zip(*points, strict=True))
-    words = f"part at step {parting.seq}"
-    wide = measure(words, SMALL, strong=True) + 10
     canvas = Canvas()
     canvas.rect(left - 5, top - 5, right - left + 10, bottom - top + 10, Paint("none", "ink", 2.6, "7 4"), radius=5)
-    middle = (left + right) / 2  # arrows come from above: their heads stay to be seen
-    canvas.rect(middle - wide / 2, bottom - 2, wide, 18, Paint("ink", "paper", 1.5), radius=9)
-    canvas.text(middle, bottom + 11, words, ink="paper", size=SMALL, strong=True, anchor="middle")
     around.append(ET.fromstring(f'<g xmlns="{_SVG}">{"".join(canvas.parts)}</g>'))  # noqa: S314 - our own
 
 
