@@ -49,6 +49,7 @@ class OpenRunner(Runner):
         self._points: DeathPoints | None = None
         self._started: list[Run[Any]] = []
         self._driven: list[str] = []
+        self._guard: asyncio.Task[None] | None = None
         super().__init__(store, clock=clock)
 
     def use(
@@ -111,6 +112,9 @@ class OpenRunner(Runner):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        guard, self._guard = self._guard, None
+        if guard is not None and guard is not asyncio.current_task():
+            guard.cancel()
         asleep = self._tending.sleeping
         self._driven = [run.id for run in self._started if run.is_going and run.id not in asleep]
         await super().__aexit__(kind, error, trace)
@@ -141,10 +145,19 @@ class OpenRunner(Runner):
 
     def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
         self._started.append(run)
+        if self._guard is None:
+            self._guard = asyncio.create_task(self._close_with_loop(), name="closes the fixture runner")
         if self._points is None:
             return super()._live(run, plan, opening)
         with self._points.here():
             return super()._live(run, plan, opening)
+
+    async def _close_with_loop(self) -> None:
+        """Close it in its event loop where nobody else does: `asyncio.run` cancels what is left, and waits for it."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.settle()
 
     def _unused(self, what: str) -> None:
         if self._loop is not None:
