@@ -63,7 +63,13 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
         CompileError: The graph cannot run.
 
     Example:
-        text = await make_test(runner.store, run.id, 7, graph, source="graphs.review_loop:graph")
+        >>> async def main() -> None:
+        ...     async with Runner() as runner:
+        ...         run = await runner.start(count).result()
+        ...         text = await make_test(runner.store, run.run_id, 2, count, source="graphs.count:count")
+        ...         print(text.splitlines()[-1].strip())
+        >>> asyncio.run(main())
+        assert as_json(done.update) == {"n": 1}
     """
     info = await store.info(run_id)
     plan = graph.compile()
