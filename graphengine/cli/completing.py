@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _GRAPH: Final = re.compile(r"""\bGraph(?:\[[^\]]*\])?\(\s*["']([\w-]+)["']""")
 _NODE: Final = re.compile(r"""\.add_node\(\s*["']([\w-]+)["']""")
+_PLAIN: Final = re.compile(r"[\w.:@%+=/-]+")
+"""What a shell takes as it stands. A run's id may be anything, and bash's script puts it on the line without quotes."""
 _RUNS: Final = 100
 """The newest runs are offered, and their tags."""
 
@@ -46,7 +48,9 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
     """The ids of the newest runs, each with its graph and status."""
     del param
     return [
-        _item(info.id, help=f"{info.graph} ({info.status})") for info in _newest(ctx) if info.id.startswith(incomplete)
+        _item(info.id, help=f"{info.graph} ({info.status})")
+        for info in _newest(ctx)
+        if info.id.startswith(incomplete) and _PLAIN.fullmatch(info.id)
     ]
 
 
@@ -92,7 +96,8 @@ def _texts() -> Iterator[str]:
 
 def _graph_names() -> Sequence[str]:
     stems = [file.stem for file in _files()]
-    return sorted({*stems, *(name for text in _texts() for name in _GRAPH.findall(text))})
+    found = {*stems, *(name for text in _texts() for name in _GRAPH.findall(text))}
+    return sorted(name for name in found if _PLAIN.fullmatch(name))
 
 
 def _files() -> Sequence[Path]:

@@ -103,6 +103,7 @@ class ScriptedModel:
         Raises:
             OffScript: Answers are left; lists them. Or a call had no answer, and somebody caught that error.
         """
+        __tracebackhide__ = True  # for pytest: the line that called is where it failed
         if self._unexpected:
             raise OffScript("\n".join(self._unexpected), where="scripted model", repair=_REPAIR)
         left = [line for script in self._scripts.values() for line in script.left()]

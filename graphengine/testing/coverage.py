@@ -14,67 +14,29 @@ but not in nodes that run alone. What there is to see of a graph:
 
 from __future__ import annotations
 
-import sys
+import json
 from collections import Counter
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from graphengine.conditions import Composed, Condition, Failed, Negated
+from graphengine.conditions import Composed, Condition, Negated
 from graphengine.core.ways import WATCHER
 from graphengine.graph import Graph
-from graphengine.options import START
-from graphengine.plan import EdgeWay, ForkWay, SwitchWay
+from graphengine.plan import EdgeWay, SwitchWay
+from graphengine.testing.coverage_units import WHOLE, Shape, Unit, leaves, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
-    from typing import Self, TypeAlias
+    from typing import Self
 
     from graphengine.conditions import Tracker
     from graphengine.plan import Plan, Way
+    from graphengine.testing.coverage_units import Place
     from graphengine.view import View
-
-    Place: TypeAlias = tuple[str, bool, int, str]
-    """Something to be seen of a graph: the node, whether it is after a failure, the number of the way, and which part
-    of that: "" for the way itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """Something to be seen of a graph.
-
-    Attributes:
-        place: Where it is.
-        to: Where the way leads.
-        way: The way in words, as `review -> write (otherwise)`.
-        part: The condition that is a part of the way's, in words; "" for the way itself.
-        held: Whether that is to be seen to hold, or not to.
-        conditional: Whether the way has a condition.
-    """
-
-    place: Place
-    to: str
-    way: str = field(compare=False)
-    part: str = field(default="", compare=False)
-    held: bool = True
-    conditional: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What there is to be seen of a graph.
-
-    Graphs of one name whose ways lead to the same places are one, such as those that a function makes with other
-    numbers in their conditions: what was seen of one of them was seen.
-    """
-
-    graph: str
-    file: str
-    units: tuple[Unit, ...]
 
 
 class EdgeCoverage:
@@ -131,6 +93,26 @@ class EdgeCoverage:
         if shape in self._seen:
             self._seen[shape][place, held] += 1
 
+    def as_json(self) -> str:
+        """All that was seen, as `add` takes it in another process."""
+        told = [
+            [
+                shape.graph,
+                shape.file,
+                [astuple(unit) for unit in shape.units],
+                [[place, held, count] for (place, held), count in seen.items()],
+            ]
+            for shape, seen in self._seen.items()
+        ]
+        return json.dumps(told)
+
+    def add(self, told: str) -> None:
+        """Take in what was seen elsewhere, as by a process that runs some of the tests."""
+        for graph, file, units, seen in json.loads(told):
+            shape = Shape(graph, file, tuple(Unit(tuple(place), *rest) for place, *rest in units))
+            counts = self._seen.setdefault(shape, Counter())
+            counts.update({(tuple(place), held): count for place, held, count in seen})
+
     @property
     def graphs(self) -> Mapping[str, float]:
         """The share of each graph that was seen, in percent, by the graph's name and file."""
@@ -174,7 +156,7 @@ class EdgeCoverage:
         seen = self._seen[shape]
         for unit in shape.units:
             node, after, at, _ = unit.place
-            looked = seen[(node, after, at, _WHOLE), True] + seen[(node, after, at, _WHOLE), False]
+            looked = seen[(node, after, at, WHOLE), True] + seen[(node, after, at, WHOLE), False]
             if (unit.place, unit.held) in seen:
                 continue
             if not unit.part:
@@ -191,65 +173,6 @@ def _times(count: int) -> str:
 
 def _percent(seen: int, count: int) -> float:
     return 100.0 * seen / count if count else 100.0
-
-
-# What there is to see.
-
-_WHOLE: Final = "whole"
-"""The part of a way that is its whole condition."""
-
-
-def _units(plan: Plan[Any]) -> Iterator[Unit]:
-    """All there is to see of a graph."""
-    yield from _of_ways(START, plan.start, after=False)
-    for name, node in plan.nodes.items():
-        yield from _of_ways(name, node.ways, after=False)
-        yield from _of_ways(name, node.failure_ways, after=True)
-
-
-def _of_ways(node: str, ways: Sequence[Way], *, after: bool) -> Iterator[Unit]:
-    for at, way in enumerate(ways):
-        place: Place = (node, after, at, "")
-        if isinstance(way, SwitchWay):
-            cases = [(str(getattr(value, "value", value)), target) for value, target in way.cases.items()]
-            for label, target in cases:
-                text = f"{node} -> {target} ({way.reading.text} == {label!r})"
-                yield Unit((node, after, at, f"case {label}"), target, text, conditional=False)
-            if way.otherwise is not None:
-                text = f"{node} -> {way.otherwise} ({way.reading.text} otherwise)"
-                yield Unit((node, after, at, "case "), way.otherwise, text, conditional=False)
-            continue
-        label = f" {way.label!r}" if way.label else ""
-        to = way.target if isinstance(way, EdgeWay) else f"[{' | '.join(target for target, _ in way.arms)}] {way.join}"
-        text = f"{node} -> {to}{label} ({'otherwise' if way.condition is None else way.condition})"
-        yield Unit(place, to, text, conditional=way.condition is not None)
-        yield from _parts(way.condition, place, to, text)
-        for number, (target, condition) in enumerate(way.arms if isinstance(way, ForkWay) else ()):
-            if condition is not None:
-                yield Unit(
-                    (node, after, at, f"arm {number}"), target, f"{node} -> {to}{label}, arm {target} ({condition})"
-                )
-
-
-def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
-    """What there is to see of the parts of a composed condition."""
-    leaves = list(_leaves(condition)) if condition is not None else []
-    for number, leaf in enumerate(leaves if len(leaves) > 1 else ()):
-        part: Place = (*place[:3], f"part {number}")
-        yield Unit(part, to, text, str(leaf))
-        if not (isinstance(leaf, Failed) and any(issubclass(Exception, kind) for kind in leaf.types)):
-            yield Unit(part, to, text, str(leaf), held=False)
-
-
-def _leaves(condition: Condition) -> Iterator[Condition]:
-    """The conditions that a condition is composed of, from left to right."""
-    parts = list(condition.parts()) if isinstance(condition, Composed) else []
-    if isinstance(condition, Negated):
-        parts = [condition.of]
-    if not parts:
-        yield condition
-    for part in parts:
-        yield from _leaves(part)
 
 
 # How it is seen.
@@ -303,7 +226,7 @@ class _Fan:
     def shape(self, plan: Plan[Any]) -> Shape:
         """What there is to be seen of a graph."""
         if plan.fingerprint not in self._shapes:
-            self._shapes[plan.fingerprint] = Shape(plan.graph, _file_of(plan), tuple(_units(plan)))
+            self._shapes[plan.fingerprint] = shape_of(plan)
         return self._shapes[plan.fingerprint]
 
     def introduce(self, plan: Plan[Any]) -> None:
@@ -350,9 +273,9 @@ class _Fan:
             return way
         condition = way.condition
         if condition is not None:
-            number = iter(range(len(list(_leaves(condition)))))
+            number = iter(range(len(list(leaves(condition)))))
             parts = self._tree(shape, place, condition, number)
-            condition = _Noted(parts, self._noting(shape, (*place[:3], _WHOLE)))
+            condition = _Noted(parts, self._noting(shape, (*place[:3], WHOLE)))
         if isinstance(way, EdgeWay):
             return replace(way, condition=condition)
         arms = tuple(
@@ -375,14 +298,6 @@ class _Fan:
             self._saw(shape, place, held=held)
 
         return note
-
-
-def _file_of(plan: Plan[Any]) -> str:
-    """The file of a graph, as far as its state's tells."""
-    module = sys.modules.get(plan.state.model.__module__)
-    file = Path(getattr(module, "__file__", None) or plan.state.model.__module__)
-    here = Path.cwd()
-    return file.relative_to(here).as_posix() if file.is_relative_to(here) else file.name
 
 
 _FAN: Final = _Fan()

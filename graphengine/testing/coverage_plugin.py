@@ -5,12 +5,13 @@
     pytest --graphengine-coverage --graphengine-coverage-graph=article --graphengine-coverage-graph=review_loop
 
 It comes with graphengine; `-p graphengine.testing.coverage_plugin` loads it where plugins are not loaded by themselves.
+The processes of pytest-xdist tell what they saw to the one that started them, which reports of them all.
 This module loads nothing of the engine: it is read in every process of pytest, before anybody measures anything.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from graphengine.testing.coverage import EdgeCoverage
 
 _MEASURED: Final[pytest.StashKey[EdgeCoverage]] = pytest.StashKey()
+_TOLD: Final = "graphengine_coverage"
+"""What a process of pytest-xdist tells, by this name."""
 _NEAR: Final = 1e-9
 """Percent that rounding may cost."""
 
@@ -81,8 +84,20 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if coverage is None:
         return
     coverage.__exit__(None, None, None)
-    if _is_under(session.config) and exitstatus == pytest.ExitCode.OK:
+    told: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if told is not None:  # whoever started this process counts
+        told[_TOLD] = coverage.as_json()
+    elif _is_under(session.config) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, which need not be there
+    """Take in what a process of pytest-xdist saw."""
+    coverage = node.config.stash.get(_MEASURED, None)
+    told = (getattr(node, "workeroutput", None) or {}).get(_TOLD)
+    if coverage is not None and told is not None:
+        coverage.add(told)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -93,10 +108,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_sep("=", "edges of graphs")
     terminalreporter.write_line(coverage.report())
     if _is_under(config):
-        told = f"FAIL: {coverage.percent:.1f} % of ways and conditions seen, {_under(config):g} % are asked for"
+        told = f"FAIL: {_percent_seen(coverage):.1f} % of ways and conditions seen, {_under(config):g} % are asked for"
         terminalreporter.write_line(told, red=True, bold=True)
 
 
 def _is_under(config: pytest.Config) -> bool:
     coverage, under = config.stash.get(_MEASURED, None), _under(config)
-    return coverage is not None and under is not None and coverage.percent < under - _NEAR
+    return coverage is not None and under is not None and _percent_seen(coverage) < under - _NEAR
+
+
+def _percent_seen(coverage: EdgeCoverage) -> float:
+    """The share of all ways and conditions that was seen; none where no graph was run at all."""
+    return coverage.percent if coverage.graphs else 0.0

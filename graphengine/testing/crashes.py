@@ -144,6 +144,7 @@ class Crash:
         Raises:
             AssertionError: It did not.
         """
+        __tracebackhide__ = True
         if self._points.is_dead:
             return
         counts: dict[str, int] = {}
@@ -186,6 +187,7 @@ class CrashAt:
 
     def check(self) -> None:
         """See that every death that was asked for came."""
+        __tracebackhide__ = True
         for crash in self._crashes:
             crash.check()
 

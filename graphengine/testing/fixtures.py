@@ -115,6 +115,7 @@ def recordings(request: pytest.FixtureRequest) -> Recordings:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Close what belongs to the loop of a test in that loop, and look at what must be true when it has passed."""
+    __tracebackhide__ = True
     runner = item.stash.get(_RUNNER, None)
     test = getattr(item, "obj", None)
     if runner is not None and inspect.iscoroutinefunction(test):

@@ -62,7 +62,14 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
         NoTest: The step is another one, or needs what a node alone does not have; says what to do.
         CompileError: The graph cannot run.
 
-    As in `text = await make_test(runner.store, run.id, 7, graph, source="graphs.review_loop:graph")`.
+    Example:
+        >>> async def main() -> None:
+        ...     async with Runner() as runner:
+        ...         run = await runner.start(count).result()
+        ...         text = await make_test(runner.store, run.run_id, 2, count, source="graphs.count:count")
+        ...         print(text.splitlines()[-1].strip())
+        >>> asyncio.run(main())
+        assert as_json(done.update) == {"n": 1}
     """
     info = await store.info(run_id)
     plan = graph.compile()

@@ -125,6 +125,7 @@ class OpenRunner(Runner):
         Raises:
             AssertionError: It did.
         """
+        __tracebackhide__ = True
         cut_off = [] if self._tending.closed else [run.id for run in self._started if run.was_cut_off]
         driven = self._driven or cut_off
         if driven:

@@ -84,6 +84,15 @@ def test_runs_and_tags_are_offered_from_the_database(tried: Path) -> None:
     assert values("graphengine show --db elsewhere.db |") == ["tides"]
 
 
+def test_what_a_shell_would_run_is_not_offered(tried: Path) -> None:
+    """A run's id and a file's name may be anything; bash puts what it is offered on the line without quotes."""
+    (tried / "flows" / "$(id).py").write_text("")
+    ran = CliRunner().invoke(main, ["run", "publish", "--run-id", "$(id>told)", "--db", "elsewhere.db"])
+    assert "$(id>told)" in ran.output
+    assert values("graphengine show --db elsewhere.db |") == []
+    assert values("graphengine prune --graph |") == ["desk", "publish", "review"]
+
+
 @pytest.mark.parametrize("line", ["graphengine show |", "graphengine runs --tag |", "graphengine run |"])
 def test_nothing_is_offered_and_nothing_said_where_nothing_can_be_read(here: Path, line: str) -> None:
     """No database and no project; a database that is none; a pyproject.toml that is none."""

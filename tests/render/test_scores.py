@@ -133,6 +133,16 @@ def test_a_graph_without_numbers_in_its_conditions_asks_for_a_path() -> None:
     assert "n" in caught.value.repair
 
 
+async def test_a_number_that_nothing_wrote_is_not_proposed_in_its_own_place() -> None:
+    """The run began with it; others are named."""
+    graph = Graph("plain", Text)
+    graph.add_path(START, END)
+    steps = await steps_of(graph, Text(score=3))
+    with pytest.raises(RenderError, match="no step of the run wrote a number at score") as caught:
+        scores(graph.compile().outline, steps, "score")
+    assert "'score'" not in caught.value.repair
+
+
 def test_a_run_that_wrote_no_number_yet_says_so() -> None:
     """One step alone has no score."""
     loop = {**outline([node("a")], [edge("START", "a"), edge("a", "END", "n >= 3")]), "state": {"n": "int"}}

@@ -106,6 +106,50 @@ def test_named_graphs_alone_count(project: pytest.Pytester) -> None:
     found.stdout.fnmatch_lines(["lost: never run"])
 
 
+PROCESSES = """
+import types
+
+class Processes:  # as pytest-xdist has them
+    def __init__(self, config, file):
+        self.config, self.file = config, file
+
+    def pytest_sessionstart(self, session):
+        plugin = session.config.pluginmanager.get_plugin("graphengine.testing.coverage_plugin")
+        for told in ({"graphengine_coverage": self.file.read_text()}, {}, None):
+            plugin.pytest_testnodedown(types.SimpleNamespace(config=session.config, workeroutput=told))
+
+def pytest_configure(config):
+    file = config.rootpath / "told.json"
+    if file.exists():
+        config.pluginmanager.register(Processes(config, file))
+    else:
+        config.workeroutput = {}
+
+def pytest_unconfigure(config):
+    if hasattr(config, "workeroutput"):
+        (config.rootpath / "told.json").write_text(config.workeroutput["graphengine_coverage"])
+"""
+
+
+def test_what_other_processes_saw_counts(project: pytest.Pytester) -> None:
+    """A process that runs some of the tests fails nothing; the one that started it has the report of all."""
+    project.makeconftest(PROCESSES)
+    assert run(project, "--graphengine-coverage-under=100", "-k", "test_one").ret == 0
+
+    found = run(project, "--graphengine-coverage-under=84", "-k", "test_other")
+    assert found.ret == 1
+    found.stdout.fnmatch_lines(["graphs_of_mine.py: count: 2 of 3 seen", "*: other: 3 of 3 seen", "*: 5 of 6, 83.3 %"])
+
+
+def test_where_no_graph_was_run_nothing_was_seen(project: pytest.Pytester) -> None:
+    """A threshold is not reached by running nothing."""
+    project.makepyfile(test_none="def test_none(): pass")
+    found = run(project, "--graphengine-coverage-under=1", "test_none.py")
+    assert found.ret == 1
+    found.stdout.fnmatch_lines(["no graph was run", "FAIL: 0.0 % *"])
+    assert run(project, "--graphengine-coverage-under=0", "test_none.py").ret == 0
+
+
 @pytest.mark.parametrize("text", ["lots", "101", "-1"])
 def test_a_threshold_is_a_percentage(project: pytest.Pytester, text: str) -> None:
     """Anything else is told at once."""

@@ -288,7 +288,8 @@ def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderEr
     """What is told where there is no number, with the numbers that there are."""
     names = ", ".join(path_at(one.place, one.text) for one in watched)
     values = snapshot.frames[ROOT].values if ROOT in snapshot.frames else {}
-    numbers = [path for name, value in values.items() for path in _numeric(name, value)]
+    begun = {one.text for one in watched}  # where the run began with a number, and nothing wrote another
+    numbers = [path for name, value in values.items() for path in _numeric(name, value) if path not in begun]
     several = len(watched) == 1 and numbers
     near = did_you_mean(watched[0].text, numbers) if several else ""
     known = ", ".join(numbers[:_SHOWN_PATHS]) if numbers else "nothing of its state is one"
