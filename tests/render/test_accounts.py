@@ -120,6 +120,25 @@ async def test_a_question_tells_how_long_it_was_open() -> None:
     assert told(drawing_of(shape, steps), "approve")[-1] == "1 visit, waited 2 h 0 min"
 
 
+def test_a_function_that_waits_tells_how_long() -> None:
+    """It works before and behind each answer; that it waited twice in one visit adds up."""
+
+    def step(seq: int, kind: str, at: float, **data: Any) -> Step:
+        return Step(seq, kind, at, "", "a", 1, 1, at - 0.5 if kind != "answered" else 0.0, data=data)
+
+    asked = {"waits": {"a": {"kind": "ask", "question": "a"}}, "status": "waiting"}
+    answer = {"wait": "a", "by": "answer", "answer": {"value": 1}}
+    steps = [
+        started("a"),
+        step(2, "waiting", 2.0, **asked),
+        step(3, "answered", 12.0, **answer),
+        step(4, "waiting", 13.0, **asked),
+        step(5, "answered", 18.0, **answer),
+    ]
+    ended = done(6, "a", END)._replace(at=19.0, began=18.5)
+    assert told(drawing_of(one_node(), [*steps, ended]), "a")[-2:] == ["1 visit, 1.5 s,", "waited 15.0 s"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0, "0 ms"), (0.0421, "42 ms"), (0.5, "0.50 s"), (9.99, "10.0 s"), (59.7, "1 min 0 s"), (3599.7, "1 h 0 min")],
