@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from graphengine import END, START, Graph, Migration, Runner, ask
-from graphengine.core.steps import Step
+from graphengine.core.steps import Kind, Step
 from graphengine.render.accounts import Account, cost, took
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Cluster, Drawing
@@ -123,7 +123,7 @@ async def test_a_question_tells_how_long_it_was_open() -> None:
 def test_a_function_that_waits_tells_how_long() -> None:
     """It works before and behind each answer; that it waited twice in one visit adds up."""
 
-    def step(seq: int, kind: str, at: float, **data: Any) -> Step:
+    def step(seq: int, kind: Kind, at: float, **data: Any) -> Step:
         return Step(seq, kind, at, "", "a", 1, 1, at - 0.5 if kind != "answered" else 0.0, data=data)
 
     asked = {"waits": {"a": {"kind": "ask", "question": "a"}}, "status": "waiting"}
