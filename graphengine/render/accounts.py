@@ -44,8 +44,9 @@ class Account:
         >>> Account(1.25, {"calls": 2, "cost_usd": None}).in_words()
         '1.2 s, cost unknown'
         """
-        time = "" if self.seconds is None else took(self.seconds)
         waited = f"waited {took(self.waited)}" if self.waited >= _TOLD_FROM else ""
+        least = _TOLD_FROM if waited else 0.0
+        time = "" if self.seconds is None or self.seconds < least else took(self.seconds)
         return ", ".join(part for part in (time, waited, cost(self.usage)) if part)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.render.looks import INK, PAPER, SOFT_INK, by_night, look_of_arrow, look_of_box, look_of_cluster
 from graphengine.render.parts import Cluster
+from graphengine.render.text import width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,8 @@ _SHAPES = {
     "link": 'shape="cds" style="filled" margin="0.12,0.06"',
 }
 _TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}">{rows}</TABLE>'
+_BROADER: Final = 0.06
+"""Of the size of its font, and for each character."""
 _BRIDGE: Final = (
     '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="5"'
     ' BGCOLOR="{colour}"><TR><TD></TD></TR></TABLE>'
@@ -113,7 +116,8 @@ class _Writer:
             yield f'{indent}  graph [id="{cluster.id}_many" style="filled" margin="5" {colours} label=""]'
         yield f'{indent}subgraph "cluster_{cluster.id}" {{'
         yield f'{indent}  graph [id="{cluster.id}" style="filled" margin="12" {colours}'
-        yield f"{indent}    label=<{_table(cluster.lines, self._shade(look.text), self._shade(look.soft))}>]"
+        head = _table(cluster.lines, self._shade(look.text), self._shade(look.soft), air=_air(cluster.lines))
+        yield f"{indent}    label=<{head}>]"
         yield from self._parts(cluster.id, f"{indent}  ")
         yield f"{indent}}}"
         if cluster.many:
@@ -236,12 +240,19 @@ def _lengths(drawing: Drawing, landing: set[str]) -> dict[str, dict[str, int]]:
     return facts
 
 
-def _table(lines: Iterable[Line], ink: str, soft: str, align: str = "LEFT") -> str:
-    """Lines one below the other."""
+def _table(lines: Iterable[Line], ink: str, soft: str, align: str = "LEFT", air: int = 0) -> str:
+    """Lines one below the other, with so many points free to the right of them."""
+    beside = f'<TD WIDTH="{air}"></TD>' if air else ""
     rows = (
-        f'<TR><TD ALIGN="{align}">{_row(line, soft if line.weight == "small" else ink)}</TD></TR>' for line in lines
+        f'<TR><TD ALIGN="{align}">{_row(line, soft if line.weight == "small" else ink)}</TD>{beside}</TR>'
+        for line in lines
     )
     return _TABLE.format(padding=1, rows="".join(rows))
+
+
+def _air(lines: Iterable[Line]) -> int:
+    """What the longest line may take more in the font of a reader than in that which Graphviz measures with."""
+    return round(_BROADER * max((width(line.text) * _SIZES[line.weight] for line in lines), default=0))
 
 
 def _beside(lines: Iterable[Line], ink: str) -> str:

@@ -18,10 +18,11 @@ LEGEND_LINES: Final = 4
 
 def legend_of(drawing: Drawing) -> tuple[Line, ...]:
     """The legend of a drawing in lines; none where every sign explains itself."""
-    return tuple(Line(text, "small") for text in wrap("; ".join(_signs(drawing)), LEGEND_COLUMNS, LEGEND_LINES))
+    return tuple(Line(text, "small") for text in wrap("; ".join(signs_of(drawing)), LEGEND_COLUMNS, LEGEND_LINES))
 
 
-def _signs(drawing: Drawing) -> Iterable[str]:
+def signs_of(drawing: Drawing) -> Iterable[str]:
+    """What each sign of a drawing means that no word beside it explains."""
     shapes = {box.shape for box in drawing.boxes}
     if any(arrow.number > 1 for arrow in drawing.arrows):
         yield "1. 2. 3.: ways out are tried in this order"

@@ -3,7 +3,8 @@
 Each look is given by day, on white; `by_night` has the colour that stands in its place on a dark page. Shape and words
 always say what a colour says. Hues after Okabe and Ito, "Color Universal Design" (2008), darkened for lines and text,
 and lightened by night: each text has a contrast of 4.5 to what it stands on, each line 3. The lines of any two kinds
-differ by 11 in CIELAB for people who see no red, no green or no blue, as for all others; the tests work that out.
+differ by 11 in CIELAB for people who see no red, no green or no blue, as for all others, and so does a node where a run
+stands, in its fill or its line, from those where it does not; the tests work that out.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _SHAPES = {
     "function": Look("#e3f0f9", _BLUE, INK, SOFT_INK, 1.2),
     "agent": Look("#fdf1d7", "#9a6700", INK, SOFT_INK, 1.2),
     "choose": Look("#dff3ec", "#008a5e", INK, SOFT_INK, 1.2),
-    "ask": Look("#fbe6f1", "#cc5fa0", INK, SOFT_INK, 1.2),
+    "ask": Look("#fbe6f1", "#b5458f", INK, SOFT_INK, 1.2),
     "graph": Look("#e3f0f9", _BLUE, INK, SOFT_INK, 1.2),
     "entry": Look("#3d444d", "#3d444d", PAPER, PAPER, 1.2),
     "exit": Look("#3d444d", "#3d444d", PAPER, PAPER, 1.2),
@@ -86,11 +87,11 @@ _NIGHT: Final[Mapping[str, str]] = {
     "#dff3ec": "#0b3a2d",
     "#008a5e": "#4fdcb0",
     "#fbe6f1": "#45193a",
-    "#cc5fa0": "#ff9ed8",
+    "#b5458f": "#ff9ed8",
     "#f6f8fa": "#161b22",
     "#edf0f3": "#21262d",
     "#f5e95c": "#665c00",
-    "#f0c4dd": "#6b2453",
+    "#f0c4dd": "#7a2a5f",
     "#7d2259": "#f3a6d2",
     "#f7b592": "#7a3210",
     "#8a2f00": "#ffab7a",

@@ -15,7 +15,8 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")
 _JOINERS = "\u200c\u200d"
 """Format characters that belong to words of some scripts and to composed emoji."""
 
-_WORDS = re.compile(r"\d[\d.]*\s(?:ms|s|min|h|USD|visits?|items?|steps?)\b\S*|\S+")
+_AMOUNT = r"\d[\d.]*\s(?:ms|s|min|h|USD|visits?|items?|steps?)\b"
+_WORDS = re.compile(rf"(?:waited\s)?{_AMOUNT}(?:\s{_AMOUNT})?\S*|\S+")
 """A number and its unit stay on one line."""
 
 _BREAK_AFTER = "_.,;:/|-)]}"

@@ -126,6 +126,7 @@ class _Tally:
         self.forked: Counter[tuple[Spot, int]] = Counter()
         self.accounts: dict[Spot, Account] = {}
         self.watch = Stopwatch()
+        self._open: dict[tuple[str, str, int], float] = {}
         self._told: Counter[tuple[Spot, str]] = Counter()
 
     def add(self, step: Step) -> None:
@@ -190,9 +191,18 @@ class _Tally:
         timed = step.kind in ("node", "attempt", "failed") or (step.kind == "waiting" and not asks)
         took = self.watch.took(step) if timed else None
         usage = step.data.get("usage") or {}
-        waited = open_seconds(step) or 0.0 if timed else 0.0
+        waited = self._waited(step)
         if took is not None or usage or waited:
             self.accounts[spot] = self.accounts.get(spot, Account()).plus(took, usage, waited)
+
+    def _waited(self, step: Step) -> float:
+        """Seconds for which what a step answers was open, as far as no answer before it counts them."""
+        visit = (step.frame, step.node, step.visit)
+        since = self._open.get(visit, 0.0)
+        if step.kind in ("waiting", "answered"):
+            self._open[visit] = step.at
+            return max(0.0, step.at - since) if since and step.kind == "answered" else 0.0
+        return (open_seconds(step) or 0.0) if step.kind in ("node", "failed") else 0.0
 
     def _take(self, place: Place, source: str, step: Step) -> None:
         scope = self.scopes.get(place)

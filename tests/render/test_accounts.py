@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from graphengine import END, START, Graph, Migration, Runner, ask
-from graphengine.core.steps import Step
+from graphengine.core.steps import Kind, Step
 from graphengine.render.accounts import Account, cost, took
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Cluster, Drawing
@@ -118,6 +118,25 @@ async def test_a_question_tells_how_long_it_was_open() -> None:
     shape = outline_of(graph)
     assert told(drawing_of(shape, steps[: asked + 1]), "approve")[-2:] == ["writes ok", "waits: Publish it?"]
     assert told(drawing_of(shape, steps), "approve")[-1] == "1 visit, waited 2 h 0 min"
+
+
+def test_a_function_that_waits_tells_how_long() -> None:
+    """It works before and behind each answer; that it waited twice in one visit adds up."""
+
+    def step(seq: int, kind: Kind, at: float, **data: Any) -> Step:
+        return Step(seq, kind, at, "", "a", 1, 1, at - 0.5 if kind != "answered" else 0.0, data=data)
+
+    asked = {"waits": {"a": {"kind": "ask", "question": "a"}}, "status": "waiting"}
+    answer = {"wait": "a", "by": "answer", "answer": {"value": 1}}
+    steps = [
+        started("a"),
+        step(2, "waiting", 2.0, **asked),
+        step(3, "answered", 12.0, **answer),
+        step(4, "waiting", 13.0, **asked),
+        step(5, "answered", 18.0, **answer),
+    ]
+    ended = done(6, "a", END)._replace(at=19.0, began=18.5)
+    assert told(drawing_of(one_node(), [*steps, ended]), "a")[-2:] == ["1 visit, 1.5 s,", "waited 15.0 s"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from graphengine.render.charts.canvas import INKS, Ink
 from graphengine.render.looks import PAPER, Look, by_night, look_of_arrow, look_of_box, look_of_cluster
 from graphengine.render.parts import Arrow, Box, Cluster, Shape, Tone
 
@@ -54,6 +55,41 @@ def test_kinds_are_told_apart_by_all_eyes(eyes: str, night: bool) -> None:  # no
     lines = [look_of_box(Box("n0", kind, (), "")).line for kind in KINDS]
     colours = [seen(by_night(line) if night else line, eyes) for line in lines]
     assert min(math.dist(one, other) for one, other in combinations(colours, 2)) >= 11
+
+
+def apart(one: tuple[str, str], other: tuple[str, str], eyes: str) -> float:
+    """How far a fill and a line are from others, whichever differs more."""
+    return max(math.dist(seen(mine, eyes), seen(theirs, eyes)) for mine, theirs in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(("eyes", "night"), list(product(EYES, (False, True))))
+def test_where_a_run_stands_is_told_apart_by_all_eyes(eyes: str, night: bool) -> None:  # noqa: FBT001 - a case
+    """At work, waiting, failed, never reached and done, of whatever kind: each differs from all others."""
+    shade = by_night if night else str
+
+    def colours(kind: Shape, tone: Tone) -> tuple[str, str]:
+        look = look_of_box(Box("n0", kind, (), "", tone))
+        return shade(look.fill), shade(look.line)
+
+    tones: list[Tone] = ["here", "waiting", "failed", "unused"]
+    stands = [colours("function", tone) for tone in tones]
+    ended = [colours(kind, "done") for kind in KINDS]
+    assert min(apart(one, other, eyes) for one, other in combinations(stands, 2)) >= 11
+    assert min(apart(one, other, eyes) for one, other in product(stands, ended)) >= 11
+
+
+@pytest.mark.parametrize(("eyes", "night"), list(product(EYES, (False, True))))
+def test_bars_of_a_chart_are_told_apart_by_all_eyes(eyes: str, night: bool) -> None:  # noqa: FBT001 - a case
+    """Work, a failed attempt, a fallback, a wait and the rest differ in their fill or their line."""
+    bars: list[tuple[Ink, Ink]] = [
+        ("work", "work-line"),
+        ("bad", "bad-line"),
+        ("fell", "fell-line"),
+        ("wait", "wait-line"),
+        ("other", "other-line"),
+    ]
+    colours = [(INKS[fill][night], INKS[line][night]) for fill, line in bars]
+    assert min(apart(one, other, eyes) for one, other in combinations(colours, 2)) >= 11
 
 
 @pytest.mark.parametrize(("shape", "tone"), list(product(get_args(Shape), get_args(Tone))))

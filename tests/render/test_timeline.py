@@ -202,3 +202,11 @@ def test_times_without_work_are_not_squeezed() -> None:
     """Where all work took no time at all there is nothing that a wait could dwarf."""
     assert not scale_of(0.0, 10.0, [(0.0, 0.0), (10.0, 10.0)], 0.0, 640.0).breaks()
     assert scale_of(5.0, 5.0, [], 0.0, 640.0).x(5.0) == 0.0
+
+
+async def test_who_has_not_ended_yet_is_not_told_as_nothing() -> None:
+    """A node that is asked says that it waits; one at work, how long; neither speaks of no visits."""
+    _, steps = await paper_run()
+    asked = next(index for index, step in enumerate(steps) if step.kind == "waiting")
+    assert "approve: waits" in timeline(steps[: asked + 1]).spoken
+    assert not any(": 0 visits" in words for count in range(1, asked) for words in timeline(steps[:count]).spoken)

@@ -14,11 +14,12 @@ from graphengine.render.charts.canvas import SMALL, Canvas, Paint, fit, measure
 from graphengine.render.charts.panels import panel_of
 from graphengine.render.charts.told import standing
 from graphengine.render.charts.units import lasting, paid
-from graphengine.render.text import one_line
+from graphengine.render.legend import LEGEND_LINES
+from graphengine.render.text import one_line, wrap
 from graphengine.render.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from graphengine.core.steps import Step
     from graphengine.history import Difference, RunDiff, Side
@@ -72,7 +73,8 @@ def beside(pair: Pair) -> Chart:
     top = 128.0
     for column, panel in zip(columns, panels, strict=True):
         canvas.raw(panel.placed(column.left + (column.wide - panel.width) / 2, top))
-    y = top + max(panel.height for panel in panels) + 28
+    y = top + max(panel.height for panel in panels) + 8
+    y = _legend(canvas, dict.fromkeys(sign for panel in panels for sign in panel.signs), across - 2 * _MARGIN, y) + 28
     y = _ways(canvas, sides, found.alike, columns, y, spoken)
     y = _fields(canvas, found.differences, columns, y, spoken)
     graph = one_line(found.first.info.graph) or "graph"
@@ -83,6 +85,14 @@ def beside(pair: Pair) -> Chart:
 def _parting_of(side: Side) -> Step | None:
     """The first step that the other run did not take."""
     return next((step for step in side.way if step.seq == side.parts_at), None)
+
+
+def _legend(canvas: Canvas, signs: Iterable[str], room: float, y: float) -> float:
+    """What the signs on both graphs mean."""
+    for text in wrap("; ".join(signs), int(room / measure("n", SMALL)), LEGEND_LINES):
+        y += _LINE
+        canvas.text(_MARGIN, y, text, ink="soft", size=SMALL)
+    return y
 
 
 def _head(canvas: Canvas, found: RunDiff, columns: Sequence[_Column], across: float) -> list[str]:

@@ -52,7 +52,7 @@ INKS: Final[dict[Ink, tuple[str, str]]] = {
     "work-line": ("#0072b2", "#63b3e4"),
     "bad": ("#f7b592", "#7a310b"),
     "bad-line": ("#8a2f00", "#f2a27a"),
-    "fell": ("#b5e4d4", "#0b5b46"),
+    "fell": ("#b5e4d4", "#0a4f3c"),
     "fell-line": ("#00785a", "#4cc4a0"),
     "wait": ("#fbe6f1", "#41203a"),
     "wait-line": ("#a83b7c", "#e58fc2"),

@@ -11,6 +11,7 @@ from graphengine.core.steps import without_items
 from graphengine.render.charts.canvas import Canvas, Paint, number
 from graphengine.render.columns import in_columns
 from graphengine.render.drawing import drawing_of
+from graphengine.render.legend import signs_of
 from graphengine.render.painted import svg_of
 from graphengine.render.parts import Box, Cluster, Line
 
@@ -33,11 +34,19 @@ _CHOICE: Final = re.compile(r" \([^()]*\)(?=/|$)")
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A picture to be placed in another; its size in pixels."""
+    """A picture to be placed in another.
+
+    Attributes:
+        root: Its element.
+        width: Pixels.
+        height: Pixels.
+        signs: What its signs mean; it has no legend of its own.
+    """
 
     root: ET.Element
     width: float
     height: float
+    signs: Sequence[str]
 
     def placed(self, x: float, y: float) -> str:
         """The element, at this place."""
@@ -58,14 +67,15 @@ def panel_of(outline: Mapping[str, JsonValue], steps: Sequence[Step], parting: S
     Raises:
         RenderError: There is nothing to paint with, or it failed; the outline or the steps cannot be read.
     """
-    drawing = in_columns(replace(drawing_of(outline, steps), caption=()))  # the larger picture says whose it is
+    whole = drawing_of(outline, steps)
+    drawing = in_columns(replace(whole, caption=(), legend=()))  # the larger picture says whose it is, and has a legend
     marked = _marked(drawing, parting) if parting is not None else ""
     if parting is not None and marked:
         drawing = _told(drawing, marked, f"part at step {parting.seq}")
     root = ET.fromstring(svg_of(drawing, "auto", is_part=True))  # noqa: S314 - painted a moment ago
     _mark(root, marked)
     _rename(root, prefix)
-    return Panel(root, _length(root, "width"), _length(root, "height"))
+    return Panel(root, _length(root, "width"), _length(root, "height"), tuple(signs_of(whole)))
 
 
 def _length(root: ET.Element, name: str) -> float:

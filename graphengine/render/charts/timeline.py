@@ -202,18 +202,14 @@ def _facts(rows: Sequence[Row]) -> str:
         usage = add_usage(usage, row.usage)
     visits = sum(row.visits for row in rows)
     items = all(row.path.endswith("]") for row in rows)
-    parts = (
-        [f"{len(rows)} items"]
-        if items and len(rows) > 1
-        else []
-        if items and visits == 1
-        else [counted(visits, "visit")]
-    )
+    parts = [f"{len(rows)} items"] if items and len(rows) > 1 else []
+    parts += [counted(visits, "visit")] if visits and not items else []
     worked = sum(span.seconds for span in spans if span.what in _WORK)
     inside = sum(span.seconds for span in spans if span.what == "inside")
     waited = sum(span.seconds for span in spans if span.what == "wait")
-    parts += [lasting(worked or inside)] if worked or not waited else []
-    parts += [f"waited {lasting(waited)}"] if waited else []
+    waits = any(span.what == "wait" for span in spans)
+    parts += [lasting(worked or inside)] if worked or not waits else []
+    parts += [f"waited {lasting(waited)}"] if waited else ["waits"] if waits and not visits else []
     return ", ".join([*parts, *(part for part in (cost(usage),) if part)])
 
 
