@@ -162,6 +162,7 @@ def _take_back(made: list[Path]) -> None:
 def _next(path: Path) -> list[str]:
     """What to type next."""
     import shlex
+    from importlib.util import find_spec
 
     from graphengine.cli.places import picture_ending, program
 
@@ -171,5 +172,6 @@ def _next(path: Path) -> list[str]:
         *enter,
         shlex.join([*own, "run", "review_loop"]),
         shlex.join([*own, "render", "review_loop", "-o", f"review_loop.{picture_ending()}"]),
+        *([] if find_spec("pytest") else ["python -m pip install pytest"]),
         "python -m pytest",
     ]

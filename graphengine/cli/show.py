@@ -295,7 +295,7 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
         out.line((f"{data['error']['kind']}: {failure.message}", "red"))
         for word, text in (("at", failure.where), ("repair", failure.repair)):
             if text:
-                out.line((f"  {word}: ", "dim"), text)
+                out.prose((f"  {word}: ", "dim"), text)
         if data["error"].get("traceback"):
             out.line(data["error"]["traceback"].rstrip())
 
