@@ -49,6 +49,7 @@ _ITEMS: Final = 5
     is_flag=False,
     flag_value="",
     metavar="[NODE]",
+    shell_complete=completing.visited,
     help="A pytest file made from what this node did last, or from the node of --step.",
 )
 @click.option("-o", "--output", metavar="FILE", help="With --as-test: where to write it; stdout if not given.")
