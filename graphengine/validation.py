@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from graphengine.conditions import Reading
     from graphengine.graph import Declared
+    from graphengine.origins import Origin
     from graphengine.plan import Call
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
@@ -254,16 +255,20 @@ class _Compiler:
             )
 
     def _names(self) -> None:
-        seen: set[str] = set()
-        for name in self.names:
+        seen: dict[str, Origin | None] = {}
+        for declared in self.graph.nodes:
+            name, begin = declared.name, len(self.problems)
             where = f"node {name}"
             if name in (START, END, FAIL) or not _NAME.fullmatch(name):
                 self.report(
                     "bad_name", where, f"{name!r} cannot be a node's name", "use an identifier; title= for text"
                 )
             if name in seen:
-                self.report("duplicate_node", where, "two nodes have this name", "rename one")
-            seen.add(name)
+                first = seen[name]
+                other = f"; the first one is at line {first.line}" if first is not None else ""
+                self.report("duplicate_node", where, f"two nodes have this name{other}", "rename one")
+            seen.setdefault(name, declared.origin)
+            place(self.problems, begin, declared.origin)
 
     def _ways(self) -> dict[str, list[Way]]:
         found: dict[str, list[Way]] = defaultdict(list)

@@ -188,10 +188,10 @@ def _show_problem(session: Session, problem: Problem) -> None:
 
     word, style = ("WARNING", "bold black on yellow") if problem.warning else ("error", "bold red")
     place = f"{shown(Path(problem.file))}:{problem.line}: " if problem.file is not None else ""
-    session.out.line(place, (word, style), f" {problem.code}: {problem.message}")
-    session.out.line(("  at: ", "dim"), problem.where)
+    session.out.prose(place, (word, style), f" {problem.code}: {problem.message}")
+    session.out.prose(("  at: ", "dim"), problem.where)
     if problem.repair:
-        session.out.line(("  repair: ", "bold"), problem.repair)
+        session.out.prose(("  repair: ", "bold"), problem.repair)
 
 
 def _show_broken(session: Session, error: GraphFileBroken) -> None:
@@ -201,6 +201,6 @@ def _show_broken(session: Session, error: GraphFileBroken) -> None:
 
     file, line = _split(error)
     place = f"{shown(Path(file))}:{line}" if line is not None else shown(Path(file))
-    session.out.line(f"{place}: ", ("error", "bold red"), f" {error.code}: {error.message}")
+    session.out.prose(f"{place}: ", ("error", "bold red"), f" {error.code}: {error.message}")
     if error.repair:
-        session.out.line(("  repair: ", "bold"), error.repair)
+        session.out.prose(("  repair: ", "bold"), error.repair)

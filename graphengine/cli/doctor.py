@@ -107,9 +107,9 @@ def _again(place: Place) -> str:
 def _tell_finding(session: Session, finding: Finding) -> None:
     style = "dim" if finding.note else "bold red"
     whose = f" run {finding.run_id}:" if finding.run_id else ""
-    session.out.line(("note" if finding.note else "fault", style), f" {finding.code}:{whose} {finding.what}")
+    session.out.prose(("note" if finding.note else "fault", style), f" {finding.code}:{whose} {finding.what}")
     if finding.repair:
-        session.out.line(("  repair: ", "dim"), finding.repair)
+        session.out.prose(("  repair: ", "dim"), finding.repair)
 
 
 def _tell_repair(session: Session, repaired: Repaired) -> None:

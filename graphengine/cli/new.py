@@ -166,6 +166,7 @@ def _take_back(made: list[Path]) -> None:
 def _next(path: Path) -> list[str]:
     """What to type next."""
     import shlex
+    from importlib.util import find_spec
 
     from graphengine.cli.places import picture_ending, program
 
@@ -175,5 +176,6 @@ def _next(path: Path) -> list[str]:
         *enter,
         shlex.join([*own, "run", "review_loop"]),
         shlex.join([*own, "render", "review_loop", "-o", f"review_loop.{picture_ending()}"]),
+        *([] if find_spec("pytest") else ["python -m pip install pytest"]),
         "python -m pytest",
     ]

@@ -149,9 +149,9 @@ def _tell(session: Session, post: Post, error: GraphEngineError | None = None) -
     info = read_info(post.place, post.run_id)
     session.out.line(f"the {name} is {done}")
     if error is not None:
-        session.err.line(("not gone on with here", "bold yellow"), f": {error.message}")
+        session.err.prose(("not gone on with here", "bold yellow"), f": {error.message}")
         if error.where:
-            session.err.line(("  at: ", "dim"), error.where)
+            session.err.prose(("  at: ", "dim"), error.where)
     if info.driver is not None:
         session.err.line(f"run {info.id} is driven by {info.driver}, which goes on with it")
     elif info.status in ("waiting", "running"):

@@ -75,7 +75,7 @@ class _Count:
         return self.done == self.total or self.done * _TENTHS // self.total > self.told * _TENTHS // self.total
 
     def __str__(self) -> str:
-        of = f" of {self.total:,} items" if self.total is not None else " more items"
+        of = f" of {self.total:,} items" if self.total is not None else f" more {'item' if self.done == 1 else 'items'}"
         return f"{self.done:,}{of} done" + (f", {self.failed:,} of them failed" if self.failed else "")
 
 
@@ -241,7 +241,7 @@ class Progress:
         """Something is asked, answered or sent; shown wherever it is."""
         if step.kind == "waiting":
             for name, facts in step.data["waits"].items():
-                self._line("waits", step.path, f": {in_words(name, facts, step.path)}")
+                self._prose("waits", step.path, f": {in_words(name, facts, step.path)}")
         elif step.kind == "answered":
             self._line("answered", step.path, f": {answer(step, 200)}")
         elif step.kind == "refused":
@@ -325,8 +325,16 @@ class Progress:
             self._line("", (part, style))
 
     def _line(self, verb: str, first: Part, *rest: Part) -> None:
-        path: Part = (first, "bold") if isinstance(first, str) and verb else first
-        self._channel.line((f"{verb:<9}", _VERBS.get(verb, "dim")), path, *rest)
+        self._channel.line(*_begun(verb, first), *rest)
+
+    def _prose(self, verb: str, first: Part, *rest: Part) -> None:
+        """A line of words, which goes on below its first one where it is too wide."""
+        self._channel.prose(*_begun(verb, first), *rest, indent=_INDENT)
+
+
+def _begun(verb: str, first: Part) -> tuple[Part, Part]:
+    path: Part = (first, "bold") if isinstance(first, str) and verb else first
+    return (f"{verb:<9}", _VERBS.get(verb, "dim")), path
 
 
 def in_flight(begun: Sequence[NodeBegan], at: float) -> str:

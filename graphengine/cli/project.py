@@ -178,6 +178,8 @@ def list_graphs() -> list[Listed]:
     if root is None or not files:
         told = "there is no pyproject.toml here or above" if root is None else "the project names no file with graphs"
         repair = 'name folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
+        if root is None:
+            repair += "; or begin a project: graphengine new PATH"
         raise GraphNotFound(told, where=str(root or Path.cwd()), repair=repair)
     found: list[Listed] = []
     for file in files:
@@ -300,8 +302,8 @@ def load(file: Path) -> ModuleType:
     path = Path(os.path.abspath(file))  # noqa: PTH100 - links stay: a project is where its user sees it
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        near = get_close_matches(path.name, [each.name for each in path.parent.glob("*.py")], n=1)
-        repair = f"did you mean {file.with_name(near[0])}?" if near else "name a graph's Python file"
+        near = get_close_matches(path.stem, [each.stem for each in path.parent.glob("*.py")], n=1)
+        repair = f"did you mean {file.with_name(near[0] + '.py')}?" if near else "name a graph's Python file"
         raise GraphNotFound(f"the file {_shown(file)} {what}", where=str(file), repair=repair)
     root = project_of(path.parent) or path.parent
     if str(root) not in sys.path:
@@ -461,7 +463,9 @@ def _broken(error: BaseException, path: Path) -> GraphEngineError:
             where=where,
             repair='put what only a script does below if __name__ == "__main__":',
         )
-    repair = "install it, or put the file into a project" if isinstance(error, ImportError) else "mend the file"
+    line = own[-1].line if own else ""
+    mend = f"mend this line: {line}" if line else "mend the file"
+    repair = "install it, or put the file into a project" if isinstance(error, ImportError) else mend
     return GraphFileBroken(f"{type(error).__name__}: {text}".rstrip(": "), where=where, repair=repair)
 
 

@@ -108,6 +108,7 @@ def _difference(one: Difference) -> dict[str, JsonValue]:
 
 def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
     """A line for each run, and below the table where the first step is that differs, or every one."""
+    from graphengine.cli.steps import counted
     from graphengine.cli.tables import aligned
 
     out = session.out
@@ -117,7 +118,7 @@ def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything
             *(one.run_id, one.graph, str(one.steps), "same" if one.same else "differs"),
             f"step {one.first.seq}" if one.first is not None else "",
             one.first.what if one.first is not None else "",
-            f"{len(one.reasons)} steps" if one.reasons else "",
+            counted(len(one.reasons), "step") if one.reasons else "",
             ", ".join(f"{what.partition(':')[0]} ({count})" for what, count in one.unchecked.items()),
         )
         for _, one in found
@@ -136,11 +137,13 @@ def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything
         for difference in shown:
             _show_one(session, difference)
         if not everything and len(one.differences) > 1:
-            out.line((f"{len(one.differences) - 1} more differences behind it; --all shows them", "dim"))
+            more = len(one.differences) - 1
+            told = f"{counted(more, 'more difference')} behind it; --all shows {'it' if more == 1 else 'them'}"
+            out.line((told, "dim"))
 
 
 def _show_one(session: Session, one: Difference) -> None:
     out = session.out
     out.line((f"step {one.seq}", "bold"), f" {one.path}".rstrip(), ": ", (one.what, "red"))
-    out.line("  ", one.message)
-    out.line(("  repair: ", "bold"), one.repair)
+    out.prose("  ", one.message, indent=2)
+    out.prose(("  repair: ", "bold"), one.repair)

@@ -104,7 +104,7 @@ class Job:
         for note in self.notes:
             err.line(note)
         for problem in () if self.run_id else plan.warnings:  # whoever began the run has seen them
-            err.line(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
+            err.prose(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def tell_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
         said += [f" at {failure['path']}"]
     if is_way and why:
         said += [f": {why}"]
-    err.line((snapshot.status, _STYLES.get(snapshot.status, "bold")), *said)
+    err.prose((snapshot.status, _STYLES.get(snapshot.status, "bold")), *said)
     if failure is not None and not is_way:
         tell_failure(err, failure)
 
@@ -197,13 +197,13 @@ def tell_failure(err: Channel, failure: Mapping[str, JsonValue]) -> None:
     left_out = len(lines) - _LAST_LINES
     shown_lines = lines if left_out <= 0 else [lines[0], f"… {left_out} lines left out", *lines[1 - _LAST_LINES :]]
     for line in shown_lines:
-        err.line("  ", (line[:500], "red"))
+        err.prose("  ", (line[:500], "red"))
     place = place_in_user_code(failure.get("traceback") or "")
     if not place and told.where != f"node {failure.get('path')}":
         place = told.where
     for word, text in (("at", place), ("repair", told.repair)):
         if text:
-            err.line((f"  {word}: ", "dim"), text)
+            err.prose((f"  {word}: ", "dim"), text)
 
 
 def place_in_user_code(traceback_text: str) -> str:
@@ -224,9 +224,9 @@ def place_in_user_code(traceback_text: str) -> str:
 def tell_cost(err: Channel, snapshot: Snapshot) -> None:
     """Say how many steps, how long, and what models did."""
     took = f"{counted(snapshot.steps, 'step')} in {seconds(snapshot.elapsed_seconds)}"
-    err.line(f"{took}, {usage_line(run_usage(snapshot))}")
+    err.prose(f"{took}, {usage_line(run_usage(snapshot))}")
     if snapshot.inherited and any(snapshot.inherited.values()):
-        err.line(f"of that inherited from the parent: {usage_line(run_usage(snapshot, inherited=True))}")
+        err.prose(f"of that inherited from the parent: {usage_line(run_usage(snapshot, inherited=True))}")
 
 
 def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> dict[str, Any]:

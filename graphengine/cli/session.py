@@ -93,11 +93,11 @@ class Session:
 
     def tell(self, error: GraphEngineError) -> None:
         """Show an error as text: its code, message, place and repair."""
-        self.err.line(("error", "bold red"), " ", (error.code, "red"), ": ", error.message)
+        self.err.prose(("error", "bold red"), " ", (error.code, "red"), ": ", error.message)
         if error.where:
-            self.err.line(("  at: ", "dim"), error.where)
+            self.err.prose(("  at: ", "dim"), error.where)
         if error.repair:
-            self.err.line(("  repair: ", "bold"), error.repair)
+            self.err.prose(("  repair: ", "bold"), error.repair)
 
 
 _CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}

@@ -49,6 +49,7 @@ _ITEMS: Final = 5
     is_flag=False,
     flag_value="",
     metavar="[NODE]",
+    shell_complete=completing.visited,
     help="A pytest file made from what this node did last, or from the node of --step.",
 )
 @click.option("-o", "--output", metavar="FILE", help="With --as-test: where to write it; stdout if not given.")
@@ -295,7 +296,7 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
         out.line((f"{data['error']['kind']}: {failure.message}", "red"))
         for word, text in (("at", failure.where), ("repair", failure.repair)):
             if text:
-                out.line((f"  {word}: ", "dim"), text)
+                out.prose((f"  {word}: ", "dim"), text)
         if data["error"].get("traceback"):
             out.line(data["error"]["traceback"].rstrip())
 

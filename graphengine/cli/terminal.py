@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.console import Console
+    from rich.text import Text
 
 Part: TypeAlias = "str | tuple[str, str]"
 """Text, or text with a rich style."""
@@ -83,6 +84,22 @@ def _beginning_of(text: str, columns: int) -> str:
     return text if _end_of(text, columns) == text else _end_of(text[::-1], columns)[:0:-1] + "…"
 
 
+def _breaks(text: str, columns: int, first_columns: int) -> list[int]:
+    """Where a line is broken, between words, so that none of its parts but one of a single word is wider than that.
+
+    >>> _breaks("to be broken", 8, 5)
+    [6]
+    """
+    from rich.cells import cell_len
+
+    found, begin, room = [], 0, first_columns
+    for word in re.finditer(r"\S+", text):
+        if word.start() > begin and cell_len(text[begin : word.end()]) > room:
+            begin, room = word.start(), columns
+            found.append(begin)
+    return found
+
+
 class Channel:
     """One of the two ways out.
 
@@ -144,8 +161,36 @@ class Channel:
         from rich.text import Text
 
         styled = [clean(p) if isinstance(p, str) else (clean(p[0]), p[1]) for p in parts]
+        self._print([Text.assemble(*styled)])
+
+    def prose(self, *parts: Part, indent: int = 4) -> None:
+        """Write parts that a person reads: on a terminal broken between words, at most so wide as that.
+
+        A word that is wider, such as a path, is left whole, so that it can be copied.
+
+        Args:
+            parts: Text.
+            indent: How far the rest of a line that was broken stands behind its beginning.
+        """
+        columns = self.columns
+        if columns is None:
+            self.line(*parts)
+            return
+        from rich.text import Text
+
+        styled = [clean(p) if isinstance(p, str) else (clean(p[0]), p[1]) for p in parts]
+        lines: list[Text] = []
+        for whole in Text.assemble(*styled).split(allow_blank=True):
+            lead = len(whole.plain) - len(whole.plain.lstrip(" ")) + indent
+            first, *more = whole.divide(_breaks(whole.plain, max(columns - lead, _LEAST_COLUMNS), columns))
+            lines += [first, *(Text(" " * lead).append_text(rest) for rest in more)]
+        self._print(lines)
+
+    def _print(self, lines: Iterable[Text]) -> None:
         with self._console.capture() as captured:
-            self._console.print(Text.assemble(*styled), soft_wrap=True)
+            for line in lines:
+                line.rstrip()
+                self._console.print(line, soft_wrap=True)
         self.write(captured.get())
 
     def passing(self, head: str, text: str, *, keeps_end: bool = True) -> None:

@@ -85,9 +85,9 @@ def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
     for wait in waits[:_MOST]:
         kind = wait.facts["kind"]
         first, *others = _whole(wait, snapshot.run_id)
-        out.line("  ", (wait.name, "bold"), f": {first}")
+        out.prose("  ", (wait.name, "bold"), f": {first}", indent=2)
         for line in others:
-            out.line(f"    {line}".rstrip())
+            out.prose(f"    {line}".rstrip(), indent=0)
         out.line(("    since: ", "dim"), when(wait.since))
         if kind in ANSWERED:
             value, told = _example(wait.facts)

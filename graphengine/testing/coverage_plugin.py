@@ -11,6 +11,7 @@ This module loads nothing of the engine: it is read in every process of pytest, 
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -49,13 +50,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _percent(text: str) -> float:
     """A number from 0 to 100."""
-    number = float(text)  # argparse tells of its ValueError
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
     if not 0 <= number <= 100:  # noqa: PLR2004 - percent
-        raise ValueError(text)
+        raise ArgumentTypeError(f"{text!r} is no number from 0 to 100; the least percent to be seen, as 90")
     return number
-
-
-_percent.__name__ = "a number from 0 to 100"  # what argparse calls a value that is none
 
 
 def _asked_for(config: pytest.Config) -> bool:

@@ -68,6 +68,8 @@ def test_without_graphs_it_says_how_a_project_names_them(project: Path, invoke: 
     assert nothing.exit_code == 2
     assert "the project names no file with graphs" in nothing.stderr
     assert '[tool.graphengine] graphs = ["folder"]' in nothing.stderr
+    (project / "pyproject.toml").unlink()
+    assert invoke("list").stderr.endswith("; or begin a project: graphengine new PATH\n")
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,12 @@ def test_what_was_made_and_what_to_do_next_is_told(invoke: Invoke, project: Path
     assert 'name = "other-flows"' in (project / "Other Flows" / "pyproject.toml").read_text()
 
 
+def test_where_there_is_no_pytest_its_installation_is_a_step(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make run` installs none."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert invoke("new", "fresh").stderr.splitlines()[-2:] == ["  python -m pip install pytest", "  python -m pytest"]
+
+
 def test_a_name_that_no_package_can_have_is_told(invoke: Invoke) -> None:
     """With the one that stands in for it."""
     assert "'Our flows' is no name for a package; pyproject.toml says 'our-flows'" in invoke("new", "Our flows").stderr

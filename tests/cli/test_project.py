@@ -101,6 +101,12 @@ def test_a_file_that_gives_no_graph_is_one_clear_error(  # noqa: PLR0913 - a tab
     assert error["repair"]
 
 
+def test_the_line_that_raises_is_shown(project: Path, invoke: Invoke) -> None:
+    """So that a misspelled option is seen at once."""
+    (project / "broken.py").write_text(COUNTER + "graph.add_node('x', more, write='n')\n")
+    assert failure(invoke, "run", "broken.py")["repair"] == "mend this line: graph.add_node('x', more, write='n')"
+
+
 def test_a_graph_of_several_is_named_behind_the_file(project: Path, invoke: Invoke) -> None:
     """FILE:NAME picks one, by variable or by the graph's name, and lists them where there is none such."""
     (project / "two.py").write_text(COUNTER + "\nspare = Graph('another', Count)\n")
@@ -111,7 +117,9 @@ def test_a_graph_of_several_is_named_behind_the_file(project: Path, invoke: Invo
 
 def test_what_is_missing_is_told_with_the_nearest_name(project: Path, invoke: Invoke) -> None:
     """A missing file, and a name that no graph has."""
-    assert "does not exist" in failure(invoke, "run", "nowhere.py")["message"]
+    missing = failure(invoke, "run", "nowhere.py")
+    assert "does not exist" in missing["message"]
+    assert missing["repair"] == "name a graph's Python file"  # that others end with .py too makes none of them near
     assert "is a folder" in failure(invoke, "run", "./flows")["message"]
     assert "did you mean 'counter'?" in failure(invoke, "run", "countr")["repair"]
 

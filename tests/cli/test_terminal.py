@@ -136,6 +136,29 @@ def test_a_terminal_gets_what_it_can_show(
     assert "\x1b" in terminal.raw or not is_live
 
 
+def test_words_are_not_broken_at_the_edge(folder: Path) -> None:
+    """What a run asks and what is wrong go on below their beginnings, in lines that are no wider than the terminal."""
+    question = "Which style is right for this text, which nobody but its writer has read so far?"
+    (folder / "waiting.py").write_text(WAITING.replace("Which style?", question))
+    waits = Terminal(folder, "run", "waiting.py", "--run-id", "r", columns=48)
+    assert waits.ends() == 3
+    at = waits.lines.index("waits    style: Which style is right for this")
+    assert waits.lines[at + 1 : at + 3] == [" " * 9 + "text, which nobody but its writer has", " " * 9 + "read so far?"]
+
+    unknown = Terminal(folder, "show", "nothing", columns=48)
+    assert unknown.ends() == 2
+    at = unknown.lines.index("  repair: `graphengine runs` lists the runs of a")
+    assert unknown.lines[at + 1 : at + 3] == [" " * 6 + "database, --db PATH names another one", ""]
+
+
+def test_a_path_stays_whole_however_narrow_the_terminal(folder: Path) -> None:
+    """So that it can be copied."""
+    name = "a_name_that_is_wider_than_all_of_this_terminal.py"
+    missing = Terminal(folder, "check", name, columns=40)
+    assert missing.ends() == 2
+    assert [line.strip() for line in missing.lines if name in line] == [name, name]
+
+
 def test_a_narrow_terminal_has_a_line_that_fits(folder: Path) -> None:
     """In 40 columns what is at work takes 39 at most."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r", columns=40)

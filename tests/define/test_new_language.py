@@ -433,7 +433,12 @@ def test_two_nodes_of_one_name_are_refused() -> None:
     graph.add_node("b", inner(), writes="task")
     graph.add_node("b", words, writes="task")
     graph.add_path(START, "b", END)
-    assert [problem.code for problem in graph.check()] == ["duplicate_node"]
+    (problem,) = graph.check()
+    assert problem.code == "duplicate_node"
+    first = graph.nodes[0].origin
+    assert first is not None
+    assert problem.line == first.line + 1
+    assert problem.message == f"two nodes have this name; the first one is at line {first.line}"
 
 
 @pytest.mark.parametrize("name", ["b[0]", "a/b", "~b", "b c", "", "START"])

@@ -156,7 +156,7 @@ def test_a_threshold_is_a_percentage(project: pytest.Pytester, text: str) -> Non
     found = run(project, f"--graphengine-coverage-under={text}")
 
     assert found.ret == pytest.ExitCode.USAGE_ERROR
-    found.stderr.fnmatch_lines([f"*invalid a number from 0 to 100 value: '{text}'*"])
+    found.stderr.fnmatch_lines([f"*'{text}' is no number from 0 to 100; the least percent to be seen, as 90*"])
 
 
 def test_failing_tests_fail_as_ever(project: pytest.Pytester) -> None:
