@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from graphengine import Runner
+from graphengine import END, START, Graph, Runner
 from graphengine.errors import DefinitionError, GraphChanged
 from graphengine.runner import Worker
 from graphengine.runner.worker import Took, WorkerEvent
-from tests.crash.leaver import ORPHANS, Work, graph
+from tests.crash.leaver import ORPHANS, Work, graph, work
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("leaver.py")
@@ -88,9 +88,24 @@ async def test_memory_has_no_orphans() -> None:
         await run.begun()
         assert await runner.recover(graph("a")) == []
         await run.result()
-        runner.start(graph("a"), run_id="a2")
-        await runner.leave("a2")
-        (again,) = await runner.recover(graph("a"))
+        begun, go = asyncio.Event(), asyncio.Event()
+
+        async def hold() -> int:
+            begun.set()
+            await go.wait()
+            return 1
+
+        two: Graph[Work] = Graph("a", Work)
+        two.add_node("hold", hold, writes="done")
+        two.add_node("work", work, writes="done")
+        two.add_path(START, "hold", "work", END)
+        runner.start(two, run_id="a2")
+        await begun.wait()
+        leaving = asyncio.create_task(runner.leave("a2"))
+        await asyncio.sleep(0)  # it has asked, and waits for the node
+        go.set()
+        await leaving
+        (again,) = await runner.recover(two)
         assert (await again.result()).status == "finished"
 
 
