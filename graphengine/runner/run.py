@@ -142,13 +142,17 @@ class Run(Generic[S]):
             self._known = self._known or asyncio.Event()
             await self._known.wait()
 
-    async def is_taken(self) -> bool:
+    def is_taken(self) -> Coroutine[object, object, bool]:
         """Whether anything is done for it here: not where it is over, waits, or another one was quicker to claim it.
 
-        Returns as soon as that is clear. Ask right after it was started or resumed: what it did before is not seen.
+        Returns as soon as that is clear. Call it right after it was started or resumed: what it did before is not seen,
+        and it is watched from the call on, whenever what is given is awaited.
         """
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.watchers.append(events)
+        return self._is_taken(events)
+
+    async def _is_taken(self, events: asyncio.Queue[Event | None]) -> bool:
         try:
             return await events.get() is not None
         finally:
