@@ -71,7 +71,7 @@ class _Writer:
         self.landing = _landing(drawing) - self.around
         self.lengths = _lengths(drawing, self.landing)
         self.borders = {each.id: f"cluster_{each.id}{'_many' * each.many}" for each in drawing.clusters}
-        self.arrows = _by_cluster(drawing)
+        self.arrows = arrows_by_cluster(drawing)
 
     def text(self) -> str:
         """All of it."""
@@ -168,7 +168,7 @@ def _landing(drawing: Drawing) -> set[str]:
     return {a.id for a in drawing.arrows if a.head and not a.tail and not a.back and ways[a.source] > 1}
 
 
-def _by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
+def arrows_by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
     """The arrows by the innermost cluster that both their ends stand in, "" for none."""
     parents = {cluster.id: cluster.parent for cluster in drawing.clusters}
     around = {box.id: _up(box.cluster, parents) for box in drawing.boxes}
