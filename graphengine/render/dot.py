@@ -77,11 +77,12 @@ class _Writer:
         """All of it."""
         drawing = self.drawing
         compound = ' compound="true"' if drawing.clusters else ""
-        caption = _table([*drawing.caption, *drawing.legend], self._shade(INK), self._shade(SOFT_INK))
+        above = [*drawing.caption, *drawing.legend]
+        caption = f"<{_table(above, self._shade(INK), self._shade(SOFT_INK))}>" if above else '""'
         lines = [
             "digraph {",
             f'  graph [id="drawing" rankdir="TB" bgcolor="{self._shade(PAPER)}" pad="0.2" nodesep="0.35" ranksep="0.4"',
-            f'    fontname="{_FONT}" labelloc="t" labeljust="l"{compound} label=<{caption}>]',
+            f'    fontname="{_FONT}" labelloc="t" labeljust="l"{compound} label={caption}]',
             f'  node [fontname="{_FONT}" margin="0.14,0.07" width="0.5" height="0.4"]',
             f'  edge [fontname="{_FONT}" arrowsize="0.8"]',
             *self._parts("", "  "),
