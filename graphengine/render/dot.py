@@ -71,17 +71,18 @@ class _Writer:
         self.landing = _landing(drawing) - self.around
         self.lengths = _lengths(drawing, self.landing)
         self.borders = {each.id: f"cluster_{each.id}{'_many' * each.many}" for each in drawing.clusters}
-        self.arrows = _by_cluster(drawing)
+        self.arrows = arrows_by_cluster(drawing)
 
     def text(self) -> str:
         """All of it."""
         drawing = self.drawing
         compound = ' compound="true"' if drawing.clusters else ""
-        caption = _table([*drawing.caption, *drawing.legend], self._shade(INK), self._shade(SOFT_INK))
+        above = [*drawing.caption, *drawing.legend]
+        caption = f"<{_table(above, self._shade(INK), self._shade(SOFT_INK))}>" if above else '""'
         lines = [
             "digraph {",
             f'  graph [id="drawing" rankdir="TB" bgcolor="{self._shade(PAPER)}" pad="0.2" nodesep="0.35" ranksep="0.4"',
-            f'    fontname="{_FONT}" labelloc="t" labeljust="l"{compound} label=<{caption}>]',
+            f'    fontname="{_FONT}" labelloc="t" labeljust="l"{compound} label={caption}]',
             f'  node [fontname="{_FONT}" margin="0.14,0.07" width="0.5" height="0.4"]',
             f'  edge [fontname="{_FONT}" arrowsize="0.8"]',
             *self._parts("", "  "),
@@ -168,7 +169,7 @@ def _landing(drawing: Drawing) -> set[str]:
     return {a.id for a in drawing.arrows if a.head and not a.tail and not a.back and ways[a.source] > 1}
 
 
-def _by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
+def arrows_by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
     """The arrows by the innermost cluster that both their ends stand in, "" for none."""
     parents = {cluster.id: cluster.parent for cluster in drawing.clusters}
     around = {box.id: _up(box.cluster, parents) for box in drawing.boxes}

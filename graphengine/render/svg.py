@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 
 from graphengine.render.errors import RenderError
 from graphengine.render.looks import PAPER, by_night
+from graphengine.render.roomy import widen
 
 if TYPE_CHECKING:
     from graphengine.render.parts import Arrow, Box, Cluster, Drawing
@@ -45,6 +46,7 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
     spoken = {part.id: part.spoken for part in parts}
     ground = root.find(f"{{{_SVG}}}g/{{{_SVG}}}polygon")
     paper = ground.get("fill", PAPER) if ground is not None else PAPER
+    widen(root, drawing)
     for group in root.iter(f"{{{_SVG}}}g"):
         title = group.find(f"{{{_SVG}}}title")
         words = spoken.get(group.get("id", ""))

@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 
 import pygraphviz
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphengine.render import to_dot, to_mermaid, to_text
+from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import paint
 from graphengine.render.parts import Box, Cluster, Line
@@ -242,3 +244,10 @@ def test_a_loop_of_two_goes_around_the_right() -> None:
     assert to_dot(outline([node("a"), node("b")], there_and_back)).count('tailport="ne" headport="se"') == 1
     several = [*there_and_back, edge("a", "c", "other"), edge("c", "a")]
     assert "tailport" not in to_dot(outline([node(name) for name in "abc"], several))
+
+
+def test_a_picture_without_a_caption_has_an_empty_label() -> None:
+    """Older Graphviz refuses a table without rows."""
+    drawing = replace(drawing_of(titled("a")), caption=(), legend=())
+    assert "<TABLE" not in dot_text(drawing).partition("n0 [")[0]
+    assert b"<svg" in paint(dot_text(drawing), "svg")
