@@ -9,8 +9,12 @@ import click
 from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphengine.cli.options import Given
+    from graphengine.cli.places import Place
     from graphengine.cli.session import Session
+    from graphengine.errors import InputError
     from graphengine.runner import Runner
     from graphengine.runner.answers import Asked
     from graphengine.stores.base import Store
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     },
 )
 @click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
-@click.argument("value", metavar="VALUE|@FILE|-")
+@click.argument("value", metavar="VALUE|@FILE|-", required=False)
 @click.option("--wait", metavar="NAME", help="Which question; needed where the run asks several things.")
 @options.no_resume
 @options.graph
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
 def command(  # noqa: PLR0913 - one for each option
     session: Session,
     run_id: str,
-    value: str,
+    value: str | None,
     wait: str | None,
     no_resume: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
@@ -67,6 +71,8 @@ def command(  # noqa: PLR0913 - one for each option
     place = place_of(given.database, file_of(reference))
     run_id = run_id_of(session, place, run_id)
     asked, is_driven = read(place, lambda store: _asked(store, run_id, wait))
+    if value is None:
+        raise _no_value(asked, run_id, place, ["--wait", wait] if wait is not None else [])
     answer = value_from(value, asked.facts.get("schema"))
 
     async def send(runner: Runner) -> None:
@@ -76,6 +82,18 @@ def command(  # noqa: PLR0913 - one for each option
     if no_resume or is_driven:
         return post_only(session, post)
     return post_and_go_on(session, post, reference, given)
+
+
+def _no_value(asked: Asked, run_id: str, place: Place, named: Sequence[str]) -> InputError:
+    """What is said where the question alone is named: what it is, and the command with an answer that fits."""
+    from graphengine.cli.places import command as words_of
+    from graphengine.cli.waits import example, in_words
+    from graphengine.errors import InputError
+
+    value, others = example(asked.facts)
+    repair = words_of("answer", run_id, *named, place=place, arguments=[value]) + others
+    told = f"no answer is given; the run asks: {in_words(asked.name, asked.facts, asked.name)}"
+    return InputError(told, where=f"wait {asked.name}", repair=repair)
 
 
 async def _asked(store: Store, run_id: str, wait: str | None) -> tuple[Asked, bool]:

@@ -90,7 +90,7 @@ def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
             out.prose(f"    {line}".rstrip(), indent=0)
         out.line(("    since: ", "dim"), when(wait.since))
         if kind in ANSWERED:
-            value, told = _example(wait.facts)
+            value, told = example(wait.facts)
             named = [*([] if is_one else ["--wait", wait.name]), *graph]
             words = command("answer", snapshot.run_id, *named, place=place, arguments=[value])
             out.line(("    answer: ", "dim"), words, told)
@@ -113,7 +113,7 @@ def _whole(wait: Waiting, run_id: str) -> list[str]:
     return [*lines, *([f"({wait.due})"] if wait.due else [])]
 
 
-def _example(facts: Mapping[str, JsonValue]) -> tuple[str, str]:
+def example(facts: Mapping[str, JsonValue]) -> tuple[str, str]:
     """An answer that fits, or a word that stands for it, and what others there are."""
     if facts["kind"] == "pause":
         return "true", ""

@@ -230,6 +230,17 @@ def test_a_bad_answer_is_told_what_is_wanted(  # noqa: PLR0913 - one for each pa
     assert error["repair"] == wanted
 
 
+def test_who_gives_no_answer_is_told_the_question(waiting: Invoke) -> None:
+    """With the command that answers it; nothing is recorded."""
+    found = waiting("answer", "r")
+    assert found.exit_code == 2
+    assert "no answer is given; the run asks: Which style?" in found.stderr
+    (repair,) = [line.partition("repair: ")[2] for line in found.stderr.splitlines() if "repair: " in line]
+    assert repair.endswith("answer r TEXT")
+    assert waiting("answer", "r", "--wait", "style").stderr.endswith("answer r TEXT --wait style\n")
+    assert document(waiting("show", "r", "--json").stdout)["status"] == "waiting"
+
+
 def test_an_answer_is_recorded_where_the_graph_is_not_found(project: Path, invoke: Invoke) -> None:
     """Exit code 3; it says who goes on with it, and a resume that is told the graph does."""
     asked(project, invoke, "bool")
