@@ -15,7 +15,6 @@ from pydantic import BaseModel
 
 from graphengine.asking import ask
 from graphengine.body import FunctionBody, HasBody
-from graphengine.conditions import Reading
 from graphengine.errors import DefinitionError, Problem
 from graphengine.fieldtype import type_name
 from graphengine.graph import UNSET, Choose, Declared, GraphBody, Node, Options, choose
@@ -23,6 +22,7 @@ from graphengine.immutable import unrecordable
 from graphengine.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.paths import Path, did_you_mean, members, parse, type_at
 from graphengine.plan import Argument, Call, Each, Fallback, Target, Writer
+from graphengine.readings import Reading
 from graphengine.state import with_items
 
 if TYPE_CHECKING:

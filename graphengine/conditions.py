@@ -7,28 +7,24 @@ the core updates step by step: a condition names the `Tracker`s it needs.
 
 from __future__ import annotations
 
-import decimal
 import enum
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from typing_extensions import override
 
 from graphengine.digests import digest_of
 from graphengine.errors import DefinitionError
 from graphengine.injection import Injected
-from graphengine.paths import Path, parse
+from graphengine.readings import Reading, Source, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from graphengine.view import View
-
-Source: TypeAlias = "str | Callable[..., object]"
-"""A path, or a pure function whose parameters name the fields it reads."""
 
 _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge,
@@ -38,60 +34,6 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Where a value is read from: a path of the state, or a function of fields."""
-
-    text: str
-    path: Path | None
-    function: Injected | None
-
-    @classmethod
-    def of(cls, source: Source) -> Reading:
-        """A path's text or a function, ready to be read from a view."""
-        if isinstance(source, str):
-            return cls(source, parse(source), None)
-        injected = Injected.of(source)
-        return cls(injected.name, None, injected)
-
-    @property
-    def roots(self) -> frozenset[str]:
-        """The fields it reads."""
-        if self.path is not None:
-            return frozenset((self.path.root,))
-        return self.function.names if self.function is not None else frozenset()
-
-    @property
-    def is_part(self) -> bool:
-        """Whether it reads only a part of a field."""
-        return self.path is not None and bool(self.path.parts)
-
-    def read(self, view: View) -> object:
-        """The value now."""
-        if self.path is not None:
-            return view.read(self.path)
-        return self.function.call(view) if self.function is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class Tracker:
-    """Something of the past that a condition needs, kept as a mark under `key`.
-
-    Attributes:
-        kind: `plateau` (best sample and how many were no better), `count` (visits of `node` when `since` was last
-            completed) or `change` (digest of the value when `since` was last left).
-        since: The node that starts it anew, "" for none.
-    """
-
-    key: str
-    kind: Literal["plateau", "count", "change"]
-    since: str
-    node: str = ""
-    reading: Reading | None = None
-    mode: Literal["max", "min"] = "max"
-    min_delta: float = 0.0
 
 
 class Condition(ABC):
@@ -617,21 +559,6 @@ def is_on_failure(condition: Condition) -> bool:
 def mentions_failure(condition: Condition) -> bool:
     """Whether `failed(…)` occurs anywhere in it."""
     return isinstance(condition, Failed) or any(mentions_failure(part) for part in condition.parts())
-
-
-def better(sample: float, best: float, tracker: Tracker) -> bool:
-    """Whether a sample is better than the best so far, by more than `min_delta`."""
-    gain = sample - best if tracker.mode == "max" else best - sample
-    return gain > tracker.min_delta
-
-
-def as_number(sample: object) -> float | int | None:
-    """A sample as a number; None where it is none."""
-    if isinstance(sample, enum.Enum):
-        sample = sample.value
-    if isinstance(sample, bool) or not isinstance(sample, (int, float, decimal.Decimal)):
-        return None
-    return sample if isinstance(sample, (int, float)) else float(sample)
 
 
 def _like(value: object, other: object) -> object:

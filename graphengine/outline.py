@@ -24,9 +24,9 @@ from graphengine.plan import EdgeWay, SwitchWay
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from graphengine.conditions import Reading
     from graphengine.graph import Graph
     from graphengine.plan import Call, NodePlan, Plan
+    from graphengine.readings import Reading
     from graphengine.records import JsonValue
 
 

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphengine.body import Body
-    from graphengine.conditions import Condition, Reading, Tracker
+    from graphengine.conditions import Condition
     from graphengine.errors import Problem
     from graphengine.options import Limits, Migration, Retry
+    from graphengine.readings import Reading, Tracker
     from graphengine.records import JsonValue
     from graphengine.state import StateType
     from graphengine.view import View

@@ -24,7 +24,6 @@ from graphengine.conditions import (
     Fact,
     Function,
     Plateau,
-    Tracker,
     Value,
     is_on_failure,
     mentions_failure,
@@ -53,10 +52,10 @@ from graphengine.state import StateType
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from graphengine.conditions import Reading
     from graphengine.graph import Declared
     from graphengine.origins import Origin
     from graphengine.plan import Call
+    from graphengine.readings import Reading, Tracker
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _PLAIN: Final = ("function", "agent", "pass")

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from graphengine.asking import NO_ANSWER, AskBody
-from graphengine.conditions import Reading
 from graphengine.core.differing import Differing, plain, short
 from graphengine.core.lookup import view_of
 from graphengine.core.snapshot import CRASHES
 from graphengine.errors import GraphEngineError, MissingInput
 from graphengine.fieldtype import why
+from graphengine.readings import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

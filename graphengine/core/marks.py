@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.conditions import as_number, better
 from graphengine.core.failures import text_of
 from graphengine.core.snapshot import Frame
 from graphengine.digests import digest_of
+from graphengine.readings import as_number, better
 from graphengine.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.conditions import Tracker
     from graphengine.plan import Plan
+    from graphengine.readings import Tracker
     from graphengine.records import JsonValue, Op
 
 

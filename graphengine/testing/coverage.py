@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.conditions import Tracker
     from graphengine.plan import Plan, Way
+    from graphengine.readings import Tracker
     from graphengine.testing.coverage_units import Place
     from graphengine.view import View
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from graphengine.binding import Binder
 from graphengine.body import FunctionBody
-from graphengine.conditions import Reading, value
+from graphengine.conditions import value
 from graphengine.core.events import Written
 from graphengine.errors import CompileError, InputError
 from graphengine.graph import Graph
@@ -23,6 +23,7 @@ from graphengine.injection import Injected
 from graphengine.options import END, START
 from graphengine.paths import did_you_mean
 from graphengine.plan import Argument, Call, NodePlan, Plan, Writer
+from graphengine.readings import Reading
 from graphengine.runner.context import Context  # noqa: TC001 - compile reads the annotation of `end`
 from graphengine.testing.scripts import Script
 
