@@ -29,6 +29,10 @@ T = TypeVar("T")
 _ENDS_SECONDS: Final = 5.0
 
 
+def _nothing(raw: sqlite3.Connection) -> None:
+    """A piece of work that is done once all before it are."""
+
+
 class Connection(sqlite3.Connection):
     """A connection whose `commit` runs the oldest piece of work that was queued for it."""
 
@@ -89,7 +93,8 @@ class Worker:
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call `work(connection)` on the connection's thread; it must leave no transaction open.
 
-        Work that was begun or queued is done even if the caller is cancelled.
+        Work that was begun or queued is done even if the caller is cancelled, who waits for its end: the thread tells
+        the event loop of it, which must not be closed by then.
 
         Raises:
             RunnerClosed: The connection was closed.
@@ -104,7 +109,13 @@ class Worker:
             results.append(work(raw))
 
         self._pieces.append(piece)
-        await connection.commit()
+        try:
+            await connection.commit()
+        except asyncio.CancelledError:
+            with suppress(ValueError):  # it is closed meanwhile, by somebody who waits as well
+                self._pieces.append(_nothing)
+                await connection.commit()  # behind what was queued
+            raise
         return results[0]
 
     async def close(self) -> None:
