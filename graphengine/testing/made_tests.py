@@ -63,7 +63,9 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
         CompileError: The graph cannot run.
 
     Example:
-        text = await make_test(runner.store, run.id, 7, graph, source="graphs.review_loop:graph")
+        With a run that `runner` recorded::
+
+            text = await make_test(runner.store, run.id, 7, graph, source="graphs.review_loop:graph")
     """
     info = await store.info(run_id)
     plan = graph.compile()
