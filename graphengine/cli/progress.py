@@ -14,7 +14,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.cli.steps import answer, arrow, changes_of, compact, counted, error_line, facts_of, mapped, reason
+from graphengine.cli.steps import (
+    answer,
+    arrow,
+    changes_of,
+    compact,
+    counted,
+    error_line,
+    facts_of,
+    is_told_at_end,
+    mapped,
+    reason,
+)
 from graphengine.cli.tables import wrapped
 from graphengine.cli.terminal import Channel, giving_way, one_line
 from graphengine.cli.times import seconds
@@ -297,7 +308,7 @@ class Progress:
         inside = step.data.get("inside", {}).get("label")
         ended = f", ended [{inside}]" if inside else ""
         self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){self._took(step)}{said}", *arrow(step))
-        if step.data.get("error") and step.data.get("status") != "failed":  # what the run ends with is told at its end
+        if step.data.get("error") and not is_told_at_end(step):
             self._below(f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
         self._why(step)
 

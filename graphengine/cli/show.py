@@ -256,11 +256,11 @@ def _seconds(took: float | None) -> str:
 
 def _because(step: Step, *, is_last: bool) -> str:
     """What went wrong in a step, and what its conditions said; what the run ended with is told below the steps."""
-    from graphengine.cli.steps import error_line, facts_of, reason
+    from graphengine.cli.steps import error_line, facts_of, is_told_at_end, reason
     from graphengine.cli.terminal import one_line
 
     data = step.data
-    said = [] if is_last and data.get("status") == "failed" else [error_line(step)]
+    said = [] if is_last and is_told_at_end(step) else [error_line(step)]
     said += ["its fallback is run"] if data.get("then") == "fallback" else []
     said += facts_of(step)
     said.append(reason(step))

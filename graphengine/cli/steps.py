@@ -45,6 +45,11 @@ def error_line(step: Step) -> str:
     return one_line(f"{error['kind']}: {told_by(error).message}") if error and error["kind"] != "fail" else ""
 
 
+def is_told_at_end(step: Step) -> bool:
+    """Whether a step's failure is told when the run has ended: not that of a fork's arm, which others outlive."""
+    return step.data.get("status") == "failed" and "~" not in step.frame.rpartition("/")[2]
+
+
 def in_short(step: Step, limit: int) -> list[str]:
     """What a step does to the state, a line for each field; what is empty at the start is no news."""
     is_start = step.kind in ("started", "entered")

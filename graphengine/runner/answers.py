@@ -67,7 +67,7 @@ def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str]
     if wait is None:
         if len(names) > 1:
             told = f"run {snapshot.run_id} asks several things"
-            raise InputError(told, where=where, repair=f"name one of: {', '.join(names)}")
+            raise InputError(told, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
         wait = names[0]
     if wait not in names:
         told = f"run {snapshot.run_id} asks nothing as {wait!r}"

@@ -37,6 +37,7 @@ from graphengine.testing.done import (
     explained,
     facts,
     misfit,
+    typed_in,
     update_of,
     written_by_item,
 )
@@ -304,9 +305,14 @@ class _Alone:
         if step.kind not in ("node", "item") or data.get("fallback"):
             raise self._failure(step, tasks)
         edge, no_edge = edge_of(data) if step.kind == "node" else (None, "")
-        behind = View(self._stage.inner.state, self._stage.frame)
+        stage = self._stage
+        behind = View(stage.inner.state, stage.frame)
+        if step.kind == "item":
+            update = written_by_item(data["writes"], typed_in(stage, behind))
+        else:
+            update = update_of(step, behind.before)
         return self._told(
-            update=written_by_item(data["writes"]) if step.kind == "item" else update_of(step, behind.before),
+            update=update,
             sent=[(topic, payload) for topic, payload in data.get("sent", ())],
             choice=data.get("choice", ""),
             edge=edge,

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import reprlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
 from graphengine.errors import NodeError
 from graphengine.fieldtype import type_name
 from graphengine.models.scripted import OffScript, shortened, shown
+from graphengine.reducers import Replace
+from graphengine.updates import Items, Put, Puts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.core.steps import Step
+    from graphengine.fieldtype import FieldType
     from graphengine.models.base import Request, Response
     from graphengine.records import JsonValue, Op
     from graphengine.runner.result import Usage, Wait
     from graphengine.testing.stage import Stage
+    from graphengine.view import View
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -148,15 +152,39 @@ def _again(op: Op, whole: Callable[[str], object]) -> Any:  # noqa: ANN401 - wha
     return {op[2]: op[3]} if op[0] in ("put", "grow") else op[-1]
 
 
-def written_by_item(writes: Sequence[Sequence[JsonValue]]) -> dict[str, Any]:
-    """What an item would write, by field, as records: it counts when all items are done."""
+def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None = None) -> dict[str, Any]:
+    """What an item would write, by field: it counts when all items are done.
+
+    Args:
+        writes: What its step has, which are records alone.
+        typed: What one of them is as a value; without it that is its record.
+    """
     found: dict[str, Any] = {}
-    for kind, name, *rest in writes:
-        if kind in ("put", "grow"):
-            found[name] = {**found.get(name, {}), rest[0]: rest[1]}
-        else:
-            found[name] = rest[-1]
+    for op in writes:
+        is_part = op[0] in ("put", "grow")
+        written = typed(op) if typed is not None else {op[2]: op[3]} if is_part else op[-1]
+        found[op[1]] = {**found[op[1]], **written} if is_part and op[1] in found else written
     return found
+
+
+def typed_in(stage: Stage, view: View) -> Callable[[Op], Any] | None:
+    """What makes typed values of what an item would write; None in a graph that has secrets."""
+    fields = stage.inner.state.fields
+    return None if stage.plan.secret else lambda op: _alone(op, fields[op[1]], view)
+
+
+def _alone(op: Op, field: FieldType, view: View) -> Any:  # noqa: ANN401 - what a field holds
+    """The typed value of what an item writes: the one that is listed or appended, the keys, the value."""
+    (update,) = field.parts([op], view)
+    if isinstance(update, Puts):
+        return update.keys
+    if isinstance(update, Put):
+        return {update.key: update.value}
+    if isinstance(update, Replace):
+        return update.value
+    if isinstance(update, Items):
+        return update.values[0]
+    return cast("list[object]", update)[0] if field.reducer is None else update  # without one they become a list
 
 
 # Where it failed.

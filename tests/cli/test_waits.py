@@ -366,6 +366,19 @@ def test_a_sleeping_run_is_told_by_show_and_runs(project: Path, invoke: Invoke) 
     assert "then it fails" in shown
 
 
+def test_an_arm_that_fails_says_why_while_another_waits(project: Path, invoke: Invoke) -> None:
+    """The run may wait for long, so that its end alone is too late to tell it; there it is told once more."""
+    failing = WAITING.replace('return await ctx.receive("tips")', 'raise ValueError("no tips")')
+    (project / "arms.py").write_text(failing)
+    ran = invoke("run", "arms.py", "--run-id", "r")
+    assert ran.exit_code == 3
+    assert ran.stderr.count("ValueError: no tips") == 1
+    assert invoke("show", "r").stdout.count("ValueError: no tips") == 1
+    ended = invoke("answer", "r", "short", "--graph", "arms.py")
+    assert ended.exit_code == 1
+    assert ended.stderr.count("ValueError: no tips") == 1
+
+
 def test_a_waiting_run_is_stopped_at_once(waiting: Invoke) -> None:
     """`stop` needs no process that drives it; a resume lets it wait again."""
     assert document(waiting("stop", "r", "--json").stdout) == {"schema": 1, "run_id": "r", "stop": "done"}

@@ -1,0 +1,46 @@
+"""`run_node` with one item of a map: what it would write."""
+
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel, Field
+
+from graphengine import END, START, Graph
+from graphengine.reducers import Replace, add, append, merge
+from graphengine.testing import run_node
+
+
+class Part(BaseModel):
+    n: int = Field(ge=0)
+
+
+class Parts(BaseModel):
+    numbers: list[int] = []
+    plain: list[Part] = []
+    added: Annotated[list[Part], append] = []
+    by_number: dict[int, Part] = {}
+    lists: dict[str, list[Part]] = {}
+    merged: Annotated[dict[str, Part], merge] = {}
+    total: Annotated[int, add] = 0
+
+
+@pytest.mark.parametrize(
+    ("writes", "made", "update"),
+    [
+        ("plain", Part(n=3), {"plain": Part(n=3)}),
+        ("added", Part(n=3), {"added": Part(n=3)}),
+        ("added", Replace([Part(n=3)]), {"added": [Part(n=3)]}),
+        ("by_number[{number}]", Part(n=3), {"by_number": {3: Part(n=3)}}),
+        ("lists[{number}]", [Part(n=3)], {"lists": {"3": [Part(n=3)]}}),
+        ("merged", {"k": Part(n=3)}, {"merged": {"k": Part(n=3)}}),
+        ("total", 3, {"total": 3}),
+    ],
+)
+async def test_what_an_item_writes_has_the_types_of_the_state(
+    writes: str, made: object, update: dict[str, object]
+) -> None:
+    """As what any other node writes, whatever becomes of it beside the other items."""
+    graph = Graph("parts", Parts)
+    graph.add_node("make", lambda: made, each={"number": "numbers"}, writes=writes, thread=False)
+    graph.add_path(START, "make", END)
+    assert (await run_node(graph, "make", item=3)).update == update
