@@ -69,7 +69,8 @@ def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> d
     """
     said: list[str] = []
     condition: Condition | str | None
-    for way in WATCHER[0].watched(plan, view.node, ways) if WATCHER else ways:
+    watcher = next(iter(WATCHER), None)  # in one piece: another thread may leave meanwhile
+    for way in ways if watcher is None else watcher.watched(plan, view.node, ways):
         try:
             if isinstance(way, EdgeWay):
                 target, label, condition = way.target, way.label, way.condition
@@ -79,8 +80,8 @@ def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> d
             else:
                 held, why, targets = _arms(way, view)
                 if held and targets:
-                    if WATCHER:
-                        WATCHER[0].took(plan, view.node, ways, way, "")
+                    if watcher is not None:
+                        watcher.took(plan, view.node, ways, way, "")
                     return _forked(way, targets, "; ".join([*said, why]))
                 target, label, condition = way.join, way.label, way.condition
         except ConditionFailed:
@@ -94,8 +95,8 @@ def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> d
             ) from error
         said.append(why)
         if held:
-            if WATCHER:
-                WATCHER[0].took(plan, view.node, ways, way, label)
+            if watcher is not None:
+                watcher.took(plan, view.node, ways, way, label)
             return arrival(frame, target, label, condition, "; ".join(said))
     raise NoWayOut(
         f"no way out of {view.node} holds: {'; '.join(said)}",

@@ -310,7 +310,7 @@ class _Alone:
         if step.kind == "item":
             update = written_by_item(data["writes"], typed_in(stage, behind))
         else:
-            update = update_of(step, behind.before)
+            update = update_of(step, behind.before, mapped=stage.node.each is not None)
         return self._told(
             update=update,
             sent=[(topic, payload) for topic, payload in data.get("sent", ())],

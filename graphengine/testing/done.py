@@ -83,7 +83,8 @@ class Done(Generic[S]):
     Attributes:
         path: The node's.
         update: What it writes, by field, as the state takes it: the item that is appended, the keys that are merged,
-            the value that is set. Empty where it waits.
+            the value that is set. Where a map's items are reduced one by one (`add`, a function of yours) the list of
+            what they wrote. Empty where it waits.
         state: The state behind it, as the next node would see it: of the graph that the node is in, where that is
             inside another one. Required fields that were not given are missing in it.
         result: What its function or agent returned; None of a map or a graph.
@@ -125,19 +126,20 @@ def edge_of(data: Mapping[str, JsonValue]) -> tuple[EdgeTaken | None, str]:
     return None, data["error"]["message"] if "error" in data else ""
 
 
-def update_of(step: Step, whole: Callable[[str], object]) -> dict[str, Any]:
+def update_of(step: Step, whole: Callable[[str], object], *, mapped: bool) -> dict[str, Any]:
     """What a step writes, by field, as typed values.
 
     Args:
         step: The step; of a graph that has secrets it brings no typed values.
         whole: What a field holds behind the step.
+        mapped: Whether it is of a whole map, whose items are reduced one by one.
     """
     found: dict[str, Any] = {}
     again = [_again(op, whole) for op in step.update] if step.typed is None else step.typed
     for op, typed in zip(step.update, again, strict=True):
         kind, name = op[0], op[1]
         if kind in ("add", "reduce"):
-            found[name] = op[2]
+            found[name] = [*found.get(name, []), op[2]] if mapped else op[2]
         elif kind in ("merge", "put", "grow") and name in found:
             found[name] = {**found[name], **typed}  # type: ignore[dict-item]
         else:

@@ -116,7 +116,8 @@ class OpenRunner(Runner):
         if guard is not None and guard is not asyncio.current_task():
             guard.cancel()
         asleep = self._tending.sleeping
-        self._driven = [run.id for run in self._started if run.is_going and run.id not in asleep]
+        driven = [run for run in self._started if run.is_going or run.was_cut_off]
+        self._driven = [run.id for run in driven if run.id not in asleep]
         await super().__aexit__(kind, error, trace)
 
     def check(self) -> None:

@@ -44,3 +44,23 @@ async def test_what_an_item_writes_has_the_types_of_the_state(
     graph.add_node("make", lambda: made, each={"number": "numbers"}, writes=writes, thread=False)
     graph.add_path(START, "make", END)
     assert (await run_node(graph, "make", item=3)).update == update
+
+
+async def test_items_that_are_reduced_one_by_one_are_listed() -> None:
+    """What each of them wrote, under `add` and a function of the user's; the state has what came of it."""
+
+    class Sums(BaseModel):
+        xs: list[int] = []
+        added: Annotated[int, add] = 0
+        mine: Annotated[int, lambda old, new: old + new] = 0
+
+    def both(x: int) -> dict[str, int]:
+        return {"added": x, "mine": x * 10}
+
+    graph = Graph("sums", Sums)
+    graph.add_node("both", both, each={"x": "xs"}, writes=("added", "mine"), thread=False)
+    graph.add_path(START, "both", END)
+    done = await run_node(graph, "both", xs=[1, 2])
+    assert done.update == {"added": [1, 2], "mine": [10, 20]}
+    assert (done.state.added, done.state.mine) == (3, 30)
+    assert (await run_node(graph, "both", xs=[7])).update == {"added": [7], "mine": [70]}
