@@ -129,7 +129,8 @@ def source_of(found: Found) -> str:
     Raises:
         NotImportable: Its file has a name that cannot be imported, or no variable of the file holds it.
     """
-    from graphengine.cli.project import graphs_of, project_of
+    from graphengine.cli.folders import project_of
+    from graphengine.cli.project import graphs_of
 
     file = found.file.resolve()
     root = project_of(file.parent) or file.parent

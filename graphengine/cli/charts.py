@@ -96,7 +96,7 @@ def _run_id(session: Session, place: Place, given: str) -> str:
     Raises:
         UnknownRun: There is none; where it is the name of a graph, that says so.
     """
-    from graphengine.cli.project import may_find
+    from graphengine.cli.folders import may_find
     from graphengine.cli.recorded import run_id_of
     from graphengine.errors import UnknownRun
 

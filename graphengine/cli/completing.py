@@ -116,7 +116,7 @@ def _graph_names() -> Sequence[str]:
 
 
 def _files() -> Sequence[Path]:
-    from graphengine.cli.project import graph_files, project_of
+    from graphengine.cli.folders import graph_files, project_of
 
     try:
         root = project_of(Path.cwd())

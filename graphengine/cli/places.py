@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphengine.cli.project import database_of, may_find
+from graphengine.cli.folders import database_of, may_find
 from graphengine.errors import StoreMissing
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli.driving import drive, limits_of
+from graphengine.cli.folders import ProjectBroken
 from graphengine.cli.models import models_for
 from graphengine.cli.places import command, graph_words
-from graphengine.cli.project import GraphFileBroken, ProjectBroken, graph_of
+from graphengine.cli.project import GraphFileBroken, graph_of
 from graphengine.cli.recorded import read_info, read_run
 from graphengine.cli.report import Job, check_output
 from graphengine.cli.session import Exit

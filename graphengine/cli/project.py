@@ -11,13 +11,13 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
-import tomllib
 import traceback
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from graphengine.cli.folders import graph_files, project_of
 from graphengine.errors import DefinitionError, GraphEngineError, GraphNotFound
 
 if TYPE_CHECKING:
@@ -26,19 +26,11 @@ if TYPE_CHECKING:
 
     from graphengine.graph import Graph
 
-DATABASE: Final = Path("checkpoints", "runs.db")
-
 
 class GraphFileBroken(GraphEngineError):
     """A graph's file cannot be read or run."""
 
     code = "graph_file_broken"
-
-
-class ProjectBroken(GraphEngineError):
-    """A pyproject.toml cannot be understood."""
-
-    code = "project_broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,36 +47,6 @@ class Found:
     file: Path
     module: ModuleType
     reference: str
-
-
-def project_of(start: Path) -> Path | None:
-    """The nearest folder with a pyproject.toml, from a folder up."""
-    start = start.absolute()
-    return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None)
-
-
-def database_of(file: Path | None = None) -> Path:
-    """Where runs are kept if nobody says otherwise: in the project of a graph's file, or in the present one."""
-    root = project_of(file.parent if file is not None else Path.cwd())
-    return (root or Path.cwd()) / DATABASE
-
-
-def graph_files(root: Path) -> list[Path]:
-    """The files of the folders that a project's `[tool.graphengine] graphs` names, in order of name.
-
-    Raises:
-        ProjectBroken: pyproject.toml is no TOML, or says something else there.
-    """
-    place = root / "pyproject.toml"
-    repair = 'write [tool.graphengine] and below it graphs = ["folder"]'
-    try:
-        settings = tomllib.loads(place.read_text(encoding="utf-8")).get("tool", {}).get("graphengine", {})
-        folders = settings.get("graphs", [])
-    except (OSError, ValueError, AttributeError) as error:
-        raise ProjectBroken(f"pyproject.toml cannot be understood: {error}", where=str(place), repair=repair) from error
-    if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
-        raise ProjectBroken(f"graphs is {folders!r}, no list of folders", where=str(place), repair=repair)
-    return [file for folder in folders for file in sorted((root / folder).glob("*.py")) if file.name[0] != "_"]
 
 
 def find(reference: str, name: str = "") -> Found:
@@ -276,20 +238,6 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
             if file.stem == graph.name:
                 named.add(graph.name)
     return unread
-
-
-def may_find(name: str) -> bool:
-    """Whether `find_named` will likely find this graph of a run: a file is called so, or has the name in quotes."""
-    root = project_of(Path.cwd())
-    try:
-        files = graph_files(root) if root is not None else []
-        return any(file.stem == name or _quotes(file.read_text(encoding="utf-8"), name) for file in files)
-    except (GraphEngineError, OSError, UnicodeDecodeError):
-        return False
-
-
-def _quotes(text: str, name: str) -> bool:
-    return f'"{name}"' in text or f"'{name}'" in text
 
 
 def load(file: Path) -> ModuleType:

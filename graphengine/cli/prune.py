@@ -59,7 +59,7 @@ class _Asked:
     metavar="NAME",
     multiple=True,
     shell_complete=completing.tags,
-    help="Runs with this tag stay. May be repeated.",
+    help="Runs with this tag stay; one that no run has is refused where another is like it. May be repeated.",
 )
 @click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
 @click.option(

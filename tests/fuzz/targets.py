@@ -19,8 +19,8 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
+from graphengine.cli.folders import graph_files
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
-from graphengine.cli.project import graph_files
 from graphengine.cli.values import value_from
 from graphengine.core.steps import decode_step, encode_step
 from graphengine.document import run_document

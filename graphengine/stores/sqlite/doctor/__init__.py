@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite.definitions import harden
-from graphengine.stores.sqlite.doctor import checks, logs, mend, pages, salvage
+from graphengine.stores.sqlite.doctor import checks, logs, pages
 from graphengine.stores.sqlite.doctor.findings import Finding, Lost, Progress, Repaired, Report
 from graphengine.stores.sqlite.doctor.looking import BUSY_TIMEOUT_SECONDS, all_findings, opened_to_look
 from graphengine.stores.sqlite.faults import explain, explain_os, shows_damage
@@ -85,6 +85,8 @@ def _look_once(path: Path, look: Look, *, quick: bool, progress: Progress | None
     except (sqlite3.Error, UnicodeDecodeError) as error:
         found = explain(error, path)
         if shows_damage(error):
+            from graphengine.stores.sqlite.doctor import salvage  # noqa: PLC0415 - most who look find nothing to mend
+
             found.repair = _HINT if salvage.is_promising(path) else _HOPELESS
         raise found from error
 
@@ -106,6 +108,8 @@ def repair(
         StoreFull: There is no room for the copy.
         StoreError: As `examine`, where nothing can be saved either.
     """
+    from graphengine.stores.sqlite.doctor import salvage  # noqa: PLC0415 - most who look find nothing to mend
+
     require_file(path)
     path = path.resolve()
     options = LeaseOptions(path, 0.0, BUSY_TIMEOUT_SECONDS, clock)
@@ -140,6 +144,8 @@ def repair(
 def _mended(
     path: Path, before: Report | None, options: LeaseOptions, copy: Path, progress: Progress | None
 ) -> tuple[list[str], list[Lost]]:
+    from graphengine.stores.sqlite.doctor import mend  # noqa: PLC0415 - most who look find nothing to mend
+
     done: list[str] = []
     lost: list[Lost] = []
     is_broken = before is None or any(mend.needs_new_file(finding) for finding in before.findings)
@@ -167,6 +173,8 @@ def _save(path: Path, new: Path, options: LeaseOptions, progress: Progress | Non
     Raises:
         StoreLocked: Somebody else came and wrote, or has it open to write.
     """
+    from graphengine.stores.sqlite.doctor import mend, salvage  # noqa: PLC0415 - most who look find nothing to mend
+
     look = look_at(path)
     if progress is not None:
         progress("what can be saved", 0, 0)
@@ -185,6 +193,8 @@ def _save(path: Path, new: Path, options: LeaseOptions, progress: Progress | Non
 
 
 def _mend_in_place(path: Path, options: LeaseOptions, progress: Progress | None) -> list[str]:
+    from graphengine.stores.sqlite.doctor import mend  # noqa: PLC0415 - most who look find nothing to mend
+
     uri = f"{path.as_uri()}?mode=rw"
     with closing(
         sqlite3.connect(uri, uri=True, isolation_level=None, timeout=options.busy_timeout_seconds)

@@ -1,0 +1,62 @@
+"""Where a project is, where its runs are kept, and which files have its graphs. None of them is run here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from graphengine.errors import GraphEngineError
+
+DATABASE: Final = Path("checkpoints", "runs.db")
+
+
+class ProjectBroken(GraphEngineError):
+    """A pyproject.toml cannot be understood."""
+
+    code = "project_broken"
+
+
+def project_of(start: Path) -> Path | None:
+    """The nearest folder with a pyproject.toml, from a folder up."""
+    start = start.absolute()
+    return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None)
+
+
+def database_of(file: Path | None = None) -> Path:
+    """Where runs are kept if nobody says otherwise: in the project of a graph's file, or in the present one."""
+    root = project_of(file.parent if file is not None else Path.cwd())
+    return (root or Path.cwd()) / DATABASE
+
+
+def graph_files(root: Path) -> list[Path]:
+    """The files of the folders that a project's `[tool.graphengine] graphs` names, in order of name.
+
+    Raises:
+        ProjectBroken: pyproject.toml is no TOML, or says something else there.
+    """
+    import tomllib
+
+    place = root / "pyproject.toml"
+    repair = 'write [tool.graphengine] and below it graphs = ["folder"]'
+    try:
+        settings = tomllib.loads(place.read_text(encoding="utf-8")).get("tool", {}).get("graphengine", {})
+        folders = settings.get("graphs", [])
+    except (OSError, ValueError, AttributeError) as error:
+        raise ProjectBroken(f"pyproject.toml cannot be understood: {error}", where=str(place), repair=repair) from error
+    if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
+        raise ProjectBroken(f"graphs is {folders!r}, no list of folders", where=str(place), repair=repair)
+    return [file for folder in folders for file in sorted((root / folder).glob("*.py")) if file.name[0] != "_"]
+
+
+def may_find(name: str) -> bool:
+    """Whether `project.find_named` will likely find a run's graph: a file is called so, or has the name in quotes."""
+    root = project_of(Path.cwd())
+    try:
+        files = graph_files(root) if root is not None else []
+        return any(file.stem == name or _quotes(file.read_text(encoding="utf-8"), name) for file in files)
+    except (GraphEngineError, OSError, UnicodeDecodeError):
+        return False
+
+
+def _quotes(text: str, name: str) -> bool:
+    return f'"{name}"' in text or f"'{name}'" in text
