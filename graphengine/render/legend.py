@@ -30,8 +30,10 @@ def signs_of(drawing: Drawing) -> Iterable[str]:
         yield "dashed: after a failure"
     if "fork" in shapes:
         yield "bar: arms run side by side"
-    if "entry" in shapes or "exit" in shapes:
-        yield "dot: where a graph inside begins, ringed where it ends"
+    if "entry" in shapes:
+        yield "dot: where a graph inside begins" + (", ringed where it ends" if "exit" in shapes else "")
+    elif "exit" in shapes:
+        yield "ringed dot: where a graph inside ends"
     if any(box.many for box in drawing.boxes) or any(cluster.many for cluster in drawing.clusters):
         yield "several frames: once for each item"
     if any(arrow.tone != "plain" for arrow in drawing.arrows):

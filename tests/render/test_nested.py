@@ -11,6 +11,7 @@ from graphengine import END, START, Context, Graph, RunFailed, Runner
 from graphengine.core.steps import Step
 from graphengine.render import render_outline, to_text
 from graphengine.render.drawing import drawing_of
+from graphengine.render.legend import signs_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing
 from tests.render.nested import Job, Paper, asking_run, company, newsroom, outline_of, tree, waiting_run
 from tests.render.samples import edge, node, outline, read_xml
@@ -98,6 +99,20 @@ def test_an_end_of_which_there_is_something_to_say_is_drawn(ways: list[dict[str,
     inner = outline([node("a")] if len(ways) > 1 else [], ways, "inner")
     drawing = drawing_of(outline([node("n", "graph", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
     assert ("END of n", "END") in arrows(drawing)
+
+
+def test_the_legend_tells_of_the_dots_that_are_there() -> None:
+    """Where a graph begins, where it ends, or both."""
+    dot = {shape: Box(shape, shape, (), "", "plain") for shape in ("entry", "exit")}
+    told = {
+        ("entry",): ["dot: where a graph inside begins"],
+        ("exit",): ["ringed dot: where a graph inside ends"],
+        ("entry", "exit"): ["dot: where a graph inside begins, ringed where it ends"],
+        (): [],
+    }
+    for shapes, signs in told.items():
+        boxes = tuple(dot[shape] for shape in shapes)
+        assert list(signs_of(Drawing("", (), "", boxes, ()))) == signs
 
 
 def test_ways_after_a_failure_leave_the_border() -> None:
