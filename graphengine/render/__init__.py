@@ -20,6 +20,7 @@ from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
 from graphengine.render.mermaid import mermaid_text
 from graphengine.render.plain import plain_text
+from graphengine.render.writing import write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,14 +96,7 @@ def render_outline(
             where=str(target),
             repair="what is stored of the graph is damaged; draw the graph from its file instead",
         ) from error
-    try:
-        target.write_bytes(made)
-    except OSError as error:
-        raise RenderError(
-            f"the picture cannot be written: {error.strerror or error}",
-            where=str(target),
-            repair="name a file in a folder that exists and can be written",
-        ) from error
+    write_picture(target, made)
 
 
 def to_dot(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:

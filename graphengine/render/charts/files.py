@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.errors import GraphEngineError
 from graphengine.render.charts.canvas import INKS, safe
 from graphengine.render.errors import RenderError
+from graphengine.render.writing import write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,14 +57,7 @@ def write_chart(path: str | PathLike[str], draw: Callable[[], Chart]) -> None:
             repair="what is stored of the run is damaged; `graphengine doctor` tells more",
         ) from error
     made = _made(chart, ending)
-    try:
-        target.write_bytes(made)
-    except OSError as error:
-        raise RenderError(
-            f"the picture cannot be written: {error.strerror or error}",
-            where=str(target),
-            repair="name a file in a folder that exists and can be written",
-        ) from error
+    write_picture(target, made)
 
 
 def html_page(chart: Chart) -> str:

@@ -1,0 +1,26 @@
+"""Putting a picture into a file, whatever draws it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphengine.render.errors import RenderError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_picture(target: Path, made: bytes) -> None:
+    """Write what was painted.
+
+    Raises:
+        RenderError: The file cannot be written.
+    """
+    try:
+        target.write_bytes(made)
+    except OSError as error:
+        raise RenderError(
+            f"the picture cannot be written: {error.strerror or error}",
+            where=str(target),
+            repair="name a file in a folder that exists and can be written",
+        ) from error
