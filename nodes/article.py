@@ -5,6 +5,7 @@ Everything here is plain JSON-able pydantic, so that a run can be stored, resume
 """
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 
 class _Frozen(BaseModel):
@@ -39,6 +40,7 @@ class Findings(_Frozen):
         caveats: facts that limit or warn, most central first; a fact may also stand under its area.
         sources: paths of the files that were read, as they were given.
         notes: what a reader should know about the research itself, such as files that were cut short.
+        titles: for each file the headings that stand above all of it; by rules alone.
     """
 
     key_areas: list[str] = []
@@ -47,6 +49,7 @@ class Findings(_Frozen):
     caveats: list[Fact] = []
     sources: list[str] = []
     notes: list[str] = []
+    titles: SkipJsonSchema[dict[str, list[str]]] = {}
 
     def all_facts(self) -> list[Fact]:
         """Return every fact once, most central first, caveats included."""
@@ -98,8 +101,8 @@ class Measures(_Frozen):
     Args:
         term_coverage: share of the key terms that the draft uses.
         topic_coverage: share of the topics that are treated; a topic with a single sentence counts half.
-        task_coverage: share of the task's own words that the claims use.
-        supported: share of the claims whose citation exists and supports them.
+        task_coverage: share of the task's own words that the claims use, or the areas of the facts that support them.
+        supported: share of the claims that a cited fact supports: words, figures, signs and names, see `support.py`.
         repetition: share of the sentences that repeat an earlier one.
         long_sentences: share of the sentences that are too long.
         mean_sentence_words: mean length of a sentence in words.
@@ -120,6 +123,24 @@ class Measures(_Frozen):
     sections: int = 0
 
 
+class Deduction(_Frozen):
+    """Points that a draft does not get, and why.
+
+    Args:
+        points: how many of the hundred; 0 for a reason that only limits the score.
+        reason: why, in a sentence.
+        sentence: the sentence that it is about: one of the draft, or one that the draft should have used.
+        source: where the findings have it, as file:line; where the draft says it stands, for one that it cites.
+        passage: what stands there, where that is not the sentence.
+    """
+
+    points: float = Field(default=0.0, ge=0)
+    reason: str
+    sentence: str = ""
+    source: str = ""
+    passage: str = ""
+
+
 class Remarks(_Frozen):
     """What exactly is wrong, item by item: the part of a review that a writer acts on.
 
@@ -130,6 +151,7 @@ class Remarks(_Frozen):
         long_sentences: sentences that are too long, as the draft has them.
         repeated_sentences: sentences that repeat an earlier one, as the draft has them.
         unsupported_sentences: sentences without a citation that exists and supports them.
+        missed_answers: facts that take up more of the task than any claim does, word for word.
         too_few_claims: whether the draft says too little altogether.
     """
 
@@ -139,6 +161,7 @@ class Remarks(_Frozen):
     long_sentences: list[str] = []
     repeated_sentences: list[str] = []
     unsupported_sentences: list[str] = []
+    missed_answers: list[str] = []
     too_few_claims: bool = False
 
 
@@ -156,6 +179,7 @@ class Review(_Frozen):
         remarks: the issues again, item by item.
         measures: the figures behind the score.
         mended: remarks of earlier reviews that this draft has settled.
+        deductions: what the draft lost of a hundred points, and what limits its score; by rules alone.
     """
 
     score: int = Field(ge=1, le=10)
@@ -168,3 +192,4 @@ class Review(_Frozen):
     remarks: Remarks = Remarks()
     measures: Measures = Measures()
     mended: list[str] = []
+    deductions: SkipJsonSchema[list[Deduction]] = []
