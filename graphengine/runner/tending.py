@@ -37,7 +37,7 @@ S = TypeVar("S", bound=BaseModel)
 _INBOX_SECONDS: Final = 0.5
 """How often the inbox of driven runs is looked at, for what other processes send."""
 _LOOK_SECONDS: Final = 2.0
-"""How often a run that sleeps here is looked at, for what other processes do with it."""
+"""How often the runs that sleep here are looked at, all at once, for what other processes do with them."""
 
 
 class Tending:
@@ -77,6 +77,8 @@ class Tending:
         self._pool = pool
         self._check = check
         self._inbox: asyncio.Task[None] | None = None
+        self._look: asyncio.Task[None] | None = None
+        self._seen: dict[str, int] = {}  # of the runs that sleep here: the last seq when they fell asleep
         self.drivers: dict[str, Driver] = {}
         self.sleeping: dict[str, asyncio.Event] = {}
         self.closed = False
@@ -86,10 +88,10 @@ class Tending:
         """Ask every run to stop, and look at no inbox any more; gives what is still to be waited for."""
         for driver in self.drivers.values():
             driver.stop("the runner was closed")
-        if self._inbox is None:
-            return []
-        self._inbox.cancel()
-        return [self._inbox]
+        looking = [task for task in (self._inbox, self._look) if task is not None]
+        for task in looking:
+            task.cancel()
+        return looking
 
     async def see_through(
         self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
@@ -202,20 +204,35 @@ class Tending:
             self.sleeping.pop(run.id, None)
 
     async def _until(self, due: float, alarm: asyncio.Event, run: Run[Any]) -> None:
-        """Return at a time, when the alarm is set, or when somebody else did something with the run."""
+        """Return at a time, or when the alarm is set; another process that records a step of the run sets it too."""
         sleeper = asyncio.ensure_future(self._clock.sleep_until(due))
         waker = asyncio.ensure_future(alarm.wait())
-        seq = (await self._store.info(run.id)).seq if self._store.shared else 0
         try:
-            while True:
-                patience = _LOOK_SECONDS if self._store.shared else None
-                done, _ = await asyncio.wait((sleeper, waker), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                if done or (await self._store.info(run.id)).seq != seq:
-                    return
+            if self._store.shared:
+                self._seen[run.id] = (await self._store.seqs([run.id])).get(run.id, 0)
+                if self._look is None:
+                    self._look = asyncio.create_task(self._look_at_sleepers(), name="graphengine sleepers")
+            await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._seen.pop(run.id, None)
             sleeper.cancel()
             waker.cancel()
             await asyncio.gather(sleeper, waker, return_exceptions=True)
+
+    async def _look_at_sleepers(self) -> None:
+        """Wake each run that sleeps here and that another process recorded a step of, as long as any run sleeps."""
+        try:
+            while self._seen:
+                await asyncio.sleep(_LOOK_SECONDS)
+                asleep = self._seen.copy()
+                with contextlib.suppress(StoreError):  # the next look may succeed; a run's own time comes anyway
+                    seqs = await self._store.seqs(list(asleep))
+                    for run_id, seen in asleep.items():
+                        # Not a run that woke meanwhile and fell asleep again: it is compared with what it saw then.
+                        if seqs.get(run_id, 0) != seen and self._seen.get(run_id) == seen:
+                            self.sleeping[run_id].set()
+        finally:
+            self._look = None
 
     async def _tasks(self, driver: Driver) -> TaskRunner:
         for frame in driver.snapshot.frames.values():

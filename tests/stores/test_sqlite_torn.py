@@ -109,7 +109,7 @@ def committed(path: Path, statements: Iterable[str]) -> bytes:
 
 
 STEP = "INSERT INTO steps (id, at, body) SELECT (key << 32) + 21, 9.0, '{}' FROM runs WHERE id = 'r'"
-LARGE = ["CREATE TABLE large (x)", f"INSERT INTO large VALUES ('{'x' * 80_000}')", STEP]
+LARGE = ["CREATE TABLE large (x)", "INSERT INTO large VALUES (zeroblob(80000))", STEP]
 SMALL = ["UPDATE owners SET expires_at = expires_at + 1"]
 
 

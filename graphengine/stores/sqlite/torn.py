@@ -12,10 +12,10 @@ unfinished transactions are linked too, commit frame included. Example:
    committed, and none will.
 2. Process B commits one frame. It overwrites frame 7. Frames 8 to 16 of A stay, each linked to the one before.
 
-So a linked commit frame proves nothing. What proves that a transaction was finished is the next one: a process begins to
-write directly after a commit only if that commit is finished. A transaction is `whole` if its first frame is linked to a
-commit frame and every other frame to its predecessor. Whatever is stored before the end of a whole transaction was
-finished; in the example nothing whole follows frame 7.
+So a linked commit frame proves nothing. What proves that a transaction was finished is the next one: a process begins
+to write directly after a commit only if that commit is finished. A transaction is whole if its first frame is linked to
+a commit frame and every other frame to its predecessor. Everything before the end of a whole transaction was finished;
+in the example nothing whole follows frame 7.
 """
 
 from __future__ import annotations
