@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _RAISE: Final = opmap["RAISE_VARARGS"]
 
 
+class Interrupt(BaseException):
+    """An interrupt that is raised on purpose: what a test raises where the process is to die."""
+
+
 def reraise_interrupt(error: BaseException) -> None:
     """Raise an interrupt again; return for every other exception. Call it first in `except BaseException`."""
     if not isinstance(error, Exception) and is_interrupt(error):
@@ -30,6 +34,8 @@ def is_interrupt(error: BaseException) -> bool:
     """Whether an exception came from outside the code that it met: Ctrl-C, a signal handler, a closed coroutine."""
     if isinstance(error, BaseExceptionGroup):
         return any(is_interrupt(each) for each in error.exceptions)
+    if isinstance(error, Interrupt):
+        return True
     entries = list(_entries(error.__traceback__))
     if isinstance(error, (KeyboardInterrupt, GeneratorExit)) and not (entries and _raises(entries[-1])):
         return True  # nothing raised it: Python itself did, amid some other instruction
