@@ -37,6 +37,7 @@ from graphengine.options import Sizes
 from graphengine.runner.context import Context, Surroundings
 from graphengine.runner.threads import in_thread
 from graphengine.scope import CURRENT
+from graphengine.time_limit import TimeLimit
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ class TaskRunner:
 
     async def _bounded(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
         """Call under a timeout, and in a thread if the body blocks."""
-        limit = asyncio.timeout(timeout_seconds)
+        limit = TimeLimit(timeout_seconds)
         function = functools.partial(call.function, **values)
         try:
             async with limit:
