@@ -327,6 +327,6 @@ async def test_a_type_of_pythons_own_reads_nothing(kind: type) -> None:
         kept: Any = None
 
     graph = Graph("made", Kept)
-    graph.add_node("a", kind, writes={"kept": lambda result: repr(result)})
+    graph.add_node("a", kind, writes={"kept": lambda result: f"{result!r}"})
     graph.add_path(START, "a", END)
     assert (await graph.run()).state.kept == repr(kind())
