@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import logging
 from contextlib import AsyncExitStack, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
@@ -20,6 +21,7 @@ from typing_extensions import TypeVar
 
 from graphengine.agents import window
 from graphengine.agents.guards import apply_to_value, check_text
+from graphengine.agents.outcomes import traceback_text
 from graphengine.agents.prefixes import Prefixes
 from graphengine.agents.records import checked, record_of, response_of
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, ToolCall, ToolSpec
     from graphengine.records import JsonValue
     from graphengine.scope import Scope
+
+log = logging.getLogger("graphengine.agents")
 
 T = TypeVar("T", default=str)
 
@@ -326,22 +330,36 @@ class Conversation(Generic[T]):
         if tool is None:
             known = ", ".join(self._tools) or "none"
             return _result(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
-        if tool.approve and not await self._scope.allowed(self._question(call)):
+        misfit = tool.misfit(call.arguments, self._given) if tool.approve else None  # not worth a person's time
+        if tool.approve and misfit is None and not await self._scope.allowed(self._question(call)):
             return _result(call, {"text": _REFUSED, "error": True})
+        raised: list[BaseException] = []
 
         async def make() -> Piece:
-            try:
-                outcome = await tool.call(call.arguments, self._given, self._scope.blocking)
-            except asyncio.CancelledError as error:
-                if _is_cancelled():
-                    raise
-                outcome = ToolOutcome(f"{type(error).__name__}: {error}".rstrip(": "), is_error=True)  # its own
+            outcome = misfit if misfit is not None else await self._outcome(tool, call)
             record: dict[str, JsonValue] = {"text": outcome.text}
             if outcome.is_error:
                 record["error"] = True
-            return Piece(record, len(outcome.text.encode()) + len(record) * 16)
+            if outcome.error is not None:
+                raised.append(outcome.error)
+                record["traceback"] = traceback_text(outcome.error)
+            return Piece(record, len(to_json(record)))
 
-        return _result(call, await self._scope.piece(f"tool {call.name}", number, make))
+        record = await self._scope.piece(f"tool {call.name}", number, make)
+        for error in raised:  # after the record: an error that holds a secret is refused there
+            told = "tool %s of agent %s raised %s: the model was given its text, the call's record has the traceback"
+            log.warning(told, call.name, self._agent.name, type(error).__name__, exc_info=error)
+        return _result(call, record)
+
+    async def _outcome(self, tool: Tool, call: ToolCall) -> ToolOutcome:
+        """What the call comes to; a tool that was cancelled by something of its own failed."""
+        try:
+            return await tool.call(call.arguments, self._given, self._scope.blocking)
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            told = f"{type(error).__name__}: {error}".rstrip(": ")
+            return ToolOutcome(told, is_error=True, error=error)
 
     def _question(self, call: ToolCall) -> str:
         return f"May {self._agent.name} call {call.name}({call.arguments})?"

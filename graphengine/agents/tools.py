@@ -2,8 +2,9 @@
 
 A `Tool` is a function with what a model has to know of it: `spec` tells the model, `call` takes what the model wrote
 and gives back text, whatever happens. An error of the function, arguments that do not fit and a result that is too
-large are texts for the model too, marked as errors, so that it can do better; only cancellation, an interrupt and what
-ends the run itself pass through. Nothing here knows of turns, runs or records: the agent's loop does.
+large are texts for the model too, marked as errors, so that it can do better. Only cancellation, an interrupt, what
+ends the run itself, and a model that could not be asked pass through: no other call of the tool would do better, while
+a retry or a resume of the node does. Nothing here knows of turns, runs or records: the agent's loop does.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from pydantic_core import from_json
 from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
-from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, outcome_of
+from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, outcome_of, single
 from graphengine.body import is_async
 from graphengine.errors import (
     DefinitionError,
     GraphEngineError,
     ModelError,
+    ModelNotReady,
+    ModelTransient,
     RunnerClosed,
     StoreError,
     WorkNotRepeatable,
@@ -46,7 +49,8 @@ log = logging.getLogger("graphengine.agents")
 P = ParamSpec("P", default=...)
 R_co = TypeVar("R_co", covariant=True, default=object)
 
-_PASSES: Final = (StoreError, RunnerClosed, WorkNotRepeatable)  # the run cannot go on: no text for a model
+_PASSES: Final = (StoreError, RunnerClosed, WorkNotRepeatable, ModelTransient, ModelNotReady)
+"""No mistakes of the tool: the run cannot continue, or the model of an agent that the tool asked could not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class Tool(Generic[P, R_co]):
         Raises:
             asyncio.CancelledError: This call was cancelled. A sync function was waited for, if `blocking` does that.
             StoreError, RunnerClosed, WorkNotRepeatable: The function met these: the run cannot go on.
+            ModelTransient, ModelNotReady: The model of an agent that the function asked could not be asked.
         """
         try:
             call = self._bound(arguments, given)
@@ -134,7 +139,27 @@ class Tool(Generic[P, R_co]):
         except _PASSES:
             raise
         except Exception as error:  # noqa: BLE001 - a tool may raise anything
+            if isinstance(single(error), _PASSES):
+                raise single(error) from None
             return failed(error)
+
+    def misfit(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
+        """Check what a model wrote without calling anything.
+
+        Args:
+            arguments: What the model wrote.
+            given: What the run fills in, by name.
+
+        Returns:
+            The outcome that tells the model what is wrong with it; None if the function can be called.
+        """
+        try:
+            self._bound(arguments, given)
+        except BadArguments as error:
+            return ToolOutcome(str(error), is_error=True)
+        except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
+            return failed(error)
+        return None
 
     def _bound(self, arguments: str, given: Mapping[str, object]) -> Callable[[], object]:
         """The function with what the model wrote and what the run gives."""
@@ -185,10 +210,9 @@ class Tool(Generic[P, R_co]):
         try:
             found = call()
             return found if inspect.isawaitable(found) else outcome_of(self.name, found)
-        except _PASSES as error:
-            return _Raised(error)
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; no future carries a StopIteration
-            return failed(error)
+            cause = single(error)
+            return _Raised(cause) if isinstance(cause, _PASSES) else failed(error)
 
     def _late(self, then: str) -> ToolOutcome:
         return ToolOutcome(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}", is_error=True)
