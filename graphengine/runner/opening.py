@@ -101,7 +101,7 @@ class Opener:
             raise TooLargeInput(told, where=f"run {run.id}", repair="give less, or raise Sizes(state_bytes=…)")
         driver = self._driver(run, plan, Snapshot())
         driver.snapshot.weight = initial.size_bytes
-        now = self._clock.now()
+        now = driver.time.now()
         event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
         step = driver.decide(event)
         status, due = driver.snapshot.status, next_due(driver.snapshot)
@@ -194,7 +194,7 @@ class Opener:
         wanted = as_limits(limits) if limits is not None else snapshot.limits
         crashed = snapshot.status == "running" and held
         event = Resumed(
-            self._clock.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift
+            driver.time.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift
         )
         step = driver.decide(event)
         inbox = await self._store.inbox([run.id])
@@ -265,7 +265,7 @@ class Opener:
         frame = frame_at(fitted.after or snapshot, path if update else "", where)
         self._check_fields(plan_of(plan, frame), update, where)
         wanted = as_limits(limits) if limits is not None else await self._limits_of(parent, snapshot)
-        now = self._clock.now()
+        now = driver.time.now()
         event = BranchedOff(
             now,
             run.id,

@@ -244,7 +244,8 @@ class Tending:
             resources=resources,
             models=self._models,
             threads=self._pool,
-            now=self._clock.now,
+            now=driver.time.now,
+            wall=self._clock.now,
             past=functools.partial(past_runs, self._store),
             check=self._check,
         )

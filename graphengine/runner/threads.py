@@ -3,7 +3,8 @@
 What a function comes to travels back as data and is raised on the event loop: a future cannot carry a StopIteration,
 and an exception that nobody waits for any more would be reported at some odd time. A thread cannot be ended, so a
 cancelled call still waits for it: nothing that would run beside it starts before. What the thread itself waits for,
-calls of agents that are made in the event loop, is cancelled with it.
+calls of agents that are made in the event loop, is cancelled with it. Time limits stand still while a call waits for a
+thread.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextvars
 from typing import TYPE_CHECKING
 
 from graphengine.scope import FROM_THREAD, Calls, Outcome
+from graphengine.time_limit import queued
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,17 +29,18 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
     """
     context, calls = contextvars.copy_context(), Calls()
     context.run(FROM_THREAD.set, calls)
-    call = pool.submit(lambda: context.run(_outcome_of, function))
-    thread = asyncio.wrap_future(call)
-    try:
-        outcome = await asyncio.shield(thread)
-    except asyncio.CancelledError:
-        calls.cancel()
-        if not call.cancel():  # it runs already
-            await _ended(thread)
-        raise
-    finally:
-        calls.close()
+    with queued(function) as wanted:
+        call = pool.submit(lambda: context.run(_outcome_of, wanted))
+        thread = asyncio.wrap_future(call)
+        try:
+            outcome = await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            calls.cancel()
+            if not call.cancel():  # it runs already
+                await _ended(thread)
+            raise
+        finally:
+            calls.close()
     if isinstance(outcome.error, StopIteration):
         message = "the function raised StopIteration, which ends no loop here"
         raise RuntimeError(message) from outcome.error

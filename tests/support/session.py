@@ -261,7 +261,7 @@ class Session:
         async def attempt() -> Event:
             tasks = TaskRunner(
                 self.plan, self.snapshot, host=Alone(note), resources={}, models=Models({}), threads=lambda: pool,
-                now=lambda: self.now, past=no_past, check=True,
+                now=lambda: self.now, wall=lambda: self.now, past=no_past, check=True,
             )  # fmt: skip
             came = await tasks.run(task)
             assert came is not None
