@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel
 
 from graphengine.core.snapshot import Snapshot
-from graphengine.errors import ResourceFailed, RunIsDriven, StoreError
+from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, StoreError
 from graphengine.history import load_snapshot
+from graphengine.interrupts import reraise_interrupt
 from graphengine.runner.drive import Driver
 from graphengine.runner.execute import TaskRunner
-from graphengine.runner.opening import Opener, release, stop_waiting
+from graphengine.runner.opening import Opener, release
 from graphengine.runner.past import past_runs
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.watch import WATCH
@@ -98,6 +99,21 @@ class Tending:
     ) -> Result[S]:
         """Drive a run from its opening to its result; one that only sleeps is gone on with when its time has come."""
         FROM_THREAD.set(None)  # a tool may have begun it, of an agent that a thread waits for
+        try:
+            return await self._seen_through(run, plan, opening)
+        except (Exception, asyncio.CancelledError):
+            raise
+        except BaseException as error:  # asyncio would end the event loop, and all other runs with it
+            reraise_interrupt(error)
+            raise DefinitionError(
+                f"code of graph {plan.graph} raised {type(error).__name__}: {error}",
+                where=f"run {run.id}",
+                repair="raise an Exception instead; nothing was recorded of this attempt to drive the run",
+            ) from error
+
+    async def _seen_through(
+        self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
+    ) -> Result[S]:
         opened = await opening
         run.due_only = True  # what another process makes of it while it sleeps here is not to be tried again
         try:
@@ -176,11 +192,11 @@ class Tending:
             self.drivers.pop(run.id, None)
             if driver.holds:
                 await release(self._store, run.id, driver.fence)
-        result = result_of(driver.plan, driver.snapshot)
+        result = result_of(driver.plan, driver.snapshot, driver.cause)
         driver.snapshot = Snapshot()  # a store may still know the driver by its last append
         missed = driver.missed_stop
         if result.status == "waiting" and missed is not None and not self.closed:
-            await stop_waiting(self._store, self._clock, run.id, *missed)
+            await self.opener.stop(run.id, *missed)
             return await self._stands(run, driver.plan)
         return result
 
@@ -245,7 +261,8 @@ class Tending:
             resources=resources,
             models=self._models,
             threads=self._pool,
-            now=self._clock.now,
+            now=driver.time.now,
+            wall=self._clock.now,
             past=functools.partial(past_runs, self._store),
             check=self._check,
         )
