@@ -31,7 +31,7 @@ from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull,
 from graphengine.models.base import Message, Request, Response, usage_of
 from graphengine.models.offline import OfflineModel
 from graphengine.prompts import DATA_NOTE, as_text, utf8_text
-from graphengine.scope import FROM_THREAD, Piece
+from graphengine.scope import FROM_THREAD, Piece, as_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -319,9 +319,10 @@ class Conversation(Generic[T]):
     async def _call_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
         """What the tools gave, in the order of the calls; those of one turn run side by side."""
         number = self._turn
-        tasks = [asyncio.create_task(self._call(call, f"{number}.{index}")) for index, call in enumerate(calls)]
+        made = [self._call(call, f"{number}.{index}") for index, call in enumerate(calls)]
+        tasks = [asyncio.create_task(as_outcome(each)) for each in made]
         try:
-            return [await task for task in tasks]
+            return [(await task).result() for task in tasks]
         finally:
             for task in tasks:
                 task.cancel()
@@ -400,12 +401,12 @@ async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
     calls = FROM_THREAD.get()
     made = call if calls is None else calls.make(call)
     try:
-        future = asyncio.run_coroutine_threadsafe(made, scope.loop)
+        future = asyncio.run_coroutine_threadsafe(as_outcome(made), scope.loop)
     except RuntimeError:  # the event loop is closed: the thread was left behind
         made.close()
         call.close()
         raise
-    return await asyncio.wrap_future(future)
+    return (await asyncio.wrap_future(future)).result()
 
 
 async def _asked(model: Model, request: Request) -> Response:

@@ -25,7 +25,6 @@ from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, fail
 from graphengine.body import is_async
 from graphengine.errors import (
     DefinitionError,
-    GraphEngineError,
     ModelError,
     ModelNotReady,
     ModelTransient,
@@ -34,6 +33,7 @@ from graphengine.errors import (
     WorkNotRepeatable,
 )
 from graphengine.models.base import ToolSpec
+from graphengine.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -178,7 +178,7 @@ class Tool(Generic[P, R_co]):
 
     async def _awaited(self, found: Awaitable[object]) -> ToolOutcome:
         """The outcome of what an async function gives."""
-        limit = asyncio.timeout(self.timeout_seconds)
+        limit = TimeLimit(self.timeout_seconds)
         try:
             async with limit:
                 return outcome_of(self.name, await found)
@@ -189,12 +189,12 @@ class Tool(Generic[P, R_co]):
 
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
         """The outcome of a sync function, which is left alone when its time is over."""
-        answer = blocking(functools.partial(self._answer, call))
+        answer = functools.partial(blocking, functools.partial(self._answer, call))
         if self.timeout_seconds is None:
-            found = await answer
+            found = await answer()
         else:
-            task = asyncio.ensure_future(answer)
-            if not await _ends(task, self.timeout_seconds):
+            task = await _in_time(answer, self.timeout_seconds)
+            if not task.done():
                 _leave(task, self.name)
                 return self._late("It cannot be stopped: what it does may still happen, its result is dropped.")
             found = task.result()
@@ -212,6 +212,8 @@ class Tool(Generic[P, R_co]):
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; no future carries a StopIteration
             cause = single(error)
             return _Raised(cause) if isinstance(cause, _PASSES) else failed(error)
+        except BaseException as error:  # noqa: BLE001 - SystemExit in an asyncio task would end the event loop
+            return _Raised(error)
 
     def _late(self, then: str) -> ToolOutcome:
         return ToolOutcome(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}", is_error=True)
@@ -355,25 +357,35 @@ def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
 class _Raised:
     """What a function raised in its thread that is to be raised on the event loop."""
 
-    error: GraphEngineError
+    error: BaseException
 
 
 _left: Final[set[asyncio.Future[object]]] = set()  # keeps those that run on; asyncio itself holds them weakly
 
 
-async def _ends(task: asyncio.Future[object], seconds: float) -> bool:
-    """Whether it ends in time. Where the wait is cancelled, so is the task, and its end is waited for."""
+async def _in_time(answer: Callable[[], Awaitable[object]], seconds: float) -> asyncio.Future[object]:
+    """What ends in time, or still runs then. Where the wait is cancelled, so is that, and its end is waited for."""
+    tasks: list[asyncio.Future[object]] = []
     try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
+        async with TimeLimit(seconds):
+            tasks.append(asyncio.ensure_future(answer()))
+            await asyncio.wait(tasks)
+    except TimeoutError:
+        pass
     except asyncio.CancelledError:
-        task.cancel()
-        while not task.done():
-            try:
-                await asyncio.wait({task})
-            except asyncio.CancelledError:
-                continue
+        await _ended(tasks[0])
         raise
-    return bool(done)
+    return tasks[0]
+
+
+async def _ended(task: asyncio.Future[object]) -> None:
+    """Cancel it, and return when it is done, however often this wait is cancelled."""
+    task.cancel()
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            continue
 
 
 def _leave(task: asyncio.Future[object], name: str) -> None:

@@ -158,6 +158,13 @@ class Store(Protocol):
         """Raises: UnknownRun."""
         ...
 
+    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """The seq of the last step of each of these runs, as `info` has it; ids of no run are left out.
+
+        One look for all of them: a Runner calls it every few seconds for each run that sleeps.
+        """
+        ...
+
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """The newest snapshot at or before `upto` (None: the end) and the steps behind it up to there.
 

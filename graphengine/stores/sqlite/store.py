@@ -285,6 +285,10 @@ class SQLiteStore:
             return replace(found.info, driver=None, held=False)  # it was let go, though the file does not say so yet
         return found.info
 
+    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """How far these runs came; see `Store.seqs`."""
+        return await self._read(partial(reads.seqs, run_ids=run_ids)) if run_ids else {}
+
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """A snapshot and the steps behind it; see `Store.load`."""
         return await self._read(partial(reads.load, run_id=run_id, upto=upto, onlooker=self._onlooker()))
