@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
     from graphengine.stores.sqlite.owners import Onlooker
 
-_Candidate: TypeAlias = tuple[bool, float, "Sequence[JsonValue]"]
-"""Whether its turn comes after the runs of dead owners, since when it is due, and the row of `run_facts`."""
+_Candidate: TypeAlias = tuple[int, float, "Sequence[JsonValue]"]
+"""Its turn, since when it is due, and the row of `run_facts`."""
+
+_ORPHANS: Final = 0  # turns
+_OTHERS: Final = 1
 
 _KEY: Final = 0  # columns of `run_facts`
 _GRAPH: Final = 2
@@ -48,8 +51,8 @@ def due(
     if limit <= 0:
         return []
     found: dict[str, RunInfo] = {}
-    timers = ((True, row[_DUE_AT], row) for row in connection.execute(SQL["due_timers"], (now,)))
-    wanted = ((True, row[_WANTED_AT], row) for row in connection.execute(SQL["wanted_runs"]))
+    timers = ((_OTHERS, row[_DUE_AT], row) for row in connection.execute(SQL["due_timers"], (now,)))
+    wanted = ((_OTHERS, row[_WANTED_AT], row) for row in connection.execute(SQL["wanted_runs"]))
     for *_, row in merge(timers, wanted, *_orphans(connection, onlooker), key=_rank):
         if graphs is not None and row[_GRAPH] not in graphs:
             continue
@@ -61,9 +64,9 @@ def due(
     return list(found.values())
 
 
-def _rank(candidate: _Candidate) -> tuple[bool, float, object]:
-    is_later, since, row = candidate
-    return is_later, since, row[_KEY]
+def _rank(candidate: _Candidate) -> tuple[int, float, object]:
+    turn, since, row = candidate
+    return turn, since, row[_KEY]
 
 
 def _orphans(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Candidate]]:
@@ -73,5 +76,5 @@ def _orphans(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterato
         if not onlooker.sees_alive(connection, driver, expires_at):
             since = _UNKNOWN if expires_at is None else expires_at
             rows = connection.execute(SQL["running_of"], (driver,))
-            sources.append(zip(repeat(False), repeat(since), rows, strict=False))
+            sources.append(zip(repeat(_ORPHANS), repeat(since), rows, strict=False))
     return sources
