@@ -156,7 +156,7 @@ class Run(Generic[S]):
             self.watchers.remove(events)
 
     def events(self, after: int = 0) -> AsyncIterator[Event]:
-        """Return what happens until the run ends: recorded steps after seq `after`, the past ones first, and live events.
+        """Return what happens until the run ends: recorded steps after seq `after`, and live events.
 
         The run is watched from this call on, whenever the iterator is first awaited. Call it before anything else is
         awaited, or one turn of the event loop later, and no text of a model's answer is missed: an answer is streamed
