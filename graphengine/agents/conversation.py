@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import logging
 from contextlib import AsyncExitStack, nullcontext
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
@@ -201,8 +202,9 @@ class Conversation(Generic[T]):
         await self._scope.may_call(model)
 
         async def make() -> Piece:
-            async with self._alike(model, request):
-                response = checked(await _asked(model, request), model, request.agent)
+            async with self._alike(model, request) as begun:
+                asked = request if begun is None else replace(request, on_begin=begun)
+                response = checked(await _asked(model, asked), model, request.agent)
             record = {**record_of(response, self._called() if response.calls else set()), **told}
             if response.stop in _NO_USE:
                 record["attempt"] = self._scope.attempt
@@ -215,8 +217,8 @@ class Conversation(Generic[T]):
         """By what the tools' calls of this conversation are known."""
         return {call.id for message in (*self._before, *self.said) for call in message.calls}
 
-    def _alike(self, model: Model, request: Request) -> AbstractAsyncContextManager[None]:
-        """Calls that share a cached beginning go one after the other until it is cached."""
+    def _alike(self, model: Model, request: Request) -> AbstractAsyncContextManager[Callable[[], None] | None]:
+        """Of calls that share a cached beginning the first goes alone until it is cached, and reports when it is."""
         if not request.cache:
             return nullcontext()
         prefixes = cast("Prefixes", self._scope.shared("prefixes", Prefixes))
