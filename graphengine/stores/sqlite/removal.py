@@ -156,7 +156,7 @@ def rewrite(connection: sqlite3.Connection) -> None:
 
 
 def shorten_log(connection: sqlite3.Connection, lease: Lease) -> None:
-    """Commit next to nothing: if the whole log was moved and no reader needs it, this commit begins it anew and cuts it.
+    """Commit next to nothing: if the whole log was moved and no reader needs it, this commit begins and cuts it anew.
 
     Not by `wal_checkpoint(TRUNCATE)`, which moves the log without the write lock if it does not get it.
     """
