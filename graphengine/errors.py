@@ -222,6 +222,12 @@ class StoreFull(StoreError):
     code = "store_full"
 
 
+class StoreMoved(StoreError):
+    """The database's file or its log was moved, deleted or replaced while it was open; nothing is written any more."""
+
+    code = "store_moved"
+
+
 class StoreCorrupt(StoreError):
     """A stored row cannot be read."""
 

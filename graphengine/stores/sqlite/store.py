@@ -161,7 +161,8 @@ class SQLiteStore:
             raise
         self._writer, self.lease = worker, lease
         self._checkpoints = Checkpoints(path, self._synchronous)
-        self._commits = GroupCommit(worker, path, self._checkpoints)
+        lease.place = files.Place(path)
+        self._commits = GroupCommit(worker, lease.place, self._checkpoints)
         lease.keep(threading.current_thread(), partial(_abandon, worker, reader))
         return has_trash
 
