@@ -192,6 +192,12 @@ class StoreMissing(StoreError):
     code = "store_missing"
 
 
+class StoreNotSupported(StoreError):
+    """Runs cannot be kept where they were to be, as at the address of a database server."""
+
+    code = "store_not_supported"
+
+
 class StoreNotADatabase(StoreError):
     """The file exists but is not a database of graphengine."""
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from graphengine.errors import GraphEngineError
+from graphengine.stores.addresses import refuse_address
 
 DATABASE: Final = Path("checkpoints", "runs.db")
+_MAY_NAME_ADDRESS: Final = re.compile(r"\bdb\b.*://")
+"""To parse the settings takes longer than most commands."""
 
 
 class ProjectBroken(GraphEngineError):
@@ -23,9 +28,28 @@ def project_of(start: Path) -> Path | None:
 
 
 def database_of(file: Path | None = None) -> Path:
-    """Where runs are kept if nobody says otherwise: in the project of a graph's file, or in the present one."""
+    """Where runs are kept if nobody says otherwise: in the project of a graph's file, or in the present one.
+
+    Raises:
+        StoreNotSupported: The project's settings name an address instead.
+    """
     root = project_of(file.parent if file is not None else Path.cwd())
+    if root is not None:
+        _refuse_address_in(root / "pyproject.toml")
     return (root or Path.cwd()) / DATABASE
+
+
+def _refuse_address_in(settings: Path) -> None:
+    """Refuse `[tool.graphengine] db = "scheme://…"`: the runs would be kept in a file, unlike what is written there."""
+    import tomllib
+
+    with suppress(
+        OSError, ValueError, LookupError, AttributeError, TypeError
+    ):  # whoever needs the other settings reports what is wrong there
+        text = settings.read_text(encoding="utf-8")
+        found = tomllib.loads(text)["tool"]["graphengine"].get("db") if _MAY_NAME_ADDRESS.search(text) else None
+        if isinstance(found, str):
+            refuse_address(found)
 
 
 def graph_files(root: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A database whose files are moved, deleted or replaced while it is open: nothing is acknowledged that would be lost."""
+"""A database whose files are moved, deleted or replaced while it is open: what is acknowledged is kept."""
 
 from __future__ import annotations
 
