@@ -41,15 +41,13 @@ def database_of(file: Path | None = None) -> Path:
 
 def _refuse_address_in(settings: Path) -> None:
     """Refuse `[tool.graphengine] db = "scheme://…"`: the runs would be kept in a file, unlike what is written there."""
-    import tomllib
-
-    with suppress(
-        OSError, ValueError, LookupError, AttributeError, TypeError
-    ):  # whoever needs the other settings reports what is wrong there
+    # Whatever else is wrong with the settings is reported by the commands that need them.
+    with suppress(OSError, ValueError, LookupError, AttributeError, TypeError):
         text = settings.read_text(encoding="utf-8")
-        found = tomllib.loads(text)["tool"]["graphengine"].get("db") if _MAY_NAME_ADDRESS.search(text) else None
-        if isinstance(found, str):
-            refuse_address(found)
+        if _MAY_NAME_ADDRESS.search(text):
+            import tomllib
+
+            refuse_address(tomllib.loads(text)["tool"]["graphengine"]["db"])
 
 
 def graph_files(root: Path) -> list[Path]:

@@ -1,18 +1,21 @@
-"""Refuse an address where the path of a database is asked for: as a path it would become a file named like a password."""
+"""Refuse an address where the path of a database is wanted: as a path it becomes a file named like a password."""
 
 from __future__ import annotations
 
 import os
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import StoreNotSupported
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 # A path object has lost one of the slashes. One letter alone is a drive of Windows.
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/(/?)")
 
 
-def refuse_address(given: str | os.PathLike[str]) -> None:
+def refuse_address(given: str | PathLike[str]) -> None:
     """Check that a database is named by a path.
 
     Args:
@@ -30,8 +33,7 @@ def refuse_address(given: str | os.PathLike[str]) -> None:
           at: postgresql://…
           repair: give the path of a file, such as runs.db
     """
-    text = os.fspath(given)
-    found = _ADDRESS.match(text) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+    found = _ADDRESS.match(os.fsdecode(given))
     if found is None or (isinstance(given, str) and not found[2]):
         return
     shown = f"{found[1]}://…"

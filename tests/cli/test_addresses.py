@@ -1,4 +1,4 @@
-"""Addresses of database servers, given where a path is wanted: refused, and never shown with what follows the scheme."""
+"""Addresses of database servers where a path is wanted: refused, and shown without what follows the scheme."""
 
 from pathlib import Path
 
@@ -29,9 +29,7 @@ def test_an_address_is_no_path(make: type[Runner] | type[SQLiteStore], given: st
     assert "the path of a file" in caught.value.repair
 
 
-@pytest.mark.parametrize(
-    "given", ["runs.db", "a:b/runs.db", "folder/x://y", "C:/runs.db", "C://runs.db", "http:runs.db", ":x:"]
-)
+@pytest.mark.parametrize("given", ["runs.db", "a:b/runs.db", "folder/x://y", "C:/runs.db", "C://runs.db", "x:runs.db"])
 def test_what_only_looks_like_one_is_a_path(given: str, tmp_path: Path) -> None:
     """Colons are allowed in the names of files, and drives have one."""
     assert SQLiteStore(tmp_path / given).path == tmp_path / given
@@ -53,9 +51,8 @@ def test_so_is_one_in_the_settings_of_a_project(project: Path, invoke: Invoke) -
     settings = project / "pyproject.toml"
     text = settings.read_text(encoding="utf-8") if settings.exists() else ""
     text = text if "[tool.graphengine]" in text else text + "\n[tool.graphengine]\n"
-    settings.write_text(
-        text.replace("[tool.graphengine]", f'[tool.graphengine]\ndb = "{ADDRESSES[0]}"'), encoding="utf-8"
-    )
+    text = text.replace("[tool.graphengine]", f'[tool.graphengine]\ndb = "{ADDRESSES[0]}"')
+    settings.write_text(text, encoding="utf-8")
     found = invoke("runs")
     assert (found.exit_code, "secret" in found.stdout + found.stderr) == (5, False)
     assert "store_not_supported" in found.stderr
