@@ -13,9 +13,6 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args, get_origin
 
-from pydantic import BaseModel
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
-
 from graphengine.binding import Binder, returns_of
 from graphengine.conditions import (
     Changed,
@@ -31,11 +28,10 @@ from graphengine.conditions import (
 from graphengine.endings import Ended
 from graphengine.errors import CompileError, Problem
 from graphengine.failure import Failure
-from graphengine.fieldtype import reducers_of, type_name
+from graphengine.fieldtype import type_name
 from graphengine.fork_checks import fork_problems
 from graphengine.graph import END, FAIL, START, UNSET, Choose, Edge, Fork, Graph, Switch
-from graphengine.immutable import unrecordable
-from graphengine.kinds import closed_values, comparable, enum_value, has_plain_bytes, is_number
+from graphengine.kinds import closed_values, comparable, enum_value, is_number
 from graphengine.locating import place, place_rest
 from graphengine.loops import unbounded_loop
 from graphengine.option_checks import graph_problems, migration_problems, node_problems
@@ -43,11 +39,8 @@ from graphengine.options import Limits, Migration
 from graphengine.outline import ends_of, outline_of
 from graphengine.paths import did_you_mean, members
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer, retry_of
-from graphengine.reducers import append
-from graphengine.secret import has_secret, is_secret
-from graphengine.secret_checks import encrypted
 from graphengine.shape import can_reach, reachable_from
-from graphengine.state import StateType
+from graphengine.state_checks import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -56,11 +49,11 @@ if TYPE_CHECKING:
     from graphengine.origins import Origin
     from graphengine.plan import Call
     from graphengine.readings import Reading, Tracker
+    from graphengine.state import StateType
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _PLAIN: Final = ("function", "agent", "pass")
 _ORDERED: Final = (">=", "<=", ">", "<")
-_LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 
 
 def compile_graph(graph: Graph[Any]) -> tuple[Plan[Any], Sequence[Graph[Any]]]:
@@ -127,7 +120,7 @@ class _Compiler:
 
     def _plan(self) -> Plan[Any] | None:
         graph = self.graph
-        state = self._state()
+        state, self.problems = state_of(graph)
         if state is None:
             return None
         self.binder = Binder(state, frozenset(self.resources), self._inner, self.problems)
@@ -193,65 +186,6 @@ class _Compiler:
         self.inner += inner
         self.problems += [replace(p, where=f"{where}: {p.where}") for p in problems]
         return plan
-
-    def _state(self) -> StateType[Any] | None:
-        model: object = self.graph.state
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            self.report("bad_state", "state", f"{model!r} is no pydantic model", "declare class State(BaseModel)")
-            return None
-        if model.model_config.get("extra") == "allow":
-            self.report("bad_state", f"state {model.__name__}", "extra='allow' lets misspelt fields in", "remove it")
-        if model.__pydantic_decorators__.model_serializers:
-            self.report(
-                "not_recordable",
-                f"state {model.__name__}",
-                "a model_serializer hides the fields",
-                "serialise single fields with field_serializer",
-            )
-            return None
-        try:
-            state = StateType.of(model)
-        except (PydanticUserError, PydanticSchemaGenerationError) as error:
-            self.report("not_recordable", f"state {model.__name__}", _first_line(error), "use types JSON carries")
-            return None
-        for name, field in state.fields.items():
-            self._field(model, name, field.info, field.single)
-        self.problems.extend(encrypted(self.graph, state))
-        return state
-
-    def _is_secret(self, name: str) -> bool:
-        info = self.graph.state.model_fields[name]
-        return is_secret(info.annotation, info.metadata)
-
-    def _field(self, model: type[BaseModel], name: str, info: Any, single: type[BaseModel]) -> None:  # noqa: ANN401
-        where = f"field {model.__name__}.{name}"
-        reducers = reducers_of(info)
-        if len(reducers) > 1:
-            names = ", ".join(r.__name__ for r in reducers)
-            self.report("two_reducers", where, f"it has the reducers {names}", "keep one")
-        elif reducers:
-            kind = _LIST_REDUCERS.get(getattr(reducers[0], "__name__", ""))
-            kinds = [get_origin(m) or m for m in members(info.annotation)]
-            if kind is not None and reducers[0].__module__ == append.__module__ and kind not in (*kinds, Any):
-                self.report("bad_reducer", where, f"{reducers[0].__name__} needs a {kind.__name__}", "change the type")
-        if info.exclude:
-            self.report(
-                "not_recordable", where, "it is excluded from JSON, so a resumed run would lose it", "keep it in"
-            )
-        lost = "" if self._is_secret(name) else unrecordable(info.annotation)
-        if lost:
-            self.report("not_recordable", where, f"{lost} does not come back from JSON", "use another type")
-        try:
-            single.model_json_schema(mode="serialization")
-        except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
-            self.report("not_recordable", where, _first_line(error), "use a type that JSON can carry")
-        if has_plain_bytes(single.__pydantic_core_schema__) and not has_secret(info.annotation):
-            self.report(
-                "not_recordable",
-                where,
-                "bytes have no sure form in JSON",
-                "set ConfigDict(ser_json_bytes='base64', val_json_bytes='base64') on the model that holds them",
-            )
 
     def _names(self) -> None:
         seen: dict[str, Origin | None] = {}
@@ -592,10 +526,6 @@ def _graphs(nodes: Iterable[NodePlan]) -> Iterable[Plan[Any]]:
     """The graphs that these nodes are."""
     calls = [call for node in nodes for call in (node.call, *node.choices.values()) if call is not None]
     return [call.graph for call in calls if call.graph is not None]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
 
 
 def _by_trigger(
