@@ -154,7 +154,7 @@ class Line(BaseModel):
         """Kept once it was asked for."""
         return self.amount / 2
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def triple(self) -> int:
         """Never recorded, worked out where it is read."""
@@ -219,7 +219,7 @@ def test_values_that_their_hooks_would_change_are_refused(make: Callable[[], Lin
     """A value that would be another one when its record is read fails its node, with the cause."""
     with pytest.raises(RunFailed, match=says) as caught:
         graph_of(Order, make(), "line").run_sync()
-    assert caught.value.result.error.kind == "not_recordable"
+    assert "not_recordable" in str(caught.value)
 
 
 def counted() -> list[str]:
