@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from graphengine.errors import DefinitionError
 from graphengine.models.names import model_of
+from graphengine.time_limit import queued
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -53,7 +54,8 @@ class Alone:
 
     async def blocking(self, function: Callable[[], object]) -> object:
         """Call a function in a thread."""
-        return await asyncio.to_thread(function)
+        with queued(function) as wanted:
+            return await asyncio.to_thread(wanted)
 
     def paid(self, response: Response) -> None:
         """Nobody counts."""

@@ -85,13 +85,14 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the contexts of a run have in common."""
+    """What the contexts of a run have in common; `now` is the time in its log, `wall` that at which waits end."""
 
     run_id: str
     graph: str
     host: Host
     models: Models
     now: Callable[[], float]
+    wall: Callable[[], float]
     threads: Callable[[], Executor]
     loop: asyncio.AbstractEventLoop
     past: Past
@@ -318,7 +319,7 @@ class Context:
         wait: dict[str, JsonValue] = {
             "kind": "sleep",
             "question": f"{seconds} s",
-            "due": self._surroundings.now() + seconds,
+            "due": self._surroundings.wall() + seconds,
         }
         work = self._work("sleep")
         return work.handed("sleep", work.wait(wait, None, None))
@@ -537,7 +538,7 @@ class Context:
             repair = "say when it counts: timeout_seconds=…"
             raise DefinitionError(f"default={default!r} without a time", where=where, repair=repair)
         if timeout_seconds is not None:
-            wait["due"] = self._surroundings.now() + timeout_seconds
+            wait["due"] = self._surroundings.wall() + timeout_seconds
         if default is not NO_ANSWER:
             wait["default"] = record
 
