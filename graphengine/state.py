@@ -220,8 +220,10 @@ class StateType(Generic[S]):
             if name in records:
                 try:
                     values[name] = view.get(name)
-                except BaseException as error:  # noqa: BLE001 - validators are the user's
+                except BaseException as error:
                     reraise_interrupt(error)
+                    if isinstance(error, Exception) and not isinstance(error, InvalidUpdate):
+                        raise
                     values[name] = records[name]
         return self.model.model_construct(_fields_set=set(values), **values)
 

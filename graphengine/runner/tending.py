@@ -100,6 +100,11 @@ class Tending:
         """Drive a run from its opening to its result; one that only sleeps is gone on with when its time has come."""
         FROM_THREAD.set(None)  # a tool may have begun it, of an agent that a thread waits for
         try:
+            await asyncio.sleep(0)  # who asked for the run may watch it from its first event on
+        except BaseException:
+            opening.close()
+            raise
+        try:
             return await self._seen_through(run, plan, opening)
         except (Exception, asyncio.CancelledError):
             raise
@@ -143,6 +148,7 @@ class Tending:
                 await asyncio.wait((loading,))
             except asyncio.CancelledError:
                 if not self.closed:
+                    loading.cancel()
                     raise
         return result_of(plan, loading.result())
 
