@@ -34,7 +34,7 @@ from tests.support.runs import SOON
 
 
 async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
-    """The next attempt continues after it; each turn is paid once, and what the one that was cut off cost is unknown."""
+    """The next attempt continues after it; each turn is paid once, the one cut off at an unknown cost."""
     model = Stuck([paid("", ADD), paid("3")], at=2)
     async with Runner(models={"writer": model}) as runner:
         run = runner.start(one(Agent("writer", prompt="{task}", tools=[add]), timeout_seconds=0.2, retry=AGAIN))
