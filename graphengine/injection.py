@@ -58,7 +58,11 @@ class Injected:
 
     @classmethod
     def of(cls, function: Callable[..., object]) -> Injected:
-        """Read a function's signature. Annotations that cannot be evaluated count as unknown."""
+        """Read a function's signature. Annotations that cannot be evaluated count as unknown.
+
+        Which of Python's own types have a signature differs from version to version, so what may be left out of it
+        (`bool(object=False, /)`) is, in all of them.
+        """
         name = getattr(function, "__name__", type(function).__name__)
         try:
             signature = inspect.signature(function)
@@ -71,7 +75,7 @@ class Injected:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 hint = hints.get(parameter.name, Any)
                 named.append(Parameter(parameter.name, hint, parameter.default))
-            else:
+            elif parameter.default is NO_DEFAULT or getattr(function, "__module__", "") != "builtins":
                 variadic.append(str(parameter))
         returns = hints.get("return", Any)
         if name == "<lambda>":

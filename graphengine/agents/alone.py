@@ -9,12 +9,13 @@ from weakref import WeakKeyDictionary
 
 from graphengine.errors import DefinitionError
 from graphengine.models.names import model_of
+from graphengine.time_limit import queued
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from graphengine.models.base import Model, Response
+    from graphengine.models.base import Model
     from graphengine.records import JsonValue
     from graphengine.scope import Opens, Piece
 
@@ -53,9 +54,10 @@ class Alone:
 
     async def blocking(self, function: Callable[[], object]) -> object:
         """Call a function in a thread."""
-        return await asyncio.to_thread(function)
+        with queued(function) as wanted:
+            return await asyncio.to_thread(wanted)
 
-    def paid(self, response: Response) -> None:
+    def paid(self, usage: Mapping[str, float | None]) -> None:
         """Nobody counts."""
 
     def given(self) -> Mapping[str, object]:

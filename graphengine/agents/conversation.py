@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import logging
 from contextlib import AsyncExitStack, nullcontext
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
@@ -20,15 +22,16 @@ from typing_extensions import TypeVar
 
 from graphengine.agents import window
 from graphengine.agents.guards import apply_to_value, check_text
+from graphengine.agents.outcomes import traceback_text
 from graphengine.agents.prefixes import Prefixes
 from graphengine.agents.records import checked, record_of, response_of
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
 from graphengine.core.frames import add_usage
 from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, ModelError, TooManyTurns
-from graphengine.models.base import Message, Request, Response, usage_of
+from graphengine.models.base import Message, Request, Response, usage_of, usage_of_failure
 from graphengine.models.offline import OfflineModel
 from graphengine.prompts import DATA_NOTE, as_text, utf8_text
-from graphengine.scope import FROM_THREAD, Piece
+from graphengine.scope import FROM_THREAD, Piece, as_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, ToolCall, ToolSpec
     from graphengine.records import JsonValue
     from graphengine.scope import Scope
+
+log = logging.getLogger("graphengine.agents")
 
 T = TypeVar("T", default=str)
 
@@ -105,7 +110,7 @@ class Conversation(Generic[T]):
         """What the rules answer: they are asked once, since they would say the same again."""
         with self._scope.keeping() if self._stand_in is None else nullcontext():
             response = await self._model.answer(self._request())
-        self._scope.paid(response)
+        self._scope.paid(usage_of(response))
         self.usage = add_usage(self.usage, usage_of(response))
         value = await self._read(response.content)
         self.said.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
@@ -197,8 +202,13 @@ class Conversation(Generic[T]):
         await self._scope.may_call(model)
 
         async def make() -> Piece:
-            async with self._alike(model, request):
-                response = checked(await _asked(model, request), model, request.agent)
+            async with self._alike(model, request) as begun:
+                asked = replace(request, on_begin=begun, on_spent=self._spent)
+                try:
+                    response = checked(await _asked(model, asked), model, request.agent)
+                except BaseException as error:
+                    self._spent(usage_of_failure(error))
+                    raise
             record = {**record_of(response, self._called() if response.calls else set()), **told}
             if response.stop in _NO_USE:
                 record["attempt"] = self._scope.attempt
@@ -207,12 +217,18 @@ class Conversation(Generic[T]):
 
         return await self._scope.piece(name, number, make)
 
+    def _spent(self, usage: Mapping[str, float | None]) -> None:
+        """Count what was used without an answer; it has no record of its own, so its attempt has it."""
+        if usage:
+            self._scope.paid(usage)
+            self.usage = add_usage(self.usage, usage)
+
     def _called(self) -> set[str]:
         """By what the tools' calls of this conversation are known."""
         return {call.id for message in (*self._before, *self.said) for call in message.calls}
 
-    def _alike(self, model: Model, request: Request) -> AbstractAsyncContextManager[None]:
-        """Calls that share a cached beginning go one after the other until it is cached."""
+    def _alike(self, model: Model, request: Request) -> AbstractAsyncContextManager[Callable[[], None] | None]:
+        """Of calls that share a cached beginning the first goes alone until it is cached, and reports when it is."""
         if not request.cache:
             return nullcontext()
         prefixes = cast("Prefixes", self._scope.shared("prefixes", Prefixes))
@@ -313,9 +329,10 @@ class Conversation(Generic[T]):
     async def _call_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
         """What the tools gave, in the order of the calls; those of one turn run side by side."""
         number = self._turn
-        tasks = [asyncio.create_task(self._call(call, f"{number}.{index}")) for index, call in enumerate(calls)]
+        made = [self._call(call, f"{number}.{index}") for index, call in enumerate(calls)]
+        tasks = [asyncio.create_task(as_outcome(each)) for each in made]
         try:
-            return [await task for task in tasks]
+            return [(await task).result() for task in tasks]
         finally:
             for task in tasks:
                 task.cancel()
@@ -326,22 +343,36 @@ class Conversation(Generic[T]):
         if tool is None:
             known = ", ".join(self._tools) or "none"
             return _result(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
-        if tool.approve and not await self._scope.allowed(self._question(call)):
+        misfit = tool.misfit(call.arguments, self._given) if tool.approve else None  # not worth a person's time
+        if tool.approve and misfit is None and not await self._scope.allowed(self._question(call)):
             return _result(call, {"text": _REFUSED, "error": True})
+        raised: list[BaseException] = []
 
         async def make() -> Piece:
-            try:
-                outcome = await tool.call(call.arguments, self._given, self._scope.blocking)
-            except asyncio.CancelledError as error:
-                if _is_cancelled():
-                    raise
-                outcome = ToolOutcome(f"{type(error).__name__}: {error}".rstrip(": "), is_error=True)  # its own
+            outcome = misfit if misfit is not None else await self._outcome(tool, call)
             record: dict[str, JsonValue] = {"text": outcome.text}
             if outcome.is_error:
                 record["error"] = True
-            return Piece(record, len(outcome.text.encode()) + len(record) * 16)
+            if outcome.error is not None:
+                raised.append(outcome.error)
+                record["traceback"] = traceback_text(outcome.error)
+            return Piece(record, len(to_json(record)))
 
-        return _result(call, await self._scope.piece(f"tool {call.name}", number, make))
+        record = await self._scope.piece(f"tool {call.name}", number, make)
+        for error in raised:  # after the record: an error that holds a secret is refused there
+            told = "tool %s of agent %s raised %s: the model was given its text, the call's record has the traceback"
+            log.warning(told, call.name, self._agent.name, type(error).__name__, exc_info=error)
+        return _result(call, record)
+
+    async def _outcome(self, tool: Tool, call: ToolCall) -> ToolOutcome:
+        """What the call comes to; a tool that was cancelled by something of its own failed."""
+        try:
+            return await tool.call(call.arguments, self._given, self._scope.blocking)
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            told = f"{type(error).__name__}: {error}".rstrip(": ")
+            return ToolOutcome(told, is_error=True, error=error)
 
     def _question(self, call: ToolCall) -> str:
         return f"May {self._agent.name} call {call.name}({call.arguments})?"
@@ -380,12 +411,12 @@ async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
     calls = FROM_THREAD.get()
     made = call if calls is None else calls.make(call)
     try:
-        future = asyncio.run_coroutine_threadsafe(made, scope.loop)
+        future = asyncio.run_coroutine_threadsafe(as_outcome(made), scope.loop)
     except RuntimeError:  # the event loop is closed: the thread was left behind
         made.close()
         call.close()
         raise
-    return await asyncio.wrap_future(future)
+    return (await asyncio.wrap_future(future)).result()
 
 
 async def _asked(model: Model, request: Request) -> Response:

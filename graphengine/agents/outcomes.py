@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from dataclasses import dataclass
+import traceback
+from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic_core import to_json, to_jsonable_python
@@ -25,13 +26,19 @@ _NOTHING: Final = "(done; there is no result)"
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """What a tool call came to: a text for the model, and whether it tells of an error.
+    """What a tool call came to: a text for the model, and whether it is about an error.
 
     A tool's function may return one, to say itself that it failed.
+
+    Attributes:
+        text: What the model gets.
+        is_error: Whether that describes an error.
+        error: What the function raised, for the record and the log; None if it raised nothing.
     """
 
     text: str
     is_error: bool = False
+    error: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 def outcome_of(tool: str, value: object) -> ToolOutcome:
@@ -51,10 +58,22 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
 
 def failed(error: Exception) -> ToolOutcome:
     """What a tool's function raised, as a model gets it: its kind and its text; of a group of one, those of the one."""
+    error = single(error)
+    name, said = type(error).__name__, text_of(error)
+    return ToolOutcome(_cut(f"{name}: {said}" if said else name), is_error=True, error=error)
+
+
+def single(error: Exception) -> Exception:
+    """The error itself, or the only one of a group."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    name, said = type(error).__name__, text_of(error)
-    return ToolOutcome(_cut(f"{name}: {said}" if said else name), is_error=True)
+    return error
+
+
+def traceback_text(error: BaseException) -> str:
+    """The traceback as it is recorded; of a long one the end, which names the line that raised."""
+    text = mended("".join(traceback.format_exception(error)))
+    return text if len(text) <= MAX_ERROR_CHARACTERS else f"…{text[-MAX_ERROR_CHARACTERS:]}"
 
 
 def _text(value: object) -> str | bytes:
@@ -100,4 +119,12 @@ def _cut(text: str) -> str:
     return text if left <= 0 else f"{text[:MAX_ERROR_CHARACTERS]} … ({left:,} more characters)"
 
 
-__all__ = ["MAX_ERROR_CHARACTERS", "MAX_RESULT_CHARACTERS", "ToolOutcome", "failed", "outcome_of"]
+__all__ = [
+    "MAX_ERROR_CHARACTERS",
+    "MAX_RESULT_CHARACTERS",
+    "ToolOutcome",
+    "failed",
+    "outcome_of",
+    "single",
+    "traceback_text",
+]

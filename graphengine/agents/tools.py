@@ -2,8 +2,9 @@
 
 A `Tool` is a function with what a model has to know of it: `spec` tells the model, `call` takes what the model wrote
 and gives back text, whatever happens. An error of the function, arguments that do not fit and a result that is too
-large are texts for the model too, marked as errors, so that it can do better; only cancellation, an interrupt and what
-ends the run itself pass through. Nothing here knows of turns, runs or records: the agent's loop does.
+large are texts for the model too, marked as errors, so that it can do better. Only cancellation, an interrupt, what
+ends the run itself, and a model that could not be asked pass through: no other call of the tool would do better, while
+a retry or a resume of the node does. Nothing here knows of turns, runs or records: the agent's loop does.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ from pydantic_core import from_json
 from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
-from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, outcome_of
+from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, outcome_of, single
 from graphengine.body import is_async
 from graphengine.errors import (
     DefinitionError,
-    GraphEngineError,
     ModelError,
+    ModelNotReady,
+    ModelTransient,
     RunnerClosed,
     StoreError,
     WorkNotRepeatable,
 )
 from graphengine.models.base import ToolSpec
+from graphengine.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -45,7 +48,8 @@ log = logging.getLogger("graphengine.agents")
 P = ParamSpec("P", default=...)
 R_co = TypeVar("R_co", covariant=True, default=object)
 
-_PASSES: Final = (StoreError, RunnerClosed, WorkNotRepeatable)  # the run cannot go on: no text for a model
+_PASSES: Final = (StoreError, RunnerClosed, WorkNotRepeatable, ModelTransient, ModelNotReady)
+"""No mistakes of the tool: the run cannot continue, or the model of an agent that the tool asked could not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ class Tool(Generic[P, R_co]):
         Raises:
             asyncio.CancelledError: This call was cancelled. A sync function was waited for, if `blocking` does that.
             StoreError, RunnerClosed, WorkNotRepeatable: The function met these: the run cannot go on.
+            ModelTransient, ModelNotReady: The model of an agent that the function asked could not be asked.
         """
         try:
             call = self._bound(arguments, given)
@@ -133,7 +138,27 @@ class Tool(Generic[P, R_co]):
         except _PASSES:
             raise
         except Exception as error:  # noqa: BLE001 - a tool may raise anything
+            if isinstance(single(error), _PASSES):
+                raise single(error) from None
             return failed(error)
+
+    def misfit(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
+        """Check what a model wrote without calling anything.
+
+        Args:
+            arguments: What the model wrote.
+            given: What the run fills in, by name.
+
+        Returns:
+            The outcome that tells the model what is wrong with it; None if the function can be called.
+        """
+        try:
+            self._bound(arguments, given)
+        except BadArguments as error:
+            return ToolOutcome(str(error), is_error=True)
+        except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
+            return failed(error)
+        return None
 
     def _bound(self, arguments: str, given: Mapping[str, object]) -> Callable[[], object]:
         """The function with what the model wrote and what the run gives."""
@@ -153,7 +178,7 @@ class Tool(Generic[P, R_co]):
 
     async def _awaited(self, found: Awaitable[object]) -> ToolOutcome:
         """The outcome of what an async function gives."""
-        limit = asyncio.timeout(self.timeout_seconds)
+        limit = TimeLimit(self.timeout_seconds)
         try:
             async with limit:
                 return outcome_of(self.name, await found)
@@ -164,12 +189,12 @@ class Tool(Generic[P, R_co]):
 
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
         """The outcome of a sync function, which is left alone when its time is over."""
-        answer = blocking(functools.partial(self._answer, call))
+        answer = functools.partial(blocking, functools.partial(self._answer, call))
         if self.timeout_seconds is None:
-            found = await answer
+            found = await answer()
         else:
-            task = asyncio.ensure_future(answer)
-            if not await _ends(task, self.timeout_seconds):
+            task = await _in_time(answer, self.timeout_seconds)
+            if not task.done():
                 _leave(task, self.name)
                 return self._late("It cannot be stopped: what it does may still happen, its result is dropped.")
             found = task.result()
@@ -184,10 +209,11 @@ class Tool(Generic[P, R_co]):
         try:
             found = call()
             return found if inspect.isawaitable(found) else outcome_of(self.name, found)
-        except _PASSES as error:
-            return _Raised(error)
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; no future carries a StopIteration
-            return failed(error)
+            cause = single(error)
+            return _Raised(cause) if isinstance(cause, _PASSES) else failed(error)
+        except BaseException as error:  # noqa: BLE001 - SystemExit in an asyncio task would end the event loop
+            return _Raised(error)
 
     def _late(self, then: str) -> ToolOutcome:
         return ToolOutcome(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}", is_error=True)
@@ -331,25 +357,35 @@ def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
 class _Raised:
     """What a function raised in its thread that is to be raised on the event loop."""
 
-    error: GraphEngineError
+    error: BaseException
 
 
 _left: Final[set[asyncio.Future[object]]] = set()  # keeps those that run on; asyncio itself holds them weakly
 
 
-async def _ends(task: asyncio.Future[object], seconds: float) -> bool:
-    """Whether it ends in time. Where the wait is cancelled, so is the task, and its end is waited for."""
+async def _in_time(answer: Callable[[], Awaitable[object]], seconds: float) -> asyncio.Future[object]:
+    """What ends in time, or still runs then. Where the wait is cancelled, so is that, and its end is waited for."""
+    tasks: list[asyncio.Future[object]] = []
     try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
+        async with TimeLimit(seconds):
+            tasks.append(asyncio.ensure_future(answer()))
+            await asyncio.wait(tasks)
+    except TimeoutError:
+        pass
     except asyncio.CancelledError:
-        task.cancel()
-        while not task.done():
-            try:
-                await asyncio.wait({task})
-            except asyncio.CancelledError:
-                continue
+        await _ended(tasks[0])
         raise
-    return bool(done)
+    return tasks[0]
+
+
+async def _ended(task: asyncio.Future[object]) -> None:
+    """Cancel it, and return when it is done, however often this wait is cancelled."""
+    task.cancel()
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            continue
 
 
 def _leave(task: asyncio.Future[object], name: str) -> None:

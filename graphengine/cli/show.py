@@ -271,7 +271,7 @@ def _because(step: Step, *, is_last: bool) -> str:
 
 def _show_step(out: Channel, recorded: Recorded) -> None:
     """One step, with everything that is recorded of it."""
-    from graphengine.cli.steps import arrow, changes_of, facts_of, reason
+    from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.times import when
     from graphengine.document import told_by
 
@@ -297,8 +297,9 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
         for word, text in (("at", failure.where), ("repair", failure.repair)):
             if text:
                 out.prose((f"  {word}: ", "dim"), text)
-        if data["error"].get("traceback"):
-            out.line(data["error"]["traceback"].rstrip())
+    traceback = (data.get("error") or tool_value(step)).get("traceback")
+    if traceback:
+        out.line(traceback.rstrip())
 
 
 def _value(value: JsonValue, *, whole: bool = False) -> str:

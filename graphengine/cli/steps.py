@@ -105,8 +105,7 @@ def recorded(step: Step, limit: int) -> list[str]:
     data = step.data
     name, value = data["name"], data["value"]
     if "by" not in data:
-        is_tool = name.startswith("tool ") and isinstance(value, dict) and "text" in value
-        return [f"{name} gave {one_line(compact(value['text'] if is_tool else value), limit)}"]
+        return [f"{name} gave {one_line(compact(tool_value(step).get('text', value)), limit)}"]
     what = "" if name == "turn" else f" for a {name}"
     used = usage_document(data.get("usage") or {})
     told = f"{data['by']['agent']} asked {data['by']['model']}{what}: {tokens_line(used)}, cost {cost(used)}"
@@ -114,6 +113,14 @@ def recorded(step: Step, limit: int) -> list[str]:
     said = [compact(value["text"])] if value.get("text") or not calls else []
     ended = "" if value.get("stop", "end") in ("end", "tools") else f" ({value['stop']})"
     return [told, one_line(f"it said: {'; '.join([*said, *calls])}", limit) + ended]
+
+
+def tool_value(step: Step) -> Mapping[str, JsonValue]:
+    """The record of an agent's call of a tool: its `text`, whether it is an `error`, `traceback`; {} of other steps."""
+    name, value = step.data.get("name", ""), step.data.get("value")
+    if step.kind == "recorded" and name.startswith("tool ") and isinstance(value, dict) and "text" in value:
+        return value
+    return {}
 
 
 def _beside(data: Mapping[str, JsonValue], limit: int) -> list[str]:
@@ -197,7 +204,9 @@ def tokens_line(usage: Mapping[str, Any]) -> str:
             parts[at] += f", {usage[name]:,} of them {word}"
     if usage.get("reasoning_tokens"):
         parts[1] += f", {usage['reasoning_tokens']:,} of them thinking"
-    return f"{tokens} ({'; '.join(parts)})" if tokens_in + tokens_out else tokens
+    told = f"{tokens} ({'; '.join(parts)})" if tokens_in + tokens_out else tokens
+    unknown = usage.get("unknown_calls")
+    return f"{told}, and those of {counted(unknown, 'failed call')} that nobody reported" if unknown else told
 
 
 def cost(usage: Mapping[str, Any]) -> str:

@@ -8,10 +8,13 @@ on with another. What every provider says in its own words, the classes here say
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
+
+from graphengine.errors import AnswerTorn, ModelError, ModelTimeout, ModelUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -106,6 +109,9 @@ class Request:
         cache: Whether the instructions and tools are to be cached by the provider, since many calls share them.
         on_text: Gets the text of the answer piece by piece as it comes; None where nobody watches. A model that cannot
             stream leaves it alone.
+        on_begin: Is called when the first part of the answer has come, be it text, thinking or a call of a tool; None
+            where nothing waits for that. It may be called more than once. A model that cannot stream leaves it alone.
+        on_spent: Gets what calls used that failed before another one answered, as a Router's; see `usage_of_failure`.
         stand_in: The agent's rule-based answer to this question, None if it has none.
     """
 
@@ -120,7 +126,24 @@ class Request:
     effort: Effort | None = None
     cache: bool = False
     on_text: Callable[[str], None] | None = None
+    on_begin: Callable[[], None] | None = None
+    on_spent: Callable[[Mapping[str, float | None]], None] | None = None
     stand_in: Callable[[], Awaitable[object]] | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether anything of the answer is wanted before it is whole."""
+        return self.on_text is not None or self.on_begin is not None
+
+    def began(self) -> None:
+        """Report that a part of the answer has come; an adapter that streams calls it."""
+        if self.on_begin is not None:
+            self.on_begin()
+
+    def said(self, text: str) -> None:
+        """Pass on a piece of the answer's text; an adapter that streams calls it."""
+        if self.on_text is not None:
+            self.on_text(text)
 
     @property
     def prompt(self) -> str:
@@ -178,6 +201,32 @@ def usage_of(response: Response) -> dict[str, float | None]:
     return used
 
 
+UNKNOWN_USAGE: Final[Mapping[str, float | None]] = {
+    "calls": 1,
+    "offline_calls": 0,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "unknown_calls": 1,
+    "cost_usd": None,
+}
+"""A call that was under way and may be paid, of which nothing is known. Tokens are sums of what is known."""
+
+_MAY_BE_PAID: Final = (AnswerTorn, ModelTimeout, ModelUnreachable, asyncio.CancelledError)
+
+
+def usage_of_failure(error: BaseException) -> Mapping[str, float | None]:
+    """What a call that failed used up: what its provider had reported, else unknown if it may be paid; {} for nothing.
+
+    Example:
+        >>> from graphengine.errors import ModelTimeout, RateLimited
+        >>> usage_of_failure(RateLimited("later")), usage_of_failure(ModelTimeout("late"))["cost_usd"]
+        ({}, None)
+    """
+    if isinstance(error, ModelError) and error.usage is not None:
+        return error.usage
+    return UNKNOWN_USAGE if isinstance(error, _MAY_BE_PAID) else {}
+
+
 class Model(Protocol):
     """Answers requests.
 
@@ -215,6 +264,7 @@ class KnowsPrices(Protocol):
 
 
 __all__ = [
+    "UNKNOWN_USAGE",
     "Closes",
     "Effort",
     "KnowsPrices",
@@ -226,4 +276,5 @@ __all__ = [
     "ToolCall",
     "ToolSpec",
     "usage_of",
+    "usage_of_failure",
 ]

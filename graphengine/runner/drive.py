@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from graphengine.core.decide import StaleEvent, decide
 from graphengine.core.events import Answered, MessageCame, StopAsked
 from graphengine.core.evolve import evolve
-from graphengine.core.failures import error_of
+from graphengine.core.failures import FailureRecord, error_of
 from graphengine.core.ready import limit_reached, next_due, ready, task_of
 from graphengine.core.snapshot import to_record
 from graphengine.core.steps import path_of
 from graphengine.core.waits import waiting_for
 from graphengine.errors import StoreError
+from graphengine.runner.clock import steady
 from graphengine.runner.live import Emitted, NodeBegan
 from graphengine.runner.run import StepRecorded
 from graphengine.stores.base import Append
@@ -52,16 +54,35 @@ class Turns:
     """What all runs of a Runner share.
 
     Attributes:
-        last: When one of them last gave way.
         called_off: Nodes that were called off and have not ended yet.
     """
 
-    last: float = 0.0
     called_off: set[asyncio.Task[None]] = field(default_factory=set)
+    _began: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether one of them has had the event loop for long enough."""
+        return time.monotonic() - self._began > _TURN_SECONDS
+
+    async def give_way(self) -> None:
+        """Let everything else on the event loop move."""
+        self._began = time.monotonic()
+        await asyncio.sleep(0)
 
 
 class Driver:
-    """Drives one run from where its snapshot stands to its end, a stop or a limit."""
+    """Drives one run from where its snapshot stands to its end, a stop or a limit.
+
+    Attributes:
+        plan: The graph.
+        snapshot: Where the run stands.
+        fence: The number under which it is driven here.
+        holds: Whether it is driven here still: until a step that ends it is durable.
+        time: The clock of its log, of what waits between attempts, and of its limit of seconds: what passes while it is
+            driven is counted, whatever becomes of the machine's clock. A wait ends at a time of the machine's clock.
+        run: What its callers hold of it.
+    """
 
     def __init__(  # noqa: PLR0913 - what a run is driven with
         self, plan: Plan[Any], snapshot: Snapshot, store: Store, clock: Clock, run: Run[Any], turns: Turns
@@ -69,9 +90,10 @@ class Driver:
         self.plan = plan
         self.snapshot = snapshot
         self.fence = 0
-        self.holds = True  # the run: until a step that ends it is durable
+        self.holds = True
         self._store = store
         self._clock = clock
+        self.time = steady(clock, snapshot.now)
         self.run = run
         self._stop_reason = ""
         self._halting = False  # begins nothing more: it was asked to stop, or to let go
@@ -86,6 +108,7 @@ class Driver:
         self._broken: StoreError | None = None
         self._landings: list[Landing] = []
         self._landing: asyncio.Future[None] | None = None  # what is waited for while there are none
+        self._raised: dict[str, BaseException] = {}  # what frames failed with in this process, by path
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
@@ -124,7 +147,24 @@ class Driver:
         """The step of an event, folded into the snapshot but not recorded yet."""
         step = decide(self.plan, self.snapshot, event)
         evolve(self.snapshot, step)
+        self._take_raised((step,))
         return step
+
+    def _take_raised(self, steps: Sequence[Step]) -> None:
+        """Take exceptions off the steps that record them, so that no store or watcher keeps them alive."""
+        for step in steps:
+            if "error" in step.data:
+                failure = step.data["error"]
+                if isinstance(failure, FailureRecord) and failure.raised is not None:
+                    if step.data.get("status") == "failed":
+                        self._raised[failure["path"]] = failure.raised
+                    failure.raised = None
+
+    @property
+    def cause(self) -> BaseException | None:
+        """The exception that the run failed with, if it was raised in this process."""
+        failure = self.snapshot.failure
+        return self._raised.get(failure["path"]) if failure is not None else None
 
     async def drive(self, tasks: TaskRunner) -> None:
         """Run what is ready until nothing is.
@@ -201,9 +241,8 @@ class Driver:
             pending = self._append((step,), status)
             if pending is not None:
                 await pending
-            elif step.at - self._turns.last > _TURN_SECONDS or step.seq % _TURN_STEPS == 0:
-                self._turns.last = step.at
-                await asyncio.sleep(0)
+            elif step.seq % _TURN_STEPS == 0 or self._turns.over:
+                await self._turns.give_way()
             if status != "running":
                 self.holds = False
             if run.watchers:
@@ -221,7 +260,7 @@ class Driver:
         if task.due and not await self._due(task):
             return None
         if self.run.watchers and task.mode in ("run", "fallback"):
-            began = self._clock.now()
+            began = self.time.now()
             path = path_of(task.frame, task.node)
             self.show(NodeBegan(path, task.node, task.visit, task.attempt, began, self.snapshot.seq))
             await asyncio.sleep(0)  # who watches sees it before a node that blocks the loop is done
@@ -273,6 +312,7 @@ class Driver:
         self, steps: Sequence[Step], status: RunStatus, consume: Sequence[int] = (), *, changed: bool = False
     ) -> Awaitable[None] | None:
         snapshot = self.snapshot
+        self._take_raised(steps)
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
         if status == "waiting":
             batch.due_at = next_due(snapshot)
@@ -327,9 +367,8 @@ class Driver:
         pending = self._append(steps, status)
         if pending is not None:
             await pending
-        elif steps[-1].at - self._turns.last > _TURN_SECONDS or snapshot.seq % _TURN_STEPS == 0:
-            self._turns.last = steps[-1].at
-            await asyncio.sleep(0)
+        elif snapshot.seq % _TURN_STEPS == 0 or self._turns.over:
+            await self._turns.give_way()
         self.holds = status == "running"
         if self.run.watchers:
             self.show_steps(steps)
@@ -358,7 +397,7 @@ class Driver:
     async def _take_mail(self) -> None:
         """Record what others sent. An answer that no wait is there for is kept until one is, or nothing else moves."""
         for message in list(self._mail.values()):
-            payload, now = message.payload, self._clock.now()
+            payload, now = message.payload, self.time.now()
             if message.kind == "message":
                 event: Event = MessageCame(now, payload["topic"], payload["payload"])
             elif (
@@ -411,12 +450,12 @@ class Driver:
         """Record that the run stops here: asked for, or because a limit was reached."""
         asked = explanation or self._stop_reason
         reason, told = ("asked", asked) if asked else ("limit", limit_reached(self.snapshot))
-        step = self.decide(StopAsked(self._clock.now(), reason, told))
+        step = self.decide(StopAsked(self.time.now(), reason, told))
         await self.append([step], consume=self._consume)
 
     async def fail(self, error: NodeError) -> None:
         """Record that the run cannot be driven here."""
-        await self.append([self.decide(StopAsked(self._clock.now(), "failed", error.message, error_of(error)))])
+        await self.append([self.decide(StopAsked(self.time.now(), "failed", error.message, error_of(error)))])
 
     def emitted(self, path: str, data: object) -> None:
         """Show what a node emits, from the event loop or from a thread of a node's."""
@@ -450,12 +489,13 @@ class Driver:
 
     async def _due(self, task: Task) -> bool:
         """Wait until a task is due; False if a stop came first."""
-        if task.due <= self._clock.now():
+        clock = self._clock if task.mode == "wake" else self.time
+        if task.due <= clock.now():
             self._asleep.pop(task.frame, None)
             return True
         self._asleep[task.frame] = task
         self._stopped = self._stopped or asyncio.Event()
-        sleeper = asyncio.ensure_future(self._clock.sleep_until(task.due))
+        sleeper = asyncio.ensure_future(clock.sleep_until(task.due))
         stopper = asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait((sleeper, stopper), return_when=asyncio.FIRST_COMPLETED)

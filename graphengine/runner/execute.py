@@ -1,8 +1,8 @@
 """Running one task of a node: from a Task to the event that ends it.
 
-Whatever a node raises becomes a `NodeFailed`; only a cancellation from outside goes through. A node that changes in
-place what it was given is caught here: mutable fields are digested before and after, and a changed one is forgotten,
-so that it is built again from the record.
+Whatever a node raises becomes a `NodeFailed`; only a cancellation from outside and an interrupt of the process pass. A
+node that changes in place what it was given is caught here: mutable fields are digested before and after, and a changed
+one is forgotten, so that it is built again from the record.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ from graphengine.core.steps import path_of
 from graphengine.digests import digest_of
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.failure import Failure
+from graphengine.interrupts import reraise_interrupt
 from graphengine.options import Sizes
 from graphengine.runner.context import Context, Surroundings
 from graphengine.runner.threads import in_thread
 from graphengine.scope import CURRENT
+from graphengine.time_limit import TimeLimit
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -54,9 +56,22 @@ if TYPE_CHECKING:
 
 
 class TaskRunner:
-    """Runs the tasks of one run."""
+    """Runs the tasks of one run.
 
-    __slots__ = ("_check", "_now", "_plan", "_resources", "_snapshot", "_surroundings", "_threads")
+    Args:
+        plan: The graph.
+        snapshot: Where the run stands.
+        host: Who drives it.
+        resources: What nodes may ask for, by the id of their plan.
+        models: The models that stand in for agents' own.
+        threads: Gives the threads of what blocks.
+        now: The time in the run's log.
+        wall: The machine's time, at which waits end.
+        past: Finds earlier runs.
+        check: Whether functions that change what they are given are caught.
+    """
+
+    __slots__ = ("_check", "_now", "_plan", "_resources", "_snapshot", "_surroundings", "_threads", "_wall")
 
     def __init__(  # noqa: PLR0913 - all that a node may need
         self,
@@ -68,6 +83,7 @@ class TaskRunner:
         models: Models,
         threads: Callable[[], Executor],
         now: Callable[[], float],
+        wall: Callable[[], float],
         past: Past,
         check: bool,
     ) -> None:
@@ -76,12 +92,13 @@ class TaskRunner:
         self._resources = resources
         self._threads = threads
         self._now = now
+        self._wall = wall
         loop = asyncio.get_running_loop()
         sizes = snapshot.sizes or Sizes()
         guard = Guard(plan, snapshot) if plan.secret else None
         given = functools.partial(_given, plan, resources)
         self._surroundings = Surroundings(
-            snapshot.run_id, plan.graph, host, models, now, threads, loop, past, snapshot, given, sizes, guard
+            snapshot.run_id, plan.graph, host, models, now, wall, threads, loop, past, snapshot, given, sizes, guard
         )
         self._check = check
 
@@ -124,7 +141,8 @@ class TaskRunner:
             if current is not None and current.cancelling():
                 raise
             return self._failed(task, began, error, context, choice)
-        except Exception as error:  # noqa: BLE001 - a node may raise anything
+        except BaseException as error:  # noqa: BLE001 - a node may raise anything
+            reraise_interrupt(error)
             if context.work is not None and context.work.ending and _uncancelled():
                 return self._waits(task, began, context)  # it made an error of its own of the end of its attempt
             return self._failed(task, began, error, context, choice)
@@ -150,7 +168,7 @@ class TaskRunner:
         if task.mode == "limit":
             return LimitMet(task.frame, now)
         if task.mode in ("wake", "deliver"):
-            return WaitOver(task.frame, task.wait, now, delivered=task.mode == "deliver")
+            return WaitOver(task.frame, task.wait, max(now, task.due), delivered=task.mode == "deliver")
         error = self._changed_by_items(task) if task.mode == "collect" and self._check else None
         return Settled(task.frame, now, error, random.random())  # noqa: S311 - jitter, should there be a retry
 
@@ -173,7 +191,7 @@ class TaskRunner:
         if choice:
             wait["choice"] = choice
         if ask.timeout_seconds is not None:
-            wait["due"] = now + ask.timeout_seconds
+            wait["due"] = self._wall() + ask.timeout_seconds
         if ask.default is not NO_ANSWER:
             wait["default"] = ask.answers.record(ask.default)
         name = path_of(task.frame, task.node)
@@ -276,7 +294,7 @@ class TaskRunner:
 
     async def _bounded(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
         """Call under a timeout, and in a thread if the body blocks."""
-        limit = asyncio.timeout(timeout_seconds)
+        limit = TimeLimit(timeout_seconds)
         function = functools.partial(call.function, **values)
         try:
             async with limit:

@@ -10,6 +10,7 @@ from graphengine.core.lookup import plan_of, view_of
 from graphengine.core.snapshot import Frame
 from graphengine.core.steps import path_of
 from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
+from graphengine.interrupts import reraise_interrupt
 from graphengine.options import START
 from graphengine.plan import EdgeWay, ForkWay
 from graphengine.regions import region
@@ -38,11 +39,19 @@ _KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that r
 
 
 class Misfit(NamedTuple):
-    """Something that keeps a run from going on: what, what to put back, and the migration that would do."""
+    """Something that keeps a run from being resumed: what, and its repairs.
+
+    Attributes:
+        text: What it is.
+        back: What to put back into the graph; "" if nothing can be.
+        migration: The migration that would do.
+        default: The field that needs a default instead; "" if none does.
+    """
 
     text: str
     back: str = ""
     migration: str = ""
+    default: str = ""
 
 
 def place_misfits(plan: Plan[Any], frame: Frame, version: int) -> list[Misfit]:
@@ -92,7 +101,8 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
             return False
         try:
             return bool(call.function(**call.values(view_of(plan, frame))) != facts["question"])
-        except Exception:  # noqa: BLE001 - a function of the user's; its node fails with it where it is asked
+        except BaseException as error:  # noqa: BLE001 - a function of the user's; its node fails with it where it is asked
+            reraise_interrupt(error)
             return True
     return False
 

@@ -3,29 +3,22 @@
 What a function comes to travels back as data and is raised on the event loop: a future cannot carry a StopIteration,
 and an exception that nobody waits for any more would be reported at some odd time. A thread cannot be ended, so a
 cancelled call still waits for it: nothing that would run beside it starts before. What the thread itself waits for,
-calls of agents that are made in the event loop, is cancelled with it.
+calls of agents that are made in the event loop, is cancelled with it. Time limits stand still while a call waits for a
+thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphengine.scope import FROM_THREAD, Calls
+from graphengine.scope import FROM_THREAD, Calls, Outcome
+from graphengine.time_limit import queued
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What a function came to: a value, or the exception it raised."""
-
-    value: object = None
-    error: BaseException | None = None
 
 
 async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
@@ -36,26 +29,25 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
     """
     context, calls = contextvars.copy_context(), Calls()
     context.run(FROM_THREAD.set, calls)
-    call = pool.submit(lambda: context.run(_outcome_of, function))
-    thread = asyncio.wrap_future(call)
-    try:
-        outcome = await asyncio.shield(thread)
-    except asyncio.CancelledError:
-        calls.cancel()
-        if not call.cancel():  # it runs already
-            await _ended(thread)
-        raise
-    finally:
-        calls.close()
+    with queued(function) as wanted:
+        call = pool.submit(lambda: context.run(_outcome_of, wanted))
+        thread = asyncio.wrap_future(call)
+        try:
+            outcome = await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            calls.cancel()
+            if not call.cancel():  # it runs already
+                await _ended(thread)
+            raise
+        finally:
+            calls.close()
     if isinstance(outcome.error, StopIteration):
         message = "the function raised StopIteration, which ends no loop here"
         raise RuntimeError(message) from outcome.error
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome.value
+    return outcome.result()
 
 
-async def _ended(thread: asyncio.Future[_Outcome]) -> None:
+async def _ended(thread: asyncio.Future[Outcome[object]]) -> None:
     """Return when the thread is done, however often this wait is cancelled."""
     while not thread.done():
         try:
@@ -64,8 +56,8 @@ async def _ended(thread: asyncio.Future[_Outcome]) -> None:
             continue
 
 
-def _outcome_of(function: Callable[[], object]) -> _Outcome:
+def _outcome_of(function: Callable[[], object]) -> Outcome[object]:
     try:
-        return _Outcome(function())
+        return Outcome(function())
     except BaseException as error:  # noqa: BLE001 - it is raised again on the event loop
-        return _Outcome(error=error)
+        return Outcome(error=error)

@@ -185,6 +185,7 @@ class _Alone:
             models=self._models,
             threads=self._pool,
             now=self._clock.now,
+            wall=self._clock.now,
             past=_no_runs,
             check=check,
         )

@@ -317,3 +317,16 @@ def test_a_copy_of_a_graph_has_another_name_and_result() -> None:
     whole.add_node("more", lambda: "z", writes="a")
     assert [node.name for node in inner.nodes] == ["both"]
     assert inner.run_sync().output == "x"
+
+
+@pytest.mark.parametrize("kind", [bool, int, float, str, list, dict, tuple, set, frozenset])
+async def test_a_type_of_pythons_own_reads_nothing(kind: type) -> None:
+    """What it could be given may be left out, whether or not this version of Python has a signature for it."""
+
+    class Kept(BaseModel):
+        kept: Any = None
+
+    graph = Graph("made", Kept)
+    graph.add_node("a", kind, writes={"kept": lambda result: f"{result!r}"})
+    graph.add_path(START, "a", END)
+    assert (await graph.run()).state.kept == repr(kind())

@@ -1,0 +1,138 @@
+"""The machine's clock is set while a run is driven, and between two processes that drive it."""
+
+import asyncio
+import time
+from itertools import pairwise
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Limits, Retry, Runner, value
+from graphengine.runner.clock import SystemClock, steady
+from graphengine.stores.memory import MemoryStore
+from tests.support.runs import alone
+
+MOST = 60  # seconds that a test may hang before it fails
+HOUR = 3600.0
+
+
+class State(BaseModel):
+    n: int = 0
+
+
+class Machine:
+    """The machine's time, as somebody set it."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """A clock of the machine that a test sets."""
+    return Machine()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """A store that several Runners share, one after the other."""
+    return MemoryStore()
+
+
+@pytest.mark.parametrize("jump", [-HOUR, HOUR])
+async def test_a_retry_waits_its_time_though_the_clock_is_set(
+    machine: Machine, store: MemoryStore, jump: float
+) -> None:
+    """Neither for an hour longer nor not at all, and the times of the log still follow each other."""
+    calls: list[float] = []
+
+    async def shaky() -> int:
+        calls.append(time.monotonic())
+        machine.ahead = jump
+        if len(calls) < 2:
+            raise ValueError
+        return 1
+
+    graph = alone(State, shaky, "n", retry=Retry(attempts=2, initial_seconds=0.2, jitter=0))
+    async with asyncio.timeout(MOST), Runner(store, clock=SystemClock(machine)) as runner:
+        run = runner.start(graph)
+        assert (await run.result()).state.n == 1
+        times = [step.at for step in await store.steps(run.id)]
+    assert calls[1] - calls[0] >= 0.2
+    assert times == sorted(times)
+    assert times[-1] - times[0] < HOUR / 2
+
+
+async def test_a_clock_that_is_set_forward_uses_up_no_limit(machine: Machine) -> None:
+    """`Limits(seconds=…)` counts what passes."""
+
+    async def work(n: int) -> int:
+        machine.ahead += HOUR
+        return n + 1
+
+    graph = Graph("long", State)
+    graph.add_node("work", work, writes="n")
+    graph.add_edge(START, "work")
+    graph.add_edge("work", END, when=value("n") >= 3)
+    graph.add_edge("work", "work")
+    async with Runner(clock=SystemClock(machine)) as runner:
+        result = await runner.start(graph, limits=Limits(seconds=HOUR / 2)).result()
+    assert (result.status, result.state.n) == ("finished", 3)
+    assert result.elapsed_seconds < HOUR / 2
+
+
+async def test_the_times_of_a_log_never_go_back(machine: Machine, store: MemoryStore) -> None:
+    """A process whose clock is before the last step of a run goes on from that step's time."""
+
+    async def asks(ctx: Context) -> int:
+        return await ctx.ask("How many?", int)
+
+    graph, machine.ahead = alone(State, asks, "n"), HOUR
+    async with Runner(store, clock=SystemClock(machine)) as runner:
+        waiting = await runner.start(graph).result()
+    machine.ahead = 0.0
+    async with Runner(store, clock=SystemClock(machine)) as runner:
+        await runner.answer(waiting.run_id, 7)
+        assert (await runner.resume(graph, waiting.run_id).result()).state.n == 7
+        times = [step.at for step in await store.steps(waiting.run_id)]
+    assert all(earlier <= later for earlier, later in pairwise(times))
+
+
+@pytest.mark.parametrize("jump", [-HOUR, HOUR])
+async def test_a_wait_ends_at_a_time_of_the_machines_clock(machine: Machine, jump: float) -> None:
+    """Also where that was set since the run began to be driven: what is stored is a date."""
+
+    async def naps(ctx: Context) -> int:
+        machine.ahead = jump
+        await ctx.sleep(0.05)
+        return 1
+
+    async with asyncio.timeout(MOST), Runner(clock=SystemClock(machine)) as runner:
+        assert (await runner.start(alone(State, naps, "n")).result()).state.n == 1
+
+
+async def test_a_clock_of_the_callers_own_is_believed() -> None:
+    """Only the machine's is counted on from where it stood."""
+
+    class Own:
+        def now(self) -> float:
+            return 5.0
+
+        async def sleep_until(self, when: float) -> None:
+            """Come back at once."""
+
+    own = Own()
+    assert steady(own, 9.0) is own
+
+
+async def test_a_steady_clock_begins_where_the_machines_stands(machine: Machine) -> None:
+    """And sleeps for as long as it is told, whatever becomes of that one."""
+    clock = steady(SystemClock(machine), 0.0)
+    began = clock.now()
+    machine.ahead = -HOUR
+    async with asyncio.timeout(MOST):
+        await clock.sleep_until(began + 0.05)
+    assert began + 0.05 <= clock.now() < began + HOUR / 2

@@ -1,0 +1,132 @@
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, RunFailed, Runner
+from graphengine.agents import tool
+from graphengine.agents.tools import ToolOutcome
+from graphengine.runner.threads import in_thread
+from graphengine.time_limit import TimeLimit, queued
+from tests.support.runs import SOON, alone
+
+LIMIT = 0.5  # seconds that a call may take
+MOST = 60  # seconds that a test may hang before it fails
+
+
+class State(BaseModel):
+    items: list[int] = []
+    done: list[int] = []
+    n: int = 0
+
+
+def work(item: int = 1) -> int:
+    """Take no time."""
+    return item
+
+
+@contextlib.asynccontextmanager
+async def one_thread() -> AsyncIterator[Runner]:
+    """A Runner whose only thread is taken for longer than the limit."""
+    over = threading.Event()
+
+    def take() -> int:
+        over.wait(MOST)
+        return 1
+
+    async def give_back() -> None:
+        await asyncio.sleep(2 * LIMIT)
+        over.set()
+        await taking.result()
+
+    async with Runner(threads=1) as runner:
+        taking = runner.start(alone(State, take, "n"))
+        giving = asyncio.create_task(give_back())
+        yield runner
+        await giving
+
+
+async def test_items_that_wait_for_a_thread_use_up_no_time() -> None:
+    """Each item has its whole time from when its function is called, however long the queue before it."""
+    graph = Graph("many", State)
+    graph.add_node("work", work, each={"item": "items"}, writes="done", concurrency=100, timeout_seconds=LIMIT)
+    graph.add_path(START, "work", END)
+    items = list(range(100))
+
+    async with one_thread() as runner:
+        result = await runner.start(graph, {"items": items}).result()
+
+    assert (result.status, result.state.done) == ("finished", items)
+
+
+async def test_recorded_calls_that_wait_for_a_thread_use_up_no_time_of_their_node() -> None:
+    """A node's time stands still while a function that it hands to `ctx.step` waits for a thread."""
+
+    async def many(ctx: Context) -> int:
+        return sum(await asyncio.gather(*(ctx.step(work, item) for item in range(5))))
+
+    async with one_thread() as runner:
+        result = await runner.start(alone(State, many, "n", timeout_seconds=LIMIT)).result()
+
+    assert (result.status, result.state.n) == ("finished", 10)
+
+
+async def test_tools_that_wait_for_a_thread_use_up_no_time() -> None:
+    """A tool's time begins when its function is called."""
+    slow, over = tool(work, timeout_seconds=LIMIT), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(over.wait, MOST)
+        call = asyncio.create_task(slow.call("{}", {}, lambda function: in_thread(pool, function)))
+        await asyncio.sleep(2 * LIMIT)
+        over.set()
+        assert await call == ToolOutcome("1")
+
+
+async def test_what_a_thread_has_taken_up_is_limited() -> None:
+    """The limit counts from then on: a function that takes longer fails its node."""
+    over = threading.Event()
+
+    def slow() -> int:
+        over.wait(MOST)
+        return 1
+
+    async def give_up() -> None:
+        await asyncio.sleep(2 * LIMIT)
+        over.set()
+
+    async with Runner(threads=1) as runner:
+        ending = asyncio.create_task(give_up())
+        with pytest.raises(RunFailed, match="ran longer than"):
+            await runner.start(alone(State, slow, "n", timeout_seconds=LIMIT)).result()
+        await ending
+
+
+async def test_a_call_that_is_called_off_in_the_queue_lets_the_time_pass_again() -> None:
+    """The loser of a race never gets its thread, and keeps no limit from being reached."""
+    limit = TimeLimit(0.01)
+
+    async def race() -> None:
+        async with limit:
+            with queued(work):
+                pass
+            await asyncio.sleep(MOST)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(race(), SOON)
+    assert limit.expired()
+
+
+async def test_limits_around_a_limit_stand_still_with_it() -> None:
+    """What waits inside keeps none of them counting; a limit that is over is left alone."""
+    async with TimeLimit(LIMIT) as outer, TimeLimit(LIMIT) as inner:
+        with queued(work) as wanted:
+            await asyncio.sleep(2 * LIMIT)
+            assert await asyncio.to_thread(wanted) == 1
+    outer.stand_still()
+    outer.count_again()
+    assert not inner.expired()
+    assert not outer.expired()
