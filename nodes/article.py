@@ -4,12 +4,19 @@ Everything here is plain JSON-able pydantic, so that a run can be stored, resume
 `Findings()` is a value of its own: it means that the research found nothing or failed.
 """
 
+from collections.abc import Sized
+
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _is_empty(value: Sized) -> bool:
+    """Whether a field is left out of what is stored, as it is in runs that were recorded before there was one."""
+    return not value
 
 
 class Fact(_Frozen):
@@ -40,7 +47,6 @@ class Findings(_Frozen):
         caveats: facts that limit or warn, most central first; a fact may also stand under its area.
         sources: paths of the files that were read, as they were given.
         notes: what a reader should know about the research itself, such as files that were cut short.
-        titles: for each file the headings that stand above all of it; by rules alone.
     """
 
     key_areas: list[str] = []
@@ -49,7 +55,6 @@ class Findings(_Frozen):
     caveats: list[Fact] = []
     sources: list[str] = []
     notes: list[str] = []
-    titles: SkipJsonSchema[dict[str, list[str]]] = {}
 
     def all_facts(self) -> list[Fact]:
         """Return every fact once, most central first, caveats included."""
@@ -161,7 +166,7 @@ class Remarks(_Frozen):
     long_sentences: list[str] = []
     repeated_sentences: list[str] = []
     unsupported_sentences: list[str] = []
-    missed_answers: list[str] = []
+    missed_answers: list[str] = Field(default=[], exclude_if=_is_empty)
     too_few_claims: bool = False
 
 
@@ -192,4 +197,4 @@ class Review(_Frozen):
     remarks: Remarks = Remarks()
     measures: Measures = Measures()
     mended: list[str] = []
-    deductions: SkipJsonSchema[list[Deduction]] = []
+    deductions: SkipJsonSchema[list[Deduction]] = Field(default=[], exclude_if=_is_empty)

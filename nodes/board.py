@@ -64,7 +64,6 @@ def add_findings(old: Findings, new: Findings) -> Findings:
         caveats=[*old.caveats, *(ranked[_key(fact)] for fact in new.caveats if _key(fact) in ranked)],
         sources=list(dict.fromkeys([*old.sources, *new.sources])),
         notes=list(dict.fromkeys([*old.notes, *new.notes])),
-        titles={**new.titles, **old.titles},
     )
 
 

@@ -33,7 +33,6 @@ def merged(parts: Sequence[Findings]) -> Findings:
         caveats=[fact.model_copy(update={"position": position[key]}) for key, fact in caveats.items()],
         sources=sources,
         notes=list(dict.fromkeys(note for part in parts for note in part.notes)),
-        titles={file: titles for part in parts for file, titles in part.titles.items()},
     )
 
 

@@ -97,8 +97,7 @@ class Reading:
         used = set(self.used)
         areas = [name for name, facts in self.findings.facts.items() if used.intersection(facts)]
         files = list(dict.fromkeys(fact.file for fact in self.used))
-        titles = [title for file in files for title in self.findings.titles.get(file, [])]
-        return [*areas, *titles, *(_NO_WORD.sub(" ", PurePath(file).stem) for file in files)]
+        return [*areas, *(_NO_WORD.sub(" ", PurePath(file).stem) for file in files)]
 
     def holders(self, term: str) -> list[Fact]:
         """Return the facts that have a term, the most central first."""

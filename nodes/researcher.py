@@ -55,22 +55,10 @@ def compose(task: str, found: Survey, paths: Sequence[str]) -> Findings:
         caveats=[found.fact(at) for at in found.order if is_limit(found.statements[at].text)][:MAX_CAVEATS],
         sources=list(paths),
         notes=list(found.notes),
-        titles=_titles(found.statements),
     )
     known = [stem_sequence(fact.text) for fact in findings.all_facts()]
     usable = [term for term in terms if any(mentions(text, term) for text in known)]
     return findings.model_copy(update={"key_terms": usable})
-
-
-def _titles(statements: Sequence[Statement]) -> dict[str, list[str]]:
-    """Return for each file the headings that all its statements stand under."""
-    above: dict[str, tuple[str, ...]] = {}
-    for statement in statements:
-        known = above.get(statement.file, statement.headings)
-        above[statement.file] = tuple(
-            one for one, other in zip(known, statement.headings, strict=False) if one == other
-        )
-    return {file: list(headings) for file, headings in above.items() if headings}
 
 
 def _add_asked(

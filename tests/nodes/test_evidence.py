@@ -112,7 +112,8 @@ def test_a_verdict_is_that_of_its_score(score: int, approved: bool) -> None:  # 
 
 FIGURES = TextFile(
     path="figures.md",
-    text="It took 3.5 hours in 15 tries, at \u22123 \u00b0C, for 5\u201310 people or **50** % of them, in 2018\n12 more came.\n",
+    text="It took 3.5 hours in 15 tries, at \u22123 \u00b0C, for 5\u201310 people or **50** % of them, in 2018\n"
+    "12 more came.\n",
 )
 
 
