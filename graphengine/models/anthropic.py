@@ -56,6 +56,7 @@ from graphengine.models.sdk import (
     says_too_long,
     sound,
 )
+from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -131,7 +132,7 @@ class AnthropicModel:
     ) -> None:
         if not model.strip():
             raise DefinitionError(f"AnthropicModel({model!r})", repair="give a model's name, as 'claude-haiku-4-5'")
-        if not timeout_seconds > 0:
+        if not is_seconds(timeout_seconds):
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
         self.name = f"{PROVIDER}:{model}"
         self._model = model
