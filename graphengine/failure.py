@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,9 @@ class Failure(BaseModel):
         kind: The exception's name, or the engine's code (`timeout`, `invalid_update`, …).
         message: Its text.
         attempt: Which attempt it was, from 1.
+
+    Failures that are read from a run also have `traceback`, the recorded text of the traceback. It is no field: a state
+    that keeps failures does not store it again.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -26,8 +29,24 @@ class Failure(BaseModel):
     kind: str
     message: str
     attempt: int = 1
+    _traceback: str = PrivateAttr(default="")
+
+    @property
+    def traceback(self) -> str:
+        """The recorded traceback; "" where the engine raised the error, or where a state kept the failure."""
+        return self._traceback
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the fields alone."""
+        return isinstance(other, Failure) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        """Hash the fields alone."""
+        return hash(tuple(self.__dict__.values()))
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Failure:
-        """The failure that a step's record of an error stands for."""
-        return cls(**{name: record[name] for name in cls.model_fields})
+        """Return the failure that a step's record of an error stands for."""
+        made = cls(**{name: record[name] for name in cls.model_fields})
+        made._traceback = record.get("traceback") or ""
+        return made

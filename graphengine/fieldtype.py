@@ -40,6 +40,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InvalidUpdate, NotRecordable
 from graphengine.immutable import is_immutable
+from graphengine.interrupts import reraise_interrupt
 from graphengine.paths import members
 from graphengine.records import parsed
 from graphengine.reducers import OPERATIONS, Replace, maximum
@@ -361,7 +362,8 @@ class FieldType:
                 return ("add", self.name, value), total
         try:
             joined = self.reducer(old, value)  # type: ignore[misc]
-        except Exception as error:
+        except BaseException as error:
+            reraise_interrupt(error)
             reducer = getattr(self.reducer, "__name__", "reducer")
             raise InvalidUpdate(
                 f"the reducer {reducer} of {self.name!r} raised {type(error).__name__}: {error}",
@@ -508,7 +510,8 @@ def type_name(annotation: object) -> str:
 def _short(value: object) -> str:
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - a __repr__ of the user's, or a number of too many digits
+    except BaseException as error:  # noqa: BLE001 - a __repr__ of the user's, or a number of too many digits
+        reraise_interrupt(error)
         text = f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 

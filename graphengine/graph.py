@@ -506,9 +506,14 @@ class Graph(Generic[S]):
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self.run(state, limits=limits))
-        message = "run_sync was called where an event loop is running"
-        raise DefinitionError(message, where=f"graph {self.name}", repair="write: result = await graph.run(…)")
+            is_running = False
+        else:
+            is_running = True
+        if is_running:
+            message = "run_sync was called where an event loop is running"
+            raise DefinitionError(message, where=f"graph {self.name}", repair="write: result = await graph.run(…)")
+        self.compile()
+        return asyncio.run(self.run(state, limits=limits))
 
     def render(self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto") -> None:
         """Draw it into a file.

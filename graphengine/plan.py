@@ -404,7 +404,7 @@ class NodePlan:
         return found, str(enum_value(value))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Plan(Generic[S]):
     """A graph, checked and worked out.
 

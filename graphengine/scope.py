@@ -6,7 +6,9 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+from graphengine.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from graphengine.records import JsonValue
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,34 @@ class Piece:
     size_bytes: int
     usage: Mapping[str, float | None] | None = None
     by: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T_co]):
+    """What a call came to, as data: its result, or the exception that it raised."""
+
+    value: T_co | None = None
+    error: BaseException | None = None
+
+    def result(self) -> T_co:
+        """Return the result, or raise the exception."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # None only where that is the result
+
+
+async def as_outcome(call: Awaitable[T]) -> Outcome[T]:
+    """Await a call in an asyncio task of its own, and return what it raises as data.
+
+    Without this SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once.
+    """
+    try:
+        return Outcome(await call)
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the caller raises it again
+        reraise_interrupt(error)
+        return Outcome(error=error)
 
 
 class Opens(Protocol):

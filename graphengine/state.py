@@ -29,6 +29,7 @@ from pydantic_core import PydanticSerializationError
 
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.fieldtype import LONG, FieldType, explain, field_type, is_plain, weight_of, why
+from graphengine.interrupts import reraise_interrupt
 from graphengine.paths import did_you_mean
 from graphengine.records import parsed
 from graphengine.view import Held, View
@@ -219,7 +220,10 @@ class StateType(Generic[S]):
             if name in records:
                 try:
                     values[name] = view.get(name)
-                except InvalidUpdate:
+                except BaseException as error:
+                    reraise_interrupt(error)
+                    if isinstance(error, Exception) and not isinstance(error, InvalidUpdate):
+                        raise
                     values[name] = records[name]
         return self.model.model_construct(_fields_set=set(values), **values)
 

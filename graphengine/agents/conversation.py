@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import logging
 from contextlib import AsyncExitStack, nullcontext
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
@@ -30,7 +31,7 @@ from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull,
 from graphengine.models.base import Message, Request, Response, usage_of
 from graphengine.models.offline import OfflineModel
 from graphengine.prompts import DATA_NOTE, as_text, utf8_text
-from graphengine.scope import FROM_THREAD, Piece
+from graphengine.scope import FROM_THREAD, Piece, as_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -201,8 +202,9 @@ class Conversation(Generic[T]):
         await self._scope.may_call(model)
 
         async def make() -> Piece:
-            async with self._alike(model, request):
-                response = checked(await _asked(model, request), model, request.agent)
+            async with self._alike(model, request) as begun:
+                asked = request if begun is None else replace(request, on_begin=begun)
+                response = checked(await _asked(model, asked), model, request.agent)
             record = {**record_of(response, self._called() if response.calls else set()), **told}
             if response.stop in _NO_USE:
                 record["attempt"] = self._scope.attempt
@@ -215,8 +217,8 @@ class Conversation(Generic[T]):
         """By what the tools' calls of this conversation are known."""
         return {call.id for message in (*self._before, *self.said) for call in message.calls}
 
-    def _alike(self, model: Model, request: Request) -> AbstractAsyncContextManager[None]:
-        """Calls that share a cached beginning go one after the other until it is cached."""
+    def _alike(self, model: Model, request: Request) -> AbstractAsyncContextManager[Callable[[], None] | None]:
+        """Of calls that share a cached beginning the first goes alone until it is cached, and reports when it is."""
         if not request.cache:
             return nullcontext()
         prefixes = cast("Prefixes", self._scope.shared("prefixes", Prefixes))
@@ -317,9 +319,10 @@ class Conversation(Generic[T]):
     async def _call_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
         """What the tools gave, in the order of the calls; those of one turn run side by side."""
         number = self._turn
-        tasks = [asyncio.create_task(self._call(call, f"{number}.{index}")) for index, call in enumerate(calls)]
+        made = [self._call(call, f"{number}.{index}") for index, call in enumerate(calls)]
+        tasks = [asyncio.create_task(as_outcome(each)) for each in made]
         try:
-            return [await task for task in tasks]
+            return [(await task).result() for task in tasks]
         finally:
             for task in tasks:
                 task.cancel()
@@ -398,12 +401,12 @@ async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
     calls = FROM_THREAD.get()
     made = call if calls is None else calls.make(call)
     try:
-        future = asyncio.run_coroutine_threadsafe(made, scope.loop)
+        future = asyncio.run_coroutine_threadsafe(as_outcome(made), scope.loop)
     except RuntimeError:  # the event loop is closed: the thread was left behind
         made.close()
         call.close()
         raise
-    return await asyncio.wrap_future(future)
+    return (await asyncio.wrap_future(future)).result()
 
 
 async def _asked(model: Model, request: Request) -> Response:

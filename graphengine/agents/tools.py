@@ -25,7 +25,6 @@ from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, fail
 from graphengine.body import is_async
 from graphengine.errors import (
     DefinitionError,
-    GraphEngineError,
     ModelError,
     ModelNotReady,
     ModelTransient,
@@ -215,6 +214,8 @@ class Tool(Generic[P, R_co]):
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; no future carries a StopIteration
             cause = single(error)
             return _Raised(cause) if isinstance(cause, _PASSES) else failed(error)
+        except BaseException as error:  # noqa: BLE001 - SystemExit in an asyncio task would end the event loop
+            return _Raised(error)
 
     def _late(self, then: str) -> ToolOutcome:
         return ToolOutcome(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}", is_error=True)
@@ -358,7 +359,7 @@ def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
 class _Raised:
     """What a function raised in its thread that is to be raised on the event loop."""
 
-    error: GraphEngineError
+    error: BaseException
 
 
 _left: Final[set[asyncio.Future[object]]] = set()  # keeps those that run on; asyncio itself holds them weakly

@@ -12,7 +12,7 @@ from graphengine.cli.project import file_of, graph_of
 from graphengine.cli.recorded import read_run, run_id_of
 from graphengine.cli.report import Ended, Job, check_output, report
 from graphengine.cli.session import Interrupted, as_json
-from graphengine.cli.signals import STOPPING, Stopper
+from graphengine.cli.signals import STOPPING, Stopper, run_loop
 from graphengine.cli.times import when
 from graphengine.document import error_document
 from graphengine.errors import StoreCorrupt
@@ -82,7 +82,7 @@ def drive(job: Job, begin: Begin) -> int:
         stopper.wipes = job.session.err.is_live and not job.session.json
         stopper.last_words = last_words(job.session, Interrupted(_BEGINNING, repair=_LOOK))
         job.session.has_driven = True
-        ended = asyncio.run(_drive(job, begin, stopper))
+        ended = run_loop(_drive(job, begin, stopper))
     return report(job, ended)
 
 

@@ -135,6 +135,8 @@ def report(job: Job, ended: Ended) -> int:
         if job.output is not None and is_finished:
             _write_output(job, ended)
     finally:
+        if session.debug and result.error is not None and result.error.traceback:
+            session.err.line(result.error.traceback.rstrip())
         tell_end(session.err, ended.snapshot, ended.asked_by)
         if ended.snapshot.status == "waiting":
             tell_waits(session.err, ended.snapshot, job.graph_words, job.place)

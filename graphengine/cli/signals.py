@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphengine.cli.session import Exit
 from graphengine.cli.terminal import WIPE
@@ -21,7 +21,26 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Self
 
+T = TypeVar("T")
+
 STOPPING: Final = "stopping after the node in flight"
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in an event loop of its own, while a `Stopper` handles the signals.
+
+    Where an asyncio task of a node's own raises SystemExit or KeyboardInterrupt, asyncio ends the loop besides handing
+    the exception to the node. Here the loop continues, so that the exception is a failure of that node alone.
+    """
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(main)
+        while True:
+            try:
+                return loop.run_until_complete(task)
+            except (SystemExit, KeyboardInterrupt):
+                if task.done():
+                    raise
 
 
 class Stopper:

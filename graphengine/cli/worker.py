@@ -76,15 +76,13 @@ def command(  # noqa: PLR0913 - one for each option
     SIGTERM or Ctrl-C ends it with exit code 0: nodes in flight finish and are recorded, and the runs are left as they
     are, for the next worker. A second Ctrl-C ends it at once (130).
     """
-    import asyncio
-
     from graphengine.cli import notices
     from graphengine.cli.driving import last_words
     from graphengine.cli.models import models_for_all
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.project import file_of, graphs_to_drive
     from graphengine.cli.session import Interrupted
-    from graphengine.cli.signals import Stopper
+    from graphengine.cli.signals import Stopper, run_loop
     from graphengine.cli.steps import counted
 
     found = graphs_to_drive(references)
@@ -98,7 +96,7 @@ def command(  # noqa: PLR0913 - one for each option
         stopper.last_words = last_words(session, safe)
         names = ", ".join(found.graphs)
         session.err.line(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
-        asyncio.run(_work(session, place, (found.graphs, chosen), (concurrency, poll_seconds), stopper))
+        run_loop(_work(session, place, (found.graphs, chosen), (concurrency, poll_seconds), stopper))
     session.err.line("worker ended; what was under way goes on where another one takes it up")
     return 0
 

@@ -49,6 +49,7 @@ from graphengine.errors import (
     WaitTimeout,
 )
 from graphengine.fieldtype import why
+from graphengine.interrupts import reraise_interrupt
 from graphengine.reducers import Replace, maximum
 from graphengine.view import Held, View
 
@@ -306,7 +307,8 @@ def _from_whole(plan: Plan[Any], ops: Sequence[Op], node: NodePlan, view: View) 
     writer = replace(node.writer, memory=None)  # what an agent said is no part of its result
     try:
         made = writer.updates(result, view, node.name)
-    except Exception:  # noqa: BLE001 - the result may have been of another type than the field
+    except BaseException as error:  # noqa: BLE001 - the result may have been of another type than the field
+        reraise_interrupt(error)
         return None
     return [*made, *((op[1], update_of(plan.state, op, view)) for op in ops if op[1] not in writer.fields)]
 

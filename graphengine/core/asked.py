@@ -17,6 +17,7 @@ from graphengine.core.lookup import view_of
 from graphengine.core.snapshot import CRASHES
 from graphengine.errors import GraphEngineError, MissingInput
 from graphengine.fieldtype import why
+from graphengine.interrupts import reraise_interrupt
 from graphengine.readings import Reading
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ def _inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | No
         if not _failed(step):
             yield Differing("inputs", recorded, None, f"{step.path} could not be run today: {told}", _PUT_BACK)
         return
-    except Exception as error:  # noqa: BLE001 - a function of the user's that reads
+    except BaseException as error:  # noqa: BLE001 - a function of the user's that reads
+        reraise_interrupt(error)
         if not _failed(step):
             text = f"{step.path} could not be run today: {type(error).__name__}: {error}"
             yield Differing("inputs", recorded, None, text, _PUT_BACK)

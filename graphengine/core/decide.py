@@ -66,11 +66,11 @@ if TYPE_CHECKING:
     from graphengine.plan import Plan
 
 
-def decide(plan: Plan[Any], snapshot: Snapshot, event: Event) -> Step:
+def decide(plan: Plan[Any] | None, snapshot: Snapshot, event: Event) -> Step:
     """The step that this event means.
 
     Args:
-        plan: The run's plan.
+        plan: The run's plan. None only for `StopAsked`, where the process that stops the run does not have its graph.
         snapshot: Where the run stands.
         event: What happened.
 
@@ -79,7 +79,7 @@ def decide(plan: Plan[Any], snapshot: Snapshot, event: Event) -> Step:
         InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit (nothing else raises them here).
     """
     step = _EVENTS[type(event)](plan, snapshot, event)
-    return without_secrets(plan, snapshot, step) if plan.secret else step
+    return without_secrets(plan, snapshot, step) if plan is None or plan.secret else step
 
 
 def _entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step:
@@ -100,7 +100,7 @@ def _settled(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     return _SETTLES[frame.phase](plan, snapshot, event)
 
 
-def _stopped(plan: Plan[Any], snapshot: Snapshot, event: StopAsked) -> Step:  # noqa: ARG001 - one signature for all
+def _stopped(plan: Plan[Any] | None, snapshot: Snapshot, event: StopAsked) -> Step:  # noqa: ARG001 - one signature for all
     return stop_asked(snapshot, event)
 
 

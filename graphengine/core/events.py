@@ -37,7 +37,7 @@ class Error(NamedTuple):
     """An exception as plain data: its kind, all names it can be matched by, its text and traceback.
 
     `where` and `repair` are those of the engine's own errors; `pause_seconds` is for how long whoever failed asks to be
-    left alone.
+    left alone. `raised` is the exception itself, for the process in which it was raised; it is never recorded.
     """
 
     kind: str
@@ -48,6 +48,7 @@ class Error(NamedTuple):
     where: str = ""
     repair: str = ""
     pause_seconds: float = 0.0
+    raised: BaseException | None = None
 
 
 @dataclass(slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graphengine.conditions import exception_name
 from graphengine.core.events import Error
 from graphengine.errors import NodeError
+from graphengine.interrupts import reraise_interrupt
 from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from graphengine.core.snapshot import Frame
     from graphengine.records import JsonValue
+
+
+_NO_EXIT: Final = "raise an Exception, or return: nothing that runs in a graph ends the process"
 
 
 def error_of(error: BaseException) -> Error:
@@ -25,15 +29,18 @@ def error_of(error: BaseException) -> Error:
         where, repair = _utf8(error.where), _utf8(error.repair)
         asked = getattr(error, "retry_after_seconds", None)  # a model's
         pause: float = asked if is_seconds(asked) else 0.0
-        return Error(error.code, names, _utf8(error.message), "", error.retryable, where, repair, pause)
-    return Error(names[0], names, text_of(error) or names[0], _utf8("".join(traceback.format_exception(error))))
+        return Error(error.code, names, _utf8(error.message), "", error.retryable, where, repair, pause, error)
+    text, trace = text_of(error) or names[0], _utf8("".join(traceback.format_exception(error)))
+    repair = "" if isinstance(error, Exception) else _NO_EXIT
+    return Error(names[0], names, text, trace, repair=repair, raised=error)
 
 
 def text_of(error: BaseException) -> str:
     """An exception's text, whatever its __str__ does, in characters that can be recorded."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - a __str__ of the user's
+    except BaseException as raised:  # noqa: BLE001 - a __str__ of the user's
+        reraise_interrupt(raised)
         text = f"{type(error).__name__} without a text that can be read"
     return _utf8(text)
 
@@ -42,9 +49,16 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def failure_record(error: Error, path: str, attempt: int) -> dict[str, JsonValue]:
-    """What a step records of an exception."""
-    failure: dict[str, JsonValue] = {"path": path, "kind": error.kind, "message": error.message, "attempt": attempt}
+class FailureRecord(dict[str, "JsonValue"]):
+    """What a step records of an exception, with the exception itself until the driver of the run takes it."""
+
+    raised: BaseException | None = None
+
+
+def failure_record(error: Error, path: str, attempt: int) -> FailureRecord:
+    """Return what a step records of an exception."""
+    failure = FailureRecord(path=path, kind=error.kind, message=error.message, attempt=attempt)
+    failure.raised = error.raised
     for name in ("where", "repair", "traceback"):
         if getattr(error, name):
             failure[name] = getattr(error, name)

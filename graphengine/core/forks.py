@@ -12,6 +12,7 @@ from graphengine.core.sizes import added
 from graphengine.core.steps import Step, path_of
 from graphengine.core.ways import arrival
 from graphengine.errors import InvalidUpdate
+from graphengine.interrupts import reraise_interrupt
 from graphengine.reducers import Replace
 from graphengine.view import View
 
@@ -41,7 +42,8 @@ def arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     view.node, view.until = frame.at, frame.until
     try:
         change = plan.state.apply(view, _updates(plan, view, arrived))
-    except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators
+    except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
+        reraise_interrupt(error)
         told = error_of(error)
         failure = failure_record(told, path_of(frame.id, fork["join"]), 1)
         data = {"error": failure, **failed_frame(failure), **nested(frame, told.names, lasting=not told.retryable)}

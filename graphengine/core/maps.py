@@ -14,6 +14,7 @@ from graphengine.core.nodes import gone_wrong, leave
 from graphengine.core.sizes import weigh
 from graphengine.core.steps import EMPTY, Step, path_of
 from graphengine.errors import InvalidUpdate, MissingInput
+from graphengine.interrupts import reraise_interrupt
 from graphengine.state import NO_CHANGE
 from graphengine.view import View
 
@@ -31,7 +32,8 @@ def map_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
     node = inner.nodes[event.node]
     try:
         data = _items(node.each, View(inner.state, frame), node.name)  # type: ignore[arg-type]
-    except Exception as error:  # noqa: BLE001 - a function of the user's
+    except BaseException as error:  # noqa: BLE001 - a function of the user's
+        reraise_interrupt(error)
         failed = NodeFailed(*event[:5], event.now, error_of(error))
         failure = failure_record(failed.error, path_of(frame.id, event.node), event.attempt)
         return gone_wrong(inner, snapshot, frame, failed, {"error": failure})
@@ -99,7 +101,8 @@ def items_done(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
                 change.weight = weigh(snapshot, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
         elif wrong is None:
             change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
-    except Exception as error:  # noqa: BLE001 - user code of any kind: reducers, validators
+    except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
+        reraise_interrupt(error)
         wrong = error_of(error)
     if wrong is not None:
         failure = failure_record(wrong, path_of(frame.id, frame.at), frame.attempt)

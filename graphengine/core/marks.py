@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.core.failures import text_of
 from graphengine.core.snapshot import Frame
 from graphengine.digests import digest_of
+from graphengine.interrupts import reraise_interrupt
 from graphengine.readings import as_number, better
 from graphengine.view import View
 
@@ -51,7 +52,8 @@ def digest_now(tracker: Tracker, view: View) -> str:
     """The digest of what a tracker reads now, "" where its function raises."""
     try:
         return digest_of(tracker.reading.read(view)) if tracker.reading is not None else ""
-    except Exception:  # noqa: BLE001 - a function of the user's; its condition will say so where it is evaluated
+    except BaseException as error:  # noqa: BLE001 - a function of the user's; its condition will say so where it is evaluated
+        reraise_interrupt(error)
         return ""
 
 
@@ -81,7 +83,8 @@ def take_sample(tracker: Tracker, view: View) -> None:
     best, last, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
     try:
         sample = as_number(tracker.reading.read(view)) if tracker.reading is not None else None
-    except Exception as error:  # noqa: BLE001 - a function of the user's
+    except BaseException as error:  # noqa: BLE001 - a function of the user's
+        reraise_interrupt(error)
         note_trouble(tracker, view, f"{type(error).__name__}: {text_of(error)}")
         return
     if sample is None:

@@ -26,6 +26,7 @@ from graphengine.core.steps import EMPTY, Step, path_of
 from graphengine.core.ways import taken, way_out
 from graphengine.errors import NoWayOut
 from graphengine.failure import Failure
+from graphengine.interrupts import reraise_interrupt
 from graphengine.options import START
 from graphengine.state import NO_CHANGE
 from graphengine.view import View
@@ -77,7 +78,8 @@ def finish(  # noqa: PLR0913 - what a result may be of
         _guard(plan, snapshot, inner, change.ops, event)
         if view.weight or not snapshot.seq % MEASURED_STEPS:
             change.weight = weigh(snapshot, view.weight, change.ops, f"node {path_of(event.frame, event.node)}")
-    except Exception as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
+    except BaseException as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
+        reraise_interrupt(error)
         if failed is not None:
             return _misfit(inner, snapshot, frame, failed, error_of(error))
         visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
@@ -169,7 +171,7 @@ def _misfit(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeFailed
     """The step where a fallback's value does not fit: of the failure that it was to stand in for."""
     first: Mapping[str, JsonValue] = event.failure or {}
     text = f"the fallback does not fit: {error.message}; it stood in for {first['kind']}: {first['message']}"
-    worse = {**failure_record(error, first["path"], first["attempt"]), "kind": first["kind"], "message": text}
+    worse = failure_record(error._replace(kind=first["kind"], message=text), first["path"], first["attempt"])
     return gone_wrong(plan, snapshot, frame, event, _told(event, worse))
 
 
@@ -189,11 +191,12 @@ def gone_wrong(
         change = plan.state.apply(view, [(plan.errors, Failure.of(failure))]) if plan.errors else NO_CHANGE
         track(plan, view, event.node, change.ops)
         found = way_out(plan, node.failure_ways, view, frame)
-    except Exception as raised:  # noqa: BLE001 - user code of any kind: validators, conditions
+    except BaseException as raised:  # noqa: BLE001 - user code of any kind: validators, conditions
+        reraise_interrupt(raised)
         if not isinstance(raised, NoWayOut):
             error = error_of(raised)
             text = f"{error.message}; it came with {failure['kind']}: {failure['message']}"
-            failure = {**failure_record(error, path_of(event.frame, event.node), event.attempt), "message": text}
+            failure = failure_record(error._replace(message=text), path_of(event.frame, event.node), event.attempt)
         return _step(snapshot, event, "failed", _ended(frame, data, failure, error))
     if found.get("status") == "failed":
         return _step(snapshot, event, "failed", {**found, **data})

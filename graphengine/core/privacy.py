@@ -18,7 +18,7 @@ from graphengine.core.lookup import plan_of
 from graphengine.core.refit import refitted
 from graphengine.core.snapshot import Frame
 from graphengine.errors import InvalidUpdate, NoChoice, NotRecordable
-from graphengine.secret import clear_texts, holds, scrubbed, worth_scrubbing
+from graphengine.secret import clear_texts, holds, is_sealed, scrubbed, worth_scrubbing
 from graphengine.view import View
 
 if TYPE_CHECKING:
@@ -33,16 +33,34 @@ if TYPE_CHECKING:
 _LEAST_REFUSED: Final = 8
 """Shorter texts stand in others by chance."""
 
+WITHHELD: Final = "asked; the reason is withheld, since this run has secrets and its graph was not known here"
+"""In place of words that might hold a secret which cannot be looked for."""
 _WORDS: Final = ("error", "why", "stop", "message", "edge", "marks", "samples", "inside")
 """What of a step's data is told in words, and not read again as a value."""
 
 
-def without_secrets(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
+def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Step) -> Step:
     """The step as it may be recorded and shown."""
     said = {name: step.data[name] for name in _WORDS if step.data.get(name)}
+    if plan is None:  # only a stop is decided without one
+        stop = said.get("stop", {})
+        told = {**stop, "explanation": words_for(None, snapshot, stop.get("explanation", ""))}
+        return step._replace(data={**step.data, "stop": told})
     if said:
         step = step._replace(data={**step.data, **hidden(plan, snapshot, step, said)})
     return step._replace(typed=None)
+
+
+def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
+    """Return what a caller says about a run as it may be recorded: clear texts of its secrets are hidden.
+
+    Without the plan the secrets cannot be decrypted, so the words of a run that has any are withheld.
+    """
+    if plan is not None:
+        texts = (text for frame, inner in _frames(plan, snapshot) for text in _texts_in(inner.state, frame))
+        return str(scrubbed(words, worth_scrubbing(texts))) if plan.secret else words
+    has_secrets = any(is_sealed(record) for frame in snapshot.frames.values() for record in frame.values.values())
+    return WITHHELD if has_secrets else words
 
 
 @dataclass(frozen=True, slots=True)

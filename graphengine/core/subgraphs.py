@@ -17,6 +17,7 @@ from graphengine.core.steps import Step, path_of
 from graphengine.endings import Stop
 from graphengine.errors import InputError, InvalidInputs, SubgraphLimit
 from graphengine.fieldtype import LONG
+from graphengine.interrupts import reraise_interrupt
 from graphengine.options import START
 from graphengine.view import View
 
@@ -42,7 +43,8 @@ def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
         graph, given = _begins_with(call, view, path)
         update = [("set", name, value) for name, value in given.values.items()]
         weight = weigh(snapshot, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
-    except Exception as error:  # noqa: BLE001 - a selector or source of the user's, validators
+    except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
+        reraise_interrupt(error)
         return fail(plan, snapshot, frame, NodeFailed(*event[:5], event.now, error_of(error), chance=event.chance))
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     data: dict[str, JsonValue] = {"graph": graph.graph, **first_way(graph, begins, given.given)}

@@ -9,6 +9,7 @@ from graphengine.core.failures import attempt_of, error_of, failed_frame, failur
 from graphengine.core.marks import note_changes
 from graphengine.core.steps import path_of
 from graphengine.errors import ConditionFailed, FailReached, NodeError, NoWayOut
+from graphengine.interrupts import reraise_interrupt
 from graphengine.kinds import enum_value
 from graphengine.options import END, FAIL
 from graphengine.plan import EdgeWay, SwitchWay
@@ -86,7 +87,8 @@ def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> d
                 target, label, condition = way.join, way.label, way.condition
         except ConditionFailed:
             raise
-        except Exception as error:
+        except BaseException as error:
+            reraise_interrupt(error)
             raise ConditionFailed(
                 f"{way.reading.text if isinstance(way, SwitchWay) else way.condition} raised "
                 f"{type(error).__name__}: {error}",
@@ -126,7 +128,8 @@ def _arms(way: ForkWay, view: View) -> tuple[bool, str, list[str]]:
     for target, condition in way.arms if held else ():
         try:
             runs, told = condition.evaluate(view) if condition is not None else (True, "")
-        except Exception as error:
+        except BaseException as error:
+            reraise_interrupt(error)
             raise ConditionFailed(
                 f"{condition} raised {type(error).__name__}: {error}",
                 where=f"arm to {target} of the fork at {view.node}",

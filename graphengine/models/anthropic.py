@@ -56,10 +56,11 @@ from graphengine.models.sdk import (
     says_too_long,
     sound,
 )
+from graphengine.models.server_events import ServerEvents
 from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     import anthropic
     import httpx2
@@ -162,7 +163,7 @@ class AnthropicModel:
                 repair="look at what the prompt's {paths} are when it is asked",
             )
         async with self._clients.turn() as client:
-            message = await self._whole(client, sent, request.on_text)
+            message = await self._whole(client, sent, request)
         with self._failing():
             if message.get("type") == "error":  # with status 200, which some servers in between make of every status
                 raise self._refused(_OK, message, {})
@@ -197,14 +198,12 @@ class AnthropicModel:
         _ = client.messages  # loads when first touched, and this is a thread
         return client
 
-    async def _whole(
-        self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], on_text: Callable[[str], None] | None
-    ) -> Json:
-        streams = on_text is not None or sent["max_tokens"] > STREAM_FROM_TOKENS
+    async def _whole(self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], request: Request) -> Json:
+        streams = request.streams or sent["max_tokens"] > STREAM_FROM_TOKENS
         message: Json = {}
         question = sent["messages"]
         for _ in range(MOST_PAUSES + 1):
-            more = await (self._streamed(client, sent, on_text) if streams else self._at_once(client, sent))
+            more = await (self._streamed(client, sent, request) if streams else self._at_once(client, sent))
             with self._failing():
                 message = joined(message, more) if message else more
             if not paused(message):
@@ -218,32 +217,32 @@ class AnthropicModel:
             raw = await client.messages.with_raw_response.create(**sent)
             return _json(raw.http_response)
 
-    async def _streamed(
-        self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], on_text: Callable[[str], None] | None
-    ) -> Json:
+    async def _streamed(self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], request: Request) -> Json:
         with self._failing():
             stream: anthropic.AsyncStream[RawMessageStreamEvent] = await client.messages.create(**sent, stream=True)
-        async with stream:
-            kind = stream.response.headers.get("content-type", "")
-            if kind and "event-stream" not in kind:
+        kind = stream.response.headers.get("content-type", "")
+        if kind and "event-stream" not in kind:
+            async with stream:
                 with self._failing():
                     await stream.response.aread()  # a server that does not stream; or no model's server at all
                     return _json(stream.response)
-            return await self._gathered(stream, on_text)
+        async with ServerEvents(stream.response) as events:
+            return await self._gathered(events, stream.response.headers, request)
 
-    async def _gathered(
-        self, stream: anthropic.AsyncStream[RawMessageStreamEvent], on_text: Callable[[str], None] | None
-    ) -> Json:
+    async def _gathered(self, events: ServerEvents, headers: Mapping[str, str], request: Request) -> Json:
         gathered = Gathered()
-        events = aiter(stream)
         while True:
             with self._failing():
-                event = await anext(events, None)
+                event = await events.next()
                 if event is None:
                     return gathered.whole()
-                text = gathered.add(event)
-            if text and on_text is not None:  # not within: an error in there is not the provider's
-                on_text(sound(text))
+                if event.kind == "error":
+                    raise self._refused(_OK, _read(event.data), headers)
+                text = gathered.add(_object(event.data)) if event.kind not in {"", "ping"} else ""
+            if gathered.has_begun:
+                request.began()
+            if text:  # not within: an error in there is not the provider's
+                request.said(sound(text))
 
     # -- what each way to fail is called
 
@@ -305,6 +304,27 @@ class AnthropicModel:
             return self._failures.of(ModelTimeout, f"sent nothing for {self._timeout_seconds:g} s")
         said = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
         return self._failures.of(ModelUnreachable, "cannot be reached, or the connection broke", said)
+
+
+def _read(text: str) -> JsonValue:
+    """What an event holds: JSON, or the text where it is none."""
+    try:
+        found: JsonValue = json.loads(text)
+    except ValueError:
+        return text
+    return found
+
+
+def _object(text: str) -> Json:
+    """What an event of a message holds.
+
+    Raises:
+        Unreadable: It is no JSON object.
+    """
+    found = _read(text)
+    if not isinstance(found, dict):
+        raise Unreadable(f"an event is no JSON object: {text[:SHOWN_CHARACTERS]}")
+    return found
 
 
 def _json(response: httpx2.Response) -> Json:

@@ -19,8 +19,6 @@ from graphengine.models.sdk import schema_in_words, sound, sound_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from anthropic import BaseModel
-    from anthropic.types import RawContentBlockDelta, RawMessageStreamEvent
     from pydantic import JsonValue
 
     from graphengine.models.base import Message, Request, Stop
@@ -339,13 +337,16 @@ _PIECES: Final = {
 """Of each kind of piece: where it has its text, and of what in its block that is a part."""
 
 
-def plain(found: BaseModel) -> Json:
-    """An object of the SDK's as the JSON that it was made of."""
-    return cast("Json", found.to_dict(mode="json"))
-
-
 def _object(value: JsonValue) -> Json:
     return value if isinstance(value, dict) else {}
+
+
+def _place(event: Json) -> int:
+    """Which block of the message an event is about."""
+    index = event["index"]
+    if not isinstance(index, int):
+        raise Unreadable(f"an event is about block {index!r}")
+    return index
 
 
 class Gathered:
@@ -356,29 +357,38 @@ class Gathered:
         self._blocks: dict[int, Json] = {}
         self._pieces: dict[tuple[int, str], list[str]] = {}
 
-    def add(self, event: RawMessageStreamEvent) -> str:
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of the answer has come."""
+        return bool(self._blocks)
+
+    def add(self, event: Json) -> str:
         """Take in one event, and give the text that it adds to the answer."""
-        if event.type == "content_block_delta":
-            return self._delta(event.index, event.delta)
-        if event.type == "message_start":
-            self._message = plain(event.message)
-        elif event.type == "content_block_start":
-            self._blocks[event.index] = plain(event.content_block)
-        elif event.type == "message_delta":
-            told = plain(event)
-            self._message |= _object(told.get("delta"))
-            usage = {name: value for name, value in _object(told.get("usage")).items() if value is not None}
+        kind = event.get("type")
+        if kind == "content_block_delta":
+            delta = event["delta"]
+            if not isinstance(delta, dict):
+                raise Unreadable(f"an event's delta is {delta!r}")
+            return self._delta(_place(event), delta)
+        if kind == "message_start":
+            self._message = _object(event.get("message"))
+        elif kind == "content_block_start":
+            self._blocks[_place(event)] = _object(event.get("content_block"))
+        elif kind == "message_delta":
+            self._message |= _object(event.get("delta"))
+            usage = {name: value for name, value in _object(event.get("usage")).items() if value is not None}
             self._message["usage"] = {**_object(self._message.get("usage")), **usage}
         return ""
 
-    def _delta(self, index: int, delta: RawContentBlockDelta) -> str:
-        if delta.type == "citations_delta":
+    def _delta(self, index: int, delta: Json) -> str:
+        kind = delta.get("type")
+        if kind == "citations_delta":
             quoted = self._blocks[index].get("citations")
             before: list[JsonValue] = quoted if isinstance(quoted, list) else []
-            self._blocks[index]["citations"] = [*before, plain(delta.citation)]
-        elif delta.type in _PIECES:
-            source, part = _PIECES[delta.type]
-            piece = str(getattr(delta, source))
+            self._blocks[index]["citations"] = [*before, delta["citation"]]
+        elif isinstance(kind, str) and kind in _PIECES:
+            source, part = _PIECES[kind]
+            piece = str(delta[source])
             self._pieces.setdefault((index, part), []).append(piece)
             return piece if part == "text" else ""
         return ""
@@ -423,6 +433,5 @@ __all__ = [
     "conversation",
     "joined",
     "paused",
-    "plain",
     "read",
 ]

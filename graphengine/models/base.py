@@ -106,6 +106,8 @@ class Request:
         cache: Whether the instructions and tools are to be cached by the provider, since many calls share them.
         on_text: Gets the text of the answer piece by piece as it comes; None where nobody watches. A model that cannot
             stream leaves it alone.
+        on_begin: Is called when the first part of the answer has come, be it text, thinking or a call of a tool; None
+            where nothing waits for that. It may be called more than once. A model that cannot stream leaves it alone.
         stand_in: The agent's rule-based answer to this question, None if it has none.
     """
 
@@ -120,7 +122,23 @@ class Request:
     effort: Effort | None = None
     cache: bool = False
     on_text: Callable[[str], None] | None = None
+    on_begin: Callable[[], None] | None = None
     stand_in: Callable[[], Awaitable[object]] | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether anything of the answer is wanted before it is whole."""
+        return self.on_text is not None or self.on_begin is not None
+
+    def began(self) -> None:
+        """Report that a part of the answer has come; an adapter that streams calls it."""
+        if self.on_begin is not None:
+            self.on_begin()
+
+    def said(self, text: str) -> None:
+        """Pass on a piece of the answer's text; an adapter that streams calls it."""
+        if self.on_text is not None:
+            self.on_text(text)
 
     @property
     def prompt(self) -> str:

@@ -32,7 +32,7 @@ from graphengine.models.prices import Prices
 from graphengine.models.sdk import sound, sound_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pydantic import JsonValue
 
@@ -85,10 +85,10 @@ class OpenAIModel:
         """
         call = _Call(self.model, self._server)
         body = call.body(request)
-        if request.on_text is None:
+        if not request.streams:
             whole = await self._server.whole(_PATH, body)
         else:
-            events = _Events(self._server, request.on_text)
+            events = _Events(self._server, request)
             unstreamed = await self._server.stream(_PATH, {**body, "stream": True}, events.take)
             whole = events.whole() if unstreamed is None else unstreamed
         with self._server.reading():
@@ -106,9 +106,9 @@ class OpenAIModel:
 class _Events:
     """Gathers what a stream brings: the text for who watches, and the whole answer, which comes with the last event."""
 
-    def __init__(self, server: Server, on_text: Callable[[str], None]) -> None:
+    def __init__(self, server: Server, request: Request) -> None:
         self._server = server
-        self._on_text = on_text
+        self._request = request
         self._items: list[JsonValue] = []
         self._last: JsonObject | None = None
 
@@ -118,9 +118,11 @@ class _Events:
         Raises:
             ModelError: It is an error.
         """
-        kind = event.get("type")
+        kind = text(event, "type")
+        if kind.startswith("response.output"):
+            self._request.began()
         if kind == "response.output_text.delta":
-            self._on_text(sound(text(event, "delta")))
+            self._request.said(sound(text(event, "delta")))
         elif kind == "response.output_item.done":
             self._items.append(event.get("item"))
         elif kind in {"response.completed", "response.incomplete", "response.failed"}:

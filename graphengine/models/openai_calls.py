@@ -7,16 +7,16 @@ wants to get back must be kept just as it came. So `openai.py` and `openai_chat.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from graphengine.errors import AnswerTorn, DefinitionError
-from graphengine.models.openai_errors import not_said, raised
+from graphengine.models.openai_errors import complaint, failed, not_said, raised
 from graphengine.models.sdk import Clients, Failures, Key, http_address, http_client, load, sound_json
+from graphengine.models.server_events import ServerEvents
 from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
@@ -32,10 +32,8 @@ OWN_HOST: Final = "api.openai.com"
 AZURE_HOSTS: Final = ".openai.azure.com", ".services.ai.azure.com"
 KEY: Final = "OPENAI_API_KEY"
 URL: Final = "OPENAI_BASE_URL"
-REST_SECONDS: Final = 0.5
-"""How long a server may take to end a stream whose answer is whole; if it takes longer, the connection is closed."""
-
-_END: Final = object()
+_DONE: Final = "[DONE]"
+"""What these APIs send after the last event of a stream."""
 
 
 class Server:
@@ -109,33 +107,35 @@ class Server:
                 )
             except self._errors as error:
                 raise raised(error, self.failures) from None
-            async with stream:
-                kind = stream.response.headers.get("content-type", "")
-                if "json" in kind or "html" in kind:
+            kind = stream.response.headers.get("content-type", "")
+            if "json" in kind or "html" in kind:
+                async with stream:
                     return await self._unstreamed(stream)
-                await self._follow(stream, take)
+            async with ServerEvents(stream.response) as events:
+                await self._follow(events, take)
         return None
 
     async def close(self) -> None:
         """Close what the running event loop has open."""
         await self._clients.close()
 
-    async def _follow(self, stream: AsyncStream[object], take: Callable[[JsonObject], bool]) -> None:
+    async def _follow(self, events: ServerEvents, take: Callable[[JsonObject], bool]) -> None:
         began = False
         while True:
             try:
-                event = await anext(stream, _END)
+                came = await events.next()
+                event = None if came is None or came.data.startswith(_DONE) else json.loads(came.data)
             except self._errors as error:
                 raise raised(error, self.failures, began=began) from None
-            if event is _END:
-                return
-            if isinstance(event, dict) and take(event):
+            if event is None:
                 break
+            if isinstance(event, dict):
+                if event.get("error") and event.get("type") != "error":
+                    raise failed(complaint(event["error"]), self.failures)
+                if take(event):
+                    break
             began = True
-        with suppress(TimeoutError, *self._errors):  # a connection is kept only if it was read to its end
-            async with asyncio.timeout(REST_SECONDS):
-                while await anext(stream, _END) is not _END:
-                    pass
+        await events.rest()
 
     async def _unstreamed(self, stream: AsyncStream[object]) -> JsonObject:
         try:
@@ -175,10 +175,11 @@ class Server:
 
     @property
     def _errors(self) -> tuple[type[Exception], ...]:
-        """What the SDK raises, and what reading JSON does, which it lets through."""
+        """What the SDK raises, what its HTTP client does amid a stream, and what reading JSON does."""
+        import httpx2  # noqa: PLC0415 - as openai
         import openai  # noqa: PLC0415 - loaded by then
 
-        return openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError, RecursionError
+        return openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError, UnicodeDecodeError, RecursionError
 
     def _make(self) -> AsyncOpenAI:
         import openai  # noqa: PLC0415 - a client is made once the SDK is loaded

@@ -33,8 +33,6 @@ from graphengine.models.prices import Prices
 from graphengine.models.sdk import sound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pydantic import JsonValue
 
     from graphengine.errors import ModelError
@@ -106,7 +104,7 @@ class OpenAIChatModel:
         """
         body = self._body(request)
         try:
-            whole = await self._whole(body, request.on_text)
+            whole = await self._whole(body, request)
         except BadRequest as error:
             error.repair = self._repair(request, error.repair)
             raise
@@ -121,10 +119,10 @@ class OpenAIChatModel:
         """Whether `cost_usd` of its answers will be known."""
         return await self._prices.known()
 
-    async def _whole(self, body: JsonObject, on_text: Callable[[str], None] | None) -> JsonObject:
-        if on_text is None:
+    async def _whole(self, body: JsonObject, request: Request) -> JsonObject:
+        if not request.streams:
             return await self._server.whole(_PATH, body)
-        chunks = _Chunks(self._server, on_text)
+        chunks = _Chunks(self._server, request)
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         unstreamed = await self._server.stream(_PATH, body, chunks.take)
         return chunks.whole() if unstreamed is None else unstreamed
@@ -224,9 +222,9 @@ class OpenAIChatModel:
 class _Chunks:
     """Puts together what a stream brings, in the form of an answer that was not streamed."""
 
-    def __init__(self, server: Server, on_text: Callable[[str], None]) -> None:
+    def __init__(self, server: Server, request: Request) -> None:
         self._server = server
-        self._on_text = on_text
+        self._request = request
         self._head: JsonObject = {}
         self._text: list[str] = []
         self._refusal: list[str] = []
@@ -247,6 +245,7 @@ class _Chunks:
             if choice.get("error"):
                 raise failed(complaint(choice["error"]), self._server.failures)
             self._reason = text(choice, "finish_reason") or self._reason
+            self._request.began()
             self._add(inside(choice, "delta"))
         return False
 
@@ -266,7 +265,7 @@ class _Chunks:
         said = _content(delta.get("content"))
         if said:
             self._text.append(said)
-            self._on_text(sound(said))
+            self._request.said(sound(said))
         self._refusal.append(text(delta, "refusal"))
         for piece in listed(delta, "tool_calls"):
             self._add_call(piece)

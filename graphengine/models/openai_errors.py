@@ -212,12 +212,13 @@ def raised(error: Exception, failures: Failures, *, began: bool = False) -> Mode
         failures: Of the model that was called.
         began: Whether a part of the answer had come.
     """
+    import httpx2  # noqa: PLC0415 - loaded with the SDK
     import openai  # noqa: PLC0415 - who has its errors has loaded it
 
     if isinstance(error, openai.APIStatusError):
         headers = error.response.headers
         return failed(complaint(_json(error.body), error.status_code, retry_after(headers)), failures)
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, (openai.APIConnectionError, httpx2.HTTPError)):
         return _broken(error, failures, began=began)
     if isinstance(error, openai.APIError) and error.body is not None:
         return failed(complaint(_json(error.body)), failures)
@@ -234,9 +235,10 @@ def _broken(error: Exception, failures: Failures, *, began: bool) -> ModelError:
     import httpx2  # noqa: PLC0415 - loaded with the SDK
     import openai  # noqa: PLC0415 - as above
 
-    cause = error.__cause__
+    cause = error if isinstance(error, httpx2.HTTPError) else error.__cause__
     words = "" if cause is None else f"{type(cause).__name__} {cause}".strip()
-    if isinstance(error, openai.APITimeoutError) and not isinstance(cause, httpx2.ConnectTimeout):
+    timed_out = isinstance(error, (openai.APITimeoutError, httpx2.TimeoutException))
+    if timed_out and not isinstance(cause, httpx2.ConnectTimeout):
         return failures.of(ModelTimeout, _WHAT[ModelTimeout], words)
     if began:
         return failures.of(AnswerTorn, "broke off its answer", words)

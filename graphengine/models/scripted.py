@@ -160,7 +160,8 @@ def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Re
 
 
 def stream(text: str, request: Request) -> None:
-    """Tell a prepared text to whoever watches the request, word by word."""
+    """Give a prepared text to the request's watcher, word by word."""
+    request.began()
     if request.on_text is not None:
         for piece in _PIECE.findall(text):
             request.on_text(piece)

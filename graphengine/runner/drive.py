@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from graphengine.core.decide import StaleEvent, decide
 from graphengine.core.events import Answered, MessageCame, StopAsked
 from graphengine.core.evolve import evolve
-from graphengine.core.failures import error_of
+from graphengine.core.failures import FailureRecord, error_of
 from graphengine.core.ready import limit_reached, next_due, ready, task_of
 from graphengine.core.snapshot import to_record
 from graphengine.core.steps import path_of
@@ -108,6 +108,7 @@ class Driver:
         self._broken: StoreError | None = None
         self._landings: list[Landing] = []
         self._landing: asyncio.Future[None] | None = None  # what is waited for while there are none
+        self._raised: dict[str, BaseException] = {}  # what frames failed with in this process, by path
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
@@ -146,7 +147,24 @@ class Driver:
         """The step of an event, folded into the snapshot but not recorded yet."""
         step = decide(self.plan, self.snapshot, event)
         evolve(self.snapshot, step)
+        self._take_raised((step,))
         return step
+
+    def _take_raised(self, steps: Sequence[Step]) -> None:
+        """Take exceptions off the steps that record them, so that no store or watcher keeps them alive."""
+        for step in steps:
+            if "error" in step.data:
+                failure = step.data["error"]
+                if isinstance(failure, FailureRecord) and failure.raised is not None:
+                    if step.data.get("status") == "failed":
+                        self._raised[failure["path"]] = failure.raised
+                    failure.raised = None
+
+    @property
+    def cause(self) -> BaseException | None:
+        """The exception that the run failed with, if it was raised in this process."""
+        failure = self.snapshot.failure
+        return self._raised.get(failure["path"]) if failure is not None else None
 
     async def drive(self, tasks: TaskRunner) -> None:
         """Run what is ready until nothing is.
@@ -294,6 +312,7 @@ class Driver:
         self, steps: Sequence[Step], status: RunStatus, consume: Sequence[int] = (), *, changed: bool = False
     ) -> Awaitable[None] | None:
         snapshot = self.snapshot
+        self._take_raised(steps)
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
         if status == "waiting":
             batch.due_at = next_due(snapshot)

@@ -1,8 +1,8 @@
 """Running one task of a node: from a Task to the event that ends it.
 
-Whatever a node raises becomes a `NodeFailed`; only a cancellation from outside goes through. A node that changes in
-place what it was given is caught here: mutable fields are digested before and after, and a changed one is forgotten,
-so that it is built again from the record.
+Whatever a node raises becomes a `NodeFailed`; only a cancellation from outside and an interrupt of the process pass. A
+node that changes in place what it was given is caught here: mutable fields are digested before and after, and a changed
+one is forgotten, so that it is built again from the record.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from graphengine.core.steps import path_of
 from graphengine.digests import digest_of
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.failure import Failure
+from graphengine.interrupts import reraise_interrupt
 from graphengine.options import Sizes
 from graphengine.runner.context import Context, Surroundings
 from graphengine.runner.threads import in_thread
@@ -140,7 +141,8 @@ class TaskRunner:
             if current is not None and current.cancelling():
                 raise
             return self._failed(task, began, error, context, choice)
-        except Exception as error:  # noqa: BLE001 - a node may raise anything
+        except BaseException as error:  # noqa: BLE001 - a node may raise anything
+            reraise_interrupt(error)
             if context.work is not None and context.work.ending and _uncancelled():
                 return self._waits(task, began, context)  # it made an error of its own of the end of its attempt
             return self._failed(task, began, error, context, choice)

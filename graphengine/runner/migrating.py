@@ -15,6 +15,7 @@ from pydantic_core import from_json, to_json
 
 from graphengine.core.snapshot import ROOT
 from graphengine.errors import GraphChanged, InputError, MigrationFailed, NoChoice
+from graphengine.interrupts import reraise_interrupt
 from graphengine.paths import did_you_mean
 from graphengine.runner.answers import as_record
 from graphengine.secret import clear_texts, is_sealed, scrubbed, worth_scrubbing
@@ -312,7 +313,8 @@ def _moved_on(
     name = f"migrate={{{version}: {getattr(function, '__name__', 'f')}}} of graph {graph.plan.graph!r}"
     try:
         made = function(deepcopy(dict(values)))
-    except Exception as error:
+    except BaseException as error:
+        reraise_interrupt(error)
         raise MigrationFailed(
             f"{name} raised {type(error).__name__}: {error}; it was given {_shown(values)}",
             where=where,

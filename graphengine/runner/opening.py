@@ -7,15 +7,16 @@ import math
 import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel
 
+from graphengine.core.decide import decide
 from graphengine.core.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.core.evolve import evolve
 from graphengine.core.lookup import plan_of
-from graphengine.core.privacy import check_secrets
+from graphengine.core.privacy import check_secrets, words_for
 from graphengine.core.ready import next_due
-from graphengine.core.runs import stop_asked
 from graphengine.core.sizes import begin
 from graphengine.core.snapshot import Frame, Snapshot
 from graphengine.errors import (
@@ -74,6 +75,7 @@ class Opener:
         self._driven = driven
         self._sizes = sizes
         self.turns = Turns()
+        self._plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()  # by fingerprint
 
     async def begin(  # noqa: PLR0913 - what a run begins with
         self,
@@ -297,7 +299,37 @@ class Opener:
         except StoreError:
             return snapshot.limits
 
+    async def stop(self, run_id: str, why: str, consume: Sequence[int] = ()) -> None:
+        """Stop a run that is not driven here: at once where it waits, else by a message to its driver."""
+        info = await self._store.info(run_id)
+        if info.status not in ("running", "waiting"):
+            return
+        plan = self._plans.get(info.fingerprint)
+        if info.status == "running":
+            await self._post_stop(plan, run_id, f"{why} by another process" if why == "asked" else why)
+            return
+        try:
+            fence = await self._store.claim(run_id)
+        except RunIsDriven:  # another process has just resumed it
+            await self._post_stop(plan, run_id, why)
+            return
+        try:
+            snapshot = await load_snapshot(self._store, run_id, None)
+            if snapshot.status == "waiting":
+                step = decide(plan, snapshot, StopAsked(self._clock.now(), "asked", why))
+                evolve(snapshot, step)
+                pending = self._store.append(Append(run_id, fence, [step], snapshot.status, consume))
+                if pending is not None:
+                    await pending
+        finally:
+            await release(self._store, run_id, fence)
+
+    async def _post_stop(self, plan: Plan[Any] | None, run_id: str, why: str) -> None:
+        told = words_for(plan, await load_snapshot(self._store, run_id, None), why)
+        await self._store.post(run_id, "stop", told, key=f"stop {secrets.token_hex(8)}")
+
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
+        self._plans[plan.fingerprint] = plan
         begin(snapshot, self._sizes)
         return Driver(plan, snapshot, self._store, self._clock, run, self.turns)
 
@@ -313,25 +345,6 @@ class Opener:
             plan.state.apply(view, list(update.items()))
         except (InvalidUpdate, NotRecordable) as error:
             raise InputError(error.message, where=where, repair=error.repair) from error
-
-
-async def stop_waiting(store: Store, clock: Clock, run_id: str, why: str, consume: Sequence[int] = ()) -> None:
-    """Stop a run that nobody drives, since it waits; where somebody goes on with it just now, they are asked to."""
-    try:
-        fence = await store.claim(run_id)
-    except RunIsDriven:
-        await store.post(run_id, "stop", why, key=f"stop {secrets.token_hex(8)}")
-        return
-    try:
-        snapshot = await load_snapshot(store, run_id, None)
-        if snapshot.status == "waiting":
-            step = stop_asked(snapshot, StopAsked(clock.now(), "asked", why))
-            evolve(snapshot, step)
-            pending = store.append(Append(run_id, fence, [step], snapshot.status, consume))
-            if pending is not None:
-                await pending
-    finally:
-        await release(store, run_id, fence)
 
 
 async def release(store: Store, run_id: str, fence: int) -> None:

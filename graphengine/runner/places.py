@@ -10,6 +10,7 @@ from graphengine.core.lookup import plan_of, view_of
 from graphengine.core.snapshot import Frame
 from graphengine.core.steps import path_of
 from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
+from graphengine.interrupts import reraise_interrupt
 from graphengine.options import START
 from graphengine.plan import EdgeWay, ForkWay
 from graphengine.regions import region
@@ -92,7 +93,8 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
             return False
         try:
             return bool(call.function(**call.values(view_of(plan, frame))) != facts["question"])
-        except Exception:  # noqa: BLE001 - a function of the user's; its node fails with it where it is asked
+        except BaseException as error:  # noqa: BLE001 - a function of the user's; its node fails with it where it is asked
+            reraise_interrupt(error)
             return True
     return False
 

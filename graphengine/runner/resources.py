@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError, ResourceFailed
+from graphengine.interrupts import reraise_interrupt
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class Resources:
         if key not in self._built:
             try:
                 self._built[key] = (factory, await self._build(factory))
-            except (Exception, asyncio.CancelledError) as error:
+            except BaseException as error:
+                reraise_interrupt(error)
                 current = asyncio.current_task()
                 if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():
                     raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -94,6 +94,8 @@ class Result(Generic[S]):
         seq: The last step of its log.
         elapsed_seconds: Driven time.
         waits: What it waits for.
+        cause: The exception behind `error`, if it was raised in this process by this handle's run and the graph has no
+            secrets.
     """
 
     run_id: str
@@ -109,26 +111,33 @@ class Result(Generic[S]):
     elapsed_seconds: float
     repair: str = ""
     waits: Sequence[Wait] = ()
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 class RunFailed(GraphEngineError):
-    """A run failed. It can be resumed once the cause is mended; `result` is what it came to."""
+    """A run failed. It can be resumed once the cause is fixed.
+
+    Attributes:
+        result: How far the run got. `result.error.traceback` is the recorded traceback; `__cause__` is the exception
+            itself, if it was raised in this process.
+    """
 
     code = "run_failed"
 
     def __init__(self, result: Result[Any]) -> None:
         self.result = result
+        self.__cause__ = result.cause
         error = result.error
         text = f"{error.kind}: {error.message}" if error is not None else "no reason recorded"
         super().__init__(
             f"run {result.run_id} failed: {text}",
             where=error.path if error is not None and error.path else f"run {result.run_id}",
-            repair=result.repair or "mend the cause and resume the run: what finished is not run again",
+            repair=result.repair or "fix the cause and resume the run: what finished is not run again",
         )
 
 
-def result_of(plan: Plan[S], snapshot: Snapshot) -> Result[S]:
-    """The result that a snapshot stands for."""
+def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:
+    """The result that a snapshot stands for; `cause` is the exception that the run failed with."""
     state = plan.state.rebuild(snapshot.root.values)
     view = View(plan.state, Held(snapshot.root.values, dict(vars(state))))
     output = plan.result.read(view) if plan.result is not None else state
@@ -148,6 +157,7 @@ def result_of(plan: Plan[S], snapshot: Snapshot) -> Result[S]:
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.get("repair", "") if failure else "",
         waits=waits_of(snapshot),
+        cause=cause,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
@@ -126,11 +127,7 @@ class Run(Generic[S]):
         task = self._started()
         await asyncio.wait((task,))
         if task.cancelled():
-            raise RunnerClosed(
-                f"the runner was closed before run {self.id} was recorded",
-                where=f"run {self.id}",
-                repair="keep the Runner open until the result is there",
-            )
+            raise self._closed()
         result = task.result()
         if result.status == "failed":
             raise RunFailed(result)
@@ -158,17 +155,32 @@ class Run(Generic[S]):
         finally:
             self.watchers.remove(events)
 
-    async def events(self, after: int = 0) -> AsyncIterator[Event]:
-        """What happens, until it ends: recorded steps behind seq `after`, the past ones first, and live events.
+    def events(self, after: int = 0) -> AsyncIterator[Event]:
+        """Return what happens until the run ends: recorded steps after seq `after`, and live events.
 
-        Nothing where the run could not be begun or claimed; `result` says why.
+        The run is watched from this call on, whenever the iterator is first awaited. Call it before anything else is
+        awaited, or one turn of the event loop later, and no text of a model's answer is missed: an answer is streamed
+        only where the run is watched when the model is asked.
+
+        Raises:
+            GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self.watchers.append(queue)
+        events = self._events(queue, after)
+        weakref.finalize(events, self._unwatched, queue).atexit = False  # also where it is never iterated
+        return events
+
+    def _unwatched(self, queue: asyncio.Queue[Event | None]) -> None:
+        if queue in self.watchers:
+            self.watchers.remove(queue)
+
+    async def _events(self, queue: asyncio.Queue[Event | None], after: int) -> AsyncIterator[Event]:
         last = after
         try:
             await self.begun()
             if not self._recorded:
+                self._over_at_once()
                 return
             for step in await self._steps(after):
                 last = step.seq
@@ -185,4 +197,22 @@ class Run(Generic[S]):
                     continue  # its end was among the past steps
                 yield event
         finally:
-            self.watchers.remove(queue)
+            self._unwatched(queue)
+
+    def _over_at_once(self) -> None:
+        """Raise what kept the run from being begun or claimed.
+
+        Raises:
+            GraphEngineError: It could not be; RunnerClosed: its work was cancelled before.
+        """
+        task = self._started()
+        if task.cancelled():
+            raise self._closed()
+        task.result()
+
+    def _closed(self) -> RunnerClosed:
+        return RunnerClosed(
+            f"the runner was closed before run {self.id} was recorded",
+            where=f"run {self.id}",
+            repair="keep the Runner open until the result is there",
+        )

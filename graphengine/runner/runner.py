@@ -26,7 +26,7 @@ from graphengine.runner.answers import as_record, check_against, check_answer
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
 from graphengine.runner.models import Models
-from graphengine.runner.opening import as_limits, stop_waiting
+from graphengine.runner.opening import as_limits
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, Wait, waits_of
 from graphengine.runner.run import Run
@@ -286,7 +286,8 @@ class Runner:
 
         Args:
             run_id: The run.
-            why: What is recorded as the reason, for people.
+            why: What is recorded as the reason, for people. Where the run has secrets, they are hidden in it; a process
+                that has not driven the run's graph cannot find them, and then records no reason.
 
         Raises:
             UnknownRun.
@@ -296,13 +297,8 @@ class Runner:
         driver = self._tending.drivers.get(run_id)
         if driver is None:
             await self.store.open()
-            status = (await self.store.info(run_id)).status
-            if status == "running":
-                told = f"{why} by another process" if why == "asked" else why
-                await self.store.post(run_id, "stop", told, key=f"stop {secrets.token_hex(8)}")
-            elif status == "waiting":
-                await stop_waiting(self.store, self._clock, run_id, why)
-                self._alarm(run_id)
+            await self._tending.opener.stop(run_id, why)
+            self._alarm(run_id)
             return
         driver.stop(why)
         if not _is_inside(run_id):

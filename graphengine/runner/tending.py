@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel
 
 from graphengine.core.snapshot import Snapshot
-from graphengine.errors import ResourceFailed, RunIsDriven, StoreError
+from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, StoreError
 from graphengine.history import load_snapshot
+from graphengine.interrupts import reraise_interrupt
 from graphengine.runner.drive import Driver
 from graphengine.runner.execute import TaskRunner
-from graphengine.runner.opening import Opener, release, stop_waiting
+from graphengine.runner.opening import Opener, release
 from graphengine.runner.past import past_runs
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.watch import WATCH
@@ -38,7 +39,7 @@ S = TypeVar("S", bound=BaseModel)
 _INBOX_SECONDS: Final = 0.5
 """How often the inbox of driven runs is looked at, for what other processes send."""
 _LOOK_SECONDS: Final = 2.0
-"""How often a run that sleeps here is looked at, for what other processes do with it."""
+"""How often the runs that sleep here are looked at, all at once, for what other processes do with them."""
 
 
 class Tending:
@@ -78,6 +79,8 @@ class Tending:
         self._pool = pool
         self._check = check
         self._inbox: asyncio.Task[None] | None = None
+        self._look: asyncio.Task[None] | None = None
+        self._seen: dict[str, int] = {}  # of the runs that sleep here: the last seq when they fell asleep
         self.drivers: dict[str, Driver] = {}
         self.sleeping: dict[str, asyncio.Event] = {}
         self.closed = False
@@ -87,16 +90,36 @@ class Tending:
         """Ask every run to stop, and look at no inbox any more; gives what is still to be waited for."""
         for driver in self.drivers.values():
             driver.stop("the runner was closed")
-        if self._inbox is None:
-            return []
-        self._inbox.cancel()
-        return [self._inbox]
+        looking = [task for task in (self._inbox, self._look) if task is not None]
+        for task in looking:
+            task.cancel()
+        return looking
 
     async def see_through(
         self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
     ) -> Result[S]:
         """Drive a run from its opening to its result; one that only sleeps is gone on with when its time has come."""
         FROM_THREAD.set(None)  # a tool may have begun it, of an agent that a thread waits for
+        try:
+            await asyncio.sleep(0)  # who asked for the run may watch it from its first event on
+        except BaseException:
+            opening.close()
+            raise
+        try:
+            return await self._seen_through(run, plan, opening)
+        except (Exception, asyncio.CancelledError):
+            raise
+        except BaseException as error:  # asyncio would end the event loop, and all other runs with it
+            reraise_interrupt(error)
+            raise DefinitionError(
+                f"code of graph {plan.graph} raised {type(error).__name__}: {error}",
+                where=f"run {run.id}",
+                repair="raise an Exception instead; nothing was recorded of this attempt to drive the run",
+            ) from error
+
+    async def _seen_through(
+        self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
+    ) -> Result[S]:
         opened = await opening
         run.due_only = True  # what another process makes of it while it sleeps here is not to be tried again
         try:
@@ -126,6 +149,7 @@ class Tending:
                 await asyncio.wait((loading,))
             except asyncio.CancelledError:
                 if not self.closed:
+                    loading.cancel()
                     raise
         return result_of(plan, loading.result())
 
@@ -175,11 +199,11 @@ class Tending:
             self.drivers.pop(run.id, None)
             if driver.holds:
                 await release(self._store, run.id, driver.fence)
-        result = result_of(driver.plan, driver.snapshot)
+        result = result_of(driver.plan, driver.snapshot, driver.cause)
         driver.snapshot = Snapshot()  # a store may still know the driver by its last append
         missed = driver.missed_stop
         if result.status == "waiting" and missed is not None and not self.closed:
-            await stop_waiting(self._store, self._clock, run.id, *missed)
+            await self.opener.stop(run.id, *missed)
             return await self._stands(run, driver.plan)
         return result
 
@@ -203,20 +227,35 @@ class Tending:
             self.sleeping.pop(run.id, None)
 
     async def _until(self, due: float, alarm: asyncio.Event, run: Run[Any]) -> None:
-        """Return at a time, when the alarm is set, or when somebody else did something with the run."""
+        """Return at a time, or when the alarm is set; another process that records a step of the run sets it too."""
         sleeper = asyncio.ensure_future(self._clock.sleep_until(due))
         waker = asyncio.ensure_future(alarm.wait())
-        seq = (await self._store.info(run.id)).seq if self._store.shared else 0
         try:
-            while True:
-                patience = _LOOK_SECONDS if self._store.shared else None
-                done, _ = await asyncio.wait((sleeper, waker), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                if done or (await self._store.info(run.id)).seq != seq:
-                    return
+            if self._store.shared:
+                self._seen[run.id] = (await self._store.seqs([run.id])).get(run.id, 0)
+                if self._look is None:
+                    self._look = asyncio.create_task(self._look_at_sleepers(), name="graphengine sleepers")
+            await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._seen.pop(run.id, None)
             sleeper.cancel()
             waker.cancel()
             await asyncio.gather(sleeper, waker, return_exceptions=True)
+
+    async def _look_at_sleepers(self) -> None:
+        """Wake each run that sleeps here and that another process recorded a step of, as long as any run sleeps."""
+        try:
+            while self._seen:
+                await asyncio.sleep(_LOOK_SECONDS)
+                asleep = self._seen.copy()
+                with contextlib.suppress(StoreError):  # the next look may succeed; a run's own time comes anyway
+                    seqs = await self._store.seqs(list(asleep))
+                    for run_id, seen in asleep.items():
+                        # Not a run that woke meanwhile and fell asleep again: it is compared with what it saw then.
+                        if seqs.get(run_id, 0) != seen and self._seen.get(run_id) == seen:
+                            self.sleeping[run_id].set()
+        finally:
+            self._look = None
 
     async def _tasks(self, driver: Driver) -> TaskRunner:
         for frame in driver.snapshot.frames.values():

@@ -11,23 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphengine.scope import FROM_THREAD, Calls
+from graphengine.scope import FROM_THREAD, Calls, Outcome
 from graphengine.time_limit import queued
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What a function came to: a value, or the exception it raised."""
-
-    value: object = None
-    error: BaseException | None = None
 
 
 async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
@@ -53,12 +44,10 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
     if isinstance(outcome.error, StopIteration):
         message = "the function raised StopIteration, which ends no loop here"
         raise RuntimeError(message) from outcome.error
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome.value
+    return outcome.result()
 
 
-async def _ended(thread: asyncio.Future[_Outcome]) -> None:
+async def _ended(thread: asyncio.Future[Outcome[object]]) -> None:
     """Return when the thread is done, however often this wait is cancelled."""
     while not thread.done():
         try:
@@ -67,8 +56,8 @@ async def _ended(thread: asyncio.Future[_Outcome]) -> None:
             continue
 
 
-def _outcome_of(function: Callable[[], object]) -> _Outcome:
+def _outcome_of(function: Callable[[], object]) -> Outcome[object]:
     try:
-        return _Outcome(function())
+        return Outcome(function())
     except BaseException as error:  # noqa: BLE001 - it is raised again on the event loop
-        return _Outcome(error=error)
+        return Outcome(error=error)

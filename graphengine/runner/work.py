@@ -324,12 +324,9 @@ class Work:
         """Note what comes out of a recorded call."""
         try:
             yield
-        except Exception as error:
-            self._raised.append(error)
-            raise
-        except asyncio.CancelledError as error:
-            self._cut_off = True
-            self._raised.append(error)  # it may have come from inside
+        except BaseException as error:
+            self._cut_off = self._cut_off or isinstance(error, asyncio.CancelledError)
+            self._raised.append(error)  # a cancellation too: it may have come from inside
             raise
 
     async def _done(

@@ -158,6 +158,13 @@ class Store(Protocol):
         """Raises: UnknownRun."""
         ...
 
+    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """The seq of the last step of each of these runs, as `info` has it; ids of no run are left out.
+
+        One look for all of them: a Runner calls it every few seconds for each run that sleeps.
+        """
+        ...
+
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """The newest snapshot at or before `upto` (None: the end) and the steps behind it up to there.
 
@@ -197,7 +204,10 @@ class Store(Protocol):
         ...
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
-        """The runs that somebody should go on with, at most `limit`, those that have been so for longest first.
+        """The runs that somebody should go on with, at most `limit`.
+
+        First those that are `running` and whose owner died: their work was cut off. Then the others, those that have
+        been due for longest first.
 
         With `graphs` only runs of graphs of these names are looked for, and others do not count for `limit`.
 

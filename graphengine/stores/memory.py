@@ -203,6 +203,11 @@ class MemoryStore:
         """What the store knows of a run; see `Store.info`."""
         return self._info(self._log(run_id))
 
+    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """How far these runs came; see `Store.seqs`."""
+        self._check_open()
+        return {run_id: self._logs[run_id].next_seq - 1 for run_id in run_ids if run_id in self._logs}
+
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """A snapshot of a run and the steps behind it up to `upto`; see `Store.load`."""
         log = self._log(run_id)

@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.errors import DefinitionError
+from graphengine.interrupts import Interrupt
 from graphengine.paths import did_you_mean
 from graphengine.runner.execute import TaskRunner
 from graphengine.testing.crash_points import CALLS, CrashPoints, Point
@@ -40,7 +41,7 @@ POINTS: Final[Sequence[str]] = [f"{side} {what}" for what in (*CALLS, "task") fo
 """Where a runner can die: before and after each call of the store, and each task of a node."""
 
 
-class Died(BaseException):
+class Died(Interrupt):
     """What ends the work of a runner that died; no node and no engine takes it for an error of its own."""
 
 

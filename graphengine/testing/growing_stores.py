@@ -113,6 +113,16 @@ class GrowingStores(StoreSuite):
     # -- branches and weights
 
     @scenario
+    async def test_how_far_runs_came(self, store: Store) -> None:
+        """`seqs` gives the last seq of each run that is there, however many are asked for."""
+        await new_run(store, "a", count=3)
+        await new_run(store, "b")
+        await branch(store, "c", "a", at=2, count=2)
+        wanted = ["a", "nobody", "b", "c", *(f"none {n}" for n in range(2000))]
+        assert dict(await store.seqs(wanted)) == {"a": 3, "b": 0, "c": 4}
+        assert dict(await store.seqs([])) == {}
+
+    @scenario
     async def test_branches_of_runs(self, store: Store) -> None:
         """`branches` gives those that leave the runs themselves, each as `info` gives it."""
         await new_run(store, "a", count=3)

@@ -11,6 +11,7 @@ from graphengine import END, START, Agent, Graph, Runner
 from graphengine.agents.prefixes import LEAST_CHARACTERS, LIVES_SECONDS, Prefixes
 from graphengine.errors import ModelOverloaded
 from graphengine.models import Request, Response
+from tests.support.runs import SOON
 
 LONG = "You are one of many. " * 300
 
@@ -78,21 +79,74 @@ async def test_nobody_waits_where_nothing_is_cached(system: str, *, cache: bool)
     assert max(hall.peaks) == 8
 
 
-async def test_a_first_one_that_fails_leaves_its_place_to_another() -> None:
-    """Nobody waits for ever, and the cache is written once."""
-    prefixes, order = Prefixes(), []
+async def test_after_a_first_one_that_fails_the_rest_go_together() -> None:
+    """Twenty calls that all fail take as long as two: nobody waits for one failure after the other."""
+    prefixes = Prefixes()
+    inside = peak = 0
 
     async def call(number: int) -> None:
+        nonlocal inside, peak
         async with prefixes.turn("p", LEAST_CHARACTERS):
-            order.append(number)
+            inside += 1
+            peak = max(peak, inside) if number else inside
             await asyncio.sleep(0)
-            if number == 0:
-                raise ModelOverloaded("full")
+            inside -= 1
+            raise ModelOverloaded("full")
 
-    done = await asyncio.gather(*(call(number) for number in range(4)), return_exceptions=True)
-    assert isinstance(done[0], ModelOverloaded)
-    assert done[1:] == [None] * 3
-    assert order[:2] == [0, 1]
+    done = await asyncio.gather(*(call(number) for number in range(20)), return_exceptions=True)
+    assert all(isinstance(each, ModelOverloaded) for each in done)
+    assert peak == 19
+
+
+async def test_the_rest_go_when_the_first_answer_begins() -> None:
+    """The cache can be read from then on, however long the answer is."""
+    begun, done = asyncio.Event(), asyncio.Event()
+    others: list[str] = []
+
+    class Slow:
+        """A model whose first answer begins, and ends when the others have theirs."""
+
+        name = "slow"
+
+        async def answer(self, request: Request) -> Response:
+            """Wait as the first; answer as another."""
+            if request.on_begin is None:
+                others.append(request.prompt)
+                if len(others) == 7:
+                    done.set()
+            else:
+                begun.set()
+                request.on_begin()
+                await done.wait()
+            return Response("ok", cost_usd=0.0)
+
+    async with asyncio.timeout(SOON):
+        await come(Agent("guest", model=Slow(), system=LONG, prompt="{number}", cache=True))
+    assert begun.is_set()
+
+
+async def test_a_cancelled_first_one_lets_the_rest_go() -> None:
+    """Nobody waits for ever."""
+    prefixes = Prefixes()
+    inside = asyncio.Event()
+
+    async def hang() -> None:
+        async with prefixes.turn("p", LEAST_CHARACTERS):
+            inside.set()
+            await asyncio.Event().wait()
+
+    async def call() -> None:
+        async with prefixes.turn("p", LEAST_CHARACTERS):
+            pass
+
+    first = asyncio.create_task(hang())
+    await inside.wait()
+    second = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    assert not second.done()
+    first.cancel()
+    async with asyncio.timeout(SOON):
+        await second
 
 
 async def test_a_beginning_is_forgotten_in_time() -> None:

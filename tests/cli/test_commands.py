@@ -540,3 +540,35 @@ def test_a_branch_names_whose_fields_it_writes(project: Path, invoke: Invoke) ->
     assert (unsaid.exit_code, "name its path" in unsaid.stderr) == (2, True)
     said = document(invoke("branch", "r", "--at", "1", "--set", "left=5", "--path", "~l", "--json").stdout)
     assert said["state"]["total"] == 7
+
+
+LEAVING = """
+import asyncio
+import sys
+from pydantic import BaseModel
+from graphengine import END, START, Graph
+
+class State(BaseModel):
+    n: int = 0
+
+async def deep() -> int:
+    sys.exit(7)
+
+async def work() -> int:
+    return (await asyncio.gather(deep(), asyncio.sleep(0)))[0]
+
+graph = Graph("leaving", State)
+graph.add_node("work", work, writes="n")
+graph.add_path(START, "work", END)
+"""
+
+
+def test_an_asyncio_task_of_a_node_cannot_end_the_command(project: Path, invoke: Invoke) -> None:
+    """Asyncio raises its SystemExit out of the event loop; the node fails, and --debug shows the traceback."""
+    (project / "leaving.py").write_text(LEAVING)
+    quiet, loud = invoke("run", "leaving.py"), invoke("run", "leaving.py", "--debug")
+    assert (quiet.exit_code, loud.exit_code) == (1, 1)
+    assert "failed at work" in quiet.stderr
+    assert "SystemExit: 7" in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    assert "in deep\n" in loud.stderr

@@ -487,11 +487,12 @@ async def test_run_sync_inside_an_event_loop_names_the_way_out() -> None:
         counting().run_sync()
 
 
-async def test_a_run_that_could_not_begin_shows_no_events(runner: Runner) -> None:
-    """The steps of the run that has the id already are not shown as this one's."""
+async def test_the_events_of_a_run_that_could_not_begin_say_why(runner: Runner) -> None:
+    """The steps of the run that has the id already are not shown as this one's; the error is that of `result`."""
     await runner.start(counting(), Count(), run_id="r").result()
     second = runner.start(counting(), Count(), run_id="r")
-    assert [event async for event in second.events()] == []
+    with pytest.raises(RunExists):
+        await anext(second.events())
     with pytest.raises(RunExists):
         await second.result()
     again = runner.resume(counting(), "r")

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from graphengine.core.snapshot import Frame, Snapshot, Task
 from graphengine.errors import GraphChanged, RunIsDriven
 from graphengine.runner import drive, tending
 from graphengine.runner.run import Run, StepRecorded
+from graphengine.stores.base import RunInfo
+from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock
 from tests.support.runs import SOON, alone
 
@@ -175,6 +177,46 @@ async def test_a_stop_by_another_process_reaches_a_run_that_sleeps(tmp_path: Pat
 
 
 # -- what waiting costs
+
+
+class Counting(SQLiteStore):
+    """A store that counts the looks of its runner."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.infos = 0
+        self.looks: list[int] = []
+        self.three_looks = asyncio.Event()
+
+    async def info(self, run_id: str) -> RunInfo:
+        self.infos += 1
+        return await super().info(run_id)
+
+    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        self.looks.append(len(run_ids))
+        if self.looks[-3:] == [20, 20, 20]:
+            self.three_looks.set()
+        return await super().seqs(run_ids)
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_one_look_is_enough_for_all_runs_that_sleep(tmp_path: Path) -> None:
+    """However many sleep, each turn asks the store one question, and it ends with the last of them."""
+    store = Counting(tmp_path / "runs.db")
+    async with Runner(store, clock=FakeClock(start=0.0, jumps=False)) as runner, asyncio.timeout(SOON):
+        runs = [runner.start(one(rest)) for _ in range(20)]
+        for run in runs:
+            await until(run, "waiting")
+        await store.three_looks.wait()
+        assert store.looks.count(1) == 20, "each of them was looked at by itself when it fell asleep"
+        assert store.infos <= 20
+        async with Runner(tmp_path / "runs.db") as other:
+            for run in runs:
+                await other.stop(run.id)
+        assert {(await run.result()).status for run in runs} == {"stopped"}
+        before = len(store.looks)
+        await asyncio.sleep(0.02)
+        assert len(store.looks) <= before + 1
 
 
 async def test_a_sleeping_run_holds_no_state() -> None:

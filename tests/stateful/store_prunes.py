@@ -103,6 +103,7 @@ class PruningMachine(StoreMachine):
         """What goes with a run is at least its own steps; branches are told without those of branches."""
         _, store = self.at(place)
         weights = self.do(store.weigh(run_ids))
+        assert weights.keys() == self.do(store.seqs(run_ids)).keys()
         assert weights.keys() == set(run_ids) & self.model.runs.keys()
         for run_id, weight_bytes in weights.items():
             run = self.model.runs[run_id]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -85,4 +88,71 @@ async def test_what_a_killed_process_half_wrote_is_no_damage(left: Path) -> None
     store = SQLiteStore(left)
     await store.open()
     assert len(await store.steps("r")) == 19
+    await store.close()
+
+
+def committed(path: Path, statements: Iterable[str]) -> bytes:
+    """The log of a database after one more transaction; the database itself is not changed."""
+    copy = path.with_name("copy.db")
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint = 0").fetchone()
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+        log = copy.with_name("copy.db-wal").read_bytes()
+    for beside in copy.parent.glob("copy.db*"):
+        beside.unlink()
+    return log
+
+
+STEP = "INSERT INTO steps (id, at, body) SELECT (key << 32) + 21, 9.0, '{}' FROM runs WHERE id = 'r'"
+LARGE = ["CREATE TABLE large (x)", "INSERT INTO large VALUES (zeroblob(80000))", STEP]
+SMALL = ["UPDATE owners SET expires_at = expires_at + 1"]
+
+
+@pytest.fixture
+def overwritten(left: Path) -> Path:
+    """A log with the remains of a commit that no process finished: a shorter one overwrote its beginning."""
+    log = left.with_name("left.db-wal")
+    dead, alive = committed(left, LARGE), committed(left, SMALL)
+    before = log.stat().st_size
+    assert dead[:before] == alive[:before] == log.read_bytes()
+    assert len(dead) > len(alive) + 5 * FRAME > before + 5 * FRAME
+    log.write_bytes(alive + dead[len(alive) :])
+    return left
+
+
+async def test_remains_of_a_commit_that_was_not_finished_are_no_damage(overwritten: Path) -> None:
+    """One process was killed in the sync of a commit, another one committed after that: nothing is missing."""
+    assert {each.code for each in doctor.examine(overwritten).faults}.isdisjoint({"log_damaged", "page"})
+    store = SQLiteStore(overwritten)
+    await store.open()
+    assert seqs(await store.steps("r")) == list(range(1, 21))
+    await store.close()
+
+
+async def test_a_repair_takes_nothing_from_a_commit_that_was_not_finished(overwritten: Path) -> None:
+    """If pages of the file are damaged as well, only rows of finished commits are saved, and the log is not blamed."""
+    content = bytearray(overwritten.read_bytes())
+    content[:] = b"\xff" * len(content)
+    overwritten.write_bytes(content)
+    repaired = doctor.repair(overwritten)
+    assert "log" not in repaired.unnamed
+    with closing(sqlite3.connect(overwritten)) as connection:
+        found = connection.execute("SELECT id & 4294967295 FROM steps ORDER BY id").fetchall()
+    assert [seq for (seq,) in found] == list(range(1, 21))
+
+
+async def test_remains_after_damage_do_not_hide_it(overwritten: Path) -> None:
+    """Finished commits after a damaged byte are refused as ever; the remains after them are not counted."""
+    damage(overwritten, 32 + 2 * FRAME + 100)
+    with pytest.raises(StoreCorrupt, match="SQLite reads none of the"):
+        await SQLiteStore(overwritten).open()
+    assert doctor.repair(overwritten).unnamed == "the write-ahead log was damaged: steps in it may be lost"
+    store = SQLiteStore(overwritten)
+    await store.open()
+    assert seqs(await store.steps("r")) == list(range(1, 21))
     await store.close()

@@ -49,6 +49,7 @@ from graphengine.core.ready import limit_reached, ready
 from graphengine.core.snapshot import Frame, Snapshot, Task, from_record, to_record
 from graphengine.core.steps import Step, decode_step, encode_step, path_of
 from graphengine.errors import CrashLoop
+from graphengine.interrupts import Interrupt
 from graphengine.plan import Plan
 from graphengine.records import JsonValue
 from graphengine.runner.execute import TaskRunner
@@ -427,7 +428,7 @@ class Session:
         return task, began
 
 
-class Died(BaseException):
+class Died(Interrupt):
     """The process died: nothing of it catches this."""
 
 

@@ -19,7 +19,7 @@ from graphengine.stores.sqlite.definitions import harden, refuse_foreign
 from graphengine.stores.sqlite.faults import explain_os
 from graphengine.stores.sqlite.owners import somebody_lives
 from graphengine.stores.sqlite.queries import MIGRATIONS, migration
-from graphengine.stores.sqlite.torn import refuse_damaged_log
+from graphengine.stores.sqlite.torn import refuse_damaged_log, sync_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,6 +180,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
         sqlite3.Error: No database, read-only, locked.
     """
     _check_log(path)
+    sync_log(path)
     version = _checked(connection, path)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.stores.sqlite.checkpoints import never_by_itself
+from graphengine.stores.sqlite.checkpoints import never_by_itself, sync_as
 from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.queries import SQL
 
@@ -208,9 +208,9 @@ class Lease:
             ) as connection:
                 harden(connection)
                 never_by_itself(connection)
-                # A lease means nothing after a power cut, so it need not reach the disk at once. Not OFF: should this
-                # be the last connection, its end moves the log into the file, in an order that must survive.
-                connection.execute("PRAGMA synchronous = NORMAL")
+                # A lease means nothing after a power cut. But the commits after it are synced, and a log in which one
+                # of those reached the disk and this one did not looks like a damaged one.
+                sync_as(connection, "FULL")
                 self._renew(connection)
         except sqlite3.Error as error:
             log.warning("the lease on %s could not be renewed: %s", options.path, error)

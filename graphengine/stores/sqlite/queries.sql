@@ -3,6 +3,10 @@
 -- name: run_facts
 SELECT * FROM run_facts WHERE id = ?;
 
+-- name: seqs
+-- CROSS JOIN: each of the ids is looked up.
+SELECT f.id, f.seq FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
+
 -- name: id_of
 -- From the row itself: `run_facts` has the id from the index that it was found by.
 SELECT id FROM runs WHERE key = ?;

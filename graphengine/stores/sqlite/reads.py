@@ -101,6 +101,12 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
     return from_row(connection, row, onlooker)
 
 
+def seqs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
+    """The seq of the last step of each of these runs that is there."""
+    known = to_json([run_id for run_id in run_ids if _can_be_an_id(run_id)]).decode()
+    return dict(connection.execute(SQL["seqs"], (known,)))
+
+
 def _can_be_an_id(run_id: str) -> bool:
     """Whether SQLite can carry the text: arguments of a command line may hold bytes that are no UTF-8."""
     return run_id.isascii() or not any("\ud800" <= char <= "\udfff" for char in run_id)

@@ -289,6 +289,10 @@ class SQLiteStore:
             return replace(found.info, driver=None, held=False)  # it was let go, though the file does not say so yet
         return found.info
 
+    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        """How far these runs came; see `Store.seqs`."""
+        return await self._read(partial(reads.seqs, run_ids=run_ids)) if run_ids else {}
+
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """A snapshot and the steps behind it; see `Store.load`."""
         return await self._read(partial(reads.load, run_id=run_id, upto=upto, onlooker=self._onlooker()))
@@ -366,7 +370,7 @@ class SQLiteStore:
 
         A database that an older version made is written anew once, and others wait until that is done.
         """
-        commits, _ = self._writing()
+        commits, lease = self._writing()
         writer = self._writer
         if writer is None:
             raise _closed()
@@ -377,7 +381,9 @@ class SQLiteStore:
                 await removal.in_strides(lambda: self._read(removal.has_free_pages), give_back)
             else:
                 await writer.run(removal.rewrite)
-            await writer.run(removal.empty_log)
+            if self._checkpoints is not None:
+                await writer.run(self._checkpoints.make)
+            await writer.run(partial(removal.shorten_log, lease=lease))
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
         return before, removal.bytes_of(self._options.path)
@@ -416,18 +422,16 @@ def _register(connection: sqlite3.Connection, lease: Lease) -> None:
 
 
 def _leave(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints | None) -> None:
-    """End the lease's thread, then move the write-ahead log into the file, so that one small file is left.
+    """End the lease's thread, then move the write-ahead log into the file.
 
-    Where others have the database open, one of them leaves last: nothing waits for what they read or write.
+    The last connection that is closed removes the log. If others have the database open, its next writer begins the log
+    anew, so that it does not grow with each process that comes and goes. Nothing waits for what others read or write.
     """
     lease.stop()
     if checkpoints is not None:
-        checkpoints.close()
-    try:
         connection.execute(_LEAVING).fetchone()
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    except sqlite3.Error as error:
-        log.info("the write-ahead log stays beside the database: %s", error)
+        checkpoints.make(connection)
+        checkpoints.close()
 
 
 def _abandon(writer: Worker, reader: Reader) -> None:

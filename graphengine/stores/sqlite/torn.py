@@ -1,38 +1,50 @@
-"""Whether commits lie behind a damaged place of the write-ahead log, where SQLite does not look for them.
+"""Find finished commits in a write-ahead log that SQLite does not read, because a byte before them is damaged.
 
-SQLite reads the log up to the first frame whose checksum is wrong and takes what follows for remains of an unfinished
-write; the next commit then writes over it. After a power cut that is right: nothing whole lies there. But where a byte
-of the log was damaged, finished commits do, and they must not be lost without a word. The format of the log is SQLite's
-(sqlite.org/fileformat2.html, "The Write-Ahead Log").
+SQLite reads the log up to the first frame whose checksum is wrong, takes what follows for remains of unfinished writes,
+and writes over it. That is right for what a kill or a power cut leaves. But if a byte of the log was damaged, finished
+commits follow, and they must not be lost silently. The format of the log is SQLite's (sqlite.org/fileformat2.html, "The
+Write-Ahead Log").
 
-Each checksum goes on from that of the frame before. So a commit behind the damage is known for one by its link to the
-frame before it; what a killed process left half written has none.
+The checksum of a frame continues that of the frame before it, so a frame is linked to its predecessor. Remains of
+unfinished transactions are linked too, commit frame included. Example:
+
+1. Process A writes frames 7 to 16 of a transaction and is killed while it syncs them. No process reads them as
+   committed, and none will.
+2. Process B commits one frame. It overwrites frame 7. Frames 8 to 16 of A stay, each linked to the one before.
+
+So a linked commit frame proves nothing. What proves that a transaction was finished is the next one: a process begins
+to write directly after a commit only if that commit is finished. A transaction is whole if its first frame is linked to
+a commit frame and every other frame to its predecessor. Everything before the end of a whole transaction was finished;
+in the example nothing whole follows frame 7.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from graphengine.errors import StoreCorrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-HEADER_BYTES: Final = 32
-FRAME_BYTES: Final = 24
+_HEADER_BYTES: Final = 32
+_FRAME_BYTES: Final = 24
 """Of a frame's own header; a page follows."""
 
 _MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
 _PAGE_BYTES: Final = 8192
+_PAGE_SIZES: Final = tuple(1 << bits for bits in range(9, 17))
 _REPAIR: Final = (
     "do not write to it: `graphengine doctor --repair` keeps a copy of both files and saves what can be read of them"
 )
 
 
 class Header(NamedTuple):
-    """The log's own: the size of pages, what marks frames as its own, and whether it is as it was written."""
+    """The header of a log: the size of pages, the mark of its frames, and whether its checksum is right."""
 
     page_bytes: int
     salts: bytes
@@ -41,22 +53,57 @@ class Header(NamedTuple):
     is_whole: bool
 
 
-def header_of(raw: bytes, first_frame: bytes) -> Header:
-    """The header of a log; where that is damaged, as its first frame tells."""
-    magic, _, page_bytes = struct.unpack_from(">3I", raw.ljust(HEADER_BYTES, b"\0"))
-    order = _MAGIC.get(magic, "")
-    if order:
-        sums = _summed(raw[:24], (0, 0), order)
-        if sums == struct.unpack_from(">2I", raw, 24):
-            return Header(page_bytes, raw[16:24], sums, order, is_whole=True)
-    return Header(_PAGE_BYTES, first_frame[8:16], (0, 0), "<", is_whole=False)
+class Frame(NamedTuple):
+    """A frame of the log.
+
+    Attributes:
+        at: The offset of the frame in the log.
+        page_at: The offset of its page.
+        page: The number of that page in the database.
+        is_commit: Whether it ends a transaction.
+        is_own: Whether it carries the log's mark: it is not older than the log's header.
+        is_linked: Whether its checksum continues that of the frame before, or of the header.
+    """
+
+    at: int
+    page_at: int
+    page: int
+    is_commit: bool
+    is_own: bool
+    is_linked: bool
+
+
+class Commit(NamedTuple):
+    """A finished transaction.
+
+    Attributes:
+        frames: Its frames with the log's mark.
+        is_read: Whether SQLite reads it.
+    """
+
+    frames: tuple[Frame, ...]
+    is_read: bool
+
+
+class Log(NamedTuple):
+    """The content of a write-ahead log.
+
+    Attributes:
+        page_bytes: The size of a page.
+        commits: The finished transactions, in order.
+        damaged_at: The offset at which SQLite stops to read.
+    """
+
+    page_bytes: int
+    commits: tuple[Commit, ...]
+    damaged_at: int
 
 
 def refuse_damaged_log(path: Path) -> None:
-    """See that SQLite reads every finished commit of the log beside a database.
+    """Check that SQLite reads every finished commit of a database's log.
 
     Raises:
-        StoreCorrupt: Some lie behind a damaged place.
+        StoreCorrupt: Some follow a damaged place.
     """
     found = commits_behind_damage(path)
     if found:
@@ -65,45 +112,97 @@ def refuse_damaged_log(path: Path) -> None:
 
 
 def commits_behind_damage(path: Path) -> str:
-    """What is wrong with the log, in words; "" where nothing is, or where somebody wrote to it meanwhile."""
+    """Describe the damage of the log; "" if there is none, or if another process wrote to the log meanwhile."""
     log = path.with_name(path.name + "-wal")
     with suppress(OSError):
         before = log.stat()
-        if before.st_size <= HEADER_BYTES + FRAME_BYTES:
+        if before.st_size <= _HEADER_BYTES + _FRAME_BYTES:
             return ""
-        found = _looked_at(log)
+        with log.open("rb") as file:
+            read = read_log(file)
+        unread = sum(not commit.is_read for commit in read.commits)
         after = log.stat()
-        if found and (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
-            return found
+        if unread and (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            return f"is damaged at byte {read.damaged_at:,}: SQLite reads none of the {unread:,} commits from there on"
     return ""
 
 
-def _looked_at(log: Path) -> str:
-    with log.open("rb") as file:
-        raw = file.read(HEADER_BYTES)
-        first = file.read(FRAME_BYTES)
-        header = header_of(raw, first)
-        file.seek(HEADER_BYTES)
-        sums, damaged_at, behind = header.sums, -1 if header.is_whole else 0, 0
-        linked: tuple[int, ...] | None = None  # the checksum that the frame before has, where that is one of these
-        while True:
-            at = file.tell()
-            frame, page = file.read(FRAME_BYTES), file.read(header.page_bytes)
-            if len(frame) < FRAME_BYTES or len(page) < header.page_bytes:
-                break
-            if damaged_at < 0:
-                sums = _summed(page, _summed(frame[:8], sums, header.order), header.order)
-                if frame[8:16] == header.salts and sums == struct.unpack_from(">2I", frame, 16):
-                    continue
-                damaged_at = at
-            is_own = frame[8:16] == header.salts
-            told = struct.unpack_from(">2I", frame, 16)
-            if is_own and linked is not None and struct.unpack_from(">I", frame, 4)[0]:
-                behind += _summed(page, _summed(frame[:8], linked, header.order), header.order) == told
-            linked = told if is_own else None
-    if not behind:
-        return ""
-    return f"is damaged at byte {damaged_at:,}: SQLite reads none of the {behind:,} commits behind that"
+def sync_log(path: Path) -> None:
+    """Sync the log of a database, if there is one.
+
+    A process killed in the sync of a commit leaves a commit that others read from now on and that may not be on the
+    disk. If the next commit reached the disk before it, a power cut would leave what looks like damage.
+    """
+    if os.name != "posix":  # elsewhere only a file opened for writing can be synced
+        return
+    with suppress(FileNotFoundError):
+        descriptor = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_log(file: BinaryIO) -> Log:
+    """Read a log; a frame that is cut off ends it."""
+    header = _header_of(file)
+    commits: list[Commit] = []
+    unproved: list[Commit] = []
+    frames: list[Frame] = []
+    is_read = is_whole = header.is_whole
+    after_commit = header.is_whole  # the beginning of a log is as good as a commit
+    damaged_at = -1 if is_read else 0
+    end = _HEADER_BYTES
+    for frame in _frames(file, header):
+        end = frame.page_at + header.page_bytes
+        if is_read and not frame.is_linked:
+            is_read, damaged_at = False, frame.at
+        # If the header is damaged, the first frame cannot be checked: frames linked to it confirm it.
+        is_unchecked = not header.is_whole and frame.at == _HEADER_BYTES and not frame.is_commit
+        is_whole = is_unchecked or (frame.is_linked and (is_whole or after_commit))
+        after_commit = frame.is_own and frame.is_commit
+        if frame.is_own:
+            frames.append(frame)
+        if after_commit:
+            unproved.append(Commit(tuple(frames), is_read))
+            frames = []
+            if is_whole:
+                commits += unproved
+                unproved = []
+    return Log(header.page_bytes, tuple(commits), end if damaged_at < 0 else damaged_at)
+
+
+def _header_of(file: BinaryIO) -> Header:
+    """Read the header of a log; if it is damaged, take its mark from the first frame."""
+    file.seek(0)
+    raw = file.read(_HEADER_BYTES)
+    magic, _, page_bytes = struct.unpack_from(">3I", raw.ljust(_HEADER_BYTES, b"\0"))
+    order = _MAGIC.get(magic, "")
+    if order and page_bytes in _PAGE_SIZES:
+        sums = _summed(raw[:24], (0, 0), order)
+        if sums == struct.unpack_from(">2I", raw, 24):
+            return Header(page_bytes, raw[16:24], sums, order, is_whole=True)
+    return Header(_PAGE_BYTES, file.read(_FRAME_BYTES)[8:16], (0, 0), "<", is_whole=False)
+
+
+def _frames(file: BinaryIO, header: Header) -> Iterator[Frame]:
+    before: tuple[int, ...] | None = header.sums if header.is_whole else None
+    file.seek(_HEADER_BYTES)
+    while True:
+        at = file.tell()
+        head, page = file.read(_FRAME_BYTES), file.read(header.page_bytes)
+        if len(head) < _FRAME_BYTES or len(page) < header.page_bytes:
+            return
+        number, pages = struct.unpack_from(">2I", head)
+        is_own = head[8:16] == header.salts
+        recorded = struct.unpack_from(">2I", head, 16)
+        is_linked = (
+            is_own
+            and before is not None
+            and _summed(page, _summed(head[:8], before, header.order), header.order) == recorded
+        )
+        before = recorded if is_own else None
+        yield Frame(at, at + _FRAME_BYTES, number, bool(pages), is_own, is_linked)
 
 
 def _summed(data: bytes, sums: tuple[int, ...], order: str) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 Each leaf page holds whole rows and says where on it they begin, so that a row can be read without anything that leads
 to its page. Which table a row is of is not said; `salvage.py` tells by its shape, and by its checksum whether it is
-true. The write-ahead log is read too: of a page that is in it the newest committed version counts.
+true. The write-ahead log is read too: of a page that is in it the newest version of a finished commit counts.
 
 Source: https://sqlite.org/fileformat2.html (pages, cells, records, the write-ahead log).
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeAlias
 
 from graphengine.stores.sqlite.files import PAGE_BYTES, log_of
-from graphengine.stores.sqlite.torn import FRAME_BYTES, HEADER_BYTES, header_of
+from graphengine.stores.sqlite.torn import read_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,31 +134,12 @@ class Pages:
         return b"".join(parts)
 
     def _read_log(self) -> None:
-        """Find where in the log the newest committed version of each page is."""
-        log = self.log
-        if log is None:
+        """Find where in the log the newest finished version of each page is; remains of a dead process are none."""
+        if self.log is None:
             return
-        log.seek(0)
-        header = header_of(log.read(HEADER_BYTES), log.read(FRAME_BYTES))
-        log.seek(HEADER_BYTES)
-        if header.page_bytes != self.page_bytes:
-            return
-        pending: dict[int, int] = {}
-        while True:
-            frame = log.read(FRAME_BYTES)
-            place = log.tell()
-            if len(frame) < FRAME_BYTES:
-                return
-            number, committed = struct.unpack_from(">II", frame)
-            if log.seek(place + self.page_bytes) > log.seek(0, 2):
-                return
-            log.seek(place + self.page_bytes)
-            if frame[8:16] != header.salts:  # damaged, or of before the log was begun anew
-                continue
-            pending[number] = place
-            if committed:
-                self._in_log.update(pending)
-                pending = {}
+        read = read_log(self.log)
+        if read.page_bytes == self.page_bytes:
+            self._in_log = {frame.page: frame.page_at for commit in read.commits for frame in commit.frames}
 
     def _read_free(self, header: bytes) -> None:
         trunk, _ = struct.unpack_from(">II", header, 32)

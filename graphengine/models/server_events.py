@@ -1,0 +1,145 @@
+"""Server-sent events of a response, read such that nothing of a stream is left open, however it is abandoned.
+
+The SDKs read a stream through async generators inside one another. One that is abandoned (an error event, a watcher
+that raises, an answer that is whole before the stream ends) leaves the inner ones suspended; the garbage collector
+closes them later, in tasks that nobody awaits. Example: a rate limit amid a stream ends the outermost generator; its
+exception keeps the inner ones alive; they are collected while the next call runs in the same loop, and fail with "async
+generator already executing". So a task of its own reads the bytes here, and does not stop in between: it is always
+suspended in the innermost read, and cancelling it ends every generator from the inside out. Source of the format:
+https://html.spec.whatwg.org/multipage/server-sent-events.html.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from typing import Protocol, Self
+
+    class Body(Protocol):
+        """What is needed of a streamed response."""
+
+        def aiter_bytes(self) -> AsyncIterator[bytes]:
+            """Its bytes, decompressed."""
+            ...
+
+        async def aclose(self) -> None:
+            """Give the connection back, or close it."""
+            ...
+
+
+REST_SECONDS: Final = 0.5
+"""How long a server may take to end a stream whose answer is whole; if it takes longer, the connection is closed."""
+
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r(?!\Z)")  # a \r at the end may be half of \r\n
+
+
+class Event(NamedTuple):
+    """One event: its kind, "" for none, and its data."""
+
+    kind: str
+    data: str
+
+
+class EventReader:
+    r"""Makes events of bytes as they come.
+
+    Example:
+        >>> list(EventReader().events(b"event: a\ndata: 1\ndata: 2\n\ndata: torn"))
+        [Event(kind='a', data='1\n2')]
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._kind = ""
+        self._data: list[str] = []
+
+    def events(self, chunk: bytes) -> Iterator[Event]:
+        """The events that are whole with these bytes."""
+        *lines, self._rest = _LINE_END.split(self._rest + chunk)
+        for line in lines:
+            if line:
+                self._field(line.decode("utf-8", "replace"))
+                continue
+            if self._data:
+                yield Event(self._kind, "\n".join(self._data))
+            self._kind, self._data = "", []
+
+    def _field(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._kind = value
+
+
+class ServerEvents:
+    """The events of one response, as an async context manager; at its end the response is closed.
+
+    Args:
+        response: A response whose body was not read yet.
+    """
+
+    def __init__(self, response: Body) -> None:
+        self._response = response
+        self._came: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        self._reading: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._reading is not None:
+            await _ended(self._reading)
+        await self._response.aclose()
+
+    async def next(self) -> Event | None:
+        """The next event; None at the end of the stream.
+
+        Raises:
+            Exception: Whatever reading the response raised.
+        """
+        found = await self._came.get()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def rest(self) -> None:
+        """Let a stream end whose answer is whole: a connection is kept only if it was read to its end."""
+        if self._reading is not None:
+            await asyncio.wait({self._reading}, timeout=REST_SECONDS)
+
+    async def _read(self) -> None:
+        reader = EventReader()
+        try:
+            async for chunk in self._response.aiter_bytes():
+                for event in reader.events(chunk):
+                    self._came.put_nowait(event)
+        except Exception as error:  # noqa: BLE001 - raised again by `next`
+            self._came.put_nowait(error)
+        else:
+            self._came.put_nowait(None)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task, and wait for its end also where this wait is cancelled."""
+    task.cancel()
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    with suppress(asyncio.CancelledError):
+        task.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+__all__ = ["REST_SECONDS", "Event", "EventReader", "ServerEvents"]

@@ -1,0 +1,176 @@
+"""A stream that is abandoned is closed and awaited: no async generator of it is left for the garbage collector."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from graphengine import ScriptedModel
+from graphengine.errors import ModelError
+from graphengine.models import RecordedModel, Router
+from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.base import Model, Request
+from graphengine.models.openai import OpenAIModel
+from graphengine.models.openai_chat import OpenAIChatModel
+from graphengine.models.server_events import Event, EventReader, ServerEvents
+from graphengine.testing.model_kit import question
+from graphengine.testing.model_scenes import Fails, Says, Scene, Tears
+from tests.models.edge_server import EdgeServer, WireService
+
+KEY = "sk-test-12345678"
+PATHS = {"anthropic": "/v1/messages", "openai": "/v1/responses", "openai-chat": "/v1/chat/completions"}
+
+
+@pytest.fixture(params=[*PATHS, "router", "recorded", "scripted"])
+def model(request: pytest.FixtureRequest, edge: EdgeServer, tmp_path: Path) -> Model:
+    """One of every adapter."""
+    made: dict[str, Callable[[], Model]] = {
+        "anthropic": lambda: AnthropicModel("claude-haiku-4-5", api_key=KEY, base_url=edge.url),
+        "openai": lambda: OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url),
+        "openai-chat": lambda: OpenAIChatModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url),
+        "router": lambda: Router([OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url)]),
+        "recorded": lambda: RecordedModel(
+            tmp_path / "r.json", model=OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url)
+        ),
+        "scripted": lambda: ScriptedModel(["one two three"]),
+    }
+    return made[request.param]()
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest, edge: EdgeServer) -> WireService:
+    """The provider's side of that adapter."""
+    return WireService(edge, PATHS.get(request.node.callspec.params["model"], "/v1/responses"))
+
+
+@contextmanager
+def generators() -> Iterator[list[AsyncGenerator[Any, Any]]]:
+    """Collect the async generators that are begun here; they are held, so that no collector closes them."""
+    begun: list[AsyncGenerator[Any, Any]] = []
+    before = sys.get_asyncgen_hooks()
+
+    def first(generator: AsyncGenerator[Any, Any]) -> None:
+        begun.append(generator)
+        before.firstiter(generator)  # type: ignore[misc]
+
+    sys.set_asyncgen_hooks(firstiter=first, finalizer=before.finalizer)
+    try:
+        yield begun
+    finally:
+        sys.set_asyncgen_hooks(*before)
+
+
+async def abandoned(model: Model, act: Callable[[Request], Awaitable[object]]) -> None:
+    """Do that with a streamed call, and see that every generator it began has ended."""
+    with generators() as begun:
+        await act(Request("tester", "", [question()], on_text=lambda _: None))
+    open_ones = [each for each in begun if getattr(each, "ag_frame", None) is not None]
+    assert open_ones == []
+    close = getattr(model, "close", None)
+    if close is not None:
+        await close()
+
+
+def asked_of(model: Model) -> Callable[[Request], Awaitable[object]]:
+    """A call of which any failure is expected."""
+
+    async def ask(request: Request) -> None:
+        with pytest.raises(ModelError):
+            await model.answer(request)
+
+    return ask
+
+
+@pytest.mark.parametrize("scene", [Fails("rate_limit", in_stream=True), Tears(), Tears(broken=True)])
+@pytest.mark.parametrize("model", [*PATHS, "router", "recorded"], indirect=True)
+async def test_a_stream_that_fails_is_closed(model: Model, service: WireService, scene: Scene) -> None:
+    """An error amid it, or an end that comes too early, leaves nothing open."""
+    service.play(scene)
+    await abandoned(model, asked_of(model))
+
+
+async def test_a_stream_whose_watcher_raises_is_closed(model: Model, service: WireService) -> None:
+    """The caller's own error passes through, and the stream is over."""
+    if not isinstance(model, ScriptedModel):
+        service.play(Says("one two three"))
+
+    def stop(_: str) -> NoReturn:
+        raise KeyError("enough")
+
+    async def ask(request: Request) -> None:
+        with pytest.raises(KeyError):
+            await model.answer(Request(request.agent, "", request.messages, on_text=stop))
+
+    await abandoned(model, ask)
+
+
+@pytest.mark.parametrize("model", [*PATHS, "router", "recorded"], indirect=True)
+async def test_a_stream_that_is_cancelled_is_closed(model: Model, service: WireService) -> None:
+    """In the midst of an answer; the provider sees that its caller has left."""
+    service.play(Says("one two three", held=True))
+    heard = asyncio.Event()
+
+    async def ask(request: Request) -> None:
+        watched = Request(request.agent, "", request.messages, on_text=lambda _: heard.set())
+        task = asyncio.ensure_future(model.answer(watched))
+        await heard.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    await abandoned(model, ask)
+    await service.left()
+
+
+async def test_a_whole_stream_leaves_nothing_open(model: Model, service: WireService) -> None:
+    """As where nothing goes wrong."""
+    if not isinstance(model, ScriptedModel):
+        service.play(Says("one two three"))
+    await abandoned(model, model.answer)
+
+
+class Body:
+    """A streamed response that gives these chunks, and then does not end."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = chunks
+        self.log: list[str] = []
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """The chunks."""
+        try:
+            for chunk in self.chunks:
+                yield chunk
+            await asyncio.Event().wait()
+        finally:
+            self.log.append("read")
+
+    async def aclose(self) -> None:
+        """Close it."""
+        self.log.append("closed")
+
+
+async def test_a_reader_ends_before_its_response_is_closed() -> None:
+    """The innermost read is cancelled and awaited first."""
+    body = Body(b"data: 1\n\ndata: 2\n\n")
+    async with ServerEvents(body) as events:
+        assert await events.next() == Event("", "1")
+    assert body.log == ["read", "closed"]
+
+
+WHOLE = 'event: a\r\ndata: {"x":\r\ndata: "ü\u2028"}\r\n\r\n: comment\n\ndata\n\nid: 3\rdata: 4\r\rdata: torn'.encode()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 1000])
+def test_events_do_not_depend_on_how_their_bytes_are_cut(size: int) -> None:
+    """Lines may end in three ways, and a chunk anywhere, amid a character too."""
+    reader = EventReader()
+    chunks = [WHOLE[start : start + size] for start in range(0, len(WHOLE), size)]
+    found = [event for chunk in chunks for event in reader.events(chunk)]
+    assert found == [Event("a", '{"x":\n"ü\u2028"}'), Event("", ""), Event("", "4")]

@@ -1,0 +1,176 @@
+"""The exception behind a failed run, in Python: the cause of RunFailed, and the recorded traceback."""
+
+import asyncio
+import gc
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from graphengine import END, START, Failure, Graph, Retry, RunFailed, Runner, failed
+from graphengine.errors import CompileError, DefinitionError
+from graphengine.reducers import append
+from graphengine.stores.memory import MemoryStore
+
+KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
+
+
+class State(BaseModel):
+    n: int = 0
+    m: int = 0
+    errors: Annotated[list[Failure], append] = []
+
+
+class Odd(Exception):
+    """An error of the tests' own."""
+
+
+def breaks(n: int) -> int:
+    """Fail in a way that is easy to find."""
+    raise Odd(f"at {n}")
+
+
+def one(runnable: Any, **options: Any) -> Graph[State]:
+    """START → a → END."""
+    graph = Graph("g", State)
+    graph.add_node("a", runnable, writes="n", **options)
+    graph.add_path(START, "a", END)
+    return graph
+
+
+async def test_run_failed_has_the_exception_as_its_cause(runner: Runner) -> None:
+    """The very object that the node raised, with its traceback; the failure has the recorded text."""
+    run = runner.start(one(breaks))
+    for _ in range(2):  # each call of result raises anew
+        with pytest.raises(RunFailed) as caught:
+            await run.result()
+        assert isinstance(caught.value.__cause__, Odd)
+        assert caught.value.__cause__.__traceback__ is not None
+        error = caught.value.result.error
+        assert error is not None
+        assert "in breaks" in error.traceback
+        assert "traceback" not in error.model_dump()
+
+
+async def test_the_cause_is_that_of_the_failure_that_is_reported(runner: Runner) -> None:
+    """Of two arms that fail, the first in declared order; of a writes-function and a condition, theirs."""
+
+    async def late(n: int) -> int:
+        await asyncio.sleep(0)
+        raise Odd("first")
+
+    async def early(n: int) -> int:
+        raise ValueError("second")
+
+    graph = Graph("fork", State)
+    graph.add_node("late", late, writes="n")
+    graph.add_node("early", early, writes="m")
+    graph.add_node("join")
+    graph.add_fork(START, ["late", "early"], join="join")
+    graph.add_edge("late", "join")
+    graph.add_edge("early", "join")
+    graph.add_edge("join", END)
+    with pytest.raises(RunFailed) as caught:
+        await runner.start(graph).result()
+    assert isinstance(caught.value.__cause__, Odd)
+
+    def explode(n: int) -> bool:
+        raise Odd("in a condition")
+
+    graph = Graph("condition", State)
+    graph.add_node("a", lambda n: n + 1, writes="n")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=explode)
+    graph.add_edge("a", "a")
+    with pytest.raises(RunFailed) as caught:
+        await runner.start(graph).result()
+    assert caught.value.__cause__ is not None
+    assert isinstance(caught.value.__cause__.__cause__, Odd)
+
+
+async def test_another_process_gets_the_recorded_traceback_alone(tmp_path: Path) -> None:
+    """A failed run that is read again has the text, and no exception."""
+    async with Runner(tmp_path / "runs.db") as runner:
+        with pytest.raises(RunFailed):
+            await runner.start(one(breaks), run_id="r").result()
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.resume(one(breaks), "r")
+        run.due_only = True  # only look at it
+        with pytest.raises(RunFailed) as caught:
+            await run.result()
+        assert caught.value.__cause__ is None
+        error = caught.value.result.error
+        assert error is not None
+        assert "in breaks" in error.traceback
+
+
+async def test_a_graph_with_secrets_gives_no_live_exception() -> None:
+    """The exception may quote a secret; the record has it hidden."""
+    pytest.importorskip("cryptography")
+
+    class Vault(BaseModel):
+        token: SecretStr = SecretStr("hunter2-very-secret")
+        n: int = 0
+
+    def leak(token: SecretStr) -> int:
+        raise Odd(token.get_secret_value())
+
+    graph = Graph("vault", Vault, secret_key=KEY)
+    graph.add_node("a", leak, writes="n")
+    graph.add_path(START, "a", END)
+    with pytest.raises(RunFailed) as caught:
+        await graph.run()
+    assert caught.value.__cause__ is None
+
+
+async def test_no_store_keeps_exceptions_alive() -> None:
+    """Steps are kept for long; an exception would keep the frames of its node with them."""
+
+    class Big:
+        """Something that a node holds when it fails."""
+
+    def holds_much(n: int) -> int:
+        much = Big()
+        raise Odd(str(much))
+
+    graph = Graph("loop", State, errors="errors")
+    graph.add_node("a", holds_much, writes="n", retry=Retry(attempts=2, initial_seconds=0))
+    graph.add_node("b")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", "b")
+    graph.add_edge("a", "b", when=failed(Odd))
+    graph.add_edge("b", END)
+    async with Runner(MemoryStore()) as runner:
+        await runner.start(graph).result()
+        gc.collect()
+        assert not [each for each in gc.get_objects() if isinstance(each, Big)]
+
+
+async def test_failures_are_compared_by_their_fields() -> None:
+    """A failure that a state keeps equals the one that a node was given, whose traceback is known."""
+    kept = Failure(path="a", kind="x", message="m")
+    read = Failure.of({"path": "a", "kind": "x", "message": "m", "attempt": 1, "traceback": "Traceback"})
+    assert kept == read
+    assert hash(kept) == hash(read)
+    assert (kept.traceback, read.traceback) == ("", "Traceback")
+
+
+def test_errors_of_run_sync_have_no_foreign_context() -> None:
+    """Neither a run that fails nor a graph that does not compile blames the missing event loop."""
+    with pytest.raises(RunFailed) as caught:
+        one(breaks).run_sync()
+    assert isinstance(caught.value.__cause__, Odd)
+    assert caught.value.__context__ is None
+    graph = Graph("bad", State)
+    graph.add_edge(START, "missing")
+    with pytest.raises(CompileError) as broken:
+        graph.run_sync()
+    assert broken.value.__context__ is None
+
+
+async def test_run_sync_on_a_loop_has_no_context_either() -> None:
+    """The error says what to write, and nothing else."""
+    with pytest.raises(DefinitionError) as caught:
+        one(breaks).run_sync()
+    assert caught.value.__context__ is None

@@ -1,0 +1,319 @@
+"""Exceptions that are no Exception: whatever code of a graph raises, only its node or run fails."""
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, field_validator
+
+from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, Worker, failed, tool
+from graphengine.interrupts import is_interrupt
+from graphengine.models.scripted import ScriptedModel, calls
+
+
+class Panic(BaseException):
+    """As extension modules raise it."""
+
+
+RAISED: list[Callable[[], BaseException]] = [
+    lambda: SystemExit(2),
+    KeyboardInterrupt,
+    GeneratorExit,
+    lambda: Panic("rust"),
+    lambda: BaseExceptionGroup("two", [SystemExit(1), ValueError("x")]),
+    asyncio.CancelledError,
+]
+
+
+class State(BaseModel):
+    n: int = 0
+    xs: list[int] = [1, 2]
+    text: str = ""
+
+    @field_validator("n")
+    @classmethod
+    def _leaves(cls, n: int) -> int:
+        if n == 666:
+            sys.exit(1)
+        return n
+
+
+def exits(n: int) -> int:
+    """Leave, as a script would."""
+    sys.exit(3)
+
+
+def one(runnable: Any, **options: Any) -> Graph[State]:
+    """START → a → END."""
+    graph = Graph("g", State, resources=options.pop("resources", None))
+    options.setdefault("writes", "n")
+    graph.add_node("a", runnable, **options)
+    graph.add_path(START, "a", END)
+    return graph
+
+
+async def failure_of(runner: Runner, graph: Graph[Any]) -> tuple[str, str]:
+    """The path and kind of what a run failed with."""
+    with pytest.raises(RunFailed) as caught:
+        await runner.start(graph).result()
+    error = caught.value.result.error
+    assert error is not None
+    return error.path, error.kind
+
+
+@pytest.mark.parametrize("make", RAISED, ids=[type(make()).__name__ for make in RAISED])
+async def test_whatever_a_node_raises_is_its_failure(runner: Runner, make: Callable[[], BaseException]) -> None:
+    """In an async node, on the loop, in a thread and in recorded work; a neighbour runs on."""
+    leave = asyncio.Event()
+
+    async def neighbour(n: int) -> int:
+        await leave.wait()
+        return n + 1
+
+    async def awaits(n: int) -> int:
+        await asyncio.sleep(0)
+        raise make()
+
+    def blocks(n: int) -> int:
+        raise make()
+
+    async def records(n: int, ctx: Context) -> int:
+        return await ctx.step(blocks, n)
+
+    beside = runner.start(one(neighbour))
+    await beside.begun()
+    kind = type(make()).__name__
+    for graph in (one(awaits), one(blocks), one(blocks, thread=False), one(records), one(awaits, timeout_seconds=60)):
+        path, found = await failure_of(runner, graph)
+        assert path == "a"
+        assert found.rpartition(".")[2] == kind
+    leave.set()
+    assert (await beside.result()).state.n == 1
+
+
+async def test_an_exit_is_handled_as_any_failure(runner: Runner) -> None:
+    """A fallback stands in, `failed(SystemExit)` leads on, and `failed(Exception)` does not match it."""
+    assert (await runner.start(one(exits, fallback=7)).result()).state.n == 7
+    graph = Graph("g", State)
+    graph.add_node("a", exits, writes="n")
+    graph.add_node("b", lambda n: n + 5, writes="n")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=failed(Exception))
+    graph.add_edge("a", "b", when=failed(SystemExit))
+    graph.add_edge("a", END)
+    graph.add_edge("b", END)
+    assert (await runner.start(graph).result()).state.n == 5
+
+
+async def test_whatever_the_other_functions_of_a_graph_raise_is_a_failure(runner: Runner) -> None:
+    """Validators, writes-functions, conditions, fallbacks, sources of maps, prompt functions and resources."""
+
+    def leave() -> str:
+        sys.exit(1)
+
+    def leave_late(result: int) -> int:
+        sys.exit(1)
+
+    def leaves(xs: list[int]) -> Any:
+        sys.exit(1)
+
+    conditional = Graph("g", State)
+    conditional.add_node("a", lambda n: n + 1, writes="n")
+    conditional.add_edge(START, "a")
+    conditional.add_edge("a", END, when=leaves)
+    conditional.add_edge("a", END)
+
+    async def use(db: str) -> int:
+        return len(db)
+
+    async def item(x: int) -> int:
+        return x
+
+    graphs = [
+        one(lambda: 666),
+        one(lambda n: n, writes={"n": leave_late}),
+        conditional,
+        one(lambda n: 1 // n, fallback=exits),
+        one(item, each={"x": leaves}, writes="xs"),
+        one(use, resources={"db": leave}),
+    ]
+    for graph in graphs:
+        path, kind = await failure_of(runner, graph)
+        assert path in ("", "a")
+        assert kind in ("SystemExit", "condition_failed", "resource_failed")
+
+
+async def test_an_exit_in_an_item_fails_that_item_alone(runner: Runner) -> None:
+    """The others are recorded."""
+    done: list[int] = []
+
+    async def work(x: int) -> int:
+        if x == 1:
+            sys.exit(1)
+        done.append(x)
+        return x
+
+    path, kind = await failure_of(runner, one(work, each={"x": "xs"}, writes="xs"))
+    assert (path, kind, done) == ("a[0]", "SystemExit", [2])
+
+
+@pytest.mark.parametrize("seconds", [None, 60.0])
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_an_exit_in_a_tool_fails_its_node(*, is_async: bool, seconds: float | None) -> None:
+    """In the run's loop and in a thread, called from an async node and from a blocking one."""
+
+    async def leaves_async(x: int) -> int:
+        """Leave."""
+        sys.exit(x)
+
+    def leaves(x: int) -> int:
+        """Leave."""
+        sys.exit(x)
+
+    model = ScriptedModel(lambda _: calls(("leave", {"x": 3})))
+    made = tool(leaves_async if is_async else leaves, name="leave", timeout_seconds=seconds)
+    agent = Agent("writer", prompt="go", model=model, tools=[made])
+
+    async def through(text: str) -> str:
+        return await agent.run()
+
+    for node in (agent, through):
+        async with Runner() as runner:
+            assert (await failure_of(runner, one(node, writes="text")))[1] == "SystemExit"
+
+
+async def test_a_worker_survives_an_exit(tmp_path: Path) -> None:
+    """The run fails, and the next one is driven by the same worker."""
+    bad, good = Graph("bad", State), Graph("good", State)
+    for graph, node in ((bad, exits), (good, lambda n: n + 1)):
+        graph.add_node("a", node, writes="n")
+        graph.add_path(START, "a", END)
+    async with Runner(tmp_path / "runs.db") as first:
+        for graph, run_id in ((bad, "bad"), (good, "good")):
+            first.start(graph, run_id=run_id)
+            await first.leave(run_id)
+    ended: dict[str, str] = {}
+    async with Runner(tmp_path / "runs.db") as runner:
+
+        def tell(event: Any) -> None:
+            if hasattr(event, "result"):
+                ended[event.info.id] = event.result.status
+            if len(ended) == 2:
+                worker.stop()
+
+        worker = Worker(runner, {"bad": bad, "good": good}, concurrency=1, poll_seconds=0.01, tell=tell)
+        await worker.run()
+    assert ended == {"bad": "failed", "good": "finished"}
+
+
+def test_what_a_signal_raises_is_no_failure_of_the_code_it_meets() -> None:
+    """Python's own handler, one that exits, and asyncio's; what code raises by itself is told from them."""
+
+    def raised_by(action: Callable[[], object]) -> BaseException:
+        try:
+            action()
+        except BaseException as error:  # noqa: BLE001 - that is what is looked at
+            return error
+        raise AssertionError
+
+    def press() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    def raise_it() -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert is_interrupt(raised_by(press))
+        assert not is_interrupt(raised_by(raise_it))
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
+        assert is_interrupt(raised_by(press))
+        assert not is_interrupt(raised_by(sys.exit))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def test_a_coroutine_that_is_closed_is_no_failure() -> None:
+    """GeneratorExit that Python throws into it passes; one that it raises is its failure."""
+    seen: list[BaseException] = []
+
+    async def waits() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except BaseException as error:
+            seen.append(error)
+            raise
+
+    made = waits()
+    task = asyncio.ensure_future(made)
+    await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    left = waits()
+    with contextlib.suppress(StopIteration):
+        left.send(None)
+    left.close()
+    assert [type(each) for each in seen] == [asyncio.CancelledError, GeneratorExit]
+    assert is_interrupt(seen[1])
+
+
+PROGRAM = """
+import asyncio, signal, sys
+from pydantic import BaseModel
+from graphengine import END, START, Graph, Runner
+
+class State(BaseModel):
+    n: int = 0
+
+async def work(n: int) -> int:
+    print("in node", flush=True)
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            raise
+
+def spin(n: int) -> int:
+    print("in node", flush=True)
+    while True:
+        pass
+
+graph = Graph("g", State)
+node = spin if sys.argv[2] == "spin" else work
+graph.add_node("a", node, writes="n", thread=False if node is spin else None)
+graph.add_path(START, "a", END)
+
+async def main() -> None:
+    async with Runner(sys.argv[1]) as runner:
+        await runner.start(graph, run_id="r").result()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("node", ["wait", "spin"])
+def test_ctrl_c_still_ends_a_script(tmp_path: Path, node: str) -> None:
+    """Once while a node waits; twice where it blocks the loop, since asyncio's first one only asks."""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(PROGRAM))
+    process = subprocess.Popen(
+        [sys.executable, script, tmp_path / "runs.db", node], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in node\n"
+    process.send_signal(signal.SIGINT)
+    if node == "spin":
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode not in (0, None)
+    assert told.rstrip().endswith("KeyboardInterrupt")

@@ -1,0 +1,160 @@
+"""Watching runs: who subscribes when, and what is left of it."""
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
+from graphengine.errors import RunIsDriven, RunnerClosed
+from graphengine.runner import Emitted, StepRecorded, TextDelta
+from graphengine.stores.memory import MemoryStore
+
+
+class State(BaseModel):
+    n: int = 0
+    text: str = ""
+
+
+def one(runnable: Any, **options: Any) -> Graph[State]:
+    """START → a → END."""
+    graph = Graph("g", State)
+    graph.add_node("a", runnable, **{"writes": "n", **options})
+    graph.add_path(START, "a", END)
+    return graph
+
+
+def speaking() -> Graph[State]:
+    """An agent that answers at once."""
+    return one(Agent("writer", prompt="go"), writes="text")
+
+
+async def test_a_subscriber_one_turn_late_gets_the_stream() -> None:
+    """A turn of the event loop between the start and the subscription costs no text of the first answer."""
+    async with Runner(models={"writer": ScriptedModel(["one two"])}) as runner:
+        run = runner.start(speaking())
+        await asyncio.sleep(0)
+        pieces = [event.text async for event in run.events() if isinstance(event, TextDelta)]
+    assert "".join(pieces) == "one two"
+
+
+async def test_a_subscriber_under_a_time_limit_gets_the_first_answer() -> None:
+    """`asyncio.wait_for` begins the iteration in a task of its own on older Pythons, which is a turn later."""
+    async with Runner(models={"writer": ScriptedModel(["one two"])}) as runner:
+        run = runner.start(speaking())
+        events = run.events()
+        first = await asyncio.wait_for(anext(events), 60)
+        assert isinstance(first, StepRecorded)
+        shown = [event.text async for event in events if isinstance(event, TextDelta)]
+    assert "".join(shown) == "one two"
+
+
+async def test_events_are_kept_from_the_call_on(runner: Runner) -> None:
+    """Not from the first iteration on."""
+
+    async def work(n: int, ctx: Context) -> int:
+        ctx.emit("shown")
+        return n + 1
+
+    run = runner.start(one(work))
+    events = run.events()
+    await run.result()
+    assert [event.data async for event in events if isinstance(event, Emitted)] == ["shown"]
+
+
+async def test_events_that_are_never_read_are_not_collected(runner: Runner) -> None:
+    """An iterator that is dropped before its first step leaves no queue that grows."""
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def work(n: int) -> int:
+        entered.set()
+        await leave.wait()
+        return n + 1
+
+    run = runner.start(one(work))
+    run.events()
+    await entered.wait()
+    gc.collect()
+    assert run.watchers == []
+    leave.set()
+    await run.result()
+
+
+async def test_the_events_of_a_run_that_is_driven_say_so_at_once(tmp_path: Path) -> None:
+    """Here and in another process: no empty iterator that ends as if nothing had happened."""
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def work(n: int) -> int:
+        entered.set()
+        await leave.wait()
+        return n + 1
+
+    graph = one(work)
+    async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
+        run = runner.start(graph, run_id="r")
+        await entered.wait()
+        for each in (runner, other):
+            with pytest.raises(RunIsDriven):
+                await anext(each.resume(graph, "r").events())
+        leave.set()
+        await run.result()
+
+
+async def test_the_events_of_a_run_that_was_never_recorded_say_so() -> None:
+    """The Runner was closed before."""
+    async with Runner() as runner:
+        run = runner.start(one(lambda n: n))
+    with pytest.raises(RunnerClosed):
+        await anext(run.events())
+
+
+async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
+    """At each await of the store while it falls asleep, and while it sleeps, all that it began is over with it."""
+
+    class Slow(MemoryStore):
+        """A shared store each of whose reads takes a turn, and can be cancelled there."""
+
+        shared = True
+        reads = 0
+        stop_at = 0
+        run: Any = None
+
+        async def _read(self) -> None:
+            self.reads += 1
+            if self.reads == self.stop_at:
+                self.run.cancel()
+            await asyncio.sleep(0)
+
+        async def info(self, run_id: str) -> Any:
+            await self._read()
+            return await super().info(run_id)
+
+        async def inbox(self, run_ids: Sequence[str]) -> Any:
+            await self._read()
+            return await super().inbox(run_ids)
+
+        async def seqs(self, run_ids: Sequence[str]) -> Any:
+            await self._read()
+            return await super().seqs(run_ids)
+
+    async def nap(ctx: Context) -> int:
+        await ctx.sleep(3600)
+        return 1
+
+    before = asyncio.all_tasks()
+    for stop_at in range(1, 4):
+        store = Slow()
+        store.stop_at = stop_at
+        async with Runner(store) as runner:
+            store.run = run = runner.start(one(nap))
+            async for _ in run.events():
+                pass
+            await run.ended()
+            left = asyncio.all_tasks() - before
+            names = {task.get_name() for task in left}
+            assert names <= {"graphengine inbox", "graphengine sleepers"}, stop_at
+        assert asyncio.all_tasks() == before
