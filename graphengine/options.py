@@ -20,8 +20,8 @@ END: Final = "END"
 FAIL: Final = "FAIL"
 
 
-LONGEST_SECONDS: Final = 1e11
-"""The longest time, and the last date in epoch seconds: some 3,000 years. No calendar has much later dates."""
+LONGEST_SECONDS: Final = 1e15
+"""The longest time, and the last date in epoch seconds: some 30 million years. A float counts no seconds far beyond."""
 
 
 def is_seconds(given: object, *, zero: bool = False) -> TypeGuard[float]:

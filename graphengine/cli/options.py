@@ -124,7 +124,7 @@ class Age(click.ParamType[float]):
 
         seconds = float(found[1]) * _SECONDS[found[2]]
         if seconds > LONGEST_SECONDS:
-            self.fail(f"{value!r} is longer than any calendar", param, ctx)
+            self.fail(f"{value!r} is too long", param, ctx)
         return seconds
 
 
