@@ -192,6 +192,12 @@ class StoreMissing(StoreError):
     code = "store_missing"
 
 
+class StoreNotSupported(StoreError):
+    """Runs cannot be kept where they were to be, as at the address of a database server."""
+
+    code = "store_not_supported"
+
+
 class StoreNotADatabase(StoreError):
     """The file exists but is not a database of graphengine."""
 
@@ -220,6 +226,12 @@ class StoreFull(StoreError):
     """The disk or its quota is full."""
 
     code = "store_full"
+
+
+class StoreMoved(StoreError):
+    """The database's file or its log was moved, deleted or replaced while it was open; nothing is written any more."""
+
+    code = "store_moved"
 
 
 class StoreCorrupt(StoreError):

@@ -24,6 +24,7 @@ from pydantic_core import to_json
 from graphengine.core.steps import encode_step
 from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.options import is_seconds
+from graphengine.stores.addresses import refuse_address
 from graphengine.stores.sqlite import files, reads, removal, writes
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
@@ -69,6 +70,9 @@ class SQLiteStore:
     Attributes:
         path: The file.
         lease: This owner's lease, while the store is open and not read-only.
+
+    Raises:
+        StoreNotSupported: The path is an address, `scheme://…`.
     """
 
     def __init__(  # noqa: PLR0913  # options, each by its name, of a call that people write once
@@ -81,6 +85,7 @@ class SQLiteStore:
         clock: Callable[[], float] = time.time,
         read_only: bool = False,
     ) -> None:
+        refuse_address(path)
         self.path: Final = Path(path).absolute()
         self._synchronous: Synchronous = synchronous
         for name, seconds in (("busy_timeout_seconds", busy_timeout_seconds), ("lease_seconds", lease_seconds)):
@@ -165,7 +170,8 @@ class SQLiteStore:
             raise
         self._writer, self.lease = worker, lease
         self._checkpoints = Checkpoints(path, self._synchronous)
-        self._commits = GroupCommit(worker, path, self._checkpoints)
+        lease.place = files.Place(path)
+        self._commits = GroupCommit(worker, lease.place, self._checkpoints)
         lease.keep(threading.current_thread(), partial(_abandon, worker, reader))
         return has_trash
 
