@@ -23,10 +23,12 @@ from graphengine import (
 )
 from graphengine.agents import mcp, tool
 from graphengine.errors import CompileError, DefinitionError, InputError
+from graphengine.history import load_snapshot
 from graphengine.models import AnthropicModel, OpenAIChatModel, Router
 from graphengine.options import is_seconds
 from graphengine.patterns import circuit_breaker
 from graphengine.patterns.circuits import Guarded
+from graphengine.runner.run import StepRecorded
 from graphengine.stores.sqlite import SQLiteStore
 from tests.support.runs import alone
 
@@ -141,9 +143,15 @@ async def test_a_wait_without_an_end_has_no_date(tmp_path: Path, what: str) -> N
         return 1
 
     async with Runner(tmp_path / "runs.db") as runner:
-        result = await runner.start(alone(State, waits, "n")).result()
-        assert (result.status, [wait.due_at for wait in result.waits]) == ("waiting", [None])
-        assert (await runner.store.info(result.run_id)).due_at is None
+        run = runner.start(alone(State, waits, "n"))
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                break
+        info = await runner.store.info(run.id)
+        assert (info.status, info.due_at) == ("waiting", None)
+        [wait] = (await load_snapshot(runner.store, run.id, None)).root.waits.values()
+        assert "due" not in wait
+        await runner.stop(run.id)
 
 
 @pytest.mark.parametrize("number", NONE)
