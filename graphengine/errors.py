@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class GraphEngineError(Exception):
@@ -382,10 +382,15 @@ class ModelError(NodeError):
     Args:
         message, where, repair: As for every error.
         retry_after_seconds: For how long the provider asks to be left alone; no attempt is made before that.
+
+    Attributes:
+        usage: What the failed call used as far as its provider reported it, by the names that steps record; {} for
+            nothing, None where that is not known.
     """
 
     code = "model_error"
     retryable = False
+    usage: Mapping[str, float | None] | None = None
 
     def __init__(
         self, message: str, *, where: str = "", repair: str = "", retry_after_seconds: float | None = None

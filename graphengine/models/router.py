@@ -12,11 +12,12 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
-from graphengine.models.base import Closes, KnowsPrices
+from graphengine.models.base import Closes, KnowsPrices, usage_of_failure
 from graphengine.models.names import as_model
+from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ class Router:
             raise DefinitionError("Router([]) has no model", repair="give it one model or more")
         if type(failures) is not int or failures < 1:
             raise DefinitionError(f"Router(failures={failures!r})", repair="give a whole number, 1 or more")
-        if not (_is_number(pause_seconds) and 0 < pause_seconds < math.inf):
+        if not is_seconds(pause_seconds):
             raise DefinitionError(f"Router(pause_seconds={pause_seconds!r})", repair="give seconds, more than 0")
         given: tuple[object, ...] = self._on
         wrong = [kind for kind in given if not (isinstance(kind, type) and issubclass(kind, Exception))]
@@ -95,6 +96,8 @@ class Router:
             except self._on as error:
                 turn.failed(error)
                 failed.append((place, error))
+                if request.on_spent is not None and usage_of_failure(error):
+                    request.on_spent(usage_of_failure(error))
             except ModelError:
                 turn.answered()  # its provider is there
                 raise
@@ -135,7 +138,9 @@ class Router:
             return chosen
         kind = type(chosen) if chosen is not None and type(chosen).__init__ is ModelError.__init__ else ModelOverloaded
         repair = "add a model to the router, or try again later"
-        return kind(message, where=self.name, repair=repair, retry_after_seconds=back if back > 0 else None)
+        error = kind(message, where=self.name, repair=repair, retry_after_seconds=back if back > 0 else None)
+        error.usage = {}  # what each call used was reported when it failed
+        return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +194,7 @@ class _Breaker:
         """The model is not there, or asks to be left alone."""
         self.last = error
         asked = getattr(error, "retry_after_seconds", None)
-        alone = asked if _is_number(asked) and asked > 0 else 0.0
+        alone = asked if is_seconds(asked) else 0.0
         if turn.era != self.era:
             if self._open_until is not None and alone:
                 self._open_until = max(self._open_until, self._clock() + alone)
@@ -245,10 +250,6 @@ class _Watched:
             return await model.answer(replace(request, on_text=passed_on))
         finally:
             over = True
-
-
-def _is_number(given: object) -> TypeGuard[float]:
-    return type(given) in (int, float)
 
 
 def _became(error: Exception | None, back_in_seconds: float, *, asked: bool) -> str:

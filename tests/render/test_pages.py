@@ -90,8 +90,14 @@ def test_the_worst_texts_are_only_text_on_a_page(tmp_path: Path) -> None:
     assert "".join(worst.texts).count("<script>alert(1)</script>") > 2
 
 
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The names of the elements that a page of harmless words has."""
+    return {tag for tag, _ in Reader(drawn(review_loop(), tmp_path_factory.mktemp("plain") / "a.html")).elements}
+
+
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_a_run_says_is_only_text(text: str, tmp_path: Path) -> None:
+def test_what_a_run_says_is_only_text(text: str, ordinary: set[str], tmp_path: Path) -> None:
     """The id of a run, why it stopped, what failed, what is asked: no format takes any of it for more than words."""
     graph = outline(
         [node("a", "ask", question=text, writes=[text])], [edge("START", "a"), edge("a", "END", text, text)]
@@ -106,10 +112,9 @@ def test_what_a_run_says_is_only_text(text: str, tmp_path: Path) -> None:
         "failed": [begun, Step(2, "failed", 2.0, "", "a", 1, 1, data=failed)],
         "waiting": [begun, Step(2, "waiting", 2.0, "", "a", 1, 1, data={"waits": wait})],
     }
-    names = {tag for tag, _ in Reader(drawn(review_loop(), tmp_path / "plain.html")).elements}
     for name, steps in runs.items():
         page = Reader(drawn(graph, tmp_path / f"{name}.html", steps=steps))
-        assert {tag for tag, _ in page.elements} <= names | {"polyline"}
+        assert {tag for tag, _ in page.elements} <= ordinary | {"polyline"}
         root = read_xml(drawn(graph, tmp_path / f"{name}.svg", steps=steps))
         assert len(root.findall(".//s:g[@class='node']", SVG)) == 3
         assert len(drawn(graph, tmp_path / f"{name}.mmd", steps=steps).splitlines()) == len(
@@ -155,19 +160,21 @@ def test_another_theme_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_notebook_shows_the_picture() -> None:
-    """SVG for those that paint it, Mermaid, and plain text always."""
+    """SVG and plain text; no Mermaid, which notebooks that know both would show instead."""
     graph = newsroom()
     shown = graph._repr_mimebundle_()
-    assert set(shown) == {"text/plain", "text/vnd.mermaid", "image/svg+xml"}
+    assert set(shown) == {"text/plain", "image/svg+xml"}
     assert shown["text/plain"] == repr(graph)
-    assert shown["text/vnd.mermaid"] == to_mermaid(graph.compile().outline)
     assert read_xml(shown["image/svg+xml"].encode()).get("role") == "img"
 
 
 def test_a_notebook_gets_the_types_it_asks_for() -> None:
-    """`include` and `exclude` are IPython's."""
+    """`include` and `exclude` are IPython's; Mermaid stands in for an SVG that is not wanted."""
     graph = newsroom()
     assert set(graph._repr_mimebundle_(include={"text/plain"})) == {"text/plain"}
+    shown = graph._repr_mimebundle_(include={"text/vnd.mermaid", "image/svg+xml"})
+    assert shown["text/vnd.mermaid"] == to_mermaid(graph.compile().outline)
+    assert "image/svg+xml" in shown
     shown = graph._repr_mimebundle_(exclude={"image/svg+xml"})
     assert set(shown) == {"text/plain", "text/vnd.mermaid"}
 
