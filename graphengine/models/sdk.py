@@ -131,7 +131,13 @@ def http_address(given: str) -> str:
     return address
 
 
-def _without_password(address: str) -> str:
+def shown_address(address: str) -> str:
+    """An address as it may be shown and recorded: without a user, a password, a query and a fragment, which hold keys.
+
+    Example:
+        >>> shown_address("https://me:secret@example.com/v1?key=secret")
+        'https://example.com/v1'
+    """
     parts = urlsplit(address)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
@@ -438,7 +444,7 @@ class Failures:
         """
         keys = self.key.known()
         words = shown(said, *keys)
-        address = shown(_without_password(self.address), *keys)
+        address = shown(shown_address(self.address), *keys)
         repair = _REPAIR.get(kind, "").format(address=address, variable=self.key.variable)
         return kind(
             f"{self.model} {what}" + (f": {words}" if words else ""),
@@ -464,6 +470,7 @@ __all__ = [
     "says_too_long",
     "schema_in_words",
     "shown",
+    "shown_address",
     "sound",
     "sound_json",
 ]
