@@ -20,13 +20,13 @@ from graphengine.fieldtype import type_name
 from graphengine.graph import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.immutable import unrecordable
 from graphengine.injection import NO_DEFAULT, Injected, Parameter
-from graphengine.paths import Path, did_you_mean, members, parse, type_at
+from graphengine.paths import Path, did_you_mean, members, nearest, parse, type_at
 from graphengine.plan import Argument, Call, Each, Fallback, Target, Writer
 from graphengine.readings import Reading
 from graphengine.state import with_items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from graphengine.body import Body
     from graphengine.graph import Graph, Runnable, Writes
@@ -47,6 +47,28 @@ class Binder:
     resources: frozenset[str]
     compile: Callable[[Graph[Any], str], Plan[Any] | None]
     problems: list[Problem] = field(default_factory=list)
+    unknowns: dict[tuple[str, str], tuple[int, list[str]]] = field(default_factory=dict)
+
+    def unknown(self, kind: str, name: str, problem: Problem) -> None:
+        """Add a problem about a name that nothing has, once: what else says the name is part of that problem.
+
+        Args:
+            kind: What has names of its own: `node`, or `field` for whatever a parameter may name.
+            name: The name.
+            problem: What to report of it.
+        """
+        _, places = self.unknowns.setdefault((kind, name), (len(self.problems), []))
+        if not places:
+            self.problems.append(problem)
+        places.append(problem.where)
+
+    def say_where_else(self) -> None:
+        """Add to each problem about a name where else it is said."""
+        for index, places in self.unknowns.values():
+            others = [place for place in dict.fromkeys(places) if place != places[0]]
+            if others:
+                found = self.problems[index]
+                self.problems[index] = replace(found, message=f"{found.message} (also: {', '.join(others)})")
 
     def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
         """Add a problem."""
@@ -57,12 +79,20 @@ class Binder:
         found = self.state.fields.get(path.root)
         if found is None:
             near = did_you_mean(path.root, self.state.fields)
-            self.report("unknown_field", where, f"unknown field {path.text!r}", near)
+            self._unknown_field(path, where, f"unknown field {path.text!r}", near)
             return ()
         types, hint = type_at(found.info.annotation, path)
         if not types:
-            self.report("unknown_field", where, f"unknown field {path.text!r}", hint)
+            self._unknown_field(path, where, f"unknown field {path.text!r}", hint)
         return types
+
+    def _unknown_field(self, path: Path, where: str, message: str, repair: str) -> None:
+        name = path.text if path.root in self.state.fields else path.root
+        self.unknown("field", name, Problem("unknown_field", where, message, repair))
+
+    def _unknown_parameter(self, name: str, where: str, message: str, known: Iterable[str]) -> None:
+        repair = did_you_mean(name, known)
+        self.unknown("field", _root(name), Problem("unknown_parameter", where, message, repair))
 
     def reading(self, source: object, where: str) -> Reading | None:
         """A path or function of fields, checked."""
@@ -90,8 +120,8 @@ class Binder:
         for parameter in injected.parameters:
             known = parameter.name in self.state.fields or parameter.name in (*also, "state")
             if not known and parameter.default is NO_DEFAULT:
-                near = did_you_mean(parameter.name, [*also, *self.state.fields])
-                self.report("unknown_parameter", where, f"{injected.name} takes {parameter.name!r}", near)
+                text = f"{injected.name} takes {parameter.name!r}"
+                self._unknown_parameter(parameter.name, where, text, [*also, *self.state.fields])
 
     def call(self, body: Body, given: Mapping[str, object] | None, where: str) -> Call:
         """Bind a body's parameters, by name where nothing is `given`."""
@@ -106,11 +136,13 @@ class Binder:
                 repair = "give it a prompt, or say what it reads: inputs={'task': 'task'}"
                 self.report("reads_nothing", where, f"{body.name} has no prompt and is given nothing", repair)
         names = {p.name for p in parameters}
-        for name in inputs:
-            roots = {_root(n) for n in names}
-            if name not in names and name not in roots:
-                what = "field" if body.kind == "graph" else "parameter"
-                self.report("unknown_input", where, f"{body.name} has no {what} {name!r}", did_you_mean(name, names))
+        known = {*names, *(_root(name) for name in names)}
+        for name in [name for name in inputs if name not in known]:
+            what = "field" if body.kind == "graph" else "parameter"
+            self.report("unknown_input", where, f"{body.name} has no {what} {name!r}", did_you_mean(name, names))
+            free = [p.name for p in parameters if p.default is NO_DEFAULT and self._source(p.name, inputs) is None]
+            meant = nearest(name, free) or next(iter(free), "")
+            inputs = {**inputs, meant: inputs[name]} if meant else inputs
         is_graph = body.kind == "graph"
         bound = [
             None if is_graph and _keeps_default(p, given) else self._argument(p, inputs, where, alone=is_graph)
@@ -174,7 +206,7 @@ class Binder:
             self.report("unknown_parameter", where, f"nothing provides {name!r}, which its state needs", repair)
             return None
         known_names = [*self.state.fields, *self.resources, "ctx", "state", "error"]
-        self.report("unknown_parameter", where, f"nothing provides {name!r}", did_you_mean(name, known_names))
+        self._unknown_parameter(name, where, f"nothing provides {name!r}", known_names)
         return None
 
     def _source(self, name: str, inputs: Mapping[str, object]) -> object:
@@ -445,7 +477,7 @@ class Binder:
         found = self.state.fields.get(path.root)
         if found is None:
             near = did_you_mean(path.root, self.state.fields)
-            self.report("unknown_field", where, f"writes unknown field {path.root!r}", near)
+            self._unknown_field(path, where, f"writes unknown field {path.root!r}", near)
         if not path.parts:
             return Target(path.root)
         kind, key = path.parts[0]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class GraphEngineError(Exception):
@@ -192,6 +192,12 @@ class StoreMissing(StoreError):
     code = "store_missing"
 
 
+class StoreNotSupported(StoreError):
+    """Runs cannot be kept where they were to be, as at the address of a database server."""
+
+    code = "store_not_supported"
+
+
 class StoreNotADatabase(StoreError):
     """The file exists but is not a database of graphengine."""
 
@@ -220,6 +226,12 @@ class StoreFull(StoreError):
     """The disk or its quota is full."""
 
     code = "store_full"
+
+
+class StoreMoved(StoreError):
+    """The database's file or its log was moved, deleted or replaced while it was open; nothing is written any more."""
+
+    code = "store_moved"
 
 
 class StoreCorrupt(StoreError):
@@ -370,10 +382,15 @@ class ModelError(NodeError):
     Args:
         message, where, repair: As for every error.
         retry_after_seconds: For how long the provider asks to be left alone; no attempt is made before that.
+
+    Attributes:
+        usage: What the failed call used as far as its provider reported it, by the names that steps record; {} for
+            nothing, None where that is not known.
     """
 
     code = "model_error"
     retryable = False
+    usage: Mapping[str, float | None] | None = None
 
     def __init__(
         self, message: str, *, where: str = "", repair: str = "", retry_after_seconds: float | None = None

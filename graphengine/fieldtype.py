@@ -66,6 +66,8 @@ _VALIDATORS: Final[dict[str, Callable[..., object]]] = {
     "plain": PlainValidator,
 }
 
+_NOTHING_ELSE: Final = (("__pydantic_extra__", None), ("__pydantic_private__", None))
+
 _SHOWN: Final = 120  # characters of a value in a message
 
 LONG: Final = 1000
@@ -170,10 +172,15 @@ class FieldType:
         )
 
     def _changed(self, back: object, value: object) -> NotRecordable:
+        read, given = self._told(back), self._told(value)
+        text = f"the record would give {read} back for {given}"
+        if read == given and not self.secret:
+            text = f"the record would not give {given} back: what it gives prints alike and is not equal"
         return NotRecordable(
-            f"the record would give {self._told(back)} back for {self._told(value)}",
+            text,
             where=f"field {self.name}",
-            repair="use a type whose JSON reads back equal (no NaN, no fields outside the declared type)",
+            repair="use a type whose JSON reads back equal (no NaN, no private attributes, no fields outside the "
+            "declared type)",
         )
 
     def _told(self, value: object) -> str:
@@ -418,16 +425,15 @@ class FieldType:
 
     def _dump(self, value: object) -> bytes:
         if self.dumped:
-            whole = self.model.model_construct(None, **{self.name: value})
+            whole = _holding(self.model, {self.name: value})
             only = {self.name}
             return self.model.__pydantic_serializer__.to_json(whole, include=only, by_alias=False, round_trip=True)
-        alone = self.single.model_construct(None, **{self.name: value})
+        alone = _holding(self.single, {self.name: value})
         return self.single.__pydantic_serializer__.to_json(alone, by_alias=False, round_trip=True, warnings="error")
 
     def _assigned(self, value: object, view: View) -> object:
         """The value after the state's own validators, which may look at the other fields."""
-        draft = self.checked.model_construct()
-        vars(draft).update(view.beside(self.name))
+        draft = _holding(self.checked, view.beside(self.name))
         self.checked.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
         return vars(draft)[self.name]
 
@@ -451,6 +457,14 @@ class FieldType:
         if self.operation == "append":
             return f"{declared}; append adds one item: return one, or give the field extend, or return Replace([…])"
         return declared
+
+
+def _holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
+    """Make an instance that holds these values alone: no default is made, and no code of the model runs."""
+    made = model.__new__(model)
+    for name, held in (("__dict__", values), ("__pydantic_fields_set__", set(values)), *_NOTHING_ELSE):
+        object.__setattr__(made, name, held)
+    return made
 
 
 def _is_longer(new: list[object], old: object) -> bool:

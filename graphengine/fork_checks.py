@@ -2,53 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphengine.errors import Problem
-from graphengine.graph import Fork
-from graphengine.regions import Fork as Shape
 from graphengine.regions import breaches, region
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from graphengine.fieldtype import FieldType
-    from graphengine.graph import Graph
     from graphengine.plan import NodePlan
+    from graphengine.regions import Fork
+    from graphengine.shape_checks import MeantShape
 
 
 def fork_problems(
-    graph: Graph[Any],
-    nodes: Mapping[str, NodePlan],
-    fields: Mapping[str, FieldType],
-    out: Mapping[str, Sequence[str]],
+    shape: MeantShape, nodes: Mapping[str, NodePlan], fields: Mapping[str, FieldType], unsaid: Collection[str]
 ) -> Iterator[Problem]:
     """All problems of a graph's forks.
 
     Args:
-        graph: What was declared.
+        shape: Its nodes and edges.
         nodes: Its nodes, worked out.
         fields: The fields of its state.
-        out: Every way, node to targets, those of forks and their joins included.
+        unsaid: The nodes that do not say what they write.
     """
-    forks = [Shape(d.source, tuple(t for t, _ in d.targets), d.join) for d in graph.ways if isinstance(d, Fork)]
-    for breach in breaches(forks, out):
+    for breach in breaches(shape.forks, shape.out):
         yield Problem(breach.code, f"fork at {breach.source}", breach.message, breach.repair)
-    unsaid = {d.name for d in graph.nodes if d.options.writes is None and d.runnable is not None}
-    for fork in forks:
-        yield from _conflicts(fork, nodes, fields, out, unsaid)
+    for fork in shape.forks:
+        yield from _conflicts(fork, shape.out, nodes, fields, unsaid)
 
 
 def _conflicts(
-    fork: Shape,
+    fork: Fork,
+    out: Mapping[str, Sequence[str]],
     nodes: Mapping[str, NodePlan],
     fields: Mapping[str, FieldType],
-    out: Mapping[str, Sequence[str]],
-    unsaid: set[str],
+    unsaid: Collection[str],
 ) -> Iterator[Problem]:
-    """Fields without a reducer that two arms write, and nodes that do not say what they write."""
+    """Fields without a reducer that several arms write, and nodes that do not say what they write."""
     where = f"fork at {fork.source}"
-    writers: dict[str, list[tuple[str, str, bool]]] = {}
+    writers: dict[str, list[_Write]] = {}
     regions = {arm: region(arm, fork.join, out) & set(nodes) for arm in fork.targets}
     for arm, names in regions.items():
         shared = {name for other, there in regions.items() if other != arm for name in there}
@@ -59,25 +53,32 @@ def _conflicts(
                 continue
             for place in nodes[name].writer.places:
                 field = fields.get(place.split("[")[0])
-                if field is None or field.reducer is not None:
-                    continue
-                adds = place in nodes[name].writer.added
-                first = _clash(place, arm, writers, adds=adds)
-                writers.setdefault(place, []).append((arm, name, adds))
-                if first:
-                    text = f"{first} and {name}, in different arms, both write {place}"
-                    yield Problem("write_conflict", where, text, "give the field a reducer, or each arm its own field")
+                if field is not None and field.reducer is None:
+                    adds = place in nodes[name].writer.added
+                    writers.setdefault(field.name, []).append(_Write(place, arm, name, adds))
+    for written in writers.values():
+        yield from _clashes(where, written)
 
 
-def _clash(place: str, arm: str, writers: Mapping[str, Sequence[tuple[str, str, bool]]], *, adds: bool) -> str:
-    """A node of another arm that writes the same place, or the whole of which it is a key; "" if there is none.
+class _Write(NamedTuple):
+    """That a node of an arm writes a place, and whether it only adds to what is there."""
 
-    Where both only add to what is there, nothing is lost.
-    """
-    root = place.split("[", maxsplit=1)[0]
-    for there, written in writers.items():
-        same = there == place or (there.split("[")[0] == root and root in (there, place))
-        for other, name, also_adds in written:
-            if same and other != arm and not (adds and also_adds):
-                return name
-    return ""
+    place: str
+    arm: str
+    node: str
+    adds: bool
+
+
+def _clashes(where: str, written: Sequence[_Write]) -> Iterator[Problem]:
+    """Yield each place of a field that several arms write, or the whole of which it is a key, with all their nodes."""
+    root = written[0].place.split("[")[0]
+    whole = [write for write in written if write.place == root]
+    for place in dict.fromkeys(write.place for write in written):
+        if place != root and whole:
+            continue  # reported with the whole
+        there = written if place == root else [write for write in written if write.place == place]
+        if len({write.arm for write in there}) > 1 and not all(write.adds for write in there):
+            *first, last = dict.fromkeys(write.node for write in there)
+            many = "both" if len(first) == 1 else "all"
+            text = f"{', '.join(first)} and {last}, in different arms, {many} write {place}"
+            yield Problem("write_conflict", where, text, "give the field a reducer, or each arm its own field")

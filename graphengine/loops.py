@@ -1,107 +1,217 @@
 """Loops: whether something forces each one of a graph to end.
 
-A way out is bound to be taken in the end where what it waits for only grows while the loop goes on: visits, spent time
-or money, samples that are no better, and the length of a list to which every way round the loop appends. A hope, as
-`value("score") >= 7`, forces nothing.
+A run that loops for ever leaves some nodes by the same edges again and again. An edge cannot be one of them if what it
+waits for, or what an edge before it waits for, only grows with each round: visits, spent time or money, samples that
+are no better, the length of a list to which each round appends. Such edges are taken out, for as long as there are any;
+a loop of the edges that are left has nothing that ends it. A node that waits for an answer or a message ends a loop
+too: what happens there is decided outside. `value("score") >= 7` does not guarantee anything.
+
+Example: `a` has the edges to `b` when `score < 7`, to END when `iterations("a") >= 3`, else to `c`; `b` and `c` lead
+back. The cap takes out the edge to `c`, which is tried after it, and not the one to `b`, which is tried before.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
-from graphengine.conditions import Comparison, Fact, Plateau, Value
+from graphengine.conditions import Comparison, Composed, Fact, Negated, Plateau, Value
+from graphengine.options import END, START
 from graphengine.paths import members
-from graphengine.plan import EdgeWay
+from graphengine.plan import EdgeWay, ForkWay
 from graphengine.reducers import Replace
-from graphengine.shape import reachable_from
+from graphengine.shape import components, reachable_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.conditions import Condition
-    from graphengine.plan import NodePlan
+    from graphengine.plan import Call, NodePlan, Plan, Way
     from graphengine.state import StateType
 
-_MORE: Final = (">=", ">")
+_RISES: Final = (">=", ">", "!=")
+_FALLS: Final = ("<=", "<", "==")
 
 
 @dataclass(frozen=True, slots=True)
-class _Forced:
-    """A way that is taken in the end, if a loop goes on and on.
+class _Growth:
+    """Something that must go on growing for a condition to hold, or not to hold, from some round on.
 
     Attributes:
-        target: Where it leads.
-        counted: The node that must be visited again and again for it, and the one since which its visits are counted.
-        appends: The field that must become longer and longer for it; "" if none.
+        counted: The node whose visits count; "" if it is no count.
+        appends: The field that becomes longer; "" if it is no length.
+        samples: The fields of which samples are taken; empty if there are none.
+        since: The node with each visit of which it begins anew; "" if none does.
     """
 
-    target: str
-    counted: Sequence[str] = ()
+    counted: str = ""
     appends: str = ""
+    samples: frozenset[str] = frozenset()
+    since: str = ""
 
 
-def unbounded_loop(
-    out: Mapping[str, Sequence[str]], nodes: Mapping[str, NodePlan], state: StateType[Any]
-) -> Sequence[str]:
-    """The nodes of a loop that nothing forces to end, the first one again as the last; empty if there is none.
+_Needs: TypeAlias = "list[frozenset[_Growth]]"
+"""Alternatives, each of them what must grow together."""
+
+
+class _Arrow(NamedTuple):
+    """An edge, and what would keep it from being taken for ever."""
+
+    source: str
+    target: str
+    ends: _Needs
+
+
+def unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Sequence[str]]:
+    """Yield loops that nothing forces to end, each as its nodes with the first one again as the last.
 
     Args:
-        out: Every way, node to targets.
-        nodes: The nodes, with the conditions on their ways.
+        nodes: The nodes whose edges count, with the conditions on them.
         state: The fields that conditions look at.
     """
-    left = {node: list(targets) for node, targets in out.items()}
-    forced = {name: list(_forced(node, state)) for name, node in nodes.items()}
+    waiting = {name for name, node in nodes.items() if _waits(node)}
+    arrows = [
+        arrow
+        for name, node in nodes.items()
+        for ways in (node.ways, node.failure_ways)
+        for arrow in _arrows(name, ways, state)
+        if not {name, arrow.target} & waiting and arrow.target in nodes
+    ]
     while True:
-        reach = {node: reachable_from(node, left) for node in left}
-
-        def together(a: str, b: str, reach: Mapping[str, set[str]] = reach) -> bool:
-            return b in reach.get(a, ()) and a in reach.get(b, ())
-
-        def ends_here(node: str, way: _Forced, left: Mapping[str, Sequence[str]] = left) -> bool:
-            if together(node, way.target):
-                return False
-            if way.appends:
-                loop = {name: each for name, each in nodes.items() if together(node, name)}
-                return _grows(way.appends, loop, node, left)
-            return _counts_here(node, way.counted, together)
-
-        ends = {node for node, ways in forced.items() if node in left and any(ends_here(node, way) for way in ways)}
-        if not ends:
+        graph = _Rounds(nodes, arrows)
+        kept = [arrow for arrow in graph.arrows if not any(graph.all_grow(arrow, needs) for needs in arrow.ends)]
+        if len(kept) == len(arrows):
             break
-        left = {node: [t for t in targets if t not in ends] for node, targets in left.items() if node not in ends}
-    loops = {node: [t for t in targets if together(node, t)] for node, targets in left.items()}
-    return next((path for path in (_loop_from(node, loops) for node in loops) if path), [])
+        arrows = kept
+    seen: set[int] = set()
+    for name in nodes:
+        if name in graph.out and graph.group[name] not in seen:
+            seen.add(graph.group[name])
+            yield _loop_from(name, graph.out)
 
 
-def _forced(node: NodePlan, state: StateType[Any]) -> Iterable[_Forced]:
-    """The ways of a node that are bound to be taken in the end."""
-    for way in node.ways:
-        if isinstance(way, EdgeWay) and way.condition is not None:
-            yield from _forcing(way.condition, way.target, state)
+class _Rounds:
+    """The edges that are left, those within a loop alone."""
+
+    def __init__(self, nodes: Mapping[str, NodePlan], arrows: Sequence[_Arrow]) -> None:
+        out: dict[str, list[str]] = defaultdict(list)
+        for arrow in arrows:
+            out[arrow.source].append(arrow.target)
+        self.nodes = nodes
+        self.group = components(out)
+        self.arrows = [arrow for arrow in arrows if self.group[arrow.source] == self.group[arrow.target]]
+        self.out: dict[str, list[str]] = defaultdict(list)
+        for arrow in self.arrows:
+            self.out[arrow.source].append(arrow.target)
+        self.members: dict[int, list[str]] = defaultdict(list)
+        for name in self.out:
+            self.members[self.group[name]].append(name)
+
+    def all_grow(self, arrow: _Arrow, needs: Iterable[_Growth]) -> bool:
+        """Whether all of these grow in each loop that an edge is part of."""
+        return all(self._grows(arrow, growth) for growth in needs)
+
+    def _grows(self, arrow: _Arrow, growth: _Growth) -> bool:
+        loop = self.members[self.group[arrow.source]]
+        if growth.since in loop:
+            return False
+        if growth.counted:
+            return self._passes(arrow, {growth.counted})
+        if growth.appends:
+            field = growth.appends
+            replaced = any(_may_replace(self.nodes[name], field) for name in loop)
+            return not replaced and self._passes(arrow, {name for name in loop if _appends(self.nodes[name], field)})
+        if growth.samples:
+            return self._passes(arrow, {name for name in loop if growth.samples & set(self.nodes[name].writer.fields)})
+        return True
+
+    def _passes(self, arrow: _Arrow, names: Collection[str]) -> bool:
+        """Whether each loop that an edge is part of passes one of these nodes."""
+        if arrow.source in names or arrow.target in names:
+            return True
+        others = {name: [t for t in targets if t not in names] for name, targets in self.out.items()}
+        return arrow.source not in reachable_from(arrow.target, others)
 
 
-def _forcing(condition: Condition, target: str, state: StateType[Any]) -> Iterable[_Forced]:
-    """What makes a condition come to hold: each part of it that must, where one is enough."""
-    if isinstance(condition, Comparison) and condition.operator in _MORE:
-        quantity = condition.quantity
-        if isinstance(quantity, Fact) and quantity.grows:
-            yield _Forced(target, quantity.names)
-        elif isinstance(quantity, Value) and _is_number(condition.other):
-            field = _measured(quantity, state)
-            if field:
-                yield _Forced(target, appends=field)
-    elif isinstance(condition, Plateau):
-        yield _Forced(target)
-    elif getattr(condition, "word", "") == "or":
-        for part in condition.parts():
-            yield from _forcing(part, target, state)
+def _waits(node: NodePlan) -> bool:
+    """Whether no visit of a node is done before it got an answer or a message from outside."""
+    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
+    return bool(calls) and node.each is None and all(_call_waits(call) for call in calls)
 
 
-def _is_number(bound: object) -> bool:
-    return isinstance(bound, (int, float)) and math.isfinite(bound)
+def _call_waits(call: Call) -> bool:
+    if call.graph is not None:
+        return _graph_waits(call.graph)
+    if call.body.kind == "ask":
+        return True
+    code = getattr(inspect.unwrap(call.function), "__code__", None)
+    return "ctx" in call.extras and code is not None and not {"ask", "receive"}.isdisjoint(code.co_names)
+
+
+def _graph_waits(plan: Plan[Any]) -> bool:
+    """Whether every path through a graph passes a node that waits."""
+    out = {name: _targets((*node.ways, *node.failure_ways)) for name, node in plan.nodes.items() if not _waits(node)}
+    return END not in reachable_from(START, {START: _targets(plan.start), **out})
+
+
+def _targets(ways: Iterable[Way]) -> list[str]:
+    return [t for way in ways for t in ([way.target] if isinstance(way, EdgeWay) else way.targets)]
+
+
+def _arrows(source: str, ways: Iterable[Way], state: StateType[Any]) -> Iterator[_Arrow]:
+    """Yield the edges that leave a node, in the order they are tried, each with what ends its being taken."""
+    before: _Needs = []
+    for way in ways:
+        condition = way.condition if isinstance(way, (EdgeWay, ForkWay)) else None
+        ends = [*before, *(_falls(condition, state) if condition is not None else [])]
+        arms = {target: arm for target, arm in way.arms if arm is not None} if isinstance(way, ForkWay) else {}
+        for target in _targets([way]):
+            arm = arms.get(target)
+            yield _Arrow(source, target, [*ends, *(_falls(arm, state) if arm is not None else [])])
+        if condition is not None:
+            before += _rises(condition, state)
+
+
+def _rises(condition: Condition, state: StateType[Any]) -> _Needs:
+    """What must grow for a condition to hold from some round on."""
+    return _settles(condition, state, holds=True)
+
+
+def _falls(condition: Condition, state: StateType[Any]) -> _Needs:
+    """What must grow for a condition to hold no more from some round on."""
+    return _settles(condition, state, holds=False)
+
+
+def _settles(condition: Condition, state: StateType[Any], *, holds: bool) -> _Needs:
+    if isinstance(condition, Negated):
+        return _settles(condition.of, state, holds=not holds)
+    if isinstance(condition, Composed):
+        left, right = (_settles(part, state, holds=holds) for part in condition.parts())
+        either = holds == (condition.word == "or")
+        return [*left, *right] if either else [a | b for a, b in product(left, right)]
+    if isinstance(condition, Plateau) and holds:
+        return [frozenset([_Growth(samples=condition.reading.roots, since=condition.since or "")])]
+    if isinstance(condition, Comparison) and condition.operator in (_RISES if holds else _FALLS):
+        return [frozenset([growth]) for growth in _growing(condition, state)]
+    return []
+
+
+def _growing(comparison: Comparison, state: StateType[Any]) -> Iterator[_Growth]:
+    """What the left side of a comparison is, if it grows beyond any bound."""
+    quantity, bound = comparison.quantity, comparison.other
+    if not isinstance(bound, (int, float)) or not math.isfinite(bound):
+        return
+    if isinstance(quantity, Fact) and quantity.grows:
+        counted, since = (*quantity.names, "", "")[:2]
+        yield _Growth(counted, since=since)
+    elif isinstance(quantity, Value):
+        field = _measured(quantity, state)
+        if field:
+            yield _Growth(appends=field)
 
 
 def _measured(quantity: Value, state: StateType[Any]) -> str:
@@ -111,20 +221,6 @@ def _measured(quantity: Value, state: StateType[Any]) -> str:
         return ""
     field = state.fields.get(path.root)
     return path.root if field is not None and field.operation == "append" and not field.constrained else ""
-
-
-def _counts_here(node: str, counted: Sequence[str], together: Callable[[str, str], bool]) -> bool:
-    """Whether a cap counts a node of this loop, since one outside it: then it is reached in the end."""
-    return not counted or (together(node, counted[0]) and not any(together(node, since) for since in counted[1:]))
-
-
-def _grows(field: str, loop: Mapping[str, NodePlan], node: str, out: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a list is longer each time that a node of the loop is visited again."""
-    if any(_may_replace(each, field) for each in loop.values()):
-        return False
-    writers = {name for name, each in loop.items() if _appends(each, field)}
-    others = {name: [t for t in targets if t not in writers] for name, targets in out.items() if name not in writers}
-    return not any(node in reachable_from(target, others) for target in others.get(node, ()))
 
 
 def _appends(node: NodePlan, field: str) -> bool:

@@ -100,12 +100,17 @@ def _into(value: object, part: Part) -> object:
     return None
 
 
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that a misspelt one is likely to be; "" if none is near."""
+    return next(iter(difflib.get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)), "")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A repair for a misspelt word: the nearest known one, or the list of all that are known."""
     names = sorted(set(known))
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    near = nearest(word, names)
     if near:
-        return f"did you mean {near[0]!r}?"
+        return f"did you mean {near!r}?"
     if not names:
         return ""
     listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from graphengine.models.base import Model, Response
+    from graphengine.models.base import Model
     from graphengine.records import JsonValue
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ class Scope(Protocol):
         """Call a function that blocks in a thread of the run's, and wait for it whatever happens."""
         ...
 
-    def paid(self, response: Response) -> None:
+    def paid(self, usage: Mapping[str, float | None]) -> None:
         """Count what a call cost that is not recorded as a piece of work."""
         ...
 

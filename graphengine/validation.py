@@ -1,7 +1,8 @@
 """Compile: a Graph becomes a Plan, or a list of everything that is wrong with it.
 
-Each check adds problems and goes on, so that one reading of the error mends the graph. The checks go from the parts
-(state, nodes, ways, conditions) to the whole (reachability, ends, loops).
+Each check adds problems and continues, so that one reading of the error repairs the graph. The checks go from the parts
+(state, nodes, ways, conditions) to the whole (reachability, ends, loops). One mistake is one problem: what is wrong is
+left out of later checks, or taken for what it is likely to mean.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ import re
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args, get_origin
-
-from pydantic import BaseModel
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 
 from graphengine.binding import Binder, returns_of
 from graphengine.conditions import (
@@ -31,23 +29,19 @@ from graphengine.conditions import (
 from graphengine.endings import Ended
 from graphengine.errors import CompileError, Problem
 from graphengine.failure import Failure
-from graphengine.fieldtype import reducers_of, type_name
+from graphengine.fieldtype import type_name
 from graphengine.fork_checks import fork_problems
-from graphengine.graph import END, FAIL, START, UNSET, Choose, Edge, Fork, Graph, Switch
-from graphengine.immutable import unrecordable
-from graphengine.kinds import closed_values, comparable, enum_value, has_plain_bytes, is_number
+from graphengine.graph import END, FAIL, START, Choose, Edge, Fork, Graph, Options, Switch
+from graphengine.kinds import closed_values, comparable, enum_value, is_number
 from graphengine.locating import place, place_rest
-from graphengine.loops import unbounded_loop
+from graphengine.loops import unbounded_loops
 from graphengine.option_checks import graph_problems, migration_problems, node_problems
 from graphengine.options import Limits, Migration
 from graphengine.outline import ends_of, outline_of
-from graphengine.paths import did_you_mean, members
+from graphengine.paths import did_you_mean, members, nearest
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer, retry_of
-from graphengine.reducers import append
-from graphengine.secret import has_secret, is_secret
-from graphengine.secret_checks import encrypted
-from graphengine.shape import can_reach, reachable_from
-from graphengine.state import StateType
+from graphengine.shape_checks import MeantShape, targets_of
+from graphengine.state_checks import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -56,11 +50,11 @@ if TYPE_CHECKING:
     from graphengine.origins import Origin
     from graphengine.plan import Call
     from graphengine.readings import Reading, Tracker
+    from graphengine.state import StateType
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _PLAIN: Final = ("function", "agent", "pass")
 _ORDERED: Final = (">=", "<=", ">", "<")
-_LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 
 
 def compile_graph(graph: Graph[Any]) -> tuple[Plan[Any], Sequence[Graph[Any]]]:
@@ -83,7 +77,7 @@ def problems_of(graph: Graph[Any]) -> Sequence[Problem]:
     return compiler.problems
 
 
-_Known: TypeAlias = "dict[tuple[int, object], tuple[Plan[Any] | None, Sequence[Graph[Any]], Sequence[Problem]]]"
+_Known: TypeAlias = "dict[tuple[int, object], tuple[Plan[Any] | None, Sequence[Graph[Any]]]]"
 
 
 class _Compiler:
@@ -93,8 +87,8 @@ class _Compiler:
         graph: The graph.
         around: The graphs that it is a node of, outermost first.
         resources: What those provide.
-        known: What came of the graphs that were compiled before: one that stands at several places is compiled once,
-            as long as the same is provided around it.
+        known: What came of the graphs that were compiled before: one that is at several places is compiled, and its
+            problems are reported, once, as long as the same is provided around it.
     """
 
     def __init__(
@@ -112,12 +106,17 @@ class _Compiler:
         self.inner: list[Graph[Any]] = []
         self.names = [d.name for d in graph.nodes]
         self.trackers: dict[str, Tracker] = {}
+        self.broken = False  # a graph inside has problems that were reported before
+        self.unsound: set[str] = set()  # nodes whose options are no use
+        self.doubtful: set[str] = set()  # nodes with a problem on a way out
+        self.unclear: set[str] = set()  # those with one in a switch
 
     def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
         self.problems.append(Problem(code, where, message, repair, warning))
 
     def _unknown_node(self, name: str, where: str, *also: str) -> None:
-        self.report("unknown_node", where, f"unknown node {name!r}", did_you_mean(name, [*self.names, *also]))
+        repair = did_you_mean(name, [*self.names, *also])
+        self.binder.unknown("node", name, Problem("unknown_node", where, f"unknown node {name!r}", repair))
 
     def plan(self) -> Plan[Any] | None:
         try:
@@ -127,18 +126,18 @@ class _Compiler:
 
     def _plan(self) -> Plan[Any] | None:
         graph = self.graph
-        state = self._state()
+        state, self.problems = state_of(graph)
         if state is None:
             return None
         self.binder = Binder(state, frozenset(self.resources), self._inner, self.problems)
         self._names()
         for message, repair in graph_problems(graph):
             self.report("bad_option", f"graph {graph.name}", message, repair)
+        is_sound = not any(p.code == "bad_option" for p in self.problems)
         for declared in graph.nodes:
             for message, repair in node_problems(declared):
                 self.report("bad_option", f"node {declared.name}", message, repair)
-        if any(p.code == "bad_option" for p in self.problems):
-            return None  # what is made of such options would only raise
+                self.unsound.add(declared.name)
         ways = self._ways()
         nodes: dict[str, NodePlan] = {}
         for declared in graph.nodes:
@@ -146,13 +145,14 @@ class _Compiler:
             nodes[declared.name] = self._node(declared, ways[declared.name])
             place(self.problems, begin, declared.origin)
         start = self._only_success(ways[START], "START")
-        self._whole(nodes, start)
-        self.problems.extend(migration_problems(graph))
+        self._whole(nodes)
+        self.problems.extend(migration_problems(graph) if is_sound else ())
         self._options(state)
         self._choices()
         result = self.binder.reading(graph.result, "result=") if graph.result else None
         self.binder.open(result, "result=")
-        if any(not p.warning for p in self.problems):
+        self.binder.say_where_else()
+        if self.broken or any(not p.warning for p in self.problems):
             return None
         outline = outline_of(graph, nodes)
         body = json.dumps(outline, sort_keys=True, separators=(",", ":"))
@@ -188,70 +188,12 @@ class _Compiler:
         provided = tuple(sorted((name, id(factory)) for name, factory in self.resources.items()))
         if (id(graph), provided) not in self.known:
             compiler = _Compiler(graph, chain, self.resources, self.known)
-            self.known[id(graph), provided] = compiler.plan(), [graph, *compiler.inner], compiler.problems
-        plan, inner, problems = self.known[id(graph), provided]
+            self.known[id(graph), provided] = compiler.plan(), [graph, *compiler.inner]
+            self.problems += [replace(p, where=f"{where}: {p.where}") for p in compiler.problems]
+        plan, inner = self.known[id(graph), provided]
         self.inner += inner
-        self.problems += [replace(p, where=f"{where}: {p.where}") for p in problems]
+        self.broken |= plan is None
         return plan
-
-    def _state(self) -> StateType[Any] | None:
-        model: object = self.graph.state
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            self.report("bad_state", "state", f"{model!r} is no pydantic model", "declare class State(BaseModel)")
-            return None
-        if model.model_config.get("extra") == "allow":
-            self.report("bad_state", f"state {model.__name__}", "extra='allow' lets misspelt fields in", "remove it")
-        if model.__pydantic_decorators__.model_serializers:
-            self.report(
-                "not_recordable",
-                f"state {model.__name__}",
-                "a model_serializer hides the fields",
-                "serialise single fields with field_serializer",
-            )
-            return None
-        try:
-            state = StateType.of(model)
-        except (PydanticUserError, PydanticSchemaGenerationError) as error:
-            self.report("not_recordable", f"state {model.__name__}", _first_line(error), "use types JSON carries")
-            return None
-        for name, field in state.fields.items():
-            self._field(model, name, field.info, field.single)
-        self.problems.extend(encrypted(self.graph, state))
-        return state
-
-    def _is_secret(self, name: str) -> bool:
-        info = self.graph.state.model_fields[name]
-        return is_secret(info.annotation, info.metadata)
-
-    def _field(self, model: type[BaseModel], name: str, info: Any, single: type[BaseModel]) -> None:  # noqa: ANN401
-        where = f"field {model.__name__}.{name}"
-        reducers = reducers_of(info)
-        if len(reducers) > 1:
-            names = ", ".join(r.__name__ for r in reducers)
-            self.report("two_reducers", where, f"it has the reducers {names}", "keep one")
-        elif reducers:
-            kind = _LIST_REDUCERS.get(getattr(reducers[0], "__name__", ""))
-            kinds = [get_origin(m) or m for m in members(info.annotation)]
-            if kind is not None and reducers[0].__module__ == append.__module__ and kind not in (*kinds, Any):
-                self.report("bad_reducer", where, f"{reducers[0].__name__} needs a {kind.__name__}", "change the type")
-        if info.exclude:
-            self.report(
-                "not_recordable", where, "it is excluded from JSON, so a resumed run would lose it", "keep it in"
-            )
-        lost = "" if self._is_secret(name) else unrecordable(info.annotation)
-        if lost:
-            self.report("not_recordable", where, f"{lost} does not come back from JSON", "use another type")
-        try:
-            single.model_json_schema(mode="serialization")
-        except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
-            self.report("not_recordable", where, _first_line(error), "use a type that JSON can carry")
-        if has_plain_bytes(single.__pydantic_core_schema__) and not has_secret(info.annotation):
-            self.report(
-                "not_recordable",
-                where,
-                "bytes have no sure form in JSON",
-                "set ConfigDict(ser_json_bytes='base64', val_json_bytes='base64') on the model that holds them",
-            )
 
     def _names(self) -> None:
         seen: dict[str, Origin | None] = {}
@@ -287,6 +229,9 @@ class _Compiler:
                 if reading is not None:
                     self._cases(declared, reading, where)
                     found[declared.source].append(SwitchWay(reading, declared.cases, declared.otherwise))
+            if any(not p.warning for p in self.problems[begin:]):
+                self.doubtful.add(declared.source)
+                self.unclear |= {declared.source} if isinstance(declared, Switch) else set()
             place(self.problems, begin, declared.origin)
         return found
 
@@ -308,37 +253,32 @@ class _Compiler:
     def _ends(self, declared: Edge | Switch | Fork) -> None:
         where = f"way out of {declared.source}"
         if declared.source in (END, FAIL):
-            self.report("bad_edge", where, f"nothing leaves {declared.source}", "remove it")
+            if declared.source not in self.names:
+                self.report("bad_edge", where, f"nothing leaves {declared.source}", "remove it")
         elif declared.source != START and declared.source not in self.names:
-            self.report(
-                "unknown_node", where, f"unknown node {declared.source!r}", did_you_mean(declared.source, self.names)
-            )
-        if isinstance(declared, Edge):
-            targets = [declared.target]
-        elif isinstance(declared, Fork):
+            self._unknown_node(declared.source, where)
+        targets = targets_of(declared)
+        if isinstance(declared, Fork):
             targets = [*(target for target, _ in declared.targets), declared.join]
             if declared.join == FAIL or FAIL in targets:
                 self.report("bad_fork", where, "an arm cannot begin or join at FAIL", "lead a node to FAIL instead")
-        else:
-            targets = [*declared.cases.values(), *([declared.otherwise] if declared.otherwise else [])]
         for target in targets:
             if target == START:
                 self.report("bad_edge", where, "nothing enters START", "name the first node instead")
             elif target not in (END, FAIL) and target not in self.names:
-                self.report(
-                    "unknown_node", where, f"unknown node {target!r}", did_you_mean(target, [*self.names, END, FAIL])
-                )
+                self._unknown_node(target, where, END, FAIL)
 
     def _cases(self, declared: Switch, reading: Reading, where: str) -> None:
         values = closed_values(self._types(reading, where))
         if values is None:
             return
         unknown = [case for case in declared.cases if case not in values]
+        words = [str(v) for v in values]
         for case in unknown:
-            near = did_you_mean(str(case), [str(v) for v in values])
-            self.report("unknown_case", where, f"{reading.text} is never {case!r}", near)
-        missing = [v for v in values if v not in declared.cases]
-        if missing and declared.otherwise is None:
+            self.report("unknown_case", where, f"{reading.text} is never {case!r}", did_you_mean(str(case), words))
+        meant = [nearest(str(case), words) for case in unknown]
+        missing = [v for v in values if v not in declared.cases and str(v) not in meant]
+        if len(missing) > meant.count("") and declared.otherwise is None:
             text = ", ".join(repr(v) for v in missing)
             self.report("missing_case", where, f"no way for {reading.text} == {text}", "add a case, or otherwise=")
 
@@ -422,20 +362,21 @@ class _Compiler:
                 self.report("wrong_comparison", where, text, "compare with a value of the field's type")
 
     def _node(self, declared: Declared, ways: list[Way]) -> NodePlan:
-        where = f"node {declared.name}"
+        where, begin = f"node {declared.name}", len(self.problems)
+        each = self.binder.each(declared.options, where) if declared.name not in self.unsound else None
+        if declared.name in self.unsound or (declared.options.each is not None and each is None):
+            declared = replace(declared, runnable=None, options=Options())  # what is made of them would be wrong too
+            self.unsound.add(declared.name)
         options = declared.options
-        each = self.binder.each(options, where)
-        if options.each is not None and each is None:  # what reads the items would only be told to be unknown
-            options = replace(options, each=None, inputs=None, writes=None, fallback=UNSET)
-            declared = replace(declared, runnable=None, options=options)
         binder = self.binder if each is None else replace(self.binder, state=each.state)
         call, selector, choices = binder.calls(declared, where)
         every = [*([call] if call else []), *choices.values()]
         passes = declared.runnable is None
         writer = Writer(keys=frozenset()) if passes else binder.writer(options.writes, where, every, each)
-        self._graph_options(declared, every, where)
+        if declared.name not in self.unsound:
+            self._graph_options(declared, every, where)
         fallback = binder.fallback(options, where)
-        if each is not None:
+        if each is not None and all(p.warning for p in self.problems[begin:]):
             calls = [*every, *([fallback.call] if fallback is not None and fallback.call is not None else [])]
             read = {*writer.roots, *(root for call in calls for root in call.roots)}
             for name in binder.unread(each, read | (selector.roots if selector is not None else set())):
@@ -477,6 +418,8 @@ class _Compiler:
             self.report("bad_option", where, text, "give it to the node inside that must not run twice")
         labels = {label for call in calls if call.graph is not None for label in ends_of(call.graph)}
         graphs = [call.body.name for call in calls if call.body.kind == "graph"]
+        if any(call.body.kind == "graph" and call.graph is None for call in calls):
+            return  # its ends are not known
         for condition in self._conditions_from(declared.name):
             for leaf in _leaves(condition):
                 if isinstance(leaf, Ended):
@@ -501,6 +444,8 @@ class _Compiler:
 
     def _ordered(self, ways: list[Way], where: str) -> tuple[Way, ...]:
         closed = [i for i, way in enumerate(ways) if _always(way)]
+        if len(closed) > 1 or (closed and closed[0] < len(ways) - 1):
+            self.doubtful.add(where.removeprefix("node "))
         if len(closed) > 1:
             targets = ", ".join(_targets(ways[i])[-1] for i in closed)
             self.report("two_otherwise", where, f"several ways without a condition: to {targets}", "keep one")
@@ -519,33 +464,30 @@ class _Compiler:
         for way in ways:
             if _on_failure(way):
                 self.report("bad_edge", where, "START cannot fail", "remove failed(…)")
-        return self._ordered(ways, where)
+        return self._ordered([way for way in ways if not _on_failure(way)], where)
 
-    def _whole(self, nodes: Mapping[str, NodePlan], start: tuple[Way, ...]) -> None:
-        out: dict[str, list[str]] = {START: [t for w in start for t in _targets(w)]}
+    def _whole(self, nodes: Mapping[str, NodePlan]) -> None:
+        shape = MeantShape.of(self.graph)
+        unsaid = {d.name for d in self.graph.nodes if d.options.writes is None and d.runnable is not None}
+        forks = list(fork_problems(shape, nodes, self.binder.state.fields, unsaid - self.unsound))
+        wrong = [fork for fork in shape.forks if any(p.where == f"fork at {fork.source}" for p in forks)]
+        self.doubtful |= {fork.source for fork in wrong}
+        self.problems += [*forks, *shape.problems({fork.join for fork in wrong})]
+        ending = shape.ending()
         for name, node in nodes.items():
-            out[name] = [t for w in (*node.ways, *node.failure_ways) for t in _targets(w)]
-        self.problems.extend(fork_problems(self.graph, nodes, self.binder.state.fields, out))
-        reached = reachable_from(START, out)
-        ending = can_reach((END, FAIL), out)
-        for name, node in nodes.items():
-            where = f"node {name}"
-            if name not in reached:
-                self.report(
-                    "unreachable", where, "nothing leads here from START", f"add_edge(…, {name!r}), or remove it"
-                )
-            if not node.ways:
-                self.report("dead_end", where, "it has no way out", f"add_edge({name!r}, END)")
-            elif name not in ending:
-                self.report("dead_end", where, "no way from here leads to END", "add a way out of the loop")
-            elif not any(_always(way) or _exhaustive(way, self._types) for way in node.ways):
+            closed = any(_always(way) or _exhaustive(way, self._types) for way in node.ways)
+            if node.ways and not closed and name in ending and name not in self.unclear:
                 text = "if none of its conditions holds, the run fails with no_way_out"
-                self.report("no_otherwise", where, text, "add a way without a condition", warning=True)
-        loops = unbounded_loop(out, nodes, self.binder.state)
-        if loops:
-            text = f"nothing forces the loop {' → '.join(loops)} to end"
-            repair = "add a way out with iterations(…) or plateau(…); only the limit of steps ends it now"
-            self.report("unbounded_loop", f"node {loops[0]}", text, repair, warning=True)
+                self.report("no_otherwise", f"node {name}", text, "add a way without a condition", warning=True)
+        own = self.graph.own_limits
+        if isinstance(own, Limits) and own.steps is None:  # a graph that is meant to have no end says so
+            return
+        sound = (shape.reached() & ending) - self.doubtful
+        walked = {name: nodes[name] for name in shape.names if name in sound}
+        for loop in unbounded_loops(walked, self.binder.state):
+            text = f"nothing forces the loop {' → '.join(loop)} to end"
+            repair = "before the edges back add one that leaves, with iterations(…) or plateau(…)"
+            self.report("unbounded_loop", f"node {loop[0]}", text, repair, warning=True)
 
     def _choices(self) -> None:
         """Warn of choices that a value of a closed type has no runnable for."""
@@ -592,10 +534,6 @@ def _graphs(nodes: Iterable[NodePlan]) -> Iterable[Plan[Any]]:
     """The graphs that these nodes are."""
     calls = [call for node in nodes for call in (node.call, *node.choices.values()) if call is not None]
     return [call.graph for call in calls if call.graph is not None]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
 
 
 def _by_trigger(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from graphengine.models.base import Model, Response
+    from graphengine.models.base import Model
     from graphengine.records import JsonValue
     from graphengine.scope import Opens, Piece
 
@@ -57,7 +57,7 @@ class Alone:
         with queued(function) as wanted:
             return await asyncio.to_thread(wanted)
 
-    def paid(self, response: Response) -> None:
+    def paid(self, usage: Mapping[str, float | None]) -> None:
         """Nobody counts."""
 
     def given(self) -> Mapping[str, object]:

@@ -28,7 +28,7 @@ from graphengine.agents.records import checked, record_of, response_of
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
 from graphengine.core.frames import add_usage
 from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, ModelError, TooManyTurns
-from graphengine.models.base import Message, Request, Response, usage_of
+from graphengine.models.base import Message, Request, Response, usage_of, usage_of_failure
 from graphengine.models.offline import OfflineModel
 from graphengine.prompts import DATA_NOTE, as_text, utf8_text
 from graphengine.scope import FROM_THREAD, Piece, as_outcome
@@ -110,7 +110,7 @@ class Conversation(Generic[T]):
         """What the rules answer: they are asked once, since they would say the same again."""
         with self._scope.keeping() if self._stand_in is None else nullcontext():
             response = await self._model.answer(self._request())
-        self._scope.paid(response)
+        self._scope.paid(usage_of(response))
         self.usage = add_usage(self.usage, usage_of(response))
         value = await self._read(response.content)
         self.said.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
@@ -203,8 +203,12 @@ class Conversation(Generic[T]):
 
         async def make() -> Piece:
             async with self._alike(model, request) as begun:
-                asked = request if begun is None else replace(request, on_begin=begun)
-                response = checked(await _asked(model, asked), model, request.agent)
+                asked = replace(request, on_begin=begun, on_spent=self._spent)
+                try:
+                    response = checked(await _asked(model, asked), model, request.agent)
+                except BaseException as error:
+                    self._spent(usage_of_failure(error))
+                    raise
             record = {**record_of(response, self._called() if response.calls else set()), **told}
             if response.stop in _NO_USE:
                 record["attempt"] = self._scope.attempt
@@ -212,6 +216,12 @@ class Conversation(Generic[T]):
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
         return await self._scope.piece(name, number, make)
+
+    def _spent(self, usage: Mapping[str, float | None]) -> None:
+        """Count what was used without an answer; it has no record of its own, so its attempt has it."""
+        if usage:
+            self._scope.paid(usage)
+            self.usage = add_usage(self.usage, usage)
 
     def _called(self) -> set[str]:
         """By what the tools' calls of this conversation are known."""

@@ -72,7 +72,8 @@ def command(  # noqa: PLR0913 - one for each option
     run_id = run_id_of(session, place, run_id)
     asked, is_driven = read(place, lambda store: _asked(store, run_id, wait))
     if value is None:
-        raise _no_value(asked, run_id, place, ["--wait", wait] if wait is not None else [])
+        named = [*(["--wait", wait] if wait is not None else []), *(["--graph", reference] if reference else [])]
+        raise _no_value(asked, run_id, place, named)
     answer = value_from(value, asked.facts.get("schema"))
 
     async def send(runner: Runner) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from graphengine.errors import GraphEngineError
+from graphengine.stores.addresses import refuse_address
 
 DATABASE: Final = Path("checkpoints", "runs.db")
+_MAY_NAME_ADDRESS: Final = re.compile(r"\bdb\b.*://")
+"""To parse the settings takes longer than most commands."""
 
 
 class ProjectBroken(GraphEngineError):
@@ -23,9 +28,26 @@ def project_of(start: Path) -> Path | None:
 
 
 def database_of(file: Path | None = None) -> Path:
-    """Where runs are kept if nobody says otherwise: in the project of a graph's file, or in the present one."""
+    """Where runs are kept if nobody says otherwise: in the project of a graph's file, or in the present one.
+
+    Raises:
+        StoreNotSupported: The project's settings name an address instead.
+    """
     root = project_of(file.parent if file is not None else Path.cwd())
+    if root is not None:
+        _refuse_address_in(root / "pyproject.toml")
     return (root or Path.cwd()) / DATABASE
+
+
+def _refuse_address_in(settings: Path) -> None:
+    """Refuse `[tool.graphengine] db = "scheme://…"`: the runs would be kept in a file, unlike what is written there."""
+    # Whatever else is wrong with the settings is reported by the commands that need them.
+    with suppress(OSError, ValueError, LookupError, AttributeError, TypeError):
+        text = settings.read_text(encoding="utf-8")
+        if _MAY_NAME_ADDRESS.search(text):
+            import tomllib
+
+            refuse_address(tomllib.loads(text)["tool"]["graphengine"]["db"])
 
 
 def graph_files(root: Path) -> list[Path]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from graphengine.cli import completing, helping
+from graphengine.stores.addresses import refuse_address
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
 
     from graphengine.options import Limits
@@ -45,11 +47,22 @@ class Given:
     models: Sequence[str] = ()
 
 
+class _DatabasePath(click.Path):
+    """A path, and no address: as a path that would lose a slash and be shown with its password."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Refuse an address before it is made a path."""
+        refuse_address(value)
+        return super().convert(value, param, ctx)
+
+
 database = click.option(
     "--db",
     "database",
     metavar="PATH",
-    type=click.Path(path_type=Path, readable=False),
+    type=_DatabasePath(path_type=Path, readable=False),
     help="The database of runs; checkpoints/runs.db of the project if not given.",
 )
 graph = click.option(

@@ -74,7 +74,7 @@ class Wait(Part):
 class Usage(Part):
     """What models did."""
 
-    calls: int = Field(description="answers of models, the offline ones included")
+    calls: int = Field(description="answers of models, offline ones and failed calls that used something included")
     offline_calls: int = Field(description="how many of them came from rules or a script")
     input_tokens: int = Field(description="tokens of all questions")
     output_tokens: int = Field(description="tokens of all answers")
@@ -83,6 +83,7 @@ class Usage(Part):
     cache_write_tokens: int = Field(default=0, description="of the questions' tokens, those written to one")
     reasoning_tokens: int = Field(default=0, description="of the answers' tokens, those of thinking")
     priced_usd: float | None = Field(default=None, description="where the cost is null: what known prices come to")
+    unknown_calls: int = Field(default=0, description="failed calls of which it is not known what they used")
 
 
 class Spending(Usage):

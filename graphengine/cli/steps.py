@@ -204,7 +204,9 @@ def tokens_line(usage: Mapping[str, Any]) -> str:
             parts[at] += f", {usage[name]:,} of them {word}"
     if usage.get("reasoning_tokens"):
         parts[1] += f", {usage['reasoning_tokens']:,} of them thinking"
-    return f"{tokens} ({'; '.join(parts)})" if tokens_in + tokens_out else tokens
+    told = f"{tokens} ({'; '.join(parts)})" if tokens_in + tokens_out else tokens
+    unknown = usage.get("unknown_calls")
+    return f"{told}, and those of {counted(unknown, 'failed call')} that nobody reported" if unknown else told
 
 
 def cost(usage: Mapping[str, Any]) -> str:

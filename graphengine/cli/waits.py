@@ -10,6 +10,7 @@ from graphengine.cli.places import command
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import when
 from graphengine.runner.wanted import choices
+from graphengine.runner.wanted import example as an_example
 from graphengine.runner.wanted import in_words as wanted
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 ANSWERED: Final = ("ask", "pause", "crash")
 """The kinds of waits that an answer ends."""
 
-_WORDS: Final = {"string": "TEXT", "integer": "NUMBER", "number": "NUMBER"}
 _MOST: Final = 12
 _SCHEMA_COLUMNS: Final = 300
 _LINE: Final = 500
@@ -114,7 +114,7 @@ def _whole(wait: Waiting, run_id: str) -> list[str]:
 
 
 def example(facts: Mapping[str, JsonValue]) -> tuple[str, str]:
-    """An answer that fits, or a word that stands for it, and what others there are."""
+    """Write an answer that fits, to be pasted, and which others there are."""
     if facts["kind"] == "pause":
         return "true", ""
     if facts["kind"] == "crash":
@@ -128,10 +128,9 @@ def _fitting(schema: Mapping[str, JsonValue]) -> tuple[str, str]:
     if "enum" in schema or "const" in schema:
         first, *others = choices(schema)
         return first, f"  (or {', '.join(others)})" if others else ""
-    word = _WORDS.get(str(schema.get("type")))
-    if word is not None:
-        return word, ""
-    return "JSON", f"  ({one_line(wanted(schema), _SCHEMA_COLUMNS)})" if schema else ""
+    fitting = an_example(schema)
+    plain = fitting == "TEXT" or not schema
+    return fitting or "JSON", "" if plain else f"  ({one_line(wanted(schema), _SCHEMA_COLUMNS)})"
 
 
 def _compact(value: JsonValue) -> str:

@@ -187,7 +187,8 @@ def _over(limits: Mapping[str, float | None], steps: int, seconds: float, usage:
         if limit is None or name == "unknown_cost":
             continue
         if name == "cost_usd" and usage.get("cost_usd", 0.0) is None and not limits.get("unknown_cost"):
-            return f"cost_usd is unknown under a limit of {limit}: the price of a model is not known"
+            cause = "what a failed call used" if usage.get("unknown_calls") else "the price of a model"
+            return f"cost_usd is unknown under a limit of {limit}: {cause} is not known"
         spent = _spent(name, steps, seconds, usage)
         if spent >= limit:
             return f"{name} {spent} >= {limit}"

@@ -41,6 +41,7 @@ from graphengine.models.anthropic_forms import (
     joined,
     paused,
     read,
+    reported,
 )
 from graphengine.models.prices import Prices
 from graphengine.models.sdk import (
@@ -52,6 +53,7 @@ from graphengine.models.sdk import (
     http_client,
     kind_of_status,
     load,
+    nothing_used,
     retry_after,
     says_too_long,
     sound,
@@ -161,12 +163,17 @@ class AnthropicModel:
                 where=f"agent {request.agent}",
                 repair="look at what the prompt's {paths} are when it is asked",
             )
-        async with self._clients.turn() as client:
-            message = await self._whole(client, sent, request)
-        with self._failing():
-            if message.get("type") == "error":  # with status 200, which some servers in between make of every status
-                raise self._refused(_OK, message, {})
-            answer = read(message)
+        usages: list[JsonValue] = []
+        try:
+            async with self._clients.turn() as client:
+                message = await self._whole(client, sent, request, usages)
+            with self._failing():
+                if message.get("type") == "error":  # with status 200, which servers in between make of every status
+                    raise self._refused(_OK, message, {})
+                answer = read(message)
+        except ModelError as error:
+            error.usage = await self._prices.usage(reported(usages)) or error.usage
+            raise
         if answer.spent is None:
             return answer.response
         cost_usd = await self._prices.cost(answer.spent, answer.response.model.removeprefix(f"{PROVIDER}:"))
@@ -197,12 +204,23 @@ class AnthropicModel:
         _ = client.messages  # loads when first touched, and this is a thread
         return client
 
-    async def _whole(self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], request: Request) -> Json:
+    async def _whole(
+        self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], request: Request, usages: list[JsonValue]
+    ) -> Json:
+        """The answer; `usages` gets what its parts used, also where it fails."""
         streams = request.streams or sent["max_tokens"] > STREAM_FROM_TOKENS
         message: Json = {}
         question = sent["messages"]
         for _ in range(MOST_PAUSES + 1):
-            more = await (self._streamed(client, sent, request) if streams else self._at_once(client, sent))
+            gathered = Gathered()
+            try:
+                more = await (
+                    self._streamed(client, sent, request, gathered) if streams else self._at_once(client, sent)
+                )
+            except ModelError:
+                usages.append(gathered.usage)
+                raise
+            usages.append(more.get("usage"))
             with self._failing():
                 message = joined(message, more) if message else more
             if not paused(message):
@@ -216,7 +234,9 @@ class AnthropicModel:
             raw = await client.messages.with_raw_response.create(**sent)
             return _json(raw.http_response)
 
-    async def _streamed(self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], request: Request) -> Json:
+    async def _streamed(
+        self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], request: Request, gathered: Gathered
+    ) -> Json:
         with self._failing():
             stream: anthropic.AsyncStream[RawMessageStreamEvent] = await client.messages.create(**sent, stream=True)
         kind = stream.response.headers.get("content-type", "")
@@ -226,10 +246,11 @@ class AnthropicModel:
                     await stream.response.aread()  # a server that does not stream; or no model's server at all
                     return _json(stream.response)
         async with ServerEvents(stream.response) as events:
-            return await self._gathered(events, stream.response.headers, request)
+            return await self._gathered(events, stream.response.headers, request, gathered)
 
-    async def _gathered(self, events: ServerEvents, headers: Mapping[str, str], request: Request) -> Json:
-        gathered = Gathered()
+    async def _gathered(
+        self, events: ServerEvents, headers: Mapping[str, str], request: Request, gathered: Gathered
+    ) -> Json:
         while True:
             with self._failing():
                 event = await events.next()
@@ -302,7 +323,9 @@ class AnthropicModel:
         if isinstance(cause, httpx2.TimeoutException) and not isinstance(cause, httpx2.ConnectTimeout):
             return self._failures.of(ModelTimeout, f"sent nothing for {self._timeout_seconds:g} s")
         said = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
-        return self._failures.of(ModelUnreachable, "cannot be reached, or the connection broke", said)
+        lost = self._failures.of(ModelUnreachable, "cannot be reached, or the connection broke", said)
+        lost.usage = nothing_used(cause)
+        return lost
 
 
 def _read(text: str) -> JsonValue:

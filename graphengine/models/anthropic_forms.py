@@ -7,6 +7,7 @@ the first character with every piece of them, forgets how the model wrote them, 
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass
@@ -251,6 +252,12 @@ def read(message: Mapping[str, JsonValue]) -> Answer:
     return Answer(response, spent)
 
 
+def reported(usages: Iterable[JsonValue]) -> Spent | None:
+    """The tokens of the parts of an answer that failed, as far as they were reported; None for nothing."""
+    known = [usage for usage in usages if isinstance(usage, dict)]
+    return _spent(functools.reduce(_sum, known))[0] if known else None
+
+
 def paused(message: Mapping[str, JsonValue]) -> bool:
     """Whether the provider wants to be given the message back before it goes on."""
     return message.get("stop_reason") == "pause_turn"
@@ -358,6 +365,11 @@ class Gathered:
         self._pieces: dict[tuple[int, str], list[str]] = {}
 
     @property
+    def usage(self) -> JsonValue:
+        """What the provider has reported of its usage so far; None for nothing."""
+        return self._message.get("usage")
+
+    @property
     def has_begun(self) -> bool:
         """Whether a part of the answer has come."""
         return bool(self._blocks)
@@ -434,4 +446,5 @@ __all__ = [
     "joined",
     "paused",
     "read",
+    "reported",
 ]

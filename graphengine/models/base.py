@@ -8,10 +8,13 @@ on with another. What every provider says in its own words, the classes here say
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
+
+from graphengine.errors import AnswerTorn, ModelError, ModelTimeout, ModelUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -108,6 +111,7 @@ class Request:
             stream leaves it alone.
         on_begin: Is called when the first part of the answer has come, be it text, thinking or a call of a tool; None
             where nothing waits for that. It may be called more than once. A model that cannot stream leaves it alone.
+        on_spent: Gets what calls used that failed before another one answered, as a Router's; see `usage_of_failure`.
         stand_in: The agent's rule-based answer to this question, None if it has none.
     """
 
@@ -123,6 +127,7 @@ class Request:
     cache: bool = False
     on_text: Callable[[str], None] | None = None
     on_begin: Callable[[], None] | None = None
+    on_spent: Callable[[Mapping[str, float | None]], None] | None = None
     stand_in: Callable[[], Awaitable[object]] | None = None
 
     @property
@@ -196,6 +201,32 @@ def usage_of(response: Response) -> dict[str, float | None]:
     return used
 
 
+UNKNOWN_USAGE: Final[Mapping[str, float | None]] = {
+    "calls": 1,
+    "offline_calls": 0,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "unknown_calls": 1,
+    "cost_usd": None,
+}
+"""A call that was under way and may be paid, of which nothing is known. Tokens are sums of what is known."""
+
+_MAY_BE_PAID: Final = (AnswerTorn, ModelTimeout, ModelUnreachable, asyncio.CancelledError)
+
+
+def usage_of_failure(error: BaseException) -> Mapping[str, float | None]:
+    """What a call that failed used up: what its provider had reported, else unknown if it may be paid; {} for nothing.
+
+    Example:
+        >>> from graphengine.errors import ModelTimeout, RateLimited
+        >>> usage_of_failure(RateLimited("later")), usage_of_failure(ModelTimeout("late"))["cost_usd"]
+        ({}, None)
+    """
+    if isinstance(error, ModelError) and error.usage is not None:
+        return error.usage
+    return UNKNOWN_USAGE if isinstance(error, _MAY_BE_PAID) else {}
+
+
 class Model(Protocol):
     """Answers requests.
 
@@ -233,6 +264,7 @@ class KnowsPrices(Protocol):
 
 
 __all__ = [
+    "UNKNOWN_USAGE",
     "Closes",
     "Effort",
     "KnowsPrices",
@@ -244,4 +276,5 @@ __all__ = [
     "ToolCall",
     "ToolSpec",
     "usage_of",
+    "usage_of_failure",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import ModelOverloaded
+from graphengine.errors import ModelError, ModelOverloaded
 from graphengine.models.base import Response, ToolCall
 from graphengine.models.openai_calls import Server
 from graphengine.models.openai_errors import complaint, failed, not_said
@@ -22,6 +22,7 @@ from graphengine.models.openai_parts import (
     inside,
     instructions,
     listed,
+    reported,
     sendable,
     text,
     thinks,
@@ -91,8 +92,12 @@ class OpenAIModel:
             events = _Events(self._server, request)
             unstreamed = await self._server.stream(_PATH, {**body, "stream": True}, events.take)
             whole = events.whole() if unstreamed is None else unstreamed
-        with self._server.reading():
-            return await call.response(whole, self._prices)
+        try:
+            with self._server.reading():
+                return await call.response(whole, self._prices)
+        except ModelError as error:
+            error.usage = await self._prices.usage(reported(inside(whole, "usage"), "input_tokens", "output_tokens"))
+            raise
 
     async def close(self) -> None:
         """Close what the running event loop has open."""

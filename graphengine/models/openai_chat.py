@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from graphengine.errors import AnswerTorn, BadRequest, ModelOverloaded
+from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
 from graphengine.models.base import Response, ToolCall
 from graphengine.models.openai_calls import Server
 from graphengine.models.openai_errors import complaint, failed, not_said
@@ -23,6 +23,7 @@ from graphengine.models.openai_parts import (
     inside,
     instructions,
     listed,
+    reported,
     sendable,
     text,
     thinks,
@@ -35,7 +36,6 @@ from graphengine.models.sdk import sound
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from graphengine.errors import ModelError
     from graphengine.models.base import Message, Request, Stop, ToolSpec
     from graphengine.models.openai_schema import JsonObject
     from graphengine.models.prices import Price
@@ -103,13 +103,18 @@ class OpenAIChatModel:
             ModelError: The call failed; of the kind that fits.
         """
         body = self._body(request)
+        chunks = _Chunks(self._server, request)
         try:
-            whole = await self._whole(body, request)
-        except BadRequest as error:
-            error.repair = self._repair(request, error.repair)
+            whole = await self._whole(body, request, chunks)
+            chunks.usage = inside(whole, "usage")
+            with self._server.reading():
+                return await self._response(whole)
+        except ModelError as error:
+            if isinstance(error, BadRequest):
+                error.repair = self._repair(request, error.repair)
+            if chunks.usage:
+                error.usage = await self._prices.usage(reported(chunks.usage, "prompt_tokens", "completion_tokens"))
             raise
-        with self._server.reading():
-            return await self._response(whole)
 
     async def close(self) -> None:
         """Close what the running event loop has open."""
@@ -119,10 +124,9 @@ class OpenAIChatModel:
         """Whether `cost_usd` of its answers will be known."""
         return await self._prices.known()
 
-    async def _whole(self, body: JsonObject, request: Request) -> JsonObject:
+    async def _whole(self, body: JsonObject, request: Request, chunks: _Chunks) -> JsonObject:
         if not request.streams:
             return await self._server.whole(_PATH, body)
-        chunks = _Chunks(self._server, request)
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         unstreamed = await self._server.stream(_PATH, body, chunks.take)
         return chunks.whole() if unstreamed is None else unstreamed
@@ -225,7 +229,8 @@ class _Chunks:
     def __init__(self, server: Server, request: Request) -> None:
         self._server = server
         self._request = request
-        self._head: JsonObject = {}
+        self._model = ""
+        self.usage: JsonObject = {}
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._calls: list[JsonObject] = []
@@ -240,7 +245,8 @@ class _Chunks:
         """
         if chunk.get("type") == "error" or ("choices" not in chunk and text(chunk, "message")):
             raise failed(complaint({**chunk, "type": ""}), self._server.failures)
-        self._head |= {key: chunk[key] for key in ("model", "usage") if chunk.get(key)}
+        self._model = text(chunk, "model") or self._model
+        self.usage = inside(chunk, "usage") or self.usage
         for choice in listed(chunk, "choices")[:1]:
             if choice.get("error"):
                 raise failed(complaint(choice["error"]), self._server.failures)
@@ -259,7 +265,8 @@ class _Chunks:
             raise self._server.torn("ended its answer before it was whole")
         message: JsonObject = {"content": "".join(self._text), "refusal": "".join(self._refusal)}
         message["tool_calls"] = [*self._calls]
-        return {**self._head, "choices": [{"message": message, "finish_reason": self._reason}]}
+        head: JsonObject = {"model": self._model, "usage": self.usage}
+        return {**head, "choices": [{"message": message, "finish_reason": self._reason}]}
 
     def _add(self, delta: JsonObject) -> None:
         said = _content(delta.get("content"))

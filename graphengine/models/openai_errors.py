@@ -27,7 +27,7 @@ from graphengine.errors import (
     UnknownModel,
 )
 from graphengine.models.openai_parts import text
-from graphengine.models.sdk import kind_of_status, retry_after, says_too_long
+from graphengine.models.sdk import kind_of_status, nothing_used, retry_after, says_too_long
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -242,7 +242,9 @@ def _broken(error: Exception, failures: Failures, *, began: bool) -> ModelError:
         return failures.of(ModelTimeout, _WHAT[ModelTimeout], words)
     if began:
         return failures.of(AnswerTorn, "broke off its answer", words)
-    return failures.of(ModelUnreachable, _WHAT[ModelUnreachable], words)
+    lost = failures.of(ModelUnreachable, _WHAT[ModelUnreachable], words)
+    lost.usage = nothing_used(cause)
+    return lost
 
 
 __all__ = ["Complaint", "complaint", "failed", "kind_of", "not_said", "raised", "told"]

@@ -88,6 +88,12 @@ def used(usage: JsonObject, question: str, answer: str) -> Used:
     return Used(spent, count(of_answer, "reasoning_tokens"), told=spent.input_tokens > 0)
 
 
+def reported(usage: JsonObject, question: str, answer: str) -> Spent | None:
+    """The tokens that a failed call's `usage` says; None where it does not say. The names are as for `used`."""
+    found = used(usage, question, answer)
+    return found.spent if found.told else None
+
+
 def arguments(written: JsonValue) -> str:
     """A call's arguments as the model wrote them; some servers read them and give an object."""
     if isinstance(written, str):
@@ -181,6 +187,7 @@ __all__ = [
     "inside",
     "instructions",
     "listed",
+    "reported",
     "sendable",
     "text",
     "thinks",

@@ -135,6 +135,21 @@ class Prices:
             return None
         return self._listed(tables, spent, names)
 
+    async def usage(self, spent: Spent | None) -> dict[str, float | None] | None:
+        """What a call used that gave no answer, by the names that steps record; None where that is not known.
+
+        Args:
+            spent: Its tokens as far as the provider reported them.
+        """
+        if spent is None:
+            return None
+        used: dict[str, float | None] = {"calls": 1, "offline_calls": 0}
+        used |= {"input_tokens": spent.input_tokens, "output_tokens": spent.output_tokens}
+        for name in ("cache_read_tokens", "cache_write_tokens"):
+            if getattr(spent, name):
+                used[name] = getattr(spent, name)
+        return used | {"cost_usd": await self.cost(spent)}
+
     def _listed(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:
         where = {"provider_id": self._provider} if self._provider else {"provider_api_url": self._address}
         snapshot = tables.data_snapshot.get_snapshot()  # another one, if who uses the package has it updated

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeGuard
 
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
-from graphengine.models.base import Closes, KnowsPrices
+from graphengine.models.base import Closes, KnowsPrices, usage_of_failure
 from graphengine.models.names import as_model
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ class Router:
             except self._on as error:
                 turn.failed(error)
                 failed.append((place, error))
+                if request.on_spent is not None and usage_of_failure(error):
+                    request.on_spent(usage_of_failure(error))
             except ModelError:
                 turn.answered()  # its provider is there
                 raise
@@ -135,7 +137,9 @@ class Router:
             return chosen
         kind = type(chosen) if chosen is not None and type(chosen).__init__ is ModelError.__init__ else ModelOverloaded
         repair = "add a model to the router, or try again later"
-        return kind(message, where=self.name, repair=repair, retry_after_seconds=back if back > 0 else None)
+        error = kind(message, where=self.name, repair=repair, retry_after_seconds=back if back > 0 else None)
+        error.usage = {}  # what each call used was reported when it failed
+        return error
 
 
 @dataclass(frozen=True, slots=True)

@@ -375,6 +375,14 @@ def kind_of_status(status: int) -> type[ModelError]:
     return ModelOverloaded if status >= 500 else BadRequest  # noqa: PLR2004 - HTTP's own border
 
 
+def nothing_used(cause: BaseException | None) -> dict[str, float | None] | None:
+    """What a call used whose connection failed: nothing if it was never made, else that is not known."""
+    import httpx2  # noqa: PLC0415 - loaded with the SDK whose call failed
+
+    never_made = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+    return {} if isinstance(cause, never_made) else None
+
+
 _TOO_LONG = re.compile(
     r"prompt is too long|context[ _-]*(?:length|window|size|limit)|maximum context|too many (?:input )?tokens"
     r"|input (?:is )?too long|exceeds? .{0,40}\bcontext\b",
@@ -451,6 +459,7 @@ __all__ = [
     "http_client",
     "kind_of_status",
     "load",
+    "nothing_used",
     "retry_after",
     "says_too_long",
     "schema_in_words",

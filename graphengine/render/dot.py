@@ -1,6 +1,8 @@
 r"""A drawing as DOT, the language of Graphviz.
 
-Labels are HTML-like, so that a line can be bold or small, and a table, so that there is air between the lines. In these
+Labels are HTML-like, so that a line can be bold or small, and a table whose cells have fixed sizes, worked out in
+`graphengine.render.metrics`: Graphviz would measure text in the fonts it finds, and lay out one graph in as many ways
+as there are machines. The ground of each table is transparent; in an SVG it shows where the lines belong. In labels
 Graphviz still replaces `\N`, `\G` and the like, so backslashes are doubled; characters special in HTML become entities.
 Every node has a label of its own, because pygraphviz drops the implied ones.
 """
@@ -12,17 +14,16 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from graphengine.render.looks import INK, PAPER, SOFT_INK, by_night, look_of_arrow, look_of_box, look_of_cluster
+from graphengine.render.metrics import SIZES, line_height, line_width
 from graphengine.render.parts import Cluster
-from graphengine.render.text import width
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.render.looks import Look
     from graphengine.render.parts import Arrow, Box, Drawing, Line
 
 _FONT = "Helvetica,Arial,sans-serif"
-_SIZES = {"strong": 12, "normal": 11, "small": 10}
 _SHAPES = {
     "start": 'shape="box" style="filled,rounded"',
     "end": 'shape="box" style="filled,rounded" peripheries="2"',
@@ -38,13 +39,9 @@ _SHAPES = {
     "fork": 'shape="box" style="filled" fixedsize="true" width="0.9" height="0.07"',
     "link": 'shape="cds" style="filled" margin="0.12,0.06"',
 }
-_TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}">{rows}</TABLE>'
-_BROADER: Final = 0.06
-"""Of the size of its font, and for each character."""
-_BRIDGE: Final = (
-    '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="5"'
-    ' BGCOLOR="{colour}"><TR><TD></TD></TR></TABLE>'
-)
+_TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}"{facts}>{rows}</TABLE>'
+_CELL: Final = '<TR><TD FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{high}" ALIGN="{align}">{row}</TD></TR>'
+_BRIDGE: Final = ' FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="5" BGCOLOR="{colour}"'
 """Where an arrow turns, Graphviz leaves a gap of some points between its halves."""
 _ROW_OF: Final = 12
 """So many ways out of one place side by side; where there are more, every other one leads a row lower."""
@@ -117,7 +114,7 @@ class _Writer:
             yield f'{indent}  graph [id="{cluster.id}_many" style="filled" margin="5" {colours} label=""]'
         yield f'{indent}subgraph "cluster_{cluster.id}" {{'
         yield f'{indent}  graph [id="{cluster.id}" style="filled" margin="12" {colours}'
-        head = _table(cluster.lines, self._shade(look.text), self._shade(look.soft), air=_air(cluster.lines))
+        head = _table(cluster.lines, self._shade(look.text), self._shade(look.soft))
         yield f"{indent}    label=<{head}>]"
         yield from self._parts(cluster.id, f"{indent}  ")
         yield f"{indent}}}"
@@ -148,7 +145,8 @@ class _Writer:
         label = f"\n    label=<{_beside(arrow.lines, text)}>" if arrow.lines else ""
         if arrow.id in self.landing:
             turn = f"{arrow.id}_turn"
-            bridge = _BRIDGE.format(wide=round(look.line_points), colour=line)
+            facts_of_bridge = _BRIDGE.format(wide=round(look.line_points), colour=line)
+            bridge = _TABLE.format(padding=0, facts=facts_of_bridge, rows="<TR><TD></TD></TR>")
             yield f'{turn} [id="{turn}" shape="none" fixedsize="true" width="0.01" height="0.01" label=<{bridge}>]'
             yield f'{arrow.source} -> {turn} [{facts} headport="n" headclip="false" arrowhead="none"{label}]'
             ends = 'tailport="s" tailclip="false" weight="20"'
@@ -241,27 +239,24 @@ def _lengths(drawing: Drawing, landing: set[str]) -> dict[str, dict[str, int]]:
     return facts
 
 
-def _table(lines: Iterable[Line], ink: str, soft: str, align: str = "LEFT", air: int = 0) -> str:
-    """Lines one below the other, with so many points free to the right of them."""
-    beside = f'<TD WIDTH="{air}"></TD>' if air else ""
+def _table(lines: Sequence[Line], ink: str, soft: str, align: str = "LEFT") -> str:
+    """Lines one below the other, each in a cell of its own height and of the width of the longest."""
+    wide = max(map(line_width, lines), default=0)
     rows = (
-        f'<TR><TD ALIGN="{align}">{_row(line, soft if line.weight == "small" else ink)}</TD>{beside}</TR>'
+        _CELL.format(
+            wide=wide, high=line_height(line), align=align, row=_row(line, soft if line.weight == "small" else ink)
+        )
         for line in lines
     )
-    return _TABLE.format(padding=1, rows="".join(rows))
+    return _TABLE.format(padding=0, facts=' BGCOLOR="transparent"', rows="".join(rows))
 
 
-def _air(lines: Iterable[Line]) -> int:
-    """What the longest line may take more in the font of a reader than in that which Graphviz measures with."""
-    return round(_BROADER * max((width(line.text) * _SIZES[line.weight] for line in lines), default=0))
-
-
-def _beside(lines: Iterable[Line], ink: str) -> str:
+def _beside(lines: Sequence[Line], ink: str) -> str:
     """A label with some air around it, so that it does not touch its arrow."""
-    return _TABLE.format(padding=4, rows=f"<TR><TD>{_table(lines, ink, ink)}</TD></TR>")
+    return _TABLE.format(padding=4, facts="", rows=f"<TR><TD>{_table(lines, ink, ink)}</TD></TR>")
 
 
 def _row(line: Line, colour: str) -> str:
     text = escape(line.text).replace("\\", "\\\\")
     text = f"<B>{text}</B>" if line.weight == "strong" else text
-    return f'<FONT POINT-SIZE="{_SIZES[line.weight]}" COLOR="{colour}">{text}</FONT>'
+    return f'<FONT POINT-SIZE="{SIZES[line.weight]}" COLOR="{colour}">{text}</FONT>'

@@ -23,18 +23,22 @@ MERMAID: Final = "text/vnd.mermaid"
 def mimebundle_of(
     graph: Graph[Any], include: Container[str] | None = None, exclude: Container[str] | None = None
 ) -> dict[str, str]:
-    """A graph by MIME type: always plain text, Mermaid if it compiles, SVG if there is something to paint with.
+    """A graph by MIME type: always plain text, SVG if there is something to paint with, else Mermaid.
 
-    It never raises: what is wrong stands in the plain text.
+    It never raises: what is wrong stands in the plain text. Notebooks that know both prefer Mermaid, whose labels
+    overlap in large graphs, so it is left out where there is an SVG, unless it is asked for.
 
     Args:
         graph: The graph.
-        include: The types that are asked for; None or none for all.
+        include: The types that are asked for; None or none for the best.
         exclude: The types that are not wanted.
     """
-    shown = _shown(graph)
-    wanted = {kind for kind in shown if (not include or kind in include) and kind not in (exclude or ())}
-    return {kind: text for kind, text in shown.items() if kind in wanted}
+    shown = {kind: text for kind, text in _shown(graph).items() if kind not in (exclude or ())}
+    if include:
+        return {kind: text for kind, text in shown.items() if kind in include}
+    if SVG in shown:
+        shown.pop(MERMAID, None)
+    return shown
 
 
 def _shown(graph: Graph[Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.render.dot import arrows_by_cluster
-from graphengine.render.text import width
+from graphengine.render.metrics import text_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +24,6 @@ _AIR: Final = 6.0
 _DOCK: Final = 3.0
 """Points from a side within which an arrow ends there."""
 _SAMPLES: Final = 8
-_COLUMN: Final = 0.58
-"""Of the size of a font: how wide one of its characters is."""
 
 
 class _Area(NamedTuple):
@@ -111,7 +109,8 @@ def _of_arrow(group: ET.Element) -> _Area:
     points = [*(_curve(list(_points(path))) if path is not None else ()), *(_points(tip) if tip is not None else ())]
     for text in group.findall(f"{_SVG}text"):
         x, y = float(text.get("x", "0")), float(text.get("y", "0"))
-        wide = width(text.text or "") * float(text.get("font-size", "11")) * _COLUMN
+        size, strong = float(text.get("font-size", "11")), text.get("font-weight") == "bold"
+        wide = text_width(text.text or "", size, strong=strong)
         points += [(x, y), (x + wide, y)]
     return _around(points)
 

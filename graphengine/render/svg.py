@@ -1,10 +1,11 @@
 """Graphviz's SVG made fit for people who listen to it, and the same bytes each time.
 
 Graphviz titles its elements with ids. Here each gets what it says in words, the picture gets a title and a
-description, and comments with versions go. Graphviz places the lines of a box by the widths they have in its own
-font; here they are centred on the box, since a browser may use another. The words of arrows are set off from lines
-behind them. Where the reader prefers the dark, a style puts the colours of the night in place of those of the day; a
-viewer that knows no styles shows the day.
+description, and comments with versions go. Graphviz places the lines of a label by their sizes in a font that it found;
+here they are placed on the ground of the label, whose size depends on no font, and the lines of a box are centred,
+since a browser may use another font. The words of arrows are set off from lines behind them. Where the reader prefers
+the dark, a style puts the colours of the night in place of those of the day; a viewer that knows no styles shows the
+day.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from xml.etree import ElementTree as ET
 
 from graphengine.render.errors import RenderError
 from graphengine.render.looks import PAPER, by_night
+from graphengine.render.metrics import baseline, line_height
 from graphengine.render.roomy import widen
 
 if TYPE_CHECKING:
-    from graphengine.render.parts import Arrow, Box, Cluster, Drawing
+    from collections.abc import Sequence
+
+    from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line
 
 _SVG = "http://www.w3.org/2000/svg"
-_ABSCISSA = re.compile(r"(-?[\d.]+),-?[\d.]+")
+_POINT = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 
 
 def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is_part: bool = False) -> bytes:
@@ -46,17 +50,19 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
     spoken = {part.id: part.spoken for part in parts}
     ground = root.find(f"{{{_SVG}}}g/{{{_SVG}}}polygon")
     paper = ground.get("fill", PAPER) if ground is not None else PAPER
+    lines = {"drawing": (*drawing.caption, *drawing.legend)} | {part.id: part.lines for part in parts}
+    groups = list(root.iter(f"{{{_SVG}}}g"))
+    for group in groups:
+        _place(group, lines.get(group.get("id", ""), ()))
     widen(root, drawing)
-    for group in root.iter(f"{{{_SVG}}}g"):
+    for group in groups:
         title = group.find(f"{{{_SVG}}}title")
         words = spoken.get(group.get("id", ""))
         if title is not None and words is not None:
             title.text = words
         elif title is not None:
             group.remove(title)
-        if group.get("class") == "node":
-            _centre(group)
-        elif group.get("class") == "edge":
+        if group.get("class") == "edge":
             _set_off(group, paper)
     root.set("class", "graphengine")
     root.set("role", "img")
@@ -90,10 +96,20 @@ def _night(root: ET.Element) -> str:
     return "\n".join(["", "@media (prefers-color-scheme: dark) {", *rules, "}", ""])
 
 
-def _centre(box: ET.Element) -> None:
-    texts = box.findall(f"{{{_SVG}}}text")
-    xs = [float(x) for shape in box for x in _ABSCISSA.findall(shape.get("points") or shape.get("d") or "")]
-    xs += [float(shape.get("cx", 0)) for shape in box.findall(f"{{{_SVG}}}ellipse")]
-    for text in texts if xs else ():
-        text.set("x", f"{(min(xs) + max(xs)) / 2:.2f}")
-        text.set("text-anchor", "middle")
+def _place(group: ET.Element, lines: Sequence[Line]) -> None:
+    """Put the lines of a label on its ground, the shape before them, which is then removed."""
+    texts = group.findall(f"{{{_SVG}}}text")
+    if not texts:
+        return
+    ground = group[list(group).index(texts[0]) - 1]
+    places = [(float(x), float(y)) for x, y in _POINT.findall(ground.get("points", ""))]
+    if not places or len(texts) != len(lines):
+        raise RenderError("Graphviz painted other labels than it was given", repair="use Graphviz 2.43 or newer")
+    left, right, top = min(x for x, _ in places), max(x for x, _ in places), min(y for _, y in places)
+    group.remove(ground)
+    is_centred = group.get("class") == "node"
+    for text, line in zip(texts, lines, strict=True):
+        text.set("x", f"{(left + right) / 2 if is_centred else left:.2f}")
+        text.set("y", f"{top + baseline(line):.2f}")
+        text.set("text-anchor", "middle" if is_centred else "start")
+        top += line_height(line)

@@ -12,7 +12,7 @@ from graphengine.core.frames import add_usage, place_of
 from graphengine.core.ready import limit_over, limits_costs
 from graphengine.core.steps import path_of
 from graphengine.errors import DefinitionError, InputError, NotRecordable, PriceUnknown, TooLarge
-from graphengine.models.base import KnowsPrices, usage_of
+from graphengine.models.base import KnowsPrices
 from graphengine.options import Sizes
 from graphengine.paths import did_you_mean
 from graphengine.runner.answers import as_record
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from graphengine.core.privacy import Guard
     from graphengine.core.snapshot import Frame, Snapshot, Task
     from graphengine.graph import Graph
-    from graphengine.models.base import Model, Response
+    from graphengine.models.base import Model
     from graphengine.records import JsonValue
     from graphengine.runner.live import Emitted
     from graphengine.runner.models import Models
@@ -508,9 +508,9 @@ class Context:
         calls = FROM_THREAD.get()
         return await in_thread(self._surroundings.threads() if calls is None else calls.threads(), function)
 
-    def paid(self, response: Response) -> None:
-        """Count what a model's answer cost."""
-        self.usage = add_usage(self.usage or {}, usage_of(response))
+    def paid(self, usage: Mapping[str, float | None]) -> None:
+        """Count what a model's call cost that is not recorded as a piece of work."""
+        self.usage = add_usage(self.usage or {}, usage)
 
     def own(self) -> Work:
         """Note the asyncio task that the node runs in, which ends with its waits; called by the runner."""

@@ -111,7 +111,9 @@ def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit, fits_at: int
         lines += ["  what changed:", *(f"    {line}" for line in found.changes)]
     back = ", ".join(dict.fromkeys(misfit.back for misfit in found.misfits if misfit.back))
     says = list(dict.fromkeys(misfit.migration for misfit in found.misfits if misfit.migration))
-    repairs = [f"put back {back}" if back else "put back what the run needs"]
+    given = list(dict.fromkeys(f"give {misfit.default!r} a default" for misfit in found.misfits if misfit.default))
+    repairs = [f"put back {back}"] if back else []
+    repairs = [" and ".join([*repairs, *given]) or "put back what the run needs"]
     repairs += [f"or say how the run goes on: {', or '.join(says[:2])}"] if says else []
     if fits_at is not None:
         repairs.append(f"or branch it at step {fits_at}, where it still fits")
@@ -189,12 +191,12 @@ def _states(
         apply_refit(there, {"refit": {key: done}})
         more, problems = _fields(graph.plan, frame)
         if problems and done:
-            raise does_not_fit(graph, values, [text for text, _ in problems], where)
+            raise does_not_fit(graph, values, [problem.text for problem in problems], where)
         apply_refit(there, {"refit": {key: more}})
         prefix = path_of(key, "")
         hint = migration_hint(graph.plan, graph.version, "f")
-        told = [(f"{text} (in the graph at {prefix})" if prefix else text, back) for text, back in problems]
-        misfits += [Misfit(text, back, hint) for text, back in told]
+        suffix = f" (in the graph at {prefix})" if prefix else ""
+        misfits += [problem._replace(text=problem.text + suffix, migration=hint) for problem in problems]
         if done or more:
             ops[key] = [*done, *more]
     return ops, misfits
@@ -210,13 +212,10 @@ def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue])
     return [*changed, *(("drop", name) for name in before if name not in after)]
 
 
-def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[tuple[str, str]]]:
-    """New fields get their defaults; every recorded value must still be one of its field's type.
-
-    What is wrong comes with what to put back.
-    """
+def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Misfit]]:
+    """New fields get their defaults; every recorded value must still be one of its field's type."""
     ops: list[Op] = []
-    problems: list[tuple[str, str]] = []
+    problems: list[Misfit] = []
     view = View(plan.state, frame)
     typed: dict[str, Any] = {}
     for name, kind in plan.state.fields.items():
@@ -226,17 +225,17 @@ def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[tuple[str, st
                 continue
             default = kind.info.get_default(call_default_factory=True, validated_data=typed)
             if default is PydanticUndefined:
-                problems.append((f"field {name!r} is new and has no default", f"a default of {name!r}"))
+                problems.append(Misfit(f"field {name!r} is new and has no default", default=name))
                 continue
             record, typed[name] = kind.record(default, view)
             ops.append(("set", name, record))
         except InvalidUpdate as error:
             held = HIDDEN if kind.secret else repr(frame.values.get(name))
             told = f"field {name!r} holds {held if len(held) <= _SHOWN else held[:_SHOWN] + '…'}: {error.message}"
-            problems.append((told, f"the type of {name!r}"))
+            problems.append(Misfit(told, f"the type of {name!r}"))
     if plan.state.whole and not problems:
         try:
             plan.state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
         except ValidationError as error:
-            problems.append((f"the state as a whole: {explain(error)}", "the validators of the state"))
+            problems.append(Misfit(f"the state as a whole: {explain(error)}", "the validators of the state"))
     return ops, problems

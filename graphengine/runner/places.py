@@ -39,11 +39,19 @@ _KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that r
 
 
 class Misfit(NamedTuple):
-    """Something that keeps a run from going on: what, what to put back, and the migration that would do."""
+    """Something that keeps a run from being resumed: what, and its repairs.
+
+    Attributes:
+        text: What it is.
+        back: What to put back into the graph; "" if nothing can be.
+        migration: The migration that would do.
+        default: The field that needs a default instead; "" if none does.
+    """
 
     text: str
     back: str = ""
     migration: str = ""
+    default: str = ""
 
 
 def place_misfits(plan: Plan[Any], frame: Frame, version: int) -> list[Misfit]:

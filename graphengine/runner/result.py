@@ -53,7 +53,7 @@ class Usage:
     """What models did for a run.
 
     Attributes:
-        calls: Answers of models, the offline ones included.
+        calls: Answers of models, the offline ones included, and calls that failed and used something, or may have.
         offline_calls: How many of them came from rules or a script instead of a language model.
         input_tokens: Tokens of all questions.
         output_tokens: Tokens of all answers.
@@ -62,6 +62,7 @@ class Usage:
         cache_write_tokens: Of the questions' tokens, those that they wrote there.
         reasoning_tokens: Of the answers' tokens, those of thinking.
         priced_usd: Where `cost_usd` is None: what the calls of known prices cost.
+        unknown_calls: Calls that failed under way, of which it is not known what they used; no tokens count for them.
     """
 
     calls: int = 0
@@ -73,6 +74,7 @@ class Usage:
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     priced_usd: float = 0.0
+    unknown_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)

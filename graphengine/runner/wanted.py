@@ -1,11 +1,12 @@
 """What an answer has to be, in words, as its JSON Schema tells: for people, who read no schemas.
 
-`in_words` names what is wanted, `choices` the values where they are listed, `whats_wrong` what is wrong with a value
-that is not wanted.
+`in_words` names what is wanted, `choices` the values where they are listed, `example` one value that fits,
+`whats_wrong` what is wrong with a value that does not fit.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,15 @@ _SIMPLE: Final = {
     "null": "null",
     "integer": "a whole number",
     "number": "a number",
+}
+_FORMATS: Final = {
+    "date": "2030-01-31",
+    "date-time": "2030-01-31T12:00:00Z",
+    "time": "12:00:00",
+    "duration": "PT1H",
+    "email": "name@example.com",
+    "uri": "https://example.com",
+    "uuid": "00000000-0000-4000-8000-000000000000",
 }
 _DEPTH: Final = 3
 _COLUMNS: Final = 80
@@ -48,6 +58,17 @@ def choices(schema: Schema) -> list[str]:
         return _choices(schema, schema, _DEPTH)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
         return []
+
+
+def example(schema: Schema) -> str | None:
+    """Write one value that fits, as a caller types it: JSON, or a text alone; None if none is found."""
+    try:
+        made = _example(schema, schema, _DEPTH)
+    except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
+        return None
+    if set(schema) - {"type", "title"} and whats_wrong(schema, made):  # a pattern, a step: nothing was made to fit it
+        return None
+    return made if isinstance(made, str) else to_json(made).decode()
 
 
 def whats_wrong(schema: Schema, value: JsonValue) -> list[str]:
@@ -93,6 +114,48 @@ def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     branches = _branches(schema) if depth else ()
     return [*map(_shown, values), *(word for branch in branches for word in _choices(branch, root, depth - 1))]
+
+
+def _example(schema: Schema, root: Schema, depth: int) -> JsonValue:
+    """Make a value of a schema that makes sense; bounds are kept, patterns are not."""
+    schema = _resolved(schema, root)
+    known = [schema[word] for word in ("const", "default") if word in schema]
+    known += [value for word in ("examples", "enum") for value in schema.get(word, ())[:1]]
+    if known:
+        return known[0]
+    branches = [branch for branch in _branches(schema) if branch.get("type") != "null"]
+    if branches:
+        return _example(branches[0], root, depth)
+    kind = schema.get("type")
+    if kind in ("boolean", "null"):
+        return True if kind == "boolean" else None
+    if kind in ("integer", "number"):
+        return _number(schema, whole=kind == "integer")
+    return _several(schema, root, depth) if kind in ("array", "object") else _text(schema)
+
+
+def _several(schema: Schema, root: Schema, depth: int) -> JsonValue:
+    """Make a list or an object, of what it must have."""
+    if schema["type"] == "array":
+        few = max(1 if depth > 0 else 0, schema.get("minItems", 0))
+        shown = schema.get("prefixItems") or [schema.get("items", {})] * min(few, _LISTED)
+        return [_example(item, root, depth - 1) for item in shown]
+    properties = schema.get("properties", {})
+    names = schema.get("required") or (list(properties) if depth > 0 else ())
+    return {name: _example(properties.get(name, {}), root, depth - 1) for name in names}
+
+
+def _text(schema: Schema) -> str:
+    """Make a text of the format and length that are wanted."""
+    return _FORMATS.get(schema.get("format", ""), "TEXT").ljust(min(schema.get("minLength", 0), _COLUMNS), ".")
+
+
+def _number(schema: Schema, *, whole: bool) -> JsonValue:
+    """Make a number within the bounds of a schema."""
+    step = 1 if whole else 0.5
+    low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + step)
+    high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - step)
+    return max(min(1, high), low)
 
 
 def _told(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library without types

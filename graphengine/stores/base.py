@@ -204,7 +204,10 @@ class Store(Protocol):
         ...
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
-        """The runs that somebody should go on with, at most `limit`, those that have been so for longest first.
+        """The runs that somebody should go on with, at most `limit`.
+
+        First those that are `running` and whose owner died: their work was cut off. Then the others, those that have
+        been due for longest first.
 
         With `graphs` only runs of graphs of these names are looked for, and others do not count for `limit`.
 

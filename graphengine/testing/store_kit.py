@@ -41,6 +41,12 @@ class StoreSuite(ABC):
         message = "this store has one process only"
         raise unittest.SkipTest(message)
 
+    async def abandon_store(self, store: Store) -> None:
+        """Let the owner of a store die, as if its process had been killed: it releases nothing."""
+        del store
+        message = "this store is not told how its process dies"
+        raise unittest.SkipTest(message)
+
     async def open_second(self, first: Store) -> Store:
         """The same, opened; the test closes it."""
         second = await self.make_second_store(first)

@@ -383,6 +383,24 @@ class WaitingRuns(StoreSuite):
     # -- two processes
 
     @scenario
+    async def test_runs_of_a_dead_process_come_first(self, store: Store) -> None:
+        """Whatever waits for longer: a timer, a message, runs that nobody began. Then the order is as ever."""
+        await store.release("first", await new_run(store, "first"))
+        await waiting_run(store, "timer", due_at=2.0)
+        await waiting_run(store, "asks")
+        await store.post("asks", "answer", 1, "k")
+        second = await self.open_second(store)
+        await new_run(second, "cut off", count=3)
+        await second.claim("timer")
+        let_time_pass()
+        try:
+            await self.abandon_store(second)
+        finally:
+            await second.close()
+        assert await due_ids(store, LATEST) == ["cut off", "timer", "first", "asks"]
+        assert await due_ids(store, LATEST, limit=1) == ["cut off"]
+
+    @scenario
     async def test_another_process_finds_who_is_due(self, store: Store) -> None:
         """What one process lets wait, another finds and drives, and then the first does not find it."""
         await waiting_run(store, due_at=5.0)

@@ -34,14 +34,16 @@ from tests.support.runs import SOON
 
 
 async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
-    """The next attempt goes on behind it; each turn is paid once."""
+    """The next attempt continues after it; each turn is paid once, the one cut off at an unknown cost."""
     model = Stuck([paid("", ADD), paid("3")], at=2)
     async with Runner(models={"writer": model}) as runner:
         run = runner.start(one(Agent("writer", prompt="{task}", tools=[add]), timeout_seconds=0.2, retry=AGAIN))
         result = await within(run)
         recorded = await names(runner, run.id)
     assert [name for name in recorded if name != "attempt"] == ["started", "turn", "tool add", "turn", "node"]
-    assert (result.state.draft, result.usage.cost_usd, result.usage.calls) == ("3", 2.0, 2)
+    usage = result.usage
+    assert (result.state.draft, usage.priced_usd, usage.calls, usage.unknown_calls) == ("3", 2.0, 3, 1)
+    assert usage.cost_usd is None
 
 
 async def test_a_timeout_amid_a_tool_keeps_what_was_recorded() -> None:
@@ -234,7 +236,9 @@ async def test_a_node_that_does_not_let_its_end_through_asks_nothing_more(how: s
             else:
                 result = await run.result()
                 assert result.status == ("stopped" if how == "limit" else "finished")
-        assert (await run.result()).usage.cost_usd == 1.0
+        usage = (await run.result()).usage
+        assert (usage.cost_usd if usage.cost_usd is not None else usage.priced_usd) == 1.0
+        assert usage.unknown_calls == (1 if how == "close" else 0)  # the turn that was cut off, and recorded
     assert model.calls == (1 if how == "limit" else 2)
 
 

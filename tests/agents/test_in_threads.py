@@ -109,7 +109,8 @@ async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
         result = await within(run)
         recorded = await names(runner, run.id)
     assert [name for name in recorded if name != "attempt"] == ["started", "turn", "tool add", "turn", "node"]
-    assert (result.state.draft, result.usage.cost_usd) == ("3", 2.0)
+    usage = result.usage
+    assert (result.state.draft, usage.priced_usd, usage.unknown_calls) == ("3", 2.0, 1)
 
 
 async def test_a_thread_that_is_called_off_asks_nothing_more() -> None:

@@ -43,6 +43,20 @@ graph.add_node("articles", article, each={"topic": "topics"}, writes="counts")
 graph.add_path(START, "read", "article", "articles", END)
 """
 
+TYPED = """
+from datetime import date
+from typing import Annotated
+from pydantic import BaseModel, Field
+
+class Review(BaseModel):
+    score: int = Field(ge=1)
+    issues: list[str]
+    note: str = ""
+
+class Tree(BaseModel):
+    below: list["Tree"]
+"""
+
 
 @pytest.fixture
 def waiting(project: Path, invoke: Invoke) -> Invoke:
@@ -239,6 +253,38 @@ def test_who_gives_no_answer_is_told_the_question(waiting: Invoke) -> None:
     assert repair.endswith("answer r TEXT")
     assert waiting("answer", "r", "--wait", "style").stderr.endswith("answer r TEXT --wait style\n")
     assert document(waiting("show", "r", "--json").stdout)["status"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("int", "1"),
+        ("Annotated[int, Field(ge=3, le=9)]", "3"),
+        ("Annotated[int, Field(lt=0)]", "-1"),
+        ("Annotated[float, Field(gt=0, lt=1)]", "0.5"),
+        ("Annotated[str, Field(min_length=6)]", "TEXT.."),
+        ("date", "2030-01-31"),
+        ("Literal['dry', 'lively']", "dry"),
+        ("bool | None", "true"),
+        ("list[int]", "[1]"),
+        ("dict[str, int]", "{}"),
+        ("tuple[int, str]", '[1,"TEXT"]'),
+        ("Review", '{"score":1,"issues":["TEXT"]}'),
+        ("list[Review] | None", '[{"score":1,"issues":["TEXT"]}]'),
+        ("Tree", '{"below":[{"below":[]}]}'),
+    ],
+)
+def test_the_command_that_is_shown_answers_the_question(project: Path, invoke: Invoke, kind: str, value: str) -> None:
+    """It has a value of the question's type and no placeholder, and works when it is pasted."""
+    held = ASKING.replace("given: Any", f"given: {kind} | None").replace("TYPE", kind)
+    (project / "asking.py").write_text(TYPED + held)
+    assert invoke("run", "asking.py", "--run-id", "a").exit_code == 3
+    found = invoke("answer", "a", "--graph", "asking.py")
+    (repair,) = [line.partition("repair: ")[2] for line in found.stderr.splitlines() if "repair: " in line]
+    words = shlex.split(repair.split("  (")[0])
+    assert value in words
+    done = invoke(*words[1:])
+    assert done.exit_code == 0, done.stderr
 
 
 def test_an_answer_is_recorded_where_the_graph_is_not_found(project: Path, invoke: Invoke) -> None:

@@ -41,7 +41,7 @@ def test_a_problem_is_told_by_the_line_that_declared_what_it_is_about() -> None:
     graph.add_edge(START, "a")
     graph.add_edge(
         "a",
-        "b",
+        "aa",
         when=value("n") > 1,
     )
     graph.add_switch("a", "z", {1: END})

@@ -25,6 +25,6 @@ async def relatives() -> AsyncIterator[Runner]:
         await runner.branch(graph, "mine", drafted + 1, branch_id="again").result()
         await runner.answer("again", value=True)
         await runner.resume(graph, "again").result()
-        runner.branch(graph, "tides", 1, branch_id="anew")
+        await runner.branch(graph, "tides", 1, branch_id="anew").result()
         await runner.stop("anew")
         yield runner

@@ -22,7 +22,7 @@ async def test_the_whole_family_is_drawn_whoever_of_it_is_asked_for() -> None:
     assert spoken[0] == "5 runs from tides"
     assert spoken[1] == "tides: waiting, 19 steps"
     assert spoken[4] == "again (this run), branched from mine at step 14: finished, steps 15 to 19"
-    assert spoken[5] == "anew, branched from tides at step 1: stopped: asked, steps 2 to 6"
+    assert spoken[5] == "anew, branched from tides at step 1: stopped: asked, steps 2 to 19"
 
 
 async def test_a_lane_leaves_its_parents_at_the_step_it_was_branched_at() -> None:

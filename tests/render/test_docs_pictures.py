@@ -10,7 +10,7 @@ SVG = {"s": "http://www.w3.org/2000/svg"}
 
 
 def said(picture: Path) -> list[tuple[str | None, str, list[str | None]]]:
-    """Each part of a picture: its kind, what it says, and the words painted. Not where: that depends on fonts."""
+    """Each part of a picture: its kind, what it says, and the words painted. Not where: Graphviz decides."""
     groups = read_xml(picture.read_bytes()).iterfind(".//s:g", SVG)
     return [
         (group.get("class"), group.findtext("s:title", "", SVG), [text.text for text in group.findall("s:text", SVG)])

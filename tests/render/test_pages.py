@@ -155,19 +155,21 @@ def test_another_theme_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_notebook_shows_the_picture() -> None:
-    """SVG for those that paint it, Mermaid, and plain text always."""
+    """SVG and plain text; no Mermaid, which notebooks that know both would show instead."""
     graph = newsroom()
     shown = graph._repr_mimebundle_()
-    assert set(shown) == {"text/plain", "text/vnd.mermaid", "image/svg+xml"}
+    assert set(shown) == {"text/plain", "image/svg+xml"}
     assert shown["text/plain"] == repr(graph)
-    assert shown["text/vnd.mermaid"] == to_mermaid(graph.compile().outline)
     assert read_xml(shown["image/svg+xml"].encode()).get("role") == "img"
 
 
 def test_a_notebook_gets_the_types_it_asks_for() -> None:
-    """`include` and `exclude` are IPython's."""
+    """`include` and `exclude` are IPython's; Mermaid stands in for an SVG that is not wanted."""
     graph = newsroom()
     assert set(graph._repr_mimebundle_(include={"text/plain"})) == {"text/plain"}
+    shown = graph._repr_mimebundle_(include={"text/vnd.mermaid", "image/svg+xml"})
+    assert shown["text/vnd.mermaid"] == to_mermaid(graph.compile().outline)
+    assert "image/svg+xml" in shown
     shown = graph._repr_mimebundle_(exclude={"image/svg+xml"})
     assert set(shown) == {"text/plain", "text/vnd.mermaid"}
 

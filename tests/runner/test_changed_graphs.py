@@ -349,7 +349,7 @@ STOPS: list[tuple[str, Edit | None, Edit | None, type[BaseModel], list[str]]] = 
     ("renamed node", None, renamed("approve", "sign_off"), Desk,
      ["stands at node 'approve'", "node sign_off is new: ask", "Migration(renamed={'approve': 'its new name'})"]),
     ("required field", None, None, Required,
-     ["field 'pages' is new and has no default", "put back a default of 'pages'", "migrate={1: f}"]),
+     ["field 'pages' is new and has no default", "repair: give 'pages' a default; or ", "migrate={1: f}"]),
     ("narrower type", None, None, Typed,
      ["field 'title' holds 'Ants': ", "'Bees'", "field title: str → Literal['Bees']", "put back the type of 'title'"]),
     ("validator", replaced("tell", tell, writes="title"), None, Strict,

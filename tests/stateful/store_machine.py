@@ -455,7 +455,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, ahead=st.sampled_from((-10.0, 0.0, 0.0, 50.0)), limit=st.integers(0, 5),
           graphs=st.none() | st.lists(st.sampled_from(("graph 0", "graph 1")), max_size=2))  # fmt: skip
     def look_for_due_runs(self, place: int, ahead: float, limit: int, graphs: Sequence[str] | None) -> None:
-        """Those are due that the model says, the longest due first; a limit takes the first of them."""
+        """Those are due that the model says, of dead owners first, then the longest due; a limit takes the first."""
         owner, store = self.at(place)
         now = self.clock.now() + ahead
         expected = self.model.due(now, owner)
@@ -465,6 +465,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert set(found) == set(expected)
         assert len(found) == len(expected)
         known = [expected[run_id] for run_id in found if not isinstance(expected[run_id], Dead)]
+        assert all(isinstance(expected[run_id], Dead) for run_id in found[: len(found) - len(known)])
         assert known == sorted(known)
         assert [info.id for info in self.do(store.due(now, graphs=graphs, limit=limit))] == found[:limit]
 

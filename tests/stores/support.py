@@ -16,6 +16,11 @@ OpenStore = Callable[..., Awaitable[SQLiteStore]]
 """Opens a store, on the test's path unless told otherwise, with the options given by name."""
 
 
+def content_of(path: Path) -> bytes:
+    """The bytes of a file, read by another process: to close it here would free the locks that this one has on it."""
+    return subprocess.check_output(["cat", path])
+
+
 class OtherProcess:
     """A process running `driver.py`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +43,11 @@ class TestSQLiteStore(StoreConformance):
         """Another store on the same file."""
         assert isinstance(first, SQLiteStore)
         return SQLiteStore(first.path, synchronous="NORMAL")
+
+    async def abandon_store(self, store: Store) -> None:
+        """The system frees its locks, and its row stays."""
+        assert isinstance(store, SQLiteStore)
+        await asyncio.to_thread(store.abandon)
 
 
 def test_a_suite_that_makes_no_store_is_refused() -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from graphengine.errors import StoreLocked
 from graphengine.stores.sqlite import SQLiteStore, checkpoints
 from graphengine.testing.store_kit import append, batch, new_run, step
-from tests.stores.support import OpenStore
+from tests.stores.support import OpenStore, content_of
 
 PAGE_BYTES = 8192
 
@@ -96,6 +97,41 @@ async def test_nobody_commits_while_the_log_is_moved(store: SQLiteStore, monkeyp
     await steps_up_to(store, 100)
     assert held
     assert all(held)
+
+
+@pytest.mark.parametrize("how", ["close", "vacuum"])
+async def test_the_log_is_not_moved_while_another_process_writes(
+    store: SQLiteStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Also who leaves and who gives room back takes the write lock for it, or leaves the log to others."""
+    leaver = await open_store(busy_timeout_seconds=0.05)
+    await new_run(leaver)
+    assert leaver.lease is not None
+    stop = leaver.lease.stop
+    with closing(sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)) as other:
+
+        def take_lock() -> None:
+            other.execute("BEGIN IMMEDIATE")
+            stop()
+
+        before = content_of(store.path)
+        if how == "close":
+            monkeypatch.setattr(leaver.lease, "stop", take_lock)
+            await leaver.close()
+        else:
+            take_lock()
+            with pytest.raises(StoreLocked):
+                await leaver.vacuum()
+        assert content_of(store.path) == before
+        other.execute("ROLLBACK")
+
+
+async def test_vacuum_cuts_the_log(store: SQLiteStore) -> None:
+    """What was in it is in the file then; the log holds one small commit."""
+    await new_run(store)
+    await store.post("r", "message", "x" * 400_000, "k")
+    await store.vacuum()
+    assert log_bytes(store.path) < 10 * PAGE_BYTES
 
 
 async def test_no_connection_moves_the_log_by_itself(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:

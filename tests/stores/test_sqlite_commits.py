@@ -13,6 +13,7 @@ import pytest
 from graphengine.errors import RunnerClosed, StoreError
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
+from graphengine.stores.sqlite.files import Place
 from graphengine.stores.sqlite.worker import Worker
 from graphengine.testing.store_kit import refused
 
@@ -46,7 +47,7 @@ async def worker(path: Path) -> AsyncIterator[Worker]:
 
 async def test_what_waits_together_is_committed_together(worker: Worker, path: Path) -> None:
     """A hundred jobs take at most two transactions, and keep their order."""
-    commits = GroupCommit(worker, path, Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     transactions = await worker.run(begins)
     expected = [f"{n}" for n in range(100)]
     assert await asyncio.gather(*(commits.submit(partial(note, word=word)) for word in expected)) == expected
@@ -56,7 +57,7 @@ async def test_what_waits_together_is_committed_together(worker: Worker, path: P
 
 async def test_draining_goes_on_when_it_is_cancelled(worker: Worker, path: Path) -> None:
     """Cancelling whoever writes the queue, again and again, loses no job and leaves no waiter behind."""
-    commits = GroupCommit(worker, path, Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     pending = [commits.submit(partial(note, word=f"{n}")) for n in range(20)]
     draining = asyncio.create_task(commits.drain())
     while not draining.done():
@@ -68,7 +69,7 @@ async def test_draining_goes_on_when_it_is_cancelled(worker: Worker, path: Path)
 
 async def test_a_closed_connection_fails_every_waiter(worker: Worker, path: Path) -> None:
     """When there is nothing left to write with, those who wait are told."""
-    commits = GroupCommit(worker, path, Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     await worker.close()
     pending = [commits.submit(partial(note, word="late")) for _ in range(3)]
     for each in pending:
@@ -83,7 +84,7 @@ async def test_a_job_that_spoils_the_transaction_is_done_without(worker: Worker,
         note(connection, "half")
         raise OverflowError
 
-    commits = GroupCommit(worker, path, Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     before = commits.submit(partial(note, word="before"))
     spoiled = commits.submit(spoil)
     after = commits.submit(partial(note, word="after"))
@@ -96,7 +97,7 @@ async def test_a_job_that_spoils_the_transaction_is_done_without(worker: Worker,
 
 async def test_an_await_returns_when_its_own_job_is_durable(worker: Worker, path: Path) -> None:
     """Whoever is told looks with another connection and finds its word, however many wait at the same time."""
-    commits = GroupCommit(worker, path, Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     other = sqlite3.connect(path)
 
     async def write(word: str) -> bool:
@@ -119,7 +120,7 @@ async def test_a_commit_that_fails_fails_all_that_are_in_it_and_nothing_behind_i
         connection.execute("INSERT INTO uses VALUES ('unknown')")  # which only COMMIT finds out
 
     await worker.run(fail_once)
-    commits = GroupCommit(worker, path, Checkpoints(path, "NORMAL"))
+    commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     before, spoiled = commits.submit(partial(note, word="before")), commits.submit(spoil)
     behind = commits.submit(partial(note, word="behind"))
     errors = await asyncio.gather(before, spoiled, behind, return_exceptions=True)

@@ -42,11 +42,11 @@ async def test_what_a_killed_process_drove_is_due_at_once(
     other.kill()
     before = contents(path)
     for each in (store, reader):
-        assert await due_ids(each, 10.0) == ["waits", "a", "b"]
+        assert await due_ids(each, 10.0) == ["a", "b", "waits"]
         assert [(info.driver, info.held) for info in await each.due(10.0)] == [(None, True)] * 3
     assert contents(path) == before
     await store.claim("a")
-    assert await due_ids(store, 10.0) == ["b", "waits"], "an owner that nobody remembers died before all others"
+    assert await due_ids(store, 10.0) == ["b", "waits"], "an owner that is not recorded any more is dead, too"
     for run_id in ("b", "waits"):
         await store.claim(run_id)
     assert await due_ids(store, 10.0) == []
@@ -64,14 +64,14 @@ async def test_runs_of_an_owner_without_a_sign_of_life_are_due(open_store: OpenS
     assert await due_ids(second, clock.now) == ["earlier"]
     clock.now += 2
     await second.post("later", "answer", 1, "k")
-    assert await due_ids(second, clock.now) == ["earlier", "r", "later"]
+    assert await due_ids(second, clock.now) == ["r", "earlier", "later"]
     assert await due_ids(first, clock.now) == ["earlier", "later"]
 
 
-async def test_a_process_that_died_before_its_lease_ran_out_died_just_now(
+async def test_what_a_dead_process_was_at_does_not_wait_for_the_backlog(
     open_store: OpenStore, clock: Clock, start_process: Callable[[], OtherProcess]
 ) -> None:
-    """Nobody knows when, so its runs come behind the others; that one of them was let go once does not count."""
+    """Its runs come first, whenever it died, and however long runs have waited that no process began."""
     store = await open_store(clock=clock)
     await store.release("a", await new_run(store, "a"))
     other = start_process()
@@ -79,7 +79,9 @@ async def test_a_process_that_died_before_its_lease_ran_out_died_just_now(
     clock.now += 1
     await waiting_run(store, "timer", due_at=clock.now)
     other.kill()
-    assert await due_ids(store, clock.now) == ["timer", "a"]
+    for n in range(3):
+        await store.release(f"new{n}", await new_run(store, f"new{n}"))
+    assert await due_ids(store, clock.now) == ["a", "timer", "new0", "new1", "new2"]
 
 
 async def test_runs_of_owners_that_died_at_one_time_come_in_the_order_of_their_beginnings(

@@ -13,12 +13,13 @@ from html import escape
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.render.looks import INK, PAPER, SOFT_INK
-from graphengine.render.text import one_line, width
+from graphengine.render.metrics import text_width
+from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-FONT: Final = "Helvetica,Arial,'DejaVu Sans',sans-serif"
+FONT: Final = "Helvetica,Arial,'Liberation Sans','DejaVu Sans','Noto Sans',sans-serif"
 SIZE: Final = 12.0
 SMALL: Final = 11.0
 
@@ -60,11 +61,6 @@ INKS: Final[dict[Ink, tuple[str, str]]] = {
     "other-line": ("#9a6700", "#e0b040"),
 }
 """Each ink by day and by night. Hues as in `graphengine.render.looks`, so that a colour means one thing everywhere."""
-
-_NARROW: Final = frozenset("iljtfI.,:;'|![]() ")
-_BROAD: Final = frozenset("mwMW@%")
-_UPPER: Final = 0.74
-_BROADEST: Final = 1.0
 
 
 class Paint(NamedTuple):
@@ -212,19 +208,8 @@ def safe(text: str) -> str:
 
 
 def measure(text: str, size: float = SIZE, *, strong: bool = False) -> float:
-    """How many pixels a text takes at most: fonts differ, so it is taken to be set in a wide one."""
-    total = 0.0
-    for character in one_line(text):
-        columns = width(character)
-        if columns != 1:
-            total += columns * 0.55
-        elif character in _NARROW:
-            total += 0.42
-        elif character in _BROAD:
-            total += _BROADEST
-        else:
-            total += _UPPER if character.isupper() else 0.63
-    return total * size * (1.08 if strong else 1.0)
+    """How many pixels a text takes at most, in whichever font its reader has."""
+    return text_width(one_line(text), size, strong=strong)
 
 
 def fit(text: str, pixels: float, size: float = SIZE, *, strong: bool = False) -> str:

@@ -4,7 +4,8 @@ SQLite does this by itself after a commit that finds a thousand pages in the log
 its versions before 3.51.3 (March 2026) a commit that starts the log anew at just that moment can damage the database
 (sqlite.org/wal.html, "The WAL-Reset Bug"), and Pythons carry older ones for years. It cannot happen where no commit can
 come between. So no connection of ours does it by itself: the writing one takes the write lock, as for any transaction,
-and a second one moves the log meanwhile, without waiting for those who read.
+and a second one moves the log meanwhile, without waiting for those who read. The modes of `wal_checkpoint` that take
+the lock themselves are no help: if they do not get it, they move the log without it.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ from graphengine.stores.sqlite.faults import explain, is_of_the_medium
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from graphengine.stores.sqlite.checkpoints import Checkpoints
+    from graphengine.stores.sqlite.files import Place
     from graphengine.stores.sqlite.worker import Worker
 
 T = TypeVar("T")
@@ -59,10 +59,10 @@ class Job(Generic[T]):
 class GroupCommit:
     """The queue of one writing connection. Jobs are written in the order in which they were submitted."""
 
-    def __init__(self, worker: Worker, path: Path, checkpoints: Checkpoints) -> None:
+    def __init__(self, worker: Worker, place: Place, checkpoints: Checkpoints) -> None:
         self._worker = worker
         self._checkpoints = checkpoints
-        self._path = path
+        self._place = place
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Job[object]] = deque()
         self._written: deque[Job[object]] = deque()
@@ -106,7 +106,7 @@ class GroupCommit:
     def _fail(self, jobs: deque[Job[object]], error: Exception) -> None:
         while jobs:
             job = jobs.popleft()
-            job.error = error if isinstance(error, GraphEngineError) else explain(error, self._path)
+            job.error = error if isinstance(error, GraphEngineError) else explain(error, self._place.path)
             self._written.append(job)
 
     def _write_queued(self, connection: sqlite3.Connection) -> None:
@@ -114,12 +114,13 @@ class GroupCommit:
         while self._queue:
             jobs.append(self._queue.popleft())
         try:
+            self._place.check()
             self._transact(connection, jobs)
             self._checkpoints.count(connection, sum(job.written_bytes for job in jobs))
         except Exception as error:  # noqa: BLE001  # every waiter gets it, translated
             _undo(connection)
             for job in jobs:
-                job.error = job.error or explain(error, self._path)
+                job.error = job.error or explain(error, self._place.path)
         finally:
             self._written.extend(jobs)
 
@@ -133,7 +134,7 @@ class GroupCommit:
                 return
             _undo(connection)
             waiting.remove(spoiler)
-            spoiler.error = explain(spoiler.error, self._path) if spoiler.error else None
+            spoiler.error = explain(spoiler.error, self._place.path) if spoiler.error else None
             for job in waiting:
                 job.error = None
 

@@ -2,7 +2,8 @@
 
 They come from three places, each of which gives them longest first and only as far as they are asked for: an
 index of timers, an index of runs that somebody is wanted for (`schema/0002_waits.sql` tells which), and the runs
-of owners that are dead. A run that a live owner took is passed over wherever it comes up.
+of owners that are dead. Those last come first: their work was cut off, and it must not queue after all that waits to be
+begun. A run that a live owner took is passed over wherever it comes up.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
     from graphengine.stores.sqlite.owners import Onlooker
 
-_Candidate: TypeAlias = tuple[float, "Sequence[JsonValue]"]
-"""Since when, and the row of `run_facts`."""
+_Candidate: TypeAlias = tuple[int, float, "Sequence[JsonValue]"]
+"""Its turn, since when it is due, and the row of `run_facts`."""
+
+_ORPHANS: Final = 0  # turns
+_OTHERS: Final = 1
 
 _KEY: Final = 0  # columns of `run_facts`
 _GRAPH: Final = 2
@@ -39,7 +43,7 @@ def due(
     onlooker: Onlooker,
     graphs: Sequence[str] | None = None,
 ) -> list[RunInfo]:
-    """The runs that are due at `now`, those that have been so for longest first; see `Store.due`.
+    """The runs that are due at `now`, in the order of `Store.due`.
 
     Of those that have been so equally long, as all are whose owners nobody remembers, the first begun comes first: the
     owners' ids, by which they are looked up, are random.
@@ -47,9 +51,9 @@ def due(
     if limit <= 0:
         return []
     found: dict[str, RunInfo] = {}
-    timers = ((row[_DUE_AT], row) for row in connection.execute(SQL["due_timers"], (now,)))
-    wanted = ((row[_WANTED_AT], row) for row in connection.execute(SQL["wanted_runs"]))
-    for _, row in merge(timers, wanted, *_orphans(connection, onlooker), key=_rank):
+    timers = ((_OTHERS, row[_DUE_AT], row) for row in connection.execute(SQL["due_timers"], (now,)))
+    wanted = ((_OTHERS, row[_WANTED_AT], row) for row in connection.execute(SQL["wanted_runs"]))
+    for *_, row in merge(timers, wanted, *_orphans(connection, onlooker), key=_rank):
         if graphs is not None and row[_GRAPH] not in graphs:
             continue
         info = from_row(connection, row, onlooker).info
@@ -60,9 +64,9 @@ def due(
     return list(found.values())
 
 
-def _rank(candidate: _Candidate) -> tuple[float, object]:
-    since, row = candidate
-    return since, row[_KEY]
+def _rank(candidate: _Candidate) -> tuple[int, float, object]:
+    turn, since, row = candidate
+    return turn, since, row[_KEY]
 
 
 def _orphans(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Candidate]]:
@@ -71,5 +75,6 @@ def _orphans(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterato
     for driver, expires_at in connection.execute(SQL["drivers"]).fetchall():
         if not onlooker.sees_alive(connection, driver, expires_at):
             since = _UNKNOWN if expires_at is None else expires_at
-            sources.append(zip(repeat(since), connection.execute(SQL["running_of"], (driver,)), strict=False))
+            rows = connection.execute(SQL["running_of"], (driver,))
+            sources.append(zip(repeat(_ORPHANS), repeat(since), rows, strict=False))
     return sources

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from copy import copy
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import (
@@ -11,6 +12,7 @@ from graphengine.errors import (
     StoreError,
     StoreFull,
     StoreLocked,
+    StoreMoved,
     StoreNotADatabase,
     StoreReadOnly,
 )
@@ -49,7 +51,7 @@ _NOT_A_DATABASE: Final = _Meaning(
     StoreNotADatabase, "the file is not a database", "name another file, or move this one away"
 )
 _MOVED: Final = _Meaning(
-    StoreError, "the database file was moved or deleted while it was open", "put it back, then open it again"
+    StoreMoved, "the database file was moved or deleted while it was open", "put it back, then open it again"
 )
 _CANNOT_OPEN: Final = _Meaning(
     StoreError,
@@ -93,6 +95,8 @@ def shows_damage(error: Exception) -> bool:
 
 def explain(error: Exception, path: Path) -> StoreError:
     """The `StoreError` that tells of this error; the error itself becomes its cause."""
+    if isinstance(error, StoreError):
+        return copy(error)  # it is raised to several callers
     if isinstance(error, OSError):
         return explain_os(error, path)
     meaning = _meaning_of(error)

@@ -13,7 +13,7 @@ import stat
 import time
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from graphengine.errors import StoreError, StoreMissing, StoreNotADatabase, StoreReadOnly, StoreTooNew
+from graphengine.errors import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite.checkpoints import never_by_itself, sync_as
 from graphengine.stores.sqlite.definitions import harden, refuse_foreign
 from graphengine.stores.sqlite.faults import explain_os
@@ -80,6 +80,53 @@ class Look(NamedTuple):
     inode: int
     size_bytes: int
     changed_at_ns: int
+
+
+class Place:
+    """The files of an open database, to notice that they are not those at its path any more.
+
+    Two things bring that about:
+
+    1. The file is moved, deleted or replaced.
+    2. This process opens and closes the file by itself, as for a backup or a checksum. With that the system drops all
+       locks that the process has on it, those of SQLite as well. The next process that closes the database then takes
+       itself for the last one and deletes the log, into which this one still writes.
+
+    Either way SQLite would report commits as done that no other process ever reads.
+
+    Args:
+        path: The database, while a connection has it open: only then the log is sure to be there.
+
+    Attributes:
+        path: The same.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+        self._files: Final = [(each, _identity(each)) for each in (path, log_of(path))]
+
+    def check(self) -> None:
+        """Compare the files with those at their paths; it costs a `stat` of each.
+
+        Raises:
+            StoreMoved: One is another file, or gone.
+        """
+        for path, identity in self._files:
+            if _identity(path) != identity:
+                message = f"{path} was moved, deleted or replaced while it was open: nothing more is recorded"
+                repair = (
+                    "close this Runner, put the file back if it was moved, and resume; never open the file of a live "
+                    "database yourself, not even to read or copy it"
+                )
+                raise StoreMoved(message, where=str(path), repair=repair)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def log_of(path: Path) -> Path:

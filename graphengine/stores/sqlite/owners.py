@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from graphengine.errors import StoreMoved
 from graphengine.stores.sqlite.checkpoints import never_by_itself, sync_as
 from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.queries import SQL
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from filelock import FileLock
+
+    from graphengine.stores.sqlite.files import Place
 
 log = logging.getLogger("graphengine.stores")
 
@@ -90,6 +93,7 @@ class Lease:
     `acquire_lock`, `register`, `retire` and `other` may be called from any one thread at a time.
 
     Attributes:
+        place: The files of the open database, once they are known.
         owed: Runs that were let go, with their fences, as long as that is not recorded: a full disk may have refused
             it, or whoever waited for it was cancelled. Each renewal tries again, so that no run stays with an owner
             that lives and does not drive it. The loop's thread adds to it, both remove; a pair never comes twice.
@@ -102,6 +106,7 @@ class Lease:
         self._lock: FileLock | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self.place: Place | None = None
         self.owed: set[tuple[str, int]] = set()
         self._is_retired = False
 
@@ -198,6 +203,8 @@ class Lease:
         """Record a sign of life; a failure is logged and tried again at the next turn."""
         options = self._options
         try:
+            if self.place is not None:
+                self.place.check()  # the path may lead to another database
             with closing(
                 sqlite3.connect(
                     f"{options.path.as_uri()}?mode=rw",
@@ -212,7 +219,7 @@ class Lease:
                 # of those reached the disk and this one did not looks like a damaged one.
                 sync_as(connection, "FULL")
                 self._renew(connection)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreMoved) as error:
             log.warning("the lease on %s could not be renewed: %s", options.path, error)
 
     def _renew(self, connection: sqlite3.Connection) -> None:

@@ -5,7 +5,7 @@ SELECT * FROM run_facts WHERE id = ?;
 
 -- name: seqs
 -- CROSS JOIN: each of the ids is looked up.
-SELECT f.id, f.seq FROM json_each(?) AS wanted CROSS JOIN run_facts AS f ON f.id = wanted.value;
+SELECT f.id, f.seq FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
 
 -- name: id_of
 -- From the row itself: `run_facts` has the id from the index that it was found by.

@@ -155,9 +155,16 @@ def rewrite(connection: sqlite3.Connection) -> None:
     connection.execute("VACUUM")
 
 
-def empty_log(connection: sqlite3.Connection) -> bool:
-    """Move the write-ahead log into the file; false if others are reading or writing what is in it."""
-    return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+def shorten_log(connection: sqlite3.Connection, lease: Lease) -> None:
+    """Commit next to nothing: if the whole log was moved and no reader needs it, this commit begins and cuts it anew.
+
+    Not by `wal_checkpoint(TRUNCATE)`, which moves the log without the write lock if it does not get it.
+    """
+    connection.execute("PRAGMA journal_size_limit = 0").fetchone()
+    try:
+        lease.register(connection)
+    finally:
+        connection.execute("PRAGMA journal_size_limit = -1").fetchone()
 
 
 def bytes_of(path: Path) -> int:

@@ -23,6 +23,7 @@ from pydantic_core import to_json
 
 from graphengine.core.steps import encode_step
 from graphengine.errors import GraphEngineError, RunnerClosed, StoreReadOnly
+from graphengine.stores.addresses import refuse_address
 from graphengine.stores.sqlite import files, reads, removal, writes
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
@@ -68,6 +69,9 @@ class SQLiteStore:
     Attributes:
         path: The file.
         lease: This owner's lease, while the store is open and not read-only.
+
+    Raises:
+        StoreNotSupported: The path is an address, `scheme://…`.
     """
 
     def __init__(  # noqa: PLR0913  # options, each by its name, of a call that people write once
@@ -80,6 +84,7 @@ class SQLiteStore:
         clock: Callable[[], float] = time.time,
         read_only: bool = False,
     ) -> None:
+        refuse_address(path)
         self.path: Final = Path(path).absolute()
         self._synchronous: Synchronous = synchronous
         self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)
@@ -161,7 +166,8 @@ class SQLiteStore:
             raise
         self._writer, self.lease = worker, lease
         self._checkpoints = Checkpoints(path, self._synchronous)
-        self._commits = GroupCommit(worker, path, self._checkpoints)
+        lease.place = files.Place(path)
+        self._commits = GroupCommit(worker, lease.place, self._checkpoints)
         lease.keep(threading.current_thread(), partial(_abandon, worker, reader))
         return has_trash
 
@@ -366,7 +372,7 @@ class SQLiteStore:
 
         A database that an older version made is written anew once, and others wait until that is done.
         """
-        commits, _ = self._writing()
+        commits, lease = self._writing()
         writer = self._writer
         if writer is None:
             raise _closed()
@@ -377,7 +383,9 @@ class SQLiteStore:
                 await removal.in_strides(lambda: self._read(removal.has_free_pages), give_back)
             else:
                 await writer.run(removal.rewrite)
-            await writer.run(removal.empty_log)
+            if self._checkpoints is not None:
+                await writer.run(self._checkpoints.make)
+            await writer.run(partial(removal.shorten_log, lease=lease))
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
         return before, removal.bytes_of(self._options.path)
@@ -416,18 +424,16 @@ def _register(connection: sqlite3.Connection, lease: Lease) -> None:
 
 
 def _leave(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints | None) -> None:
-    """End the lease's thread, then move the write-ahead log into the file, so that one small file is left.
+    """End the lease's thread, then move the write-ahead log into the file.
 
-    Where others have the database open, one of them leaves last: nothing waits for what they read or write.
+    The last connection that is closed removes the log. If others have the database open, its next writer begins the log
+    anew, so that it does not grow with each process that comes and goes. Nothing waits for what others read or write.
     """
     lease.stop()
     if checkpoints is not None:
-        checkpoints.close()
-    try:
         connection.execute(_LEAVING).fetchone()
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    except sqlite3.Error as error:
-        log.info("the write-ahead log stays beside the database: %s", error)
+        checkpoints.make(connection)
+        checkpoints.close()
 
 
 def _abandon(writer: Worker, reader: Reader) -> None:

@@ -330,6 +330,7 @@ def _swap(new: Path, path: Path) -> None:
     # new file is in its place, the old one has what was in the log, as far as SQLite can move it there.
     damaged = (sqlite3.Error, UnicodeDecodeError)  # the second where an error quotes what is no UTF-8
     with suppress(*damaged), closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # a commit meanwhile could damage the file
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     for beside in (log_of(path), path.with_name(path.name + "-shm")):
         beside.unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+"""Addresses of database servers where a path is wanted: refused, and shown without what follows the scheme."""
+
+from pathlib import Path
+
+import pytest
+
+from graphengine import Runner
+from graphengine.errors import StoreNotSupported
+from graphengine.stores.sqlite import SQLiteStore
+from tests.cli.programs import Invoke
+
+ADDRESSES = [
+    "postgresql://me:secret@db.example:5432/runs",
+    "postgresql+asyncpg://me:secret@db.example/runs?password=secret",
+    "mysql://host/secret",
+    "sqlite:///secret.db",
+    "file:///secret.db",
+]
+
+
+@pytest.mark.parametrize("given", [*ADDRESSES, Path(ADDRESSES[0])])
+@pytest.mark.parametrize("make", [Runner, SQLiteStore])
+def test_an_address_is_no_path(make: type[Runner] | type[SQLiteStore], given: str | Path) -> None:
+    """The error has a code and the repair, and shows nothing of the address but its scheme."""
+    with pytest.raises(StoreNotSupported) as caught:
+        make(given)
+    assert "secret" not in str(caught.value)
+    assert caught.value.code == "store_not_supported"
+    assert "the path of a file" in caught.value.repair
+
+
+@pytest.mark.parametrize("given", ["runs.db", "a:b/runs.db", "folder/x://y", "C:/runs.db", "C://runs.db", "x:runs.db"])
+def test_what_only_looks_like_one_is_a_path(given: str, tmp_path: Path) -> None:
+    """Colons are allowed in the names of files, and drives have one."""
+    assert SQLiteStore(tmp_path / given).path == tmp_path / given
+    assert SQLiteStore(given).path == Path(given).absolute()
+
+
+@pytest.mark.parametrize("words", [["runs"], ["show", "r"], ["doctor"], ["run", "counter"], ["runs", "--json"]])
+def test_a_command_refuses_an_address(project: Path, invoke: Invoke, words: list[str]) -> None:
+    """It makes no file, and says nothing that would put a password into a terminal or a log."""
+    found = invoke(*words, "--db", ADDRESSES[0])
+    assert found.exit_code == 5
+    assert "store_not_supported" in found.stdout + found.stderr
+    assert "secret" not in found.stdout + found.stderr
+    assert not [each for each in project.rglob("*") if "secret" in each.name]
+
+
+def test_so_is_one_in_the_settings_of_a_project(project: Path, invoke: Invoke) -> None:
+    """Else its runs would be kept in a file, against what is written there."""
+    settings = project / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8") if settings.exists() else ""
+    text = text if "[tool.graphengine]" in text else text + "\n[tool.graphengine]\n"
+    text = text.replace("[tool.graphengine]", f'[tool.graphengine]\ndb = "{ADDRESSES[0]}"')
+    settings.write_text(text, encoding="utf-8")
+    found = invoke("runs")
+    assert (found.exit_code, "secret" in found.stdout + found.stderr) == (5, False)
+    assert "store_not_supported" in found.stderr

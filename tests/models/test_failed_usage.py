@@ -1,0 +1,173 @@
+"""A call that fails is booked with what its provider had reported, else as unknown; never as nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from graphengine import Agent, Limits, Retry, Runner, ScriptedModel
+from graphengine.errors import ModelError, ModelTimeout, ModelUnreachable, RateLimited
+from graphengine.models import Price, Request, Response, Router
+from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.base import Model, usage_of_failure
+from graphengine.models.openai import OpenAIModel
+from graphengine.models.openai_chat import OpenAIChatModel
+from graphengine.models.scripted import calls
+from graphengine.testing import FakeClock
+from graphengine.testing.model_kit import question
+from graphengine.testing.model_scenes import Counted, Fails, Says, Scene, Tears
+from tests.agents.run_kits import one, within
+from tests.models.edge_server import EdgeServer, WireService
+from tests.models.test_conformance import free_address
+
+KEY = "sk-test-12345678"
+PRICE = Price(input_usd=1.0, output_usd=2.0)
+UNKNOWN = {"calls": 1, "offline_calls": 0, "input_tokens": 0, "output_tokens": 0, "unknown_calls": 1, "cost_usd": None}
+MAKE: dict[str, Callable[[str, float], Model]] = {
+    "/v1/messages": lambda url, seconds: AnthropicModel(
+        "claude-haiku-4-5", api_key=KEY, base_url=url, timeout_seconds=seconds, price=PRICE
+    ),
+    "/v1/responses": lambda url, seconds: OpenAIModel(
+        "gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", timeout_seconds=seconds, price=PRICE
+    ),
+    "/v1/chat/completions": lambda url, seconds: OpenAIChatModel(
+        "gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", timeout_seconds=seconds, price=PRICE
+    ),
+}
+
+
+async def failed(path: str, url: str, *, seconds: float = 30.0, streams: bool = True) -> ModelError:
+    """The error of one call."""
+    model = MAKE[path](url, seconds)
+    request = Request("tester", "", [question()], on_text=(lambda _: None) if streams else None)
+    with pytest.raises(ModelError) as caught:
+        await model.answer(request)
+    await model.close()  # type: ignore[attr-defined]
+    return caught.value
+
+
+@pytest.mark.parametrize("scene", [Tears(), Tears(broken=True), Fails("overloaded", in_stream=True)])
+async def test_what_a_stream_had_reported_is_booked(edge: EdgeServer, scene: Scene) -> None:
+    """Anthropic's begins with the tokens of the question: they are paid, whatever becomes of the answer."""
+    service = WireService(edge, "/v1/messages")
+    service.play(scene)
+    error = await failed("/v1/messages", edge.url)
+    used = usage_of_failure(error)
+    assert used["calls"] == 1
+    assert used["input_tokens"] == Counted().input_tokens
+    assert used["cost_usd"] == pytest.approx((12 * 1.0 + (used["output_tokens"] or 0) * 2.0) / 1e6)
+    assert "unknown_calls" not in used
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+async def test_what_was_not_reported_is_unknown(edge: EdgeServer, path: str) -> None:
+    """OpenAI's APIs report usage with the end of an answer: a torn one has none."""
+    WireService(edge, path).play(Tears())
+    assert usage_of_failure(await failed(path, edge.url)) == UNKNOWN
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("path", MAKE)
+async def test_a_call_that_reached_no_server_used_nothing(path: str, *, streams: bool) -> None:
+    """So a server that is down makes no cost unknown."""
+    error = await failed(path, free_address(), streams=streams)
+    assert isinstance(error, ModelUnreachable)
+    assert usage_of_failure(error) == {}
+
+
+@pytest.mark.parametrize("path", MAKE)
+async def test_a_call_that_is_refused_used_nothing(edge: EdgeServer, path: str) -> None:
+    """A rate limit is no answer that is paid."""
+    WireService(edge, path).play(Fails("rate_limit"))
+    assert usage_of_failure(await failed(path, edge.url)) == {}
+
+
+@pytest.mark.parametrize("path", MAKE)
+async def test_a_call_that_timed_out_is_unknown(edge: EdgeServer, path: str) -> None:
+    """The provider may have answered, and wants its money."""
+    WireService(edge, path).play(Says("late", held=True))
+    error = await failed(path, edge.url, seconds=0.05, streams=False)
+    assert isinstance(error, ModelTimeout)
+    assert usage_of_failure(error) == UNKNOWN
+
+
+def torn(tokens: int) -> ModelError:
+    """A call that was torn off after its provider had reported so many tokens."""
+    error = ModelTimeout("late")
+    error.usage = {"calls": 1, "offline_calls": 0, "input_tokens": tokens, "output_tokens": 0, "cost_usd": 0.5}
+    return error
+
+
+ANSWER = Response("so", input_tokens=10, output_tokens=10, cost_usd=0.25, model="acme:big")
+
+
+async def test_failed_attempts_count_with_what_is_known_of_them() -> None:
+    """A run's usage, and its limit of tokens, see them."""
+    model = ScriptedModel([torn(50_000), torn(50_000), ANSWER])
+    async with Runner(models={"writer": model}, clock=FakeClock()) as runner:
+        graph = one(Agent("writer", prompt="{task}"))
+        result = await within(runner.start(graph, limits=Limits(tokens=99_000)))
+        assert result.status == "stopped"
+        assert (result.usage.input_tokens, result.usage.cost_usd) == (100_000, 1.0)
+        result = await within(runner.resume(graph, result.run_id, limits=Limits(tokens=None)))
+    assert (result.usage.calls, result.usage.input_tokens, result.usage.cost_usd) == (3, 100_010, 1.25)
+
+
+async def test_a_call_of_unknown_cost_stops_a_run_under_a_limit_on_costs() -> None:
+    """Nobody knows how much is left; `unknown_cost=True` lets it continue."""
+    model = ScriptedModel([ModelTimeout("late"), ANSWER])
+    graph = one(Agent("writer", prompt="{task}"))
+    async with Runner(models={"writer": model}, clock=FakeClock()) as runner:
+        result = await within(runner.start(graph, limits=Limits(cost_usd=5)))
+        assert (result.status, result.usage.unknown_calls, result.usage.cost_usd) == ("stopped", 1, None)
+        assert result.stop is not None
+        assert "what a failed call used is not known" in result.stop.explanation
+        result = await within(runner.resume(graph, result.run_id, limits=Limits(cost_usd=5, unknown_cost=True)))
+    assert (result.status, result.usage.priced_usd, result.usage.calls) == ("finished", 0.25, 2)
+
+
+class Hanging:
+    """A model that never answers."""
+
+    name = "hanging"
+
+    async def answer(self, _: Request) -> Response:
+        """Hang."""
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_call_that_is_cancelled_by_a_timeout_is_unknown() -> None:
+    """As where a node, or a tool that asks an agent, takes too long."""
+    graph = one(Agent("writer", prompt="{task}"), timeout_seconds=0.01, fallback="nothing")
+    async with Runner(models={"writer": Hanging()}) as runner:
+        result = await within(runner.start(graph))
+    assert (result.usage.calls, result.usage.unknown_calls, result.usage.cost_usd) == (1, 1, None)
+
+
+async def test_a_router_books_the_calls_that_failed_before_the_answer() -> None:
+    """The answer's record has its own usage, the attempt that of the others; each counts once."""
+    router = Router([ScriptedModel([torn(100)]), ScriptedModel([RateLimited("later")]), ScriptedModel([ANSWER])])
+    async with Runner(models={"writer": router}) as runner:
+        result = await within(runner.start(one(Agent("writer", prompt="{task}"))))
+    assert (result.usage.calls, result.usage.input_tokens, result.usage.cost_usd) == (2, 110, 0.75)
+
+
+async def test_a_router_that_nobody_answers_books_each_call_once() -> None:
+    """Its own error is no call."""
+    router = Router([ScriptedModel([torn(100)]), ScriptedModel([torn(200)])])
+    model = ScriptedModel({"writer": [calls(("consult", {})), ANSWER]})
+
+    async def consult() -> str:
+        """Ask."""
+        return await Agent("inner", prompt="?", model=router).run()
+
+    graph = one(Agent("writer", prompt="{task}", tools=[consult]), retry=Retry(attempts=1))
+    async with Runner(models={"writer": model}) as runner:
+        run = runner.start(graph)
+        with pytest.raises(Exception, match="no model of the router answered"):
+            await within(run)
+        usage = (await runner.spending(run.id))[-1].usage
+    assert usage["input_tokens"] == 300

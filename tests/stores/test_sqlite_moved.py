@@ -1,0 +1,93 @@
+"""A database whose files are moved, deleted or replaced while it is open: what is acknowledged is kept."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from graphengine.errors import StoreMoved
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing.store_kit import append, batch, new_run, refused, seqs, step
+from tests.stores.support import OpenStore, OtherProcess
+
+
+def log_of(path: Path) -> Path:
+    """The log beside a database."""
+    return path.with_name(path.name + "-wal")
+
+
+def delete(path: Path) -> None:
+    """Delete the file."""
+    path.unlink()
+
+
+def delete_log(path: Path) -> None:
+    """Delete its log."""
+    log_of(path).unlink()
+
+
+def move(path: Path) -> None:
+    """Move the file."""
+    path.rename(path.with_name("elsewhere.db"))
+
+
+def replace(path: Path) -> None:
+    """Put another database in its place."""
+    shutil.copy(path, path.with_name("new.db"))
+    path.with_name("new.db").replace(path)
+
+
+@pytest.mark.parametrize("happens", [delete, delete_log, move, replace])
+async def test_no_step_is_acknowledged_that_nobody_will_find(
+    store: SQLiteStore, happens: Callable[[Path], None]
+) -> None:
+    """Each of those who wait for the commit is refused with what to do, and so is whoever comes later."""
+    fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b")}
+    happens(store.path)
+    pending = [store.append(batch(run_id, fence, [step(1)])) for run_id, fence in fences.items()]
+    errors = []
+    for each in pending:
+        with refused(StoreMoved) as caught:
+            await each
+        errors.append(caught[0])
+    assert errors[0] is not errors[1]
+    assert errors[0].code == "store_moved"
+    assert "never open the file of a live database yourself" in errors[0].repair
+    with refused(StoreMoved):
+        await store.post("a", "message", 1, "k")
+
+
+async def test_a_file_that_is_read_by_its_own_process_costs_no_step(
+    store: SQLiteStore, open_store: OpenStore, start_process: Callable[[], OtherProcess]
+) -> None:
+    """Closing it drops the locks of this process; the next one that leaves deletes the log. That is noticed."""
+    fence = await new_run(store)
+    await append(store, batch("r", fence, [step(1)]))
+    store.path.read_bytes()  # a backup, an upload, a checksum
+    other = start_process()
+    other.tell("close")
+    other.kill()
+    assert not log_of(store.path).exists(), "else this test shows nothing"
+    with refused(StoreMoved):
+        await append(store, batch("r", fence, [step(2)]))
+    await store.close()
+    again = await open_store()
+    assert seqs(await again.steps("r")) == [1]
+    await append(again, batch("r", await again.claim("r"), [step(2)]))
+
+
+async def test_a_lease_is_not_renewed_in_another_database(store: SQLiteStore, caplog: pytest.LogCaptureFixture) -> None:
+    """The path may lead to another file by then, whose users would take this owner for one of theirs."""
+    replace(store.path)
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("DELETE FROM owners")
+        connection.commit()
+        assert store.lease is not None
+        store.lease.renew()
+        assert connection.execute("SELECT count(*) FROM owners").fetchone() == (0,)
+    assert "could not be renewed" in caplog.text
