@@ -12,7 +12,6 @@ import time
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.core.decide import StaleEvent, decide
@@ -158,10 +157,16 @@ class Driver:
 
     def decide(self, event: Event) -> Step:
         """The step of an event, folded into the snapshot but not recorded yet."""
-        step = decide(self.plan, self.snapshot, event)
+        step = self._decided(event)
         evolve(self.snapshot, step)
         self._take_raised(step)
         return step
+
+    def _decided(self, event: Event) -> Step:
+        """The step of an event. Its functions of the graph see no context variables that nodes set."""
+        if self._is_clean:
+            return decide(self.plan, self.snapshot, event)
+        return self.run.context.copy().run(decide, self.plan, self.snapshot, event)
 
     def _take_raised(self, step: Step) -> None:
         """Take the exception off a step that records one, so that no store or watcher keeps it alive."""
@@ -371,10 +376,9 @@ class Driver:
         """Decide, evolve and append; returns when the steps are durable."""
         self.check()
         snapshot, steps = self.snapshot, []
-        decided = decide if self._is_clean else partial(self.run.context.copy().run, decide)
         for event in events:
             try:
-                step = decided(self.plan, snapshot, event)
+                step = self._decided(event)
             except StaleEvent:
                 continue  # its frame is gone: enough other arms had arrived
             evolve(snapshot, step)

@@ -132,7 +132,7 @@ async def test_recorded_work_leaves_no_trace_in_the_context() -> None:
 
     async def work(n: int, ctx: Context) -> int:
         tasks.add(asyncio.current_task())
-        return await ctx.step(abs, n) + 1
+        return int(await ctx.step(abs, n)) + 1
 
     graph = Graph("g", State)
     graph.add_node("a", work, writes="n", timeout_seconds=60)
