@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from graphengine.errors import DefinitionError
 from graphengine.fieldtype import explain
 from graphengine.injection import Injected, Parameter
+from graphengine.options import is_seconds, none_for_ever
 from graphengine.paths import parse
 from graphengine.prompts import fill_plainly, holes
 
@@ -102,9 +103,10 @@ def ask(
     """
     if default is not NO_ANSWER and timeout_seconds is None:
         raise DefinitionError("ask(default=…) without a time", repair="say when it counts: timeout_seconds=…")
-    seconds: object = timeout_seconds
-    if seconds is not None and not (type(seconds) in (int, float) and timeout_seconds > 0):  # type: ignore[operator]
-        raise DefinitionError(f"ask(timeout_seconds={timeout_seconds!r})", repair="give seconds above 0")
+    timeout_seconds = none_for_ever(timeout_seconds)
+    if timeout_seconds is not None and not is_seconds(timeout_seconds):
+        repair = "give seconds above 0, or None for no limit"
+        raise DefinitionError(f"ask(timeout_seconds={timeout_seconds!r})", repair=repair)
     answers = Answers(output)
     if default is not NO_ANSWER:
         answers.record(default)

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from graphengine.conditions import Condition, as_condition
 from graphengine.errors import DefinitionError
 from graphengine.injection import NO_DEFAULT, Parameter
-from graphengine.options import END, FAIL, START, Limits, Migration, Retry
+from graphengine.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.origins import Origin, origin_of_call
 from graphengine.paths import parse, type_at
 
@@ -271,7 +271,7 @@ class Graph(Generic[S]):
                 or a mapping of field to `"path.in.result"`, `"."` or `function(result, **fields)`. Without it, the
                 result's keys name the fields.
             retry: How often to try again.
-            timeout_seconds: The longest an attempt may take.
+            timeout_seconds: The longest an attempt may take; None or `math.inf` for no limit.
             fallback: What to take for the result when every attempt failed: a value, or a function injected like a
                 node, which may take `error`.
             thread: Whether a sync function runs in a thread (the default); False for trivial ones.
@@ -292,7 +292,8 @@ class Graph(Generic[S]):
             >>> graph.run_sync().state.words
             2
         """
-        given = Options(title, inputs, writes, retry, timeout_seconds, fallback, thread, each, concurrency, on_resume)
+        seconds = none_for_ever(timeout_seconds)
+        given = Options(title, inputs, writes, retry, seconds, fallback, thread, each, concurrency, on_resume)
         if isinstance(runnable, Node):
             given = _merged(runnable.options, given)
             runnable = runnable.runnable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.body import is_async
 from graphengine.errors import Problem
 from graphengine.graph import Choose
-from graphengine.options import START, Limits, Migration, Retry
+from graphengine.options import START, Limits, Migration, Retry, is_seconds
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     if options.writes is not None and not isinstance(options.writes, (str, Mapping, Sequence)):
         yield f"writes={options.writes!r}", "write a field's name, a tuple of names, or a mapping"
     seconds = options.timeout_seconds
-    if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
-        yield f"timeout_seconds={seconds!r}", "give seconds above 0"
+    if seconds is not None and not is_seconds(seconds):
+        yield f"timeout_seconds={seconds!r}", "give seconds above 0, or None for no limit"
     plain = callable(runnable) and not hasattr(runnable, "body") and not isinstance(runnable, Choose)
     named = getattr(runnable, "__name__", "") != "<lambda>"  # a lambda may well give a coroutine
     if seconds is not None and options.thread is False and plain and named and not is_async(runnable):

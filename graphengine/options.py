@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard, TypeVar
 
 from graphengine.errors import DefinitionError, ModelTransient
 
@@ -12,9 +13,32 @@ if TYPE_CHECKING:
 
     from graphengine.records import JsonValue
 
+T = TypeVar("T")
+
 START: Final = "START"
 END: Final = "END"
 FAIL: Final = "FAIL"
+
+
+LONGEST_SECONDS: Final = 1e15
+"""The longest time, and the last date in epoch seconds: some 30 million years. A float counts no seconds far beyond."""
+
+
+def is_seconds(given: object, *, zero: bool = False) -> TypeGuard[float]:
+    """Whether this is a length of time in seconds, or a date: a number above 0 that is not endless.
+
+    Args:
+        given: What was given.
+        zero: Whether 0 is one too.
+    """
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        return False
+    return 0 <= given <= LONGEST_SECONDS and (zero or given > 0)
+
+
+def none_for_ever(given: T) -> T | None:
+    """What was given as a limit; an infinite one is none."""
+    return None if given == math.inf else given
 
 
 LONGEST_TAG: Final = 100
@@ -34,7 +58,7 @@ class Retry:
         attempts: Attempts altogether, the first included.
         initial_seconds: The wait before the second attempt.
         multiplier: What each further wait is multiplied by.
-        max_seconds: No wait is longer.
+        max_seconds: No wait is longer; `math.inf` for no such bound.
         jitter: The share of a wait that chance may add or take, 0 to 1.
         on: Only these exceptions are worth another attempt.
 
@@ -45,7 +69,7 @@ class Retry:
         Traceback (most recent call last):
             ...
         graphengine.errors.DefinitionError: Retry(attempts=0, ...) cannot be followed
-          repair: attempts >= 1, seconds >= 0, multiplier >= 1, jitter between 0 and 1
+          repair: attempts >= 1, seconds >= 0 and finite, multiplier >= 1, jitter between 0 and 1
     """
 
     attempts: int = 3
@@ -64,11 +88,14 @@ class Retry:
             raise DefinitionError(f"Retry(on={kinds[0]!r})", repair="give exception types: on=(OSError,)")
         if not isinstance(self.attempts, int):
             raise DefinitionError(f"Retry(attempts={self.attempts!r})", repair="give a whole number")
-        sane = self.attempts >= 1 and self.initial_seconds >= 0 and self.max_seconds >= 0 and self.multiplier >= 1
+        if self.max_seconds == math.inf:
+            object.__setattr__(self, "max_seconds", LONGEST_SECONDS)
+        lengths = is_seconds(self.initial_seconds, zero=True) and is_seconds(self.max_seconds, zero=True)
+        sane = self.attempts >= 1 and lengths and 1 <= self.multiplier < math.inf
         if not sane or not 0 <= self.jitter <= 1:
             raise DefinitionError(
                 f"{self} cannot be followed",
-                repair="attempts >= 1, seconds >= 0, multiplier >= 1, jitter between 0 and 1",
+                repair="attempts >= 1, seconds >= 0 and finite, multiplier >= 1, jitter between 0 and 1",
             )
 
 
@@ -108,7 +135,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where a run stops cleanly, to be resumed with higher limits. None is no limit.
+    """Where a run stops cleanly, to be resumed with higher limits. None is no limit, and so is `math.inf`.
 
     Args:
         steps: Completed node visits. Attempts and the engine's own rows do not count.
@@ -140,7 +167,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("steps", "tokens", "cost_usd", "seconds"):
-            limit = getattr(self, name)
+            limit = none_for_ever(getattr(self, name))
+            object.__setattr__(self, name, limit)
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too
                 raise DefinitionError(f"Limits({name}={limit!r})", repair="a limit is 0 or more, or None for no limit")
 

@@ -23,6 +23,7 @@ from graphengine.agents.mcp_connection import Address, Connection, is_closed
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, by_name
 from graphengine.core.failures import text_of
 from graphengine.errors import DefinitionError
+from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -76,7 +77,7 @@ def mcp(  # noqa: PLR0913 - options, each by its name, of a call that people wri
         raise _refused("env= is for a command, headers= for a url", "give the other one")
     if isinstance(only, str) or isinstance(approve, str):
         raise _refused("only= and approve= take several names", "give a list: only=['read_file']")
-    if not timeout_seconds > 0:
+    if not is_seconds(timeout_seconds):
         raise _refused(f"timeout_seconds={timeout_seconds!r}", "give seconds above 0")
     address = Address(words, url or "", dict(env or {}), dict(headers or {}))
     chosen = None if only is None else tuple(only)

@@ -33,6 +33,7 @@ from graphengine.errors import (
     WorkNotRepeatable,
 )
 from graphengine.models.base import ToolSpec
+from graphengine.options import is_seconds, none_for_ever
 from graphengine.time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Tool(Generic[P, R_co]):
         if not callable(self.function):
             text = f"a tool of {self.function!r}, which cannot be called"
             raise DefinitionError(text, where="tool", repair="give a function")
+        object.__setattr__(self, "timeout_seconds", none_for_ever(self.timeout_seconds))
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
         _check(self)
@@ -422,7 +424,7 @@ def _check(made: Tool) -> None:
         repair = "name it: tool(function, name=…), with 1 to 64 of A-Z a-z 0-9 _ -"
         raise DefinitionError(f"{made.name!r} is no name that models' providers take", where=where, repair=repair)
     seconds = made.timeout_seconds
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not is_seconds(seconds):
         raise DefinitionError(f"timeout_seconds={seconds!r}", where=where, repair="give seconds above 0, or None")
 
 

@@ -133,7 +133,12 @@ class Age(click.ParamType[float]):
         found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", str(value))
         if found is None:
             self.fail(f"{value!r}: give a number and s, m, h, d or w, as 30d", param, ctx)
-        return float(found[1]) * _SECONDS[found[2]]
+        from graphengine.options import LONGEST_SECONDS
+
+        seconds = float(found[1]) * _SECONDS[found[2]]
+        if seconds > LONGEST_SECONDS:
+            self.fail(f"{value!r} is too long", param, ctx)
+        return seconds
 
 
 class ValueCommand(helping.Command):

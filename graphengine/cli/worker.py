@@ -41,7 +41,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     "--poll",
     "poll_seconds",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=86_400),
     default=1.0,
     show_default=True,
     help="How long to wait before looking again where nothing was found.",

@@ -9,6 +9,7 @@ from graphengine.conditions import exception_name
 from graphengine.core.events import Error
 from graphengine.errors import NodeError
 from graphengine.interrupts import reraise_interrupt
+from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +27,8 @@ def error_of(error: BaseException) -> Error:
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
     if isinstance(error, NodeError):
         where, repair = _utf8(error.where), _utf8(error.repair)
-        pause = getattr(error, "retry_after_seconds", None) or 0.0  # a model's
+        asked = getattr(error, "retry_after_seconds", None)  # a model's
+        pause: float = asked if is_seconds(asked) else 0.0
         return Error(error.code, names, _utf8(error.message), "", error.retryable, where, repair, pause, error)
     text, trace = text_of(error) or names[0], _utf8("".join(traceback.format_exception(error)))
     repair = "" if isinstance(error, Exception) else _NO_EXIT

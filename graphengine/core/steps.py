@@ -14,6 +14,7 @@ reducer: the raw update is kept for people, the fold sets the value).
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic_core import from_json, to_json
@@ -122,13 +123,32 @@ def encode_step(step: Step) -> bytes:
     return to_json(row)
 
 
+def read_json(body: bytes | str) -> JsonValue:
+    """What was recorded as JSON, without infinite dates and limits: earlier versions took them, and they mean none.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    found = from_json(body)
+    odd = ("Infinity", "NaN") if isinstance(body, str) else (b"Infinity", b"NaN")  # a text may have such words too
+    return _without_odd_numbers(found) if any(word in body for word in odd) else found  # type: ignore[operator]
+
+
+def _without_odd_numbers(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {k: _without_odd_numbers(v) for k, v in value.items() if not isinstance(v, float) or isfinite(v)}
+    if isinstance(value, list):
+        return [_without_odd_numbers(item) for item in value]
+    return value
+
+
 def decode_step(seq: int, body: bytes | str) -> Step:
     """The step that `encode_step` wrote under this seq.
 
     Raises:
         ValueError: The body is not such JSON.
     """
-    row = from_json(body)
+    row = read_json(body)
     if not isinstance(row, dict) or not isinstance(row.get("kind"), str):
         message = f"step {seq} is no record of a step"
         raise ValueError(message)

@@ -59,6 +59,7 @@ from graphengine.models.sdk import (
     sound,
 )
 from graphengine.models.server_events import ServerEvents
+from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -134,7 +135,7 @@ class AnthropicModel:
     ) -> None:
         if not model.strip():
             raise DefinitionError(f"AnthropicModel({model!r})", repair="give a model's name, as 'claude-haiku-4-5'")
-        if not timeout_seconds > 0:
+        if not is_seconds(timeout_seconds):
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
         self.name = f"{PROVIDER}:{model}"
         self._model = model

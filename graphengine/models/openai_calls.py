@@ -17,6 +17,7 @@ from graphengine.errors import AnswerTorn, DefinitionError
 from graphengine.models.openai_errors import complaint, failed, not_said, raised
 from graphengine.models.sdk import Clients, Failures, Key, http_address, http_client, load, sound_json
 from graphengine.models.server_events import ServerEvents
+from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -56,7 +57,7 @@ class Server:
     def __init__(self, model: str, *, api_key: str | None, base_url: str | None, timeout_seconds: float) -> None:
         if not model.partition(":")[2].strip():
             raise DefinitionError(f"{model!r} names no model", repair="give a model's name, as 'gpt-5-mini'")
-        if not timeout_seconds > 0:
+        if not is_seconds(timeout_seconds):
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
         self.address = http_address(base_url or os.environ.get(URL) or OWN_URL)
         host = urlsplit(self.address).hostname or ""

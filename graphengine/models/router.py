@@ -12,11 +12,12 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
 from graphengine.models.base import Closes, KnowsPrices, usage_of_failure
 from graphengine.models.names import as_model
+from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ class Router:
             raise DefinitionError("Router([]) has no model", repair="give it one model or more")
         if type(failures) is not int or failures < 1:
             raise DefinitionError(f"Router(failures={failures!r})", repair="give a whole number, 1 or more")
-        if not (_is_number(pause_seconds) and 0 < pause_seconds < math.inf):
+        if not is_seconds(pause_seconds):
             raise DefinitionError(f"Router(pause_seconds={pause_seconds!r})", repair="give seconds, more than 0")
         given: tuple[object, ...] = self._on
         wrong = [kind for kind in given if not (isinstance(kind, type) and issubclass(kind, Exception))]
@@ -193,7 +194,7 @@ class _Breaker:
         """The model is not there, or asks to be left alone."""
         self.last = error
         asked = getattr(error, "retry_after_seconds", None)
-        alone = asked if _is_number(asked) and asked > 0 else 0.0
+        alone = asked if is_seconds(asked) else 0.0
         if turn.era != self.era:
             if self._open_until is not None and alone:
                 self._open_until = max(self._open_until, self._clock() + alone)
@@ -249,10 +250,6 @@ class _Watched:
             return await model.answer(replace(request, on_text=passed_on))
         finally:
             over = True
-
-
-def _is_number(given: object) -> TypeGuard[float]:
-    return type(given) in (int, float)
 
 
 def _became(error: Exception | None, back_in_seconds: float, *, asked: bool) -> str:

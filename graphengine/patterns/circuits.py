@@ -14,6 +14,7 @@ from graphengine.conditions import failed, value
 from graphengine.errors import DefinitionError
 from graphengine.failure import Failure
 from graphengine.graph import END, START, Graph, Runnable
+from graphengine.options import is_seconds
 from graphengine.patterns.parts import part
 from graphengine.reducers import append
 from graphengine.runner import Context
@@ -83,7 +84,7 @@ def circuit_breaker(  # noqa: PLR0913 - what is called, what else, and the two n
         >>> done.price, done.circuit.failures
         (9.5, 1)
     """
-    if failures < 1 or not pause_seconds > 0:
+    if failures < 1 or not is_seconds(pause_seconds):
         told = f"circuit_breaker(failures={failures!r}, pause_seconds={pause_seconds!r})"
         raise DefinitionError(told, repair="give 1 failure or more, and seconds above 0")
 

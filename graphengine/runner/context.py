@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
@@ -13,7 +14,7 @@ from graphengine.core.ready import limit_over, limits_costs
 from graphengine.core.steps import path_of
 from graphengine.errors import DefinitionError, InputError, NotRecordable, PriceUnknown, TooLarge
 from graphengine.models.base import KnowsPrices
-from graphengine.options import Sizes
+from graphengine.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
 from graphengine.paths import did_you_mean
 from graphengine.runner.answers import as_record
 from graphengine.runner.live import TextDelta
@@ -319,20 +320,30 @@ class Context:
         return work.handed("receive", work.wait(wait, topic, answers))
 
     def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
-        """Wait for a time; meanwhile the run is stored as waiting and costs nothing."""
-        wait: dict[str, JsonValue] = {
-            "kind": "sleep",
-            "question": f"{seconds} s",
-            "due": self._surroundings.wall() + seconds,
-        }
-        work = self._work("sleep")
-        return work.handed("sleep", work.wait(wait, None, None))
+        """Wait for a time; meanwhile the run is stored as waiting and costs nothing. `math.inf` has no end.
+
+        Raises:
+            DefinitionError: It is no number of seconds.
+        """
+        return self._sleep("sleep", f"{seconds} s", seconds, self._surroundings.wall())
 
     def sleep_until(self, when: float) -> Coroutine[Any, Any, None]:
-        """Wait until a time, epoch seconds."""
-        wait: dict[str, JsonValue] = {"kind": "sleep", "question": f"until {when}", "due": when}
-        work = self._work("sleep_until")
-        return work.handed("sleep_until", work.wait(wait, None, None))
+        """Wait until a time, epoch seconds. `math.inf` never comes.
+
+        Raises:
+            DefinitionError: It is no time.
+        """
+        return self._sleep("sleep_until", f"until {when}", when, 0.0)
+
+    def _sleep(self, what: str, question: str, given: float, since: float) -> Coroutine[Any, Any, None]:
+        wait: dict[str, JsonValue] = {"kind": "sleep", "question": question}
+        if type(given) not in (int, float) or not (abs(given) <= LONGEST_SECONDS or given == math.inf):
+            repair = "give seconds, or math.inf for a wait without an end"
+            raise DefinitionError(f"ctx.{what}({given!r})", where=f"node {self.path}", repair=repair)
+        if given != math.inf:
+            wait["due"] = since + given
+        work = self._work(what)
+        return work.handed(what, work.wait(wait, None, None))
 
     def send(self, topic: str, payload: object) -> None:
         """Send a message to whoever receives this topic in this run; delivered with the node's step, once, in order."""
@@ -536,11 +547,13 @@ class Context:
         self, wait: dict[str, JsonValue], timeout_seconds: float | None, record: JsonValue, default: object
     ) -> None:
         where = f"node {self.path}"
-        if timeout_seconds is not None and not timeout_seconds > 0:
-            raise DefinitionError(f"timeout_seconds={timeout_seconds}", where=where, repair="give seconds above 0")
         if timeout_seconds is None and default is not NO_ANSWER:
             repair = "say when it counts: timeout_seconds=…"
             raise DefinitionError(f"default={default!r} without a time", where=where, repair=repair)
+        timeout_seconds = none_for_ever(timeout_seconds)
+        if timeout_seconds is not None and not is_seconds(timeout_seconds):
+            repair = "give seconds above 0, or None for no limit"
+            raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=where, repair=repair)
         if timeout_seconds is not None:
             wait["due"] = self._surroundings.wall() + timeout_seconds
         if default is not NO_ANSWER:

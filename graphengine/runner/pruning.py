@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import InputError, UnknownRun
-from graphengine.options import LONGEST_TAG, is_tag
+from graphengine.options import LONGEST_TAG, is_seconds, is_tag
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ def rule(
     if given_last is not None and not is_count:
         raise InputError(f"keep_last={given_last!r}", where="prune", repair="give how many runs stay, 0 or more")
     given_age: object = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
-    is_age = isinstance(given_age, (int, float)) and not isinstance(given_age, bool) and given_age >= 0
-    if given_age is not None and not is_age:
+    if given_age is not None and not is_seconds(given_age, zero=True):
         raise InputError(f"older_than={older_than!r}", where="prune", repair="give seconds, or a timedelta")
     wanted = (statuses,) if isinstance(statuses, str) else tuple(statuses)
     for status in wanted:

@@ -167,9 +167,9 @@ class Tending:
             if result.status != "waiting":
                 return result
             dues = [wait.due_at for wait in result.waits if wait.due_at is not None]
-            sleeps = bool(dues) and all(wait.kind == "sleep" for wait in result.waits)
+            sleeps = bool(result.waits) and all(wait.kind == "sleep" for wait in result.waits)
             del result, opened  # a run that waits holds nothing but its name
-            if not await self._nap(run, min(dues) if sleeps and run.waits_out else None):
+            if not await self._nap(run, min(dues, default=math.inf) if sleeps and run.waits_out else None):
                 return await self._stands(run, plan)
             opened = await self._again(run, plan)
 

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import math
 from collections import Counter
 from contextvars import ContextVar
 from itertools import count
@@ -412,8 +413,9 @@ class Work:
                 await self._note(AnswerRefused(*self._visit, self._now(), place, explain(error)))
         earlier = self._frame.memos.get(f"{_ASKED}{place}", {"name": None, "value": None})
         name = wait.pop("name", None) or earlier["name"] or self._free_name(path)
-        if earlier["value"] is not None:
-            wait["due"] = earlier["value"]
+        due = earlier.get("value")
+        if due is not None and due < math.inf:  # an earlier version took a time without an end
+            wait["due"] = due
         self.waits[name] = {**wait, "key": place}
         if earlier.get("id"):  # it is the question of before, and an answer to that is on its way perhaps
             self.waits[name]["id"] = earlier["id"]

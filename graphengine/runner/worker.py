@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.errors import DefinitionError, RunIsDriven, RunnerClosed, StoreError
+from graphengine.options import is_seconds
 from graphengine.runner.result import RunFailed
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ class Worker:
     ) -> None:
         if concurrency < 1:
             raise DefinitionError(f"Worker(concurrency={concurrency})", repair="give 1 or more")
-        if not poll_seconds > 0:
-            raise DefinitionError(f"Worker(poll_seconds={poll_seconds})", repair="give seconds above 0")
+        if not is_seconds(poll_seconds):
+            raise DefinitionError(f"Worker(poll_seconds={poll_seconds!r})", repair="give seconds above 0")
         self._runner = runner
         self._graphs = dict(graphs)
         self._concurrency = concurrency

@@ -10,9 +10,9 @@ import logging
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
-from graphengine.core.steps import decode_step
+from graphengine.core.steps import decode_step, read_json
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
 from graphengine.stores.sqlite.checksums import message_place, sum_of
@@ -116,6 +116,8 @@ def from_row(connection: sqlite3.Connection, row: Sequence[JsonValue], onlooker:
     """The run of a row of `run_facts`."""
     key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
     driver, fence, driven_until, due_at = row[10:14]
+    if due_at == math.inf:  # an earlier version took it; it means none
+        due_at = None
     tags = tuple(sorted(row[15].split("\n"))) if row[15] is not None else ()
     held = driver is not None
     is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
@@ -279,7 +281,7 @@ def _object(body: bytes, what: str) -> dict[str, JsonValue]:
 
 def _json(body: bytes, what: str) -> JsonValue:
     try:
-        return from_json(body)
+        return read_json(body)
     except ValueError as error:
         raise _damaged(what, str(error)) from error
 

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pydantic_core import to_json
 
 from graphengine.core.steps import encode_step
-from graphengine.errors import GraphEngineError, RunnerClosed, StoreReadOnly
+from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
+from graphengine.options import is_seconds
 from graphengine.stores.addresses import refuse_address
 from graphengine.stores.sqlite import files, reads, removal, writes
 from graphengine.stores.sqlite.checkpoints import Checkpoints
@@ -87,6 +88,9 @@ class SQLiteStore:
         refuse_address(path)
         self.path: Final = Path(path).absolute()
         self._synchronous: Synchronous = synchronous
+        for name, seconds in (("busy_timeout_seconds", busy_timeout_seconds), ("lease_seconds", lease_seconds)):
+            if not is_seconds(seconds, zero=name == "busy_timeout_seconds"):
+                raise DefinitionError(f"SQLiteStore({name}={seconds!r})", repair="give seconds above 0")
         self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)
         self._read_only = read_only
         self._pid = 0

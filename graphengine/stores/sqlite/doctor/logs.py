@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +14,7 @@ from pydantic_core import from_json, to_json
 from graphengine.core.evolve import evolve, fold
 from graphengine.core.ready import next_due
 from graphengine.core.snapshot import Snapshot, from_record, to_record
-from graphengine.core.steps import decode_step
+from graphengine.core.steps import decode_step, read_json
 from graphengine.errors import GraphEngineError
 from graphengine.stores.sqlite.checksums import sum_of
 from graphengine.stores.sqlite.doctor.checks import NONSENSE, key_of
@@ -253,7 +254,7 @@ def _snapshot(connection: sqlite3.Connection, look: _Look, shot: int) -> Iterato
     if look.snapshot is None or look.snapshot.seq != seq:
         return
     try:
-        is_same = _plain(from_record(from_json(body), copied=False)) == _plain(look.snapshot)
+        is_same = _plain(from_record(read_json(body), copied=False)) == _plain(look.snapshot)
     except _NO_FOLD:
         is_same = False
     if not is_same:
@@ -270,6 +271,8 @@ def _row(connection: sqlite3.Connection, look: _Look) -> Iterator[Finding]:
     row, snapshot = look.row, look.snapshot
     if snapshot is None:
         return
+    if row["due_at"] == math.inf:  # an earlier version took it; it means none
+        row = {**row, "due_at": None}
     # A run that waits or failed is not let go while something of it is in flight, and its process may die then.
     is_held = row["status"] == "running" and snapshot.status in ("waiting", "failed")
     status = "running" if is_held else snapshot.status
