@@ -168,8 +168,12 @@ class _Watch:
         return min(dues) if dues and len(dues) == len(waits) else None
 
     async def _stop(self) -> None:
-        """Stop the run; one that waits is left waiting, since nothing of it is in flight."""
-        if not self._runner.drives(self._run.id) and (await self._runner.store.info(self._run.id)).status == "waiting":
+        """Stop the run after the node in flight; release it on SIGTERM, and where it waits, with nothing in flight."""
+        is_waiting = not self._runner.drives(self._run.id) and await self._status() == "waiting"
+        if is_waiting or self._stopper.asked_by == "SIGTERM":
             await self._runner.leave(self._run.id)
         else:
             await self._runner.stop(self._run.id)
+
+    async def _status(self) -> str:
+        return (await self._runner.store.info(self._run.id)).status

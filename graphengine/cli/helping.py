@@ -29,7 +29,7 @@ DRIVES: Final[Mapping[int, str]] = {
     Exit.FINISHED: "the run finished",
     Exit.FAILED: "it failed",
     Exit.WAITING: "it waits, for an answer, a message or a time",
-    Exit.STOPPED: "it was stopped, by a limit or because somebody asked",
+    Exit.STOPPED: "it was stopped, by a limit or by a caller; or released, by SIGTERM",
     Exit.DRIVEN: "another process drives it",
 }
 """What they mean of a command that drives a run."""

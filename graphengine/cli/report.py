@@ -150,7 +150,12 @@ def report(job: Job, ended: Ended) -> int:
             f"the result is in {job.output}" if is_finished else f"{job.output} is not written: the run has no result"
         )
         session.err.line(told)
-    return CODES[result.status]
+    return Exit.STOPPED if _is_released(ended) else CODES[result.status]
+
+
+def _is_released(ended: Ended) -> bool:
+    """Whether a signal ended the command, and the run is left for a worker or `resume`."""
+    return ended.result.status == "running" and bool(ended.asked_by)
 
 
 def _document(job: Job, ended: Ended) -> dict[str, JsonValue]:
@@ -180,6 +185,9 @@ def tell_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
         said += [f" at {failure['path']}"]
     if is_way and why:
         said += [f": {why}"]
+    if snapshot.status == "running" and asked_by:
+        err.prose(("released", "bold yellow"), f": asked by {asked_by}; a worker or resume continues it")
+        return
     err.prose((snapshot.status, _STYLES.get(snapshot.status, "bold")), *said)
     if failure is not None and not is_way:
         tell_failure(err, failure)
@@ -240,7 +248,7 @@ def tell_next(job: Job, ended: Ended) -> None:
     """Give the commands that resume, branch and draw this run."""
     info, place, graph = ended.info, job.place, job.graph_words
     err = job.session.err
-    if info.status not in ("finished", "running"):
+    if info.status not in ("finished", "running") or _is_released(ended):
         output = ["-o", str(job.output)] if job.output is not None else []
         higher = raised_limit(ended.snapshot)
         models = job.model_words

@@ -38,7 +38,8 @@ def command(
     """Go on with a run after a crash, a stop, a failure, a reached limit or an answer.
 
     What finished is not run again. A run that is finished gives its result once more; one that still waits tells what
-    it waits for. Nodes named with --pause-before take the place of those that were named before.
+    it waits for. Nodes named with --pause-before take the place of those that were named before. Ctrl-C stops the run
+    after the node in flight; SIGTERM releases it then, so that a worker continues it.
     """
     from graphengine.cli.driving import drive, recorded_job
 

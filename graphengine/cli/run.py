@@ -65,6 +65,9 @@ def command(  # noqa: PLR0913 - one for each option
     A run that comes to wait for an answer or a message ends the command with exit code 3, and the commands that go on
     with it are shown. Where it only sleeps, the command sleeps with it unless --no-wait is given; Ctrl-C then leaves
     the run waiting.
+
+    Ctrl-C stops the run after the node in flight, and the stop is recorded: only resume continues it. SIGTERM releases
+    it then, so that a worker continues it too.
     """
     from graphengine.cli.driving import drive
     from graphengine.cli.places import place_of

@@ -68,6 +68,10 @@ class Host(Protocol):
         """
         ...
 
+    def ends(self, frame: str, path: str) -> bool:
+        """Whether a node is cancelled by the driver of the run or with it, and not by code; it is then cut off."""
+        ...
+
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:
         """The asyncio task that what is in flight in a frame runs in."""
         ...

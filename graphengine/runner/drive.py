@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -108,7 +109,9 @@ class Driver:
         self._broken: StoreError | None = None
         self._landings: list[Landing] = []
         self._landing: asyncio.Future[None] | None = None  # what is waited for while there are none
+        self.cut_off: list[str] = []  # the nodes that were in flight when the Runner closed, by path
         self._raised: dict[str, BaseException] = {}  # what frames failed with in this process, by path
+        self._is_clean = run.is_clean
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
@@ -138,6 +141,15 @@ class Driver:
         """The asyncio task that what is in flight in a frame runs in: one of its own, or the run's."""
         return self._flights.get(frame, self._task)
 
+    def ends(self, frame: str, path: str) -> bool:
+        """Whether the node in a frame is cancelled by the driver or with it, and not by code that knows its task."""
+        flight = self._flights.get(frame)
+        if flight is not None and flight is asyncio.current_task() and not (self._task and self._task.cancelling()):
+            return False
+        if frame in self.snapshot.frames:
+            self.cut_off.append(path)
+        return True
+
     @property
     def missed_stop(self) -> tuple[str, Sequence[int]] | None:
         """A stop that was asked for when the run was just being let go, since it waits, and the messages it came by."""
@@ -145,20 +157,24 @@ class Driver:
 
     def decide(self, event: Event) -> Step:
         """The step of an event, folded into the snapshot but not recorded yet."""
-        step = decide(self.plan, self.snapshot, event)
+        step = self._decided(event)
         evolve(self.snapshot, step)
-        self._take_raised((step,))
+        self._take_raised(step)
         return step
 
-    def _take_raised(self, steps: Sequence[Step]) -> None:
-        """Take exceptions off the steps that record them, so that no store or watcher keeps them alive."""
-        for step in steps:
-            if "error" in step.data:
-                failure = step.data["error"]
-                if isinstance(failure, FailureRecord) and failure.raised is not None:
-                    if step.data.get("status") == "failed":
-                        self._raised[failure["path"]] = failure.raised
-                    failure.raised = None
+    def _decided(self, event: Event) -> Step:
+        """The step of an event. Its functions of the graph see no context variables that nodes set."""
+        if self._is_clean:
+            return decide(self.plan, self.snapshot, event)
+        return self.run.context.copy().run(decide, self.plan, self.snapshot, event)
+
+    def _take_raised(self, step: Step) -> None:
+        """Take the exception off a step that records one, so that no store or watcher keeps it alive."""
+        failure = step.data.get("error")
+        if isinstance(failure, FailureRecord) and failure.raised is not None:
+            if step.data.get("status") == "failed":
+                self._raised[failure["path"]] = failure.raised
+            failure.raised = None
 
     @property
     def cause(self) -> BaseException | None:
@@ -180,13 +196,14 @@ class Driver:
                 if self._mail:
                     await self._take_mail()
                     wanted = self._all_ready()
-                if len(wanted) == 1 and not flights and not snapshot.waiting:
+                if len(wanted) == 1 and not flights and not snapshot.waiting and self._is_clean:
                     await self._walk(tasks, wanted[0])
                     wanted = self._all_ready()
                     continue
                 for task in wanted:
                     if task.frame not in flights and not (task.mode == "limit" and self._flies_below(task.frame)):
-                        flights[task.frame] = asyncio.create_task(self._fly(tasks, task))
+                        context = self.run.context.copy()
+                        flights[task.frame] = asyncio.create_task(self._fly(tasks, task), context=context)
                         if task.due:
                             self._asleep[task.frame] = task  # from now on: it may be called off before it begins
                 if flights:
@@ -198,7 +215,7 @@ class Driver:
                     break
         finally:
             await self._ground()
-            self._task = None
+            self._task, self.run.is_clean = None, self._is_clean
         lets_go = self._halting and not self._stop_reason
         if (snapshot.status == "running" and not lets_go) or (self._stop_reason and self.holds):
             await self.end()
@@ -225,13 +242,20 @@ class Driver:
     def _flies_below(self, frame: str) -> bool:
         return any(key.startswith(frame) for key in self._flights)
 
-    async def _walk(self, tasks: TaskRunner, task: Task) -> None:
+    async def _walk(self, tasks: TaskRunner, task: Task) -> None:  # noqa: C901 - one step after the other, in order
         """Do the only thing that is to be done, and what then is the only thing, without asyncio tasks of their own."""
         plan, snapshot, run = self.plan, self.snapshot, self.run
         touched = snapshot.touched
         while not self._halting:
             event = await self._alone(tasks, task) if task.due or run.watchers else await tasks.run(task)
             if event is None:
+                return
+            try:  # inline: this is asked after each step
+                self._is_clean = copy_context() == tasks.context
+            except Exception:  # noqa: BLE001 - values of the user's that cannot be compared
+                self._is_clean = False
+            if not self._is_clean:  # the next nodes must not see what this one set: they have asyncio tasks from now on
+                await self._record((event,))
                 return
             if self._broken is not None:
                 raise self._broken
@@ -312,7 +336,9 @@ class Driver:
         self, steps: Sequence[Step], status: RunStatus, consume: Sequence[int] = (), *, changed: bool = False
     ) -> Awaitable[None] | None:
         snapshot = self.snapshot
-        self._take_raised(steps)
+        for step in steps:
+            if "error" in step.data:
+                self._take_raised(step)
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
         if status == "waiting":
             batch.due_at = next_due(snapshot)
@@ -352,7 +378,7 @@ class Driver:
         snapshot, steps = self.snapshot, []
         for event in events:
             try:
-                step = decide(self.plan, snapshot, event)
+                step = self._decided(event)
             except StaleEvent:
                 continue  # its frame is gone: enough other arms had arrived
             evolve(snapshot, step)
@@ -439,10 +465,10 @@ class Driver:
 
     async def _ground(self) -> None:
         """End what is still in flight, where the run cannot go on; a cancelled thread is waited for."""
-        for flight in self._flights.values():
-            flight.cancel()
         left = list(self._flights.values())
-        self._flights.clear()
+        self._flights.clear()  # so that each sees that it is not cancelled by code of the graph
+        for flight in left:
+            flight.cancel()
         if left:
             await asyncio.gather(*left, return_exceptions=True)
 

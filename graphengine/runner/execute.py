@@ -11,6 +11,7 @@ import asyncio
 import functools
 import inspect
 import random
+from contextvars import copy_context
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ class TaskRunner:
         check: Whether functions that change what they are given are caught.
     """
 
-    __slots__ = ("_check", "_now", "_plan", "_resources", "_snapshot", "_surroundings", "_threads", "_wall")
+    __slots__ = ("_check", "_now", "_plan", "_resources", "_snapshot", "_surroundings", "_threads", "_wall", "context")
 
     def __init__(  # noqa: PLR0913 - all that a node may need
         self,
@@ -101,6 +102,7 @@ class TaskRunner:
             snapshot.run_id, plan.graph, host, models, now, wall, threads, loop, past, snapshot, given, sizes, guard
         )
         self._check = check
+        self.context = copy_context()  # that in which the last node was begun
 
     async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Do what the task says and tell what came of it; None where a node stopped halfway, to be run again."""
@@ -111,7 +113,8 @@ class TaskRunner:
         frame = self._snapshot.frames[task.frame]
         context = Context(task, frame, self._surroundings)
         choice = ""
-        CURRENT.set(context)  # never reset: the next task sets its own, and the run's asyncio task takes it along
+        CURRENT.set(context)  # never reset: the next task sets its own
+        self.context = copy_context()
         try:
             if mode == "crash_loop":
                 return self._failed(task, began, _crash_loop(task, frame), context, choice)
@@ -138,7 +141,7 @@ class TaskRunner:
             current = asyncio.current_task()
             if context.work is not None and context.work.ending and current is not None and not current.uncancel():
                 return self._waits(task, began, context)
-            if current is not None and current.cancelling():
+            if current is not None and current.cancelling() and self._surroundings.host.ends(task.frame, context.path):
                 raise
             return self._failed(task, began, error, context, choice)
         except BaseException as error:  # noqa: BLE001 - a node may raise anything

@@ -83,7 +83,7 @@ class Result(Generic[S]):
 
     Attributes:
         run_id: The run.
-        status: `finished`, `waiting`, `stopped`, `failed`, or `running` if it was let go for another to drive it.
+        status: `finished`, `waiting`, `stopped`, `failed`, or `running` if it was released for another to drive it.
         state: The state, an instance of its own that nothing else holds.
         output: What the graph's `result=` names; the state without one.
         stop: Why it ended.
@@ -96,6 +96,7 @@ class Result(Generic[S]):
         seq: The last step of its log.
         elapsed_seconds: Driven time.
         waits: What it waits for.
+        cut_off: The nodes, by path, that were in flight when the Runner closed; they run again when the run is resumed.
         cause: The exception behind `error`, if it was raised in this process by this handle's run and the graph has no
             secrets.
     """
@@ -113,6 +114,7 @@ class Result(Generic[S]):
     elapsed_seconds: float
     repair: str = ""
     waits: Sequence[Wait] = ()
+    cut_off: Sequence[str] = ()
     cause: BaseException | None = field(default=None, compare=False, repr=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
@@ -53,6 +54,8 @@ class Run(Generic[S]):
         self.due_only = False  # one that failed or was stopped is left alone; set by who goes on with it unasked
         self.tags: tuple[str, ...] = ()  # what it is marked with when it begins; set by the runner
         self.left = False  # to whoever goes on with it; set by the runner
+        self.context = contextvars.copy_context()  # what its nodes run in copies of; set by the runner when it begins
+        self.is_clean = True  # its asyncio task still has that context: no node set a variable there; set by the driver
         self._steps = steps
         self._task: asyncio.Task[Result[S]] | None = None
         self._recorded = False
@@ -117,7 +120,9 @@ class Run(Generic[S]):
         await asyncio.wait((self._started(),))
 
     async def result(self) -> Result[S]:
-        """What it came to, once it ended: finished, waiting or stopped; running, if `Runner.leave` let it go.
+        """What it came to, once it ended: finished, waiting or stopped; running, if it was released.
+
+        `Runner.leave` releases a run, and so does a Runner that closes.
 
         Raises:
             RunFailed: It failed; the error has the result.

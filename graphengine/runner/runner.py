@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from graphengine.errors import (
-    DefinitionError,
-    InputError,
-    RunnerClosed,
-)
+from graphengine.errors import DefinitionError, InputError, RunnerClosed
 from graphengine.graph import Graph
 from graphengine.history import Difference, differences, load_snapshot
+from graphengine.import_guard import check_may_run
 from graphengine.options import Sizes
 from graphengine.paths import did_you_mean
 from graphengine.runner import pruning
@@ -69,6 +66,7 @@ class Runner:
         threads: The most sync nodes that run at the same time.
         clock: Tells the time; a test may turn its own.
         sizes: How large a state, an update, a message and recorded work may be.
+        grace_seconds: How long nodes in flight may take to finish when it closes.
 
     Example:
         >>> async def main() -> None:
@@ -89,6 +87,7 @@ class Runner:
         threads: int = 32,
         clock: Clock | None = None,
         sizes: Sizes | None = None,
+        grace_seconds: float = 0.0,
     ) -> None:
         self.store: Store = _store(store)
         self._resources = Resources(resources or {})
@@ -103,11 +102,13 @@ class Runner:
         self._tending = Tending(
             self.store, self._clock, self._resources, self._models, self._pool, check=check, sizes=self._sizes
         )
+        self._tending.grace(grace_seconds)
         self._pid = os.getpid()
         self._closing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
+        check_may_run()
         await self.store.open()
         return self
 
@@ -122,7 +123,12 @@ class Runner:
         return self._clock
 
     async def close(self) -> None:
-        """Stop what is being driven where it stands, to be resumed; close resources and the store."""
+        """Release the runs that are driven, close resources and the store.
+
+        Nodes in flight have `grace_seconds` to finish; none begins. What is still in flight then is cut off, and runs
+        again when the run is resumed. Released runs stay `running`: `recover`, `resume` and workers find them, as those
+        of a process that died. A warning names each; its `result()` has the status `running`.
+        """
         self._tending.closed = True
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="graphengine close")
@@ -135,6 +141,7 @@ class Runner:
             stack.push_async_callback(self._models.close)
             if self._threads is not None:
                 stack.callback(self._threads.shutdown, wait=False)
+            await self._tending.let_go()
             left: list[asyncio.Task[Any]] = [*self._tending.close(), *(run.cancel() for run in self._runs)]
             left += self._tending.opener.turns.called_off
             if left:
@@ -567,6 +574,7 @@ class Runner:
         return self._threads
 
     def _usable(self) -> None:
+        check_may_run()
         if self._tending.closed or self._pid != os.getpid():
             forked = "" if self._tending.closed else ", in a process that was forked from the one it was made in"
             raise RunnerClosed(f"this Runner is closed{forked}", repair="make a new one: async with Runner(path)")

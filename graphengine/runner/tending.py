@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import math
+from contextvars import copy_context
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
@@ -20,6 +23,7 @@ from graphengine.runner.opening import Opener, release
 from graphengine.runner.past import past_runs
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.watch import WATCH
+from graphengine.runner.work import outside_work
 from graphengine.scope import CURRENT, FROM_THREAD
 
 if TYPE_CHECKING:
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=BaseModel)
 
+log = logging.getLogger("graphengine.runner")
+
+_CLOSED: Final = "await run.result() before the Runner closes, or raise grace_seconds; resume or recover continues it"
 _INBOX_SECONDS: Final = 0.5
 """How often the inbox of driven runs is looked at, for what other processes send."""
 _LOOK_SECONDS: Final = 2.0
@@ -84,12 +91,34 @@ class Tending:
         self.drivers: dict[str, Driver] = {}
         self.sleeping: dict[str, asyncio.Event] = {}
         self.closed = False
+        self._grace_seconds = 0.0
         self.opener = Opener(store, clock, self.drivers, sizes)
 
-    def close(self) -> list[asyncio.Task[None]]:
-        """Ask every run to stop, and look at no inbox any more; gives what is still to be waited for."""
+    def grace(self, seconds: float) -> None:
+        """Set how long nodes in flight have to finish when the Runner closes.
+
+        Raises:
+            DefinitionError: The time is negative or not finite.
+        """
+        if not 0 <= seconds < math.inf:
+            raise DefinitionError(f"Runner(grace_seconds={seconds})", repair="give seconds, 0 or more")
+        self._grace_seconds = seconds
+
+    async def let_go(self) -> None:
+        """Begin no more nodes, and give those in flight their time to finish; the runs are released unchanged."""
         for driver in self.drivers.values():
-            driver.stop("the runner was closed")
+            driver.leave()
+        ending = [asyncio.ensure_future(driver.run.ended()) for driver in self.drivers.values()]
+        if ending and self._grace_seconds:
+            grace = asyncio.ensure_future(self._clock.sleep_until(self._clock.now() + self._grace_seconds))
+            await asyncio.wait((asyncio.gather(*ending), grace), return_when=asyncio.FIRST_COMPLETED)
+            ending.append(grace)
+        for each in ending:
+            each.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    def close(self) -> list[asyncio.Task[None]]:
+        """Look at no inbox any more; gives what is still to be waited for."""
         looking = [task for task in (self._inbox, self._look) if task is not None]
         for task in looking:
             task.cancel()
@@ -100,6 +129,9 @@ class Tending:
     ) -> Result[S]:
         """Drive a run from its opening to its result; one that only sleeps is gone on with when its time has come."""
         FROM_THREAD.set(None)  # a tool may have begun it, of an agent that a thread waits for
+        CURRENT.set(None)  # as may a node
+        outside_work()
+        run.context = copy_context()
         try:
             await asyncio.sleep(0)  # who asked for the run may watch it from its first event on
         except BaseException:
@@ -177,9 +209,10 @@ class Tending:
     async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
         """Drive a run whose first step of this session is durable."""
         self.drivers[run.id] = driver
-        if run.left:
+        if run.left or self.closed:
             driver.leave()
         run.recorded()
+        is_cut = False
         try:
             self._watch_inbox()
             try:
@@ -192,13 +225,14 @@ class Tending:
         except asyncio.CancelledError:
             if not self.closed:
                 raise
-            if driver.snapshot.status == "running":
-                await driver.end("the runner was closed")
+            is_cut = True
         finally:
             CURRENT.set(None)  # or this asyncio task would hold the last node's context, and all that it knows
             self.drivers.pop(run.id, None)
             if driver.holds:
                 await release(self._store, run.id, driver.fence)
+        if self.closed and (is_cut or driver.snapshot.status == "running"):
+            return await self._released(run, driver)
         result = result_of(driver.plan, driver.snapshot, driver.cause)
         driver.snapshot = Snapshot()  # a store may still know the driver by its last append
         missed = driver.missed_stop
@@ -206,6 +240,17 @@ class Tending:
             await self.opener.stop(run.id, *missed)
             return await self._stands(run, driver.plan)
         return result
+
+    async def _released(self, run: Run[S], driver: Driver) -> Result[S]:
+        """How far a run came that was under way when the Runner closed; what was cut off is said."""
+        result: Result[S] = await self._stands(run, driver.plan)
+        if result.status != "running":
+            return result
+        cut_off = tuple(sorted(set(driver.cut_off)))
+        told = f"; cut off: {', '.join(cut_off)}" if cut_off else ""
+        text = "run %s was under way when its Runner closed, and is released%s\n  repair: %s"
+        log.warning(text, run.id, told, _CLOSED)
+        return replace(result, cut_off=cut_off, repair=_CLOSED)
 
     async def _nap(self, run: Run[Any], due: float | None) -> bool:
         """Whether to go on with a waiting run: because something was sent, or since its time has come."""

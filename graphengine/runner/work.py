@@ -460,6 +460,11 @@ class Work:
         return any(not self._held[place] for place in self._busy)
 
 
+def outside_work() -> None:
+    """Note in the context of a run that no recorded work is under way there; the work of its nodes leaves that note."""
+    _INSIDE.set(_NOWHERE)
+
+
 def answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
     """The type of an answer."""
     try:
@@ -473,4 +478,4 @@ def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
     return Answers(output)
 
 
-__all__ = ["NO_ANSWER", "Work", "answers_of"]
+__all__ = ["NO_ANSWER", "Work", "answers_of", "outside_work"]

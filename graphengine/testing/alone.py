@@ -352,6 +352,10 @@ class _Alone:
     def check(self) -> None:
         """Nothing is kept that could be lost."""
 
+    def ends(self, frame: str, path: str) -> bool:  # noqa: ARG002 - nothing drives it
+        """A cancellation of the node is one of the test."""
+        return True
+
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:  # noqa: ARG002 - one runs at a time
         """The task that it all runs in."""
         return self._task

@@ -70,21 +70,43 @@ def test_ctrl_c_once_stops_after_the_node_in_flight(folder: Path) -> None:
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
 def test_a_signal_stops_a_long_run_to_be_resumed(folder: Path, number: signal.Signals, name: str) -> None:
-    """SIGTERM is like the first Ctrl-C: a clean stop with exit code 4, and a resume goes on from there."""
+    """Ctrl-C records a stop, SIGTERM releases the run; both end with exit code 4, and a resume continues from there."""
     (folder / "endless.py").write_text(ENDLESS)
     process = start(folder, "run", "endless.py", "--run-id", "r")
     read_until(process, "started  more (visit 3)")
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 4
-    assert f"stopped: asked by {name}" in err
-    assert ("SIGTERM: stopping" in err) is (number == signal.SIGTERM)
+    is_term = number == signal.SIGTERM
+    assert (f"released: asked by {name}" if is_term else f"stopped: asked by {name}") in err
+    assert ("SIGTERM: stopping" in err) is is_term
     assert "resume: " in err
     recorded = document(call(folder, "show", "r", "--json").stdout)
-    assert recorded["status"] == "stopped"
-    assert recorded["stop"]["reason"] == "asked"
+    if is_term:
+        assert recorded["stop"] is None
+    else:
+        assert (recorded["status"], recorded["stop"]["reason"]) == ("stopped", "asked")
     (folder / "endless.py").write_text(ENDLESS.replace("1_000_000", "3"))
     assert call(folder, "resume", "r", "--graph", "endless.py").returncode == 0
+
+
+def test_a_worker_continues_what_sigterm_released(folder: Path) -> None:
+    """As after kill -9; the run is no orphan of a crash."""
+    process = start(folder, "run", "gated.py", "--run-id", "r")
+    read_until(process, "in second")
+    process.send_signal(signal.SIGTERM)
+    read_until(process, "SIGTERM: stopping after the node in flight")
+    open_gate(folder)
+    process.communicate(timeout=60)
+    worker = start(folder, "worker", "--graph", "gated.py")
+    assert worker.stdout is not None
+    while "finished" not in worker.stdout.readline():
+        pass
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=60)
+    assert (folder / "log.txt").read_text().split() == ["first", "second", "third"]
+    shown = document(call(folder, "show", "r", "--json").stdout)
+    assert (shown["status"], [step["kind"] for step in shown["steps"]].count("resumed")) == ("finished", 1)
 
 
 @pytest.mark.parametrize("is_blocking", [False, True])

@@ -173,6 +173,13 @@ def test_words_are_centred_on_their_box() -> None:
         assert {(text.get("text-anchor"), text.get("x")) for text in texts} == {("middle", texts[0].get("x"))}
 
 
+def test_labels_without_a_ground_are_refused() -> None:
+    """A Graphviz that paints other labels than it was given gets an error, and no words are put in a wrong place."""
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg"><g id="drawing"><title>a</title><text>review_loop</text></g></svg>'
+    with pytest.raises(RenderError, match="other labels than it was given"):
+        accessible_svg(svg, drawing_of(review_loop()))
+
+
 @pytest.mark.usefixtures("no_dot")
 def test_png_has_dots_enough_for_fine_screens() -> None:
     """A PNG has two dots for each point of the SVG."""

@@ -13,18 +13,13 @@ from graphengine.render.painted import svg_of
 from graphengine.render.parts import Drawing
 from tests.render.fonts import config, giant, installed
 from tests.render.nested import company, outline_of
-from tests.render.samples import hostile, review_loop
+from tests.render.samples import hostile
 from tests.render.test_roomy import event_bus
 
 
 def drawings() -> list[Drawing]:
-    """A run with graphs inside, graphs in each other, the worst texts, and a small one."""
-    return [
-        event_bus(),
-        drawing_of(outline_of(company())),
-        in_columns(drawing_of(hostile())),
-        drawing_of(review_loop()),
-    ]
+    """A run with graphs inside, graphs in each other, and the worst texts."""
+    return [event_bus(), drawing_of(outline_of(company())), in_columns(drawing_of(hostile()))]
 
 
 @pytest.fixture(params=["pygraphviz", "dot"])

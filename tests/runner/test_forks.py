@@ -279,7 +279,7 @@ async def test_a_stop_lets_what_is_in_flight_finish(runner: Runner) -> None:
 
 
 async def test_closing_amid_arms_leaves_a_run_that_another_runner_goes_on_with(tmp_path: Path) -> None:
-    """Arms in flight see the cancellation; the run is stopped, and resumed elsewhere each arm goes on where it was."""
+    """Arms in flight see the cancellation; the run is released; resumed elsewhere, each arm goes on from there."""
     calls: list[str] = []
     waiting, wait = asyncio.Event(), True
 
@@ -303,7 +303,7 @@ async def test_closing_amid_arms_leaves_a_run_that_another_runner_goes_on_with(t
                 break
     wait = False
     async with Runner(tmp_path / "runs.db") as runner:
-        assert (await runner.store.info(run.id)).status == "stopped"
+        assert (await runner.store.info(run.id)).status == "running"
         result = await runner.resume(graph, run.id).result()
     assert (result.state.log, calls) == (["a", "b"], ["a", "b", "b"])
 

@@ -241,8 +241,8 @@ async def test_a_runner_that_is_closed_says_so(tmp_path: Path) -> None:
         runner.start(counting())
 
 
-async def test_closing_stops_what_is_driven_to_be_resumed(tmp_path: Path) -> None:
-    """A run in flight when its runner closes is recorded as stopped, and its node runs again."""
+async def test_closing_releases_what_is_driven_to_be_resumed(tmp_path: Path) -> None:
+    """A run in flight when its runner closes stays as it is recorded, and its node runs again."""
     entered = asyncio.Event()
     calls: list[int] = []
 
@@ -259,9 +259,9 @@ async def test_closing_stops_what_is_driven_to_be_resumed(tmp_path: Path) -> Non
     async with Runner(tmp_path / "runs.db") as runner:
         run = runner.start(graph, run_id="r")
         await entered.wait()
-    assert (await run.result()).status == "stopped"
+    assert (await run.result()).status == "running"
     async with Runner(tmp_path / "runs.db") as runner:
-        assert (await runner.store.info("r")).status == "stopped"
+        assert (await runner.store.info("r")).status == "running"
         assert (await runner.resume(graph, "r").result()).state.n == 1
     assert calls == [0, 0]
 

@@ -7,7 +7,9 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Graph, Runner, ask
+from graphengine.errors import DefinitionError
 from graphengine.secret import HIDDEN
+from graphengine.testing import FakeClock
 
 pytest.importorskip("cryptography")
 
@@ -95,3 +97,133 @@ async def test_the_reason_of_a_stop_without_secrets_is_kept(runner: Runner) -> N
     del graph
     await runner.stop(run.run_id, "not needed any more")
     assert (await runner.history(run.run_id))[-1].data["stop"]["explanation"] == "not needed any more"
+
+
+class Plain(BaseModel):
+    n: int = 0
+
+
+class Gate:
+    """A node that says when it was entered, and waits until it may leave."""
+
+    def __init__(self) -> None:
+        self.entered, self.leave = asyncio.Event(), asyncio.Event()
+        self.calls = 0
+
+    def graph(self) -> Graph[Plain]:
+        """START → a → b → END; a is this node."""
+
+        async def a(n: int) -> int:
+            self.calls += 1
+            self.entered.set()
+            await self.leave.wait()
+            return n + 1
+
+        graph = Graph("gated", Plain)
+        graph.add_node("a", a, writes="n")
+        graph.add_node("b", lambda n: n + 10, writes="n", thread=False)
+        graph.add_path(START, "a", "b", END)
+        return graph
+
+
+async def test_a_runner_that_closes_releases_its_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It stays `running`, says what was cut off, and recover finds it as after a death; it does not count as one."""
+    gate = Gate()
+    graph = gate.graph()
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(graph, run_id="r")
+        await gate.entered.wait()
+    result = await run.result()
+    assert (result.status, result.cut_off, result.stop) == ("running", ("a",), None)
+    assert "run r was under way when its Runner closed, and is released; cut off: a" in caplog.text
+    for _ in range(4):  # more often than a node may crash
+        gate.entered.clear()
+        async with Runner(tmp_path / "runs.db") as runner:
+            assert [info.id for info in await runner.due()] == ["r"]
+            [run] = await runner.recover(graph)
+            await gate.entered.wait()
+    gate.leave.set()
+    async with Runner(tmp_path / "runs.db") as runner:
+        [run] = await runner.recover(graph)
+        result = await run.result()
+        assert (result.status, result.state.n, result.cut_off) == ("finished", 11, ())
+        assert not [step for step in await runner.history("r") if step.data.get("crashed")]
+
+
+async def test_nodes_in_flight_finish_in_the_grace_of_a_runner(tmp_path: Path) -> None:
+    """What finishes in time is recorded, and nothing more is begun."""
+    gate, clock = Gate(), FakeClock()
+    async with Runner(tmp_path / "runs.db", grace_seconds=60, clock=clock) as runner:
+        run = runner.start(gate.graph(), run_id="r")
+        await gate.entered.wait()
+        asyncio.get_running_loop().call_soon(gate.leave.set)
+    result = await run.result()
+    assert (result.status, result.state.n, result.cut_off) == ("running", 1, ())
+    async with Runner(tmp_path / "runs.db") as runner:
+        [run] = await runner.recover(gate.graph())
+        assert (await run.result()).state.n == 11
+    assert gate.calls == 1
+
+
+async def test_what_outlasts_the_grace_is_cut_off(tmp_path: Path) -> None:
+    """The time is that of the Runner's clock, which jumps here when nothing else is to be done."""
+    gate, clock = Gate(), FakeClock(start=1000.0)
+    async with Runner(tmp_path / "runs.db", grace_seconds=60, clock=clock) as runner:
+        run = runner.start(gate.graph(), run_id="r")
+        await gate.entered.wait()
+    assert (await run.result()).cut_off == ("a",)
+    assert clock.now() == 1060.0
+
+
+@pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf")])
+def test_a_grace_is_a_number_of_seconds(grace: float) -> None:
+    """Anything else is refused."""
+    with pytest.raises(DefinitionError, match="grace_seconds"):
+        Runner(grace_seconds=grace)
+
+
+async def test_an_explicit_stop_stays_a_stop(tmp_path: Path) -> None:
+    """A closing Runner releases; `runner.stop` records a stop, and nobody goes on with the run unasked."""
+    gate = Gate()
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(gate.graph(), run_id="r")
+        await gate.entered.wait()
+        stopping = asyncio.create_task(runner.stop("r"))
+        await asyncio.sleep(0)
+        gate.leave.set()
+        await stopping
+        assert (await run.result()).status == "stopped"
+        assert await runner.due() == []
+
+
+async def test_a_node_whose_task_code_cancels_fails_alone() -> None:
+    """In a fork, code that knows the task of another arm's node fails that node; the run goes on."""
+    tasks: list[asyncio.Task[object] | None] = []
+    entered = asyncio.Event()
+
+    async def victim(n: int) -> int:
+        tasks.append(asyncio.current_task())
+        entered.set()
+        await asyncio.Event().wait()
+        return n
+
+    async def killer(n: int) -> int:
+        await entered.wait()
+        assert tasks[0] is not None
+        tasks[0].cancel()
+        return n + 1
+
+    class Two(BaseModel):
+        n: int = 0
+        m: int = 0
+
+    graph = Graph("fork", Two)
+    graph.add_node("victim", victim, writes="n", fallback=5)
+    graph.add_node("killer", killer, writes="m")
+    graph.add_node("join")
+    graph.add_fork(START, ["victim", "killer"], join="join")
+    graph.add_edge("victim", "join")
+    graph.add_edge("killer", "join")
+    graph.add_edge("join", END)
+    result = await graph.run()
+    assert (result.state.n, result.state.m) == (5, 1)

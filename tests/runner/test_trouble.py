@@ -435,7 +435,7 @@ async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(tmp_
         await asyncio.to_thread(begun.wait)
     assert began == ended
     assert len(began) == 1
-    assert all([(await run.result()).status == "stopped" for run in runs if await over(run)])
+    assert all([(await run.result()).status == "running" for run in runs if await over(run)])
 
 
 async def over(run: Any) -> bool:

@@ -70,6 +70,10 @@ class Alone:
     def check(self) -> None:
         """All that is recorded is kept."""
 
+    def ends(self, frame: str, path: str) -> bool:
+        """A cancellation is one of the process."""
+        return True
+
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:
         """The asyncio task that asks."""
         return asyncio.current_task()
