@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
 from graphengine.runner.models import ALL, Models
 
@@ -162,7 +162,7 @@ def _sets(module: ModuleType) -> dict[str, Chosen]:
 
 
 def _where(text: str) -> str:
-    return f"--model {hidden(text)}"
+    return f"--model {struck(text)}"
 
 
 __all__ = ["Chosen", "models_for", "models_for_all"]

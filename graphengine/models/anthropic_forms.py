@@ -36,6 +36,9 @@ STREAM_FROM_TOKENS: Final = 21_333
 """An answer that may be longer is streamed, whoever watches: it may take over ten minutes, and a connection that is
 silent for so long gets cut. It is the SDK's own border."""
 
+_SAID_BY_MESSAGES: Final = {"type", "text", "id", "name", "input"}
+"""What blocks of text and calls have that a message's text and calls say too."""
+
 _CACHED: Final[Json] = {"type": "ephemeral"}
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _STOPS: Final[dict[str, Stop]] = {
@@ -306,7 +309,7 @@ def _native(blocks: Sequence[Json]) -> dict[str, JsonValue] | None:
     kinds = [str(block.get("type")) for block in blocks]
     texts = kinds.count("text")
     ordinary = set(kinds) <= {"text", "tool_use"} and texts <= 1 and kinds[:texts] == ["text"] * texts
-    if ordinary and not any(block.get("citations") for block in blocks):
+    if ordinary and not any(block[key] for block in blocks for key in block.keys() - _SAID_BY_MESSAGES):
         return None
     taken = [
         block | {"input": _input(text)} if isinstance(text := block.get("input"), str) else block for block in blocks

@@ -37,6 +37,9 @@ _KEY: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_USER: Final = re.compile(r".*@", re.DOTALL)
+_QUERY: Final = re.compile(r"([?#]).*", re.DOTALL)
+_CUT: Final = r"\1…"
 _HINTS: Final = (
     "sk-",
     "ghp_",
@@ -68,6 +71,23 @@ def hidden(value: T) -> T:
         {'header': 'Bearer [secret]'}
     """
     return cast("T", _hidden(value, _hider()))
+
+
+def struck(text: str) -> str:
+    """A text with an address in it, without what may be credentials there: all up to its last @, and its query.
+
+    What is no valid address is struck as well: a mistyped one has its password too.
+
+    Example:
+        >>> struck("openai-chat:m@http://me:secret@host/v1"), struck("http://host/v1?key=secret")
+        ('openai-chat:m@http://…@host/v1', 'http://host/v1?…')
+    """
+    before, scheme, rest = text.partition("://")
+    if not scheme:
+        return hidden(text)
+    if "@" in rest and _QUERY.search(rest):  # which of the two is in the other cannot be seen
+        return hidden(f"{before}{scheme}…")
+    return hidden(f"{before}{scheme}{_USER.sub('…@', _QUERY.sub(_CUT, rest))}")
 
 
 def _hider() -> Callable[[str], str]:

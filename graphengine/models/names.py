@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from graphengine.errors import DefinitionError, ModelUnavailable
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hidden, struck
 from graphengine.paths import did_you_mean
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def model_of(name: str) -> Model:
         return OfflineModel()
     make = _PROVIDERS.get(provider)
     if make is None or not colon:
-        raise _unavailable(name, "which names no provider that there is", _meant(name.strip()))
+        raise _unavailable(name, "which names no provider that there is", _meant(struck(name.strip())))
     if not rest.strip():
         what = "file" if provider == "recorded" else "model"
         form = next(form for form in FORMS if form.startswith(f"{provider}:"))
@@ -127,11 +127,13 @@ _SERVERS: Final = {
 
 def _addressed(name: str, rest: str) -> tuple[str, str | None]:
     """The model, and the address of its API if one is given."""
+    bare = name.partition("@")[0]  # what is wrong with an address may be a password in it
     found = _ADDRESS.fullmatch(rest)
     if found is None:
+        if "://" in rest:
+            raise _unavailable(f"{bare}@…", "whose address is none", "write @http://HOST:PORT/v1 after the model")
         return rest, None
     model, address = found.group(1).strip(), found.group(2).strip()
-    bare = name.partition("@")[0]  # what is wrong with an address may be a password in it
     if not model:
         raise _unavailable(f"{bare}@…", "which names no model", "write it between the colon and the @")
     try:
@@ -141,9 +143,11 @@ def _addressed(name: str, rest: str) -> tuple[str, str | None]:
         host, parts = None, urlsplit("")
     if not host or any(character.isspace() for character in address):
         raise _unavailable(f"{bare}@…", "whose address is none", "write @http://HOST:PORT/v1 after the model")
+    repair = "names are recorded and shown: give a key in the provider's variable, or as api_key= of an object"
     if "@" in parts.netloc:
-        repair = "names are recorded and shown: give a key in the provider's variable, or as api_key= of an object"
         raise _unavailable(f"{bare}@…", "whose address has a user or password in it", repair)
+    if parts.query or parts.fragment:
+        raise _unavailable(f"{bare}@…", "whose address has more than a path: a ? or # with what follows it", repair)
     return model, address.rstrip("/")
 
 
@@ -167,7 +171,7 @@ def _meant(name: str) -> str:
 
 
 def _unavailable(name: str, what: str, repair: str) -> ModelUnavailable:
-    told = f"the model is called {hidden(name)!r}, {what}"  # somebody pastes a key there
+    told = f"the model is called {struck(name)!r}, {what}"  # a key is easily pasted there
     return ModelUnavailable(told, where="model", repair=hidden(repair))
 
 

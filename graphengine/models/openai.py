@@ -27,6 +27,7 @@ from graphengine.models.openai_parts import (
     text,
     thinks,
     tool_result,
+    unknown,
     used,
 )
 from graphengine.models.prices import Prices
@@ -43,6 +44,13 @@ if TYPE_CHECKING:
 
 _PATH: Final = "/responses"
 _SEALED: Final = "reasoning.encrypted_content"
+
+
+_KNOWN: Final = {
+    "message": ("id", "type", "status", "role", "content"),
+    "function_call": ("id", "type", "status", "call_id", "name", "arguments"),
+}
+"""What parts of an answer have that its text and calls say too. Others, and those with more, go back as they came."""
 
 
 class OpenAIModel:
@@ -153,7 +161,7 @@ class _Call:
     def __init__(self, model: str, server: Server) -> None:
         self._model = model
         self._server = server
-        self._provider = "openai" if server.is_own else f"openai {server.address}"
+        self._provider = "openai" if server.is_own else f"openai {server.shown_address}"
 
     def body(self, request: Request) -> JsonObject:
         """The request; what was not asked for is not in it, so that defaults are the provider's."""
@@ -246,7 +254,7 @@ class _Call:
 
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:
         """The answer for its next question, where it is more than text and calls."""
-        more = any(item.get("type") not in {"message", "function_call"} or "phase" in item for item in items)
+        more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
         return {"provider": self._provider, "content": sound_json([*items])} if more else None
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from graphengine.errors import AnswerTorn, DefinitionError
 from graphengine.models.openai_errors import complaint, failed, not_said, raised
-from graphengine.models.sdk import Clients, Failures, Key, http_address, http_client, load, sound_json
+from graphengine.models.sdk import Clients, Failures, Key, http_address, http_client, load, shown_address, sound_json
 from graphengine.models.server_events import ServerEvents
 from graphengine.options import is_seconds
 
@@ -52,6 +52,7 @@ class Server:
         is_own: Whether this is OpenAI itself.
         knows_new_names: Whether it knows what OpenAI has renamed; a compatible server may know the old name alone.
         address: Where it is.
+        shown_address: The same without credentials.
     """
 
     def __init__(self, model: str, *, api_key: str | None, base_url: str | None, timeout_seconds: float) -> None:
@@ -60,6 +61,7 @@ class Server:
         if not is_seconds(timeout_seconds):
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
         self.address = http_address(base_url or os.environ.get(URL) or OWN_URL)
+        self.shown_address = shown_address(self.address)
         host = urlsplit(self.address).hostname or ""
         self.is_own = host == OWN_HOST or host.endswith(f".{OWN_HOST}")
         self.knows_new_names = self.is_own or host.endswith(AZURE_HOSTS)

@@ -28,10 +28,11 @@ from graphengine.models.openai_parts import (
     text,
     thinks,
     tool_result,
+    unknown,
     used,
 )
 from graphengine.models.prices import Prices
-from graphengine.models.sdk import sound
+from graphengine.models.sdk import sound, sound_json
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -56,6 +57,13 @@ _FAILED: Final[dict[str, type[ModelError]]] = {
     "network_error": AnswerTorn,
 }
 """What some servers call an end that is a failure."""
+
+
+_KNOWN: Final = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio")
+"""What a message of an answer may have that is read here, or is of no use to the server that wrote it."""
+
+_KNOWN_OF_CALL: Final = ("id", "type", "index", "function")
+"""The same of a tool's call."""
 
 
 class OpenAIChatModel:
@@ -94,6 +102,7 @@ class OpenAIChatModel:
         self.name = f"openai-chat:{model}"
         self._native_schema = native_schema
         self._server = Server(self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds)
+        self._provider = "openai-chat" if self._server.is_own else f"openai-chat {self._server.shown_address}"
         self._prices = Prices("openai" if self._server.is_own else "", model, given=price, address=self._server.address)
 
     async def answer(self, request: Request) -> Response:
@@ -144,7 +153,7 @@ class OpenAIChatModel:
     def _body(self, request: Request) -> JsonObject:
         system = instructions(request, native_schema=self._native_schema)
         first: list[JsonValue] = [{"role": "system", "content": system}] if system else []
-        body: JsonObject = {"model": self.model, "messages": [*first, *map(_message, request.messages)]}
+        body: JsonObject = {"model": self.model, "messages": [*first, *map(self._message, request.messages)]}
         if request.tools:
             body["tools"] = [_tool(tool) for tool in request.tools]
         form = form_of_answer(request) if self._native_schema else None
@@ -152,6 +161,29 @@ class OpenAIChatModel:
             wanted: JsonObject = {"name": form.name, "schema": form.schema, "strict": form.strict}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
         return body | self._settings(request)
+
+    def _message(self, message: Message) -> JsonObject:
+        made = _message(message)
+        native = message.native or {}
+        if message.calls and native.get("provider") == self._provider:
+            content = native.get("content")
+            more = listed(content, "tool_calls")
+            if len(more) == len(message.calls):
+                calls = zip(listed(made, "tool_calls"), more, strict=True)
+                made = {**inside(content, "message"), **made, "tool_calls": [{**own, **call} for call, own in calls]}
+        return made
+
+    def _native(self, message: JsonObject, calls: tuple[ToolCall, ...]) -> dict[str, JsonValue] | None:
+        """What this server wants back with the results of calls, and is not read here: thoughts, their signatures.
+
+        An answer without calls has none: no server needs it, and some refuse it (DeepSeek's first reasoning models).
+        """
+        of_message = unknown(message, _KNOWN)
+        of_calls = [unknown(call, _KNOWN_OF_CALL) for call in listed(message, "tool_calls")]
+        if not calls or not (of_message or any(of_calls)):
+            return None
+        content = sound_json({"message": of_message, "tool_calls": [*of_calls]})
+        return {"provider": self._provider, "content": content}
 
     def _settings(self, request: Request) -> JsonObject:
         """The rest. OpenAI and Azure call the most tokens by a new name, and refuse the old one that others know."""
@@ -176,9 +208,10 @@ class OpenAIChatModel:
         stop, why = self._stop(choice, calls)
         tokens = used(inside(whole, "usage"), "prompt_tokens", "completion_tokens")
         answered = sound(text(whole, "model"))
+        wanted = calls if stop == "tools" else ()
         return Response(
             sound(_content(message.get("content"))),
-            calls=calls if stop == "tools" else (),
+            calls=wanted,
             stop=stop,
             why=sound(why),
             model=f"openai-chat:{answered}" if answered else "",
@@ -188,6 +221,7 @@ class OpenAIChatModel:
             output_tokens=tokens.spent.output_tokens,
             reasoning_tokens=tokens.reasoning_tokens,
             cost_usd=await self._prices.cost(tokens.spent, answered) if tokens.told else None,
+            native=self._native(message, wanted),
         )
 
     def _choice(self, whole: JsonObject) -> JsonObject:
@@ -234,6 +268,7 @@ class _Chunks:
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._calls: list[JsonObject] = []
+        self._more: JsonObject = {}
         self._places: dict[str, JsonObject] = {}
         self._reason = ""
 
@@ -263,7 +298,7 @@ class _Chunks:
         """
         if not self._reason:
             raise self._server.torn("ended its answer before it was whole")
-        message: JsonObject = {"content": "".join(self._text), "refusal": "".join(self._refusal)}
+        message = {**self._more, "content": "".join(self._text), "refusal": "".join(self._refusal)}
         message["tool_calls"] = [*self._calls]
         head: JsonObject = {"model": self._model, "usage": self.usage}
         return {**head, "choices": [{"message": message, "finish_reason": self._reason}]}
@@ -274,6 +309,8 @@ class _Chunks:
             self._text.append(said)
             self._request.said(sound(said))
         self._refusal.append(text(delta, "refusal"))
+        for key, value in unknown(delta, _KNOWN).items():
+            self._more[key] = _grown(self._more.get(key), value)
         for piece in listed(delta, "tool_calls"):
             self._add_call(piece)
 
@@ -289,10 +326,20 @@ class _Chunks:
             self._calls.append(call)
             self._places[place] = call
         call["id"] = call["id"] or named
+        call |= unknown(piece, _KNOWN_OF_CALL)
         found, more = inside(call, "function"), function.get("arguments")
         found["name"] = text(found, "name") or text(function, "name")
         more = more if isinstance(more, str) else arguments(more) if more else ""
         found["arguments"] = text(found, "arguments") + more
+
+
+def _grown(have: JsonValue, more: JsonValue) -> JsonValue:
+    """What a field is with one more piece of a stream: texts and lists grow, anything else is replaced."""
+    if isinstance(have, str) and isinstance(more, str):
+        return have + more
+    if isinstance(have, list) and isinstance(more, list):
+        return [*have, *more]
+    return more
 
 
 def _message(message: Message) -> JsonObject:

@@ -17,7 +17,7 @@ from graphengine.models.prices import Spent
 from graphengine.models.sdk import schema_in_words, sound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pydantic import JsonValue
 
@@ -53,6 +53,11 @@ def count(value: JsonValue, key: str) -> int:
     """The number of tokens at this key; 0 if there is none."""
     found = value.get(key) if isinstance(value, dict) else None
     return max(found, 0) if isinstance(found, int) and not isinstance(found, bool) else 0
+
+
+def unknown(item: JsonObject, known: Collection[str]) -> JsonObject:
+    """What an object has besides these keys; what is empty is left out."""
+    return {key: value for key, value in item.items() if key not in known and value not in (None, "", [], {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,5 +197,6 @@ __all__ = [
     "text",
     "thinks",
     "tool_result",
+    "unknown",
     "used",
 ]

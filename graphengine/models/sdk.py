@@ -39,6 +39,7 @@ from graphengine.errors import (
     RateLimited,
     UnknownModel,
 )
+from graphengine.models.hiding import struck
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -125,13 +126,23 @@ def http_address(given: str) -> str:
         parts = urlsplit(address)
         sensible = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        sensible = False
+        sensible, parts = False, urlsplit("")
     if not sensible:
-        raise DefinitionError(f"base_url={given!r}", repair="give an address such as http://127.0.0.1:8080")
+        told = struck(given) if "://" in given else struck(f"://{given}").removeprefix("://")
+        raise DefinitionError(f"base_url={told!r}", repair="give an address such as http://127.0.0.1:8080")
+    if parts.query or parts.fragment:  # the path of each call is put after it
+        repair = "leave out the ? or # and what follows it; a key is given as api_key="
+        raise DefinitionError(f"base_url={struck(given)!r} has more than a path", repair=repair)
     return address
 
 
-def _without_password(address: str) -> str:
+def shown_address(address: str) -> str:
+    """An address as it may be shown and recorded: without a user, a password, a query and a fragment, which hold keys.
+
+    Example:
+        >>> shown_address("https://me:secret@example.com/v1?key=secret")
+        'https://example.com/v1'
+    """
     parts = urlsplit(address)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
@@ -436,9 +447,9 @@ class Failures:
             said: What the provider said, "" for nothing.
             retry_after_seconds: For how long it asks to be left alone.
         """
-        keys = self.key.known()
+        keys = (*self.key.known(), *filter(None, (urlsplit(self.address).password,)))
         words = shown(said, *keys)
-        address = shown(_without_password(self.address), *keys)
+        address = shown(shown_address(self.address), *keys)
         repair = _REPAIR.get(kind, "").format(address=address, variable=self.key.variable)
         return kind(
             f"{self.model} {what}" + (f": {words}" if words else ""),
@@ -464,6 +475,7 @@ __all__ = [
     "says_too_long",
     "schema_in_words",
     "shown",
+    "shown_address",
     "sound",
     "sound_json",
 ]
