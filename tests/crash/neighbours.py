@@ -32,7 +32,7 @@ def deaths() -> int:
 
 async def bad() -> str:
     """Kill the process, with all that is in flight in it."""
-    while deaths() < 2 and len(list(HERE.glob(f"good*-{os.getpid()}"))) < len(GOOD):
+    while deaths() < 2 and len(list(HERE.glob(f"good*-{os.getpid()}"))) < len(GOOD):  # noqa: ASYNC110 - other processes are waited for
         await asyncio.sleep(0.01)
     (HERE / f"death-{os.getpid()}").touch()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -42,7 +42,7 @@ async def bad() -> str:
 async def good(name: str) -> str:
     """Be in flight at the first two deaths."""
     (HERE / f"{name}-{os.getpid()}").touch()
-    while deaths() < 2:
+    while deaths() < 2:  # noqa: ASYNC110 - other processes are waited for
         await asyncio.sleep(0.01)
     return "done"
 
@@ -71,7 +71,7 @@ async def work(how: str) -> None:
         worker = Worker(runner, GRAPHS, concurrency=4, poll_seconds=0.01)
 
         async def watch() -> None:
-            while not all(info.status in ("finished", "failed") for info in await runner.store.runs()):
+            while not all(info.status in ("finished", "failed") for info in await runner.store.runs()):  # noqa: ASYNC110 - other processes are waited for
                 await asyncio.sleep(0.02)
             worker.stop()
 
