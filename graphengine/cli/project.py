@@ -1,7 +1,8 @@
 """Finding graphs: by file, or by name through a project's `[tool.graphengine] graphs`.
 
 A graph's file is run as a module under the name it has below its project's folder, with that folder on `sys.path`;
-no bytecode of it is written. Another file of that name gets a name of its own, so that two never stand for each other.
+no bytecode of it is written, and it may start no run. Another file of that name gets a name of its own, so that two
+never stand for each other.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.cli.folders import graph_files, project_of
 from graphengine.errors import DefinitionError, GraphEngineError, GraphNotFound
+from graphengine.import_guard import RunAtImport, importing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -266,7 +268,8 @@ def load(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with importing():
+            spec.loader.exec_module(module)
     except BaseException as error:
         sys.modules.pop(name, None)
         if isinstance(error, KeyboardInterrupt):
@@ -399,6 +402,8 @@ def _broken(error: BaseException, path: Path) -> GraphEngineError:
             repair=f"mend this line: {(error.text or '').strip()}" if error.text else "mend the file",
         )
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    if own and isinstance(error, RunAtImport):
+        return GraphFileBroken(error.message, where=f"{path}:{own[0].lineno}", repair=error.repair)
     where = f"{path}:{own[-1].lineno}" if own else str(path)
     if isinstance(error, GraphEngineError):
         repair = error.repair + (f" ({error.where})" if error.where else "")

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from graphengine.errors import DefinitionError, InputError, RunnerClosed
 from graphengine.graph import Graph
 from graphengine.history import Difference, differences, load_snapshot
+from graphengine.import_guard import check_may_run
 from graphengine.options import Sizes
 from graphengine.paths import did_you_mean
 from graphengine.runner import pruning
@@ -107,6 +108,7 @@ class Runner:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
+        check_may_run()
         await self.store.open()
         return self
 
@@ -572,6 +574,7 @@ class Runner:
         return self._threads
 
     def _usable(self) -> None:
+        check_may_run()
         if self._tending.closed or self._pid != os.getpid():
             forked = "" if self._tending.closed else ", in a process that was forked from the one it was made in"
             raise RunnerClosed(f"this Runner is closed{forked}", repair="make a new one: async with Runner(path)")

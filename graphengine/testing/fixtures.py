@@ -1,9 +1,10 @@
 """Fixtures of the pytest plugin: `runner`, `store`, `clock`, `scripted_model`, `crash_at`, `recordings`.
 
 None of them is async, so that they work alike in plain pytest, with pytest-asyncio (auto and strict) and with anyio:
-what they give belongs to the event loop that first uses it. What has to be closed in that loop is closed at the end of
-the test function, while the loop is still there; what must be true at the end of a test is looked at there too, and is
-part of the test. A fixture of the same name in a test module or a conftest.py wins, as everywhere in pytest.
+what they give belongs to the event loop that first uses it. An async test that no such plugin takes runs here, in a
+loop of its own. What has to be closed in that loop is closed at the end of the test function, while the loop is still
+there; what must be true at the end of a test is looked at there too, and is part of the test. A fixture of the same
+name in a test module or a conftest.py wins, as everywhere in pytest.
 """
 
 from __future__ import annotations
@@ -131,6 +132,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if runner is not None and test is not None:
             item.obj = test  # type: ignore[attr-defined]
     return result
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an async test that no plugin for such tests takes, in an event loop of its own; pytest would fail it."""
+    __tracebackhide__ = True
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    import asyncio  # noqa: PLC0415 - where a test needs it
+
+    names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest calls a function; there is no other access
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""The pytest plugin of graphengine: options, fixtures, and what a failed test says of its runs.
+"""The pytest plugin of graphengine: options, fixtures, async tests, and what a failed test says of its runs.
 
 pytest loads this module in every process where graphengine is installed, and before coverage measures anything. So it
 holds what must be there before options are read, and nothing else: the fixtures (`graphengine.testing.fixtures`) are
@@ -19,6 +19,9 @@ _FIXTURES: Final = "graphengine.testing.fixtures"
 _SUITES: Final = ("conformance", "waiting_runs", "growing_stores", "model_conformance", "failing_models")
 """Modules of tests, whose asserts pytest is to explain."""
 
+_ASYNCIO: Final = ("asyncio_mode", "asyncio_default_fixture_loop_scope")
+"""Settings of pytest-asyncio that a project may have where that is not installed: its async tests run here then."""
+
 _suites = (f"graphengine.testing.{name}" for name in _SUITES)
 pytest.register_assert_rewrite(*(name for name in _suites if name not in sys.modules))
 
@@ -27,6 +30,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     """Say where recorded answers of models come from, and let the coverage of edges say its own."""
     if find_spec(_COVERAGE) is not None:
         _register(pluginmanager, _COVERAGE)
+    if find_spec("pytest_asyncio") is None:
+        for name in _ASYNCIO:
+            parser.addini(name, help="as pytest-asyncio has it; without that, graphengine runs async tests")
     group = parser.getgroup("graphengine", "graphengine: recorded models")
     group.addoption(
         "--graphengine-record",

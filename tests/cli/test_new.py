@@ -36,7 +36,8 @@ def tool(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run a tool of this environment there, as a user would."""
     settings = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     settings.pop("FORCE_COLOR", None)
-    words = (sys.executable, "-m", *words)
+    start = () if words[0].startswith("-") else ("-m",)
+    words = (sys.executable, *start, *words)
     return subprocess.run(words, cwd=folder, env=settings, text=True, capture_output=True, check=False, timeout=240)
 
 
@@ -56,10 +57,36 @@ def test_a_new_project_lists_checks_runs_draws_and_resumes(made: Path) -> None:
     assert (made / "checkpoints" / "runs.db").exists()
 
 
-def test_a_new_project_passes_its_own_tests(made: Path) -> None:
-    """With plain pytest, whatever plugins there are."""
-    found = tool(made, "pytest", "-q", "-p", "no:cacheprovider")
-    assert found.returncode == 0, found.stdout + found.stderr
+OWN_TEST = """
+import asyncio
+from graphengine.testing.open_runner import OpenRunner
+from graphs.review_loop import example, graph
+
+async def test_my_own(runner: OpenRunner) -> None:
+    assert asyncio.get_running_loop().is_running()
+    assert (await runner.start(graph, example()).result()).status == "finished"
+"""
+HIDDEN = """
+import importlib.util as util, sys
+find = util.find_spec
+util.find_spec = lambda name, package=None: None if name == "pytest_asyncio" else find(name, package)
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["with pytest-asyncio", "without"])
+def test_a_new_project_passes_its_own_tests(made: Path, is_there: bool) -> None:  # noqa: FBT001
+    """With its async tests and one that is added, and without a warning, whether or not pytest-asyncio is installed."""
+    own = made / "tests" / "test_own.py"
+    own.write_text(OWN_TEST, encoding="utf-8")
+    start = ["-m", "pytest"] if is_there else ["-c", HIDDEN, "-p", "no:asyncio"]
+    found = tool(made, *start, "-q", "-p", "no:cacheprovider")
+    own.unlink()
+    told = found.stdout + found.stderr
+    assert found.returncode == 0, told
+    assert "13 passed" in told
+    assert "warning" not in told.lower()
 
 
 def test_a_new_project_is_clean(made: Path) -> None:

@@ -23,6 +23,42 @@ def test_a_graph_is_found_by_name_through_pyproject(project: Path) -> None:
     assert find(str(project / "flows" / "counter.py")).reference == ""
 
 
+WITH_A_RUNNER = """import asyncio
+from graphengine import Runner
+async def main():
+    async with Runner("own.db") as runner:
+        await runner.start(graph).result()
+asyncio.run(main())"""
+
+
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [
+        ("graph.run_sync()", 0),
+        ("import asyncio\nasync def main():\n    await graph.run()\nasyncio.run(main())", 3),
+        (WITH_A_RUNNER, 5),
+    ],
+    ids=["run_sync", "run", "a runner"],
+)
+@pytest.mark.parametrize("words", [("check",), ("render", "-o", "a.mmd"), ("run",)], ids=lambda words: words[0])
+def test_a_file_starts_no_run_when_it_is_imported(
+    project: Path, invoke: Invoke, script: str, line: int, words: tuple[str, ...]
+) -> None:
+    """It is refused with the line and the repair, before anything is recorded; below the guard it is a script's."""
+    (project / "script.py").write_text(f"{COUNTER}\n{script}\n")
+    command, *options = words
+    found = invoke(command, "script.py", *options)
+    assert found.exit_code == 2
+    told = found.stdout + found.stderr
+    assert "the file starts a run when it is imported" in told
+    assert f"script.py:{COUNTER.count(chr(10)) + 2 + line}" in told
+    assert 'if __name__ == "__main__":' in told
+    assert not (project / "own.db").exists()
+    guarded = script.replace("\n", "\n    ")
+    (project / "script.py").write_text(f'{COUNTER}\nif __name__ == "__main__":\n    {guarded}\n')
+    assert invoke(command, "script.py", *options).exit_code == 0
+
+
 def test_a_name_leads_to_a_file_that_is_called_otherwise(project: Path) -> None:
     """A graph is found by its own name in any file of the folders."""
     (project / "flows" / "other.py").write_text(COUNTER.replace('"counter"', '"tally"'))

@@ -5,7 +5,9 @@ import asyncio
 import inspect
 import re
 import shlex
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -50,13 +52,21 @@ HERE = [page for page in PAGES if blocks(page, "python") and not is_elsewhere(pa
 def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks of a page run one after the other, and the tests among them pass."""
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "page"}
+    main = ModuleType("__main__")  # what a page does as a script is run too
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    names = vars(main)
     for block in blocks(page, "python"):
         exec(compile(block, named(page), "exec"), names)  # noqa: S102 - our own pages
-    for name, made in names.items():
+    for name, made in list(names.items()):
         takes_fixtures = callable(made) and name.startswith("test_") and bool(inspect.signature(made).parameters)
         if name.startswith("test_") and inspect.iscoroutinefunction(made) and not takes_fixtures:
             asyncio.run(made())  # those that take fixtures are run by pytest: tests/testing/test_testing_page.py
+
+
+def test_the_readme_is_typed() -> None:
+    """The checks of types read its code in a file that has it word for word: after a change, copy it there."""
+    copy = (ROOT / "tests" / "typing" / "readme.py").read_text(encoding="utf-8")
+    assert copy == "\n\n".join(blocks(ROOT / "README.md", "python"))
 
 
 def test_the_pages_were_found() -> None:

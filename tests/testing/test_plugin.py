@@ -13,7 +13,7 @@ pytest_plugins = ("pytester",)
 AUTO = ("-p", "pytest_asyncio", "-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
 STRICT = ("-p", "pytest_asyncio", "-o", "asyncio_mode=strict", "-o", "asyncio_default_fixture_loop_scope=function")
 WAYS = {
-    "plain": (("-p", "no:asyncio", "-p", "no:anyio"), PLAIN),
+    "plain": (("-p", "no:asyncio", "-p", "no:anyio"), PLAIN + ASYNC.replace("test_", "test_async_")),
     "asyncio auto": (AUTO, ASYNC + PLAIN.replace("test_", "test_plain_")),
     "asyncio strict": (
         STRICT,
