@@ -344,7 +344,7 @@ class Context:
         Raises:
             DefinitionError: It is no time.
         """
-        return self._sleep("sleep_until", f"until {when}", when, 0.0)
+        return self._sleep("sleep_until", f"until {when}", when, 0)
 
     def _sleep(self, what: str, question: str, given: float, since: float) -> Coroutine[Any, Any, None]:
         wait: dict[str, JsonValue] = {"kind": "sleep", "question": question}
