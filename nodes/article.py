@@ -4,11 +4,19 @@ Everything here is plain JSON-able pydantic, so that a run can be stored, resume
 `Findings()` is a value of its own: it means that the research found nothing or failed.
 """
 
+from collections.abc import Sized
+
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _is_empty(value: Sized) -> bool:
+    """Whether a field is left out of what is stored, as it is in runs that were recorded before there was one."""
+    return not value
 
 
 class Fact(_Frozen):
@@ -98,8 +106,8 @@ class Measures(_Frozen):
     Args:
         term_coverage: share of the key terms that the draft uses.
         topic_coverage: share of the topics that are treated; a topic with a single sentence counts half.
-        task_coverage: share of the task's own words that the claims use.
-        supported: share of the claims whose citation exists and supports them.
+        task_coverage: share of the task's own words that the claims use, or the areas of the facts that support them.
+        supported: share of the claims that a cited fact supports: words, figures, signs and names, see `support.py`.
         repetition: share of the sentences that repeat an earlier one.
         long_sentences: share of the sentences that are too long.
         mean_sentence_words: mean length of a sentence in words.
@@ -120,6 +128,24 @@ class Measures(_Frozen):
     sections: int = 0
 
 
+class Deduction(_Frozen):
+    """Points that a draft does not get, and why.
+
+    Args:
+        points: how many of the hundred; 0 for a reason that only limits the score.
+        reason: why, in a sentence.
+        sentence: the sentence that it is about: one of the draft, or one that the draft should have used.
+        source: where the findings have it, as file:line; where the draft says it stands, for one that it cites.
+        passage: what stands there, where that is not the sentence.
+    """
+
+    points: float = Field(default=0.0, ge=0)
+    reason: str
+    sentence: str = ""
+    source: str = ""
+    passage: str = ""
+
+
 class Remarks(_Frozen):
     """What exactly is wrong, item by item: the part of a review that a writer acts on.
 
@@ -130,6 +156,7 @@ class Remarks(_Frozen):
         long_sentences: sentences that are too long, as the draft has them.
         repeated_sentences: sentences that repeat an earlier one, as the draft has them.
         unsupported_sentences: sentences without a citation that exists and supports them.
+        missed_answers: facts that take up more of the task than any claim does, word for word.
         too_few_claims: whether the draft says too little altogether.
     """
 
@@ -139,6 +166,7 @@ class Remarks(_Frozen):
     long_sentences: list[str] = []
     repeated_sentences: list[str] = []
     unsupported_sentences: list[str] = []
+    missed_answers: list[str] = Field(default=[], exclude_if=_is_empty)
     too_few_claims: bool = False
 
 
@@ -156,6 +184,7 @@ class Review(_Frozen):
         remarks: the issues again, item by item.
         measures: the figures behind the score.
         mended: remarks of earlier reviews that this draft has settled.
+        deductions: what the draft lost of a hundred points, and what limits its score; by rules alone.
     """
 
     score: int = Field(ge=1, le=10)
@@ -168,3 +197,4 @@ class Review(_Frozen):
     remarks: Remarks = Remarks()
     measures: Measures = Measures()
     mended: list[str] = []
+    deductions: SkipJsonSchema[list[Deduction]] = Field(default=[], exclude_if=_is_empty)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graphengine import TextFile
-from nodes import rubric
 from nodes.article import Fact, Findings, Review
 from nodes.board import Doubt, Gap, with_doubts
 from nodes.doubts import is_limit
@@ -17,7 +16,8 @@ from nodes.draft import parse, render
 from nodes.passages import read
 from nodes.researcher import research
 from nodes.reviewer import review
-from nodes.words import likeness, mentions, stem_sequence, stems, subject_words
+from nodes.support import repeats
+from nodes.words import mentions, stem_sequence, stems, subject_words
 from nodes.writer import write
 
 FIRST_LOOK = 3  # facts an area; what is missing after them is looked for when somebody says so
@@ -158,12 +158,11 @@ def _look_for(about: str, task: str, sources: Sequence[TextFile], known: Finding
         seen = research(task if named else f"{about} {task}", named or sources)
     except ValueError:  # nothing there can be quoted
         return Findings()
-    old = [stems(fact.text) for fact in known.all_facts()]
     fresh = [
         fact
         for fact in seen.all_facts()
         if (named or mentions(stem_sequence(fact.text), about))
-        and all(likeness(stems(fact.text), other) < rubric.REPEATED_LIKENESS for other in old)
+        and not any(repeats(fact.text, other.text) for other in known.all_facts())
     ][:FACTS_A_GAP]
     areas = {name: [fact for fact in facts if fact in fresh] for name, facts in seen.facts.items()}
     kept = {name: facts for name, facts in areas.items() if facts}

@@ -15,7 +15,8 @@ from nodes.draft import SOURCES_TITLE
 from nodes.editing import shorten
 from nodes.press import Edited
 from nodes.sentences import split
-from nodes.words import count_words, likeness, stems
+from nodes.support import repeats
+from nodes.words import count_words, stems
 
 SAID_TWICE = 0.85  # of all stems: a reviewer complains from 0.7 on, but a cut cannot be taken back
 LEAST_STEMS = 4  # shorter sentences are alike by chance
@@ -69,7 +70,7 @@ class _Work:
     """An editor's way through a text: what was said so far, and what was done."""
 
     done: Counter[str] = field(default_factory=Counter[str])
-    said: list[list[str]] = field(default_factory=list[list[str]])
+    said: list[str] = field(default_factory=list[str])
     in_code: bool = False
     in_sources: bool = False
     in_section: int = 0  # sentences that the section keeps
@@ -101,11 +102,11 @@ class _Work:
         bare = _CITED.sub("", sentence)
         if not _WHOLE.match(bare):
             return [sentence]
-        own = stems(bare)
-        if self.in_section and len(own) >= LEAST_STEMS and any(likeness(own, one) >= SAID_TWICE for one in self.said):
+        is_long = len(stems(bare)) >= LEAST_STEMS
+        if self.in_section and is_long and any(repeats(bare, one, SAID_TWICE) for one in self.said):
             self.done["sentences cut that were said before"] += 1
             return []
-        self.said.append(own)
+        self.said.append(bare)
         self.in_section += 1
         tight = self._without_filler(bare)
         pieces = [tight] if _MARKUP.search(tight) else shorten(tight, rubric.LONG_WORDS)

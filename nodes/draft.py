@@ -30,6 +30,8 @@ _MARKS_A_BLOCK = re.compile(r"^(\d*)([-#>+.)|=~])")
 _ESCAPED = re.compile(r"\\([*<\[\]\\_#+>.)|=~-])")
 _CODE = re.compile(r"(`[^`]*`)")
 _FIRST_HEADING = re.compile(r"\A#[ \t]+[^\n]*\n*")
+_TABLE_HEAD = re.compile(r"^[ \t]*\|[^\n]*\n[ \t]*\|[ \t:|-]+$", re.MULTILINE)
+_ROW = re.compile(r"^\|(.*)$")
 _FENCED = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -59,8 +61,9 @@ class Draft:
     sources: tuple[str, ...] = ()
 
     def claims(self) -> list[Claim]:
-        """Return the claims of all sections in order."""
-        return [claim for section in self.sections for claim in section.claims]
+        """Return the claims in order: those of all sections, and before them what the introduction cites."""
+        told = [claim for _, one in split(self.introduction) if _CITATION.search(one) for claim in _claims(one)]
+        return [*told, *(claim for section in self.sections for claim in section.claims)]
 
 
 def labels(findings: Findings) -> dict[str, str]:
@@ -107,18 +110,18 @@ def parse(markdown: str) -> Draft:
     """Read a brief; text that is no brief gives one without sections.
 
     Args:
-        markdown: the brief; headings deeper than the title start sections, code fences and tables are
-            skipped.
+        markdown: the brief; headings deeper than the title start sections, each row of a table is a claim, code
+            fences are skipped.
     """
     title = ""
     introduction: list[str] = []
     sources: list[str] = []
     sections: list[tuple[str, list[Claim]]] = []
     fenced = False
-    for raw in markdown.splitlines():
-        line = raw.strip()
+    for raw in _TABLE_HEAD.sub("", markdown).splitlines():
+        line = _ROW.sub(_cells, raw.strip())
         fenced ^= line.startswith("```")
-        if fenced or not line or line.startswith(("```", "|", "---")):
+        if fenced or not line or line.startswith(("```", "---")):
             continue
         if line.startswith("#"):
             heading = _unescape(line.lstrip("#").strip())
@@ -145,6 +148,11 @@ def citations(markdown: str) -> list[str]:
     """Return the places that a text cites, as `notes.md:12`, each once, in order; code does not count."""
     prose = _CODE.sub("", _FENCED.sub("", markdown))
     return list(dict.fromkeys(_CITATION.findall(prose)))
+
+
+def _cells(row: re.Match[str]) -> str:
+    """Return a row of a table as a line of its cells."""
+    return " ".join(cell for each in row[1].split("|") if (cell := each.strip()))
 
 
 def _is_sources(heading: str) -> bool:

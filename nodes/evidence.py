@@ -102,7 +102,8 @@ class _Page:
         length = 0
         for line in _lines(source):
             self._starts.append(length)
-            parts.append(_letters(line))
+            letters = _letters(line)
+            parts.append(f" {letters}" if length and parts[-1][-1:].isdigit() and letters[:1].isdigit() else letters)
             length += len(parts[-1])
         self._letters = "".join(parts)
         self._sentences: list[tuple[str, int]] | None = None
@@ -117,18 +118,41 @@ class _Page:
     def _as_it_stands(self, wanted: str) -> Iterator[int]:
         at = self._letters.find(wanted)
         while at >= 0:
-            yield bisect_right(self._starts, at)  # a line without letters begins where the next one does
+            if not _cuts_a_figure(self._letters, at) and not _cuts_a_figure(self._letters, at + len(wanted)):
+                yield bisect_right(self._starts, at)  # a line without letters begins where the next one does
             at = self._letters.find(wanted, at + 1)
 
     def _without_markup(self, wanted: str) -> Iterator[int]:
         if self._sentences is None:  # addresses of links, for instance, stand between the words
             self._sentences = [(_letters(statement.text), statement.line) for statement in read(self._source)]
-        return (line for letters, line in self._sentences if letters.startswith(wanted))
+        return (
+            line
+            for letters, line in self._sentences
+            if letters.startswith(wanted) and not _cuts_a_figure(letters, len(wanted))
+        )
 
 
 def _lines(source: TextFile) -> list[str]:
     return source.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
+_DASH = re.compile("[\u2010-\u2015\u2212]")
+_SIGN = re.compile(
+    r"(?<=\d)(?P<within>[.,:/'-])(?=\d)|(?<=\d)(?P<between>\s+)(?=\d)"
+    r"|(?<![\w)\]])(?P<before>[-+<>\u2264\u2265$\u20ac\u00a3])(?=\d)|(?<=\d)[\s*_`]*(?P<after>[%\u2030\u00b0])|[\W_]"
+)
+
+
 def _letters(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text.casefold())
+    """Return the letters and digits of a text, and what makes another figure of digits: "3.5", "5-10", "-3", "50%"."""
+    return _SIGN.sub(_kept, _DASH.sub("-", text.casefold()))
+
+
+def _kept(sign: re.Match[str]) -> str:
+    return " " if sign["between"] else sign["within"] or sign["before"] or sign["after"] or ""
+
+
+def _cuts_a_figure(letters: str, at: int) -> bool:
+    """Whether a text would be cut within a figure at a place."""
+    before, after = letters[max(0, at - 2) : at], letters[at : at + 2]
+    return bool(re.search(r"\d[.,:/'-]?$", before) and re.match(r"[.,:/'-]?\d", after))

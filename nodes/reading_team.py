@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict
 from graphengine import Agent, TextFile
 from graphengine.patterns.outcomes import Outcome
 from graphengine.prompts import DATA_NOTE, labelled
-from nodes import rubric
 from nodes.article import Fact, Findings
 from nodes.board import by_turns
 from nodes.evidence import check_findings, numbered
 from nodes.researcher import research
-from nodes.words import likeness, mentions, stem_sequence, stems, subject_words
+from nodes.support import repeats
+from nodes.words import mentions, stem_sequence, subject_words
 from nodes.writer import BESIDE_THE_TASK
 
 READER_TOKENS = 1024  # five quotations with their places; a reader needs no more
@@ -117,8 +117,7 @@ def merge(task: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
     read = [Notes.model_validate_json(each.text) for each in outcomes if each.failure is None]
     chosen: list[Fact] = []
     for fact in by_turns([sorted(notes.facts, key=lambda fact: fact.rank) for notes in read]):
-        said = stems(fact.text)
-        if all(likeness(said, stems(other.text)) < rubric.REPEATED_LIKENESS for other in chosen):
+        if not any(repeats(fact.text, other.text) for other in chosen):
             chosen.append(fact)
     lines = [f"- {fact.text} [{fact.file}:{fact.line}]" for fact in chosen[:MERGED_POINTS]]
     head = f"{len(lines)} quotations from {len(read)} of {len(jobs)} readings, those that matter most first; by rules."

@@ -1,9 +1,12 @@
-"""The rubric: what a score is made of.
+"""The rubric: what a score is made of, and what it means.
 
-Each component gives points between a `floor`, where it is worth nothing, and a `full` mark, where it is worth
-all its points; in between it grows evenly. The points add up to 100, and the score is the tens of that sum:
-70 points are a 7. Three quarters of the points are for what the brief says, one quarter for how. A brief that
-cannot be traced, or in which no claim has a word of the task, cannot pass, however many points it has.
+Each component gives points between a `floor`, where it is worth nothing, and a `full` mark, where it is worth all its
+points; in between it grows evenly. The points add up to 100, and the score is the tens of that sum: 70 points are a 7.
+Three quarters of the points are for what the brief says, one quarter for how.
+
+Points measure coverage and form. That a brief is right and on its task is no matter of points: an approved brief has
+no claim that the passage it cites does not support, speaks of four in five things that the task names, and has the
+fact that takes up most of the task. What breaks one of these limits the score, however many points there are.
 """
 
 from dataclasses import dataclass
@@ -11,8 +14,12 @@ from dataclasses import dataclass
 APPROVED_FROM = 7  # the score from which a draft is good enough to pass on
 SUPPORT_NEEDED = 0.5  # a brief most of whose claims cannot be traced must not be passed on, however polished
 UNTRACEABLE_SCORE = 3  # so this is the most it can get
+FLAWED_SCORE = APPROVED_FROM - 1  # the most where a claim is not supported, or something of the task is left out
 
-BESIDE_THE_TASK_SCORE = 3  # the most for a brief that takes up no word of the task: it is on something else
+BESIDE_THE_TASK_SCORE = 3  # the most for a brief that is on something else:
+TASK_NEEDED = 0.5  # it has fewer of the task's words than this, or lacks more than
+MISSED_SUBJECTS = 1 / 3  # of the things that the task names
+FORGIVEN_SUBJECTS = 0.2  # of five things that it names one may go by another name
 
 LONG_WORDS = 30  # guides to plain English put the limit of a readable sentence at 25 to 30 words
 REPEATED_LIKENESS = 0.7  # two sentences that share this part of all their stems say the same

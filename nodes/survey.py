@@ -13,7 +13,8 @@ from graphengine import TextFile
 from nodes.article import Fact
 from nodes.passages import Statement, read
 from nodes.ranking import rank
-from nodes.words import stem_sequence, stems, subject_words
+from nodes.wording import exact
+from nodes.words import stems, subject_words
 
 TOPIC_PULL = 4.0  # a sentence with all words of the topic starts with five times the weight of one with none
 HEADING_SHARE = 0.5  # a word of the topic counts this much where only the headings above have it
@@ -98,9 +99,9 @@ def _survey(task: str, sources: tuple[TextFile, ...]) -> Survey:
 
 
 def _read_all(sources: Sequence[TextFile]) -> tuple[list[Statement], list[str]]:
-    """Read all sources, drop what is said twice word for word, and cut what is too long."""
+    """Read all sources, drop what is said twice word for word and figure for figure, and cut what is too long."""
     notes: list[str] = []
-    seen: set[str] = set()
+    seen: set[object] = set()
     by_file: list[list[Statement]] = []
     for source in sources:
         text = source.text
@@ -109,7 +110,7 @@ def _read_all(sources: Sequence[TextFile]) -> tuple[list[Statement], list[str]]:
             text = text[:MAX_CHARACTERS]
         fresh: list[Statement] = []
         for statement in read(TextFile(path=source.path, text=text)):
-            key = " ".join(stem_sequence(statement.text)) or statement.text
+            key = exact(statement.text)
             if key not in seen:
                 seen.add(key)
                 fresh.append(statement)

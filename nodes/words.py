@@ -23,6 +23,12 @@ def word_list(name: str) -> frozenset[str]:
     return frozenset(Path(__file__).with_name(name).read_text("utf-8").split())
 
 
+def word_list_pairs(name: str) -> list[tuple[str, str]]:
+    """Return the pairs of words of a list that lies beside this module, a pair to a line."""
+    lines = Path(__file__).with_name(name).read_text("utf-8").splitlines()
+    return [(one, other) for one, other in (line.split() for line in lines if line.strip())]
+
+
 STOP_WORDS = word_list("stop_words.txt")
 
 INSTRUCTION_WORDS = word_list("instruction_words.txt")
@@ -76,13 +82,18 @@ def is_stop_word(word: str) -> bool:
 
 def stem_sequence(text: str) -> list[str]:
     """Return the stems of all words of a text in order, with an empty stem where a stop word stands."""
+    return list(_stem_sequence(text))
+
+
+@functools.lru_cache(maxsize=4096)  # reviews look at the same sentences again and again
+def _stem_sequence(text: str) -> tuple[str, ...]:
     sequence: list[str] = []
     for word in words(text):
         if _CJK_RUN.fullmatch(word):
             sequence.extend(word[at : at + 2] for at in range(max(1, len(word) - 1)))
         else:
             sequence.append("" if is_stop_word(word) else stem(word))
-    return sequence
+    return tuple(sequence)
 
 
 def stems(text: str) -> list[str]:
@@ -110,6 +121,8 @@ def mentions(text_stems: Sequence[str], term: str) -> bool:
     wanted = [one for one in stem_sequence(term) if one]
     if not wanted:
         return False
+    if len(wanted) == 1:
+        return wanted[0] in text_stems
     last = len(text_stems) - len(wanted)
     return any(list(text_stems[at : at + len(wanted)]) == wanted for at in range(last + 1))
 

@@ -15,7 +15,9 @@ from nodes.article import Earlier, Fact, Findings, Review
 from nodes.draft import CAVEATS_TITLE, Claim, Draft, Section, labels, parse, render
 from nodes.editing import shorten
 from nodes.quoting import without_opener
-from nodes.words import count_words, likeness, mentions, share_within, stem_sequence, stems, subject_words
+from nodes.reading import answers, best_answer
+from nodes.support import complaints, repeats
+from nodes.words import count_words, mentions, share_within, stem_sequence, stems, subject_words
 
 FIRST_DRAFT_SHARE = 0.66  # of the budget: a third is kept for what the review asks for
 MIN_BUDGET_WORDS = 100  # title, introduction, one claim and sources take about sixty
@@ -98,7 +100,9 @@ class _Desk:
         self._earlier = earlier
         self._labels = labels(findings)
         self._topic_of = {self._key(fact): name for name in findings.key_areas for fact in findings.facts.get(name, [])}
-        self._wanted = [*findings.key_terms, *subject_words(task)]
+        self._asked = subject_words(task)
+        self._wanted = [*findings.key_terms, *self._asked]
+        self._answer = best_answer(self._asked, findings.all_facts())
 
     @staticmethod
     def _key(fact: Fact) -> tuple[str, int, str]:
@@ -112,9 +116,9 @@ class _Desk:
     # The first draft.
 
     def first_draft(self) -> list[_Entry]:
-        """Take the most central facts until the share of the budget is used up."""
-        facts = [fact for fact in self._findings.all_facts() if self._key(fact) in self._topic_of]
-        chosen: list[_Entry] = []
+        """Take what answers the task, and the most central facts until the share of the budget is used up."""
+        facts = [fact for fact in self._facts() if self._key(fact) in self._topic_of and fact != self._answer]
+        chosen = [self._entry(self._answer)] if self._answer else []
         for fact in facts:
             longer = [*chosen, self._entry(fact)]
             if chosen and count_words(self.markdown(longer)) > FIRST_DRAFT_SHARE * self._budget:
@@ -125,13 +129,16 @@ class _Desk:
     # A revision.
 
     def recognise(self, draft: Draft) -> list[_Entry]:
-        """Find for each claim of a draft the fact it rests on; claims that rest on none are left out."""
+        """Find for each claim of a draft the fact it rests on; claims that rest on none are left out.
+
+        A claim that says something else than its fact is put right in the words of the fact.
+        """
         entries: list[_Entry] = []
         for section in draft.sections:
             for claim in section.claims:
                 fact = self._fact_behind(claim)
                 if fact is not None:
-                    found = self._entry(fact, claim.text)
+                    found = self._entry(fact, None if complaints(claim.text, fact.text) else claim.text)
                     entries.append(replace(found, topic=section.heading) if section.heading == CAVEATS_TITLE else found)
         return entries
 
@@ -148,13 +155,15 @@ class _Desk:
         """Act on each remark of the last review."""
         remarks = last.remarks
         kept: list[_Entry] = []
+        if remarks.missed_answers and self._answer and not any(entry.fact == self._answer for entry in entries):
+            entries = [self._entry(self._answer), *entries]
         for entry in entries:
             if entry.text in remarks.repeated_sentences and self._is_repeated(entry, kept):
                 continue
             pieces = [replace(entry, text=piece) for piece in shorten(entry.text, rubric.LONG_WORDS)]
             others = [other for other in entries if other is not entry]
-            lost = len(self._missing([*others, *pieces])) - len(self._missing(entries))
-            kept.extend(pieces if entry.text in remarks.long_sentences and lost <= MAX_LOST_TERMS else [entry])
+            cut = entry.text in remarks.long_sentences and self._is_worth([*others, *pieces], entries)
+            kept.extend(pieces if cut else [entry])
         kept = self._without_stubborn(kept)
         for topic in last.missed_topics:
             kept = self._add_topic(kept, topic, 2)
@@ -166,8 +175,7 @@ class _Desk:
         return kept
 
     def _is_repeated(self, entry: _Entry, before: Sequence[_Entry]) -> bool:
-        said = stems(entry.text)
-        return any(likeness(said, stems(other.text)) >= rubric.REPEATED_LIKENESS for other in before)
+        return any(repeats(entry.text, other.text) for other in before)
 
     def _without_stubborn(self, entries: Sequence[_Entry]) -> list[_Entry]:
         """Exchange sentences that stay too long for shorter facts of the same topic, where there are any."""
@@ -176,9 +184,19 @@ class _Desk:
             if count_words(entry.text) > rubric.LONG_WORDS:
                 fuller = self._add_topic(kept, entry.topic, 1)
                 exchanged = [other for other in fuller if other is not entry]
-                lost = len(self._missing(exchanged)) - len(self._missing(kept))
-                kept = exchanged if len(fuller) > len(kept) and lost <= MAX_LOST_TERMS else kept
+                kept = exchanged if len(fuller) > len(kept) and self._is_worth(exchanged, kept) else kept
         return kept
+
+    def _is_worth(self, after: Sequence[_Entry], before: Sequence[_Entry]) -> bool:
+        """Return whether a change loses few terms, and nothing of the answer to the task."""
+        lost = len(self._missing(after)) - len(self._missing(before))
+        return lost <= MAX_LOST_TERMS and not self._lost_of_task(after, before)
+
+    def _lost_of_task(self, after: Sequence[_Entry], before: Sequence[_Entry]) -> int:
+        """Return how many words of the task a change loses, and how much of the best answer to it."""
+        words = len(self._missing(after, self._asked)) - len(self._missing(before, self._asked))
+        best, was = (max((answers(self._asked, one.text) for one in each), default=0) for each in (after, before))
+        return max(0, words) + max(0, was - best)
 
     def _unused(self, entries: Sequence[_Entry], facts: Sequence[Fact]) -> list[_Entry]:
         """Return entries for facts that are not used yet, repeat nothing, and can be read easily."""
@@ -247,11 +265,14 @@ class _Desk:
     # The limits of the budget, and the page.
 
     def fit(self, entries: Sequence[_Entry], word_budget: int) -> list[_Entry]:
-        """Leave out what is missed least until the brief fits its budget; one claim always stays."""
+        """Leave out what is missed least until the brief fits its budget; what answers the task stays longest."""
         kept = list(entries)
         while len(kept) > 1 and count_words(self.markdown(kept)) > word_budget:
-            losses = [(self._loss(kept, at), -kept[at].fact.rank, at) for at in range(len(kept))]
-            del kept[min(losses)[2]]
+            losses = [
+                (self._lost_of_task([*kept[:at], *kept[at + 1 :]], kept), self._loss(kept, at), -one.fact.rank, at)
+                for at, one in enumerate(kept)
+            ]
+            del kept[min(losses)[-1]]
         return kept
 
     def _loss(self, entries: Sequence[_Entry], at: int) -> float:
@@ -282,7 +303,7 @@ class _Desk:
 
     def _beside_the_task(self, entries: Sequence[_Entry]) -> str:
         """What is to be said where no entry has a word of the task: the sources may be in another language, too."""
-        asked = subject_words(self._task)
+        asked = self._asked
         return f" {BESIDE_THE_TASK}" if asked and len(self._missing(entries, asked)) == len(asked) else ""
 
     def _introduction(self, files: int, topics: Sequence[str], beside: str) -> str:

@@ -43,10 +43,11 @@ def test_any_sentence_is_read_back(parts: list[str]) -> None:
 
 
 def test_briefs_of_others_are_read() -> None:
-    """List entries, several sentences on a line and citations after the stop are understood; code is not text."""
+    """List entries, rows of tables, several sentences on a line, citations after the stop are read; code is no text."""
     draft = parse(
         "# T\n\nHello.\n\n## One\n- First is so [a.md:1].\n- Second is so. Third is so. [a.md:2]\n\n"
-        "### Two\nNo citation here.\n```\ncode [a.md:9]\n```\n| table |\n\n## References\n* a.md\n"
+        "### Two\nNo citation here.\n```\ncode [a.md:9]\n```\n"
+        "| a | b |\n|---|---|\n| seven | rows [a.md:3] |\n\n## References\n* a.md\n"
     )
     assert draft.introduction == "Hello."
     assert [(claim.text, claim.citations) for claim in draft.claims()] == [
@@ -54,6 +55,7 @@ def test_briefs_of_others_are_read() -> None:
         ("Second is so.", ("a.md:2",)),
         ("Third is so.", ("a.md:2",)),
         ("No citation here.", ()),
+        ("seven rows", ("a.md:3",)),
     ]
     assert draft.sources == ("a.md",)
     assert parse("") == Draft()

@@ -108,3 +108,44 @@ def test_a_verdict_is_that_of_its_score(score: int, approved: bool) -> None:  # 
     check_verdict(Review(score=score, approved=approved))
     with pytest.raises(ValueError, match="from a score of 7 on"):
         check_verdict(Review(score=score, approved=not approved))
+
+
+FIGURES = TextFile(
+    path="figures.md",
+    text="It took 3.5 hours in 15 tries, at \u22123 \u00b0C, for 5\u201310 people or **50** % of them, in 2018\n"
+    "12 more came.\n",
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It took 3.5 hours in 15 tries",
+        "at -3\u00b0C, for 5-10 people",
+        "for 5\u201310 people or 50% of them",
+        "in 2018 12 more came",
+        "15 tries",
+    ],
+)
+def test_a_quoted_figure_may_be_set_otherwise(text: str) -> None:
+    """Dashes, blanks before a sign, markup and line breaks are no part of a figure."""
+    check_findings(Findings(caveats=[Fact(text=text, file="figures.md", line=1)]), [FIGURES])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It took 35 hours in 15 tries",
+        "It took 3,5 hours",
+        "5 hours in 15 tries",
+        "5 tries",
+        "It took 3.5 hours in 1",
+        "at 3\u00b0C, for 5-10 people",
+        "for 510 people",
+        "in 201812 more came",
+    ],
+)
+def test_a_figure_that_is_almost_right_is_wrong(text: str) -> None:
+    """What makes another figure of the same digits counts, and half a figure is none."""
+    with pytest.raises(ValueError, match="stands nowhere"):
+        check_findings(Findings(caveats=[Fact(text=text, file="figures.md", line=1)]), [FIGURES])

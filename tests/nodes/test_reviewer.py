@@ -117,13 +117,19 @@ def test_an_untraceable_draft_is_capped() -> None:
     assert found.score == rubric.UNTRACEABLE_SCORE
 
 
-def test_a_good_draft_on_something_else_is_capped() -> None:
-    """Where no claim has a word of the task; one is enough, and a task that names nothing asks for none."""
-    assert _judge(GOOD, task="Tea and quantum gravity").score > rubric.BESIDE_THE_TASK_SCORE
-    assert _judge(GOOD, task="Explain how").score > rubric.BESIDE_THE_TASK_SCORE
-    found = _judge(GOOD, task="Quantum gravity")
+@pytest.mark.parametrize("task", ["Quantum gravity", "Tea and quantum gravity", "Penguin tea", "Penguins in pots"])
+def test_a_good_draft_on_something_else_is_capped(task: str) -> None:
+    """One word that both have is chance: what the task names has to be there, or most of it."""
+    found = _judge(GOOD, task=task)
     assert found.points // 10 > rubric.BESIDE_THE_TASK_SCORE
     assert (found.score, found.approved) == (rubric.BESIDE_THE_TASK_SCORE, False)
+    assert any("no finding has it" in one.reason for one in found.deductions)
+
+
+@pytest.mark.parametrize("task", ["Explain how", "Tea in pots", "Good tea", "How a kettle works"])
+def test_words_that_name_nothing_ask_for_nothing(task: str) -> None:
+    """Stop words, and words such as "good", may be missing."""
+    assert _judge(GOOD, task=task).score > rubric.BESIDE_THE_TASK_SCORE
 
 
 def test_a_topic_with_one_fact_is_not_thin() -> None:

@@ -128,9 +128,9 @@ def test_missed_terms_are_brought_in() -> None:
 
 def test_repeated_sentences_go() -> None:
     """A sentence that the review calls repeated is removed, the one it repeats stays."""
-    twice = "A kettle always boils water for tea."
+    twice = "A kettle boils the water for the tea."
     findings = _findings(("Tea", ["A kettle boils water for tea.", twice, "A cup holds the tea of one guest."]))
-    before = _draft("A kettle boils water for tea [a.md:1].", "A kettle always boils water for tea [a.md:2].")
+    before = _draft("A kettle boils water for tea [a.md:1].", "A kettle boils the water for the tea [a.md:2].")
     assert _texts(write("Tea", findings, 300, [_review(repeated_sentences=[twice])], before)) == [
         "A kettle boils water for tea."
     ]
