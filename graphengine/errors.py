@@ -363,7 +363,7 @@ class WaitTimeout(NodeError, TimeoutError):
 
 
 class NotAwaited(NodeError):
-    """The node did not await what it asked its context for."""
+    """The node did not await what it asked its context for, or what it returned."""
 
     code = "not_awaited"
     retryable = False

@@ -107,8 +107,12 @@ class Scope(Protocol):
         """What tools may ask for by name: `ctx`, and the resources of the graph."""
         ...
 
-    def group(self, name: str, what: str) -> AbstractContextManager[None]:
-        """What is recorded inside is told apart from what goes on beside it."""
+    def group(self, name: str, what: str) -> AbstractContextManager[str]:
+        """What is recorded inside is told apart from what goes on beside it, by the key that it gives."""
+        ...
+
+    def call(self, key: str) -> AbstractContextManager[None]:
+        """Inside, a call of a tool is made: its idempotency key ends with this one."""
         ...
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:

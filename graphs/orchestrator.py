@@ -2,8 +2,8 @@
 
 `graphengine run orchestrator` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own task.
 The agents answer by rules unless they are given models: `--model anthropic` or `--model openai` takes a set of `MODELS`
-below. `graphengine run line` lets workers do it one after the other instead, each on what those before it made; for
-`--model` it takes one model for all of them.
+below. `graphengine run line` lets workers do it one after the other instead, each on what those before it made, with
+the same sets.
 
 A plan is looked at before anybody works by it, and a bad one goes back to the planner with what is wrong with it. A
 step that fails leaves the others. Results that do not answer the task are planned again, with the reasons: what counts

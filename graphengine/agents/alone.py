@@ -64,7 +64,11 @@ class Alone:
         """What it was given for its tools."""
         return self._given
 
-    def group(self, name: str, what: str) -> AbstractContextManager[None]:  # noqa: ARG002 - nothing is recorded
+    def group(self, name: str, what: str) -> AbstractContextManager[str]:  # noqa: ARG002 - nothing is recorded
+        """Nothing is told apart."""
+        return nullcontext("")
+
+    def call(self, key: str) -> AbstractContextManager[None]:  # noqa: ARG002 - nothing is made again
         """Nothing is told apart."""
         return nullcontext()
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import json
 import logging
+from collections import Counter
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from typing_extensions import TypeVar
 
 from graphengine.agents import window
@@ -31,7 +33,7 @@ from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull,
 from graphengine.models.base import Message, Request, Response, usage_of, usage_of_failure
 from graphengine.models.offline import OfflineModel
 from graphengine.prompts import DATA_NOTE, as_text, utf8_text
-from graphengine.scope import FROM_THREAD, Piece, as_outcome
+from graphengine.scope import FROM_THREAD, Outcome, Piece, as_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -47,6 +49,8 @@ log = logging.getLogger("graphengine.agents")
 
 T = TypeVar("T", default=str)
 
+CALLS_AT_ONCE: Final = 32
+"""The most calls of tools of one turn that run in parallel; as many as a Runner has threads by default."""
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
 _NO_USE: Final = ("cut", "refused", "full")
 NOTHING: Final[Mapping[str, JsonValue]] = {}
@@ -88,6 +92,8 @@ class Conversation(Generic[T]):
         self._specs: Sequence[ToolSpec] = ()
         self._given: Mapping[str, object] = {}
         self._turn = 0
+        self._key = ""
+        self._equal: Counter[str] = Counter()
         self.said: list[Message] = []
         self.usage: dict[str, float | None] = {}
 
@@ -103,7 +109,7 @@ class Conversation(Generic[T]):
         async with AsyncExitStack() as stack:
             with self._scope.keeping():
                 await self._open_tools(stack)
-            with self._scope.group(f"agent {self._agent.name}", self._identity()):
+            with self._scope.group(f"agent {self._agent.name}", self._identity()) as self._key:
                 return await self._to_the_answer()
 
     async def _offline(self) -> T:
@@ -327,18 +333,44 @@ class Conversation(Generic[T]):
         return await source.open()
 
     async def _call_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
-        """What the tools gave, in the order of the calls; those of one turn run side by side."""
-        number = self._turn
-        made = [self._call(call, f"{number}.{index}") for index, call in enumerate(calls)]
-        tasks = [asyncio.create_task(as_outcome(each)) for each in made]
+        """What the tools gave, in the order of the calls; so many of one turn run in parallel."""
+        number, room = self._turn, asyncio.Semaphore(CALLS_AT_ONCE)
+        tasks: list[asyncio.Task[Outcome[Message]]] = []
+        failed: list[object] = []
+
+        def ended(task: asyncio.Task[Outcome[Message]]) -> None:
+            room.release()
+            if task.cancelled() or task.result().error is not None:
+                failed.append(task)
+
         try:
+            for index, call in enumerate(calls):
+                await room.acquire()
+                if failed:
+                    break
+                made = self._call(call, f"{number}.{index}", self._key_of(call))
+                tasks.append(asyncio.create_task(as_outcome(made)))
+                tasks[-1].add_done_callback(ended)
             return [(await task).result() for task in tasks]
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _call(self, call: ToolCall, number: str) -> Message:
+    def _key_of(self, call: ToolCall) -> str:
+        """The call's key: of what the model was asked, what it wants, and its number among equal calls.
+
+        The turn is no part of it, since a model that is asked anew may want the same in another one.
+        """
+        try:
+            arguments = from_json(call.arguments)
+        except ValueError:
+            arguments = call.arguments
+        what = f"{call.name} {json.dumps(arguments, sort_keys=True)}"
+        self._equal[what] += 1
+        return f"{call.name}:{_digest(to_json([self._key, what, self._equal[what]]))}"
+
+    async def _call(self, call: ToolCall, number: str, key: str) -> Message:
         tool = self._tools.get(call.name)
         if tool is None:
             known = ", ".join(self._tools) or "none"
@@ -349,7 +381,8 @@ class Conversation(Generic[T]):
         raised: list[BaseException] = []
 
         async def make() -> Piece:
-            outcome = misfit if misfit is not None else await self._outcome(tool, call)
+            with self._scope.call(key):
+                outcome = misfit if misfit is not None else await self._outcome(tool, call)
             record: dict[str, JsonValue] = {"text": outcome.text}
             if outcome.is_error:
                 record["error"] = True

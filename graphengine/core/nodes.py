@@ -20,6 +20,7 @@ from graphengine.core.lookup import (
     view_of,
 )
 from graphengine.core.marks import note_changes, sample_again, track
+from graphengine.core.misfits import cause_of
 from graphengine.core.privacy import Guard
 from graphengine.core.sizes import MEASURED_STEPS, weigh
 from graphengine.core.steps import EMPTY, Step, path_of
@@ -63,8 +64,8 @@ def finish(  # noqa: PLR0913 - what a result may be of
     if event.more:
         more = {**more, **event.more}
     try:
-        told = event.result
-        updates = [*told.updates] if type(told) is Written else node.writer.updates(told, view, node.name, stop)
+        result = event.result
+        updates = [*result.updates] if type(result) is Written else node.writer.updates(result, view, node.name, stop)
         cause = frame.cause if failed is None else failed.failure
         if cause is not None:  # what it came to is a fallback's
             more = {**more, "fallback": True, "error": cause}
@@ -80,10 +81,11 @@ def finish(  # noqa: PLR0913 - what a result may be of
             change.weight = weigh(snapshot, view.weight, change.ops, f"node {path_of(event.frame, event.node)}")
     except BaseException as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         reraise_interrupt(error)
+        told = error_of(cause_of(error, node, event.result, path_of(event.frame, event.node)))
         if failed is not None:
-            return _misfit(inner, snapshot, frame, failed, error_of(error))
+            return _misfit(inner, snapshot, frame, failed, told)
         visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
-        misfit = NodeFailed(*visit, error_of(error), event.usage, event.choice, event.chance)
+        misfit = NodeFailed(*visit, told, event.usage, event.choice, event.chance)
         return fail(plan, snapshot, frame, misfit)
     tell(snapshot, frame, view, event)
     if inner.epochs or inner.samples:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from graphengine.asking import NO_ANSWER
 from graphengine.core.frames import add_usage, place_of
@@ -24,7 +26,7 @@ from graphengine.runner.work import Work, answers_of
 from graphengine.scope import FROM_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
@@ -172,14 +174,23 @@ class Context:
 
     @property
     def idempotency_key(self) -> str:
-        """The same over retries and resumes of this visit, another in each visit, item and branch."""
+        """The same over retries and resumes of this visit, another in each visit, item and branch.
+
+        In a tool it is that of the call: equal calls of one agent's answer have different keys, and a call that is made
+        again, after a crash or in a retry in which the agent is asked the same, has the key that it had.
+        """
+        call = _CALL.get()
+        return self._visit_key if call is None or call[0] is not self else f"{self._visit_key}/{call[1]}"
+
+    @property
+    def _visit_key(self) -> str:
         return f"{self.run_id}/{place_of(self._frame)}"
 
     @property
     def random(self) -> random.Random:
         """A random generator with a seed of this visit's own: an attempt that is run again draws the same numbers."""
         if self._random is None:
-            self._random = random.Random(self.idempotency_key)  # noqa: S311 - for repeatable choices, not for secrets
+            self._random = random.Random(self._visit_key)  # noqa: S311 - for repeatable choices, not for secrets
         return self._random
 
     def now(self) -> float:
@@ -333,7 +344,7 @@ class Context:
         Raises:
             DefinitionError: It is no time.
         """
-        return self._sleep("sleep_until", f"until {when}", when, 0.0)
+        return self._sleep("sleep_until", f"until {when}", when, 0)
 
     def _sleep(self, what: str, question: str, given: float, since: float) -> Coroutine[Any, Any, None]:
         wait: dict[str, JsonValue] = {"kind": "sleep", "question": question}
@@ -435,9 +446,18 @@ class Context:
         """What tools may ask for by name: `ctx`, and the resources of the graph."""
         return {**self._surroundings.resources(self._frame), "ctx": self}
 
-    def group(self, name: str, what: str) -> AbstractContextManager[None]:
+    def group(self, name: str, what: str) -> AbstractContextManager[str]:
         """What is recorded inside is told apart from what goes on beside it."""
         return self._work("").group(name, what)
+
+    @contextmanager
+    def call(self, key: str) -> Iterator[None]:
+        """Inside, a call of a tool is made: its idempotency key ends with this one."""
+        before = _CALL.set((self, key))
+        try:
+            yield
+        finally:
+            _CALL.reset(before)
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
         """The record of a piece of work: the one that is there, or that of doing it now.
@@ -558,6 +578,10 @@ class Context:
             wait["due"] = self._surroundings.wall() + timeout_seconds
         if default is not NO_ANSWER:
             wait["default"] = record
+
+
+_CALL: Final[ContextVar[tuple[Context, str] | None]] = ContextVar("graphengine_tool_call", default=None)
+"""The call of a tool that is being made, and in which context."""
 
 
 def _see_fields(graph: Graph[Any], fields: Collection[str]) -> None:

@@ -238,12 +238,12 @@ class Work:
         return await self._done(place, name, made, f"the {name} of an agent", is_call=self.is_inside)
 
     @contextlib.contextmanager
-    def group(self, name: str, what: str) -> Iterator[None]:
-        """What is recorded inside has its keys below one of its own, whatever goes on beside it."""
-        around = _INSIDE.get()
-        _INSIDE.set(self._here._replace(work=self, key=self._key(name, what)))
+    def group(self, name: str, what: str) -> Iterator[str]:
+        """What is recorded inside has its keys below one of its own, which it gives, whatever goes on beside it."""
+        around, key = _INSIDE.get(), self._key(name, what)
+        _INSIDE.set(self._here._replace(work=self, key=key))
         try:
-            yield
+            yield key
         finally:
             _INSIDE.set(around)
 

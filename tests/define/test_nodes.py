@@ -330,3 +330,57 @@ async def test_a_type_of_pythons_own_reads_nothing(kind: type) -> None:
     graph.add_node("a", kind, writes={"kept": lambda result: f"{result!r}"})
     graph.add_path(START, "a", END)
     assert (await graph.run()).state.kept == repr(kind())
+
+
+async def fetch() -> int:
+    """What has to be awaited."""
+    return 5
+
+
+def held(result: Any) -> Any:
+    """A node that returns this."""
+
+    async def forgets() -> Any:
+        return result()
+
+    return forgets
+
+
+@pytest.mark.parametrize(
+    ("result", "writes"),
+    [(fetch, "n"), (lambda: {"n": fetch(), "task": "x"}, ("n", "task")), (lambda: [fetch(), fetch()], "names")],
+    ids=["alone", "in a mapping", "in a list"],
+)
+async def test_a_forgotten_await_is_named(result: Any, writes: Any) -> None:
+    """It is the cause, and not the type of the field; another attempt would do the same."""
+    with pytest.raises(RunFailed) as caught:
+        await once(held(result), writes=writes, retry=Retry(attempts=3, initial_seconds=0))
+    failure = caught.value.result.error
+    assert failure is not None
+    assert (failure.kind, failure.attempt) == ("not_awaited", 1)
+    assert "fetch" in failure.message
+    assert "write await" in str(caught.value)
+
+
+@pytest.mark.parametrize("writes", ["n", {"n": "."}], ids=["whole", "part"])
+async def test_a_node_that_returns_nothing_where_a_value_is_written_is_named(writes: Any) -> None:
+    """The repair is about its return."""
+    with pytest.raises(RunFailed, match="returned None, which does not fit what it writes: n: ") as caught:
+        await once(lambda: None, writes=writes)
+    failure = caught.value.result.error
+    assert failure is not None
+    assert failure.kind == "invalid_update"
+    assert "let it end with return" in str(caught.value)
+
+
+async def test_a_fallback_that_does_not_fit_says_why_too() -> None:
+    """As a node does."""
+
+    def fails() -> int:
+        raise ValueError
+
+    async def forgets() -> Any:
+        return fetch()
+
+    with pytest.raises(RunFailed, match="returned what it has to await: fetch"):
+        await once(fails, writes="n", fallback=forgets)

@@ -1,0 +1,116 @@
+"""Many calls of tools in one turn: so many at a time, each with an idempotency key of its own."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from graphengine import Agent, Context, RunFailed, Runner, ScriptedModel
+from graphengine.agents.conversation import CALLS_AT_ONCE
+from graphengine.errors import WorkNotRepeatable
+from graphengine.models.scripted import calls
+from tests.agents.run_kits import AGAIN, one, within
+
+MANY = 20 * CALLS_AT_ONCE
+
+
+def writer(*tools: object) -> Agent[str]:
+    """An agent that has these tools."""
+    return Agent("writer", prompt="{task}", tools=tools)  # type: ignore[arg-type]
+
+
+async def test_the_calls_of_a_turn_are_made_so_many_at_a_time() -> None:
+    """And their results are in the order of the calls."""
+    under_way = most = 0
+
+    async def look(n: int) -> int:
+        """Look at something."""
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.001 * (n % 3))
+        under_way -= 1
+        return n
+
+    model = ScriptedModel([calls(*(("look", {"n": n}) for n in range(MANY))), "done"])
+    async with Runner(models={"writer": model}) as runner:
+        await runner.start(one(writer(look))).result()
+    assert most == CALLS_AT_ONCE
+    assert [message.text for message in model.requests[1].messages[2:]] == [str(n) for n in range(MANY)]
+
+
+async def test_where_a_call_ends_the_attempt_no_more_are_begun() -> None:
+    """What the run cannot go on with is raised once those that are under way have ended."""
+    begun: list[int] = []
+
+    async def look(n: int) -> int:
+        """Look at something."""
+        begun.append(n)
+        await asyncio.sleep(0)
+        if n == 1:
+            raise WorkNotRepeatable("it is gone")
+        return n
+
+    model = ScriptedModel([calls(*(("look", {"n": n}) for n in range(MANY))), "done"])
+    async with Runner(models={"writer": model}) as runner:
+        with pytest.raises(RunFailed, match="it is gone"):
+            await runner.start(one(writer(look))).result()
+    assert len(begun) <= 2 * CALLS_AT_ONCE
+
+
+async def test_each_call_of_a_tool_has_an_idempotency_key_of_its_own() -> None:
+    """Also equal ones, in one turn and in another; outside of tools the visit's own key is what it was."""
+    keys: list[str] = []
+
+    async def pay(amount: int, ctx: Context) -> str:
+        """Pay."""
+        keys.append(ctx.idempotency_key)
+        return await ctx.step(lambda: ctx.idempotency_key.rpartition("/")[2], key="inside")
+
+    async def write(ctx: Context, task: str) -> str:
+        before = ctx.idempotency_key
+        await agent.run(task=task)
+        assert ctx.idempotency_key == before == f"{ctx.run_id}/work:1"
+        return "done"
+
+    agent = writer(pay)
+    script = [calls(("pay", {"amount": 1}), ("pay", {"amount": 1}), ("pay", {"amount": 2})),
+              calls(("pay", {"amount": 1})), "done"]  # fmt: skip
+    model = ScriptedModel(script)
+    async with Runner(models={"writer": model}) as runner:
+        await within(runner.start(one(write), run_id="mine"))
+    assert len(set(keys)) == 4
+    assert all(key.startswith("mine/work:1/pay:") for key in keys)
+    results = [message.text for message in model.requests[2].messages if message.role == "tool"]
+    assert results == [key.rpartition("/")[2] for key in keys]
+
+
+async def test_a_call_that_is_made_again_has_its_key_again(tmp_path: Path) -> None:
+    """In another process, and where the attempt failed and the agent is asked the same again."""
+    keys: list[str] = []
+    reached = asyncio.Event()
+
+    async def pay(amount: int, ctx: Context) -> str:
+        """Pay."""
+        keys.append(ctx.idempotency_key)
+        reached.set()
+        if len(keys) == 1:
+            await asyncio.Event().wait()
+        return "paid"
+
+    async def write(ctx: Context, task: str) -> str:
+        await agent.run(task=task)
+        if len(keys) == 2:
+            raise ValueError
+        return "done"
+
+    agent = writer(pay)
+    graph = one(write, retry=AGAIN)
+    wanted = calls(("pay", {"amount": 1}))
+    async with Runner(tmp_path / "runs.db", models={"writer": ScriptedModel([wanted])}) as runner:
+        run = runner.start(graph)
+        await reached.wait()
+    async with Runner(tmp_path / "runs.db", models={"writer": ScriptedModel(["hm", wanted, "done"])}) as runner:
+        await within(runner.resume(graph, run.id))
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
