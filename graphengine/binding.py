@@ -131,7 +131,7 @@ class Binder:
             self.report(code, where, message, repair)
         parameters = list(body.parameters)
         if getattr(body, "takes_all", False):  # an agent without a prompt: whatever it is given goes into the question
-            parameters += [Parameter(name) for name in inputs if name not in {p.name for p in parameters}]
+            parameters += [Parameter(name, shown=True) for name in inputs if name not in {p.name for p in parameters}]
             if not parameters:
                 repair = "give it a prompt, or say what it reads: inputs={'task': 'task'}"
                 self.report("reads_nothing", where, f"{body.name} has no prompt and is given nothing", repair)
@@ -238,6 +238,9 @@ class Binder:
                 f"parameter {parameter.name!r} is {type_name(parameter.annotation)}, but {reading.text} is {have}",
                 "make the annotation and the field agree",
             )
+        if parameter.shown and any(isinstance(t, type) and issubclass(t, (bytes, bytearray)) for t in types):
+            repair = "read text: a field of type str, or a node before it that decodes the bytes"
+            self.report("bytes_in_prompt", where, f"{reading.text} is bytes, and a prompt is text", repair)
 
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
         """The body of a runnable that is not a choice."""

@@ -243,7 +243,7 @@ class AgentBody(Generic[T]):
     @property
     def parameters(self) -> Sequence[Parameter]:
         """The paths of its prompt, what its functions take besides, and its memory."""
-        found = {hole: Parameter(hole) for hole in self._paths()}
+        found = {hole: Parameter(hole, shown=True) for hole in self._paths()}
         for function, first in self._functions():
             for parameter in Injected.of(function).parameters[first:]:
                 found[parameter.name] = parameter
