@@ -67,7 +67,8 @@ def without_paths(text: str, sources: Sequence[TextFile]) -> str:
     titles = titles_of(sources)
     for path in sorted(titles, key=len, reverse=True):
         for name in dict.fromkeys([path, path.translate(_FIT)]):
-            text = re.sub(rf"(?<![\w/\\.-]){re.escape(name)}(?![\w/\\-])", lambda _, path=path: titles[path], text)
+            title = titles[path].replace("\\", r"\\")
+            text = re.sub(rf"(?<![\w/\\.-]){re.escape(name)}(?![\w/\\-])", title, text)
     return text
 
 
