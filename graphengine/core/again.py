@@ -454,6 +454,7 @@ def _resumed(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:  # noqa:
         data.get("pause"),
         _shift(data),
         bool(data.get("company")),
+        bool(data.get("retries")),
     )
 
 

@@ -324,7 +324,7 @@ def _resumed(snapshot: Snapshot, step: Step) -> None:
     data = step.data
     snapshot.limits = dict(data["limits"])
     snapshot.fingerprint = data["fingerprint"]
-    was_failed = snapshot.status == "failed"
+    was_failed = snapshot.status == "failed" or "retries" in data
     cut_off = _in_flight(snapshot, step) if data.get("crashed") else ()
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
     apply_refit(snapshot, data)

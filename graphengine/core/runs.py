@@ -62,6 +62,8 @@ def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
     data: dict[str, JsonValue] = {"limits": dict(event.limits), "fingerprint": event.fingerprint}
     if event.crashed and ready(snapshot):  # else nothing was in flight: a limit held it back
         data["crashed"] = True
+    if event.asked and snapshot.status != "failed" and failed_beside(snapshot):
+        data["retries"] = True
     if event.company and wants_alone(snapshot, crashed=event.crashed):
         data["company"] = True
     if event.pause is not None:
@@ -80,6 +82,12 @@ def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
         data["sub_limits"] = raised
     weight = added(snapshot, bytes_of(data["refit"])) if event.refit else 0
     return Step(snapshot.seq + 1, "resumed", event.now, data=data, weight=weight)
+
+
+def failed_beside(snapshot: Snapshot) -> bool:
+    """Whether parts of a run failed, arms of forks or items of maps, while others of it are not over yet."""
+    frames = snapshot.frames.values()
+    return any(frame.failure is not None or (frame.phase == "mapping" and frame.map["failed"]) for frame in frames)
 
 
 def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:

@@ -17,7 +17,7 @@ from graphengine.core.evolve import evolve
 from graphengine.core.lookup import plan_of
 from graphengine.core.privacy import check_secrets, words_for
 from graphengine.core.ready import next_due
-from graphengine.core.runs import wants_alone
+from graphengine.core.runs import failed_beside, wants_alone
 from graphengine.core.sizes import begin
 from graphengine.core.snapshot import Frame, Snapshot
 from graphengine.errors import (
@@ -163,8 +163,10 @@ class Opener:
             run.recorded()
             return result_of(plan, await load_snapshot(self._store, run.id, None))
         if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):
-            run.recorded()
-            return result_of(plan, await load_snapshot(self._store, run.id, None))
+            there = await load_snapshot(self._store, run.id, None)
+            if run.due_only or not failed_beside(there):
+                run.recorded()
+                return result_of(plan, there)
         if run.id in self._driven:
             raise RunIsDriven(run.id, "this runner", math.inf)
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
@@ -206,7 +208,8 @@ class Opener:
         wanted = as_limits(limits) if limits is not None else snapshot.limits
         crashed = snapshot.status == "running" and held
         facts = driver.time.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift
-        event = Resumed(*facts, company=self._opening > 1 or bool(self._driven.keys() - {run.id}))
+        company = self._opening > 1 or bool(self._driven.keys() - {run.id})
+        event = Resumed(*facts, company=company, asked=not run.due_only)
         step = driver.decide(event)
         inbox = await self._store.inbox([run.id])
         driver.deliver([message for message in inbox if message.kind != "stop"])

@@ -202,7 +202,8 @@ class Runner:
     ) -> Run[S]:
         """Go on with a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
 
-        A finished one gives its result, one that still waits tells so; neither is touched.
+        A finished one gives its result, one that still waits tells so; neither is touched. Arms of forks and items of
+        maps that failed while others wait are tried again at once.
 
         Args:
             graph: The run's graph, changed or not.
