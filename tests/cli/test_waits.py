@@ -293,7 +293,10 @@ def test_an_answer_is_recorded_where_the_graph_is_not_found(project: Path, invok
     found = invoke("answer", "a", "yes")
     assert (found.exit_code, found.stdout) == (3, "the answer is recorded\n")
     assert "not gone on with here: the run is of graph 'asking', and no such graph was found" in found.stderr
-    assert "a worker for asking goes on with run a; or resume: graphengine resume a --graph FILE" in found.stderr
+    assert (
+        "no process drives run a; start `graphengine worker`, or resume: graphengine resume a --graph FILE"
+        in found.stderr
+    )
     again = invoke("answer", "a", "no")
     assert (again.exit_code, "was answered already" in again.stderr) == (2, True)
     assert document(invoke("resume", "a", "--graph", "asking.py", "--json").stdout)["state"]["given"] is True
