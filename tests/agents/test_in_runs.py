@@ -475,7 +475,7 @@ async def test_a_summary_stands_for_the_older_part_of_a_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory", "code"), [("task", "bad_memory"), ("single", "bad_memory"), ("nothing", "unknown_parameter")]
+    ("memory", "code"), [("task", "bad_memory"), ("single", "bad_memory"), ("nothing", "unknown_field")]
 )
 def test_a_memory_that_cannot_keep_messages_is_refused(memory: str, code: str) -> None:
     """When the graph is compiled, with the repair."""
