@@ -135,7 +135,7 @@ class AskBody:
     def parameters(self) -> Sequence[Parameter]:
         """What the question reads."""
         if isinstance(self.ask.question, str):
-            return [Parameter(hole) for hole in holes(self.ask.question) if not _is_bad(hole)]
+            return [Parameter(hole, shown=True) for hole in holes(self.ask.question) if not _is_bad(hole)]
         return Injected.of(self.ask.question).parameters
 
     def call(self, **values: object) -> object:

@@ -47,28 +47,29 @@ class Binder:
     resources: frozenset[str]
     compile: Callable[[Graph[Any], str], Plan[Any] | None]
     problems: list[Problem] = field(default_factory=list)
-    unknowns: dict[tuple[str, str], tuple[int, list[str]]] = field(default_factory=dict)
+    unknowns: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def unknown(self, kind: str, name: str, problem: Problem) -> None:
-        """Add a problem about a name that nothing has, once: what else says the name is part of that problem.
+        """Add a problem about a name that nothing has; those about the same name become one problem in the end.
 
         Args:
             kind: What has names of its own: `node`, or `field` for whatever a parameter may name.
             name: The name.
             problem: What to report of it.
         """
-        _, places = self.unknowns.setdefault((kind, name), (len(self.problems), []))
-        if not places:
-            self.problems.append(problem)
-        places.append(problem.where)
+        self.unknowns.setdefault((kind, name), []).append(len(self.problems))
+        self.problems.append(problem)
 
-    def say_where_else(self) -> None:
-        """Add to each problem about a name where else it is said."""
-        for index, places in self.unknowns.values():
-            others = [place for place in dict.fromkeys(places) if place != places[0]]
-            if others:
-                found = self.problems[index]
-                self.problems[index] = replace(found, message=f"{found.message} (also: {', '.join(others)})")
+    def join_unknowns(self) -> None:
+        """Make one problem of those about one name: the first, with the places of the others."""
+        for first, *others in self.unknowns.values():
+            found = self.problems[first]
+            places = dict.fromkeys((self.problems[index].where, self.problems[index].line) for index in others)
+            told = [f"{where} at line {line}" if line else where for where, line in places]
+            if places.keys() - {(found.where, found.line)}:
+                self.problems[first] = replace(found, message=f"{found.message} (also: {', '.join(told)})")
+        extra = {index for _, *others in self.unknowns.values() for index in others}
+        self.problems[:] = [problem for index, problem in enumerate(self.problems) if index not in extra]
 
     def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
         """Add a problem."""
@@ -131,7 +132,7 @@ class Binder:
             self.report(code, where, message, repair)
         parameters = list(body.parameters)
         if getattr(body, "takes_all", False):  # an agent without a prompt: whatever it is given goes into the question
-            parameters += [Parameter(name) for name in inputs if name not in {p.name for p in parameters}]
+            parameters += [Parameter(name, shown=True) for name in inputs if name not in {p.name for p in parameters}]
             if not parameters:
                 repair = "give it a prompt, or say what it reads: inputs={'task': 'task'}"
                 self.report("reads_nothing", where, f"{body.name} has no prompt and is given nothing", repair)
@@ -238,6 +239,9 @@ class Binder:
                 f"parameter {parameter.name!r} is {type_name(parameter.annotation)}, but {reading.text} is {have}",
                 "make the annotation and the field agree",
             )
+        if parameter.shown and any(isinstance(t, type) and issubclass(t, (bytes, bytearray)) for t in types):
+            repair = "read text: a field of type str, or a node before it that decodes the bytes"
+            self.report("bytes_in_prompt", where, f"{reading.text} is bytes, and a prompt is text", repair)
 
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
         """The body of a runnable that is not a choice."""

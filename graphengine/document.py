@@ -51,6 +51,8 @@ DETAILS: Final = (
     "said",  # recorded: what it `sent` and `emitted`; its node's step has that too, and delivers it
     "unused",  # node: recorded work that it did not ask for again
     "pause",  # started, resumed, branched: the nodes before which the run waits
+    "retries",  # resumed: whether what failed beside what waits is tried again
+    "company",  # resumed: whether other runs were driven beside it, so that a third crash does not give a node up
     "crashed",  # resumed: whether nodes were in flight when the process before died
     "changes",  # resumed, branched: what is new about the graph
     "refit",  # resumed, branched: what new defaults and migrations did to the fields, by frame

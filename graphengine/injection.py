@@ -24,11 +24,15 @@ NO_DEFAULT: Final = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a user's function: its name, annotation (Any if none can be had) and default."""
+    """One parameter of a user's function: its name, annotation (Any if none can be had) and default.
+
+    Of an agent or a question `shown` says that the value stands in its text.
+    """
 
     name: str
     annotation: object = Any
     default: object = NO_DEFAULT
+    shown: bool = False
 
     @property
     def allows_none(self) -> bool:

@@ -17,7 +17,7 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, TypeGuard
+from typing import Any, Final, Literal, Protocol, TypeGuard
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
@@ -102,7 +102,7 @@ def fill_plainly(text: str, values: Mapping[str, object]) -> str:
     """The text with each path's value in its place as it is, without tags: for questions that people read."""
 
     def put(match: re.Match[str]) -> str:
-        return match.group()[0] if match.group(1) is None else as_text(_at(match.group(1).strip(), values))
+        return match.group()[0] if match.group(1) is None else _shown(_at(match.group(1).strip(), values)).text
 
     return _HOLE.sub(put, text)
 
@@ -172,7 +172,7 @@ def conversation(messages: Sequence[Said]) -> str:
 
 def as_text(value: object) -> str:
     """A value as text: text as it is, nothing for None, messages as a conversation, anything else as indented JSON."""
-    return _shown(value).text
+    return _shown(value, lenient=True).text
 
 
 def utf8_text(text: str) -> str:
@@ -256,22 +256,26 @@ def _next(text: str, *, after_lines: bool) -> str:
     return rest if not rest or rest.startswith("\n") else "\n" + rest
 
 
-def _shown(value: object) -> _Shown:
+def _shown(value: object, *, lenient: bool = False) -> _Shown:
+    """A value as text; `lenient` of one that no model reads, where bytes need not be told apart from text."""
     if value is None:
         return _Shown("", bare=True)
     if isinstance(value, enum.Enum):  # its words are the program's own
-        inner = _shown(value.value)
+        inner = _shown(value.value, lenient=lenient)
         return _Shown(inner.text, bare=not inner.lines, lines=inner.lines)
     if isinstance(value, _WORDLESS):
         return _Shown(to_json(value).decode().strip('"'), bare=True)
-    if isinstance(value, (bytes, bytearray)):
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        if not lenient:
+            told = f"a prompt cannot show {type(value).__name__}: what is no text becomes characters that mean nothing"
+            raise DefinitionError(told, repair="give the prompt text: decode it with its encoding, or describe it")
         value = bytes(value).decode(errors="replace")
     if isinstance(value, str):
         text = utf8_text(value)
         return _Shown(text, lines=len(text.splitlines()) > 1)
     if said := _said(value):
         return _Shown(conversation(said), lines=True)
-    return _Shown(_json(value), lines=True)
+    return _Shown(_json(value, "base64" if lenient else "utf8"), lines=True)
 
 
 def _said(value: object) -> Sequence[Said]:
@@ -296,13 +300,13 @@ def _parts(message: Said, called: Mapping[str, str]) -> list[tuple[str, str, str
     return parts + [("call", f' of="{_tag(call.name)}"', utf8_text(call.arguments)) for call in message.calls]
 
 
-def _json(value: object) -> str:
+def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str:
     try:
         value = _sorted(value) if _has_set(value) else value
         try:
             return to_json(value, indent=2, fallback=str).decode()
         except PydanticSerializationError:  # a lone surrogate, or bytes that are no text, somewhere in it
-            plain = to_jsonable_python(value, fallback=str, bytes_mode="base64")
+            plain = to_jsonable_python(value, fallback=str, bytes_mode=bytes_mode)
             return utf8_text(json.dumps(plain, indent=2, ensure_ascii=False))
     except (PydanticSerializationError, RecursionError, ValueError) as error:
         raise DefinitionError(

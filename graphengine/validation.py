@@ -38,7 +38,7 @@ from graphengine.loops import unbounded_loops
 from graphengine.option_checks import graph_problems, migration_problems, node_problems
 from graphengine.options import Limits, Migration
 from graphengine.outline import ends_of, outline_of
-from graphengine.paths import did_you_mean, members, nearest
+from graphengine.paths import did_you_mean, members, nearest, type_at
 from graphengine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer, retry_of
 from graphengine.shape_checks import MeantShape, targets_of
 from graphengine.state_checks import state_of
@@ -148,10 +148,10 @@ class _Compiler:
         self._whole(nodes)
         self.problems.extend(migration_problems(graph) if is_sound else ())
         self._options(state)
-        self._choices()
+        self._choices(nodes)
         result = self.binder.reading(graph.result, "result=") if graph.result else None
         self.binder.open(result, "result=")
-        self.binder.say_where_else()
+        self.binder.join_unknowns()
         if self.broken or any(not p.warning for p in self.problems):
             return None
         outline = outline_of(graph, nodes)
@@ -269,7 +269,7 @@ class _Compiler:
                 self._unknown_node(target, where, END, FAIL)
 
     def _cases(self, declared: Switch, reading: Reading, where: str) -> None:
-        values = closed_values(self._types(reading, where))
+        values = closed_values(self._types(reading))
         if values is None:
             return
         unknown = [case for case in declared.cases if case not in values]
@@ -282,13 +282,10 @@ class _Compiler:
             text = ", ".join(repr(v) for v in missing)
             self.report("missing_case", where, f"no way for {reading.text} == {text}", "add a case, or otherwise=")
 
-    def _types(self, reading: Reading, where: str) -> Sequence[object]:
-        if reading.path is None:
-            return ()
-        before = len(self.problems)
-        types = self.binder.types_at(reading.path, where)
-        del self.problems[before:]  # the reading itself was checked already
-        return types
+    def _types(self, reading: Reading) -> Sequence[object]:
+        """The types of what is read, where a field says them."""
+        field = self.binder.state.fields.get(reading.path.root) if reading.path is not None else None
+        return () if field is None or reading.path is None else type_at(field.info.annotation, reading.path)[0]
 
     def _condition(self, condition: Condition, source: str, where: str) -> None:
         if mentions_failure(condition) and not is_on_failure(condition):
@@ -333,10 +330,10 @@ class _Compiler:
         if leaf.operator != "is none" or quantity.measure:
             self.binder.open(reading, where, "ask for .is_none(), or write a function: when=lambda token: …")
         if self.binder.reading(_source(reading), where) is not None and not quantity.measure:
-            self._comparable(leaf, self._types(reading, where), where)
+            self._comparable(leaf, self._types(reading), where)
 
     def _numeric(self, reading: Reading, where: str) -> None:
-        types = self._types(reading, where) if reading.path is not None else members(returns_of(reading))
+        types = self._types(reading) if reading.path is not None else members(returns_of(reading))
         if types and not any(is_number(kind) for kind in types):
             have = " | ".join(type_name(kind) for kind in types)
             text = f"plateau({reading.text!r}) needs a number, and that is {have}"
@@ -489,16 +486,14 @@ class _Compiler:
             repair = "before the edges back add one that leaves, with iterations(…) or plateau(…)"
             self.report("unbounded_loop", f"node {loop[0]}", text, repair, warning=True)
 
-    def _choices(self) -> None:
+    def _choices(self, nodes: Mapping[str, NodePlan]) -> None:
         """Warn of choices that a value of a closed type has no runnable for."""
         for declared in self.graph.nodes:
             if not isinstance(declared.runnable, Choose) or not isinstance(declared.runnable.source, str):
                 continue
             where = f"node {declared.name}"
-            before = len(self.problems)
-            reading = self.binder.reading(declared.runnable.source, where)
-            del self.problems[before:]  # the choice itself was checked already
-            values = closed_values(self._types(reading, where)) if reading is not None else None
+            reading = nodes[declared.name].selector
+            values = closed_values(self._types(reading)) if reading is not None else None
             missing = [value for value in values or () if value not in declared.runnable.cases]
             if missing:
                 text = f"choose has nothing to run for {', '.join(map(repr, missing))}"
@@ -565,7 +560,7 @@ def _always(way: Way) -> bool:
 def _exhaustive(way: Way, types: Any) -> bool:  # noqa: ANN401 - a bound method
     if not isinstance(way, SwitchWay):
         return False
-    values = closed_values(types(way.reading, ""))
+    values = closed_values(types(way.reading))
     return values is not None and all(v in way.cases for v in values)
 
 

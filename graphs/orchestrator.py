@@ -2,12 +2,13 @@
 
 `graphengine run orchestrator` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own task.
 The agents answer by rules unless they are given models: `--model anthropic` or `--model openai` takes a set of `MODELS`
-below. `graphengine run line` lets workers do it one after the other instead, each on what those before it made; for
-`--model` it takes one model for all of them.
+below. `graphengine run line` lets workers do it one after the other instead, each on what those before it made, with
+the same sets.
 
 A plan is looked at before anybody works by it, and a bad one goes back to the planner with what is wrong with it. A
 step that fails leaves the others. Results that do not answer the task are planned again, with the reasons: what counts
-is kept, and only the rest is done. After `ATTEMPTS` the run fails and its state has all `reasons`. What each role did
+is kept, and only the rest is done. After `ATTEMPTS`, or two attempts in a row that fail for the same reasons, the run
+fails and its state has all `reasons`. What each role did
 in earlier runs on the like is looked up in the database (`recalled`), and whoever is asked several times in a run
 remembers what was said (`conversations`), older parts as a summary.
 """
@@ -34,8 +35,9 @@ from graphengine import (
 )
 from graphengine.errors import ModelError
 from graphengine.patterns import Job, Passage, orchestrator_workers, pipeline
+from graphengine.patterns.orchestrators import successes
 from graphengine.reducers import append, extend
-from nodes.judging import take_stock
+from nodes.judging import no_further, take_stock
 from nodes.orchestrator_team import WORKERS, planner, synthesiser, validator
 from nodes.recall import LOOKED_AT, remembered
 from nodes.samples import sample
@@ -95,7 +97,7 @@ def orchestrator(
     attempts: int = ATTEMPTS,
 ) -> Graph[Assignment]:
     """The graph with these agents in it. A worker of a new name needs no change of the others."""
-    attempt = orchestrator_workers(planner, workers, gathered, most_steps=MOST_STEPS, state=Assignment)
+    attempt = orchestrator_workers(planner, workers, gathered, most_steps=MOST_STEPS, may_fail=True, state=Assignment)
     graph = Graph("orchestrator", Assignment, result="output", errors="errors")
     graph.add_node("recall", recall, writes="recalled")
     kept = {name: name for name in ("plan", "results", "conversations")}
@@ -104,16 +106,19 @@ def orchestrator(
     graph.add_node("take_stock", take_stock, writes=("results", "reasons"))
     graph.add_node("synthesise", synthesiser, writes="output")
     of_no_use = failed(Exception) & ~failed(ModelError)  # a model that cannot be asked fails the run, to be resumed
+    nothing_done = value(successes) == 0
     graph.add_edge(START, "recall")
     graph.add_edge("recall", "attempt", when=failed(Exception), label="without memories")
     graph.add_path("recall", "attempt")
     graph.add_edge("attempt", "take_stock", when=of_no_use, label="nothing came of it")
+    graph.add_edge("attempt", "take_stock", when=nothing_done, label="every step failed")
     graph.add_edge("attempt", "validate")
     graph.add_edge("validate", "take_stock", when=of_no_use, label="not judged")
     graph.add_edge("validate", "synthesise", when=value("verdicts[-1].outcome") == "accept", label="accepted")
     graph.add_edge("validate", "take_stock", label="no answer yet")
     hopeless, worn_out = value("verdicts[-1].outcome") == "give up", iterations("take_stock") >= attempts
     graph.add_edge("take_stock", FAIL, when=hopeless, label="it cannot be answered")
+    graph.add_edge("take_stock", FAIL, when=value(no_further).is_true(), label="it fails the same way again")
     graph.add_edge("take_stock", FAIL, when=worn_out, label="out of attempts")
     graph.add_path("take_stock", "attempt")
     graph.add_edge("synthesise", END, label="answered")

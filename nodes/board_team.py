@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from graphengine import Agent, TextFile
 from graphengine.prompts import DATA_NOTE, labelled
-from nodes import board_rules, review_team
+from nodes import board_rules, citing, review_team
 from nodes.article import Findings
-from nodes.board import Doubt, Gap
+from nodes.board import Doubt, Gap, with_doubts
 from nodes.evidence import check_findings, numbered
 
 
@@ -46,6 +46,15 @@ def check_doubts(doubts: Sequence[Doubt], findings: Findings, sources: Sequence[
         message = "these are no facts on the board, word for word: " + "; ".join(strange)
         raise ValueError(message)
     check_findings(Findings(caveats=[doubt.against for doubt in doubts]), sources)
+
+
+def check_brief(draft: str, findings: Findings, doubts: Sequence[Doubt] | None) -> None:
+    """See that a brief cites what is on the board, in each claim, and says of it what stands there.
+
+    Raises:
+        ValueError: it does not; names the places and the sentences.
+    """
+    citing.check_brief(draft, with_doubts(findings, doubts or ()))
 
 
 scout = review_team.researcher.but(name="scout", prompt=ask_scout, offline=board_rules.scout, max_tokens=8192)
@@ -90,6 +99,7 @@ writer = review_team.writer.but(
         "section of its own:\n{doubts}\n\nWhat nobody found, which the first paragraph names:\n{gaps}\n\n"
         "Last draft:\n{draft}\n\nIts review:\n{history[-1]}"
     ),
+    check=check_brief,
     offline=board_rules.compose,
     max_tokens=4096,
 )

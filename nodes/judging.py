@@ -70,12 +70,32 @@ def take_stock(
     Returns:
         The fields `results` and `reasons`.
     """
-    last = verdicts[-1] if verdicts and error is None else None
+    judged = error is None and any(not why_failed(one) for one in results.values())
+    last = verdicts[-1] if verdicts and judged else None
     lost = [f"{id_} failed: {why}" for id_, one in results.items() if (why := why_failed(one))]
     told = [*(last.reasons if last else []), *([error.message] if error else []), *lost]
     ctx.emit(f"attempt {ctx.visit} is no answer: {' '.join(told)}")
     kept = {id_: one for id_, one in results.items() if not why_failed(one) and not (last and id_ in last.redo)}
     return {"results": Replace(kept), "reasons": [*reasons, *(f"attempt {ctx.visit}: {each}" for each in told)]}
+
+
+def no_further(reasons: list[str], verdicts: list[Verdict]) -> bool:
+    """Return whether the last two attempts failed for the very same reasons, before they could be judged.
+
+    The planner knew those of the first of the two: another attempt would come to the same.
+
+    Args:
+        reasons: why each attempt was no answer, as `take_stock` writes them.
+        verdicts: those on the attempts; the reasons of an attempt that was judged begin with its verdict's.
+    """
+    by_attempt: dict[str, list[str]] = {}
+    for reason in reasons:
+        attempt, _, told = reason.partition(": ")
+        by_attempt.setdefault(attempt, []).append(told)
+    attempts = list(by_attempt.values())
+    last, said = attempts[-1] if attempts else [], verdicts[-1].reasons if verdicts else []
+    judged = bool(said) and last[: len(said)] == said
+    return not judged and len(attempts) > 1 and last == attempts[-2]
 
 
 def put_together(task: str, plan: Sequence[Step], results: Mapping[str, Outcome]) -> str:

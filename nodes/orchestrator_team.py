@@ -4,15 +4,18 @@ Researcher, writer and reviewer are those of the review loop with other question
 job, and the results of the steps that theirs needs. What they did in earlier runs is given to them as data.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from graphengine import Agent, Node, TextFile, Window
 from graphengine.patterns import Outcome, Step
 from graphengine.prompts import DATA_NOTE, labelled
 from nodes import judging, planning, review_team, workers
 from nodes.article import Findings
+from nodes.citing import check_brief, check_cited, passages_in, passages_of
+from nodes.draft import citations
 from nodes.evidence import check_findings, numbered
-from nodes.teamwork import Memory, Role, Verdict, why_failed
+from nodes.merging import merged
+from nodes.teamwork import Memory, Role, Verdict, drafts_in, findings_in, why_failed
 from nodes.workers import sources_for
 
 WINDOW = Window(max_tokens=8000, keep=5)  # of what a worker who is asked again is sent of what was said before
@@ -112,6 +115,47 @@ def is_short(answer: str) -> None:
         raise ValueError(message)
 
 
+def check_text(answer: str, needed: Mapping[str, str]) -> None:
+    """See that a text says something, and cites the findings that its step needs.
+
+    Raises:
+        ValueError: it is blank, or a claim of it cites what is not there.
+    """
+    is_text(answer)
+    check_brief(answer, merged(findings_in(needed.values())))
+
+
+def check_summary(answer: str, needed: Mapping[str, str]) -> None:
+    """See that a summary is short, and cites nothing but what the results of its step cite.
+
+    Raises:
+        ValueError: it is blank or too long, or it cites what is not there.
+    """
+    is_short(answer)
+    _check_places(answer, needed.values())
+
+
+def check_answer(answer: str, results: Mapping[str, Outcome]) -> None:
+    """See that an answer says something, and cites nothing but what the results cite.
+
+    Raises:
+        ValueError: it is blank, or it cites what is not there.
+    """
+    is_text(answer)
+    _check_places(answer, [one.text for one in results.values()])
+
+
+def _check_places(answer: str, texts: Iterable[str]) -> None:
+    """See that what an answer cites is cited or found in some texts, with the same figures."""
+    known = list(texts)
+    passages = passages_of(merged(findings_in(known)))
+    for text in drafts_in(known):
+        for place, said in passages_in(text).items():
+            passages[place] = [*passages.get(place, []), *said]
+    if citations(answer):
+        check_cited(answer, passages)
+
+
 planner = Agent(
     "planner",
     system=(
@@ -158,7 +202,7 @@ coder = Agent(
 writer: Agent[str] = review_team.writer.but(
     system=f"{review_team.writer.system}\n\n{DATA_NOTE}",
     prompt=ask_writer,
-    check=is_text,
+    check=check_text,
     max_tokens=4096,
     memory="conversations[writer]",
     window=WINDOW,
@@ -181,7 +225,7 @@ summarizer = Agent(
         "You add nothing to it. Answer with the points alone.\n\n" + DATA_NOTE
     ),
     prompt=ask_as(Role.SUMMARIZER),
-    check=is_short,
+    check=check_summary,
     max_tokens=1024,
     offline=workers.sum_up,
 )
@@ -212,7 +256,7 @@ synthesiser = Agent(
         "Answer with the text alone, in Markdown.\n\n" + DATA_NOTE
     ),
     prompt=ask_about_results,
-    check=is_text,
+    check=check_answer,
     max_tokens=8192,
     offline=judging.put_together,
 )

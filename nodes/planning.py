@@ -145,6 +145,9 @@ def _again(plan: Sequence[Step], results: Mapping[str, Outcome], redo: Sequence[
     ]
     if any(step.id not in results for step in steps):
         return steps
+    if not steps:
+        message = "every step failed by itself, and rules know no other way to do the task"
+        raise ValueError(message)
     by_role = {step.role: step for step in steps}  # the last one of each role
     facts = [step.id for step in steps if step.role == Role.RESEARCHER]
     text, review, summary = (by_role.get(role) for role in (Role.WRITER, Role.REVIEWER, Role.SUMMARIZER))

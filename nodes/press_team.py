@@ -13,9 +13,10 @@ from typing import TypeVar
 from graphengine import Agent, TextFile
 from graphengine.prompts import DATA_NOTE
 from nodes.article import Findings
+from nodes.citing import check_cited, passages_in, passages_of
 from nodes.composer import compose
 from nodes.copy_editor import edit
-from nodes.draft import citations, labels
+from nodes.draft import citations
 from nodes.evidence import check_findings
 from nodes.listing import list_post
 from nodes.press import CHARACTERS, TAGS, Edited, Listing, Manuscript, Site
@@ -66,22 +67,17 @@ def enter(topic: str, edited: Edited, findings: Findings, site: Site) -> Listing
 
 
 def check_manuscript(manuscript: Manuscript, findings: Findings, word_budget: int) -> None:
-    """See that a text keeps to its length, and cites what was found and nothing else.
+    """See that a text keeps to its length, cites what was found and nothing else, and has its figures.
 
     Raises:
-        ValueError: it does not; says which places, and how many words are too many.
+        ValueError: it does not; says which places and sentences, and how many words are too many.
     """
-    names = labels(findings)
-    known = {f"{name}:{fact.line}" for fact in findings.all_facts() for name in (fact.file, names[fact.file])}
-    cited = citations(manuscript.text)
-    wrong = [place for place in cited if place not in known]
-    if wrong:
-        raise ValueError(f"no finding stands at {', '.join(wrong)}: cite findings alone, as [file:line]")
-    if known and not cited:
-        raise ValueError("nothing is cited: name after each claim the finding it rests on, as [file:line]")
     words = count_words(manuscript.text)
     if words > word_budget:
         raise ValueError(f"the text has {words} words, {words - word_budget} more than {word_budget}")
+    if findings.all_facts() and not citations(manuscript.text):
+        raise ValueError("nothing is cited: name after each claim the finding it rests on, as [file:line]")
+    check_cited(manuscript.text, passages_of(findings))
 
 
 def check_edited(edited: Edited, manuscript: Manuscript) -> None:
@@ -101,6 +97,8 @@ def check_edited(edited: Edited, manuscript: Manuscript) -> None:
         raise ValueError(f"the draft does not cite {', '.join(new)}: an editor adds no claims")
     if len(now) < CITED_SHARE * len(cited):
         raise ValueError(f"the draft cites {len(cited)} places and the edited text {len(now)}: keep the citations")
+    if now:
+        check_cited(edited.text, passages_in(manuscript.text))
 
 
 def check_listing(listing: Listing, site: Site) -> None:

@@ -15,6 +15,7 @@ from graphengine.patterns.outcomes import Outcome
 from graphengine.prompts import DATA_NOTE, labelled
 from nodes.article import Fact, Findings
 from nodes.board import by_turns
+from nodes.citing import check_cited, passages_at
 from nodes.evidence import check_findings, numbered
 from nodes.researcher import research
 from nodes.support import repeats
@@ -127,6 +128,16 @@ def merge(task: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
     return "\n\n".join([f"# {' '.join(task.split())}", head, "\n".join(lines)]) + "\n"
 
 
+def check_merged(text: str, outcomes: Sequence[Outcome]) -> None:
+    """See that a text cites nothing but what its readers quote, with the same figures.
+
+    Raises:
+        ValueError: it does not; names the places and the sentences.
+    """
+    read = [Notes.model_validate_json(each.text) for each in outcomes if each.failure is None]
+    check_cited(text, passages_at(fact for notes in read for fact in notes.facts))
+
+
 GUIDE = (
     "You read for somebody who will make one text of what you and others find. You see one source, the others see "
     "theirs, and nobody reads yours again: what you leave out is lost, and what you get wrong stays wrong.\n\n"
@@ -210,6 +221,7 @@ merger = Agent(
         "The form is Markdown with a title after #. Answer with the text alone."
     ),
     prompt="Topic: {task}\n\nWho read what:\n{jobs}\n\nTheir notes, in the same order:\n{outcomes}",
+    check=check_merged,
     max_tokens=MERGER_TOKENS,
     offline=merge,
 )

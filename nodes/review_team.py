@@ -1,8 +1,9 @@
 """The agents of the review loop: who they are to a language model, and what stands in for them without one.
 
 What a language model says is looked at before it counts: facts must stand in the sources where they are said to stand,
-and a verdict must be that of its score. What does not fit goes back to the model, with what is wrong about it. Each is
-shown what it needs and no more, so that a question stays as long as it is however often the loop goes round.
+a brief must cite facts and have their figures, and a verdict must be that of its score. What does not fit goes back to
+the model, with what is wrong about it. Each is shown what it needs and no more, so that a question stays as long as it
+is however often the loop goes round.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from graphengine import Agent, TextFile
 from graphengine.prompts import DATA_NOTE, block, labelled
 from nodes import rubric
 from nodes.article import Doubts, Findings, Review
+from nodes.citing import check_brief
 from nodes.doubts import doubt
 from nodes.evidence import check_doubts, check_findings, numbered
 from nodes.researcher import research
@@ -153,6 +155,7 @@ writer = Agent(
         "Topic: {task}\nAt most {word_budget} words.\n\nFindings:\n{findings}\n\n"
         "Earlier briefs on like subjects:\n{earlier}\n\nLast draft:\n{draft}\n\nIts review:\n{history[-1]}"
     ),
+    check=check_brief,
     max_tokens=16_384,
     offline=write,
 )

@@ -44,7 +44,7 @@ class Complaint:
     """Why a passage does not support a claim.
 
     Args:
-        kind: what is wrong: words, term, opposite, figure, sign, order.
+        kind: what is wrong: words, term, opposite, figure, denial, sign, order.
         text: it, in words, as the end of a sentence.
     """
 
@@ -140,8 +140,7 @@ class _Pair:
             if one.kind != "figure" or (at in self._pairs and not self._is_torn(at)):
                 continue
             same = [place for place, each in enumerate(self._passage) if each.value == one.value]
-            moved = _DATE.fullmatch(one.key) and len(same) == 1
-            if not (moved and self._in_order()) and not any(self._goes_with(at, place) for place in same):
+            if not (same and self._has_moved(one)) and not any(self._goes_with(at, place) for place in same):
                 other = [each.unit for each in self._passage if each.kind == "figure" and each.key == one.key]
                 why = "of something else" if same else "with another unit" if other else "which does not stand there"
                 found.append(Complaint("figure", f"has the figure \u201c{one.text}\u201d, {why}"))
@@ -160,8 +159,12 @@ class _Pair:
                 differs = True
         return differs
 
-    def _in_order(self) -> bool:
-        """Whether the years and dates of the claim follow one another as those of the passage do."""
+    def _has_moved(self, figure: Token) -> bool:
+        """Whether a figure of the passage may stand anywhere: a date in order, the only measure of its unit."""
+        if figure.unit:
+            return [one.unit for one in self._passage if one.kind == "figure"].count(figure.unit) == 1
+        if not _DATE.fullmatch(figure.key):
+            return False
         dates = iter([one.key for one in self._passage if one.kind == "figure" and _DATE.fullmatch(one.key)])
         said = [one.key for one in self._claim if one.kind == "figure" and _DATE.fullmatch(one.key)]
         return all(one in dates for one in said)
@@ -175,7 +178,7 @@ class _Pair:
             wanted = _INSTEAD.get(one.key, frozenset()) | {one.key}
             place = self._counterpart(at, wanted)
             if place is None:
-                found.append(Complaint("sign", f"has \u201c{one.text}\u201d, which is not said of this there"))
+                found.append(Complaint(_kind(one), f"has \u201c{one.text}\u201d, which is not said of this there"))
             else:
                 self._pairs[at], self._taken[place] = place, at  # no sign of the passage is there for two
         return found
@@ -195,7 +198,7 @@ class _Pair:
         for place, one in enumerate(self._passage):
             if one.kind != "sign" or place in self._taken or one.key in _MAY_BE_LEFT_OUT or not self._limits(place):
                 continue
-            found.append(Complaint("sign", f"leaves out \u201c{one.text}\u201d"))
+            found.append(Complaint(_kind(one), f"leaves out \u201c{one.text}\u201d"))
         return found
 
     def _limits(self, place: int) -> bool:
@@ -215,6 +218,10 @@ class _Pair:
             if here is not None and there is not None and self._claim[here].value == self._passage[there].value:
                 return True
         return False
+
+
+def _kind(sign: Token) -> str:
+    return "denial" if sign.key in _NEGATIONS else "sign"
 
 
 def _neighbour(tokens: Sequence[Token], at: int, step: int) -> int | None:

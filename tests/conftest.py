@@ -26,9 +26,22 @@ SEARCHES = (
 )
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave a file out that the other of the two runs reads: importing it costs more than not running it saves."""
+    wanted = {"search": True, "not search": False}.get(config.option.markexpr)
+    if wanted is None or collection_path.suffix != ".py" or collection_path.name == "conftest.py":
+        return None
+    return True if searches(collection_path) != wanted else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark those of these files and folders."""
-    places = [ROOT / each for each in SEARCHES]
+    found = {path: searches(path) for path in {item.path for item in items}}
     for item in items:
-        if any(place == item.path or place in item.path.parents for place in places):
+        if found[item.path]:
             item.add_marker(pytest.mark.search)
+
+
+def searches(path: Path) -> bool:
+    """Whether a file is one of these, or in one of these folders."""
+    return not {ROOT / each for each in SEARCHES}.isdisjoint((path, *path.parents))

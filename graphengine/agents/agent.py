@@ -162,7 +162,7 @@ class Agent(Generic[T]):
         stand_in = self._stand_in(scope, given) if self.offline is not None else None
         talk = Conversation(self, scope, self._instructions(given), before, given, stand_in)
         try:
-            question = check_text(self.watch, self._question(given), "input", where=f"agent {self.name}")
+            question = await self._question(scope, given)
             value = await talk.hold(question)
         except ModelError as error:
             if not error.where:
@@ -170,15 +170,20 @@ class Agent(Generic[T]):
             raise
         return Answer(value, talk.said, talk.usage)
 
-    def _question(self, inputs: Mapping[str, object]) -> str:
+    async def _question(self, scope: Scope, inputs: Mapping[str, object]) -> str:
+        """What it is asked; what functions of the user's do for that is done in a thread."""
         if callable(self.prompt):
             values = {name: value for name, value in inputs.items() if name in Injected.of(self.prompt).names}
-            text: object = self.prompt(**values)
+            text = await scope.blocking(functools.partial(self.prompt, **values))
             if not isinstance(text, str):
                 told = f"the prompt of {self.name} is {type(text).__name__}"
                 raise DefinitionError(told, where=f"agent {self.name}", repair="let its function return the text")
+        else:
+            text = fill(self.prompt, inputs) if self.prompt else labelled(inputs)
+        if not any(guard.on == "input" for guard in self.watch):
             return text
-        return fill(self.prompt, inputs) if self.prompt else labelled(inputs)
+        guarded = functools.partial(check_text, self.watch, text, "input", where=f"agent {self.name}")
+        return cast("str", await scope.blocking(guarded))
 
     def _instructions(self, inputs: Mapping[str, object]) -> str:
         has_data = not callable(self.prompt) and bool(holes(self.prompt) if self.prompt else inputs)
@@ -238,7 +243,7 @@ class AgentBody(Generic[T]):
     @property
     def parameters(self) -> Sequence[Parameter]:
         """The paths of its prompt, what its functions take besides, and its memory."""
-        found = {hole: Parameter(hole) for hole in self._paths()}
+        found = {hole: Parameter(hole, shown=True) for hole in self._paths()}
         for function, first in self._functions():
             for parameter in Injected.of(function).parameters[first:]:
                 found[parameter.name] = parameter

@@ -9,6 +9,7 @@ again instead: they cost nothing.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import inspect
 import json
@@ -28,6 +29,7 @@ from graphengine.agents.outcomes import traceback_text
 from graphengine.agents.prefixes import Prefixes
 from graphengine.agents.records import checked, record_of, response_of
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
+from graphengine.body import is_async
 from graphengine.core.frames import add_usage
 from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, ModelError, TooManyTurns
 from graphengine.models.base import Message, Request, Response, usage_of, usage_of_failure
@@ -286,11 +288,13 @@ class Conversation(Generic[T]):
             GuardFailed: A guard does not let it pass.
         """
         agent, where = self._agent, f"agent {self._agent.name}"
-        if agent.watch and isinstance(content, str) and agent.reader.schema is None:
-            content = check_text(agent.watch, content, "output", where=where)
+        guards = any(guard.on == "output" for guard in agent.watch)
+        if guards and isinstance(content, str) and agent.reader.schema is None:
+            guarded = functools.partial(check_text, agent.watch, content, "output", where=where)
+            content = await self._scope.blocking(guarded)
         value = agent.reader.read(content)
-        if agent.watch and agent.reader.schema is not None:
-            watched = apply_to_value(agent.watch, value, where=where)
+        if guards and agent.reader.schema is not None:
+            watched = cast("T", await self._scope.blocking(lambda: apply_to_value(agent.watch, value, where=where)))
             value = value if watched is value else agent.reader.again(watched)
         await self._check(value)
         return value
@@ -307,7 +311,8 @@ class Conversation(Generic[T]):
         first, *others = check.parameters
         fields = {other.name: self._inputs[other.name] for other in others if other.name in self._inputs}
         try:
-            checked = check.function(**{first.name: value}, **fields)
+            call = functools.partial(check.function, **{first.name: value}, **fields)
+            checked = call() if is_async(check.function) else await self._scope.blocking(call)
             if inspect.isawaitable(checked):
                 await checked
         except ValueError as error:

@@ -4,6 +4,10 @@ A guard is given a text and gives it back, perhaps changed, or says what is wron
 from that is the agent's choice: the model is asked again (`retry`), the text is changed so that it passes (`rewrite`),
 or the node fails (`fail`). `max_characters`, `max_words`, `required`, `forbidden` and `personal_data` make guards;
 `guard` makes one of a function.
+
+Guards look at two texts: the question, before it is asked, and the final answer, once it is whole. They do not see the
+results of tools, which go to the model as they are, nor the arguments of its calls. Text that is shown live
+(`TextDelta`) is shown before any guard looks at it. The log and a memory hold each answer as the model gave it.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 On: TypeAlias = Literal["input", "output"]
-"""What a guard looks at: the question that goes to the model, or the model's answer."""
+"""What a guard looks at: the question that goes to the model, or its final answer; never a tool's result."""
 
 Then: TypeAlias = Literal["retry", "rewrite", "fail"]
 """What follows where a text does not pass: the model is asked again, the text is changed, or the node fails."""
@@ -38,6 +42,8 @@ REMOVED: Final = "[removed]"
 @dataclasses.dataclass(frozen=True, slots=True)
 class Guard:
     """A check of the texts that go into an agent, or come out of it. Made by the functions of this module.
+
+    It sees the question or the final answer: no results or arguments of tools, and no text before it is shown live.
 
     Attributes:
         name: What messages call it.
@@ -170,7 +176,7 @@ def forbidden(*words: str | re.Pattern[str], on: On = "output", then: Then | Non
 
 
 def personal_data(*kinds: Kind, on: On = "output", then: Then = "rewrite") -> Guard:
-    """No text has personal data of these kinds, as far as its form shows it.
+    """No text has personal data of these kinds, as far as its form shows it; tools' results are not looked at.
 
     E-mail addresses, IBANs and card numbers (both by their check digits), IP addresses, and telephone numbers that are
     written internationally, in the American way, or with a leading 0. It does not find names, postal addresses, dates

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     cls=options.ValueCommand,
     examples="""
         graphengine answer post yes
-        graphengine answer post-2 no --no-resume     # a worker goes on with it
+        graphengine answer post-2 no --no-resume     # for a worker, or a later resume
         graphengine answer post-3 @answer.txt --wait approve
     """,
     exits={

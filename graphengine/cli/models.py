@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
+from graphengine.graph import Graph
 from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
 from graphengine.runner.models import ALL, Models
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from graphengine.cli.project import Found
-    from graphengine.graph import Graph
     from graphengine.models.base import Model
 
 Chosen: TypeAlias = "Mapping[str, Model | str]"
@@ -62,7 +62,7 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
             raise InputError(f"the model for {what} is given twice", where=_where(text), repair="give it once")
         asked[who] = name
     sets = _sets(found.module) if given else {}
-    chosen = dict(sets.get(asked.get(ALL, ""), {}))
+    chosen = _of_graph(sets.get(asked.get(ALL, ""), {}), found)
     for who, name in asked.items():
         if not (who == ALL and name in sets):
             _check_name(who, name, sets)
@@ -95,6 +95,33 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
         if text not in taken:
             raise refused[text]
     return chosen
+
+
+def _of_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
+    """What of a set is for this graph: a file's sets are for all its graphs, which need not have the same agents.
+
+    Raises:
+        UnknownAgent: No graph of the file has an agent or a node of that name.
+    """
+    kept: dict[str, Model | str] = {}
+    for who, model in chosen.items():
+        try:
+            _known(who, found.graph)
+        except UnknownAgent:
+            if not any(_has(graph, who) for graph in vars(found.module).values() if isinstance(graph, Graph)):
+                raise
+            continue
+        kept[who] = model
+    return kept
+
+
+def _has(graph: Graph[Any], who: str) -> bool:
+    """Whether a graph has an agent or a node of that name."""
+    try:
+        _known(who, graph)
+    except UnknownAgent:
+        return False
+    return True
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -73,7 +73,9 @@ graph = click.option(
     help="The run's graph, where its name alone does not lead to it.",
 )
 no_resume = click.option(
-    "--no-resume", is_flag=True, help="Record it and no more; a worker or a later `resume` goes on with the run."
+    "--no-resume",
+    is_flag=True,
+    help="Record it and no more; a worker, if one runs, or `resume` continues the run.",
 )
 no_wait = click.option(
     "--no-wait",

@@ -157,7 +157,7 @@ def _tell(session: Session, post: Post, error: GraphEngineError | None = None) -
         session.err.line(f"run {info.id} is driven by {info.driver}, which goes on with it")
     elif info.status in ("waiting", "running"):
         resume = command("resume", info.id, *graph_words(info.graph), place=post.place)
-        session.err.line((f"a worker for {info.graph} goes on with run {info.id}; or resume: ", "dim"), resume)
+        session.err.line((f"no process drives run {info.id}; start `graphengine worker`, or resume: ", "dim"), resume)
     elif info.status != "finished":
         resume = command("resume", info.id, *graph_words(info.graph), place=post.place)
         session.err.line((f"run {info.id} is {info.status}; resume: ", "dim"), resume)

@@ -64,6 +64,7 @@ _READ_SECONDS: Final = 2.0
 _INDENT: Final = 9
 _NAMED: Final = 3
 """More nodes at work than these are counted only."""
+_ENDS: Final = ("attempt", "node", "failed")
 _INSIDE: Final = ("recorded", "message", "refused", "begun")
 """Steps of a node that it goes on after."""
 
@@ -121,7 +122,7 @@ class Progress:
         elif isinstance(event, NodeBegan):
             self._at_work[event.path] = event
             if "[" not in event.path:
-                self._began(event.path, event.visit, event.attempt)
+                self.began(event.path, event.visit, event.attempt)
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
         else:
@@ -204,7 +205,8 @@ class Progress:
         self.idles()
         self._line("sleeps", f"until {until}; Ctrl-C leaves the run waiting")
 
-    def _began(self, path: str, visit: int, attempt: int) -> None:
+    def began(self, path: str, visit: int, attempt: int) -> None:
+        """Show that a node began, unless that was shown before."""
         if self._begun.get(path, (0, 0)) >= (visit, attempt):
             return
         self._begun[path] = (visit, attempt)
@@ -213,8 +215,8 @@ class Progress:
         self._line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
 
     def _step(self, step: Step) -> None:
-        if step.kind in ("attempt", "node", "failed") and step.began and self._is_own(step):
-            self._began(step.path, step.visit, step.attempt)
+        if step.kind == "recorded" or (step.kind in _ENDS and step.began and self._is_own(step)):
+            self.began(step.path, step.visit, step.attempt)
         if step.kind == "attempt":
             self._attempt(step)
         elif step.kind in ("node", "failed"):

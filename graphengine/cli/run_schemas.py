@@ -137,6 +137,8 @@ class Detail(Part):
     pause: Sequence[str] = Field(
         default=(), description="started, resumed, branched: the nodes before which the run waits"
     )
+    retries: JsonValue = Field(default=None, description="resumed: whether parts that had failed are tried again")
+    company: JsonValue = Field(default=None, description="resumed: whether the process drove other runs too")
     crashed: JsonValue = Field(default=None, description="resumed: whether nodes were in flight when a process died")
     changes: Sequence[JsonValue] = Field(default=(), description="resumed, branched: what is new about the graph")
     refit: JsonValue = Field(default=None, description="resumed, branched: what defaults and migrations did, by frame")

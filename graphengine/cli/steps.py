@@ -103,7 +103,7 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
 def recorded(step: Step, limit: int) -> list[str]:
     """What a piece of recorded work was, and what it gave; of a model's turn, who asked whom and what it cost."""
     data = step.data
-    name, value = data["name"], data["value"]
+    name, value = data["name"].rpartition("<locals>.")[2], data["value"]
     if "by" not in data:
         return [f"{name} gave {one_line(compact(tool_value(step).get('text', value)), limit)}"]
     what = "" if name == "turn" else f" for a {name}"

@@ -112,6 +112,9 @@ class _View(Protocol):
     def step(self, step: Step, snapshot: Snapshot, *, is_past: bool) -> None:
         """A step is recorded that leads on from the snapshot; one of the past is not shown."""
 
+    def joins(self, snapshot: Snapshot) -> None:
+        """The steps after this snapshot are shown."""
+
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
         """All steps up to here were shown."""
 
@@ -179,6 +182,7 @@ class _Watching:
         snapshot = await load_snapshot(store, info.id, begin) if begin else Snapshot()
         for step in await store.steps(info.id, begin, first - 1):
             self._take(step, snapshot, is_past=True)
+        self._view.joins(snapshot)
         return snapshot
 
     def _take(self, step: Step, snapshot: Snapshot, *, is_past: bool = False) -> None:
@@ -239,6 +243,15 @@ class _Lines:
             self._progress.skip(step)
         else:
             self._progress.recorded(step)
+
+    def joins(self, snapshot: Snapshot) -> None:
+        """Show maps and graphs that were begun before as started, so that their ends have a beginning."""
+        from graphengine.core.steps import path_of
+
+        for frame in snapshot.frames.values():
+            path = path_of(frame.id, frame.at)
+            if frame.phase in ("mapping", "inside") and "[" not in path:
+                self._progress.began(path, frame.visit, frame.attempt)
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
         from graphengine.cli.show import driven
@@ -307,6 +320,9 @@ class _Documents:
         del snapshot
         if not is_past:
             self._line("step", {"step": step_document(step)})
+
+    def joins(self, snapshot: Snapshot) -> None:
+        pass
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Tell where it stands whenever its status, its driver or its waits are others than before."""

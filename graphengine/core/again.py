@@ -453,6 +453,8 @@ def _resumed(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:  # noqa:
         data.get("refit", {}),
         data.get("pause"),
         _shift(data),
+        bool(data.get("company")),
+        bool(data.get("retries")),
     )
 
 

@@ -225,7 +225,8 @@ class Resumed(NamedTuple):
 
     `fingerprint`, `changes`, `refit` (operations by frame) and `shift` (the other parts of a refit, see
     `graphengine.core.refit`) say what differs where the graph was changed since; `pause` before which nodes it is to
-    wait from now on, None for those it knows.
+    wait from now on, None for those it knows. `company` says that the process drives other runs too, `asked` that a
+    caller asked for it: what failed beside what waits is then tried again.
     """
 
     now: float
@@ -236,6 +237,8 @@ class Resumed(NamedTuple):
     refit: Mapping[str, Sequence[Op]] = EMPTY
     pause: Sequence[str] | None = None
     shift: Mapping[str, JsonValue] = EMPTY
+    company: bool = False
+    asked: bool = False
 
 
 class StopAsked(NamedTuple):

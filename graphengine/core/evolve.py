@@ -27,7 +27,7 @@ from graphengine.core.frames import (
 )
 from graphengine.core.ready import can_move, task_of
 from graphengine.core.refit import apply_refit, keep_items
-from graphengine.core.snapshot import ROOT, Frame, Snapshot
+from graphengine.core.snapshot import CRASHES, ROOT, Frame, Snapshot
 from graphengine.core.steps import path_of
 from graphengine.errors import WorkNotRepeatable
 from graphengine.options import START
@@ -324,7 +324,7 @@ def _resumed(snapshot: Snapshot, step: Step) -> None:
     data = step.data
     snapshot.limits = dict(data["limits"])
     snapshot.fingerprint = data["fingerprint"]
-    was_failed = snapshot.status == "failed"
+    was_failed = snapshot.status == "failed" or "retries" in data
     cut_off = _in_flight(snapshot, step) if data.get("crashed") else ()
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
     apply_refit(snapshot, data)
@@ -332,8 +332,10 @@ def _resumed(snapshot: Snapshot, step: Step) -> None:
         snapshot.frames[key].limits = limits
     snapshot.root.marks.update(data.get("marks", ()))
     for frame in cut_off:
-        if snapshot.frames.get(frame.id) is frame and frame.id not in data.get("moved", ()):
+        counts = frame.crashes < CRASHES - 1 or not snapshot.company  # the last one only where nothing else can be why
+        if counts and snapshot.frames.get(frame.id) is frame and frame.id not in data.get("moved", ()):
             frame.crashes += 1
+    snapshot.company = bool(data.get("company"))
     for frame in list(snapshot.frames.values()) if was_failed else ():
         _revive(snapshot, frame)
     for frame in list(snapshot.frames.values()):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from graphengine.core.failures import failed_frame, failure_record
 from graphengine.core.lookup import plan_of
 from graphengine.core.marks import default_marks, first_marks, sample
-from graphengine.core.ready import ready
+from graphengine.core.ready import ready, task_of
 from graphengine.core.refit import refitted
 from graphengine.core.sizes import added, bytes_of, weigh
-from graphengine.core.snapshot import Frame
+from graphengine.core.snapshot import CRASHES, Frame
 from graphengine.core.steps import Step
 from graphengine.core.ways import taken
 from graphengine.options import START
@@ -62,6 +62,10 @@ def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
     data: dict[str, JsonValue] = {"limits": dict(event.limits), "fingerprint": event.fingerprint}
     if event.crashed and ready(snapshot):  # else nothing was in flight: a limit held it back
         data["crashed"] = True
+    if event.asked and snapshot.status != "failed" and failed_beside(snapshot):
+        data["retries"] = True
+    if event.company and wants_alone(snapshot, crashed=event.crashed):
+        data["company"] = True
     if event.pause is not None:
         data["pause"] = list(event.pause)
     there = _under_changes(plan, snapshot, event, data)
@@ -78,6 +82,26 @@ def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
         data["sub_limits"] = raised
     weight = added(snapshot, bytes_of(data["refit"])) if event.refit else 0
     return Step(snapshot.seq + 1, "resumed", event.now, data=data, weight=weight)
+
+
+def failed_beside(snapshot: Snapshot) -> bool:
+    """Whether parts of a run failed, arms of forks or items of maps, while others of it are not over yet."""
+    frames = snapshot.frames.values()
+    return any(frame.failure is not None or (frame.phase == "mapping" and frame.map["failed"]) for frame in frames)
+
+
+def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
+    """Whether a run is to be driven by a process that drives no other: one of its nodes was in flight at two crashes.
+
+    The process may have died of another run. Only a third death, with no other run in the process, gives the node up.
+
+    Args:
+        snapshot: The run, before it is resumed.
+        crashed: Whether the process that drove it last has died.
+    """
+    tasks = ((frame, task_of(snapshot, frame)) for frame in snapshot.frames.values())
+    in_flight = [frame for frame, task in tasks if task is not None and task.mode in ("run", "fallback")]
+    return any(frame.crashes + crashed >= CRASHES - 1 for frame in in_flight)
 
 
 def _under_changes(

@@ -31,7 +31,8 @@ ROOT: Final = ""
 """The id of the run's own frame."""
 
 CRASHES: Final = 3
-"""A node that was in flight at so many crashes in a row is not started again."""
+"""A node that was in flight at so many crashes in a row, the last one of a process that drove nothing else, is not
+started again."""
 
 _NOT_STORED: Final = frozenset(
     {"id", "up", "base", "sub", "plan", "check", "typed", "owned", "grown", "lent", "digests"}
@@ -200,6 +201,7 @@ class Snapshot:
         pause: Nodes before which the run is to wait, by path.
         mailbox: Messages that nobody received yet, by topic.
         waiting: How many frames wait.
+        company: Whether the process that drives it drove others too, where a third crash would give a node up.
         frames: All live frames by id.
         mover: A frame that could move when that was last looked for.
         touched: Frames that may have something to run since this was last emptied.
@@ -223,6 +225,7 @@ class Snapshot:
     pause: Sequence[str] = ()
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     waiting: int = 0
+    company: bool = False
     frames: dict[str, Frame] = field(default_factory=dict)
     mover: str = ROOT
     touched: list[str] = field(default_factory=list)
@@ -277,6 +280,7 @@ def to_record(snapshot: Snapshot) -> dict[str, JsonValue]:
         "pause": list(snapshot.pause),
         "mailbox": snapshot.mailbox,
         "waiting": snapshot.waiting,
+        **({"company": True} if snapshot.company else {}),
         "frames": {frame.id: {name: getattr(frame, name) for name in _STORED} for frame in snapshot.frames.values()},
     }
 

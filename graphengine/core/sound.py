@@ -24,6 +24,7 @@ _RUN: Final[dict[str, Any]] = {
     "elapsed_seconds": _NUMBER,
     "steps": int,
     "waiting": int,
+    "company": bool,
     "pause": (list, tuple),
 }
 _FRAME: Final[dict[str, Any]] = {

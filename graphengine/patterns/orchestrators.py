@@ -67,6 +67,7 @@ def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and
     *,
     most_steps: int = 20,
     concurrency: int = 8,
+    may_fail: bool = False,
     state: type[S] = Job,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
     """A graph that plans, does what can be done side by side until all is done, and makes a whole of it.
@@ -80,6 +81,7 @@ def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and
             succeeded it is not asked, and the run fails as `every step failed`.
         most_steps: How long a plan may be.
         concurrency: How many steps of one role are done at a time.
+        may_fail: Whether the synthesiser is asked where no step succeeded, too; then the caller sees why each failed.
         state: `Job`, or a subclass with fields that the agents read besides.
 
     Raises:
@@ -118,7 +120,8 @@ def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and
     graph.add_node("synthesise", part(synthesiser, state, _OWN), writes="output")
     graph.add_path(START, "make_plan", "schedule")
     over = value("batch").length() == 0
-    graph.add_edge("schedule", FAIL, when=over & (value(successes) == 0), label="every step failed")
+    if not may_fail:
+        graph.add_edge("schedule", FAIL, when=over & (value(successes) == 0), label="every step failed")
     graph.add_edge("schedule", "synthesise", when=over, label="all done")
     graph.add_edge("schedule", "synthesise", when=iterations("schedule") > most_steps, label="out of waves")
     due = [(role, value(_steps_of(role)).length() > 0) for role in workers]

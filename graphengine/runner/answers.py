@@ -62,7 +62,7 @@ def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str]
             f"it waits for {others}" if others else _INSTEAD.get(snapshot.status, "it may have been answered already")
         )
         if asks:
-            told, repair = f"run {snapshot.run_id} was answered already", "resume it, or let a worker go on with it"
+            told, repair = f"run {snapshot.run_id} was answered already", "resume it, or start `graphengine worker`"
         raise InputError(told, where=where, repair=repair)
     if wait is None:
         if len(names) > 1:

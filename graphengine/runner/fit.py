@@ -237,5 +237,6 @@ def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Misfit]]:
         try:
             plan.state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
         except ValidationError as error:
-            problems.append(Misfit(f"the state as a whole: {explain(error)}", "the validators of the state"))
+            told = explain(error, hide=bool(plan.state.secrets))
+            problems.append(Misfit(f"the state as a whole: {told}", "the validators of the state"))
     return ops, problems

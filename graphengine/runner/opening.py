@@ -17,11 +17,13 @@ from graphengine.core.evolve import evolve
 from graphengine.core.lookup import plan_of
 from graphengine.core.privacy import check_secrets, words_for
 from graphengine.core.ready import next_due
+from graphengine.core.runs import failed_beside, wants_alone
 from graphengine.core.sizes import begin
 from graphengine.core.snapshot import Frame, Snapshot
 from graphengine.errors import (
     DefinitionError,
     GraphChanged,
+    GraphEngineError,
     InputError,
     InvalidUpdate,
     NotRecordable,
@@ -75,6 +77,7 @@ class Opener:
         self._driven = driven
         self._sizes = sizes
         self.turns = Turns()
+        self._opening = 0  # runs that are being resumed just now
         self._plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()  # by fingerprint
 
     async def begin(  # noqa: PLR0913 - what a run begins with
@@ -142,6 +145,15 @@ class Opener:
         Raises:
             UnknownRun, RunIsDriven, GraphChanged.
         """
+        self._opening += 1
+        try:
+            return await self._taken(run, plan, limits, pause)
+        finally:
+            self._opening -= 1
+
+    async def _taken(
+        self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None
+    ) -> Driver | Result[S]:
         await self._store.open()
         info = await self._store.info(run.id)
         check_name(plan, info.graph, run.id)
@@ -151,8 +163,10 @@ class Opener:
             run.recorded()
             return result_of(plan, await load_snapshot(self._store, run.id, None))
         if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):
-            run.recorded()
-            return result_of(plan, await load_snapshot(self._store, run.id, None))
+            there = await load_snapshot(self._store, run.id, None)
+            if run.due_only or not failed_beside(there):
+                run.recorded()
+                return result_of(plan, there)
         if run.id in self._driven:
             raise RunIsDriven(run.id, "this runner", math.inf)
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
@@ -165,7 +179,7 @@ class Opener:
             await release(self._store, run.id, fence)
             raise
         await release(self._store, run.id, fence)  # somebody went on with it, and let it go, meanwhile
-        return await self.go_on(run, plan, limits, pause)
+        return await self._taken(run, plan, limits, pause)
 
     async def _still_waits(self, info: RunInfo, plan: Plan[Any]) -> bool:
         """Whether there is nothing to go on with: no answer, no message, no time that has come, no other graph."""
@@ -193,9 +207,9 @@ class Opener:
         driver.fence = fence
         wanted = as_limits(limits) if limits is not None else snapshot.limits
         crashed = snapshot.status == "running" and held
-        event = Resumed(
-            driver.time.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift
-        )
+        facts = driver.time.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift
+        company = self._opening > 1 or bool(self._driven.keys() - {run.id})
+        event = Resumed(*facts, company=company, asked=not run.due_only)
         step = driver.decide(event)
         inbox = await self._store.inbox([run.id])
         driver.deliver([message for message in inbox if message.kind != "stop"])
@@ -298,6 +312,20 @@ class Opener:
             return (await load_snapshot(self._store, run_id, None)).limits
         except StoreError:
             return snapshot.limits
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run is driven here, or about to be."""
+        return not self._opening and not self._driven
+
+    async def wants_alone(self, info: RunInfo) -> bool:
+        """Whether a run is to be driven with no other in the process, since a node of it was in flight at crashes."""
+        if info.status != "running":
+            return False
+        try:
+            return wants_alone(await load_snapshot(self._store, info.id, None), crashed=info.held)
+        except GraphEngineError:  # it was removed, or cannot be read; a resume says so
+            return False
 
     async def stop(self, run_id: str, why: str, consume: Sequence[int] = ()) -> None:
         """Stop a run that is not driven here: at once where it waits, else by a message to its driver."""

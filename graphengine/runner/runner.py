@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel
 
 from graphengine.errors import DefinitionError, InputError, RunnerClosed
-from graphengine.graph import Graph
 from graphengine.history import Difference, differences, load_snapshot
 from graphengine.import_guard import check_may_run
 from graphengine.options import Sizes
-from graphengine.paths import did_you_mean
 from graphengine.runner import pruning
 from graphengine.runner.answers import as_record, check_against, check_answer
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
 from graphengine.runner.models import Models
-from graphengine.runner.opening import as_limits
+from graphengine.runner.plans import pauses_of, plan_of
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, Wait, waits_of
 from graphengine.runner.run import Run
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.core.steps import Step
-    from graphengine.graph import Limits
+    from graphengine.graph import Graph, Limits
     from graphengine.models.base import Model
     from graphengine.plan import Plan
     from graphengine.records import JsonValue
@@ -183,11 +181,11 @@ class Runner:
             3 3
         """
         self._usable()
-        plan = _plan_of(graph, limits)
+        plan = plan_of(graph, limits)
         self._check_names(plan)
         given: S | Mapping[str, object] = {} if state is None else state
         initial = None if after else plan.state.initial(given, f"graph {graph.name}")
-        pause = _pauses(plan, pause_before)
+        pause = pauses_of(plan, pause_before)
         run = self._run(run_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
         opening = self._tending.opener.begin(run, plan, initial, given, limits or graph.limits, after, pause)
@@ -204,7 +202,8 @@ class Runner:
     ) -> Run[S]:
         """Go on with a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
 
-        A finished one gives its result, one that still waits tells so; neither is touched.
+        A finished one gives its result, one that still waits tells so; neither is touched. Arms of forks and items of
+        maps that failed while others wait are tried again at once.
 
         Args:
             graph: The run's graph, changed or not.
@@ -226,11 +225,11 @@ class Runner:
             stopped finished 3
         """
         self._usable()
-        plan = _plan_of(graph, limits)
+        plan = plan_of(graph, limits)
         self._check_names(plan)
         run = self._run(run_id, graph)
         run.waits_out = wait_out
-        pause = None if pause_before is None else _pauses(plan, pause_before)
+        pause = None if pause_before is None else pauses_of(plan, pause_before)
         return self._live(run, plan, self._tending.opener.go_on(run, plan, limits, pause))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
@@ -273,14 +272,14 @@ class Runner:
             3 8
         """
         self._usable()
-        plan = _plan_of(graph, limits)
+        plan = plan_of(graph, limits)
         self._check_names(plan)
         if branch_id == run_id:
             told = f"a branch of run {run_id!r} cannot have that id too"
             raise InputError(told, where=f"run {run_id}", repair="choose another branch_id, or give none")
         run = self._run(branch_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
-        pause = None if pause_before is None else _pauses(plan, pause_before)
+        pause = None if pause_before is None else pauses_of(plan, pause_before)
 
         async def opening() -> Driver:
             await self._known(run_id)
@@ -339,12 +338,18 @@ class Runner:
         await self.store.open()
         return await self.store.due(self._clock.now(), limit=limit, graphs=graphs)
 
+    async def wants_alone(self, info: RunInfo) -> bool:
+        """Whether a run was in flight at two crashes in a row, so that it is to be driven with no other beside it."""
+        self._usable()
+        return await self._tending.opener.wants_alone(info)
+
     async def recover(self, *graphs: Graph[Any]) -> Sequence[Run[Any]]:
         """Go on with every orphan of these graphs: runs under way that nobody alive drives, since their process died.
 
         For a program that starts again and is to finish what it had begun; `Worker` does the same again and again, so
-        many at a time, and for runs that wait too. All are driven at once. Runs that another process was quicker to
-        take are left out, so any number of processes may recover the same runs.
+        many at a time, and for runs that wait too. All are driven at once, but for those with a node that was in flight
+        at two crashes in a row: they are driven after the others, one at a time. Runs that another process was quicker
+        to take are left out, so any number of processes may recover the same runs.
 
         Args:
             graphs: Their graphs, each of another name.
@@ -364,18 +369,26 @@ class Runner:
             >>> asyncio.run(main())
         """
         self._usable()
-        known = {_plan_of(graph, None).graph: graph for graph in graphs}
+        known = {plan_of(graph, None).graph: graph for graph in graphs}
         if len(known) < len(graphs):
             raise DefinitionError("two graphs of one name", where="recover", repair="name each graph differently")
         found, limit = await self.due(list(known), limit=_PAGE), _PAGE
         while len(found) == limit:  # they may not be all
             limit *= 4
             found = await self.due(list(known), limit=limit)
-        runs = [self.resume(known[info.graph], info.id) for info in found if info.status == "running"]
-        for run in runs:
-            run.due_only = True  # another process may have been quicker, and have come to its end
-        taken = await asyncio.gather(*(run.is_taken() for run in runs))
-        return [run for run, is_taken in zip(runs, taken, strict=True) if is_taken or run.has_trouble]
+        left = [info for info in found if info.status == "running"]
+        alone = [await self._tending.opener.wants_alone(info) for info in left]
+        runs = [self._recovered(known[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
+        taken = await asyncio.gather(*(run.is_taken() for run, a in zip(runs, alone, strict=True) if not a))
+        are_taken = iter(taken)
+        return [run for run, a in zip(runs, alone, strict=True) if a or next(are_taken) or run.has_trouble]
+
+    def _recovered(self, graph: Graph[S], run_id: str, *, alone: bool) -> Run[S]:
+        plan, run = plan_of(graph, None), self._run(run_id, graph)
+        run.due_only = True  # another process may have been quicker, and have come to its end
+        self._check_names(plan)
+        opening = self._tending.opener.go_on(run, plan)
+        return self._live(run, plan, self._tending.alone(opening) if alone else opening)
 
     async def waits(self, run_id: str) -> Sequence[Wait]:
         """What a run waits for. Raises: UnknownRun."""
@@ -595,37 +608,6 @@ def _is_inside(run_id: str) -> bool:
     """Whether a node of this run asks, which would wait for itself if it waited for the run."""
     here = CURRENT.get()
     return isinstance(here, Context) and here.run_id == run_id
-
-
-def _plan_of(graph: Graph[S], limits: Limits | None) -> Plan[S]:
-    """The plan of a graph that is to be run.
-
-    Raises:
-        DefinitionError: It is no graph, or the limits are none; CompileError.
-    """
-    given: object = graph
-    if not isinstance(given, Graph):
-        raise DefinitionError(f"{given!r} is no Graph", repair="give the Graph itself; the CLI finds graphs by name")
-    if limits is not None:
-        as_limits(limits)
-    return graph.compile()
-
-
-def _pauses(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
-    """The paths of nodes to pause before, checked.
-
-    Raises:
-        InputError: There is no such node.
-    """
-    if isinstance(paths, str):
-        raise InputError(f"pause_before={paths!r}", repair=f"give a list: pause_before=[{paths!r}]")
-    if not paths:
-        return []  # the usual case, and to list the paths of a large nest takes long
-    known = set(plan.paths())
-    for path in paths:
-        if path not in known:
-            raise InputError(f"unknown node {path!r}", where="pause_before=", repair=did_you_mean(path, known))
-    return list(paths)
 
 
 def _store(given: str | PathLike[str] | Store | None) -> Store:

@@ -91,8 +91,21 @@ class Tending:
         self.drivers: dict[str, Driver] = {}
         self.sleeping: dict[str, asyncio.Event] = {}
         self.closed = False
+        self._alone = asyncio.Lock()
+        self._quieter = asyncio.Event()  # set when a run is driven here no longer, or was not to be
         self._grace_seconds = 0.0
         self.opener = Opener(store, clock, self.drivers, sizes)
+
+    async def alone(self, opening: Coroutine[Any, Any, Driver | Result[S]]) -> Driver | Result[S]:
+        """Open a run once no other is driven here; of several such runs, one after the other."""
+        try:
+            async with self._alone:
+                while not self.opener.is_idle:
+                    self._quieter.clear()
+                    await self._quieter.wait()
+                return await opening
+        finally:
+            opening.close()
 
     def grace(self, seconds: float) -> None:
         """Set how long nodes in flight have to finish when the Runner closes.
@@ -153,6 +166,7 @@ class Tending:
         self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
     ) -> Result[S]:
         opened = await opening
+        self._quieter.set()
         run.due_only = True  # what another process makes of it while it sleeps here is not to be tried again
         try:
             return await self._to_its_end(run, plan, opened)
@@ -229,6 +243,7 @@ class Tending:
         finally:
             CURRENT.set(None)  # or this asyncio task would hold the last node's context, and all that it knows
             self.drivers.pop(run.id, None)
+            self._quieter.set()
             if driver.holds:
                 await release(self._store, run.id, driver.fence)
         if self.closed and (is_cut or driver.snapshot.status == "running"):

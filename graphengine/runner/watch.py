@@ -1,10 +1,11 @@
-"""Seeing that a node holds the event loop, and saying which one.
+"""Seeing that a user's function holds the event loop, and saying which one.
 
 While a node blocks the loop nothing else of its process moves: no other run, no timer, no stop. Nothing is lost by that
 (the lease is renewed from a thread), but somebody should be told. So one thread of the process looks at every loop that
 drives runs: it asks the loop for a sign of life, and where none comes for `BLOCKED_SECONDS` it looks at what the loop's
 thread is doing, and logs a warning with the node, the function and the repair; when the loop moves again, it logs for
-how long it was held. Each function is told once.
+how long it was held. Each function is told once. Where the engine itself is at work, with no function of the user's
+around it, nothing is said: no user could repair that.
 
 That costs a run's steps nothing. The thread is there while runs are driven, whatever their store, and ends a while
 after the last one. A process that was suspended meanwhile is not taken for one that was busy.
@@ -13,6 +14,7 @@ after the last one. A process that was suspended meanwhile is not taken for one 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
 import sys
@@ -38,8 +40,17 @@ _IDLE_LOOKS: Final = 20
 _NODE_CODE: Final = TaskRunner.run.__code__
 _CALLBACK_CODE: Final = asyncio.Handle._run.__code__  # noqa: SLF001 - known by its code alone, and only looked for
 _LOOPS: Final = ("asyncio.", "selectors")
-_ENGINE: Final = ("asyncio.", "graphengine.runner.")
+_ENGINE: Final = ("asyncio", "graphengine")
+_LIBRARIES: Final = {*sys.stdlib_module_names, "aiosqlite", "anthropic", "httpx2", "jsonschema", "json_repair", "mcp",
+                     "networkx", "openai", "pydantic", "pydantic_core"}  # fmt: skip
+"""What the engine calls too: a frame of these alone shows nobody's function."""
+_AROUND: Final = ("asyncio.base_events", "asyncio.runners")
+"""What is outside of these is the program that started the loop."""
+_BODIES: Final = "graphengine.runner.execute"
 _REPAIR: Final = "make it a plain function (def, without thread=False), which runs in a thread, or await what blocks"
+_REPAIR_ASIDE: Final = (
+    "do what takes long in a node: conditions, reducers, validators and the like run on the event loop"
+)
 
 
 class Holder(NamedTuple):
@@ -48,6 +59,7 @@ class Holder(NamedTuple):
     node: str
     run_id: str
     place: str
+    repair: str = _REPAIR
 
     def __str__(self) -> str:
         return f"node {self.node} (run {self.run_id})" if self.node else self.place
@@ -99,7 +111,7 @@ class Loop:
             known.add(function)
             self._told = holder
             text = "%s has held the event loop for %.1f s, so that nothing else moves: %s\n  repair: %s"
-            log.warning(text, holder, held, holder.place, _REPAIR)
+            log.warning(text, holder, held, holder.place, holder.repair)
 
     def _answer(self) -> None:
         told, self._told = self._told, None
@@ -153,29 +165,42 @@ class LoopWatch:
 
 
 def holder_of(thread: int) -> Holder | None:
-    """What holds the loop of a thread; None where nothing does: the loop waits, or is between two things it does."""
+    """The user's function that holds the loop of a thread; None if none does.
+
+    The innermost function of the user's is looked for, and from there the outermost that the engine did not call: what
+    it calls is its own business. So a lambda that a condition is made of is named, and not the node around it, nor the
+    engine's own code, nor a library's that the engine called.
+    """
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - the documented way to see what threads do
     if frame is not None and frame.f_globals.get("__name__", "").startswith(_LOOPS):
         return None
     place: FrameType | None = None
     node: Context | None = None
-    is_inside = True  # of what the engine or the loop called
-    while frame is not None and node is None:
-        is_inside = is_inside and (place is None or not _is_engine(frame))
-        if place is None or is_inside:
-            place = frame  # in the end the outermost function of the node: what it calls is its own business
+    caller = ""
+    while frame is not None:
+        top = _module_of(frame).partition(".")[0]
+        if place is None:
+            place = frame if top not in _ENGINE and top not in _LIBRARIES else None
+        elif not caller and top in _ENGINE:
+            caller = _module_of(frame)
+        elif not caller:
+            place = frame
         node = _node_in(frame)
+        if node is not None or frame.f_code is _CALLBACK_CODE or _module_of(frame) in _AROUND:
+            break
         frame = frame.f_back
     if place is None:
         return None
     code = place.f_code
     where = f"{code.co_qualname} ({code.co_filename}:{place.f_lineno})"
-    return Holder(node.path, node.run_id, where) if node is not None else Holder("", "", where)
+    is_body = code.co_flags & inspect.CO_COROUTINE or caller in ("", _BODIES) or caller.startswith("asyncio")
+    repair = _REPAIR if is_body else _REPAIR_ASIDE
+    return Holder(node.path, node.run_id, where, repair) if node is not None else Holder("", "", where, repair)
 
 
-def _is_engine(frame: FrameType) -> bool:
+def _module_of(frame: FrameType) -> str:
     name: str = frame.f_globals.get("__name__", "")
-    return name.startswith(_ENGINE)
+    return name
 
 
 def _node_in(frame: FrameType) -> Context | None:

@@ -99,6 +99,7 @@ class Worker:
         self._tell = tell
         self._driven: dict[str, asyncio.Task[None]] = {}
         self._aside: dict[str, float] = {}
+        self._is_alone = False  # the one run that is driven is to have no company
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -129,16 +130,23 @@ class Worker:
     async def _take(self) -> None:
         """Begin to drive what is due, as far as there is room."""
         room = self._concurrency - len(self._driven)
-        if room <= 0:
+        if room <= 0 or (self._is_alone and self._driven):
             return
+        self._is_alone = False
         now = self._runner.clock.now()
         self._aside = {run_id: until for run_id, until in self._aside.items() if until > now}
         enough = room + len(self._aside) + len(self._driven)
         found = await self._runner.due(list(self._graphs), limit=enough)
         fresh = [info for info in found if info.id not in self._driven and info.id not in self._aside]
         for info in fresh[:room]:
+            if await self._runner.wants_alone(info):  # those that are driven end first, and no others begin
+                if self._driven:
+                    return
+                self._is_alone = True
             if not self._stopping.is_set():
                 self._driven[info.id] = asyncio.create_task(self._drive(info), name=f"graphengine worker {info.id}")
+            if self._is_alone:
+                return
 
     async def _rest(self) -> None:
         """Wait until it is time to look again: a run has ended, the poll's time is over, or the worker is to stop."""

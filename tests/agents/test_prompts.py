@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
-from graphengine.errors import DefinitionError
+from graphengine import END, START, Agent, Graph, ask
+from graphengine.errors import CompileError, DefinitionError
 from graphengine.models.base import Message, ToolCall
 from graphengine.prompts import (
     DATA_NOTE,
@@ -53,7 +54,6 @@ class Mood(enum.Enum):
         (None, ""),
         ("so", "<x>so</x>"),
         ("", "<x></x>"),
-        (b"so\xff", "<x>so\ufffd</x>"),
     ],
 )
 def test_what_has_no_words_stands_as_it_is_and_text_is_tagged(value: object, expected: str) -> None:
@@ -178,7 +178,7 @@ def test_a_lone_surrogate_is_replaced() -> None:
     assert fill("{a}", {"a": "x\ud800y"}) == "<a>x\ufffdy</a>"
     assert '"x\ufffd"' in fill("{a}", {"a": {"b": ["x\ud800"]}})
     assert block("a", "\ud83d\ude00") == "<a>\U0001f600</a>"
-    fill("{a} {b}", {"a": [b"\xff"], "b": [Message(role="user", text="\udfff")]}).encode()
+    fill("{a} {b}", {"a": ["\ud800"], "b": [Message(role="user", text="\udfff")]}).encode()
 
 
 def test_sets_have_one_order() -> None:
@@ -268,3 +268,49 @@ def test_the_note_is_one_sentence() -> None:
     """It stands at the end of instructions."""
     assert DATA_NOTE.count(".") == 1
     assert DATA_NOTE.endswith(".")
+
+
+@pytest.mark.parametrize("data", [b"so\xff", b"plain", bytearray(b"x"), memoryview(b"x"), [b"\xff"], {"a": b"\xff"}])
+def test_bytes_are_no_prompt(data: object) -> None:
+    """They would become characters that mean nothing; the error names the repair."""
+    for show in (fill, fill_plainly):
+        with pytest.raises(DefinitionError) as caught:
+            show("{x}", {"x": data})
+        assert caught.value.repair
+    with pytest.raises(DefinitionError):
+        labelled({"x": data})
+
+
+class Held(BaseModel):
+    """A state with bytes in it."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    picture: bytes = b"\x89PNG"
+    said: str = ""
+
+
+@pytest.mark.parametrize(
+    ("runnable", "inputs"),
+    [
+        (Agent("seer", prompt="What is this? {picture}"), None),
+        (Agent("seer"), {"what": "picture"}),
+        (ask("Is it this? {picture}"), None),
+    ],
+)
+def test_bytes_in_a_prompt_are_refused_when_a_graph_is_compiled(runnable: Any, inputs: Any) -> None:
+    """Where the field's type is known; a question for a person is one too."""
+    graph = Graph("g", Held)
+    graph.add_node("see", runnable, inputs=inputs, writes="said")
+    graph.add_path(START, "see", END)
+    with pytest.raises(CompileError) as caught:
+        graph.compile()
+    assert "bytes_in_prompt" in {problem.code for problem in caught.value.problems}
+
+
+def test_a_function_of_an_agent_may_read_bytes() -> None:
+    """Its prompt is what the function returns."""
+    graph = Graph("g", Held)
+    graph.add_node("see", Agent("seer", prompt=lambda picture: f"{len(picture)} bytes"), writes="said")
+    graph.add_path(START, "see", END)
+    graph.compile()

@@ -15,10 +15,12 @@ pytest.importorskip("genai_prices")
 
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
-from graphengine.testing.model_scenes import Babbles, Counted, Fails, Says
+from graphengine.testing.model_scenes import Babbles, Counted, Fails, Heard, Says
+from graphs.orchestrator import MODELS as ORCHESTRATED
 from graphs.review_loop import MODELS, example
 from nodes.article import Fact, Findings, Review
 from tests.cli.programs import ROOT, Invoke, call, document, start
+from tests.graphs.orchestrator_kit import FOUND, REVIEW, SOURCE
 from tests.models.aimock_server import Aimock
 from tests.models.edge_server import EdgeServer
 from tests.support.review_team import QUESTIONS, Team, answers
@@ -457,3 +459,40 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 4096)
     except OSError:  # all who wrote there are gone
         return b""
+
+
+LINE: Final = f"{ROOT / 'graphs' / 'orchestrator.py'}:line"
+
+
+def a_line(heard: Heard) -> Says:
+    """What each of a line of workers says, by its instructions."""
+    said = {
+        "You gather what is known": FOUND.model_dump_json(),
+        "You write briefs": "The moon raises tides twice a day.",
+        "You judge the draft": REVIEW.model_dump_json(),
+        "You sum up": "- The moon raises tides.",
+    }
+    return Says(next((text for opening, text in said.items() if opening in heard.system), "The moon."), counted=COUNTED)
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+def test_a_set_of_models_serves_every_graph_of_its_file(
+    folder: Path, edge: EdgeServer, invoke: Invoke, provider: str
+) -> None:
+    """A line of workers has no planner, which its file's sets name for the orchestrator beside it."""
+    (folder / "tides.md").write_text(SOURCE.text)
+    edge.answer(a_line)
+    given = ["--input", "task=What makes tides?", "--input", "sources=@tides.md"]
+    found = invoke("run", LINE, *given, "--model", provider, "--run-id", "r", "--db", "runs.db")
+    assert (found.exit_code, "5 model calls (0 offline)" in found.stderr) == (0, True)
+    models = {model.partition(":")[2] for model in ORCHESTRATED[provider].values()}
+    assert {each.body["model"] for each in edge.heard()} <= models
+    assert "- The moon raises tides." in invoke("show", "r", "--db", "runs.db").stdout
+
+
+def test_a_set_that_names_an_agent_of_no_graph_is_refused(folder: Path, invoke: Invoke) -> None:
+    """A misspelt name would leave an agent with another model than was meant."""
+    (folder / "flows" / "asking.py").write_text(ASKER.replace('"answerer": "anthropic', '"answrer": "anthropic'))
+    found = invoke("run", "asking", "--model", "cheap", "--db", "runs.db")
+    assert found.exit_code == 2
+    assert "asking has no agent and no node 'answrer'" in found.stderr

@@ -120,7 +120,7 @@ def test_what_fails_says_so_in_one_way(tried: Path, line: str) -> None:
 
 def test_a_graph_that_does_not_compile_tells_all_its_problems(tried: Path) -> None:
     """With file and line, as `check` does."""
-    (tried / "flows" / "wrong.py").write_text(COUNTER.replace('value("n")', 'value("nn")'))
+    (tried / "flows" / "wrong.py").write_text(COUNTER.replace('value("n")', 'value("nn")').replace('s="n"', 's="m"'))
     done = CliRunner().invoke(main, ["run", "flows/wrong.py", "--json"])
     held(Failed, done.stdout)
     assert {problem["line"] for problem in json.loads(done.stdout)["error"]["problems"]} == {19, 21}

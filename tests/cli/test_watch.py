@@ -1,4 +1,5 @@
 import asyncio
+import io
 import json
 import signal
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, ask
+from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.cli.places import Place
 from graphengine.cli.session import Session
 from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, _Watching
+from graphengine.core.evolve import evolve
 from graphengine.errors import UnknownRun
+from graphengine.history import load_snapshot
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.programs import COUNTER, GATED, WAITING, Invoke, call, read_line, read_until, start
 from tests.cli.screens import plain
@@ -262,3 +265,36 @@ def until(process: Any, text: str) -> None:
     """Read a process's stdout up to the line that holds the text."""
     while text not in plain(read_line(process)):
         pass
+
+
+async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: Path) -> None:
+    """Its end then has a beginning, and recorded work comes after the start of its node; no inner names are shown."""
+
+    async def double(item: int) -> int:
+        return 2 * item
+
+    async def more(ctx: Context) -> str:
+        await ctx.runs("joined")
+        return "done"
+
+    graph = Graph("joined", Work)
+    graph.add_node("double", double, each={"item": "items"}, writes="sums")
+    graph.add_node("more", more, writes="text")
+    graph.add_path(START, "double", "more", END)
+    stream = io.StringIO()
+    session = Session(Channel(stream, must_arrive=True), Channel(stream, must_arrive=False), json=False, debug=False)
+    async with Runner(tmp_path / "runs.db") as runner:
+        await runner.start(graph, run_id="r").result()
+        steps = await runner.history("r")
+        mid = next(step.seq for step in steps if step.kind == "item")
+        snapshot = await load_snapshot(runner.store, "r", mid)
+        lines = _Lines(session, Place(tmp_path / "runs.db"))
+        lines.joins(snapshot)
+        for step in steps[mid:]:
+            lines.step(step, snapshot, is_past=False)
+            evolve(snapshot, step)
+    said = stream.getvalue()
+    order = [said.index(text) for text in ("started  double", "done     double", "started  more", "recorded more")]
+    assert order == sorted(order)
+    assert "recorded more: earlier_runs gave" in said
+    assert "<locals>" not in said

@@ -114,7 +114,7 @@ CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
         lambda: graph_of("write jugde send", (START, "write", "judge", "send", END)),
         "unknown_node", "way out of write", "did you mean 'jugde'?",
     ),
-    "a forgotten node": (missing_node, "unknown_node", "way out of a", "also: way out of review, way out of c"),
+    "a forgotten node": (missing_node, "unknown_node", "way out of a", "(also: way out of review at line "),
     "edge to nothing like a node": (
         lambda: graph_of("write judge", (START, "write", "zzz"), ("judge", END)),
         "unknown_node", "way out of write", "known are",
@@ -207,7 +207,7 @@ CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
     ),
     "a field that is not there": (
         lambda: graph_of("a b c", (START, "a", "b", "c", END), a="z", b="z", c="z"),
-        "unknown_field", "node a", "also: node b, node c",
+        "unknown_field", "node a", "(also: node b at line ",
     ),
     "a misspelt field in a condition": (lambda: guarded(value("scor") > 1), "unknown_field", "way out of a", "scor"),
     "a misspelt node in a cap": (lambda: guarded(iterations("aa") > 1), "unknown_node", "way out of a", "mean 'a'?"),
@@ -242,7 +242,7 @@ CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
     ),
     "a parameter of all cases": (
         lambda: path(choose("kind", {"long": lambda txt: txt, "short": lambda txt: txt}), writes="text"),
-        "unknown_parameter", "node a, choice 'long'", "also: node a, choice 'short'",
+        "unknown_parameter", "node a, choice 'long'", "(also: node a, choice 'short' at line ",
     ),
     "a mistake in a graph that is two nodes": (
         lambda: asking("good", value("z") > 1), "unknown_field", "node first: way out of n", "'z'",

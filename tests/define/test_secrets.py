@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel, SecretBytes, SecretStr, model_validator
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Runner, Secret, ask, changed, choose, plateau, value
 from graphengine.core.decide import decide
 from graphengine.core.events import Begun
 from graphengine.core.snapshot import Snapshot
-from graphengine.errors import CompileError, GraphEngineError, MigrationFailed, SecretKeyWrong
+from graphengine.errors import CompileError, GraphChanged, GraphEngineError, MigrationFailed, SecretKeyWrong
 from graphengine.reducers import append
 from graphengine.runner import Emitted, Run, StepRecorded
 from graphengine.runner.result import RunFailed
@@ -379,6 +379,27 @@ async def test_a_migration_renames_and_sets_secrets() -> None:
         branch = await runner.branch(newer, "r", 2).result()
         assert branch.status == "waiting"
         assert "cl3ar" not in repr(await runner.history(branch.run_id))
+
+
+class Tightened(Unversioned):
+    more: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Refuse everything, and say what."""
+        message = f"refused: {given}"
+        raise ValueError(message)
+
+
+async def test_a_validator_of_the_state_that_refuses_what_is_recorded_tells_no_secret() -> None:
+    """Neither by what it says itself nor by what it was given."""
+    async with Runner() as runner:
+        await runner.start(asking(Unversioned), run_id="r").result()
+        await runner.answer("r", "yes")
+        with pytest.raises(GraphChanged, match="a validator refused it") as caught:
+            await runner.resume(asking(Tightened), "r").result()
+    assert "cl3ar" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_a_migration_leaves_records_of_secrets_that_it_does_not_change() -> None:

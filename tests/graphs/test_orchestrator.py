@@ -261,7 +261,7 @@ class TestResilience:
         assert result.state.reasons == ["attempt 1: There is no code.", "attempt 1: code failed: bad_request: down"]
 
     async def test_where_every_step_failed_it_is_planned_again(self) -> None:
-        """Nothing is validated or synthesised of nothing."""
+        """Nothing is validated or synthesised of nothing; the planner is told why each step failed."""
         script = {
             "planner": [PLAN, PLAN],
             "researcher": [BadRequest("down"), FOUND],
@@ -269,9 +269,36 @@ class TestResilience:
             "validator": [ACCEPT],
             "synthesiser": ["The moon."],
         }
-        result, _ = await run(script)
+        result, model = await run(script)
         assert result.output == "The moon."
-        assert result.state.reasons == ["attempt 1: every step failed"]
+        assert result.state.reasons == [
+            "attempt 1: find failed: bad_request: down",
+            "attempt 1: write failed: skipped: it needs find, which failed",
+        ]
+        assert "find failed: bad_request: down" in prompts(model, "planner")[1].partition("what_was_wrong")[2]
+
+    async def test_an_attempt_that_fails_as_the_one_before_it_is_the_last(self) -> None:
+        """The planner knew what failed, and planned the same: three more attempts would come to the same."""
+        script = {"planner": [PLAN, PLAN], "researcher": [BadRequest("down"), BadRequest("down")]}
+        result, _ = await failing(script)
+        assert label(result) == "it fails the same way again"
+        assert len(result.state.reasons) == 4
+
+    def test_rules_that_fail_do_not_fail_five_times(self) -> None:
+        """What they do is the same each time: each step is tried once."""
+        asked: list[str] = []
+
+        def broken(task: str) -> str:
+            asked.append(task)
+            message = "no such table"
+            raise ValueError(message)
+
+        with pytest.raises(RunFailed) as caught:
+            orchestrator(workers={"researcher": broken}).run_sync(example())
+        result = caught.value.result
+        assert result.stop is not None
+        assert len(asked) == len(set(asked)) > 0
+        assert "no such table" in result.state.reasons[0]
 
     @pytest.mark.parametrize("agent", ["planner", "validator", "synthesiser"])
     async def test_a_model_that_cannot_be_asked_fails_the_run_which_goes_on_with_another(self, agent: str) -> None:

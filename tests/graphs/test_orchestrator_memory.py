@@ -18,6 +18,7 @@ from tests.graphs.orchestrator_kit import (
     FIRST,
     FOUND,
     GIVEN,
+    MOON,
     PLAN,
     SOURCE,
     WRITE,
@@ -49,6 +50,8 @@ async def main():
 asyncio.run(main())
 """
 
+CITED = f".\n\n{MOON.text} [{MOON.file}:{MOON.line}]"
+
 
 class TestContext:
     async def test_a_long_conversation_is_sent_as_a_summary_and_the_newest_messages(self) -> None:
@@ -60,7 +63,7 @@ class TestContext:
         def write(request: Request) -> str:
             if "older part of a conversation" in request.prompt:
                 return "SUMMARY"
-            return f"text {sum(message.role == 'assistant' for message in request.messages)} " + "word " * 200
+            return f"text {sum(message.role == 'assistant' for message in request.messages)} " + "word " * 200 + CITED
 
         script = {
             "planner": plans,
@@ -159,7 +162,7 @@ class TestMemory:
 
     async def test_without_memories_it_works_all_the_same(self, tmp_path: Path) -> None:
         """Where the results of earlier runs are too large to be looked through, say; that stands among the errors."""
-        script: dict[str, Sequence[object]] = {**FIRST, "writer": ["word " * 60_000]}
+        script: dict[str, Sequence[object]] = {**FIRST, "writer": ["word " * 60_000 + CITED]}
         with ScriptedModel(script) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
                 await runner.start(graph, GIVEN).result()

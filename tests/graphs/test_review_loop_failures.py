@@ -10,7 +10,7 @@ from graphs.review_loop import Article, example, review_loop
 from nodes.article import Doubts, Findings, Review
 from nodes.draft import CAVEATS_TITLE
 from nodes.review_team import EARLIER_REVIEWS, SHOWN_CHARACTERS, SHOWN_POINTS
-from tests.graphs.review_kit import AGAINST, FOUND, GARBAGE, TIDES, judged, says
+from tests.graphs.review_kit import AGAINST, FOUND, GARBAGE, MOON, TIDES, judged, says
 from tests.patterns.scripted import Played, play
 
 GIVEN = {"task": TIDES.task, "sources": TIDES.sources}
@@ -83,7 +83,7 @@ async def rounds() -> Played[Article]:
         )
         for number in range(1, ROUNDS + 1)
     ]
-    drafts = [text("draft", number) for number in range(1, ROUNDS + 1)]
+    drafts = [f"{text('draft', number)}.\n\n{MOON.text} [tides.md:{MOON.line}]" for number in range(1, ROUNDS + 1)]
     loop = review_loop(threshold=NEVER, drafts=ROUNDS)
     return await play(loop, GIVEN, says(writer=drafts, reviewer=reviews))
 
@@ -256,3 +256,17 @@ async def test_without_facts_a_brief_of_doubts_is_marked_as_such() -> None:
     played = await play(review_loop(), GIVEN, says(researcher=[GARBAGE] * 3))
     assert played.state.findings.key_areas == [CAVEATS_TITLE]
     assert played.state.findings.sources == ["tides.md"]
+
+
+async def test_a_brief_of_invented_citations_is_never_reviewed() -> None:
+    """Nine hundred words that cite a file that nobody has: they go back, and fail the run where they come again."""
+    invented = "# Tides\n\n## Brest\n\n" + "".join(
+        f"In the year {1800 + year} the harbour of Brest counted its tides once more [brest.md:{year}].\n"
+        for year in range(1, 75)
+    )
+    with pytest.raises(RunFailed, match=r"no finding stands at brest\.md:1") as caught:
+        await play(review_loop(), GIVEN, {**says(writer=[invented] * 3), "reviewer": [judged(9)]})
+    assert caught.value.result.state.history == []
+    played = await play(review_loop(), GIVEN, says(writer=[invented, "# Tides"]))
+    assert played.label == "approved"
+    assert "no finding stands at brest.md:1" in played.asked("writer")[1]

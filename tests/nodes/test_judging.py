@@ -4,7 +4,7 @@ import pytest
 
 from graphengine import Failure, Replace, TextFile
 from graphengine.patterns import Outcome, Step
-from nodes.judging import check_verdict, judge, put_together, take_stock
+from nodes.judging import check_verdict, judge, no_further, put_together, take_stock
 from nodes.researcher import research
 from nodes.reviewer import review
 from nodes.teamwork import Verdict, in_words
@@ -135,3 +135,19 @@ def test_after_a_failure_the_verdict_of_another_attempt_does_not_count() -> None
     assert isinstance(kept, Replace)
     assert kept.value == {"text": Outcome(text="t")}
     assert reasons == ["attempt 1: no", "attempt 2: every step failed"]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "verdicts", "hopeless"),
+    [
+        ([], [], False),
+        (["attempt 1: a failed"], [], False),
+        (["attempt 1: a failed", "attempt 2: a failed"], [], True),
+        (["attempt 1: a failed", "attempt 1: b failed", "attempt 2: a failed"], [], False),
+        (["attempt 1: no", "attempt 2: a failed", "attempt 3: a failed"], [RETRY], True),
+        (["attempt 1: Too thin.", "attempt 2: Too thin."], [RETRY, RETRY], False),
+    ],
+)
+def test_attempts_that_fail_alike_are_hopeless(reasons: list[str], verdicts: list[Verdict], *, hopeless: bool) -> None:
+    """Not those that were judged: what a model finds wanting twice it may find mended the third time."""
+    assert no_further(reasons, verdicts) is hopeless

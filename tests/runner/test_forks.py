@@ -498,3 +498,36 @@ async def test_an_arm_knows_its_visit_and_its_place(runner: Runner) -> None:
     result = await runner.start(graph).result()
     assert result.state.log == ["a", "b", "a", "b"]
     assert sorted(seen) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+
+
+async def test_a_resume_tries_a_failed_arm_while_another_waits(tmp_path: Path) -> None:
+    """At once where a caller asks for it; a worker that is only told of an answer elsewhere leaves it alone."""
+    broken = [True]
+    calls: list[int] = []
+
+    async def a() -> str:
+        calls.append(len(calls))
+        if broken:
+            message = "not yet"
+            raise ValueError(message)
+        return "a"
+
+    async def b(ctx: Context) -> str:
+        return await ctx.ask("b?")
+
+    graph = fork(a, b)
+    async with Runner(tmp_path / "runs.db") as runner:
+        waiting = await runner.start(graph, run_id="r").result()
+        assert waiting.status == "waiting"
+        assert waiting.error is not None
+        unasked = runner.resume(graph, "r")
+        unasked.due_only = True  # as a worker does
+        assert (await unasked.result()).seq == waiting.seq
+        assert (await runner.resume(graph, "r").result()).error is not None
+        broken.clear()
+        tried = await runner.resume(graph, "r").result()
+        assert (tried.status, tried.error, len(calls)) == ("waiting", None, 3)
+        assert (await runner.resume(graph, "r").result()).seq == tried.seq
+        await runner.answer("r", "b")
+        assert (await runner.resume(graph, "r").result()).status == "finished"
+    assert len(calls) == 3

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
 from graphengine.runner import tending, watch
+from graphengine.runner.threads import _outcome_of
 
 BLOCKED_SECONDS = 0.1
 HELD_SECONDS = 0.4
@@ -198,3 +199,32 @@ def test_a_loop_that_answers_while_it_is_looked_at_is_asked_again() -> None:
     watched.look(Answering(0.0), set())
     watched.look(0.0, set())
     assert len(loop.asked) == 1
+
+
+def slow(text: str) -> bool:
+    """A condition that thinks for long."""
+    return hold() == text
+
+
+async def test_a_condition_that_holds_the_loop_is_named_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """Not the engine's code that calls it; and a thread of its own is no repair, since conditions have none."""
+    made = Graph("watched", State)
+    made.add_node("work", lambda: "held", writes="text")
+    made.add_edge(START, "work")
+    made.add_edge("work", END, when=slow)
+    held, _ = await warnings_of(made, caplog)
+    assert f": slow ({__file__}:" in held
+    assert "repair: do what takes long in a node" in held
+
+
+def test_the_engines_own_work_is_nobodys() -> None:
+    """Nor is that of a library which it calls: no user could repair it."""
+    over = threading.Event()
+    thread = threading.Thread(target=_outcome_of, args=(over.wait,))
+    thread.start()
+    try:
+        for _ in range(100):
+            assert watch.holder_of(thread.ident or 0) is None
+    finally:
+        over.set()
+        thread.join()

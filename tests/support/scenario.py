@@ -31,7 +31,9 @@ from graphengine.records import JsonValue
 from tests.support.session import Session
 
 _PARTS = ("== graph", "== run", "== snapshot")
-_OPTIONS = re.compile(r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after)=)")
+_OPTIONS = re.compile(
+    r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after|company|asked)=)"
+)
 _WORK = ("node", "attempt", "failed", "item", "recorded", "waiting", "left")
 _KEY = re.compile(r'"([^"]*)" (.*)')
 _LATE = re.compile(r"(.*?) (returns|records) (.*)")

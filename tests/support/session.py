@@ -370,13 +370,16 @@ class Session:
         limits: Mapping[str, float | None] | None = None,
         graph: Graph[Any] | None = None,
         pause: Sequence[str] | None = None,
+        *,
+        company: bool = False,
+        asked: bool = False,
     ) -> Step:
-        """Go on, with other limits, pauses or a mended graph; a run that nobody ended had crashed."""
+        """Go on, with other limits, pauses or a mended graph, alone or not; a run that nobody ended had crashed."""
         fitted = self.fit(graph or self.graph)
         self.graph = graph or self.graph
         wanted = self.snapshot.limits if limits is None else limits
         crashed = self.snapshot.status == "running"
-        changed = (self.plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift)
+        changed = (self.plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift, company, asked)
         return self.send(Resumed(self.now, crashed, dict(wanted), *changed))
 
     def fit(self, graph: Graph[Any]) -> Refit:

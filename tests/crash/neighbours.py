@@ -1,0 +1,84 @@
+"""A worker whose runs are one that kills its process and three that do nothing wrong.
+
+The deadly node waits until the three are in flight in the same process, and kills it; after two deaths it kills at
+once. The others wait until there were two deaths.
+
+Usage: python -m tests.crash.neighbours FOLDER [recover]
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, RunFailed, Runner, Worker
+
+HERE = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
+GOOD = ("good1", "good2", "good3")
+
+
+class State(BaseModel):
+    name: str = ""
+    text: str = ""
+
+
+def deaths() -> int:
+    """How often the deadly node was begun to its end."""
+    return len(list(HERE.glob("death-*")))
+
+
+async def bad() -> str:
+    """Kill the process, with all that is in flight in it."""
+    while deaths() < 2 and len(list(HERE.glob(f"good*-{os.getpid()}"))) < len(GOOD):  # noqa: ASYNC110 - other processes are waited for
+        await asyncio.sleep(0.01)
+    (HERE / f"death-{os.getpid()}").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never"
+
+
+async def good(name: str) -> str:
+    """Be in flight at the first two deaths."""
+    (HERE / f"{name}-{os.getpid()}").touch()
+    while deaths() < 2:  # noqa: ASYNC110 - other processes are waited for
+        await asyncio.sleep(0.01)
+    return "done"
+
+
+def made(name: str, function: object) -> Graph[State]:
+    """START → work → END."""
+    graph = Graph(name, State)
+    graph.add_node("work", function, writes="text")  # type: ignore[arg-type]
+    graph.add_path(START, "work", END)
+    return graph
+
+
+GRAPHS = {"bad": made("bad", bad), "good": made("good", good)}
+
+
+async def work(how: str) -> None:
+    """Drive what is due until nothing is, or die."""
+    async with Runner(HERE / "runs.db") as runner:
+        if how == "recover":
+            for run in await runner.recover(*GRAPHS.values()):
+                try:
+                    await run.result()
+                except RunFailed:
+                    continue
+            return
+        worker = Worker(runner, GRAPHS, concurrency=4, poll_seconds=0.01)
+
+        async def watch() -> None:
+            while not all(info.status in ("finished", "failed") for info in await runner.store.runs()):  # noqa: ASYNC110 - other processes are waited for
+                await asyncio.sleep(0.02)
+            worker.stop()
+
+        watching = asyncio.create_task(watch())
+        await worker.run()
+        await watching
+
+
+if __name__ == "__main__":
+    asyncio.run(work(sys.argv[2]))
