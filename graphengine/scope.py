@@ -107,8 +107,20 @@ class Scope(Protocol):
         """What tools may ask for by name: `ctx`, and the resources of the graph."""
         ...
 
-    def group(self, name: str, what: str) -> AbstractContextManager[str]:
-        """What is recorded inside is told apart from what goes on beside it, by the key that it gives."""
+    def place(self, name: str, what: str) -> str:
+        """A key of its own for something in which several pieces of work are done, whatever goes on beside it."""
+        ...
+
+    def recorded(self, place: str) -> Sequence[JsonValue]:
+        """What was recorded directly below this key."""
+        ...
+
+    def group(self, place: str) -> AbstractContextManager[None]:
+        """What is recorded inside has its keys below this one."""
+        ...
+
+    def may_record(self, text: str) -> bool:
+        """Whether a text holds no secret."""
         ...
 
     def call(self, key: str) -> AbstractContextManager[None]:

@@ -64,9 +64,21 @@ class Alone:
         """What it was given for its tools."""
         return self._given
 
-    def group(self, name: str, what: str) -> AbstractContextManager[str]:  # noqa: ARG002 - nothing is recorded
+    def place(self, name: str, what: str) -> str:  # noqa: ARG002 - nothing is recorded
         """Nothing is told apart."""
-        return nullcontext("")
+        return ""
+
+    def recorded(self, place: str) -> Sequence[JsonValue]:  # noqa: ARG002
+        """Nothing is."""
+        return ()
+
+    def group(self, place: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nothing is told apart."""
+        return nullcontext()
+
+    def may_record(self, text: str) -> bool:  # noqa: ARG002
+        """Nothing is recorded."""
+        return False
 
     def call(self, key: str) -> AbstractContextManager[None]:  # noqa: ARG002 - nothing is made again
         """Nothing is told apart."""

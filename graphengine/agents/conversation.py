@@ -20,7 +20,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import TypeVar
 
 from graphengine.agents import window
@@ -31,7 +31,16 @@ from graphengine.agents.records import checked, record_of, response_of
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
 from graphengine.body import is_async
 from graphengine.core.frames import add_usage
-from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, ModelError, TooManyTurns
+from graphengine.digests import digest_of
+from graphengine.errors import (
+    AnswerCut,
+    AnswerRefused,
+    BadAnswer,
+    ContextFull,
+    ModelError,
+    TooManyTurns,
+    mark_repeating,
+)
 from graphengine.models.base import Message, Request, Response, usage_of, usage_of_failure
 from graphengine.models.offline import OfflineModel
 from graphengine.prompts import DATA_NOTE, as_text, utf8_text
@@ -55,6 +64,8 @@ CALLS_AT_ONCE: Final = 32
 """The most calls of tools of one turn that run in parallel; as many as a Runner has threads by default."""
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
 _NO_USE: Final = ("cut", "refused", "full")
+_OF_RULES: Final = (BadAnswer, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What a computation raises of what it was given; other errors, as of files, may pass."""
 NOTHING: Final[Mapping[str, JsonValue]] = {}
 
 
@@ -94,9 +105,11 @@ class Conversation(Generic[T]):
         self._specs: Sequence[ToolSpec] = ()
         self._given: Mapping[str, object] = {}
         self._turn = 0
-        self._key = ""
-        self._equal: Counter[str] = Counter()
         self.said: list[Message] = []
+        self._key = ""
+        if callable(agent.prompt) and not isinstance(self._model, OfflineModel):
+            self._key = scope.place(f"agent {agent.name}", self._identity(_steady(inputs)))
+        self._equal: Counter[str] = Counter()
         self.usage: dict[str, float | None] = {}
 
     async def hold(self, prompt: str) -> T:
@@ -111,16 +124,21 @@ class Conversation(Generic[T]):
         async with AsyncExitStack() as stack:
             with self._scope.keeping():
                 await self._open_tools(stack)
-            with self._scope.group(f"agent {self._agent.name}", self._identity()) as self._key:
+            self._key = self._place()
+            with self._scope.group(self._key):
                 return await self._to_the_answer()
 
     async def _offline(self) -> T:
-        """What the rules answer: they are asked once, since they would say the same again."""
-        with self._scope.keeping() if self._stand_in is None else nullcontext():
-            response = await self._model.answer(self._request())
-        self._scope.paid(usage_of(response))
-        self.usage = add_usage(self.usage, usage_of(response))
-        value = await self._read(response.content)
+        """What the rules answer: they are asked once, since they would say the same again, or fail the same way."""
+        try:
+            with self._scope.keeping() if self._stand_in is None else nullcontext():
+                response = await self._model.answer(self._request())
+            self._scope.paid(usage_of(response))
+            self.usage = add_usage(self.usage, usage_of(response))
+            value = await self._read(response.content)
+        except _OF_RULES as error:
+            mark_repeating(error)
+            raise
         self.said.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
         return value
 
@@ -218,6 +236,8 @@ class Conversation(Generic[T]):
                     self._spent(usage_of_failure(error))
                     raise
             record = {**record_of(response, self._called() if response.calls else set()), **told}
+            if self._turn == 1 and callable(self._agent.prompt) and self._scope.may_record(self.said[0].text):
+                record["question"] = self.said[0].text
             if response.stop in _NO_USE:
                 record["attempt"] = self._scope.attempt
             by = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
@@ -436,10 +456,39 @@ class Conversation(Generic[T]):
         response = await self._ask(model, Request(self._agent.name, DATA_NOTE, [asked]), "summary", told)
         self.said.append(window.with_summary(messages, str(response.content), count))
 
-    def _identity(self) -> str:
-        """What tells this call from others of the agent."""
+    def _place(self) -> str:
+        """The key below which this call is recorded.
+
+        A function may make another question each time, so a call that it asks is known by what it was given, and goes
+        on with the question that was recorded. Earlier versions knew such calls by the question too.
+        """
+        name = f"agent {self._agent.name}"
+        by_question = self._scope.place(name, self._identity())
+        if not self._key or (self._scope.recorded(by_question) and not self._scope.recorded(self._key)):
+            return by_question
+        for record in self._scope.recorded(self._key):
+            if isinstance(record, dict) and "question" in record:
+                self.said[0] = self.said[0].model_copy(update={"text": record["question"]})
+        return self._key
+
+    def _identity(self, inputs: JsonValue = None) -> str:
+        """What tells this call from others of the agent: what was said, or what a function of it is given."""
         messages = [message.model_dump(mode="json") for message in (*self._before, *self.said)]
-        return _digest(to_json([self._system, messages, self._agent.reader.schema]))
+        more = [] if inputs is None else [inputs]
+        return _digest(to_json([self._system, messages, self._agent.reader.schema, *more]))
+
+
+def _steady(inputs: Mapping[str, object]) -> JsonValue:
+    """What a call is given, as far as it is the same in every process."""
+    found: dict[str, JsonValue] = {}
+    for name, value in sorted(inputs.items()):
+        try:
+            to_json(value)
+        except (PydanticSerializationError, ValueError, RecursionError):  # a resource, or the Context
+            found[name] = type(value).__qualname__
+        else:
+            found[name] = digest_of(value)
+    return found
 
 
 async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:

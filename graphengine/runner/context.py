@@ -446,9 +446,22 @@ class Context:
         """What tools may ask for by name: `ctx`, and the resources of the graph."""
         return {**self._surroundings.resources(self._frame), "ctx": self}
 
-    def group(self, name: str, what: str) -> AbstractContextManager[str]:
-        """What is recorded inside is told apart from what goes on beside it."""
-        return self._work("").group(name, what)
+    def place(self, name: str, what: str) -> str:
+        """A key of its own for something in which several pieces of work are done, whatever goes on beside it."""
+        return self._work("").place(name, what)
+
+    def recorded(self, place: str) -> Sequence[JsonValue]:
+        """What was recorded directly below this key."""
+        return self._work("").recorded(place)
+
+    def group(self, place: str) -> AbstractContextManager[None]:
+        """What is recorded inside has its keys below this one."""
+        return self._work("").group(place)
+
+    def may_record(self, text: str) -> bool:
+        """Whether a text holds no secret."""
+        guard = self._surroundings.guard
+        return guard is None or guard.hide(text) == text
 
     @contextmanager
     def call(self, key: str) -> Iterator[None]:

@@ -237,13 +237,23 @@ class Work:
 
         return await self._done(place, name, made, f"the {name} of an agent", is_call=self.is_inside)
 
+    def place(self, name: str, what: str) -> str:
+        """A key of its own for something in which several pieces of work are done, whatever goes on beside it."""
+        return self._key(name, what)
+
+    def recorded(self, place: str) -> Sequence[JsonValue]:
+        """What was recorded directly below this key."""
+        below = f"{place}/"
+        memos = self._frame.memos
+        return [memos[key]["value"] for key in memos if key.startswith(below) and "/" not in key[len(below) :]]
+
     @contextlib.contextmanager
-    def group(self, name: str, what: str) -> Iterator[str]:
-        """What is recorded inside has its keys below one of its own, which it gives, whatever goes on beside it."""
-        around, key = _INSIDE.get(), self._key(name, what)
-        _INSIDE.set(self._here._replace(work=self, key=key))
+    def group(self, place: str) -> Iterator[None]:
+        """What is recorded inside has its keys below this one."""
+        around = _INSIDE.get()
+        _INSIDE.set(self._here._replace(work=self, key=place))
         try:
-            yield key
+            yield
         finally:
             _INSIDE.set(around)
 

@@ -1,11 +1,24 @@
 """The functions that an agent is made of: its prompt, its check, its guards, its rules."""
 
+import asyncio
+import hashlib
+import itertools
+import re
 import threading
+from pathlib import Path
 
-from graphengine import Agent, Runner, ScriptedModel
+import pytest
+from pydantic import BaseModel, SecretStr
+from pydantic_core import to_json
+
+from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
 from graphengine.agents import guard
-from tests.agents.run_kits import one
+from graphengine.core.steps import encode_step
+from graphengine.models import Message
+from graphengine.models.scripted import calls
+from tests.agents.run_kits import Stuck, one, paid, within
 
+KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
 HERE = threading.get_ident
 
 
@@ -47,3 +60,117 @@ async def test_an_async_check_is_awaited_where_the_run_is() -> None:
     async with Runner(models={"writer": ScriptedModel(["moonlight", "moon"])}) as runner:
         result = await runner.start(one(Agent("writer", prompt="{task}", check=check))).result()
     assert (result.state.draft, seen) == ("moon", [HERE()] * 2)
+
+
+def add(first: int, second: int) -> int:
+    """Add two numbers."""
+    return first + second
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["node", "in a node"])
+async def test_a_prompt_that_is_another_one_each_time_is_asked_once(tmp_path: Path, *, inside: bool) -> None:
+    """A resume goes on behind the turns that were recorded, with the question that they answer."""
+    numbers = itertools.count(1)
+
+    def ask(task: str) -> str:
+        return f"{task} at {next(numbers)}"
+
+    wanted = calls(("add", {"first": 1, "second": 2}))
+    stuck = Stuck([wanted], at=2)
+    agent = Agent("writer", prompt=ask, tools=[add])
+
+    async def write(ctx: Context, task: str) -> str:
+        return await agent.run(task=task)
+
+    graph = one(write if inside else agent)
+    async with Runner(tmp_path / "runs.db", models={"writer": stuck}) as runner:
+        run = runner.start(graph)
+        await stuck.reached.wait()
+    model = ScriptedModel([paid("3")])
+    async with Runner(tmp_path / "runs.db", models={"writer": model}) as runner:
+        result = await within(runner.resume(graph, run.id))
+    assert result.state.draft == "3"
+    assert [[message.text for message in request.messages] for request in model.requests] == [["rhyme at 1", "", "3"]]
+
+
+class Secretive(BaseModel):
+    """A state with a secret."""
+
+    token: SecretStr = SecretStr("sesame-open-up")
+    draft: str = ""
+
+
+async def test_a_question_with_a_secret_is_not_recorded(tmp_path: Path) -> None:
+    """What was recorded of its answer is found again all the same."""
+    pytest.importorskip("cryptography")
+    numbers = itertools.count(1)
+
+    def ask(word: str) -> str:
+        return f"{word} {next(numbers)}"
+
+    agent = Agent("writer", prompt=ask, tools=[add])
+
+    async def write(token: SecretStr, ctx: Context) -> str:
+        return await agent.run(word=token.get_secret_value())
+
+    graph = Graph("g", Secretive, secret_key=KEY)
+    graph.add_node("work", write, writes="draft")
+    graph.add_path(START, "work", END)
+    stuck = Stuck([calls(("add", {"first": 1, "second": 2}))], at=2)
+    async with Runner(tmp_path / "runs.db", models={"writer": stuck}) as runner:
+        run = runner.start(graph)
+        await stuck.reached.wait()
+    model = ScriptedModel([paid("3")])
+    async with Runner(tmp_path / "runs.db", models={"writer": model}) as runner:
+        await within(runner.resume(graph, run.id))
+        log = b"".join(encode_step(step) for step in await runner.history(run.id))
+    assert len(model.requests[0].messages) == 3
+    assert b"sesame" not in log
+
+
+async def test_equal_calls_of_one_function_are_told_apart_by_their_order() -> None:
+    """Each has its own records."""
+
+    def ask(task: str) -> str:
+        return task
+
+    agent = Agent("writer", prompt=ask)
+
+    async def write(task: str) -> str:
+        return " ".join(await asyncio.gather(*(agent.run(task=task) for _ in range(3))))
+
+    async with Runner(models={"writer": ScriptedModel(["a", "b", "c"])}) as runner:
+        run = runner.start(one(write))
+        assert sorted((await run.result()).state.draft) == [" ", " ", "a", "b", "c"]
+        keys = [step.data["key"] for step in await runner.history(run.id) if step.kind == "recorded"]
+    assert len(set(keys)) == 3
+
+
+async def test_what_an_earlier_version_recorded_is_found() -> None:
+    """It knew a call by its question, also where a function made that."""
+
+    def ask(task: str) -> str:
+        return f"{task}!"
+
+    graph = one(Agent("writer", prompt=ask, tools=[add]))
+    stuck = Stuck([calls(("add", {"first": 1, "second": 2}))], at=2)
+    async with Runner(models={"writer": stuck}) as runner:
+        run = runner.start(graph)
+        await stuck.reached.wait()
+        info, steps = await runner.store.info(run.id), await runner.store.steps(run.id)
+        outline = await runner.store.outline(info.fingerprint) or {}
+    question = Message(role="user", text="rhyme!", agent="writer").model_dump(mode="json")
+    known = hashlib.blake2b(to_json(["", [question], None]), digest_size=9).hexdigest()
+    earlier = []
+    for step in steps:
+        data = dict(step.data)
+        if step.kind == "recorded":
+            data["key"] = re.sub(r"^agent writer\|\w+\|", f"agent writer|{known}|", data["key"])
+            data["value"] = {name: value for name, value in data["value"].items() if name != "question"}
+        earlier.append(step._replace(data=data))
+    model = ScriptedModel([paid("3")])
+    async with Runner(models={"writer": model}) as runner:
+        await runner.store.release(run.id, await runner.store.create(info, earlier, outline))
+        result = await within(runner.resume(graph, run.id))
+    assert result.state.draft == "3"
+    assert len(model.requests[0].messages) == 3
