@@ -60,17 +60,6 @@ class Binder:
         self.unknowns.setdefault((kind, name), []).append(len(self.problems))
         self.problems.append(problem)
 
-    def join_unknowns(self) -> None:
-        """Make one problem of those about one name: the first, with the places of the others."""
-        for first, *others in self.unknowns.values():
-            found = self.problems[first]
-            places = dict.fromkeys((self.problems[index].where, self.problems[index].line) for index in others)
-            told = [f"{where} at line {line}" if line else where for where, line in places]
-            if places.keys() - {(found.where, found.line)}:
-                self.problems[first] = replace(found, message=f"{found.message} (also: {', '.join(told)})")
-        extra = {index for _, *others in self.unknowns.values() for index in others}
-        self.problems[:] = [problem for index, problem in enumerate(self.problems) if index not in extra]
-
     def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
         """Add a problem."""
         self.problems.append(Problem(code, where, message, repair, warning))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -374,6 +374,19 @@ class WorkNotRepeatable(NodeError):
 
     code = "not_rerun"
     retryable = False
+
+
+_COMES_AGAIN: Final = "graphengine_comes_again"
+
+
+def mark_repeating(error: BaseException) -> None:
+    """Note that the same input brings the same error: no retry helps, whatever its class says."""
+    setattr(error, _COMES_AGAIN, True)
+
+
+def is_repeating(error: BaseException) -> bool:
+    """Whether an error was marked by `mark_repeating`."""
+    return getattr(error, _COMES_AGAIN, False) is True
 
 
 class ModelError(NodeError):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from graphengine.origins import origin_of_field
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from graphengine.errors import Problem
     from graphengine.graph import Graph
     from graphengine.origins import Origin
@@ -31,6 +33,27 @@ def place_rest(problems: list[Problem], graph: Graph[Any]) -> None:
             problems[index] = _placed(problem, _origin(problem.where, graph))
 
 
+def join_places(problems: list[Problem], groups: Iterable[Sequence[int]]) -> None:
+    """Make one problem of those about one name: that of a field if there is one, with the places of the others.
+
+    Args:
+        problems: All that were found; changed in place.
+        groups: The indices of those about one name, for each name.
+    """
+    extra: set[int] = set()
+    for group in groups:
+        first = next((index for index in group if problems[index].code == "unknown_field"), group[0])
+        others = [index for index in group if index != first]
+        found = problems[first]
+        places = dict.fromkeys((problems[index].where, problems[index].line) for index in others)
+        places.pop((found.where, found.line), None)
+        told = ", ".join(f"{where} at line {line}" if line else where for where, line in places)
+        if told:
+            problems[first] = replace(found, message=f"{found.message} (also: {told})")
+        extra.update(others)
+    problems[:] = [problem for index, problem in enumerate(problems) if index not in extra]
+
+
 def _placed(problem: Problem, origin: Origin | None) -> Problem:
     if origin is None or problem.line is not None:
         return problem
@@ -51,4 +74,4 @@ def _origin(where: str, graph: Graph[Any]) -> Origin | None:
     return graph.origin
 
 
-__all__ = ["place", "place_rest"]
+__all__ = ["join_places", "place", "place_rest"]

@@ -60,7 +60,8 @@ class Retry:
         multiplier: What each further wait is multiplied by.
         max_seconds: No wait is longer; `math.inf` for no such bound.
         jitter: The share of a wait that chance may add or take, 0 to 1.
-        on: Only these exceptions are worth another attempt.
+        on: Only these exceptions are worth another attempt; not even these where an agent's rule-based stand-in raised
+            them of what it computed, since it would do so again.
 
     Example:
         >>> Retry(attempts=5, initial_seconds=1, on=(OSError,)).attempts

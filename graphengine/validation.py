@@ -33,7 +33,7 @@ from graphengine.fieldtype import type_name
 from graphengine.fork_checks import fork_problems
 from graphengine.graph import END, FAIL, START, Choose, Edge, Fork, Graph, Options, Switch
 from graphengine.kinds import closed_values, comparable, enum_value, is_number
-from graphengine.locating import place, place_rest
+from graphengine.locating import join_places, place, place_rest
 from graphengine.loops import unbounded_loops
 from graphengine.option_checks import graph_problems, migration_problems, node_problems
 from graphengine.options import Limits, Migration
@@ -151,7 +151,7 @@ class _Compiler:
         self._choices(nodes)
         result = self.binder.reading(graph.result, "result=") if graph.result else None
         self.binder.open(result, "result=")
-        self.binder.join_unknowns()
+        join_places(self.problems, self.binder.unknowns.values())
         if self.broken or any(not p.warning for p in self.problems):
             return None
         outline = outline_of(graph, nodes)

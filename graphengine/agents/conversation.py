@@ -32,7 +32,15 @@ from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
 from graphengine.body import is_async
 from graphengine.core.frames import add_usage
 from graphengine.digests import digest_of
-from graphengine.errors import AnswerCut, AnswerRefused, BadAnswer, ContextFull, ModelError, TooManyTurns
+from graphengine.errors import (
+    AnswerCut,
+    AnswerRefused,
+    BadAnswer,
+    ContextFull,
+    ModelError,
+    TooManyTurns,
+    mark_repeating,
+)
 from graphengine.models.base import Message, Request, Response, usage_of, usage_of_failure
 from graphengine.models.offline import OfflineModel
 from graphengine.prompts import DATA_NOTE, as_text, utf8_text
@@ -56,6 +64,8 @@ CALLS_AT_ONCE: Final = 32
 """The most calls of tools of one turn that run in parallel; as many as a Runner has threads by default."""
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
 _NO_USE: Final = ("cut", "refused", "full")
+_OF_RULES: Final = (BadAnswer, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What a computation raises of what it was given; other errors, as of files, may pass."""
 NOTHING: Final[Mapping[str, JsonValue]] = {}
 
 
@@ -119,12 +129,16 @@ class Conversation(Generic[T]):
                 return await self._to_the_answer()
 
     async def _offline(self) -> T:
-        """What the rules answer: they are asked once, since they would say the same again."""
-        with self._scope.keeping() if self._stand_in is None else nullcontext():
-            response = await self._model.answer(self._request())
-        self._scope.paid(usage_of(response))
-        self.usage = add_usage(self.usage, usage_of(response))
-        value = await self._read(response.content)
+        """What the rules answer: they are asked once, since they would say the same again, or fail the same way."""
+        try:
+            with self._scope.keeping() if self._stand_in is None else nullcontext():
+                response = await self._model.answer(self._request())
+            self._scope.paid(usage_of(response))
+            self.usage = add_usage(self.usage, usage_of(response))
+            value = await self._read(response.content)
+        except _OF_RULES as error:
+            mark_repeating(error)
+            raise
         self.said.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
         return value
 

@@ -360,13 +360,13 @@ def _error(failure: JsonValue) -> tuple[Error, Sequence[str]]:
     if message.startswith("the fallback does not fit: "):
         message = message.partition(f"; it stood in for {kind}: ")[2] or message
     rest = (message, failure.get("traceback", ""))
-    found = class_of(kind)
+    found, repeats = class_of(kind), bool(failure.get("repeats"))
     if found is None:
-        return Error(kind, [kind, "Exception", "BaseException"], *rest), [EXCEPTION]
+        return Error(kind, [kind, "Exception", "BaseException"], *rest, not repeats, repeats=repeats), [EXCEPTION]
     names = [exception_name(base) for base in found.__mro__ if issubclass(base, BaseException)]
-    lasts = issubclass(found, NodeError) and not found.retryable
+    lasts = repeats or (issubclass(found, NodeError) and not found.retryable)
     told = (failure.get("where", ""), failure.get("repair", ""), failure.get("pause_seconds", 0.0))
-    return Error(kind, names, *rest, not lasts, *told), ()
+    return Error(kind, names, *rest, not lasts, *told, repeats=repeats), ()
 
 
 def class_of(kind: str) -> type[BaseException] | None:

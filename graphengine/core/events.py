@@ -37,7 +37,8 @@ class Error(NamedTuple):
     """An exception as plain data: its kind, all names it can be matched by, its text and traceback.
 
     `where` and `repair` are those of the engine's own errors; `pause_seconds` is for how long whoever failed asks to be
-    left alone. `raised` is the exception itself, for the process in which it was raised; it is never recorded.
+    left alone. `repeats` says that the same input brings it again: it is not `retryable` then, though its class may be.
+    `raised` is the exception itself, for the process in which it was raised; it is never recorded.
     """
 
     kind: str
@@ -49,6 +50,12 @@ class Error(NamedTuple):
     repair: str = ""
     pause_seconds: float = 0.0
     raised: BaseException | None = None
+    repeats: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """Whether no retry of anything around it helps; what repeats may end otherwise where its input is made anew."""
+        return not self.retryable and not self.repeats
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.conditions import exception_name
 from graphengine.core.events import Error
-from graphengine.errors import NodeError
+from graphengine.errors import NodeError, is_repeating
 from graphengine.interrupts import reraise_interrupt
 from graphengine.options import is_seconds
 
@@ -25,14 +25,16 @@ def error_of(error: BaseException) -> Error:
     """An exception as the data that events carry."""
     kind = type(error)
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
+    repeats = is_repeating(error)
     if isinstance(error, NodeError):
         where, repair = _utf8(error.where), _utf8(error.repair)
         asked = getattr(error, "retry_after_seconds", None)  # a model's
         pause: float = asked if is_seconds(asked) else 0.0
-        return Error(error.code, names, _utf8(error.message), "", error.retryable, where, repair, pause, error)
+        retryable = error.retryable and not repeats
+        return Error(error.code, names, _utf8(error.message), "", retryable, where, repair, pause, error, repeats)
     text, trace = text_of(error) or names[0], _utf8("".join(traceback.format_exception(error)))
     repair = "" if isinstance(error, Exception) else _NO_EXIT
-    return Error(names[0], names, text, trace, repair=repair, raised=error)
+    return Error(names[0], names, text, trace, not repeats, repair=repair, raised=error, repeats=repeats)
 
 
 def text_of(error: BaseException) -> str:
@@ -64,6 +66,8 @@ def failure_record(error: Error, path: str, attempt: int) -> FailureRecord:
             failure[name] = getattr(error, name)
     if error.pause_seconds:
         failure["pause_seconds"] = error.pause_seconds
+    if error.repeats:
+        failure["repeats"] = True
     return failure
 
 

@@ -46,7 +46,7 @@ def arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
         reraise_interrupt(error)
         told = error_of(error)
         failure = failure_record(told, path_of(frame.id, fork["join"]), 1)
-        data = {"error": failure, **failed_frame(failure), **nested(frame, told.names, lasting=not told.retryable)}
+        data = {"error": failure, **failed_frame(failure), **nested(frame, told.names, lasting=told.lasts)}
         return Step(*common, data=data)  # type: ignore[arg-type]
     counted: dict[str, int] = {}
     for arm in arrived:

@@ -214,7 +214,7 @@ def _ended(
     frame: Frame, data: Mapping[str, JsonValue], failure: Mapping[str, JsonValue], error: Error
 ) -> dict[str, JsonValue]:
     """What a step says when its frame fails with it."""
-    told = nested(frame, error.names, lasting=not error.retryable)
+    told = nested(frame, error.names, lasting=error.lasts)
     return {**data, "error": failure, **failed_frame(failure), **told}
 
 

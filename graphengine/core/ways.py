@@ -53,7 +53,7 @@ def taken(plan: Plan[Any], view: View, ways: Sequence[Way], frame: Frame, attemp
         told = error_of(error)
         failure = failure_record(told, path_of(frame.id, view.node), attempt)
         found = {"error": failure, **failed_frame(failure)}
-        found.update(nested(frame, told.names, lasting=not told.retryable))
+        found.update(nested(frame, told.names, lasting=told.lasts))
     if view.new_marks:
         found["marks"] = view.new_marks
         if view.until:

@@ -99,7 +99,7 @@ async def test_an_arm_that_is_called_off_has_its_turns_counted() -> None:
 
 
 async def test_a_runner_that_closes_amid_a_turn_leaves_a_run_to_go_on_with() -> None:
-    """The call is cancelled; the run is stopped, with all turns that were recorded."""
+    """The call is cancelled; the run is released, with all turns that were recorded."""
     store = MemoryStore()
     model = Stuck([paid("", ADD), paid("3")], at=2)
     graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
@@ -108,14 +108,14 @@ async def test_a_runner_that_closes_amid_a_turn_leaves_a_run_to_go_on_with() -> 
             run = runner.start(graph, run_id="r")
             await model.reached.wait()
         stopped = await run.result()
-        assert (stopped.status, stopped.usage.cost_usd) == ("stopped", 1.0)
+        assert (stopped.status, stopped.usage.cost_usd) == ("running", 1.0)
         async with Runner(store) as runner:
             done = await runner.resume(graph, "r").result()
     assert (done.state.draft, done.usage.cost_usd, model.calls) == ("3", 2.0, 3)
 
 
 async def test_a_model_that_swallows_its_cancellation_is_asked_nothing_more() -> None:
-    """Its late answer is recorded, and the run stops behind it."""
+    """Its late answer is recorded, and the run is released after it."""
     store = MemoryStore()
     reached = asyncio.Event()
     asked = 0
@@ -137,7 +137,7 @@ async def test_a_model_that_swallows_its_cancellation_is_asked_nothing_more() ->
             run = runner.start(graph, run_id="r")
             await reached.wait()
         stopped = await run.result()
-        assert (stopped.status, asked) == ("stopped", 1)
+        assert (stopped.status, asked) == ("running", 1)
         async with Runner(store) as runner:
             done = await runner.resume(graph, "r").result()
     assert (done.state.draft, asked, done.usage.cost_usd) == ("3", 2, 2.0)

@@ -94,7 +94,7 @@ async def test_a_runner_that_closes_cancels_the_call(at: int) -> None:
         async with Runner(store) as runner:
             run = runner.start(graph, run_id="r")
             await model.reached.wait()
-        assert (await run.result()).status == "stopped"
+        assert (await run.result()).status == "running"  # released
         async with Runner(store) as runner:
             done = await runner.resume(graph, "r").result()
     assert (done.state.draft, done.usage.cost_usd, model.calls) == ("3", 2.0, 3)
