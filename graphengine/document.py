@@ -77,7 +77,7 @@ class Told(NamedTuple):
 def told_by(failure: Mapping[str, JsonValue]) -> Told:
     """The parts of a recorded failure; rows of older versions have place and repair as lines of the message."""
     where, repair = failure.get("where") or "", failure.get("repair") or ""
-    message = str(failure["message"])
+    message = str(failure.get("message", ""))
     if not where and not repair and not failure.get("traceback"):
         message, _, repair = message.partition("\n  repair: ")
         message, _, where = message.partition("\n  at: ")
@@ -210,7 +210,7 @@ def _detail(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     found = {name: data[name] for name in DETAILS if name in data}
     if "waits" in found:
         found["waits"] = [_wait(name, facts) for name, facts in found["waits"].items()]
-    if "by" in found and "answer" in found:  # recorded so that None is an answer too
+    if "by" in found and isinstance(found.get("answer"), dict):  # recorded so that None is an answer too
         found["answer"] = found["answer"].get("value")
     return found
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.core.evolve import fold
+from graphengine.core.shapes import check_outline
 from graphengine.core.snapshot import Snapshot, from_record
 from graphengine.core.sound import check_sound
 from graphengine.errors import StoreCorrupt
@@ -158,6 +159,24 @@ def _is_alike(one: Step, other: Step) -> bool:
         list(other.data.get("to", ())),
         other.data.get("edge"),
     )
+
+
+async def outline_of(store: Store, fingerprint: str) -> Mapping[str, JsonValue] | None:
+    """The outline recorded under this fingerprint, or None.
+
+    Raises:
+        StoreCorrupt: It is no outline of a graph.
+    """
+    outline = await store.outline(fingerprint)
+    try:
+        check_outline(outline or {})
+    except ValueError as error:
+        raise StoreCorrupt(
+            f"the outline of graph {fingerprint} cannot be read: {error}",
+            where=f"the outline of graph {fingerprint}",
+            repair="`graphengine doctor` tells more; runs of other graphs are usable",
+        ) from error
+    return outline
 
 
 async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:

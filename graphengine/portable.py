@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, NoReturn, get_args
 from pydantic_core import from_json, to_json
 
 from graphengine.core.evolve import evolve
-from graphengine.core.fields import held
 from graphengine.core.ready import next_due, ready
+from graphengine.core.shapes import check_outline
 from graphengine.core.snapshot import Snapshot, from_record, to_record
 from graphengine.core.steps import Step, decode_step, encode_step
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
@@ -191,10 +191,15 @@ def parse(body: bytes | str, where: str) -> Exported:
         _refuse("its tags are not such as runs have: sorted, each once, each of characters that can be printed", where)
     if run.parent is not None and run.parent.seq >= run.seq:
         _refuse(f"it branched behind step {run.parent.seq}, and has {run.seq} steps", where)
-    steps = [
-        decode_step(number, to_json({name: fact for name, fact in step.items() if name != "seq"}))
-        for number, step in enumerate(content["steps"], start=1)
-    ]
+    try:
+        for outline in made.outlines.values():
+            check_outline(outline)
+        steps = [
+            decode_step(number, to_json({name: fact for name, fact in step.items() if name != "seq"}))
+            for number, step in enumerate(content["steps"], start=1)
+        ]
+    except ValueError as error:
+        _refuse(f"a step or an outline of it cannot be read: {error}", where)
     count = len(made.steps)
     if run.seq != count or [step.seq for step in made.steps] != list(range(1, count + 1)):
         _refuse(f"its steps are not 1 to {run.seq} without gaps", where)
@@ -270,7 +275,6 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
         if (step.kind == "started") != (step.seq == 1):
             _refuse(f"step {step.seq} is of kind {step.kind!r}: a run begins with 'started', once", where)
         try:
-            _check_map(snapshot, step)
             evolve(snapshot, step)
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -290,27 +294,6 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
         raise BadExport(told, where=where, repair=_REPAIR) from error
     if snapshot.status not in get_args(Status) or info.status not in (snapshot.status, "running"):
         _refuse(f"its steps leave it {snapshot.status}, and it says {info.status}", where)
-
-
-def _check_map(snapshot: Snapshot, step: Step) -> None:
-    """See that a map has as many items as it says, before room is made for them.
-
-    Raises:
-        ValueError: It has not.
-    """
-    if step.kind != "mapped":
-        return
-    data, frame = step.data, snapshot.frames[step.frame]
-    from graphengine.portable_file import NUMBER  # noqa: PLC0415 - as in `parse`
-
-    count = NUMBER.validate_python(data["count"])
-    lists = [*data.get("items", {}).values(), *(held(frame, name) for name in data.get("fields", {}).values())]
-    if not lists or any(not isinstance(items, list) or len(items) != count for items in lists):
-        message = f"a map of {count} items has other numbers of them"
-        raise ValueError(message)
-    if NUMBER.validate_python(data["concurrency"]) < 1:
-        message = "a map runs none of its items at a time"
-        raise ValueError(message)
 
 
 def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from graphengine.stores.base import Status
 
@@ -68,7 +68,3 @@ class RunFile(BaseModel):
     outlines: dict[str, dict[str, Any]]
     inbox: list[_Message]
     steps: list[_Step]
-
-
-NUMBER: Final = TypeAdapter(Annotated[int, Field(strict=True, ge=0)])
-"""A count, as a step has it."""

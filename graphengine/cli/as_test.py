@@ -63,6 +63,7 @@ def show_test(session: Session, place: Place, run_id: str, wanted: Wanted) -> No
     """
     from graphengine.cli.project import graph_of
     from graphengine.cli.recorded import read, read_run
+    from graphengine.cli.terminal import clean
     from graphengine.document import SCHEMA
     from graphengine.testing import make_test
 
@@ -79,7 +80,7 @@ def show_test(session: Session, place: Place, run_id: str, wanted: Wanted) -> No
         told = {"run_id": run_id, "seq": step.seq, "node": step.path, "file": file, "test": text}
         session.document({"schema": SCHEMA, **told})
     elif file is None:
-        session.out.write(text)
+        session.out.write(clean(text))
 
 
 def _write(file: Path, text: str) -> None:

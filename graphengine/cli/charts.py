@@ -110,6 +110,7 @@ def _run_id(session: Session, place: Place, given: str) -> str:
 
 
 async def _chart(store: Store, what: Wanted, run_id: str, other: str) -> Chart:
+    from graphengine.history import outline_of
     from graphengine.render.charts import beside, branches, family_of, pair_of, scores, timeline
 
     if what.kind == "branches":
@@ -119,4 +120,4 @@ async def _chart(store: Store, what: Wanted, run_id: str, other: str) -> Chart:
     info, steps = await store.info(run_id), await store.steps(run_id)
     if what.kind == "timeline":
         return timeline(steps)
-    return scores(await store.outline(info.fingerprint) or {}, steps, what.path)
+    return scores(await outline_of(store, info.fingerprint) or {}, steps, what.path)

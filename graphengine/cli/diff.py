@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _PIPE_COLUMNS: Final = 80
 _ROWS: Final = 40
 """More rows of the two ways are cut; `--json` has them all."""
+_DIFFERENCES: Final = 100
+"""More differences of the two states are counted; `--json` has them all."""
 _VALUE_COLUMNS: Final = 200
 _GAP: Final = 2
 
@@ -162,8 +164,8 @@ def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -
     if not found:
         out.line("their states are the same")
         return
-    out.line(f"their states differ in {len(found)} place{'s' if len(found) > 1 else ''}:")
-    for difference in found:
+    out.line(f"their states differ in {len(found):,} place{'s' if len(found) > 1 else ''}:")
+    for difference in found[:_DIFFERENCES]:
         before, after = (one_line(compact(value), _VALUE_COLUMNS) for value in (difference.before, difference.after))
         line = f"{difference.path}: {before} -> {after}"
         if _width(line) <= columns:
@@ -172,6 +174,8 @@ def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -
         out.line((difference.path, "bold"), ":")
         for name, value in (("a", before), ("b", after)):
             out.line(f"  {name} ", fitted(value, columns - 4))
+    if len(found) > _DIFFERENCES:
+        out.line((f"({len(found) - _DIFFERENCES:,} more; --json has them all)", "dim"))
 
 
 def _cost(side: Side, *, is_whole: bool) -> str:

@@ -51,6 +51,7 @@ def command(session: Session, run_id: str, output: str, database: Path | None) -
     from graphengine.cli.busy import busy
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read, run_id_of
+    from graphengine.cli.session import harmless_json
     from graphengine.cli.steps import counted
     from graphengine.document import SCHEMA
     from graphengine.portable import export_run, to_json_text
@@ -61,7 +62,7 @@ def command(session: Session, run_id: str, output: str, database: Path | None) -
         run = read(place, lambda store: export_run(store, found))
         text = to_json_text(run, __version__)
     if output == _STDOUT:
-        session.out.write(text)
+        session.out.write(harmless_json(text))
         return 0
     write_private(Path(output), text)
     if session.json:

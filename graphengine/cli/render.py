@@ -159,10 +159,11 @@ def _recorded(place: Place, run_id: str) -> Drawn | None:
     """The outline and the steps of a run; None where there is no such run."""
     from graphengine.cli.recorded import read
     from graphengine.errors import UnknownRun
+    from graphengine.history import outline_of
 
     async def reading(store: Store) -> Drawn:
         info = await store.info(run_id)
-        return await store.outline(info.fingerprint) or {}, await store.steps(run_id)
+        return await outline_of(store, info.fingerprint) or {}, await store.steps(run_id)
 
     if not place.database.exists():
         return None

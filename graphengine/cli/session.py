@@ -109,7 +109,12 @@ def as_json(value: JsonValue, indent: int | None = 2) -> str:
     import json
 
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").translate(_CONTROLS)
+    return harmless_json(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
+
+
+def harmless_json(text: str) -> str:
+    """The same JSON with every control code as an escape, so that a terminal obeys none."""
+    return text.translate(_CONTROLS)
 
 
 def unexpected(error: Exception) -> Unexpected:

@@ -165,7 +165,8 @@ def answer(step: Step, limit: int) -> str:
         return by
     was_open = open_seconds(step) if data["by"] == "answer" else None
     after = f" after {seconds(was_open)}" if was_open is not None else ""
-    return f"{by}{after}: {one_line(compact(data.get('answer', {}).get('value')), limit)}"
+    given = data.get("answer")
+    return f"{by}{after}: {one_line(compact(given.get('value') if isinstance(given, dict) else given), limit)}"
 
 
 def reason(step: Step, limit: int = _REASON_COLUMNS) -> str:
@@ -227,7 +228,7 @@ def dollars(amount: float) -> str:
 
 def is_offline(usage: Mapping[str, Any]) -> bool:
     """Whether models answered, and none of them was a language model."""
-    return bool(0 < usage["calls"] == usage["offline_calls"])
+    return bool(0 < usage.get("calls", 0) == usage.get("offline_calls", 0))
 
 
 def counted(number: int, noun: str) -> str:

@@ -138,6 +138,10 @@ def open_map(snapshot: Snapshot, frame: Frame, step: Step) -> None:
     """Begin the items of a map, as many as may run at a time."""
     data = step.data
     count: int = data["count"]
+    lists = [*data.get("items", {}).values(), *(held(frame, name) for name in data.get("fields", {}).values())]
+    if not lists or any(len(items) != count for items in lists):  # before room is made for as many
+        message = f"a map of {count} items has other numbers of them"
+        raise ValueError(message)
     frame.phase = "mapping"
     frame.map = {
         "count": count,

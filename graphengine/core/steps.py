@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic_core import from_json, to_json
 
+from graphengine.core.shapes import check_step
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -146,12 +148,13 @@ def decode_step(seq: int, body: bytes | str) -> Step:
     """The step that `encode_step` wrote under this seq.
 
     Raises:
-        ValueError: The body is not such JSON.
+        ValueError: The body is not such JSON, or has facts of other types.
     """
     row = read_json(body)
     if not isinstance(row, dict) or not isinstance(row.get("kind"), str):
         message = f"step {seq} is no record of a step"
         raise ValueError(message)
+    check_step(row)
     return Step(
         seq,
         row["kind"],

@@ -34,7 +34,7 @@ from graphengine.errors import (
     TooLarge,
 )
 from graphengine.graph import Limits
-from graphengine.history import load_snapshot
+from graphengine.history import load_snapshot, outline_of
 from graphengine.paths import did_you_mean
 from graphengine.runner.answers import TooLargeInput
 from graphengine.runner.drive import Driver, Turns
@@ -224,7 +224,7 @@ class Opener:
             GraphChanged: It does not fit.
         """
         same = snapshot.fingerprint == plan.fingerprint
-        found = refit(plan, snapshot, None if same else await self._store.outline(snapshot.fingerprint))
+        found = refit(plan, snapshot, None if same else await outline_of(self._store, snapshot.fingerprint))
         if found.misfits:
             raise misfit_error(plan, snapshot, found, await self._last_fit(plan, snapshot))
         return found
@@ -242,7 +242,7 @@ class Opener:
                 if there.status == "finished":
                     continue
                 with contextlib.suppress(GraphChanged, SecretKeyWrong):  # older steps may need older keys
-                    outline = await self._store.outline(there.fingerprint)
+                    outline = await outline_of(self._store, there.fingerprint)
                     if not refit(plan, there, outline).misfits:
                         found = there.seq
         return found

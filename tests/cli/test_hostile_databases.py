@@ -5,13 +5,16 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from graphengine.stores.sqlite.checksums import sum_of
 from tests.cli.programs import WAITING, Invoke
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u009b31m[bold red]\u202e"
@@ -68,6 +71,8 @@ def test_no_text_of_a_database_reaches_the_terminal_as_it_is(project: Path, invo
         ("render", "mine", "-o", "drawn.svg", "--scores"),
         ("render", "mine", "-o", "drawn.svg", "--branches"),
         ("render", "mine", "other", "-o", "drawn.svg"),
+        ("export", "mine"),
+        ("diff", "mine", "othe"),
     ):
         for more in ((), ("--json",), ("--debug",)):
             found = invoke(*words, *more)
@@ -75,6 +80,101 @@ def test_no_text_of_a_database_reaches_the_terminal_as_it_is(project: Path, invo
             assert not set(found.stdout + found.stderr) & set("\x1b\x07\u009b"), words
             if not more:
                 assert "\u202e" not in found.stdout + found.stderr
+
+
+def record(seq: int, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change a recorded step, and make its checksum right again."""
+    with closing(sqlite3.connect(DATABASE)) as connection:
+        row, body = connection.execute("SELECT id, body FROM steps WHERE id & 4294967295 = ?", (seq,)).fetchone()
+        step = json.loads(body)
+        change(step)
+        body = json.dumps(step).encode()
+        connection.execute(
+            "UPDATE steps SET body = CAST(? AS TEXT), sum = ? WHERE id = ?", (body, sum_of(row, body), row)
+        )
+        connection.commit()
+
+
+SHOWING = (("show", "r"), ("show", "r", "--json"), ("show", "r", "--step", "2"), ("export", "r"), ("diff", "r", "r"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("at", "soon"),
+        ("at", 1e300),
+        ("frame", 7),
+        ("visit", {}),
+        ("began", [[]]),
+        ("update", [["set"]]),
+        ("data", True),
+        ("data.to", [300_000_000]),
+        ("data.why", True),
+        ("data.usage", {"calls": "x"}),
+        ("data.error", {"message": 1.5}),
+        ("data.stop", "x"),
+    ],
+)
+def test_a_fact_of_another_type_is_damage(invoke: Invoke, name: str, value: object) -> None:
+    """With a right checksum, too: each command names the step and what is wrong with it, and none is surprised."""
+    assert invoke("run", "counter", "--run-id", "r").exit_code == 0
+
+    def change(step: dict[str, Any]) -> None:
+        outer, _, inner = name.rpartition(".")
+        (step.setdefault(outer, {}) if outer else step)[inner] = value
+
+    record(2, change)
+    for words in SHOWING:
+        found = invoke(*words)
+        assert found.exit_code == 5, (words, found.output)
+        assert "store_corrupt" in (found.stdout if "--json" in words else found.stderr)
+        assert "unexpected" not in found.output
+    assert f"its {name} is" in invoke("show", "r").stderr
+
+
+def test_a_map_takes_no_more_room_than_its_items(project: Path, invoke: Invoke) -> None:
+    """A count of three hundred million over two items is refused before room is made for as many."""
+    (project / "flows" / "mapping.py").write_text(MAPPING)
+    assert invoke("run", "mapping", "--run-id", "r").exit_code == 0
+    record(2, lambda step: step["data"].update(count=300_000_000))
+    tracemalloc.start()
+    found = invoke("show", "r")
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.exit_code == 5
+    assert "a map of 300000000 items has other numbers of them" in found.stderr
+    assert peak_bytes < 100_000_000
+
+
+def test_a_diff_of_large_states_ends(project: Path, invoke: Invoke) -> None:
+    """A hundred differences are shown and the others counted."""
+    (project / "flows" / "mapping.py").write_text(MAPPING)
+    for run_id, items in (("a", range(5000)), ("b", range(1, 5001))):
+        found = invoke("run", "mapping", "--run-id", run_id, "--input", f"many={json.dumps(list(items))}")
+        assert found.exit_code == 0, found.stderr
+    told = invoke("diff", "a", "b").stdout
+    assert len(told.splitlines()) < 400
+    assert "more; --json has them all)" in told
+
+
+MAPPING = """
+from typing import Annotated
+from pydantic import BaseModel
+from graphengine import END, START, Graph
+from graphengine.reducers import append
+
+class Numbers(BaseModel):
+    items: list[int] = [1, 2]
+    many: list[int] = []
+    doubled: Annotated[list[int], append] = []
+
+def double(item: int) -> int:
+    return 2 * item
+
+graph = Graph("mapping", Numbers)
+graph.add_node("double", double, each={"item": "items"}, writes="doubled", thread=False)
+graph.add_path(START, "double", END)
+"""
 
 
 def ask_schema(invoke: Invoke, schema: object) -> None:

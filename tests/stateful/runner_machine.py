@@ -273,7 +273,8 @@ class RunnerMachine(RuleBasedStateMachine):
         error = None if run.is_going else self.error_of(run)
         assert error is None or error.code in ("run_failed", "run_is_driven"), error
         is_due = info.due_at is not None and info.due_at <= self.clock.now()
-        waits = info.status == "waiting" and not (is_due or has_mail or given is not None)
+        has_failed = bool(known.stories[length].failed)  # arms or items, which are tried again
+        waits = info.status == "waiting" and not (is_due or has_mail or given is not None or has_failed)
         is_wanted = info.status != "finished" and not waits  # else its result is told, whoever thinks to drive it still
         assert has_gone_on == (is_wanted and not is_driven)
         assert isinstance(error, RunIsDriven) == (is_wanted and is_driven)

@@ -31,6 +31,7 @@ class Story:
         worked: What the recorded work of `left` came to.
         failed: Nodes that failed and were not begun again since.
         crashes: Crashes in a row, by node.
+        company: Whether other runs were driven beside it, where a third crash would give a node up.
         done: What was recorded as done, with its visit: nodes, items, `left work`.
         words: Every word of the machine that was recorded, so that none is twice.
         heard: Messages in the order they were delivered; `mailbox` has those that nobody received yet.
@@ -48,6 +49,7 @@ class Story:
     worked: str = ""
     failed: set[str] = field(default_factory=set)
     crashes: dict[str, int] = field(default_factory=dict)
+    company: bool = False
     words: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     mailbox: list[str] = field(default_factory=list)
@@ -240,8 +242,10 @@ class Story:
         if step.data.get("crashed"):
             assert not self.limited
             for name in self.movable():
-                self.crashes[name] = self.crashes.get(name, 0) + 1
-        if self.ended == "failed":
+                if self.crashes.get(name, 0) < CRASHES - 1 or not self.company:
+                    self.crashes[name] = self.crashes.get(name, 0) + 1
+        self.company = bool(step.data.get("company"))
+        if self.ended == "failed" or step.data.get("retries"):
             for name in self.failed:
                 self.crashes.pop(name, None)
             self.failed = set()

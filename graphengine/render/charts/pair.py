@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphengine.history import diff
+from graphengine.history import diff, outline_of
 from graphengine.render.errors import RenderError
 
 if TYPE_CHECKING:
@@ -54,5 +54,5 @@ async def pair_of(store: Store, first: str, second: str) -> Pair:
             repair="draw each by itself; `graphengine diff` compares their states",
         )
     found = await diff(store, first, second)
-    one, other = [await store.outline(info.fingerprint) or {} for info in infos]
+    one, other = [await outline_of(store, info.fingerprint) or {} for info in infos]
     return Pair(found, (one, other), (await store.steps(first), await store.steps(second)))
