@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Graph, Retry, TextFile
+from graphengine import END, FAIL, START, Graph, Migration, Retry, TextFile, value
 from graphengine.errors import ModelTransient
 from graphengine.graph import Node, Runnable, choose
 from graphengine.patterns import Board, Subscriber, blackboard
@@ -74,7 +74,7 @@ class Assignment(BaseModel):
 
 def report(board: Research) -> str:
     """The draft, and below it what is missing and who failed; a board without a draft fails the run."""
-    draft = written(board.draft, board.errors)
+    draft = written(board.draft if board.findings.key_areas else "", board.errors)
     missing = [f"- {gap.why or gap.about}" for gap in board.gaps or ()]
     failed = [f"- {failure.path.rpartition('/')[2]}: {failure.message}" for failure in board.errors]
     parts = [draft.rstrip(), *_section("Still open", missing), *_section("Not done", failed)]
@@ -97,10 +97,14 @@ def research_board(specialists: Mapping[str, Subscriber] = SPECIALISTS, *, round
         name: Subscriber(Node(each.runnable, retry=again), each.watches, each.writes)
         for name, each in specialists.items()
     }
-    graph = Graph("blackboard", Assignment, result="report")
+    migrate = {1: Migration()}  # it reported that nothing was found
+    graph = Graph("blackboard", Assignment, result="report", version=2, migrate=migrate)
     graph.add_node("board", blackboard(Research, patient, rounds=rounds).but(name="board"), writes="board")
     graph.add_node("report", report, writes="report")
-    graph.add_path(START, "board", "report", END)
+    nothing_found = (value("board.findings.key_areas").length() == 0) & (value("board.errors").length() == 0)
+    graph.add_edge(START, "board")
+    graph.add_edge("board", FAIL, when=nothing_found, label="nothing found")
+    graph.add_path("board", "report", END)
     return graph
 
 

@@ -7,7 +7,8 @@ a set of `MODELS`; `--input topic=…`, `--input sources=@file.md`, `--input sit
 What fails after its retries: the research or the writer, and the run fails there with all that it has, to be resumed;
 the editor, and the unedited draft goes on, and says so; the publisher, and the result is the text as Markdown (`form`
 says which); the look at the site, and it counts as empty. What was survived is in `errors`. Publishing writes a file
-into the folder `site`, which stands in for a CMS, and does so once, whenever the process dies.
+into the folder `site`, which stands in for a CMS, and does so once, whenever the process dies. A post has footnotes
+with the titles of its sources; no path of a file is in it.
 """
 
 from typing import Annotated, Final, Literal

@@ -21,7 +21,7 @@ from graphengine.graph import Runnable
 from graphengine.reducers import append, extend, merge
 from nodes.article import Findings, Review
 from nodes.board import written
-from nodes.letters import CLOSED, Letter, inboxes, verdict
+from nodes.letters import CLOSED, Letter, found, inboxes, verdict
 from nodes.review_team import researcher, reviewer, writer
 from nodes.samples import sample
 
@@ -75,7 +75,7 @@ class Member:
 
 
 MEMBERS: Mapping[str, Member] = {
-    "researcher": Member(researcher, "findings", ["task_given"], lambda on: Letter(event=READY, findings=on.findings)),
+    "researcher": Member(researcher, "findings", ["task_given"], lambda on: found(on.findings, READY)),
     "writer": Member(writer, "draft", [READY, "please_mend"], lambda on: Letter(event="draft_ready", draft=on.draft)),
     "reviewer": Member(reviewer, "history", ["draft_ready"], lambda on: verdict(on.history), keeps=[READY]),
 }

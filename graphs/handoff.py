@@ -4,17 +4,17 @@
 `--input wishes=…` says what the text should treat. The agents answer by rules unless they are given models:
 `--model anthropic` or `--model openai` takes a set of `MODELS` below.
 
-Where the research finds nothing that can be used, the writer says so; where the editor fails, the draft stands as it
-is. Both are kept in `errors`. A researcher's model that cannot be asked at all fails the run, and so does a writer,
-without whom there is no text: `graphengine resume` goes on there, with another model for instance.
+Where the research finds nothing the run fails as `nothing found`: nobody is paid to say so. Where the editor fails, the
+draft stands as it is, and the failure is kept in `errors`. A researcher or a writer that gives nothing that can be used
+fails the run: `graphengine resume` goes on there, with another model for instance.
 """
 
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Agent, Failure, Graph, Retry, TextFile, failed
-from graphengine.errors import ModelError, ModelTransient
+from graphengine import END, FAIL, START, Agent, Failure, Graph, Migration, Retry, TextFile, value
+from graphengine.errors import ModelTransient
 from graphengine.reducers import append
 from nodes.article import Findings
 from nodes.press import LEAST_WORDS, Edited, Manuscript
@@ -56,12 +56,16 @@ def handoff(
         editor: Who goes over it; without one the writer's text is the result, a pipeline of two.
         house_style: What all of them read before their own instructions; a long one is cached by the provider.
     """
-    graph = Graph("handoff", Handoff, result="edited.text" if editor else "manuscript.text", errors="errors")
+    result, migrate = (
+        "edited.text" if editor else "manuscript.text",
+        {1: Migration()},
+    )  # it wrote that nothing was found
+    graph = Graph("handoff", Handoff, result=result, errors="errors", version=2, migrate=migrate)
     again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
     graph.add_node("research", in_house(researcher, house_style), writes="findings", retry=again)
     graph.add_node("write", in_house(writer, house_style), writes="manuscript", retry=again)
     graph.add_edge(START, "research")
-    graph.add_edge("research", "write", when=failed(Exception) & ~failed(ModelError), label="without findings")
+    graph.add_edge("research", FAIL, when=value("findings.key_areas").length() == 0, label="nothing found")
     graph.add_edge("research", "write")
     if editor is None:
         graph.add_edge("write", END)

@@ -6,10 +6,10 @@ below, `--model reviewer=openai:MODEL` another one for one of them, `--model ope
 for all.
 
 Two researchers read the sources side by side, one for facts, one for limits and objections. What one of them lacks, the
-other's still counts; with nothing of either the findings are empty, and the brief says so. The writer knows earlier
-articles of the same database on like subjects. The best draft is the result, whether or not it was the last; a draft
-whose review cannot be used is accepted unreviewed, without a score. All such failures are kept in `errors`. A model
-that cannot be asked at all, for want of a key for instance, fails the run, which can be resumed with another one.
+other's still counts; with nothing of either the run fails as `nothing found`, and no writer is paid for saying so. The
+writer knows earlier articles of the same database on like subjects. The best draft is the result, whether or not it was
+the last; a draft whose review cannot be used is accepted unreviewed, without a score. All such failures are kept in
+`errors`. A model that cannot be asked at all, or cannot hold the sources, fails the run; resume it with another one.
 """
 
 from typing import Annotated
@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from graphengine import (
     END,
+    FAIL,
     START,
     Agent,
     Failure,
@@ -31,7 +32,7 @@ from graphengine import (
     plateau,
     value,
 )
-from graphengine.errors import ModelNotReady, ModelTransient
+from graphengine.errors import ContextFull, ModelNotReady, ModelTransient
 from graphengine.reducers import append
 from nodes.article import Doubts, Earlier, Findings, Review
 from nodes.doubts import merge
@@ -108,10 +109,10 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the numbers of the l
         remembered: The most earlier articles that the writer is told of; 0 for none.
     """
     again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
-    without = failed(Exception) & ~failed(ModelNotReady, ModelTransient)  # a model that cannot be asked fails the run
+    without = failed(Exception) & ~failed(ModelNotReady, ModelTransient, ContextFull)  # these fail the run
     kept = ("task", "sources", "word_budget")  # for a next article, which has findings and reviews of its own
-    migrate = {1: Migration(from_version_1, moved={"research": "recall"})}
-    graph = Graph("review_loop", Article, result="article", errors="errors", keep=kept, version=2, migrate=migrate)
+    migrate = {1: Migration(from_version_1, moved={"research": "recall"}), 2: Migration()}
+    graph = Graph("review_loop", Article, result="article", errors="errors", keep=kept, version=3, migrate=migrate)
     graph.add_node("recall", recalling("review_loop", remembered), writes="earlier", fallback=[])
     graph.add_node("research", researcher, writes="findings", retry=again)
     graph.add_node("doubt", sceptic, writes="doubts", retry=again)
@@ -126,7 +127,9 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the numbers of the l
     graph.add_edge("research", "merge", when=without, label="without facts")
     graph.add_edge("research", "merge")
     graph.add_edge("doubt", "merge", when=without, label="without doubts")
-    graph.add_path("doubt", "merge", "write")
+    graph.add_edge("doubt", "merge")
+    graph.add_edge("merge", FAIL, when=value("findings.key_areas").length() == 0, label="nothing found")
+    graph.add_edge("merge", "write")
     graph.add_edge("write", END, when=without & (value("history").length() > 0), label="revision failed")
     graph.add_edge("write", "review")
     graph.add_edge("review", "accept", when=without, label="nobody judged it")

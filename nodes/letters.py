@@ -49,6 +49,16 @@ def inboxes(letter: Letter, subscribers: Mapping[str, Sequence[str]]) -> list[st
     return [letter.to] if letter.to else list(subscribers.get(letter.event, ()))
 
 
+def found(findings: Findings, event: str) -> Letter:
+    """What a researcher tells: its findings; `closed` where there are none, so that nobody writes from nothing.
+
+    Args:
+        findings: what it found.
+        event: what it calls that.
+    """
+    return Letter(event=event, findings=findings) if findings.key_areas else Letter(event=CLOSED)
+
+
 def verdict(history: Sequence[Review]) -> Letter:
     """What a reviewer tells: `closed`, or to the writer alone that there is something to mend.
 

@@ -111,8 +111,8 @@ class Post(Listing):
     """A post as it is published.
 
     Args:
-        body: the text as Markdown, without its title.
-        sources: the places of the sources that the body cites, as file:line.
+        body: the text as Markdown, without its title; it cites by footnotes.
+        sources: the titles of the sources that the body cites.
         published_at: when it was published.
     """
 

@@ -4,13 +4,14 @@ Plain functions of fields, each a node or a part of one. None of them asks a mod
 anything outside, `publishes`, does so under a key that is the same however often it is tried.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal, TypedDict
 
-from graphengine import Context, Failure
+from graphengine import Context, Failure, TextFile
 from graphengine.patterns import Decision
 from nodes.draft import citations, without_title
+from nodes.footnotes import with_footnotes
 from nodes.press import Edited, Listing, Manuscript, Post, Published, Site
 from nodes.site import Put, page_of
 from nodes.words import count_words
@@ -29,9 +30,9 @@ def unedited(manuscript: Manuscript, error: Failure) -> Edited:
     return Edited(text=manuscript.text, changes=[f"None: the editor failed ({error.kind})."], is_edited=False)
 
 
-def as_markdown(edited: Edited) -> AsMarkdown:
-    """What stands in for a post that cannot be listed: its text."""
-    return AsMarkdown(form="markdown", listing=None, output=edited.text)
+def as_markdown(edited: Edited, sources: Sequence[TextFile]) -> AsMarkdown:
+    """What stands in for a post that cannot be listed: its text, with titles of sources in the place of files."""
+    return AsMarkdown(form="markdown", listing=None, output=with_footnotes(edited.text, sources)[0] + "\n")
 
 
 def question(listing: Listing, edited: Edited, manuscript: Manuscript, on_site: Site, site: str) -> str:
@@ -69,8 +70,8 @@ def looks(look: Callable[[str], Site]) -> Callable[[str], Site]:
     return survey
 
 
-def publishes(put: Put) -> Callable[[Listing, Edited, str, Context], Published]:
-    """A node that publishes what was approved.
+def publishes(put: Put) -> Callable[[Listing, Edited, list[TextFile], str, Context], Published]:
+    """A node that publishes what was approved, with footnotes in the place of files and lines.
 
     Its time is the log's, and its key that of the visit: an attempt that is made again, since the process died between
     publishing and recording, gives the same post under the same key.
@@ -79,11 +80,12 @@ def publishes(put: Put) -> Callable[[Listing, Edited, str, Context], Published]:
         put: What publishes.
     """
 
-    def publish(listing: Listing, edited: Edited, site: str, ctx: Context) -> Published:
+    def publish(listing: Listing, edited: Edited, sources: list[TextFile], site: str, ctx: Context) -> Published:
+        body, titles = with_footnotes(without_title(edited.text) or edited.text, sources)
         post = Post(
             **dict(listing),
-            body=without_title(edited.text) or edited.text,
-            sources=citations(edited.text),
+            body=body,
+            sources=titles,
             published_at=datetime.fromtimestamp(ctx.now(), UTC),
         )
         return put(site, post, ctx.idempotency_key)

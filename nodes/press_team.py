@@ -101,12 +101,16 @@ def check_edited(edited: Edited, manuscript: Manuscript) -> None:
         check_cited(edited.text, passages_in(manuscript.text))
 
 
-def check_listing(listing: Listing, site: Site) -> None:
-    """See that no post of the site has the title already.
+def check_listing(listing: Listing, site: Site, edited: Edited) -> None:
+    """See that no post of the site has the title already, and that no file of a source is named.
 
     Raises:
-        ValueError: one has.
+        ValueError: one has, or one is.
     """
+    files = {place.rpartition(":")[0] for place in citations(edited.text)}
+    told = " ".join([listing.title, listing.description, *listing.tags])
+    if named := sorted(file for file in files if file in told):
+        raise ValueError(f"readers do not have the file {', '.join(named)}: say what the text says, and name no file")
     if listing.title.casefold() in {title.casefold() for title in site.titles}:
         raise ValueError(f"there is a post called {listing.title!r} already: give this one another title")
 

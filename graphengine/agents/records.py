@@ -15,6 +15,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from graphengine.errors import ModelError
 from graphengine.models.base import Response, Stop, ToolCall
 from graphengine.prompts import as_text, utf8_text
+from graphengine.records import check_depth
 
 if TYPE_CHECKING:
     from graphengine.models.base import Model
@@ -42,13 +43,13 @@ def _with_native(response: Response, model: Model, agent: str) -> Response:
     native = response.native
     try:
         if native is not None:
-            to_json(native)
+            check_depth(to_json(native))
     except (PydanticSerializationError, ValueError, RecursionError):
         mended = _utf8(native)
     else:
         return response
     try:
-        to_json(mended)
+        check_depth(to_json(mended))
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         raise _nonsense(model, agent, f"an answer whose native form JSON cannot carry: {error}") from error
     return replace(response, native=mended)

@@ -32,6 +32,7 @@ from graphengine.models.openai_parts import (
 )
 from graphengine.models.prices import Prices
 from graphengine.models.sdk import sound, sound_json
+from graphengine.records import DEEPEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,7 +256,7 @@ class _Call:
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:
         """The answer for its next question, where it is more than text and calls."""
         more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
-        return {"provider": self._provider, "content": sound_json([*items])} if more else None
+        return {"provider": self._provider, "content": sound_json([*items], levels=DEEPEST)} if more else None
 
 
 def _spoken(message: Message) -> Iterator[JsonValue]:

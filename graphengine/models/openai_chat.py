@@ -33,6 +33,7 @@ from graphengine.models.openai_parts import (
 )
 from graphengine.models.prices import Prices
 from graphengine.models.sdk import sound, sound_json
+from graphengine.records import DEEPEST
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -182,7 +183,7 @@ class OpenAIChatModel:
         of_calls = [unknown(call, _KNOWN_OF_CALL) for call in listed(message, "tool_calls")]
         if not calls or not (of_message or any(of_calls)):
             return None
-        content = sound_json({"message": of_message, "tool_calls": [*of_calls]})
+        content = sound_json({"message": of_message, "tool_calls": [*of_calls]}, levels=DEEPEST)
         return {"provider": self._provider, "content": content}
 
     def _settings(self, request: Request) -> JsonObject:

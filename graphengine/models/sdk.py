@@ -318,14 +318,25 @@ def sound(text: str) -> str:
     return text
 
 
-def sound_json(value: JsonValue) -> JsonValue:
-    """A JSON value with every text in it `sound`, keys included."""
+def sound_json(value: JsonValue, *, levels: int | None = None) -> JsonValue:
+    """A JSON value with every text in it `sound`, keys included.
+
+    Args:
+        value: The value.
+        levels: How deep it may be nested; None for as deep as Python goes, which differs from version to version.
+
+    Raises:
+        RecursionError: It is nested deeper.
+    """
+    if levels is not None and levels < 0:
+        raise RecursionError
+    less = None if levels is None else levels - 1
     if isinstance(value, str):
         return sound(value)
     if isinstance(value, dict):
-        return {sound(key): sound_json(item) for key, item in value.items()}
+        return {sound(key): sound_json(item, levels=less) for key, item in value.items()}
     if isinstance(value, list):
-        return [sound_json(item) for item in value]
+        return [sound_json(item, levels=less) for item in value]
     return value
 
 

@@ -378,3 +378,14 @@ async def test_sizes_of_recorded_work_hold_for_turns() -> None:
     async with Runner(sizes=Sizes(work_bytes=100), models={"writer": ScriptedModel(["x" * 200])}) as runner:
         with pytest.raises(RunFailed, match=r"100 are allowed[\s\S]*Sizes\(work_bytes="):
             await within(runner.start(one(Agent("writer", prompt="{task}"))))
+
+
+async def test_a_native_form_that_could_not_be_read_again_is_no_answer() -> None:
+    """JSON is read to a depth, and what is recorded has to be read; Python itself goes deeper."""
+    deep: Any = "a"
+    for _ in range(195):
+        deep = [deep]
+    model = ScriptedModel([Response("moon", native={"provider": "own", "content": deep})])
+    async with Runner(models={"writer": model}) as runner:
+        with pytest.raises(RunFailed, match="nested deeper than"):
+            await runner.start(one(Agent("writer", prompt="{task}"))).result()

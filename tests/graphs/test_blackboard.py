@@ -190,11 +190,12 @@ class TestByRules:
 
     @pytest.mark.parametrize("content", ["", "word", "# Only a title", "\x00"])
     async def test_a_source_without_a_sentence(self, content: str) -> None:
-        """Gives a brief that says so, and no claim."""
+        """Is no success: the run fails with a label of its own, and there is no report."""
         given = Assignment(task="bees", sources=[TextFile(path="a.md", text=content)])
         async with Runner() as runner:
-            result = await runner.start(graph, given).result()
-        assert "No source material on this task was found in a.md" in result.state.report
+            with pytest.raises(RunFailed, match="nothing found") as failed:
+                await runner.start(graph, given).result()
+        assert failed.value.result.state.report == ""
 
 
 class TestStopped:

@@ -24,6 +24,7 @@ from graphengine.testing import FakeClock
 from graphengine.testing.model_scenes import Says
 from graphs.content_pipeline import MODELS, Piece, content_pipeline, example, graph
 from nodes.article import Findings
+from nodes.footnotes import with_footnotes
 from nodes.press import Post, Published, Site
 from nodes.press_team import Team, researcher
 from nodes.site import Cms, look_at, put
@@ -58,6 +59,11 @@ async def decided(runner: Runner, site: Path, decisions: Sequence[Decision] = (Y
     return result
 
 
+def as_post(text: str) -> str:
+    """A text as it is given away: with footnotes."""
+    return with_footnotes(text, [SOURCE])[0] + "\n"
+
+
 # -- what a person decides
 
 
@@ -71,13 +77,30 @@ async def test_what_is_approved_is_published(site: Path) -> None:
     assert state.published is not None
     assert state.published.post == Post(
         **dict(LISTED),
-        body="## The moon\n\nThe moon pulls the sea [tides.md:3]. Most coasts see two tides [tides.md:4].",
-        sources=["tides.md:3", "tides.md:4"],
+        body="## The moon\n\nThe moon pulls the sea[^1]. Most coasts see two tides[^1].\n\n[^1]: Tides",
+        sources=["Tides"],
         published_at=datetime.fromtimestamp(1_800_000_000, UTC),
     )
     (file,) = site.iterdir()
     assert (str(file), file.read_text(encoding="utf-8")) == (state.published.path, result.output)
     assert result.state.output.startswith('---\ntitle: "Why the sea rises twice a day"\n')
+
+
+async def test_nothing_that_is_published_names_a_file(site: Path) -> None:
+    """By rules, of the example: neither file nor output nor post has a path, and its notes are titles."""
+    given = example().model_copy(update={"site": str(site)})
+    async with Runner() as runner:
+        result = await runner.start(graph, given, run_id="r").result()
+        await runner.answer("r", YES)
+        result = await runner.resume(graph, "r").result()
+    (file,) = site.iterdir()
+    page = file.read_text(encoding="utf-8")
+    assert label(result) == "published"
+    for source in given.sources:
+        assert source.path not in page + str(result.output)
+    assert "[^1]: The write-ahead log" in page
+    assert result.state.published is not None
+    assert "Recovery and checkpoints" in result.state.published.post.sources
 
 
 async def test_a_person_sees_all_of_it_and_nothing_is_written_before(site: Path) -> None:
@@ -194,7 +217,7 @@ async def test_where_the_publisher_gives_no_json_the_result_is_the_text(site: Pa
         async with Runner(models={"*": model}) as runner:
             result = await decided(runner, site, [])
     assert (result.status, label(result), result.state.form) == ("finished", "as Markdown", "markdown")
-    assert (result.output, result.state.listing, site.exists()) == (EDITED.text, None, False)
+    assert (result.output, result.state.listing, site.exists()) == (as_post(EDITED.text), None, False)
     assert [(failure.path, failure.kind) for failure in result.state.errors] == [("list", "bad_answer")]
     asked = [request.prompt for request in model.requests if request.agent == "publisher"]
     assert "has 70 characters and needs 1 to 69: 1 too many" in asked[2]
@@ -206,7 +229,7 @@ async def test_a_listing_of_an_earlier_text_does_not_stay(site: Path) -> None:
     script |= {"researcher": [FOUND], "publisher": [LISTED, QuotaExceeded("empty")]}
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
         result = await decided(runner, site, [AGAIN])
-    assert (label(result), result.state.listing, result.output) == ("as Markdown", None, EDITED.text)
+    assert (label(result), result.state.listing, result.output) == ("as Markdown", None, as_post(EDITED.text))
 
 
 async def test_where_both_fail_there_is_still_a_text(site: Path) -> None:
@@ -214,7 +237,7 @@ async def test_where_both_fail_there_is_still_a_text(site: Path) -> None:
     script = {**ANSWERS, "editor": [QuotaExceeded("empty")], "publisher": [QuotaExceeded("empty")]}
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
         result = await decided(runner, site, [])
-    assert (result.output, result.state.form) == (TEXT, "markdown")
+    assert (result.output, result.state.form) == (as_post(TEXT), "markdown")
     assert [failure.path for failure in result.state.errors] == ["edit", "list"]
 
 

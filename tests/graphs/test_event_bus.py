@@ -239,3 +239,11 @@ def test_it_is_drawn_and_compiles_without_warnings(tmp_path: Path) -> None:
     drawn = (tmp_path / "graph.mmd").read_text(encoding="utf-8")
     for name in (*MEMBERS, "inbox", "tell", "give_up"):
         assert name in drawn
+
+
+async def test_where_the_researcher_finds_nothing_nobody_writes() -> None:
+    """It closes the office, and a run without a draft fails."""
+    with ScriptedModel({"researcher": [Findings(notes=["nothing"])]}) as model:
+        async with Runner(models={"*": model}) as runner:
+            with pytest.raises(RunFailed, match="nothing was written"):
+                await runner.start(graph, GIVEN).result()

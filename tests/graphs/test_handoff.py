@@ -11,7 +11,7 @@ from graphengine.testing import FakeClock
 from graphengine.testing.model_scenes import Says
 from graphs.handoff import MODELS, Handoff, example, graph, handoff
 from nodes.article import Findings
-from nodes.press import Edited, Manuscript
+from nodes.press import Edited
 from nodes.press_team import editor, researcher, writer
 from tests.graphs.press_kit import ANSWERS, EDITED, FOUND, GIVEN, TEXT, WRITTEN, by_role
 from tests.models.edge_server import EdgeServer
@@ -42,17 +42,25 @@ async def test_a_draft_goes_out_where_the_editor_fails() -> None:
     assert [(failure.path, failure.kind) for failure in result.state.errors] == [("edit", "bad_answer")]
 
 
-async def test_research_of_no_use_is_survived_and_told() -> None:
-    """The writer is asked without findings, and says that there are none."""
-    nothing = Manuscript(text="# How tides work\n\nThe sources hold nothing on this.\n")
+async def test_research_of_no_use_fails_the_run_and_goes_on_later() -> None:
+    """Nobody is paid to write from nothing; what was wrong is in the failure."""
     invented = FOUND.model_copy(update={"sources": ["nowhere.md"]})
-    edited = Edited(text=nothing.text)
-    script = {"researcher": [invented] * 3, "writer": [nothing], "editor": [edited]}
+    script = {"researcher": [invented] * 3}
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
-        result = await runner.start(graph, GIVEN).result()
-    assert (result.output, result.state.findings) == (nothing.text, Findings())
-    assert [(failure.path, failure.kind) for failure in result.state.errors] == [("research", "bad_answer")]
-    assert "there is no source 'nowhere.md'" in result.state.errors[0].message
+        with pytest.raises(RunFailed, match=r"there is no source 'nowhere\.md'"):
+            await runner.start(graph, GIVEN).result()
+
+
+async def test_sources_that_hold_nothing_on_the_topic_are_an_end_of_their_own() -> None:
+    """It is no success: neither writer nor editor is asked, and the notes of the research are kept."""
+    nothing = Findings(notes=["The sources are on bread."])
+    with ScriptedModel({"researcher": [nothing]}) as model:
+        async with Runner(models={"*": model}) as runner:
+            with pytest.raises(RunFailed, match="nothing found") as failed:
+                await runner.start(graph, GIVEN).result()
+    told = failed.value.result
+    assert told.stop is not None
+    assert (told.status, told.stop.label, told.state.findings) == ("failed", "nothing found", nothing)
 
 
 async def test_what_passes_by_itself_is_tried_again() -> None:
@@ -122,11 +130,10 @@ async def test_rules_do_the_work_without_a_model() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Ebb.", "x" * 5000, "\u6f6e\u6c50", "```\ncode\n```", "\x00\x1b"])
-async def test_texts_that_hold_nothing_end_in_a_text_that_says_so(text: str) -> None:
-    """The research fails, and that is kept."""
-    result = await graph.run({"topic": "Tides", "sources": [TextFile(path="a.md", text=text)]})
-    assert "No source material on this task was found" in str(result.output)
-    assert [(failure.path, failure.kind) for failure in result.state.errors] == [("research", "ValueError")]
+async def test_texts_that_hold_nothing_fail_the_run(text: str) -> None:
+    """The research says what it wants."""
+    with pytest.raises(RunFailed, match="no sentence that can be quoted was found"):
+        await graph.run({"topic": "Tides", "sources": [TextFile(path="a.md", text=text)]})
 
 
 async def test_through_a_server_caps_caching_and_cost(provider: EdgeServer) -> None:
@@ -176,4 +183,4 @@ def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:
     """None that the check knows of."""
     assert graph.check() == []
     graph.render(tmp_path / "handoff.mmd")
-    assert "without findings" in (tmp_path / "handoff.mmd").read_text(encoding="utf-8")
+    assert "nothing found" in (tmp_path / "handoff.mmd").read_text(encoding="utf-8")

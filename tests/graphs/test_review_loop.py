@@ -99,13 +99,14 @@ async def test_by_rules_any_text_comes_to_an_end(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "word", "```\nx = 1\n```\n", "| a | b |\n|---|---|\n| 1 | 2 |\n"])
-async def test_by_rules_sources_without_a_sentence_give_a_brief_that_says_so(text: str) -> None:
-    """Both researchers fail, both failures are kept, and nothing is made up."""
-    result = await graph.run(Article(task="Anything", sources=[TextFile(path="a.md", text=text)]))
-    assert result.status == "finished"
-    assert "no claims" in str(result.output)
-    assert sorted(error.path for error in result.state.errors) == ["doubt", "research"]
-    assert result.state.final_score == 1
+async def test_by_rules_sources_without_a_sentence_fail_the_run(text: str) -> None:
+    """Both researchers fail, both failures are kept, and the end says that nothing was found."""
+    with pytest.raises(RunFailed, match="nothing found") as failed:
+        await graph.run(Article(task="Anything", sources=[TextFile(path="a.md", text=text)]))
+    told = failed.value.result
+    assert told.stop is not None
+    assert (told.status, told.stop.label, told.output) == ("failed", "nothing found", "")
+    assert sorted(error.path for error in told.state.errors) == ["doubt", "research"]
 
 
 # -- facts and counter-arguments, side by side
@@ -142,7 +143,6 @@ async def test_the_writer_gets_both_sides_as_one() -> None:
     [
         ("researcher", [CAVEATS_TITLE], [WIND.text, STORM.text]),
         ("sceptic", ["Cause"], [MOON.text]),
-        ("both", [], []),
     ],
 )
 async def test_what_one_researcher_lacks_does_not_cost_what_the_other_found(
@@ -150,12 +150,11 @@ async def test_what_one_researcher_lacks_does_not_cost_what_the_other_found(
 ) -> None:
     """Three answers that cannot be used end one side; the other's findings are written from, and the notes say so."""
     bad = ["no JSON at all"] * 3
-    script = says(**({"researcher": bad, "sceptic": bad} if failing == "both" else {failing: bad}))
-    played = await play(review_loop(), given(TIDES), script)
+    played = await play(review_loop(), given(TIDES), says(**{failing: bad}))
     assert played.label == "approved"
     assert played.state.findings.key_areas == areas
     assert [fact.text for fact in played.state.findings.all_facts()] == texts
-    paths = {"researcher": ["research"], "sceptic": ["doubt"], "both": ["research", "doubt"]}[failing]
+    paths = {"researcher": ["research"], "sceptic": ["doubt"]}[failing]
     assert [(error.path, error.kind) for error in played.state.errors] == [(path, "bad_answer") for path in paths]
     assert played.state.findings.notes == [f"{path} gave nothing that can be used (bad_answer)" for path in paths]
 

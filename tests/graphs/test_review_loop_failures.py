@@ -3,7 +3,7 @@
 import pytest
 
 from graphengine import RunFailed, Runner, ScriptedModel
-from graphengine.errors import AnswerRefused, ModelUnavailable
+from graphengine.errors import AnswerRefused, ContextFull, ModelUnavailable
 from graphengine.models import Response
 from graphengine.models.scripted import Script
 from graphs.review_loop import Article, example, review_loop
@@ -141,15 +141,22 @@ async def test_what_the_sceptic_invents_goes_back_to_it() -> None:
 
 
 async def test_garbage_that_is_not_mended_leaves_empty_findings_of_their_type() -> None:
-    """Neither side has anything: the writer is told so in the same form, and the loop ends with its answer."""
-    script = says(researcher=[GARBAGE] * 3, sceptic=[GARBAGE] * 3, writer=["# Tides\n\nNothing is known."])
-    played = await play(review_loop(), GIVEN, script)
-    assert (played.label, played.result.output) == ("approved", "# Tides\n\nNothing is known.")
-    assert played.state.findings == Findings(notes=played.state.findings.notes)
-    assert played.state.doubts == Doubts()
-    assert '"key_areas": []' in played.asked("writer")[0]
-    assert "Certainly!" not in played.asked("writer")[0]
-    assert [error.kind for error in played.state.errors] == ["bad_answer", "bad_answer"]
+    """Where neither side has anything the run fails under a name of its own: no writer is paid for saying so."""
+    script = {"researcher": [GARBAGE] * 3, "sceptic": [GARBAGE] * 3}
+    with pytest.raises(RunFailed, match="nothing found") as failed:
+        await play(review_loop(), GIVEN, script)
+    state = failed.value.result.state
+    assert state.findings == Findings(notes=state.findings.notes)
+    assert (state.doubts, state.article) == (Doubts(), "")
+    assert [error.kind for error in state.errors] == ["bad_answer", "bad_answer"]
+
+
+async def test_sources_that_no_model_can_hold_fail_the_run() -> None:
+    """They are not taken for sources that hold nothing; with a model that holds more the run goes on."""
+    with pytest.raises(RunFailed, match="too long") as failed:
+        await play(review_loop(), GIVEN, says(researcher=[ContextFull("too long")], writer=[], reviewer=[]))
+    assert failed.value.result.error is not None
+    assert failed.value.result.error.kind == "context_full"
 
 
 @pytest.mark.parametrize(

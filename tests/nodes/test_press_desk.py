@@ -4,7 +4,7 @@ from graphengine import Failure
 from graphengine.patterns import Decision
 from nodes.press import Edited, Site
 from nodes.press_desk import as_markdown, notes_of, question, unedited
-from tests.graphs.press_kit import EDITED, LISTED, TEXT, WRITTEN
+from tests.graphs.press_kit import EDITED, LISTED, SOURCE, TEXT, WRITTEN
 
 
 def test_an_unedited_text_says_so() -> None:
@@ -15,7 +15,10 @@ def test_an_unedited_text_says_so() -> None:
 
 def test_a_text_without_a_listing_is_markdown() -> None:
     """And whatever was listed before is not this text's."""
-    assert as_markdown(EDITED) == {"form": "markdown", "listing": None, "output": EDITED.text}
+    made = as_markdown(EDITED, [SOURCE])
+    assert (made["form"], made["listing"]) == ("markdown", None)
+    assert made["output"].startswith("# How tides work\n\n## The moon\n\nThe moon pulls the sea[^1].")
+    assert "tides.md" not in made["output"]
 
 
 def test_a_person_is_shown_what_is_to_be_published() -> None:

@@ -27,7 +27,7 @@ def test_what_fits_is_let_through() -> None:
     """The answers that the other tests use."""
     check_manuscript(WRITTEN, FOUND, 120)
     check_edited(EDITED, WRITTEN)
-    check_listing(LISTED, Site(titles=["Ebb"]))
+    check_listing(LISTED, Site(titles=["Ebb"]), EDITED)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_an_editor_neither_adds_nor_loses(text: str, told: str) -> None:
 def test_a_title_is_used_once() -> None:
     """However it is written."""
     with pytest.raises(ValueError, match="called 'Why the sea rises twice a day' already"):
-        check_listing(LISTED, Site(titles=["WHY THE SEA RISES TWICE A DAY"]))
+        check_listing(LISTED, Site(titles=["WHY THE SEA RISES TWICE A DAY"]), EDITED)
 
 
 async def test_what_an_agent_gets_wrong_is_told_to_it() -> None:
@@ -122,3 +122,10 @@ def test_a_house_style_stands_before_everything_else() -> None:
     styled = [in_house(agent, "Write plainly.").system for agent in AGENTS]
     assert all(text.startswith("Write plainly.\n\nYou ") for text in styled)
     assert in_house(writer, "") is writer
+
+
+def test_a_listing_names_no_file_of_a_source() -> None:
+    """It is published."""
+    named = LISTED.model_copy(update={"tags": ["tides.md", "moon", "sea"]})
+    with pytest.raises(ValueError, match=r"do not have the file tides\.md"):
+        check_listing(named, Site(), EDITED)
