@@ -1,5 +1,7 @@
+import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,19 +15,27 @@ from tests.models.conftest import aimock, aimock_process, edge, edge_process
 __all__ = ["aimock", "aimock_process", "edge", "edge_process"]
 
 
+@contextmanager
+def present(folder: Path, root: Path) -> Iterator[None]:
+    """Let a folder be the present one; what is imported from below the root is forgotten in the end."""
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "path", [*sys.path])
+        patch.setattr(sys, "argv", ["graphengine"])
+        yield
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(root)):
+            del sys.modules[name]
+
+
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The present folder, an empty one; what is imported from below it is forgotten in the end."""
+def here(tmp_path: Path) -> Iterator[Path]:
+    """The present folder, an empty one."""
     folder = tmp_path / "project"
     folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(sys, "argv", ["graphengine"])
-    before = set(sys.modules)
-    yield folder
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
-            del sys.modules[name]
+    with present(folder, tmp_path):
+        yield folder
 
 
 @pytest.fixture
@@ -37,10 +47,19 @@ def project(here: Path) -> Path:
     return here
 
 
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project that the examples of `--help` are made for, with its runs: made once, to be copied."""
+    folder = tmp_path_factory.mktemp("tried")
+    with present(folder, folder):
+        scratch(folder)
+    return folder
+
+
 @pytest.fixture
-def tried(here: Path) -> Path:
-    """The present folder: the project that the examples of `--help` are made for, with its runs."""
-    scratch(here)
+def tried(made_once: Path, here: Path) -> Path:
+    """The present folder: that project, of its own for each test."""
+    shutil.copytree(made_once, here, dirs_exist_ok=True)
     return here
 
 

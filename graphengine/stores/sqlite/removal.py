@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
-from graphengine.stores.sqlite.files import log_of
+from graphengine.stores.sqlite.files import PAGE_BYTES, VERSION, log_of
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, from_row
 
@@ -38,6 +38,8 @@ _PAGES_AT_ONCE: Final = 32
 
 GIVEN_BACK_BYTES: Final = 4 << 20
 """What such a stride may write, about: it is not told by the rows it changes."""
+SHORTEST_LOG_BYTES: Final = 32 + 24 + PAGE_BYTES
+"""The header of a log, that of a frame, and its page."""
 _INCREMENTAL: Final = 2
 _KEYS: Final = (1 << KEY_BITS) - 1
 _MOST_REST_SECONDS: Final = 0.2
@@ -155,22 +157,22 @@ def rewrite(connection: sqlite3.Connection) -> None:
     connection.execute("VACUUM")
 
 
-def shorten_log(connection: sqlite3.Connection, lease: Lease) -> None:
+def shorten_log(connection: sqlite3.Connection) -> None:
     """Commit next to nothing: if the whole log was moved and no reader needs it, this commit begins and cuts it anew.
 
     Not by `wal_checkpoint(TRUNCATE)`, which moves the log without the write lock if it does not get it.
     """
     connection.execute("PRAGMA journal_size_limit = 0").fetchone()
     try:
-        lease.register(connection)
+        connection.execute(f"PRAGMA user_version = {VERSION}")  # as it is: one page is written
     finally:
         connection.execute("PRAGMA journal_size_limit = -1").fetchone()
 
 
 def bytes_of(path: Path) -> int:
-    """What the file and its write-ahead log take on the disk."""
+    """What the file and its write-ahead log take on the disk, but for the one frame that a log has at least."""
     found = 0
-    for each in (path, log_of(path)):
+    for each, least_bytes in ((path, 0), (log_of(path), SHORTEST_LOG_BYTES)):
         with suppress(FileNotFoundError):
-            found += each.stat().st_size
+            found += max(0, each.stat().st_size - least_bytes)
     return found

@@ -376,7 +376,7 @@ class SQLiteStore:
 
         A database that an older version made is written anew once, and others wait until that is done.
         """
-        commits, lease = self._writing()
+        commits, _ = self._writing()
         writer = self._writer
         if writer is None:
             raise _closed()
@@ -389,7 +389,7 @@ class SQLiteStore:
                 await writer.run(removal.rewrite)
             if self._checkpoints is not None:
                 await writer.run(self._checkpoints.make)
-            await writer.run(partial(removal.shorten_log, lease=lease))
+            await writer.run(removal.shorten_log)
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
         return before, removal.bytes_of(self._options.path)
