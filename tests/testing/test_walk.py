@@ -481,8 +481,12 @@ async def test_a_fallback_is_the_graphs_own_and_asks_no_model_unasked() -> None:
 async def test_a_bundled_workflow_is_walked() -> None:
     """With all that it has: an arm each for facts and doubts, a loop, an end."""
     reviews: list[Any] = [{"history": {"score": score, "approved": score > 8}} for score in (3, 9)]
+    found = {"findings": {"key_areas": ["Rye"]}}
     walked = await walk(
-        article.graph, {"review": reviews}, task="rye", sources=[{"path": "a.md", "text": "Rye is a grass."}]
+        article.graph,
+        {"merge": found, "review": reviews},
+        task="rye",
+        sources=[{"path": "a.md", "text": "Rye is a grass."}],
     )
 
     walked.assert_path("recall [research | doubt] merge write review write review END")
