@@ -36,6 +36,11 @@ class Fact(_Frozen):
     rank: int = Field(default=1, ge=1)
     position: int = Field(default=0, ge=0)
 
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What tells it from every other fact, however it is ranked."""
+        return self.file, self.line, self.text
+
 
 class Findings(_Frozen):
     """What the research found; the empty value means that it found nothing.
@@ -58,9 +63,9 @@ class Findings(_Frozen):
 
     def all_facts(self) -> list[Fact]:
         """Return every fact once, most central first, caveats included."""
-        once = {(fact.file, fact.line, fact.text): fact for area in self.facts.values() for fact in area}
+        once = {fact.key: fact for area in self.facts.values() for fact in area}
         for fact in self.caveats:
-            once.setdefault((fact.file, fact.line, fact.text), fact)
+            once.setdefault(fact.key, fact)
         return sorted(once.values(), key=lambda fact: (fact.rank, fact.file, fact.line, fact.text))
 
 

@@ -48,20 +48,20 @@ def add_findings(old: Findings, new: Findings) -> Findings:
         old: what was found so far; its ranks stay, and what is new stands behind it.
         new: what was found now.
     """
-    known = {_key(fact) for fact in old.all_facts()}
-    fresh = [fact for fact in new.all_facts() if _key(fact) not in known]
+    known = {fact.key for fact in old.all_facts()}
+    fresh = [fact for fact in new.all_facts() if fact.key not in known]
     if not fresh and old != Findings():
         return old
     last = max((fact.rank for fact in old.all_facts()), default=0)
-    ranked = {_key(fact): fact.model_copy(update={"rank": last + at}) for at, fact in enumerate(fresh, start=1)}
+    ranked = {fact.key: fact.model_copy(update={"rank": last + at}) for at, fact in enumerate(fresh, start=1)}
     facts = {name: list(old.facts.get(name, [])) for name in dict.fromkeys([*old.key_areas, *new.key_areas])}
     for name in new.key_areas:
-        facts[name] += [ranked[_key(fact)] for fact in new.facts.get(name, []) if _key(fact) in ranked]
+        facts[name] += [ranked[fact.key] for fact in new.facts.get(name, []) if fact.key in ranked]
     return Findings(
         key_areas=[name for name, found in facts.items() if found],
         key_terms=list(dict.fromkeys([*old.key_terms, *new.key_terms])),
         facts={name: found for name, found in facts.items() if found},
-        caveats=[*old.caveats, *(ranked[_key(fact)] for fact in new.caveats if _key(fact) in ranked)],
+        caveats=[*old.caveats, *(ranked[fact.key] for fact in new.caveats if fact.key in ranked)],
         sources=list(dict.fromkeys([*old.sources, *new.sources])),
         notes=list(dict.fromkeys([*old.notes, *new.notes])),
     )
@@ -69,8 +69,8 @@ def add_findings(old: Findings, new: Findings) -> Findings:
 
 def with_doubts(findings: Findings, doubts: Sequence[Doubt]) -> Findings:
     """The findings with what speaks against them among their caveats, which a writer has to treat."""
-    known = {_key(fact) for fact in findings.caveats}
-    more = {_key(doubt.against): doubt.against for doubt in doubts if _key(doubt.against) not in known}
+    known = {fact.key for fact in findings.caveats}
+    more = {doubt.against.key: doubt.against for doubt in doubts if doubt.against.key not in known}
     return findings.model_copy(update={"caveats": [*findings.caveats, *more.values()]})
 
 
@@ -94,7 +94,3 @@ def written(draft: str, errors: Sequence[Failure]) -> str:
 def by_turns(lists: Sequence[Sequence[Fact]]) -> list[Fact]:
     """The facts of several lists by their place in them: all that are first, then all that are second, and so on."""
     return [fact for row in zip_longest(*lists) for fact in row if fact is not None]
-
-
-def _key(fact: Fact) -> tuple[str, int, str]:
-    return fact.file, fact.line, fact.text

@@ -87,5 +87,5 @@ def _once(facts: Sequence[Fact]) -> list[Fact]:
     """Each sentence once, the most central first; two researchers may have ranked it differently."""
     known: dict[tuple[str, int, str], Fact] = {}
     for fact in facts:
-        known.setdefault((fact.file, fact.line, fact.text), fact)
+        known.setdefault(fact.key, fact)
     return sorted(known.values(), key=lambda fact: fact.rank)

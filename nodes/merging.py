@@ -22,10 +22,10 @@ def merged(parts: Sequence[Findings]) -> Findings:
     for part in parts:
         for area in part.key_areas:
             for fact in part.facts.get(area, []):
-                if _key(fact) not in seen:
-                    seen.add(_key(fact))
-                    facts.setdefault(area, []).append(fact.model_copy(update={"position": position[_key(fact)]}))
-    caveats = {_key(fact): fact for part in parts for fact in part.caveats}
+                if fact.key not in seen:
+                    seen.add(fact.key)
+                    facts.setdefault(area, []).append(fact.model_copy(update={"position": position[fact.key]}))
+    caveats = {fact.key: fact for part in parts for fact in part.caveats}
     return Findings(
         key_areas=list(facts),
         key_terms=list(dict.fromkeys(term for part in parts for term in part.key_terms)),
@@ -39,10 +39,6 @@ def merged(parts: Sequence[Findings]) -> Findings:
 def _positions(parts: Sequence[Findings], sources: Sequence[str]) -> dict[tuple[str, int, str], int]:
     """Return the reading order of all facts: by source, then by line."""
     place = {path: number for number, path in enumerate(sources)}
-    facts = {_key(fact): fact for part in parts for fact in part.all_facts()}
+    facts = {fact.key: fact for part in parts for fact in part.all_facts()}
     order = sorted(facts.values(), key=lambda fact: (place.get(fact.file, len(place)), fact.line, fact.position))
-    return {_key(fact): number for number, fact in enumerate(order)}
-
-
-def _key(fact: Fact) -> tuple[str, int, str]:
-    return fact.file, fact.line, fact.text
+    return {fact.key: number for number, fact in enumerate(order)}

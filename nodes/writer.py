@@ -99,25 +99,21 @@ class _Desk:
         self._budget = word_budget
         self._earlier = earlier
         self._labels = labels(findings)
-        self._topic_of = {self._key(fact): name for name in findings.key_areas for fact in findings.facts.get(name, [])}
+        self._topic_of = {fact.key: name for name in findings.key_areas for fact in findings.facts.get(name, [])}
         self._asked = subject_words(task)
         self._wanted = [*findings.key_terms, *self._asked]
         self._answer = best_answer(self._asked, findings.all_facts())
 
-    @staticmethod
-    def _key(fact: Fact) -> tuple[str, int, str]:
-        return fact.file, fact.line, fact.text
-
     def _entry(self, fact: Fact, text: str | None = None) -> _Entry:
         wording = without_opener(fact.text if text is None else text)
         ended = wording if wording[-1:] in ".!?\u2026\u3002\uff01\uff1f\"'\u201d)" else wording + "."
-        return _Entry(self._topic_of.get(self._key(fact), CAVEATS_TITLE), ended, fact)
+        return _Entry(self._topic_of.get(fact.key, CAVEATS_TITLE), ended, fact)
 
     # The first draft.
 
     def first_draft(self) -> list[_Entry]:
         """Take what answers the task, and the most central facts until the share of the budget is used up."""
-        facts = [fact for fact in self._facts() if self._key(fact) in self._topic_of and fact != self._answer]
+        facts = [fact for fact in self._facts() if fact.key in self._topic_of and fact != self._answer]
         chosen = [self._entry(self._answer)] if self._answer else []
         for fact in facts:
             longer = [*chosen, self._entry(fact)]
@@ -200,8 +196,8 @@ class _Desk:
 
     def _unused(self, entries: Sequence[_Entry], facts: Sequence[Fact]) -> list[_Entry]:
         """Return entries for facts that are not used yet, repeat nothing, and can be read easily."""
-        used = {self._key(entry.fact) for entry in entries}
-        fresh = [self._readable(fact) for fact in facts if self._key(fact) not in used]
+        used = {entry.fact.key for entry in entries}
+        fresh = [self._readable(fact) for fact in facts if fact.key not in used]
         return [pieces for pieces in fresh if pieces is not None and not self._is_repeated(pieces, entries)]
 
     def _readable(self, fact: Fact) -> _Entry | None:
