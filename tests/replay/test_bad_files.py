@@ -111,7 +111,7 @@ ODD = [
     (put("steps", 5, "data", "status", "odd"), "leave it odd, and it says finished"),
     (put("steps", 1, "data", "count", 10**12), "step 2 does not fold: ValueError: a map of"),
     (put("steps", 1, "data", "count", 2), "step 2 does not fold: ValueError: a map of 2 items"),
-    (put("steps", 1, "data", "concurrency", 0), "none of its items"),
+    (put("steps", 1, "data", "concurrency", 0), "its data.concurrency is '0'"),
     (put("steps", 1, "extra", 1), "steps.1.extra"),
     (put("extra", 1), "extra"),
     (put("inbox", [{"kind": "odd", "payload": 1}]), "inbox.0.kind"),
