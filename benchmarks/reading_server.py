@@ -1,9 +1,9 @@
 """A server that answers readers and their merger as Anthropic's does, each after the same time, and counts tokens.
 
-A reader gets notes that stand in its source: the first long lines, with their numbers. Whoever wants no structure gets
-a page of text. Tokens are counted at 4 bytes each, which is about what English takes. Instructions that are marked to
-be cached are written to the cache with the first question that has them and read from it afterwards, where there are
-1,024 tokens of them or more.
+A reader gets notes that stand in its source: the first long lines, with their numbers. A question without a structure
+gets a page of text, which quotes the first note in the question. Tokens are counted at 4 bytes each, which is about
+what English takes. Instructions that are marked to be cached are written to the cache with the first question that has
+them and read from it afterwards, where there are 1,024 tokens of them or more.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ TOKEN_BYTES: Final = 4
 LEAST_CACHED_TOKENS: Final = 1024
 NOTED_LINES: Final = 5
 LONG_CHARACTERS: Final = 60
-PAGE: Final = "\n".join(["# What was found", "", *["One statement of the whole text, with its place [a.md:1]."] * 40])
+STATEMENTS: Final = 40
 _LINE: Final = re.compile(r"^ *(\d+)\| (.*)$", re.MULTILINE)
 _PATH: Final = re.compile(r"path: (.*)$", re.MULTILINE)
+_OUTCOMES: Final = re.compile(r"<outcomes>\n(.*)\n</outcomes>", re.DOTALL)
+"""The notes in the question to the merger, each a JSON text in JSON."""
 
 
 class Answers:
@@ -36,7 +38,7 @@ class Answers:
         asked: dict[str, Any] = json.loads(body)
         question = "\n".join(part["text"] for message in asked["messages"] for part in message["content"])
         form = asked.get("output_config", {}).get("format")
-        said = json.dumps(_notes(question)) if form else PAGE
+        said = json.dumps(_notes(question)) if form else _page(question)
         answer = {
             "id": "msg_1",
             "type": "message",
@@ -72,6 +74,15 @@ def _notes(question: str) -> dict[str, object]:
     lines = [(int(number), text) for number, text in _LINE.findall(question) if len(text) >= LONG_CHARACTERS]
     facts = [{"text": text, "file": file, "line": number, "rank": at} for at, (number, text) in enumerate(lines, 1)]
     return {"facts": facts[:NOTED_LINES], "points": []}
+
+
+def _page(question: str) -> str:
+    """A page that says what the first note in a question says, again and again, with its place."""
+    outcomes = _OUTCOMES.search(question)
+    notes = [json.loads(outcome["text"]) for outcome in json.loads(outcomes[1])] if outcomes else []
+    facts = [fact for note in notes for fact in note["facts"]]
+    statement = "{text} [{file}:{line}]".format(**facts[0]) if facts else "A statement of the whole text."
+    return "\n".join(["# What was found", "", *[f"- {statement}"] * STATEMENTS])
 
 
 def _tokens(text: str) -> int:

@@ -6,6 +6,7 @@ that the code counts on, so that a wrong one is reported as damage where it is a
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Check: TypeAlias = "Callable[[Any], bool]"
 
 _LATEST: Final = 253_402_300_799.0
-"""The last second of the year 9999, epoch seconds: no later one can be shown."""
+"""The last second of the year 9999, epoch seconds: no step is made later."""
 _PAIR: Final = 2
 
 
@@ -46,8 +47,8 @@ def _time(value: Any) -> bool:  # noqa: ANN401
     return type(value) in (int, float) and -_LATEST <= value <= _LATEST
 
 
-def _time_or_none(value: Any) -> bool:  # noqa: ANN401
-    return value is None or _time(value)
+def _due(value: Any) -> bool:  # noqa: ANN401 - it may be later than any calendar: `ctx.sleep_until(1e15)`
+    return value is None or type(value) is int or (type(value) is float and isfinite(value))
 
 
 def _op(value: Any) -> bool:  # noqa: ANN401
@@ -88,7 +89,7 @@ _FAILURE: Final = _facts(
 )
 _WAIT: Final = _facts(
     {"kind": _text},
-    {"question": _text, "topic": _text, "key": _text, "id": _text, "due": _time_or_none},
+    {"question": _text, "topic": _text, "key": _text, "id": _text, "due": _due},
 )
 _DATA: Final[Mapping[str, Check]] = {
     **dict.fromkeys(("after", "choice", "edge", "fingerprint", "graph", "key", "message", "name", "parent"), _text),
@@ -101,7 +102,7 @@ _DATA: Final[Mapping[str, Check]] = {
     **dict.fromkeys(("count", "version"), _count),
     **dict.fromkeys(("fields", "moved"), _values(_text)),
     "concurrency": lambda value: _count(value) and value > 0,
-    "due_at": _time_or_none,
+    "due_at": _due,
     "emitted": _list,
     "error": _FAILURE,
     "fork": _facts({"join": _text}, {}),
