@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
 from benchmarks.ours import NEVER, Counter, Visits, counting, counting_noted
 from graphengine import Limits, Runner
-from graphengine.core.steps import encode_step
+from graphengine.engine.steps import encode_step
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.sqlite import SQLiteStore, writes
 from graphengine.testing.store_kit import append, new_run, step
 
 if TYPE_CHECKING:
-    from graphengine.core.steps import Step
+    from graphengine.engine.steps import Step
     from graphengine.stores.base import Status
 
 T = TypeVar("T")

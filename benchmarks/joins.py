@@ -1,11 +1,11 @@
-"""Joins that surprise: the same small graphs in LangGraph and in graphengine, run, and docs/compared.md made of it.
+"""Joins that surprise: the same small graphs in LangGraph and in graphengine, run, and the page made of it.
 
-`python -m benchmarks.joins` runs every program and prints what happened; `--write docs/compared.md` puts that, with the
-source of the programs, between the two marker comments of the page. It needs what `.[bench]` installs; our own programs
-do not, and tests/docs/test_compared.py runs them. Each case is a class: its docstring says what it is and what the
-reader learns, its methods are the programs, in the order of the page, and what they return tells whose they are. Both
-libraries call their start START, and one file holds both sides, so LangGraph's programs say `set_entry_point("a")` for
-`add_edge(START, "a")`; they end where no edge leads on.
+`python -m benchmarks.joins` runs every program and prints what happened; `--write docs/explain/compared.md` puts that,
+with the source of the programs, between the two marker comments of the page. It needs what `.[bench]` installs; our own
+programs do not, and tests/docs/test_compared.py runs them. Each case is a class: its docstring says what it is and what
+the reader learns, its methods are the programs, in the order of the page, and what they return tells whose they are.
+Both libraries call their start START, and one file holds both sides, so LangGraph's programs say
+`set_entry_point("a")` for `add_edge(START, "a")`; they end where no edge leads on.
 """
 
 from __future__ import annotations

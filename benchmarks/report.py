@@ -1,4 +1,4 @@
-"""The report: one text for the terminal and for docs/benchmarks.md."""
+"""The report: one text for the terminal and for docs/explain/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _LIBRARIES: Final = (
 _HEAD: Final = """# Benchmarks
 
 What a step, a run and a start cost. `make bench` measures anew and prints this page, `make bench ARGS="--write
-docs/benchmarks.md"` writes it; the programs are in `benchmarks/`. Both sides of a comparison run in one process and
-take turns, round by round. A figure is the median of its rounds, with the smallest and the largest beside it; a ratio
-is the median of the ratios of neighbouring rounds.
+docs/explain/benchmarks.md"` writes it; the programs are in `benchmarks/`. Both sides of a comparison run in one process
+and take turns, round by round. A figure is the median of its rounds, with the smallest and the largest beside it; a
+ratio is the median of the ratios of neighbouring rounds.
 """
 
 

@@ -12,7 +12,7 @@ from benchmarks.model_server import serving
 from graphengine import Runner, TextFile
 from graphengine.models.anthropic import AnthropicModel
 from graphs.parallel_research import MODELS, Research, parallel_research
-from nodes.reading_team import reader
+from nodes.reading.agents import reader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SERVER: Final = "benchmarks.reading_server"
 KEY: Final = "no-key-is-needed-here"
-PAGES: Final = Path(__file__).resolve().parents[1] / "docs" / "patterns"
+PAGES: Final = Path(__file__).resolve().parents[1] / "docs" / "use" / "patterns"
 SOURCES: Final = 8
 DELAY_SECONDS: Final = 1.0
 """How long an answer takes; real ones take longer, so that the ratios come nearer to those of the calls in a row."""

@@ -12,8 +12,8 @@ from graphengine.lazy import lazily
 
 if TYPE_CHECKING:
     from graphengine.agents import Agent, Window, mcp, tool
-    from graphengine.asking import ask
-    from graphengine.conditions import (
+    from graphengine.errors import CompileError, GraphEngineError
+    from graphengine.graph.conditions import (
         Condition,
         changed,
         elapsed_seconds,
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
         usage,
         value,
     )
-    from graphengine.endings import Stop, ended
-    from graphengine.errors import CompileError, GraphEngineError
-    from graphengine.failure import Failure
-    from graphengine.files import TextFile
-    from graphengine.graph import END, FAIL, START, Graph, Limits, Migration, Node, Retry, Runnable, choose
+    from graphengine.graph.endings import Stop, ended
+    from graphengine.graph.graph import END, FAIL, START, Graph, Limits, Migration, Node, Retry, Runnable, choose
+    from graphengine.graph.options import Sizes
+    from graphengine.graph.question import ask
     from graphengine.models import Message, Model, Router, ScriptedModel
-    from graphengine.options import Sizes
     from graphengine.reducers import Replace
     from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Runner, Usage, Wait, Worker
-    from graphengine.secret import Secret
+    from graphengine.state.failure import Failure
+    from graphengine.state.secret import Secret
+    from graphengine.state.text_file import TextFile
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
             "graphengine.agents": ("Agent", "Window", "mcp", "tool"),
-            "graphengine.asking": ("ask",),
-            "graphengine.conditions": (
+            "graphengine.graph.question": ("ask",),
+            "graphengine.graph.conditions": (
                 "Condition",
                 "changed",
                 "elapsed_seconds",
@@ -49,11 +49,11 @@ else:
                 "usage",
                 "value",
             ),
-            "graphengine.endings": ("Stop", "ended"),
+            "graphengine.graph.endings": ("Stop", "ended"),
             "graphengine.errors": ("CompileError", "GraphEngineError"),
-            "graphengine.failure": ("Failure",),
-            "graphengine.files": ("TextFile",),
-            "graphengine.graph": (
+            "graphengine.state.failure": ("Failure",),
+            "graphengine.state.text_file": ("TextFile",),
+            "graphengine.graph.graph": (
                 "END",
                 "FAIL",
                 "START",
@@ -66,8 +66,8 @@ else:
                 "choose",
             ),
             "graphengine.models": ("Message", "Model", "Router", "ScriptedModel"),
-            "graphengine.options": ("Sizes",),
-            "graphengine.secret": ("Secret",),
+            "graphengine.graph.options": ("Sizes",),
+            "graphengine.state.secret": ("Secret",),
             "graphengine.reducers": ("Replace",),
             "graphengine.runner": (
                 "Context",

@@ -18,14 +18,14 @@ from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, START, Graph, Migration, Retry, TextFile, value
 from graphengine.errors import ModelTransient
-from graphengine.graph import Node, Runnable, choose
+from graphengine.graph.graph import Node, Runnable, choose
 from graphengine.patterns import Board, Subscriber, blackboard
 from graphengine.reducers import append, merge
-from nodes import board_team as team
-from nodes.article import Findings, Review
-from nodes.board import Doubt, Gap, add_findings, written
-from nodes.board_rules import ask_again, is_looked_for, nothing
-from nodes.samples import sample
+from nodes.board import agents as team
+from nodes.board.entries import Doubt, Gap, add_findings, written
+from nodes.board.rules import ask_again, is_looked_for, nothing
+from nodes.review.article import Findings, Review
+from nodes.text.samples import sample
 
 ROUNDS = 20  # those who set each other off for ever are stopped then
 

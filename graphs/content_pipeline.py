@@ -19,12 +19,12 @@ from graphengine import END, FAIL, START, Failure, Graph, Retry, TextFile, ask, 
 from graphengine.errors import ModelTransient
 from graphengine.patterns import Decision
 from graphengine.reducers import append, extend
-from nodes.article import Findings
-from nodes.press import LEAST_WORDS, Edited, Listing, Manuscript, Published, Site
-from nodes.press_desk import as_markdown, form_of, looks, notes_of, output_of, publishes, question, unedited
-from nodes.press_team import TEAM, Team
-from nodes.samples import sample
-from nodes.site import FOLDER, Cms
+from nodes.press.agents import TEAM, Team
+from nodes.press.desk import as_markdown, form_of, looks, notes_of, output_of, publishes, question, unedited
+from nodes.press.site import FOLDER, Cms
+from nodes.press.stages import LEAST_WORDS, Edited, Listing, Manuscript, Published, Site
+from nodes.review.article import Findings
+from nodes.text.samples import sample
 
 MODELS = {  # cheap ones for the work, a strong one for the text
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},

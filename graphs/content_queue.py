@@ -18,9 +18,9 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Failure, Graph, Limits, Retry, Runnable, iterations, value
 from graphengine.errors import ModelTransient
 from graphengine.reducers import append, merge
-from nodes.press import Parcel
-from nodes.press_team import TEAM, Team
-from nodes.samples import sample
+from nodes.press.agents import TEAM, Team
+from nodes.press.stages import Parcel
+from nodes.text.samples import sample
 
 MODELS = {
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},

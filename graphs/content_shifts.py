@@ -15,9 +15,9 @@ from typing import Final, Literal, TypeAlias
 
 from graphengine import END, START, Context, Graph, Retry, value
 from graphengine.errors import ModelTransient
-from nodes.press import Parcel
-from nodes.press_team import TEAM, Team
-from nodes.samples import sample
+from nodes.press.agents import TEAM, Team
+from nodes.press.stages import Parcel
+from nodes.text.samples import sample
 
 MODELS = {
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},

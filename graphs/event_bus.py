@@ -17,13 +17,13 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from graphengine import END, START, Context, Failure, Graph, TextFile, failed, iterations, value
-from graphengine.graph import Runnable
+from graphengine.graph.graph import Runnable
 from graphengine.reducers import append, extend, merge
-from nodes.article import Findings, Review
-from nodes.board import written
-from nodes.letters import CLOSED, Letter, found, inboxes, verdict
-from nodes.review_team import researcher, reviewer, writer
-from nodes.samples import sample
+from nodes.board.entries import written
+from nodes.board.letters import CLOSED, Letter, found, inboxes, verdict
+from nodes.review.agents import researcher, reviewer, writer
+from nodes.review.article import Findings, Review
+from nodes.text.samples import sample
 
 READY = "research_complete"
 LETTERS = 20  # who gets more has colleagues that go in circles

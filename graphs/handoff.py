@@ -16,11 +16,11 @@ from pydantic import BaseModel, Field
 from graphengine import END, FAIL, START, Agent, Failure, Graph, Migration, Retry, TextFile, value
 from graphengine.errors import ModelTransient
 from graphengine.reducers import append
-from nodes.article import Findings
-from nodes.press import LEAST_WORDS, Edited, Manuscript
-from nodes.press_desk import unedited
-from nodes.press_team import editor, in_house, researcher, writer
-from nodes.samples import sample
+from nodes.press.agents import editor, in_house, researcher, writer
+from nodes.press.desk import unedited
+from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
+from nodes.review.article import Findings
+from nodes.text.samples import sample
 
 MODELS = {  # cheap ones for those who gather and tidy, a strong one for who makes one text of it all
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},

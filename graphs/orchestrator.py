@@ -37,11 +37,11 @@ from graphengine.errors import ModelError
 from graphengine.patterns import Job, Passage, orchestrator_workers, pipeline
 from graphengine.patterns.orchestrators import successes
 from graphengine.reducers import append, extend
-from nodes.judging import no_further, take_stock
-from nodes.orchestrator_team import WORKERS, planner, synthesiser, validator
-from nodes.recall import LOOKED_AT, remembered
-from nodes.samples import sample
-from nodes.teamwork import Memory, Role, TeamMessage, Verdict, in_words, messages_of
+from nodes.orchestration.agents import WORKERS, planner, synthesiser, validator
+from nodes.orchestration.handover import Memory, Role, TeamMessage, Verdict, in_words, messages_of
+from nodes.orchestration.judging import no_further, take_stock
+from nodes.orchestration.recall import LOOKED_AT, remembered
+from nodes.text.samples import sample
 
 ATTEMPTS = 5  # at planning and doing the work, before the run fails
 MOST_STEPS = 24  # of a plan, with those of earlier attempts that count

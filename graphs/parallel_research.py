@@ -16,12 +16,12 @@ from pydantic import Field, model_validator
 
 from graphengine import END, START, Agent, Graph, Retry, TextFile
 from graphengine.errors import ModelTransient
-from graphengine.graph import Node
+from graphengine.graph.graph import Node
 from graphengine.patterns import FanOut, fan_out_fan_in
 from graphengine.patterns.outcomes import Outcome
-from nodes import reading_team as team
-from nodes.reading_team import Job, Notes
-from nodes.samples import sample
+from nodes.reading import agents as team
+from nodes.reading.agents import Job, Notes
+from nodes.text.samples import sample
 
 CONCURRENCY = 8  # readers at a time
 TIMEOUT_SECONDS = 120.0  # of one reading, its retries not counted

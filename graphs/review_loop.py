@@ -2,8 +2,7 @@
 
 `graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts.
 The agents answer by rules unless they are given models: `--model anthropic` or `--model openai` takes a set of `MODELS`
-below, `--model reviewer=openai:MODEL` another one for one of them, `--model openai-chat:MODEL@http://HOST:PORT/v1` one
-for all.
+below, `--model reviewer=openai:MODEL` another one for one, `--model openai-chat:MODEL@http://HOST:PORT/v1` one for all.
 
 Two researchers read the sources side by side, one for facts, one for limits and objections. What one of them lacks, the
 other's still counts; with nothing of either the run fails as `nothing found`, and no writer is paid for saying so. The
@@ -34,11 +33,11 @@ from graphengine import (
 )
 from graphengine.errors import ContextFull, ModelNotReady, ModelTransient
 from graphengine.reducers import append
-from nodes.article import Doubts, Earlier, Findings, Review
-from nodes.doubts import merge
-from nodes.memory import recalling
-from nodes.review_team import researcher, reviewer, sceptic, writer
-from nodes.samples import sample
+from nodes.review.agents import researcher, reviewer, sceptic, writer
+from nodes.review.article import Doubts, Earlier, Findings, Review
+from nodes.review.doubts import merge
+from nodes.review.memory import recalling
+from nodes.text.samples import sample
 
 THRESHOLD = 7  # a review with this score or a better one is content
 ITERATIONS = 3  # more drafts than this are not worth their price
@@ -100,7 +99,8 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the numbers of the l
     """The loop with these agents in it.
 
     Args:
-        researcher: Who looks for facts; `nodes.searching.searching_researcher` searches long sources with a tool.
+        researcher: Who looks for facts; `nodes.review.searching.searching_researcher` searches long sources with a
+        tool.
         writer: Who writes.
         reviewer: Who judges.
         sceptic: Who looks for limits and objections, beside the researcher.

@@ -11,7 +11,7 @@ In code everything is an argument. A season finale with a fifth role, another to
 A role that fails keeps the view it had, and `errors` has why. A room where nobody has a view fails, and so does one
 whose models cannot be asked at all, for want of a key for instance; that one can be resumed, with others if need be.
 The result is the outline as text; the state has `outline`, `roles`, `rounds_held` and `views`, the result's `usage`
-what it cost. docs/patterns/role_based.md tells of the pattern.
+what it cost. docs/use/patterns/role_based.md tells of the pattern.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ from graphengine.errors import ModelTransient
 from graphengine.models import Model
 from graphengine.patterns import Room, role_based
 from graphengine.patterns.parts import part
-from nodes.outline import Outline, as_page
-from nodes.writers_team import ROLES, network_exec, outliner
+from nodes.room.agents import ROLES, network_exec, outliner
+from nodes.room.outline import Outline, as_page
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands: their help, options, examples, exit codes and documents.
+"""Write docs/use/cli.md from the commands: their help, options, examples, exit codes and documents.
 
 Run it when a command changed; tests/cli/test_cli_page.py holds the page against what would be written.
 """
@@ -17,12 +17,12 @@ from graphengine.cli.helping import Command
 from graphengine.cli.main import COMMANDS, main
 from graphengine.cli.schemas import DOCUMENTS, Failed
 from graphengine.cli.session import Exit
-from graphengine.portable_file import RunFile
+from graphengine.history.export_file import RunFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "use" / "cli.md"
 
 HEAD = """\
 <!-- Written by scripts/cli_docs.py from the commands themselves; change them, and run it again. -->

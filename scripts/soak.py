@@ -115,8 +115,8 @@ def searches() -> Sequence[Search]:
         Search("damaged files", DAMAGED, DAMAGES, "DAMAGE", 150, SEED),
         Search("power cuts", ("tests/stores/test_sqlite_power.py", "-k", "cut or torn"), CUTS, extra=SEED),
         Search("hostile input", ("tests/fuzz",), {"bad inputs": r"(\d+) bad inputs"}, "FUZZ", 60),
-        Search("random nests", ("tests/core/test_random_nests.py",), {"tests of nests": r"(\d+) passed"}, "SCENES", 300,
-               {"FIRST": "{seed}00000"}),
+        Search("random nests", ("tests/engine/test_random_nests.py",), {"tests of nests": r"(\d+) passed"}, "SCENES",
+               300, {"FIRST": "{seed}00000"}),
         Search("stores in memory", (STORES, "-k", "Memory"), EXAMPLES, "EXAMPLES", 60, MACHINES),
         Search("runs in memory", (RUNS, "-k", "Memory"), EXAMPLES, "EXAMPLES", 30, MACHINES),
     )  # fmt: skip

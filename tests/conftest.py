@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent
 
 SEARCHES = (
-    "core/test_random_forks.py",
-    "core/test_random_graphs.py",
-    "core/test_random_nests.py",
-    "core/test_random_replays.py",
+    "engine/test_random_forks.py",
+    "engine/test_random_graphs.py",
+    "engine/test_random_nests.py",
+    "engine/test_random_replays.py",
     "crash",
     "fuzz",
     "patterns/test_kills.py",

@@ -17,23 +17,23 @@ from graphengine.agents.alone import Alone
 from graphengine.agents.conversation import Conversation, in_loop_of
 from graphengine.agents.guards import as_guards, check_text
 from graphengine.agents.reading import Output
+from graphengine.agents.run_scope import CURRENT
 from graphengine.agents.tools import Tool, ToolSource, as_tools
 from graphengine.agents.window import Window
-from graphengine.body import is_async
+from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, ModelError
-from graphengine.injection import Injected, Parameter
+from graphengine.graph.runnable import is_async
+from graphengine.graph.templates import DATA_NOTE, fill, holes, labelled, utf8_text
 from graphengine.models.base import Effort, Message, Model
 from graphengine.models.names import model_of
-from graphengine.paths import parse
-from graphengine.plan import Remembered
-from graphengine.prompts import DATA_NOTE, fill, holes, labelled, utf8_text
-from graphengine.scope import CURRENT
+from graphengine.state.injection import Injected, Parameter
+from graphengine.state.path import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.agents.guards import Guard
-    from graphengine.scope import Scope
+    from graphengine.agents.run_scope import Scope
 
 T = TypeVar("T", default=str)
 

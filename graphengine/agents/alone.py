@@ -7,17 +7,17 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from graphengine.calls.time_limit import queued
 from graphengine.errors import DefinitionError
 from graphengine.models.names import model_of
-from graphengine.time_limit import queued
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from graphengine.agents.run_scope import Opens, Piece
     from graphengine.models.base import Model
-    from graphengine.records import JsonValue
-    from graphengine.scope import Opens, Piece
+    from graphengine.state.json_values import JsonValue
 
 _MODELS: Final[dict[str, Model]] = {}
 _SHARED: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, object]]] = WeakKeyDictionary()

@@ -28,10 +28,9 @@ from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.outcomes import traceback_text
 from graphengine.agents.prefixes import Prefixes
 from graphengine.agents.records import checked, record_of, response_of
+from graphengine.agents.run_scope import FROM_THREAD, Outcome, Piece, as_outcome
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
-from graphengine.body import is_async
-from graphengine.core.frames import add_usage
-from graphengine.digests import digest_of
+from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import (
     AnswerCut,
     AnswerRefused,
@@ -41,20 +40,21 @@ from graphengine.errors import (
     TooManyTurns,
     mark_repeating,
 )
+from graphengine.graph.runnable import is_async
+from graphengine.graph.templates import DATA_NOTE, as_text, utf8_text
 from graphengine.models.base import Message, Request, Response, usage_of, usage_of_failure
 from graphengine.models.offline import OfflineModel
-from graphengine.prompts import DATA_NOTE, as_text, utf8_text
-from graphengine.scope import FROM_THREAD, Outcome, Piece, as_outcome
+from graphengine.state.digest import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from graphengine.agents.agent import Agent
+    from graphengine.agents.run_scope import Scope
     from graphengine.agents.tools import Tool
     from graphengine.models.base import Model, ToolCall, ToolSpec
-    from graphengine.records import JsonValue
-    from graphengine.scope import Scope
+    from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.agents")
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, Type
 from pydantic import BaseModel
 
 from graphengine.agents.personal import KINDS, Kind, masked
-from graphengine.body import is_async
 from graphengine.errors import BadAnswer, DefinitionError, GuardFailed
+from graphengine.graph.runnable import is_async
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

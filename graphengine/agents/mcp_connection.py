@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.arguments import mended
 from graphengine.agents.tools import ToolsUnavailable
-from graphengine.core.failures import text_of
+from graphengine.engine.failures import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -21,9 +21,9 @@ from pydantic_core import to_json
 from graphengine.agents.arguments import NAME
 from graphengine.agents.mcp_connection import Address, Connection, is_closed
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, by_name
-from graphengine.core.failures import text_of
+from graphengine.engine.failures import text_of
 from graphengine.errors import DefinitionError
-from graphengine.options import is_seconds
+from graphengine.graph.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -11,7 +11,7 @@ from typing import Final
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.agents.arguments import mended
-from graphengine.core.failures import text_of
+from graphengine.engine.failures import text_of
 
 MAX_RESULT_CHARACTERS: Final = 200_000
 """The longest result that is passed on to a model; a longer one is an error that tells its size and how it begins."""

@@ -20,9 +20,9 @@ from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
 from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
 from graphengine.errors import BadAnswer, DefinitionError
-from graphengine.fieldtype import type_name
-from graphengine.paths import members
-from graphengine.prompts import utf8_text
+from graphengine.graph.templates import utf8_text
+from graphengine.state.field import type_name
+from graphengine.state.path import members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

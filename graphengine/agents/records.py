@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final, get_args
 from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.errors import ModelError
+from graphengine.graph.templates import as_text, utf8_text
 from graphengine.models.base import Response, Stop, ToolCall
-from graphengine.prompts import as_text, utf8_text
-from graphengine.records import check_depth
+from graphengine.state.json_values import check_depth
 
 if TYPE_CHECKING:
     from graphengine.models.base import Model
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _MORE: Final = ("stop", "why", "model", *_FIGURES, "cost_usd", "offline", "native")

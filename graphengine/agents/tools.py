@@ -22,7 +22,7 @@ from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
 from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, outcome_of, single
-from graphengine.body import is_async
+from graphengine.calls.time_limit import TimeLimit
 from graphengine.errors import (
     DefinitionError,
     ModelError,
@@ -32,9 +32,9 @@ from graphengine.errors import (
     StoreError,
     WorkNotRepeatable,
 )
+from graphengine.graph.options import is_seconds, none_for_ever
+from graphengine.graph.runnable import is_async
 from graphengine.models.base import ToolSpec
-from graphengine.options import is_seconds, none_for_ever
-from graphengine.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import BadAnswer, DefinitionError
+from graphengine.graph.templates import block, conversation, utf8_text
 from graphengine.models.base import Message
-from graphengine.prompts import block, conversation, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

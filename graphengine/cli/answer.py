@@ -99,7 +99,7 @@ def _no_value(asked: Asked, run_id: str, place: Place, named: Sequence[str]) -> 
 
 async def _asked(store: Store, run_id: str, wait: str | None) -> tuple[Asked, bool]:
     """What is asked, and whether a process drives the run."""
-    from graphengine.history import load_snapshot
+    from graphengine.history.load import load_snapshot
     from graphengine.runner.answers import check_answer
 
     snapshot = await load_snapshot(store, run_id, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphengine.errors import GraphEngineError, UnknownStep
-from graphengine.paths import did_you_mean
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Place
     from graphengine.cli.project import Found
     from graphengine.cli.session import Session
-    from graphengine.core.steps import Step
+    from graphengine.engine.steps import Step
 
 
 class NotImportable(GraphEngineError):
@@ -64,7 +64,7 @@ def show_test(session: Session, place: Place, run_id: str, wanted: Wanted) -> No
     from graphengine.cli.project import graph_of
     from graphengine.cli.recorded import read, read_run
     from graphengine.cli.terminal import clean
-    from graphengine.document import SCHEMA
+    from graphengine.history.json_document import SCHEMA
     from graphengine.testing import make_test
 
     recorded = read_run(place, run_id)

@@ -11,7 +11,7 @@ from graphengine.cli import completing, helping, options
 if TYPE_CHECKING:
     from graphengine.cli.options import Given
     from graphengine.cli.session import Session
-    from graphengine.plan import Plan
+    from graphengine.engine.plan import Plan
     from graphengine.runner import Run, Runner
 
 

@@ -110,7 +110,7 @@ def _run_id(session: Session, place: Place, given: str) -> str:
 
 
 async def _chart(store: Store, what: Wanted, run_id: str, other: str) -> Chart:
-    from graphengine.history import outline_of
+    from graphengine.history.load import outline_of
     from graphengine.render.charts import beside, branches, family_of, pair_of, scores, timeline
 
     if what.kind == "branches":

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from graphengine.cli.project import GraphFileBroken, Listed
     from graphengine.cli.session import Session
     from graphengine.errors import Problem
-    from graphengine.graph import Graph
-    from graphengine.records import JsonValue
+    from graphengine.graph.graph import Graph
+    from graphengine.state.json_values import JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
 
 
 def _document(checked: Sequence[_Checked], errors: int, warnings: int) -> dict[str, JsonValue]:
-    from graphengine.document import SCHEMA, error_document, problems_listed
+    from graphengine.history.json_document import SCHEMA, error_document, problems_listed
 
     graphs: list[JsonValue] = [
         {"name": each.graph.name, "file": str(each.file), "problems": problems_listed(each.problems)}

@@ -38,7 +38,7 @@ def command(session: Session, shell: str) -> int:
         raise click.UsageError(f"click knows no completion for {shell}")
     script = ShellComplete.source(kind(main, {}, "graphengine", COMPLETES))  # bash's own would start bash to ask
     if session.json:
-        from graphengine.document import SCHEMA
+        from graphengine.history.json_document import SCHEMA
 
         session.document({"schema": SCHEMA, "shell": shell, "script": script})
     else:

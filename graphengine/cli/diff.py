@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from graphengine.cli.session import Session
     from graphengine.cli.terminal import Channel
-    from graphengine.core.steps import Step
-    from graphengine.history import Difference, RunDiff, Side
+    from graphengine.engine.steps import Step
+    from graphengine.history.load import Difference, RunDiff, Side
 
 _PIPE_COLUMNS: Final = 80
 _ROWS: Final = 40
@@ -55,8 +55,8 @@ def command(session: Session, first: str, second: str, at: tuple[int, ...], data
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read, run_id_of
-    from graphengine.document import diff_document
-    from graphengine.history import diff
+    from graphengine.history.json_document import diff_document
+    from graphengine.history.load import diff
 
     if len(at) > 2:  # noqa: PLR2004 - there are two runs
         raise click.UsageError("give --at once for both runs, or twice, once for each")
@@ -181,7 +181,7 @@ def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -
 def _cost(side: Side, *, is_whole: bool) -> str:
     from graphengine.cli.steps import counted, usage_line
     from graphengine.cli.times import seconds
-    from graphengine.document import usage_document
+    from graphengine.history.json_document import usage_document
 
     since = "" if is_whole else " since they parted"
     took = f"{counted(side.steps, 'step')} in {seconds(side.seconds)}{since}"

@@ -62,7 +62,7 @@ def command(session: Session, database: Path | None, *, repair: bool, quick: boo
         else:
             repaired, report = None, doctor.examine(place.database, quick=quick, progress=progress)
     if session.json:
-        from graphengine.document import doctor_document
+        from graphengine.history.json_document import doctor_document
 
         session.document(doctor_document(report, repaired))
     else:

@@ -14,10 +14,10 @@ from graphengine.cli.report import Ended, Job, check_output, report
 from graphengine.cli.session import Interrupted, as_json
 from graphengine.cli.signals import STOPPING, Stopper, run_loop
 from graphengine.cli.times import when
-from graphengine.document import error_document
 from graphengine.errors import StoreCorrupt
-from graphengine.history import load_snapshot
-from graphengine.options import Limits
+from graphengine.graph.options import Limits
+from graphengine.history.json_document import error_document
+from graphengine.history.load import load_snapshot
 from graphengine.runner import RunFailed, Runner
 
 if TYPE_CHECKING:

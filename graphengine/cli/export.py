@@ -53,8 +53,8 @@ def command(session: Session, run_id: str, output: str, database: Path | None) -
     from graphengine.cli.recorded import read, run_id_of
     from graphengine.cli.session import harmless_json
     from graphengine.cli.steps import counted
-    from graphengine.document import SCHEMA
-    from graphengine.portable import export_run, to_json_text
+    from graphengine.history.export import export_run, to_json_text
+    from graphengine.history.json_document import SCHEMA
 
     place = place_of(database)
     found = run_id_of(session, place, run_id)

@@ -1,6 +1,7 @@
 """What `--help` says beside click's own: examples that work, and what the exit codes of the command mean.
 
-Both stand beside the command itself, and are data: docs/cli.md is made of them, and the tests run every example. Below
+Both stand beside the command itself, and are data: docs/use/cli.md is made of them, and the tests run every example.
+Below
 that: what a misspelt option or word was perhaps meant to be.
 """
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graphengine.cli.busy import Busy
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
-    from graphengine.portable import Exported
+    from graphengine.history.export import Exported
 
 
 @click.command(
@@ -42,7 +42,7 @@ def command(session: Session, files: tuple[Path, ...], database: Path | None) ->
 
     from graphengine.cli.busy import busy
     from graphengine.cli.places import place_of
-    from graphengine.document import SCHEMA
+    from graphengine.history.json_document import SCHEMA
 
     place = place_of(database)
     with busy(session, "reading") as work:
@@ -61,7 +61,7 @@ def command(session: Session, files: tuple[Path, ...], database: Path | None) ->
 
 
 def _read(work: Busy, file: Path, number: tuple[int, int]) -> Exported:
-    from graphengine.portable import read_file
+    from graphengine.history.export import read_file
 
     work.says("reading", *number, str(file))
     return read_file(file)
@@ -73,7 +73,7 @@ async def _record(work: Busy, place: Place, runs: Sequence[Exported]) -> list[bo
     Raises:
         RunExists: Another run has one of the ids; then none was recorded.
     """
-    from graphengine.portable import check_ids, import_run
+    from graphengine.history.export import check_ids, import_run
     from graphengine.stores.sqlite import SQLiteStore
 
     store = SQLiteStore(place.database)

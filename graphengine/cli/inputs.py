@@ -18,16 +18,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError
-from graphengine.fieldtype import explain
-from graphengine.files import TextFile
-from graphengine.paths import did_you_mean, members
-from graphengine.secret import is_secret
+from graphengine.state.field import explain
+from graphengine.state.path import did_you_mean, members
+from graphengine.state.secret import is_secret
+from graphengine.state.text_file import TextFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.records import JsonValue
-    from graphengine.state import StateType
+    from graphengine.state.json_values import JsonValue
+    from graphengine.state.schema import StateType
 
 S = TypeVar("S", bound=BaseModel)
 

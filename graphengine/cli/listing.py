@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.project import Listed
     from graphengine.cli.session import Session
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 
 @click.command(
@@ -68,7 +68,7 @@ def first_sentence(text: str) -> str:
 
 
 def _document(found: Sequence[Listed]) -> dict[str, JsonValue]:
-    from graphengine.document import SCHEMA, error_document
+    from graphengine.history.json_document import SCHEMA, error_document
 
     broken: list[JsonValue] = [
         {"file": str(each.file), "error": error_document(each.error)["error"]} for each in found if each.error

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
-from graphengine.graph import Graph
+from graphengine.graph.graph import Graph
 from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
-from graphengine.runner.models import ALL, Models
+from graphengine.runner.model_routing import ALL, Models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -54,7 +54,7 @@ def command(session: Session, path: Path) -> int:
     nodes, graphs, checkpoints and tests. Nothing that is there is overwritten.
     """
     from graphengine import __version__
-    from graphengine.document import SCHEMA
+    from graphengine.history.json_document import SCHEMA
 
     folder = Path(path.absolute())
     name = name_of(folder.resolve().name)

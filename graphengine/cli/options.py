@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from graphengine.options import Limits
+    from graphengine.graph.options import Limits
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -135,7 +135,7 @@ class Age(click.ParamType[float]):
         found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", str(value))
         if found is None:
             self.fail(f"{value!r}: give a number and s, m, h, d or w, as 30d", param, ctx)
-        from graphengine.options import LONGEST_SECONDS
+        from graphengine.graph.options import LONGEST_SECONDS
 
         seconds = float(found[1]) * _SECONDS[found[2]]
         if seconds > LONGEST_SECONDS:

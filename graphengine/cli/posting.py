@@ -22,7 +22,6 @@ from graphengine.cli.project import GraphFileBroken, graph_of
 from graphengine.cli.recorded import read_info, read_run
 from graphengine.cli.report import Job, check_output
 from graphengine.cli.session import Exit
-from graphengine.document import SCHEMA, error_document
 from graphengine.errors import (
     CompileError,
     GraphChanged,
@@ -33,6 +32,7 @@ from graphengine.errors import (
     RunNotResumable,
     SecretKeyWrong,
 )
+from graphengine.history.json_document import SCHEMA, error_document
 from graphengine.runner import Runner
 
 if TYPE_CHECKING:

@@ -30,16 +30,16 @@ from graphengine.cli.tables import wrapped
 from graphengine.cli.terminal import Channel, giving_way, one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
-from graphengine.core.snapshot import child_id
-from graphengine.core.steps import without_items
-from graphengine.runner.live import Emitted, NodeBegan, TextDelta
-from graphengine.stopwatch import Stopwatch, is_by_answer
+from graphengine.engine.snapshot import child_id
+from graphengine.engine.steps import without_items
+from graphengine.history.timing import Stopwatch, is_by_answer
+from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from graphengine.cli.terminal import Part
-    from graphengine.core.steps import Step
+    from graphengine.engine.steps import Step
     from graphengine.runner.run import Event
 
 _VERBS: Final = {

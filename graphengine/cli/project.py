@@ -18,15 +18,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphengine.calls.import_guard import RunAtImport, importing
 from graphengine.cli.folders import graph_files, project_of
 from graphengine.errors import DefinitionError, GraphEngineError, GraphNotFound
-from graphengine.import_guard import RunAtImport, importing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import CodeType, ModuleType
 
-    from graphengine.graph import Graph
+    from graphengine.graph.graph import Graph
 
 
 class GraphFileBroken(GraphEngineError):
@@ -280,7 +280,7 @@ def load(file: Path) -> ModuleType:
 
 def graphs_of(module: ModuleType) -> Iterator[tuple[str, Graph[Any]]]:
     """The graphs of a module, each once, with the name of the variable that holds it."""
-    from graphengine.graph import Graph
+    from graphengine.graph.graph import Graph
 
     seen: set[int] = set()
     for variable, value in list(vars(module).items()):
@@ -351,7 +351,7 @@ def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
 
 def _nodes_of(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]]:
     """The graphs that are nodes of a graph, and those inside them, each once."""
-    from graphengine.graph import Choose, Graph, Node
+    from graphengine.graph.graph import Choose, Graph, Node
 
     left: list[object] = [declared.runnable for declared in graph.nodes]
     while left:
@@ -379,7 +379,7 @@ def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:
 def _unknown_name(
     name: str, root: Path | None, known: Sequence[str], unread: Sequence[str], *, of_run: bool
 ) -> GraphNotFound:
-    from graphengine.paths import did_you_mean
+    from graphengine.state.path import did_you_mean
 
     told = f"the run is of graph {name!r}, and no such graph was found" if of_run else f"there is no graph {name!r}"
     if unread:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
-    from graphengine.records import JsonValue
     from graphengine.runner import Pruned, Runner, Vacuumed
+    from graphengine.state.json_values import JsonValue
 
 _LISTED: Final = 20
 
@@ -213,7 +213,7 @@ def _in_short(pruned: Pruned) -> str:
 
 
 def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> dict[str, JsonValue]:
-    from graphengine.document import SCHEMA
+    from graphengine.history.json_document import SCHEMA
 
     document: dict[str, JsonValue] = {"schema": SCHEMA, "pruned": None, "vacuumed": None}
     if pruned is not None:

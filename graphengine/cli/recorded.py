@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from graphengine.cli.places import shown
 from graphengine.errors import UnknownRun
-from graphengine.history import load_snapshot
+from graphengine.history.load import load_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
-    from graphengine.core.snapshot import Snapshot
-    from graphengine.core.steps import Step
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Step
     from graphengine.stores.base import RunInfo, Store
 
 T = TypeVar("T")

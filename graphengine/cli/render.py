@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
-    from graphengine.core.steps import Step
-    from graphengine.graph import Graph
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
+    from graphengine.graph.graph import Graph
     from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Store
 
     Drawn: TypeAlias = tuple[Mapping[str, JsonValue], Sequence[Step]]
@@ -79,7 +79,7 @@ def command(  # noqa: PLR0913 - one for each option
     with what they share and where they part. Charts, and two runs, are .svg, .html, .png or .txt.
     """
     from graphengine.cli.places import place_of
-    from graphengine.document import SCHEMA
+    from graphengine.history.json_document import SCHEMA
 
     place = place_of(database)
     wanted = charts.wanted(reference, other, timeline=timeline, scores=scores, branches=branches)
@@ -115,7 +115,7 @@ def _folded(asked: tuple[str, ...]) -> Fold:
 def _draw(session: Session, place: Place, reference: str, picture: _Picture) -> None:
     """Draw a graph, or a run on it."""
     from graphengine.cli.project import file_of
-    from graphengine.graph import Graph
+    from graphengine.graph.graph import Graph
     from graphengine.render import render_graph, render_outline
 
     recorded = _recorded(place, reference) if file_of(reference) is None else None
@@ -159,7 +159,7 @@ def _recorded(place: Place, run_id: str) -> Drawn | None:
     """The outline and the steps of a run; None where there is no such run."""
     from graphengine.cli.recorded import read
     from graphengine.errors import UnknownRun
-    from graphengine.history import outline_of
+    from graphengine.history.load import outline_of
 
     async def reading(store: Store) -> Drawn:
         info = await store.info(run_id)

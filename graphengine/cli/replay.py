@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphengine.cli.session import Session
-    from graphengine.portable import Exported
-    from graphengine.records import JsonValue
-    from graphengine.replay import Difference, Replayed
+    from graphengine.history.export import Exported
+    from graphengine.history.replay.replay import Difference, Replayed
+    from graphengine.state.json_values import JsonValue
 
 
 @click.command(
@@ -45,7 +45,7 @@ def command(
     """
     from graphengine.cli.busy import busy
     from graphengine.cli.project import graph_of
-    from graphengine.replay import replay
+    from graphengine.history.replay.replay import replay
 
     found: list[tuple[str, Replayed]] = []
     with busy(session, "replaying") as work:
@@ -68,7 +68,7 @@ def _read(session: Session, name: str, reference: str | None, database: Path | N
     from graphengine.cli.places import place_of
     from graphengine.cli.project import file_of
     from graphengine.cli.recorded import read, run_id_of
-    from graphengine.portable import export_run, read_file
+    from graphengine.history.export import export_run, read_file
 
     if Path(name).is_file() or name.endswith(".json"):
         return read_file(Path(name))
@@ -78,7 +78,7 @@ def _read(session: Session, name: str, reference: str | None, database: Path | N
 
 
 def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> dict[str, JsonValue]:
-    from graphengine.document import SCHEMA
+    from graphengine.history.json_document import SCHEMA
 
     return {"schema": SCHEMA, "replays": [_told(name, one, everything=everything) for name, one in found]}
 

@@ -16,9 +16,9 @@ from graphengine.cli.steps import counted, explained, is_offline, usage_line
 from graphengine.cli.terminal import OutputFailed, clean
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import tell_waits
-from graphengine.core.ready import limit_reached, spent
-from graphengine.document import run_document, told_by, usage_document
+from graphengine.engine.ready import limit_reached, spent
 from graphengine.errors import GraphEngineError, PriceUnknown
+from graphengine.history.json_document import run_document, told_by, usage_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.cli.session import Session
     from graphengine.cli.terminal import Channel
-    from graphengine.core.snapshot import Snapshot
-    from graphengine.core.steps import Step
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Step
     from graphengine.models.base import Model
-    from graphengine.plan import Plan
-    from graphengine.records import JsonValue
     from graphengine.runner import Result
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
 OFFLINE: Final = "offline: rule-based agents, no language model"
@@ -333,7 +333,7 @@ def _as_text(output: object) -> str:
 
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
     """Whether the graph's nodes are agents that no language model answers, as far as can be seen beforehand."""
-    from graphengine.runner.models import Models
+    from graphengine.runner.model_routing import Models
 
     models = Models(chosen)
     found: list[Model] = []

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from graphengine.cli.selecting import Wanted
     from graphengine.cli.session import Session
     from graphengine.cli.tree import Tree
-    from graphengine.core.snapshot import Snapshot
-    from graphengine.spending import Usage
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.history.usage import Usage
     from graphengine.stores.base import RunInfo, Store
 
 _STATUSES: Final = ("running", "interrupted", "waiting", "finished", "stopped", "failed")
@@ -72,7 +72,7 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.recorded import read
     from graphengine.cli.selecting import Wanted, hint_of
-    from graphengine.document import runs_document
+    from graphengine.history.json_document import runs_document
 
     if older_than is not None and newer_than is not None and older_than >= newer_than:
         raise click.UsageError("no run is older and newer: --older-than 1d --newer-than 7d lists those in between")
@@ -81,7 +81,7 @@ def command(  # noqa: PLR0913 - one for each option
     found, waiting = read(place, lambda store: _listed(store, wanted))
     if is_tree and found:
         from graphengine.cli.tree import tree_of
-        from graphengine.document import tree_document
+        from graphengine.history.json_document import tree_document
 
         tree = read(place, lambda store: tree_of(store, found))
         if session.json:
@@ -108,7 +108,7 @@ async def _listed(store: Store, wanted: Wanted) -> tuple[Sequence[RunInfo], Mapp
 
     from graphengine.cli.selecting import newest
     from graphengine.errors import StoreError
-    from graphengine.history import load_snapshot
+    from graphengine.history.load import load_snapshot
 
     found = await newest(store, wanted)
     waiting: dict[str, Snapshot] = {}
@@ -180,7 +180,7 @@ def _show_tree(session: Session, tree: Tree) -> None:
 def _spent(usage: Usage | None) -> str:
     """What models were paid; "" where no language model was asked."""
     from graphengine.cli.steps import cost
-    from graphengine.document import usage_document
+    from graphengine.history.json_document import usage_document
 
     full = usage_document(usage or {})
     return cost(full) if full["calls"] != full["offline_calls"] else ""

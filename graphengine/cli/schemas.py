@@ -1,4 +1,4 @@
-"""The documents that commands write under `--json`, as models: what `graphengine schema` prints and docs/cli.md tells.
+"""The documents that commands write under `--json`, as models: shown by `graphengine schema` and in docs/use/cli.md.
 
 `DOCUMENTS` names those of each command; what tells of runs stands in `run_schemas`. They are not used to write the
 documents, so that no command pays for them; the tests hold every command's real output against its model, and a key
@@ -39,8 +39,8 @@ from graphengine.cli.run_schemas import (
     Waypoint,
 )
 from graphengine.errors import InputError
-from graphengine.paths import did_you_mean
-from graphengine.portable_file import RunFile
+from graphengine.history.export_file import RunFile
+from graphengine.state.path import did_you_mean
 
 
 class Made(Document):

@@ -89,7 +89,7 @@ async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
 
 async def hint_of(store: Store, wanted: Wanted) -> str:
     """What may have been meant where no run is wanted; "" where the words that were given are known ones."""
-    from graphengine.paths import did_you_mean
+    from graphengine.state.path import did_you_mean
 
     graphs: set[str] = set()
     tags: set[str] = set()

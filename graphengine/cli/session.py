@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.cli.terminal import Channel
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 
 class Exit(IntEnum):
@@ -85,7 +85,7 @@ class Session:
             cause = error.__cause__ if isinstance(error, Unexpected) and error.__cause__ is not None else error
             self.err.line("".join(traceback.format_exception(cause)).rstrip())
         if self.json:
-            from graphengine.document import error_document
+            from graphengine.history.json_document import error_document
 
             self.document(error_document(error))
         else:

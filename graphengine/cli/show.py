@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from graphengine.cli.recorded import Recorded
     from graphengine.cli.session import Session
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
-    from graphengine.stopwatch import Stopwatch
+    from graphengine.engine.steps import Step
+    from graphengine.history.timing import Stopwatch
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
 _STATE_LINES: Final = 24
@@ -77,7 +77,7 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read_run, run_id_of
-    from graphengine.document import SCHEMA, run_document, step_document
+    from graphengine.history.json_document import SCHEMA, run_document, step_document
 
     if step is not None and (at is not None or is_usage):
         raise click.UsageError(f"give {'--at' if at is not None else '--usage'} or --step, not both")
@@ -190,9 +190,9 @@ def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
 
 def _timed(steps: Sequence[Step]) -> Stopwatch:
     """What tells how long each of these steps took, all of a run's from the first."""
-    from graphengine.core.evolve import evolve
-    from graphengine.core.snapshot import Snapshot
-    from graphengine.stopwatch import Stopwatch
+    from graphengine.engine.fold import evolve
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.history.timing import Stopwatch
 
     watch, snapshot = Stopwatch(), Snapshot()
     for step in steps:
@@ -273,7 +273,7 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     """One step, with everything that is recorded of it."""
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.times import when
-    from graphengine.document import told_by
+    from graphengine.history.json_document import told_by
 
     step, info = recorded.steps[-1], recorded.info
     data = step.data

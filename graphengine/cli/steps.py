@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
-from graphengine.core.steps import path_of
-from graphengine.document import told_by, usage_document
-from graphengine.stopwatch import open_seconds
+from graphengine.engine.steps import path_of
+from graphengine.history.json_document import told_by, usage_document
+from graphengine.history.timing import open_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.cli.terminal import Part
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue, Op
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue, Op
 
 OTHERWISE: Final = "otherwise"
 """All that a way without a condition has to say for itself."""

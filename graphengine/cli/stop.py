@@ -44,7 +44,7 @@ def command(session: Session, run_id: str, database: Path | None) -> int:
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words, place_of
     from graphengine.cli.recorded import read_info, run_id_of
-    from graphengine.document import SCHEMA
+    from graphengine.history.json_document import SCHEMA
     from graphengine.runner import Runner
 
     place = place_of(database)

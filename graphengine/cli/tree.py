@@ -6,14 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from graphengine.core.frames import add_usage
+from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import StoreError, UnknownRun
-from graphengine.history import load_snapshot, own_usage
+from graphengine.history.load import load_snapshot, own_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.spending import Usage
+    from graphengine.history.usage import Usage
     from graphengine.stores.base import RunInfo, Store
 
 

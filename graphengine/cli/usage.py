@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.cli.steps import cost
 from graphengine.cli.tables import aligned
-from graphengine.document import SCHEMA, spending_document, usage_document
-from graphengine.spending import spending, summed
+from graphengine.history.json_document import SCHEMA, spending_document, usage_document
+from graphengine.history.usage import spending, summed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from graphengine.cli.recorded import Recorded
     from graphengine.cli.terminal import Channel
-    from graphengine.records import JsonValue
-    from graphengine.spending import Spent, Usage
+    from graphengine.history.usage import Spent, Usage
+    from graphengine.state.json_values import JsonValue
 
 _FIGURES: Final = (
     ("calls", "calls"),

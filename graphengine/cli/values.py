@@ -24,7 +24,7 @@ from graphengine.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 _WORDS: Final = {"yes": True, "no": False, "true": True, "false": False}
 
@@ -71,6 +71,6 @@ def _without_last_break(text: str) -> str:
 def _fits(value: JsonValue, schema: Mapping[str, JsonValue] | None) -> bool:
     if schema is None:
         return True
-    from graphengine.runner.wanted import whats_wrong
+    from graphengine.runner.answer_schema import whats_wrong
 
     return not whats_wrong(schema, value)

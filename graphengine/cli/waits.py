@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 from graphengine.cli.places import command
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import when
-from graphengine.runner.wanted import choices
-from graphengine.runner.wanted import example as an_example
-from graphengine.runner.wanted import in_words as wanted
+from graphengine.runner.answer_schema import choices
+from graphengine.runner.answer_schema import example as an_example
+from graphengine.runner.answer_schema import in_words as wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.cli.places import Place
     from graphengine.cli.terminal import Channel
-    from graphengine.core.snapshot import Snapshot
-    from graphengine.records import JsonValue
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.state.json_values import JsonValue
 
 ANSWERED: Final = ("ask", "pause", "crash")
 """The kinds of waits that an answer ends."""

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
-    from graphengine.core.snapshot import Snapshot
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
-    from graphengine.runner.live import NodeBegan
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Step
+    from graphengine.runner.live_events import NodeBegan
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 _POLL_SECONDS: Final = 0.2
@@ -174,8 +174,8 @@ class _Watching:
 
     async def _past(self, store: Store, info: RunInfo) -> Snapshot:
         """Where the run stood before the first step that is shown."""
-        from graphengine.core.snapshot import Snapshot
-        from graphengine.history import load_snapshot
+        from graphengine.engine.snapshot import Snapshot
+        from graphengine.history.load import load_snapshot
 
         first = max(1, info.seq - _LAST + 1) if self._first is None else min(self._first, info.seq + 1)
         begin = max(0, first - 1 - _LAST)  # a few before it tell when the shown ones began
@@ -186,7 +186,7 @@ class _Watching:
         return snapshot
 
     def _take(self, step: Step, snapshot: Snapshot, *, is_past: bool = False) -> None:
-        from graphengine.core.evolve import evolve
+        from graphengine.engine.fold import evolve
 
         self._view.step(step, snapshot, is_past=is_past)
         evolve(snapshot, step)
@@ -206,9 +206,9 @@ def _exit_code(status: str) -> int:
 
 def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:
     """The nodes that the driver has in flight, as far as the log tells."""
-    from graphengine.core.ready import ready
-    from graphengine.core.steps import path_of
-    from graphengine.runner.live import NodeBegan
+    from graphengine.engine.ready import ready
+    from graphengine.engine.steps import path_of
+    from graphengine.runner.live_events import NodeBegan
 
     if info.status != "running" or info.driver is None:
         return
@@ -246,7 +246,7 @@ class _Lines:
 
     def joins(self, snapshot: Snapshot) -> None:
         """Show maps and graphs that were begun before as started, so that their ends have a beginning."""
-        from graphengine.core.steps import path_of
+        from graphengine.engine.steps import path_of
 
         for frame in snapshot.frames.values():
             path = path_of(frame.id, frame.at)
@@ -315,7 +315,7 @@ class _Documents:
         self._whose = {"run_id": info.id, "graph": info.graph}
 
     def step(self, step: Step, snapshot: Snapshot, *, is_past: bool) -> None:
-        from graphengine.document import step_document
+        from graphengine.history.json_document import step_document
 
         del snapshot
         if not is_past:
@@ -326,7 +326,7 @@ class _Documents:
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Tell where it stands whenever its status, its driver or its waits are others than before."""
-        from graphengine.document import waits_document
+        from graphengine.history.json_document import waits_document
 
         waits = waits_document(snapshot)
         standing = (info.status, info.driver, waits)
@@ -338,7 +338,7 @@ class _Documents:
         pass
 
     def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
-        from graphengine.document import failure_document, waits_document
+        from graphengine.history.json_document import failure_document, waits_document
 
         error = failure_document(snapshot.failure) if snapshot.failure is not None else None
         outcome: Mapping[str, JsonValue] = {"seq": info.seq, "stop": snapshot.stop, "error": error}
@@ -346,6 +346,6 @@ class _Documents:
         self._line("ended", ended)
 
     def _line(self, event: str, content: Mapping[str, JsonValue]) -> None:
-        from graphengine.document import SCHEMA
+        from graphengine.history.json_document import SCHEMA
 
         self._session.line({"schema": SCHEMA, "event": event, **self._whose, **content})

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.cli.signals import Stopper
-    from graphengine.graph import Graph
-    from graphengine.records import JsonValue
+    from graphengine.graph.graph import Graph
     from graphengine.runner.worker import Ended, Refused, WorkerEvent
+    from graphengine.state.json_values import JsonValue
 
 _WHY = {"due": "its time has come", "sent": "it was answered or sent a message", "orphan": "no process drove it"}
 _COLUMNS = len("goes on with ")
@@ -176,8 +176,8 @@ def _tell_refusal(session: Session, event: Refused) -> None:
 
 def _document(event: WorkerEvent) -> dict[str, JsonValue]:
     from graphengine.cli.session import unexpected
-    from graphengine.document import SCHEMA, error_document
     from graphengine.errors import GraphEngineError
+    from graphengine.history.json_document import SCHEMA, error_document
     from graphengine.runner.worker import Ended, Took
 
     run = {"run_id": event.info.id, "graph": event.info.graph} if event.info is not None else {"run_id": None}

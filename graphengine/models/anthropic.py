@@ -29,6 +29,7 @@ from graphengine.errors import (
     RateLimited,
     UnknownModel,
 )
+from graphengine.graph.options import is_seconds
 from graphengine.models.anthropic_forms import (
     PROVIDER,
     STREAM_FROM_TOKENS,
@@ -59,7 +60,6 @@ from graphengine.models.sdk import (
     sound,
 )
 from graphengine.models.server_events import ServerEvents
-from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast, get_origin
 
 from pydantic import BaseModel
 
-from graphengine.secret import clear_texts
+from graphengine.state.secret import clear_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from graphengine.errors import DefinitionError, ModelUnavailable
 from graphengine.models.hiding import hidden, struck
-from graphengine.paths import did_you_mean
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,7 +32,7 @@ from graphengine.models.openai_parts import (
 )
 from graphengine.models.prices import Prices
 from graphengine.models.sdk import sound, sound_json
-from graphengine.records import DEEPEST
+from graphengine.state.json_values import DEEPEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from graphengine.errors import AnswerTorn, DefinitionError
+from graphengine.graph.options import is_seconds
 from graphengine.models.openai_errors import complaint, failed, not_said, raised
 from graphengine.models.sdk import Clients, Failures, Key, http_address, http_client, load, shown_address, sound_json
 from graphengine.models.server_events import ServerEvents
-from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

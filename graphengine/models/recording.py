@@ -30,9 +30,9 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError, ModelUnavailable
-from graphengine.fieldtype import explain
 from graphengine.models.base import Message, Request, Response, Stop, ToolCall
 from graphengine.models.hiding import hidden
+from graphengine.state.field import explain
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
+from graphengine.graph.options import is_seconds
 from graphengine.models.base import Closes, KnowsPrices, usage_of_failure
 from graphengine.models.names import as_model
-from graphengine.options import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

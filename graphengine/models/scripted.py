@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.models.base import Request, Response, ToolCall
-from graphengine.paths import did_you_mean
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -5,11 +5,11 @@ from typing import Annotated, Self
 from pydantic import BaseModel, model_validator
 from typing_extensions import TypeVar
 
-from graphengine.conditions import iterations, value
-from graphengine.failure import Failure
-from graphengine.graph import END, START, Graph, Runnable
+from graphengine.graph.conditions import iterations, value
+from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.parts import checked, part
 from graphengine.reducers import append
+from graphengine.state.failure import Failure
 
 
 class Attempt(BaseModel):

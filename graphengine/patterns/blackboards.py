@@ -11,14 +11,14 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import Condition, changed, iterations
 from graphengine.errors import DefinitionError
-from graphengine.failure import Failure
-from graphengine.graph import END, START, Graph, Runnable
+from graphengine.graph.conditions import Condition, changed, iterations
+from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import Source, part
 from graphengine.reducers import append, extend
 from graphengine.runner import Context
+from graphengine.state.failure import Failure
 
 
 class Entry(BaseModel):

@@ -3,10 +3,10 @@
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.body import HasBody
-from graphengine.conditions import failed
 from graphengine.errors import NodeTimeout, SubgraphLimit
-from graphengine.graph import END, START, Choose, Graph, Limits, Node, Runnable
+from graphengine.graph.conditions import failed
+from graphengine.graph.graph import END, START, Choose, Graph, Limits, Node, Runnable
+from graphengine.graph.runnable import HasBody
 from graphengine.patterns.parts import part
 
 S = TypeVar("S", bound=BaseModel)

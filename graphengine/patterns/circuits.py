@@ -10,14 +10,14 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import failed, value
 from graphengine.errors import DefinitionError
-from graphengine.failure import Failure
-from graphengine.graph import END, START, Graph, Runnable
-from graphengine.options import is_seconds
+from graphengine.graph.conditions import failed, value
+from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.options import is_seconds
 from graphengine.patterns.parts import part
 from graphengine.reducers import append
 from graphengine.runner import Context
+from graphengine.state.failure import Failure
 
 
 class Circuit(BaseModel):

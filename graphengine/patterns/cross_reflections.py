@@ -9,14 +9,14 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import iterations, value
 from graphengine.errors import DefinitionError
-from graphengine.failure import Failure
-from graphengine.graph import END, START, Graph, Runnable
+from graphengine.graph.conditions import iterations, value
+from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.critiques import Critique
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 from graphengine.reducers import append
+from graphengine.state.failure import Failure
 
 _NODES = {"write", "round", "weigh", "revise"}
 

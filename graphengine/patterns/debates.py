@@ -10,14 +10,14 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
-from graphengine.conditions import iterations, value
 from graphengine.errors import DefinitionError
-from graphengine.failure import Failure
-from graphengine.graph import END, FAIL, START, Graph, Runnable
+from graphengine.graph.conditions import iterations, value
+from graphengine.graph.graph import END, FAIL, START, Graph, Runnable
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 from graphengine.patterns.votes import folded
 from graphengine.reducers import append
+from graphengine.state.failure import Failure
 
 _NODES = {"round", "judge", "conclude"}
 

@@ -3,8 +3,8 @@
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import value
-from graphengine.graph import END, FAIL, START, Graph, Runnable
+from graphengine.graph.conditions import value
+from graphengine.graph.graph import END, FAIL, START, Graph, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import part
 

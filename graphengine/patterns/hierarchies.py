@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import BaseModel, TypeAdapter
 from typing_extensions import TypeVar
 
-from graphengine.conditions import value
 from graphengine.errors import DefinitionError
-from graphengine.graph import END, START, Graph, Runnable
+from graphengine.graph.conditions import value
+from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import called, checked, part
 from graphengine.reducers import append

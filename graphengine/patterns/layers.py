@@ -6,12 +6,12 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import value
-from graphengine.failure import Failure
-from graphengine.graph import END, FAIL, START, Graph, Runnable
+from graphengine.graph.conditions import value
+from graphengine.graph.graph import END, FAIL, START, Graph, Runnable
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 from graphengine.reducers import append
+from graphengine.state.failure import Failure
 
 
 class Layers(BaseModel):

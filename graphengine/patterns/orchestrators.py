@@ -11,13 +11,13 @@ from typing import Annotated
 from pydantic import BaseModel, TypeAdapter
 from typing_extensions import TypeVar
 
-from graphengine.conditions import iterations, value
 from graphengine.errors import DefinitionError
-from graphengine.failure import Failure
-from graphengine.graph import END, FAIL, START, Graph, Runnable
+from graphengine.graph.conditions import iterations, value
+from graphengine.graph.graph import END, FAIL, START, Graph, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import called, checked, part
 from graphengine.reducers import merge
+from graphengine.state.failure import Failure
 
 _NODES = {"make_plan", "schedule", "synthesise"}
 

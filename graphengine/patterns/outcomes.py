@@ -9,7 +9,6 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from graphengine.conditions import Condition, failed
 from graphengine.errors import (
     ModelNotReady,
     ModelUnavailable,
@@ -19,9 +18,10 @@ from graphengine.errors import (
     QuotaExceeded,
     UnknownModel,
 )
-from graphengine.failure import Failure
-from graphengine.graph import UNSET, Node
-from graphengine.prompts import as_text
+from graphengine.graph.conditions import Condition, failed
+from graphengine.graph.graph import UNSET, Node
+from graphengine.graph.templates import as_text
+from graphengine.state.failure import Failure
 
 SURVIVED: Final[Condition] = failed(Exception) & ~failed(ModelNotReady)
 """A failure that leaves the others: of any kind but that of a model which cannot be asked."""

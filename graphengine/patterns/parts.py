@@ -11,15 +11,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from graphengine.agents import Agent
-from graphengine.body import FunctionBody, HasBody
-from graphengine.graph import UNSET, Choose, Graph, Node
+from graphengine.graph.graph import UNSET, Choose, Graph, Node
+from graphengine.graph.runnable import FunctionBody, HasBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from pydantic import BaseModel
 
-    from graphengine.graph import NodeOptions, Options, Runnable
+    from graphengine.graph.graph import NodeOptions, Options, Runnable
 
 Source: TypeAlias = "str | Callable[..., object]"
 F = TypeVar("F", bound="Callable[..., Any]")

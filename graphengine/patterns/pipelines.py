@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.errors import DefinitionError
-from graphengine.graph import END, START, Graph, Runnable
+from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.parts import writing
 
 

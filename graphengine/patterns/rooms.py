@@ -7,13 +7,13 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import Condition, iterations, value
-from graphengine.failure import Failure
-from graphengine.graph import END, FAIL, START, Graph, Runnable
+from graphengine.graph.conditions import Condition, iterations, value
+from graphengine.graph.graph import END, FAIL, START, Graph, Runnable
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part, writing
 from graphengine.reducers import append
 from graphengine.runner.context import Context
+from graphengine.state.failure import Failure
 
 
 class Room(BaseModel):

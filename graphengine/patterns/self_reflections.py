@@ -8,13 +8,13 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import failed, iterations, value
 from graphengine.errors import ModelError
-from graphengine.failure import Failure
-from graphengine.graph import END, START, Graph, Runnable
+from graphengine.graph.conditions import failed, iterations, value
+from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.critiques import Critique
 from graphengine.patterns.parts import part
 from graphengine.reducers import append
+from graphengine.state.failure import Failure
 
 
 class SelfReflection(BaseModel):

@@ -3,8 +3,8 @@
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import iterations, value
-from graphengine.graph import END, START, Graph, Runnable
+from graphengine.graph.conditions import iterations, value
+from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import iterations
 from graphengine.errors import DefinitionError
-from graphengine.failure import Failure
-from graphengine.graph import END, START, Graph, Runnable
+from graphengine.graph.conditions import iterations
+from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import Source, part
 from graphengine.reducers import append
+from graphengine.state.failure import Failure
 
 
 class Network(BaseModel):

@@ -16,15 +16,15 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.conditions import value
 from graphengine.errors import DefinitionError
-from graphengine.failure import Failure
-from graphengine.graph import END, START, Graph, Runnable
-from graphengine.kinds import enum_value
+from graphengine.graph.conditions import value
+from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import checked, part
 from graphengine.reducers import append
 from graphengine.runner.context import Context
+from graphengine.state.failure import Failure
+from graphengine.state.type_facts import enum_value
 
 Tie: TypeAlias = Literal["first", "random", "open"]
 _AROUND = "\\s\"'`*_\u201c\u201d\u2018\u2019«»"  # says nothing around a word; - and + do: -1 is not 1, and C not C++

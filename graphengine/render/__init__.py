@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-    from graphengine.core.steps import Step
-    from graphengine.graph import Graph
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
+    from graphengine.graph.graph import Graph
     from graphengine.render.folding import Fold
     from graphengine.render.images import ImageFormat
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Drawing
+    from graphengine.state.json_values import JsonValue
 
 ENDINGS = (".svg", ".png", ".pdf", ".html", ".dot", ".mmd", ".txt")
 THEMES = ("auto", "light", "dark")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from graphengine.core.frames import add_usage
+from graphengine.engine.frame_tree import add_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

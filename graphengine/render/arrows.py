@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.options import END, FAIL, START
+from graphengine.graph.options import END, FAIL, START
 from graphengine.render.parts import Arrow, Line
 from graphengine.render.scopes import path_at
 from graphengine.render.text import one_line, wrap

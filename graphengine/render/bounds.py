@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graphengine.render.ways import Way
 
 _CAP: Final = re.compile(r"iterations of (\w+)(?: since (\w+))? (>=?) (\d+)")
-"""How a condition that counts visits reads; `graphengine.conditions.Fact` writes it."""
+"""How a condition that counts visits reads; `graphengine.graph.conditions.Fact` writes it."""
 
 _NESTING: Final = frozenset("()'\"")
 """Where a condition has one of these, a part of its text may be no part of it."""

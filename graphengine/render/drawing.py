@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 
-from graphengine.options import END, FAIL, START
+from graphengine.graph.options import END, FAIL, START
 from graphengine.render.accounts import Account
 from graphengine.render.arrows import arrow_of, fork_arrow, named, plain_arrow
 from graphengine.render.folding import Folding, contents_of, is_in, standing_in
@@ -29,13 +29,13 @@ from graphengine.render.words import counted, head_of, lines_of, listed, notes_o
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
     from graphengine.render.folding import Fold
     from graphengine.render.parts import Tone
     from graphengine.render.scopes import Place, Scope, Spot
     from graphengine.render.trace import Trace
     from graphengine.render.ways import Way
+    from graphengine.state.json_values import JsonValue
 
 CAPTION_COLUMNS: Final = 70
 SHARED_SOURCES: Final = 4

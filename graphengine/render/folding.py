@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphengine.options import END
+from graphengine.graph.options import END
 from graphengine.render.errors import RenderError
 from graphengine.render.scopes import path_at
 from graphengine.render.words import counted, listed

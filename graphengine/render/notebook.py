@@ -13,7 +13,7 @@ from graphengine.render.painted import svg_of
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from graphengine.graph import Graph
+    from graphengine.graph.graph import Graph
 
 PLAIN: Final = "text/plain"
 SVG: Final = "image/svg+xml"

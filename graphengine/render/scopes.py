@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphengine.core.snapshot import child_id
-from graphengine.options import END, FAIL, START
+from graphengine.engine.snapshot import child_id
+from graphengine.graph.options import END, FAIL, START
 from graphengine.render.bounds import bounds_of
 from graphengine.render.errors import RenderError
 from graphengine.render.ways import closing_ways, joins_of, ways_of
@@ -14,9 +14,9 @@ from graphengine.render.ways import closing_ways, joins_of, ways_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
     from graphengine.render.ways import Way
+    from graphengine.state.json_values import JsonValue
 
 Place: TypeAlias = tuple[tuple[str, str], ...]
 """Where a graph stands: the nodes around it from the outermost in, each with the choice that picks it there."""

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from graphengine.core.snapshot import ROOT
-from graphengine.options import END, FAIL
+from graphengine.engine.snapshot import ROOT
+from graphengine.graph.options import END, FAIL
 from graphengine.render.text import one_line
 from graphengine.render.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.core.snapshot import Frame, Snapshot
-    from graphengine.records import JsonValue
+    from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.render.scopes import Places, Spot
+    from graphengine.state.json_values import JsonValue
 
 How: TypeAlias = Literal["ended", "here", "waiting", "failed"]
 Move: TypeAlias = tuple[str, str]

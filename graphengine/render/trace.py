@@ -11,21 +11,21 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.core.evolve import evolve
-from graphengine.core.refit import refitted
-from graphengine.core.snapshot import Snapshot
-from graphengine.options import START
+from graphengine.engine.fold import evolve
+from graphengine.engine.rebase import refitted
+from graphengine.engine.snapshot import Snapshot
+from graphengine.graph.options import START
+from graphengine.history.timing import Stopwatch, open_seconds
 from graphengine.render.accounts import Account
 from graphengine.render.errors import RenderError
 from graphengine.render.scopes import Places
 from graphengine.render.standings import standings_of
 from graphengine.render.words import counted, times_in_words
-from graphengine.stopwatch import Stopwatch, open_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.core.steps import Step
+    from graphengine.engine.steps import Step
     from graphengine.render.scopes import Place, Scope, Spot
     from graphengine.render.standings import Move, Standing
     from graphengine.render.ways import Way

@@ -15,7 +15,7 @@ from graphengine.render.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from graphengine.render.text import one_line, wrap
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 TITLE_COLUMNS = 26
 NOTE_COLUMNS = 28

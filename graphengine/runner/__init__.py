@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from graphengine.lazy import lazily
 
 if TYPE_CHECKING:
-    from graphengine.endings import Stop
+    from graphengine.graph.endings import Stop
     from graphengine.runner.context import Context
-    from graphengine.runner.live import Emitted, NodeBegan, TextDelta
-    from graphengine.runner.past import PastRun
-    from graphengine.runner.pruning import Pruned, Vacuumed
+    from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
+    from graphengine.runner.previous_runs import PastRun
     from graphengine.runner.result import Result, RunFailed, Usage, Wait
+    from graphengine.runner.retention import Pruned, Vacuumed
     from graphengine.runner.run import Run, StepRecorded
     from graphengine.runner.runner import Runner
     from graphengine.runner.worker import Worker
@@ -20,11 +20,11 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "graphengine.endings": ("Stop",),
+            "graphengine.graph.endings": ("Stop",),
             "graphengine.runner.context": ("Context",),
-            "graphengine.runner.live": ("Emitted", "NodeBegan", "TextDelta"),
-            "graphengine.runner.past": ("PastRun",),
-            "graphengine.runner.pruning": ("Pruned", "Vacuumed"),
+            "graphengine.runner.live_events": ("Emitted", "NodeBegan", "TextDelta"),
+            "graphengine.runner.previous_runs": ("PastRun",),
+            "graphengine.runner.retention": ("Pruned", "Vacuumed"),
             "graphengine.runner.result": ("Result", "RunFailed", "Usage", "Wait"),
             "graphengine.runner.run": ("Run", "StepRecorded"),
             "graphengine.runner.runner": ("Runner",),

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError
-from graphengine.paths import did_you_mean
-from graphengine.records import check_depth
-from graphengine.runner.wanted import choices, in_words, whats_wrong
+from graphengine.runner.answer_schema import choices, in_words, whats_wrong
+from graphengine.state.json_values import check_depth
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from graphengine.core.snapshot import Snapshot
-    from graphengine.records import JsonValue
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.state.json_values import JsonValue
 
 
 class TooLargeInput(InputError):

@@ -10,20 +10,20 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
-from graphengine.asking import NO_ANSWER
-from graphengine.core.frames import add_usage, place_of
-from graphengine.core.ready import limit_over, limits_costs
-from graphengine.core.steps import path_of
+from graphengine.agents.run_scope import FROM_THREAD
+from graphengine.engine.frame_tree import add_usage, place_of
+from graphengine.engine.ready import limit_over, limits_costs
+from graphengine.engine.steps import path_of
 from graphengine.errors import DefinitionError, InputError, NotRecordable, PriceUnknown, TooLarge
+from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
+from graphengine.graph.question import NO_ANSWER
 from graphengine.models.base import KnowsPrices
-from graphengine.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
-from graphengine.paths import did_you_mean
 from graphengine.runner.answers import as_record
-from graphengine.runner.live import TextDelta
-from graphengine.runner.past import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
+from graphengine.runner.live_events import TextDelta
+from graphengine.runner.previous_runs import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
+from graphengine.runner.recorded_work import Work, answers_of
 from graphengine.runner.threads import in_thread
-from graphengine.runner.work import Work, answers_of
-from graphengine.scope import FROM_THREAD
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
-    from graphengine.core.events import Event
-    from graphengine.core.privacy import Guard
-    from graphengine.core.snapshot import Frame, Snapshot, Task
-    from graphengine.graph import Graph
+    from graphengine.agents.run_scope import Opens, Piece
+    from graphengine.engine.events import Event
+    from graphengine.engine.redaction import Guard
+    from graphengine.engine.snapshot import Frame, Snapshot, Task
+    from graphengine.graph.graph import Graph
     from graphengine.models.base import Model
-    from graphengine.records import JsonValue
-    from graphengine.runner.live import Emitted
-    from graphengine.runner.models import Models
-    from graphengine.scope import Opens, Piece
+    from graphengine.runner.live_events import Emitted
+    from graphengine.runner.model_routing import Models
+    from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
 
@@ -431,7 +431,7 @@ class Context:
             if self.work.is_left:
                 await self.work.end()
 
-    # What agents ask of the run: `graphengine.scope.Scope`.
+    # What agents ask of the run: `graphengine.agents.run_scope.Scope`.
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from graphengine.errors import DefinitionError, InputError
-from graphengine.graph import Graph
-from graphengine.paths import did_you_mean
-from graphengine.runner.opening import as_limits
+from graphengine.graph.graph import Graph
+from graphengine.runner.lifecycle import as_limits
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.graph import Limits
-    from graphengine.plan import Plan
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.graph import Limits
 
 S = TypeVar("S", bound=BaseModel)
 

@@ -8,14 +8,14 @@ import threading
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InputError, ResourceFailed
-from graphengine.interrupts import reraise_interrupt
-from graphengine.paths import did_you_mean
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphengine.plan import Plan
+    from graphengine.engine.plan import Plan
 
 
 _LOCKS: Final = (

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from graphengine.endings import Stop
 from graphengine.errors import GraphEngineError
-from graphengine.failure import Failure
-from graphengine.view import Held, View
+from graphengine.graph.endings import Stop
+from graphengine.state.failure import Failure
+from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.snapshot import RunStatus, Snapshot
-    from graphengine.plan import Plan
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import RunStatus, Snapshot
 
 S = TypeVar("S", bound=BaseModel)
 

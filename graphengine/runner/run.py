@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from graphengine.errors import RunIsDriven, RunnerClosed
-from graphengine.runner.live import Emitted, NodeBegan, TextDelta
+from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 from graphengine.runner.result import RunFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
-    from graphengine.core.steps import Step
+    from graphengine.engine.steps import Step
     from graphengine.runner.result import Result
 
 S = TypeVar("S", bound=BaseModel)

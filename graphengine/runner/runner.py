@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
+from graphengine.agents.run_scope import CURRENT
+from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunnerClosed
-from graphengine.history import Difference, differences, load_snapshot
-from graphengine.import_guard import check_may_run
-from graphengine.options import Sizes
-from graphengine.runner import pruning
+from graphengine.graph.options import Sizes
+from graphengine.history.load import Difference, differences, load_snapshot
+from graphengine.history.usage import spending
+from graphengine.runner import retention as pruning
 from graphengine.runner.answers import as_record, check_against, check_answer
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
-from graphengine.runner.models import Models
+from graphengine.runner.model_routing import Models
 from graphengine.runner.plans import pauses_of, plan_of
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, Wait, waits_of
 from graphengine.runner.run import Run
-from graphengine.runner.tending import Tending
-from graphengine.scope import CURRENT
-from graphengine.spending import spending
+from graphengine.runner.supervisor import Tending
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.core.steps import Step
-    from graphengine.graph import Graph, Limits
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.steps import Step
+    from graphengine.graph.graph import Graph, Limits
+    from graphengine.history.usage import Spent
     from graphengine.models.base import Model
-    from graphengine.plan import Plan
-    from graphengine.records import JsonValue
-    from graphengine.runner.drive import Driver
-    from graphengine.spending import Spent
+    from graphengine.runner.loop import Driver
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S", bound=BaseModel)

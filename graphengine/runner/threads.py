@@ -13,8 +13,8 @@ import asyncio
 import contextvars
 from typing import TYPE_CHECKING
 
-from graphengine.scope import FROM_THREAD, Calls, Outcome
-from graphengine.time_limit import queued
+from graphengine.agents.run_scope import FROM_THREAD, Calls, Outcome
+from graphengine.calls.time_limit import queued
 
 if TYPE_CHECKING:
     from collections.abc import Callable

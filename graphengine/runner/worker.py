@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.errors import DefinitionError, RunIsDriven, RunnerClosed, StoreError
-from graphengine.options import is_seconds
+from graphengine.graph.options import is_seconds
 from graphengine.runner.result import RunFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphengine.graph import Graph
+    from graphengine.graph.graph import Graph
     from graphengine.runner.result import Result
     from graphengine.runner.runner import Runner
     from graphengine.stores.base import RunInfo

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import from_json, to_json
 
-from graphengine.core.steps import encode_step
+from graphengine.engine.steps import encode_step
 from graphengine.errors import (
     LeaseLost,
     RunExists,
@@ -30,8 +30,8 @@ from graphengine.stores.snapshots import MIN_ROWS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Append, Status
 
 

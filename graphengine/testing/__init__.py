@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graphengine.lazy import lazily
 
 if TYPE_CHECKING:
-    from graphengine.asking import NO_ANSWER
+    from graphengine.graph.question import NO_ANSWER
     from graphengine.testing.alone import run_node
     from graphengine.testing.clock import FakeClock
     from graphengine.testing.coverage import EdgeCoverage
@@ -23,7 +23,7 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "graphengine.asking": ("NO_ANSWER",),
+            "graphengine.graph.question": ("NO_ANSWER",),
             "graphengine.testing.alone": ("run_node",),
             "graphengine.testing.clock": ("FakeClock",),
             "graphengine.testing.coverage": ("EdgeCoverage",),

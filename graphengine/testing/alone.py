@@ -1,8 +1,8 @@
 """run_node: one node of a graph, run alone. No runner, no store, and nothing else of the graph.
 
-The node's task is run as a run's is (`graphengine.runner.execute`), and what comes of it is decided as a run's is
-(`graphengine.core.decide`): the same arguments, the same recorded work, the same reducers and validation, the same ways
-out. What is missing is only what would come next: no other attempt, no fallback, no next node.
+The node's task is run as a run's is (`graphengine.runner.attempt`), and what comes of it is decided as a run's is
+(`graphengine.engine.machine`): the same arguments, the same recorded work, the same reducers and validation, the same
+ways out. What is missing is only what would come next: no other attempt, no fallback, no next node.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from graphengine.asking import NO_ANSWER
-from graphengine.core.decide import decide
-from graphengine.core.events import Answered, MessageCame, NodeFinished, WorkDone
-from graphengine.core.evolve import evolve
-from graphengine.core.ready import ready
-from graphengine.core.steps import path_of
+from graphengine.agents.run_scope import CURRENT
+from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
+from graphengine.engine.fold import evolve
+from graphengine.engine.machine import decide
+from graphengine.engine.ready import ready
+from graphengine.engine.steps import path_of
 from graphengine.errors import InputError
+from graphengine.graph.question import NO_ANSWER
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import as_record, check_against
-from graphengine.runner.execute import TaskRunner
-from graphengine.runner.models import ALL
+from graphengine.runner.attempt import TaskRunner
+from graphengine.runner.model_routing import ALL
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Usage, waits_of
-from graphengine.scope import CURRENT
+from graphengine.state.view import View
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import UNSEEN
 from graphengine.testing.done import (
@@ -43,21 +44,20 @@ from graphengine.testing.done import (
 )
 from graphengine.testing.heard import Ears
 from graphengine.testing.stage import NO_ITEM, Given, Stage, staged
-from graphengine.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor
 
-    from graphengine.core.events import Event, NodeFailed
-    from graphengine.core.snapshot import Task
-    from graphengine.core.steps import Step
-    from graphengine.graph import Graph
+    from graphengine.engine.events import Event, NodeFailed
+    from graphengine.engine.snapshot import Task
+    from graphengine.engine.steps import Step
+    from graphengine.graph.graph import Graph
     from graphengine.models.base import Model
-    from graphengine.records import JsonValue
     from graphengine.runner.clock import Clock
     from graphengine.runner.context import Context
-    from graphengine.runner.past import PastRun
+    from graphengine.runner.previous_runs import PastRun
+    from graphengine.state.json_values import JsonValue
 
 S = TypeVar("S", bound=BaseModel)
 

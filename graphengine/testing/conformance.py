@@ -19,7 +19,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.errors import (
     GraphEngineError,
     LeaseLost,
@@ -52,7 +52,7 @@ from graphengine.testing.waiting_runs import WaitingRuns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Status, Store
 
 MANY_STEPS: Final = 1200

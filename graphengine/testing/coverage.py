@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from graphengine.conditions import Composed, Condition, Negated
-from graphengine.core.ways import WATCHER
-from graphengine.graph import Graph
-from graphengine.plan import EdgeWay, SwitchWay
+from graphengine.engine.plan import EdgeWay, SwitchWay
+from graphengine.engine.routing import WATCHER
+from graphengine.graph.conditions import Composed, Condition, Negated
+from graphengine.graph.graph import Graph
 from graphengine.testing.coverage_units import WHOLE, Shape, Unit, leaves, shape_of
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.plan import Plan, Way
-    from graphengine.readings import Tracker
+    from graphengine.engine.plan import Plan, Way
+    from graphengine.state.selector import Tracker
+    from graphengine.state.view import View
     from graphengine.testing.coverage_units import Place
-    from graphengine.view import View
 
 
 class EdgeCoverage:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.conditions import Composed, Condition, Failed, Negated
-from graphengine.options import START
-from graphengine.plan import EdgeWay, ForkWay, SwitchWay
+from graphengine.engine.plan import EdgeWay, ForkWay, SwitchWay
+from graphengine.graph.conditions import Composed, Condition, Failed, Negated
+from graphengine.graph.options import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
-    from graphengine.plan import Plan, Way
+    from graphengine.engine.plan import Plan, Way
 
     Place: TypeAlias = tuple[str, bool, int, str]
     """Something to be seen of a graph: the node, whether it is after a failure, the number of the way, and which part

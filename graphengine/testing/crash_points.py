@@ -27,15 +27,15 @@ from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-from graphengine.runner.execute import TaskRunner
+from graphengine.runner.attempt import TaskRunner
 from graphengine.stores.base import Store
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
-    from graphengine.core.events import Event
-    from graphengine.core.snapshot import Task
+    from graphengine.engine.events import Event
+    from graphengine.engine.snapshot import Task
 
 T = TypeVar("T")
 

@@ -21,19 +21,19 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from graphengine.calls.interrupts import Interrupt
 from graphengine.errors import DefinitionError
-from graphengine.interrupts import Interrupt
-from graphengine.paths import did_you_mean
-from graphengine.runner.execute import TaskRunner
+from graphengine.runner.attempt import TaskRunner
+from graphengine.state.path import did_you_mean
 from graphengine.testing.crash_points import CALLS, CrashPoints, Point
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from graphengine.core.events import Event
-    from graphengine.core.snapshot import Task
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
+    from graphengine.engine.events import Event
+    from graphengine.engine.snapshot import Task
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
     from graphengine.testing.open_runner import OpenRunner
 

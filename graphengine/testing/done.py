@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from pydantic import BaseModel
 
 from graphengine.errors import NodeError
-from graphengine.fieldtype import type_name
 from graphengine.models.scripted import OffScript, shortened, shown
 from graphengine.reducers import Replace
-from graphengine.updates import Items, Put, Puts
+from graphengine.state.field import type_name
+from graphengine.state.update import Items, Put, Puts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.core.steps import Step
-    from graphengine.fieldtype import FieldType
+    from graphengine.engine.steps import Step
     from graphengine.models.base import Request, Response
-    from graphengine.records import JsonValue, Op
     from graphengine.runner.result import Usage, Wait
+    from graphengine.state.field import FieldType
+    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.view import View
     from graphengine.testing.stage import Stage
-    from graphengine.view import View
 
 S = TypeVar("S", bound=BaseModel)
 

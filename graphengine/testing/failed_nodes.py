@@ -12,25 +12,25 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.core.events import NodeFailed
-from graphengine.core.lookup import plan_of
-from graphengine.core.privacy import Guard
-from graphengine.core.steps import path_of
+from graphengine.engine.events import NodeFailed
+from graphengine.engine.lookup import plan_of
+from graphengine.engine.redaction import Guard
+from graphengine.engine.steps import path_of
 from graphengine.models.hiding import hidden
 from graphengine.models.scripted import shortened, shown
-from graphengine.runner.execute import TaskRunner
-from graphengine.secret import HIDDEN
+from graphengine.runner.attempt import TaskRunner
+from graphengine.state.secret import HIDDEN
 from graphengine.testing.stage import RUN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graphengine.agents.conversation import Conversation
-    from graphengine.core.events import Event
-    from graphengine.core.snapshot import Frame, Snapshot, Task
+    from graphengine.engine.events import Event
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Frame, Snapshot, Task
     from graphengine.models.base import Request
-    from graphengine.plan import Plan
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 KEPT: Final = 5
 """So many failures of one test are kept, retries included."""
@@ -54,7 +54,7 @@ def watch(test: str) -> None:
     _failed.clear()
     if "run" not in _watched:
         _watched.add("run")
-        import_module("graphengine.runner.watch")  # it knows nodes by the code that is wrapped here
+        import_module("graphengine.runner.loop_watchdog")  # it knows nodes by the code that is wrapped here
         _wrap_run()
         _wrap_requests(import_module("graphengine.agents.conversation").Conversation)
 

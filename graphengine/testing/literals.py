@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 _WIDTH: Final = 100
 _STEP: Final = "    "

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from pydantic_core import to_json, to_jsonable_python
 
-from graphengine.asking import AskBody
-from graphengine.core.again import Apart, node_of, walked
-from graphengine.core.privacy import Guard
-from graphengine.core.steps import without_items
+from graphengine.engine.redaction import Guard
+from graphengine.engine.steps import without_items
 from graphengine.errors import GraphChanged, GraphEngineError, InputError, NotRecordable, UnknownStep
-from graphengine.history import load_snapshot
+from graphengine.graph.question import AskBody
+from graphengine.history.load import load_snapshot
+from graphengine.history.replay.event_of_step import Apart, node_of, walked
 from graphengine.models.hiding import hidden
 from graphengine.testing.done import written_by_item
 from graphengine.testing.literals import Code, call_of, literal, quoted
@@ -27,11 +27,11 @@ from graphengine.testing.stage import partial
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.core.snapshot import Frame, Snapshot
-    from graphengine.core.steps import Step
-    from graphengine.graph import Graph
-    from graphengine.plan import Call, NodePlan, Plan
-    from graphengine.records import JsonValue
+    from graphengine.engine.plan import Call, NodePlan, Plan
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.steps import Step
+    from graphengine.graph.graph import Graph
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Store
 
 _NAME: Final = re.compile(r"\W+")

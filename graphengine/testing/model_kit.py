@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from graphengine.models.base import Model, Response
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
     from graphengine.testing.model_scenes import Service
 
 KEY: Final = "the-keys-of-the-conformance-suite-0123456789"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.models.base import Stop, ToolCall
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 Trouble: TypeAlias = Literal[
     "bad_request",

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
     from types import TracebackType
 
+    from graphengine.engine.plan import Plan
     from graphengine.models.base import Model
-    from graphengine.plan import Plan
     from graphengine.runner.clock import Clock
-    from graphengine.runner.drive import Driver
+    from graphengine.runner.loop import Driver
     from graphengine.runner.result import Result
     from graphengine.runner.run import Run
     from graphengine.stores.base import Store

@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphengine import replay as replays
-from graphengine.portable import Exported, read_file
+from graphengine.history.export import Exported, read_file
+from graphengine.history.replay import replay as replays
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from graphengine.graph import Graph
+    from graphengine.graph.graph import Graph
 
 
 def replay(graph: Graph[Any], run: str | PathLike[str] | Exported) -> replays.Replayed:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel
 
+from graphengine.engine.plan import EdgeWay, ForkWay
 from graphengine.errors import InputError, NodeError
-from graphengine.injection import Injected
-from graphengine.options import END
-from graphengine.paths import did_you_mean
-from graphengine.plan import EdgeWay, ForkWay
-from graphengine.updates import Items as Appended
-from graphengine.updates import Put
+from graphengine.graph.options import END
+from graphengine.state.injection import Injected
+from graphengine.state.path import did_you_mean
+from graphengine.state.update import Items as Appended
+from graphengine.state.update import Put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from graphengine.plan import NodePlan, Updates
-    from graphengine.state import StateType
+    from graphengine.engine.plan import NodePlan, Updates
+    from graphengine.state.schema import StateType
 
 Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[BaseException] | None"
 """What a visit writes, by field; or the exception that it fails with; or nothing."""

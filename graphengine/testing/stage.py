@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
-from graphengine.core.evolve import evolve
-from graphengine.core.runs import at_start
-from graphengine.core.snapshot import Frame, Snapshot, item_id, sub_id
-from graphengine.core.steps import Step, without_items
+from graphengine.engine.fold import evolve
+from graphengine.engine.rules.run import at_start
+from graphengine.engine.snapshot import Frame, Snapshot, item_id, sub_id
+from graphengine.engine.steps import Step, without_items
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
-from graphengine.kinds import enum_value
-from graphengine.options import Sizes
-from graphengine.paths import did_you_mean
-from graphengine.state import Initial
-from graphengine.view import Held, View
+from graphengine.graph.options import Sizes
+from graphengine.state.path import did_you_mean
+from graphengine.state.schema import Initial
+from graphengine.state.type_facts import enum_value
+from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.fieldtype import FieldType
-    from graphengine.plan import Each, NodePlan, Plan
-    from graphengine.records import JsonValue
-    from graphengine.state import StateType
+    from graphengine.engine.plan import Each, NodePlan, Plan
+    from graphengine.state.field import FieldType
+    from graphengine.state.json_values import JsonValue
+    from graphengine.state.schema import StateType
 
 RUN_ID: Final = "alone"
 

@@ -2,7 +2,7 @@
 
 A walk follows a copy of the graph's compiled plan. The ways out, the conditions, the retries, the fallbacks, the
 reducers and the state are the graph's own; a node's body is the stand-in, whose updates take the way of any other
-(`graphengine.core.events.Written`). For a graph inside stands a graph of one node, which comes to the wanted end.
+(`graphengine.engine.events.Written`). For a graph inside stands a graph of one node, which comes to the wanted end.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from graphengine.binding import Binder
-from graphengine.body import FunctionBody
-from graphengine.conditions import value
-from graphengine.core.events import Written
+from graphengine.compile.binding import Binder
+from graphengine.engine.events import Written
+from graphengine.engine.plan import Argument, Call, NodePlan, Plan, Writer
 from graphengine.errors import CompileError, InputError
-from graphengine.graph import Graph
-from graphengine.injection import Injected
-from graphengine.options import END, START
-from graphengine.paths import did_you_mean
-from graphengine.plan import Argument, Call, NodePlan, Plan, Writer
-from graphengine.readings import Reading
+from graphengine.graph.conditions import value
+from graphengine.graph.graph import Graph
+from graphengine.graph.options import END, START
+from graphengine.graph.runnable import FunctionBody
 from graphengine.runner.context import Context  # noqa: TC001 - compile reads the annotation of `end`
+from graphengine.state.injection import Injected
+from graphengine.state.path import did_you_mean
+from graphengine.state.selector import Reading
 from graphengine.testing.scripts import Script
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from graphengine.plan import Updates
-    from graphengine.state import StateType
+    from graphengine.engine.plan import Updates
+    from graphengine.state.schema import StateType
+    from graphengine.state.view import View
     from graphengine.testing.scripts import Visits
-    from graphengine.view import View
 
 # The plan that a walk follows.
 

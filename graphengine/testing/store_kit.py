@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from graphengine.core.steps import Step, encode_step
+from graphengine.engine.steps import Step, encode_step
 from graphengine.errors import DefinitionError
 from graphengine.stores.base import Append, RunInfo
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from graphengine.errors import GraphEngineError
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Loaded, Status, Store
 
 

@@ -15,14 +15,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.core.snapshot import child_id
-from graphengine.options import END, FAIL
+from graphengine.engine.snapshot import child_id
+from graphengine.graph.options import END, FAIL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from graphengine.core.snapshot import RunStatus
-    from graphengine.core.steps import Step
+    from graphengine.engine.snapshot import RunStatus
+    from graphengine.engine.steps import Step
 
 _WORD: Final = re.compile(r"[^\s\[\]()|]+|[\[\]()|]")
 _ENDS: Final[dict[RunStatus, str]] = {

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pydantic import BaseModel
 from typing_extensions import override
 
-from graphengine.core.steps import without_items
+from graphengine.engine.steps import without_items
 from graphengine.errors import InputError, ModelUnavailable
-from graphengine.graph import Graph
+from graphengine.graph.graph import Graph
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed, Runner
-from graphengine.runner.models import ALL
+from graphengine.runner.model_routing import ALL
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
 from graphengine.testing.done import EdgeTaken, edge_of
@@ -27,14 +27,14 @@ from graphengine.testing.trail import Word, text_of, trail, words_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.snapshot import RunStatus
-    from graphengine.core.steps import Step
-    from graphengine.endings import Stop
-    from graphengine.failure import Failure
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import RunStatus
+    from graphengine.engine.steps import Step
+    from graphengine.graph.endings import Stop
+    from graphengine.graph.options import Limits
     from graphengine.models.base import Model, Request, Response
-    from graphengine.options import Limits
-    from graphengine.plan import Plan
     from graphengine.runner.result import Result
+    from graphengine.state.failure import Failure
     from graphengine.testing.scripts import Script, Visits
 
 S = TypeVar("S", bound=BaseModel)

@@ -13,7 +13,7 @@ from graphengine import Graph, Result, Retry, RunFailed, Runner, ScriptedModel
 from graphengine.models import Message, Request, Response
 from graphengine.models.scripted import calls
 from graphengine.reducers import extend
-from tests.support.runs import SOON, alone
+from tests.kit.runs import SOON, alone
 
 
 class Work(BaseModel):

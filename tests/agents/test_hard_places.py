@@ -28,7 +28,7 @@ from graphengine.errors import LeaseLost, StoreError, StoreFull
 from graphengine.models import Request, Response
 from graphengine.stores.memory import MemoryStore
 from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, failing, names, one, paid, within
-from tests.support.runs import SOON
+from tests.kit.runs import SOON
 
 # -- ends amid a turn or a call
 

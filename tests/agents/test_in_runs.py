@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel, iterations
 from graphengine.agents.tools import tool
 from graphengine.agents.window import Window
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.errors import BadAnswer, CompileError, DefinitionError, InputError, RateLimited
 from graphengine.models import Message, Request, Response
 from graphengine.models.scripted import calls

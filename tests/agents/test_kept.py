@@ -28,12 +28,12 @@ from graphengine import (
     tool,
 )
 from graphengine.agents.tools import Tool, ToolsUnavailable
-from graphengine.core.steps import encode_step
+from graphengine.engine.steps import encode_step
 from graphengine.errors import AnswerCut, InputError, RateLimited
+from graphengine.history.export import export_run, import_run
+from graphengine.history.replay.replay import replay
 from graphengine.models import Request, Response
 from graphengine.models.scripted import calls
-from graphengine.portable import export_run, import_run
-from graphengine.replay import replay
 from graphengine.stores.memory import MemoryStore
 from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within
 

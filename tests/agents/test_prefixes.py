@@ -11,7 +11,7 @@ from graphengine import END, START, Agent, Graph, Runner
 from graphengine.agents.prefixes import LEAST_CHARACTERS, LIVES_SECONDS, Prefixes
 from graphengine.errors import ModelOverloaded
 from graphengine.models import Request, Response
-from tests.support.runs import SOON
+from tests.kit.runs import SOON
 
 LONG = "You are one of many. " * 300
 

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from graphengine import END, START, Agent, Graph, ask
 from graphengine.errors import CompileError, DefinitionError
-from graphengine.models.base import Message, ToolCall
-from graphengine.prompts import (
+from graphengine.graph.templates import (
     DATA_NOTE,
     as_text,
     block,
@@ -26,6 +25,7 @@ from graphengine.prompts import (
     labelled,
     missing,
 )
+from graphengine.models.base import Message, ToolCall
 
 
 class Review(BaseModel):
@@ -185,7 +185,7 @@ def test_sets_have_one_order() -> None:
     """A prompt is the same in every process, whatever the seed of its hashes, sets inside models included."""
     program = """
 import dataclasses, pydantic
-from graphengine.prompts import fill
+from graphengine.graph.templates import fill
 
 class Model(pydantic.BaseModel):
     s: set[str]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Graph
-from graphengine.document import told_by
+from graphengine.history.json_document import told_by
 from tests.cli.programs import COUNTER, Invoke, call, document
 
 KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "stop", "error", "waits", "state", "usage"]

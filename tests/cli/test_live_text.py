@@ -6,8 +6,8 @@ import pytest
 from graphengine.cli.places import picture_ending
 from graphengine.cli.progress import Progress, in_flight
 from graphengine.cli.terminal import Channel
-from graphengine.core.steps import Step
-from graphengine.runner.live import NodeBegan, TextDelta
+from graphengine.engine.steps import Step
+from graphengine.runner.live_events import NodeBegan, TextDelta
 from graphengine.runner.run import StepRecorded
 from tests.cli.screens import plain
 

@@ -18,12 +18,12 @@ from graphengine.models.names import model_of
 from graphengine.testing.model_scenes import Babbles, Counted, Fails, Heard, Says
 from graphs.orchestrator import MODELS as ORCHESTRATED
 from graphs.review_loop import MODELS, example
-from nodes.article import Fact, Findings, Review
+from nodes.review.article import Fact, Findings, Review
 from tests.cli.programs import ROOT, Invoke, call, document, start
 from tests.graphs.orchestrator_kit import FOUND, REVIEW, SOURCE
+from tests.kit.review_team import QUESTIONS, Team, answers
 from tests.models.aimock_server import Aimock
 from tests.models.edge_server import EdgeServer
-from tests.support.review_team import QUESTIONS, Team, answers
 
 KEY: Final = "sk-test-abcdef0123456789"
 LOOP: Final = str(ROOT / "graphs" / "review_loop.py")

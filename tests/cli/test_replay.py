@@ -77,7 +77,7 @@ def test_one_step_is_told_as_one(project: Path, invoke: Invoke) -> None:
 def test_the_kept_runs_replay_by_command(invoke: Invoke, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As checkpoints/README.md says."""
     monkeypatch.chdir(ROOT)
-    words = [] if name.startswith("review_loop") else ["--graph", "tests/support/recorded.py"]
+    words = [] if name.startswith("review_loop") else ["--graph", "tests/kit/recorded.py"]
     found = invoke("replay", f"checkpoints/format_1/{name}.json", *words, "--json")
     assert found.exit_code == 0, found.output
     assert document(found.stdout)["replays"][0]["same"]

@@ -11,7 +11,7 @@ from graphengine.cli import schemas
 from graphengine.cli.main import COMMANDS, main
 from graphengine.cli.run_schemas import Detail
 from graphengine.cli.schemas import DOCUMENTS, Failed, Kind, schema_of
-from graphengine.document import DETAILS
+from graphengine.history.json_document import DETAILS
 from tests.cli.programs import COUNTER, start
 
 CALLS: dict[str, list[tuple[str, str]]] = {
@@ -184,11 +184,11 @@ def test_a_schema_is_printed_and_a_misspelt_command_named() -> None:
 
 
 def test_every_key_is_told() -> None:
-    """In a model's own words, which docs/cli.md and the schema show."""
+    """In a model's own words, which docs/use/cli.md and the schema show."""
     told = json.loads(json.dumps(schema_of()))["$defs"]
     for name, part in told.items():
         if name.startswith(("_", "RunFile", "JsonValue")):
-            continue  # the export's file is told in graphengine.portable
+            continue  # the export's file is told in graphengine.history.export
         assert part.get("description"), name
         for key, about in part.get("properties", {}).items():
             assert about.get("description"), f"{name}.{key}"

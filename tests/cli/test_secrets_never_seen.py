@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("cryptography")
 
 from graphengine import RunFailed, Runner
-from graphengine.history import load_snapshot
+from graphengine.history.load import load_snapshot
 from graphengine.runner.run import StepRecorded
 from tests.cli import secret_graph
 from tests.cli.programs import Invoke

@@ -16,9 +16,9 @@ HEAVY = {
     "pygraphviz",
     "rich.console",  # nobody reads a pipe in colours
 }
-WRITING = {"graphengine.graph", "graphengine.runner.runner", "pydantic.main"}
+WRITING = {"graphengine.graph.graph", "graphengine.runner.runner", "pydantic.main"}
 """What runs graphs; who only reads what is recorded does without."""
-ASKING = {"graphengine.cli.recorded", "graphengine.core", "pydantic_core", "rich", "sqlite3"}
+ASKING = {"graphengine.cli.recorded", "graphengine.engine", "pydantic_core", "rich", "sqlite3"}
 """What reads a database; who asks for help does without."""
 
 PROGRAM = """

@@ -13,9 +13,9 @@ from graphengine.cli.places import Place
 from graphengine.cli.session import Session
 from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, _Watching
-from graphengine.core.evolve import evolve
+from graphengine.engine.fold import evolve
 from graphengine.errors import UnknownRun
-from graphengine.history import load_snapshot
+from graphengine.history.load import load_snapshot
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.programs import COUNTER, GATED, WAITING, Invoke, call, read_line, read_until, start
 from tests.cli.screens import plain

@@ -20,12 +20,12 @@ from random import Random
 from typing import Any, Final, Literal
 
 from graphengine import Runner
-from graphengine.core.evolve import evolve
-from graphengine.core.frames import place_of
-from graphengine.core.snapshot import Snapshot
-from graphengine.core.steps import Step
+from graphengine.engine.fold import evolve
+from graphengine.engine.frame_tree import place_of
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import Step
 from graphengine.errors import InputError, UnknownRun
-from graphengine.history import load_snapshot
+from graphengine.history.load import load_snapshot
 from tests.crash.life import RUN, Moment, Orders
 
 ROOT: Final = Path(__file__).resolve().parents[2]

@@ -24,7 +24,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, iterations
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.errors import GraphEngineError
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.sqlite import SQLiteStore, doctor

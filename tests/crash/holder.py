@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
 from graphengine.errors import GraphEngineError, RunIsDriven
-from graphengine.runner import watch
+from graphengine.runner import loop_watchdog as watch
 from graphengine.stores.sqlite import SQLiteStore
 
 DATABASE, LEASE_SECONDS, DO = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]

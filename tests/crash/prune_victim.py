@@ -18,8 +18,8 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
-from graphengine.core.steps import encode_step
-from graphengine.runner.pruning import Rule, prune
+from graphengine.engine.steps import encode_step
+from graphengine.runner.retention import Rule, prune
 from graphengine.stores.base import Append
 from graphengine.stores.sqlite import SQLiteStore, removal
 from graphengine.testing.store_kit import append, batch, branch, new_run, step

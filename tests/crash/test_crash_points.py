@@ -18,12 +18,12 @@ from typing import Final
 
 import pytest
 
-from graphengine.core.evolve import fold
-from graphengine.core.frames import place_of
-from graphengine.core.snapshot import Snapshot
-from graphengine.core.steps import Step
+from graphengine.engine.fold import fold
+from graphengine.engine.frame_tree import place_of
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import Step
 from graphengine.errors import StoreMissing
-from graphengine.records import JsonValue
+from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import RunInfo
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.crash_points import Point, names

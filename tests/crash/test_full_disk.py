@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from graphengine import Runner
-from graphengine.history import load_snapshot
+from graphengine.history.load import load_snapshot
 from tests.crash.deaths import done, recorded
 from tests.crash.full_disk import EARLY, RUNS, VISITS
 

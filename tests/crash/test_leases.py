@@ -19,7 +19,7 @@ from typing import TypeAlias
 import pytest
 
 from graphengine import Runner
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from tests.crash.deaths import done
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
-from graphengine.runner.execute import TaskRunner
+from graphengine.runner.attempt import TaskRunner
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore, worker

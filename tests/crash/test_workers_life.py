@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 
 from graphengine import Runner
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from tests.crash.deaths import done
 from tests.crash.life_of_workers import CONCURRENCY, EFFECTS, WORK_SECONDS, small
 

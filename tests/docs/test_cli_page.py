@@ -1,4 +1,4 @@
-"""docs/cli.md is what the commands say of themselves."""
+"""docs/use/cli.md is what the commands say of themselves."""
 
 import re
 from pathlib import Path
@@ -12,12 +12,12 @@ from graphengine.cli.session import Exit
 from scripts import cli_docs
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "use" / "cli.md").read_text(encoding="utf-8")
 
 
 def test_the_page_is_what_is_written_today() -> None:
     """Where it is not, a command changed: run scripts/cli_docs.py."""
-    assert cli_docs.page() == PAGE, "docs/cli.md is not up to date; run scripts/cli_docs.py"
+    assert cli_docs.page() == PAGE, "docs/use/cli.md is not up to date; run scripts/cli_docs.py"
 
 
 def test_every_link_within_the_page_leads_to_a_heading() -> None:

@@ -1,4 +1,4 @@
-"""docs/compared.md shows our programs as they stand and what they still do. LangGraph is not needed here."""
+"""docs/explain/compared.md shows our programs as they stand and what they still do. LangGraph is not needed here."""
 
 import inspect
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.joins import BEGIN, CASES, FINISH, Nodes, placed, programs, row, run_ours, section
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/compared.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs/explain/compared.md").read_text(encoding="utf-8")
 OURS = [(case, name) for case in CASES for name in programs(case, "Graph[Log]")]
 # What must not change, whatever the page is made to say: what happens, how often the join runs, how it ends.
 TRUTHS = {

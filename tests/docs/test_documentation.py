@@ -20,10 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ELSEWHERE = {
-    "docs/patterns/*.md": "test_patterns.py: they run, and their pictures are those of their graphs",
-    "docs/compared.md": "test_compared.py: every block is the source of a program that is run there",
-    "docs/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",
-    "docs/tutorial.md": "test_tutorial.py: its files are written and its commands typed",
+    "docs/use/patterns/*.md": "test_patterns.py: they run, and their pictures are those of their graphs",
+    "docs/explain/compared.md": "test_compared.py: every block is the source of a program that is run there",
+    "docs/use/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",
+    "docs/use/tutorial.md": "test_tutorial.py: its files are written and its commands typed",
 }
 """Pages whose code other tests run. Every other page is run here: a new one needs no word anywhere."""
 LANGUAGES = {"python", "console", "sh", "text", "toml", "json", "yaml", "sql", "mermaid", "dot", "diff", ""}
@@ -71,14 +71,14 @@ def test_the_readme_is_typed() -> None:
 
 def test_the_pages_were_found() -> None:
     """Those that are run here, and those that others run."""
-    assert {"README.md", "docs/guide.md", "docs/agents.md"} <= {named(page) for page in HERE}
+    assert {"README.md", "docs/use/guide.md", "docs/use/agents.md"} <= {named(page) for page in HERE}
     for pattern in ELSEWHERE:
         assert [page for page in PAGES if page.match(str(ROOT / pattern))], pattern
 
 
 def test_all_python_of_the_comparison_stands_where_it_is_made() -> None:
     """Between the markers, where test_compared.py holds it against the programs."""
-    text = (ROOT / "docs" / "compared.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explain" / "compared.md").read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, behind = rest.partition(FINISH)
     assert "```python" not in before + behind
@@ -108,7 +108,7 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=named)
 def test_a_command_on_a_page_can_be_typed(page: Path) -> None:
-    """The command is there, and takes these options and arguments; in docs/cli.md they are run as well."""
+    """The command is there, and takes these options and arguments; in docs/use/cli.md they are run as well."""
     context = click.Context(main, info_name="graphengine")
     for line in commands(page):
         _, name, *words = shlex.split(line.partition(" > ")[0], comments=True)

@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from graphengine.cli.main import main
-from graphengine.portable import read_file
+from graphengine.history.export import read_file
 from graphengine.render import render_outline
 from graphengine.render.charts import Chart, beside, branches, family_of, pair_of, scores, timeline
+from tests.kit.gallery import GALLERY, NAMES, graph_of
 from tests.render.relatives import relatives
 from tests.render.test_docs_pictures import said
 from tests.render.timed import paper_run
-from tests.support.gallery import GALLERY, NAMES, graph_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PICTURES = DOCS / "pictures" / "gallery"
@@ -27,7 +27,7 @@ PICTURES = DOCS / "pictures" / "gallery"
 
 def page() -> str:
     """What the gallery says."""
-    return (DOCS / "gallery.md").read_text(encoding="utf-8")
+    return (DOCS / "use" / "gallery.md").read_text(encoding="utf-8")
 
 
 def kept(name: str, now: Path) -> Path:
@@ -91,7 +91,7 @@ def test_the_page_shows_every_workflow_with_a_line(monkeypatch: pytest.MonkeyPat
     for name, about in found.items():
         assert about in told, name
         assert f"## {name} " in told
-    pictures = re.findall(r"\]\(pictures/gallery/(\w+)\.svg\)", page())
+    pictures = re.findall(r"\]\(../pictures/gallery/(\w+)\.svg\)", page())
     wanted = [*NAMES, *(f"{name}_run" for name in NAMES), "timeline", "scores", "branches", "beside"]
     assert sorted(pictures) == sorted(wanted)
     assert sorted(path.stem for path in PICTURES.iterdir()) == sorted(wanted)

@@ -13,7 +13,7 @@ import graphengine.patterns
 from graphengine import Graph
 from tests.render.test_docs_pictures import said
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "patterns"
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "use" / "patterns"
 PAGES = sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != "README")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "seeds.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "project" / "seeds.md").read_text(encoding="utf-8")
 HEAD = ("| In the text |", "| --- |")
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith(HEAD)]
 SHOWN = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+(?:::\w+)?))?`")

@@ -1,4 +1,4 @@
-"""docs/semantics.md and the pages of tests/scenarios belong together."""
+"""docs/explain/semantics.md and the pages of tests/scenarios belong together."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ NAMED = re.compile(r"\*\(([^)]*)\)\*")
 
 def sections() -> dict[str, str]:
     """The text of each section that has rules, by its title."""
-    parts = re.split(r"^## ", (ROOT / "docs/semantics.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    parts = re.split(r"^## ", (ROOT / "docs/explain/semantics.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     return {part.split("\n", 1)[0]: part for part in parts}
 
 

@@ -17,7 +17,7 @@ from shutil import which
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "tutorial.md"
+PAGE = ROOT / "docs" / "use" / "tutorial.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 HEADER = re.compile(r"# (?P<file>[\w./-]+)(?P<end>, at its end)?(, above (?P<line>.+))?\n+")
 

@@ -22,16 +22,16 @@ from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
 from graphengine.cli.folders import graph_files
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.cli.values import value_from
-from graphengine.core.steps import decode_step, encode_step
-from graphengine.document import run_document
+from graphengine.engine.steps import decode_step, encode_step
 from graphengine.errors import GraphEngineError
-from graphengine.history import load_snapshot, snapshot_of
-from graphengine.paths import parse
+from graphengine.history.json_document import run_document
+from graphengine.history.load import load_snapshot, snapshot_of
 from graphengine.reducers import append
 from graphengine.render import render_outline
-from graphengine.runner.fit import refit
+from graphengine.runner.answer_schema import choices, in_words, whats_wrong
+from graphengine.runner.migration.compatibility import refit
 from graphengine.runner.result import result_of
-from graphengine.runner.wanted import choices, in_words, whats_wrong
+from graphengine.state.path import parse
 from graphengine.stores.base import Loaded, RunInfo
 from graphengine.stores.sqlite import SQLiteStore
 

@@ -9,8 +9,8 @@ import pytest
 from graphengine import Result, RunFailed, Runner, ScriptedModel, TextFile
 from graphengine.patterns import Step
 from graphs.orchestrator import Assignment, graph
-from nodes.article import Fact, Findings, Review
-from nodes.teamwork import Verdict
+from nodes.orchestration.handover import Verdict
+from nodes.review.article import Fact, Findings, Review
 
 SOURCE = TextFile(path="tides.md", text="The moon raises tides twice a day.\n\nThe sun raises smaller tides.\n")
 GIVEN: Mapping[str, object] = {"task": "What makes tides?", "sources": [SOURCE]}

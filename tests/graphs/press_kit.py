@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from graphengine import TextFile
 from graphengine.testing.model_scenes import Counted, Heard, Says
-from nodes.article import Fact, Findings
-from nodes.press import Edited, Listing, Manuscript
+from nodes.press.stages import Edited, Listing, Manuscript
+from nodes.review.article import Fact, Findings
 
 SOURCE = TextFile(
     path="tides.md",

@@ -6,7 +6,7 @@ from typing import Final
 from graphengine import TextFile
 from graphengine.models.scripted import Script
 from graphs.review_loop import Article
-from nodes.article import Doubts, Fact, Findings, Review
+from nodes.review.article import Doubts, Fact, Findings, Review
 
 PAGE: Final = TextFile(
     path="tides.md",

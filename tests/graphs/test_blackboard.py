@@ -13,8 +13,8 @@ from graphengine.patterns import Entry, Subscriber
 from graphengine.testing import FakeClock
 from graphengine.testing.model_scenes import Counted, Heard, Says
 from graphs.blackboard import SPECIALISTS, Assignment, Research, example, graph, research_board
-from nodes.article import Fact, Findings, Review
-from nodes.board import Doubt, Gap
+from nodes.board.entries import Doubt, Gap
+from nodes.review.article import Fact, Findings, Review
 from tests.models.edge_server import EdgeServer
 
 TEXT = "Bees make honey.\nBees do not fly in rain.\nA hive has one queen.\n"

@@ -23,11 +23,11 @@ from graphengine.patterns import Decision
 from graphengine.testing import FakeClock
 from graphengine.testing.model_scenes import Says
 from graphs.content_pipeline import MODELS, Piece, content_pipeline, example, graph
-from nodes.article import Findings
-from nodes.footnotes import with_footnotes
-from nodes.press import Post, Published, Site
-from nodes.press_team import Team, researcher
-from nodes.site import Cms, look_at, put
+from nodes.press.agents import Team, researcher
+from nodes.press.footnotes import with_footnotes
+from nodes.press.site import Cms, look_at, put
+from nodes.press.stages import Post, Published, Site
+from nodes.review.article import Findings
 from tests.graphs.press_kit import ANSWERS, COUNTED, EDITED, FOUND, GIVEN, LISTED, SOURCE, TEXT, TOPIC, WRITTEN, by_role
 from tests.models.edge_server import EdgeServer
 
@@ -352,7 +352,7 @@ import asyncio, os, signal, sys
 from graphengine import Runner, ScriptedModel
 from graphengine.patterns import Decision
 from graphs.content_pipeline import content_pipeline
-from nodes.site import Cms, look_at, put
+from nodes.press.site import Cms, look_at, put
 from tests.graphs.press_kit import ANSWERS, GIVEN
 
 def put_and_die(site, post, key):

@@ -10,7 +10,7 @@ from graphengine import Limits, Runner, ScriptedModel, Worker
 from graphengine.errors import BadRequest
 from graphengine.models import Request
 from graphs.content_queue import Queue, content_queue, example, graph
-from nodes.press import Parcel
+from nodes.press.stages import Parcel
 from tests.graphs.press_kit import ANSWERS, EDITED, FOUND, LISTED, SOURCE, TOPIC, WRITTEN, by_role
 from tests.models.edge_server import EdgeServer
 

@@ -12,8 +12,8 @@ from graphengine.errors import BadRequest
 from graphengine.models import Request
 from graphengine.testing.model_scenes import Heard, Says
 from graphs.event_bus import LETTERS, MEMBERS, Member, Office, event_bus, example, graph
-from nodes.article import Fact, Findings, Review
-from nodes.letters import Letter
+from nodes.board.letters import Letter
+from nodes.review.article import Fact, Findings, Review
 from tests.cli.programs import ROOT, call, document, start
 from tests.models.edge_server import EdgeServer
 

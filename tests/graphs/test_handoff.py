@@ -10,9 +10,9 @@ from graphengine.errors import BadRequest, ModelOverloaded, QuotaExceeded
 from graphengine.testing import FakeClock
 from graphengine.testing.model_scenes import Says
 from graphs.handoff import MODELS, Handoff, example, graph, handoff
-from nodes.article import Findings
-from nodes.press import Edited
-from nodes.press_team import editor, researcher, writer
+from nodes.press.agents import editor, researcher, writer
+from nodes.press.stages import Edited
+from nodes.review.article import Findings
 from tests.graphs.press_kit import ANSWERS, EDITED, FOUND, GIVEN, TEXT, WRITTEN, by_role
 from tests.models.edge_server import EdgeServer
 

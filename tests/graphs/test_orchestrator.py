@@ -13,8 +13,8 @@ from graphengine.models.names import model_of
 from graphengine.patterns import Step
 from graphengine.testing.model_scenes import Heard, Says
 from graphs.orchestrator import MODELS, example, graph, line, line_of, orchestrator
-from nodes.orchestrator_team import WORKERS
-from nodes.teamwork import Role, Verdict
+from nodes.orchestration.agents import WORKERS
+from nodes.orchestration.handover import Role, Verdict
 from tests.graphs.orchestrator_kit import (
     ACCEPT,
     FIND,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphengine import Limits, Node, Result, Runner, ScriptedModel, TextFile, Window
+from graphengine.graph.options import Sizes
 from graphengine.models import Request
-from graphengine.options import Sizes
 from graphs.orchestrator import Assignment, graph, orchestrator
-from nodes.orchestrator_team import WORKERS, writer
-from nodes.teamwork import Role
+from nodes.orchestration.agents import WORKERS, writer
+from nodes.orchestration.handover import Role
 from tests.graphs.orchestrator_kit import (
     ACCEPT,
     FIND,

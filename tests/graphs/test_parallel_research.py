@@ -13,8 +13,8 @@ from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
 from graphengine.testing.model_scenes import Counted, Fails, Heard, Says
 from graphs.parallel_research import MODELS, Research, example, graph, parallel_research
-from nodes.article import Fact
-from nodes.reading_team import MERGER_TOKENS, READER_TOKENS, Notes, reader
+from nodes.reading.agents import MERGER_TOKENS, READER_TOKENS, Notes, reader
+from nodes.review.article import Fact
 from tests.models.edge_server import EdgeServer
 
 NAMES = ("a.md", "b.md", "c.md")

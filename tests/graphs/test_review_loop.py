@@ -13,12 +13,12 @@ from graphengine.models import Request
 from graphengine.models.scripted import calls
 from graphengine.testing.model_scenes import Counted, Heard, Says
 from graphs.review_loop import Article, example, graph, review_loop
-from nodes.draft import CAVEATS_TITLE
-from nodes.searching import TURNS, searching_researcher
+from nodes.review.draft import CAVEATS_TITLE
+from nodes.review.searching import TURNS, searching_researcher
 from tests.graphs.review_kit import AGAINST, FOUND, MOON, PAGE, STORM, TIDES, WIND, judged, says
+from tests.kit.review_team import Team, answers, asked
 from tests.models.edge_server import EdgeServer
 from tests.patterns.scripted import play
-from tests.support.review_team import Team, answers, asked
 
 TEXTS = Path(__file__).parents[1] / "nodes" / "texts"
 MORE = TextFile(

@@ -7,9 +7,9 @@ from graphengine.errors import AnswerRefused, ContextFull, ModelUnavailable
 from graphengine.models import Response
 from graphengine.models.scripted import Script
 from graphs.review_loop import Article, example, review_loop
-from nodes.article import Doubts, Findings, Review
-from nodes.draft import CAVEATS_TITLE
-from nodes.review_team import EARLIER_REVIEWS, SHOWN_CHARACTERS, SHOWN_POINTS
+from nodes.review.agents import EARLIER_REVIEWS, SHOWN_CHARACTERS, SHOWN_POINTS
+from nodes.review.article import Doubts, Findings, Review
+from nodes.review.draft import CAVEATS_TITLE
 from tests.graphs.review_kit import AGAINST, FOUND, GARBAGE, MOON, TIDES, judged, says
 from tests.patterns.scripted import Played, play
 

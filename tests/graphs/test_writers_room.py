@@ -11,8 +11,8 @@ from graphengine.errors import BadRequest, InputError
 from graphengine.models import Request
 from graphengine.models.scripted import Script
 from graphs.writers_room import MODELS, ROLES, TONE, Episode, example, graph, network_exec, writers_room
-from nodes.outline import Act, Beat, Credit, Outline
-from nodes.writers_team import role
+from nodes.room.agents import role
+from nodes.room.outline import Act, Beat, Credit, Outline
 from tests.patterns.scripted import away, play
 
 NAMES = [agent.name for agent in ROLES]

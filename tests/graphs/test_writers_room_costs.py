@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 from graphengine import Graph, Limits, Result, Runner
 from graphengine.cli.main import main
+from graphengine.history.usage import summed
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
-from graphengine.spending import summed
 from graphengine.testing.model_scenes import Counted, Heard, Says
 from graphs.writers_room import MODELS, ROLES, Episode, example, graph, network_exec, writers_room
 from tests.cli.programs import ROOT, document

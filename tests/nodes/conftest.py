@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from graphengine import TextFile
-from nodes import researcher, reviewer, writer
-from nodes.article import Findings, Review
+from nodes.review import researcher, reviewer, writer
+from nodes.review.article import Findings, Review
 
 TEXTS = Path(__file__).with_name("texts")
 TASKS = {

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphengine import TextFile
-from nodes.researcher import research
-from nodes.reviewer import review
-from nodes.writer import write
+from nodes.review.researcher import research
+from nodes.review.reviewer import review
+from nodes.review.writer import write
 
 if TYPE_CHECKING:
     from tests.nodes.conftest import Loop

@@ -15,15 +15,15 @@ import pytest
 
 from graphengine import TextFile
 from graphs.review_loop import example
-from nodes import rubric
-from nodes.article import Fact, Findings, Review
-from nodes.draft import Claim, Draft, Section, parse, render
-from nodes.reviewer import review
-from nodes.support import complaints
-from nodes.survey import survey
-from nodes.wording import is_specific, wording
-from nodes.words import words
-from nodes.writer import write
+from nodes.review import rubric
+from nodes.review.article import Fact, Findings, Review
+from nodes.review.draft import Claim, Draft, Section, parse, render
+from nodes.review.reviewer import review
+from nodes.review.support import complaints
+from nodes.review.writer import write
+from nodes.text.survey import survey
+from nodes.text.wording import is_specific, wording
+from nodes.text.words import words
 from tests.nodes.conftest import TASKS, Loop, run_loop, source
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,8 @@ def brief(name: str) -> Loop:
         given = example()
         return run_loop(given.task, given.sources, given.word_budget)
     if name in DOCS:
-        text = TextFile(path=name, text=(ROOT / "docs" / name).read_text("utf-8"))
+        (page,) = ROOT.glob(f"docs/*/{name}")
+        text = TextFile(path=name, text=page.read_text("utf-8"))
         return run_loop(DOCS[name], [text], 350)
     return run_loop(TASKS[name], [source(name)], 350)
 

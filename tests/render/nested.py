@@ -22,7 +22,7 @@ from graphengine import (
     iterations,
     value,
 )
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 
 
 class Piece(BaseModel):

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 from pydantic import BaseModel
 
 from graphengine import END, FAIL, START, Agent, Graph, Retry, choose, failed, iterations, plateau, value
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.reducers import append
 from graphengine.render import render_outline, to_dot, to_mermaid, to_text
 from tests.render.nested import company, newsroom, outline_of, waiting_run

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from graphengine import END, START, Graph, Migration, Runner, ask
-from graphengine.core.steps import Kind, Step
+from graphengine.engine.steps import Kind, Step
 from graphengine.render.accounts import Account, cost, took
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Cluster, Drawing

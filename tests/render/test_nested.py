@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.render import render_outline, to_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.legend import signs_of

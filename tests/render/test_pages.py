@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graphengine import Graph
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.render import RenderError, notebook, render_outline, to_mermaid
 from graphengine.render.looks import PAPER, by_night
 from tests.render.nested import newsroom, outline_of

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from graphengine.portable import read_file
+from graphengine.history.export import read_file
 from graphengine.render.columns import in_columns
 from graphengine.render.dot import arrows_by_cluster
 from graphengine.render.drawing import drawing_of
 from graphengine.render.painted import image_of, svg_of
 from graphengine.render.parts import Drawing
+from tests.kit.gallery import GALLERY
 from tests.render.nested import company, newsroom, outline_of, tree
 from tests.render.samples import hostile, read_xml
 from tests.render.test_landing import SVG, points
-from tests.support.gallery import GALLERY
 
 Sides = dict[str, tuple[float, float, float, float]]
 

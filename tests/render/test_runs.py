@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from graphengine import END, FAIL, START, Graph, Runner
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
 from graphengine.render.parts import Box, Drawing

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, iterations, plateau, value
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.reducers import append
 from graphengine.render.charts import RenderError, scores
 from graphengine.render.charts.samples import Threshold, Watched, series_of, watched_of

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.render.charts import Chart, RenderError, timeline
 from graphengine.render.charts.scale import scale_of
 from graphengine.render.charts.spans import Gap, Timeline, timeline_of

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, Runner, ask, plateau, value
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.reducers import append
 from graphengine.testing import FakeClock
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from graphengine import END, START, Context, Graph, Runner, ask, value
 from graphengine.errors import InputError, RunNotResumable
 from graphengine.reducers import append
-from tests.support.runs import SOON
+from tests.kit.runs import SOON
 
 
 class State(BaseModel):

@@ -13,7 +13,7 @@ from graphengine import END, Context, Graph, Limits, Retry, Runner, value
 from graphengine.errors import DefinitionError
 from graphengine.runner.clock import SystemClock
 from graphengine.testing import FakeClock
-from tests.support.runs import SOON, WEEK, alone
+from tests.kit.runs import SOON, WEEK, alone
 
 
 class State(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Limits, Retry, Runner, value
 from graphengine.runner.clock import SystemClock, steady
 from graphengine.stores.memory import MemoryStore
-from tests.support.runs import alone
+from tests.kit.runs import alone
 
 MOST = 60  # seconds that a test may hang before it fails
 HOUR = 3600.0

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, Worker, failed, tool
-from graphengine.interrupts import is_interrupt
+from graphengine.calls.interrupts import is_interrupt
 from graphengine.models.scripted import ScriptedModel, calls
 
 

@@ -13,7 +13,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Ru
 from graphengine.errors import GraphChanged
 from graphengine.reducers import append
 from graphengine.runner import NodeBegan, StepRecorded
-from tests.support.runs import SOON
+from tests.kit.runs import SOON
 
 
 class State(BaseModel):

@@ -26,7 +26,7 @@ from graphengine import (
 )
 from graphengine.reducers import append, extend, merge
 from graphengine.runner import Emitted, NodeBegan, StepRecorded
-from tests.support.runs import SOON
+from tests.kit.runs import SOON
 
 
 class Source(BaseModel):

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, Sizes, ask, failed
-from graphengine.core import sizes as core_sizes
+from graphengine.engine import size_limits as core_sizes
 from graphengine.errors import DefinitionError, GraphEngineError, InputError, TooLarge
 from graphengine.reducers import append, extend
 

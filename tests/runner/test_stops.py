@@ -8,7 +8,7 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Graph, Runner, ask
 from graphengine.errors import DefinitionError
-from graphengine.secret import HIDDEN
+from graphengine.state.secret import HIDDEN
 from graphengine.testing import FakeClock
 
 pytest.importorskip("cryptography")

@@ -35,7 +35,7 @@ from graphengine.errors import GraphChanged, InputError
 from graphengine.reducers import append
 from graphengine.runner import Emitted, NodeBegan, StepRecorded
 from graphengine.testing import FakeClock
-from tests.support.runs import SOON
+from tests.kit.runs import SOON
 
 
 class Article(BaseModel):

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, RunFailed, Runner
 from graphengine.agents import tool
 from graphengine.agents.tools import ToolOutcome
+from graphengine.calls.time_limit import TimeLimit, queued
 from graphengine.runner.threads import in_thread
-from graphengine.time_limit import TimeLimit, queued
-from tests.support.runs import SOON, alone
+from tests.kit.runs import SOON, alone
 
 LIMIT = 0.5  # seconds that a call may take
 MOST = 60  # seconds that a test may hang before it fails

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.scenario import Scenario
+from tests.kit.scenario import Scenario
 
 PAGES = sorted(Path(__file__).parent.glob("*.txt"))
 

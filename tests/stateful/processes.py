@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphengine import Graph, Runner
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.errors import StoreError
 from graphengine.runner.run import Run
 from graphengine.stores.base import Append, Store

@@ -56,8 +56,8 @@ class RunnerMachine(RuleBasedStateMachine):
         self.threads = Threads(self.loop)
         self.patches: list[Any] = [
             *self.threads.patches(),
-            patch("graphengine.runner.tending._INBOX_SECONDS", NEVER_SECONDS),
-            patch("graphengine.runner.tending._LOOK_SECONDS", NEVER_SECONDS),
+            patch("graphengine.runner.supervisor._INBOX_SECONDS", NEVER_SECONDS),
+            patch("graphengine.runner.supervisor._LOOK_SECONDS", NEVER_SECONDS),
             *(patch(f"graphengine.stores.{name}.MIN_ROWS", 4) for name in ("snapshots", "memory")),
         ]
         for each in self.patches:

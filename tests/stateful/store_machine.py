@@ -22,9 +22,9 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from graphengine.core.steps import Step, encode_step
+from graphengine.engine.steps import Step, encode_step
 from graphengine.errors import GraphEngineError, UnknownRun, UnknownStep
-from graphengine.records import JsonValue
+from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import Append, Loaded, RunInfo, Status, Store
 from graphengine.testing import FakeClock
 from graphengine.testing.store_kit import append, refused, same, seqs, step

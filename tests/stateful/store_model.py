@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError, UnknownRun, UnknownStep
 from graphengine.stores.base import Append, RunInfo, Status
 

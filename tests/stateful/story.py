@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphengine.core.steps import Step
+from graphengine.engine.steps import Step
 
 ARMS = ("left", "question", "nap")
 ITEMS = ("check x", "check y")

@@ -16,10 +16,10 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner, ask
-from graphengine.core.snapshot import Snapshot, to_record
-from graphengine.core.steps import encode_step
+from graphengine.engine.snapshot import Snapshot, to_record
+from graphengine.engine.steps import encode_step
 from graphengine.errors import GraphEngineError
-from graphengine.history import load_snapshot
+from graphengine.history.load import load_snapshot
 from graphengine.reducers import add, append
 from graphengine.stores import snapshots
 from graphengine.stores.sqlite import SQLiteStore

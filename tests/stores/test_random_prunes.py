@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphengine.core.steps import Step, encode_step
-from graphengine.runner.pruning import Rule, prune
+from graphengine.engine.steps import Step, encode_step
+from graphengine.runner.retention import Rule, prune
 from graphengine.stores.base import RunInfo, Status, Store
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore

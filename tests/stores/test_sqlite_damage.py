@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from graphengine.core.steps import encode_step
+from graphengine.engine.steps import encode_step
 from graphengine.errors import GraphEngineError, StoreCorrupt, StoreError, UnknownRun, UnknownStep
-from graphengine.history import load_snapshot
+from graphengine.history.load import load_snapshot
 from graphengine.stores.sqlite import SQLiteStore, doctor
 from tests.stores.recorded import RUNS, Facts, facts_of, finish, record
 

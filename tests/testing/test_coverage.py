@@ -8,9 +8,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, failed, iterations, value
-from graphengine.core.steps import encode_step
-from graphengine.core.ways import WATCHER
-from graphengine.portable import export_run
+from graphengine.engine.routing import WATCHER
+from graphengine.engine.steps import encode_step
+from graphengine.history.export import export_run
 from graphengine.testing import EdgeCoverage, FakeClock, replay, run_node
 
 

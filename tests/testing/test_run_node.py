@@ -22,7 +22,7 @@ from graphengine.errors import (
     NoChoice,
 )
 from graphengine.testing import NO_ANSWER, FakeClock, run_node
-from tests.support.alone import Article, Review, graph_of, write
+from tests.kit.alone import Article, Review, graph_of, write
 
 # -- what it gives
 

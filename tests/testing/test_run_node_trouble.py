@@ -29,7 +29,7 @@ from graphengine.errors import (
 from graphengine.models import OffScript
 from graphengine.testing import FakeClock, run_node
 from graphengine.testing.coverage import EdgeCoverage
-from tests.support.alone import Article, Review, graph_of, notes, raising, write
+from tests.kit.alone import Article, Review, graph_of, notes, raising, write
 
 # -- what is missing, and what is wrong
 

@@ -1,4 +1,4 @@
-"""docs/testing.md, run by pytest as its readers would."""
+"""docs/use/testing.md, run by pytest as its readers would."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ from tests.testing.test_plugin import AUTO, said
 
 pytest_plugins = ("pytester",)
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "testing.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 

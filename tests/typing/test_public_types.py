@@ -31,7 +31,7 @@ from graphengine import (
     value,
 )
 from graphengine.agents import max_words
-from graphengine.runner.past import PastRun
+from graphengine.runner.previous_runs import PastRun
 
 
 class Review(BaseModel):

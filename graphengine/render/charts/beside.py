@@ -1,6 +1,6 @@
 """Two runs beside each other: each drawn on its graph, where they part marked on both, and what came of it below.
 
-What differs is what `graphengine.history.diff` found; nothing is compared here.
+What differs is what `graphengine.history.load.diff` found; nothing is compared here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from graphengine.render.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from graphengine.core.steps import Step
-    from graphengine.history import Difference, RunDiff, Side
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
+    from graphengine.history.load import Difference, RunDiff, Side
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.charts.pair import Pair
+    from graphengine.state.json_values import JsonValue
 
 ROWS: Final = 12
 """So many steps behind the parting are listed of each run, and so many fields that differ."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphengine.core.frames import add_usage
+from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import StoreError, UnknownRun
-from graphengine.history import load_snapshot, own_usage
+from graphengine.history.load import load_snapshot, own_usage
 from graphengine.render.charts.told import ending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.spending import Usage
+    from graphengine.history.usage import Usage
     from graphengine.stores.base import RunInfo, Store
 
 

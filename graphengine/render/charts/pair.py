@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphengine.history import diff, outline_of
+from graphengine.history.load import diff, outline_of
 from graphengine.render.errors import RenderError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.steps import Step
-    from graphengine.history import RunDiff
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
+    from graphengine.history.load import RunDiff
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Store
 
 

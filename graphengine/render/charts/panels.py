@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 from xml.etree import ElementTree as ET
 
-from graphengine.core.steps import without_items
+from graphengine.engine.steps import without_items
 from graphengine.render.charts.canvas import Canvas, Paint, number
 from graphengine.render.columns import in_columns
 from graphengine.render.drawing import drawing_of
@@ -18,9 +18,9 @@ from graphengine.render.parts import Box, Cluster, Line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
     from graphengine.render.parts import Drawing
+    from graphengine.state.json_values import JsonValue
 
 
 _Part = TypeVar("_Part", Box, Cluster)

@@ -11,24 +11,24 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.core.evolve import evolve
-from graphengine.core.refit import refitted
-from graphengine.core.snapshot import ROOT, Snapshot
-from graphengine.core.steps import path_of
+from graphengine.engine.fold import evolve
+from graphengine.engine.rebase import refitted
+from graphengine.engine.snapshot import ROOT, Snapshot
+from graphengine.engine.steps import path_of
 from graphengine.errors import DefinitionError
-from graphengine.paths import did_you_mean, parse
 from graphengine.render.charts.spans import no_run
 from graphengine.render.errors import RenderError
 from graphengine.render.scopes import Places, path_at, scopes_of
+from graphengine.state.path import did_you_mean, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.core.snapshot import Frame
-    from graphengine.core.steps import Step
-    from graphengine.paths import Path
-    from graphengine.records import JsonValue
+    from graphengine.engine.snapshot import Frame
+    from graphengine.engine.steps import Step
     from graphengine.render.scopes import Place, Scope
+    from graphengine.state.json_values import JsonValue
+    from graphengine.state.path import Path
 
 _PATH: Final = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[[^\[\]]+\])*"
 _COMPARED: Final = re.compile(rf"({_PATH}) (>=|<=|>|<|==) (-?\d+(?:\.\d+)?(?:e-?\d+)?)")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.core.evolve import fold
+from graphengine.engine.fold import fold
 from graphengine.render.charts.canvas import SMALL, Canvas, Ink, Paint, fit, measure
 from graphengine.render.charts.samples import series_of, watched_of
 from graphengine.render.charts.told import told_of
@@ -17,10 +17,10 @@ from graphengine.render.words import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.charts.samples import Sample, Series, Watched
+    from graphengine.state.json_values import JsonValue
 
 PANELS: Final = 6
 """More paths than these are told and not drawn."""

@@ -9,19 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from graphengine.core.evolve import evolve
-from graphengine.core.frames import add_usage
-from graphengine.core.snapshot import Snapshot
-from graphengine.core.steps import path_of, without_items
-from graphengine.options import END, FAIL, START
+from graphengine.engine.fold import evolve
+from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import path_of, without_items
+from graphengine.graph.options import END, FAIL, START
 from graphengine.render.errors import RenderError
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from graphengine.core.snapshot import Frame
-    from graphengine.core.steps import Step
+    from graphengine.engine.snapshot import Frame
+    from graphengine.engine.steps import Step
 
 What: TypeAlias = Literal["work", "failed", "fallback", "wait", "pause", "inside", "begun"]
 """`work` that ended well, a `failed` attempt, a `fallback` that stood in, a `wait` for a person, a message or a time,

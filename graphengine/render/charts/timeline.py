@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.core.frames import add_usage
-from graphengine.core.steps import without_items
+from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.steps import without_items
 from graphengine.render.charts.canvas import SMALL, Canvas, Paint, fit, measure
 from graphengine.render.charts.scale import scale_of
 from graphengine.render.charts.spans import Row, timeline_of
@@ -17,7 +17,7 @@ from graphengine.render.words import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.core.steps import Step
+    from graphengine.engine.steps import Step
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.charts.scale import Scale
     from graphengine.render.charts.spans import Gap, Span, Timeline, What

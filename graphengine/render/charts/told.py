@@ -8,7 +8,7 @@ from graphengine.render.text import one_line
 from graphengine.render.words import counted
 
 if TYPE_CHECKING:
-    from graphengine.core.snapshot import Snapshot
+    from graphengine.engine.snapshot import Snapshot
 
 
 def told_of(snapshot: Snapshot) -> tuple[str, str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
     from graphengine.stores.sqlite.owners import Onlooker
 

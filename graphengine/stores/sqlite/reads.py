@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 from pydantic_core import to_json
 
-from graphengine.core.steps import decode_step, read_json
+from graphengine.engine.steps import decode_step, read_json
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
 from graphengine.stores.sqlite.checksums import message_place, sum_of
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
 
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Status
     from graphengine.stores.sqlite.owners import Onlooker
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic_core import to_json
 
-from graphengine.core.steps import encode_step
+from graphengine.engine.steps import encode_step
 from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
-from graphengine.options import is_seconds
+from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
 from graphengine.stores.sqlite import files, reads, removal, writes
 from graphengine.stores.sqlite.checkpoints import Checkpoints
@@ -37,8 +37,8 @@ from graphengine.stores.sqlite.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.core.steps import Step
-    from graphengine.records import JsonValue
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Append, Loaded, Message, RunInfo, Status
     from graphengine.stores.sqlite.files import Synchronous
     from graphengine.stores.sqlite.writes import Addition, Claimed

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from graphengine.core.steps import decode_step
+from graphengine.engine.steps import decode_step
 from graphengine.stores.sqlite import definitions
 from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.doctor.findings import Finding

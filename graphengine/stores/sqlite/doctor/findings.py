@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told what is being looked at, how much of it is done and how much there is; 0 where nobody knows."""

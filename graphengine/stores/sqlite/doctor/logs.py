@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import from_json, to_json
 
-from graphengine.core.evolve import evolve, fold
-from graphengine.core.ready import next_due
-from graphengine.core.snapshot import Snapshot, from_record, to_record
-from graphengine.core.steps import decode_step, read_json
+from graphengine.engine.fold import evolve, fold
+from graphengine.engine.ready import next_due
+from graphengine.engine.snapshot import Snapshot, from_record, to_record
+from graphengine.engine.steps import decode_step, read_json
 from graphengine.errors import GraphEngineError
 from graphengine.stores.sqlite.checksums import sum_of
 from graphengine.stores.sqlite.doctor.checks import NONSENSE, key_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Sequence
 
-    from graphengine.records import JsonValue
+    from graphengine.state.json_values import JsonValue
 
 MOST_OF_A_RUN: Final = 1000
 """Findings of one run; with so many, more of them tell nothing."""

@@ -1,0 +1,636 @@
+"""Binding: where each parameter of a runnable comes from, and where its result goes.
+
+Everything is resolved by name at compile, and what cannot be resolved is a problem with its repair.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel
+
+from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writer
+from graphengine.errors import DefinitionError, Problem
+from graphengine.graph.graph import UNSET, Choose, Declared, GraphBody, Node, Options, choose
+from graphengine.graph.question import ask
+from graphengine.graph.runnable import FunctionBody, HasBody
+from graphengine.state.field import type_name
+from graphengine.state.immutable import unrecordable
+from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
+from graphengine.state.path import Path, did_you_mean, members, nearest, parse, type_at
+from graphengine.state.schema import with_items
+from graphengine.state.selector import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.graph import Graph, Runnable, Writes
+    from graphengine.graph.runnable import Body
+    from graphengine.state.schema import StateType
+
+_NUMBERS = (int, float)
+_GIVEN = ("ctx", "error", "state", "result", "stop")
+_CONCURRENCY = 16
+_TEMPLATED = re.compile(r"([A-Za-z_]\w*)\[(.*\{.*\}.*)\]")
+
+
+@dataclass
+class Binder:
+    """Binds the runnables of one graph and collects what is wrong."""
+
+    state: StateType[Any]
+    resources: frozenset[str]
+    compile: Callable[[Graph[Any], str], Plan[Any] | None]
+    problems: list[Problem] = field(default_factory=list)
+    unknowns: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    def unknown(self, kind: str, name: str, problem: Problem) -> None:
+        """Add a problem about a name that nothing has; those about the same name become one problem in the end.
+
+        Args:
+            kind: What has names of its own: `node`, or `field` for whatever a parameter may name.
+            name: The name.
+            problem: What to report of it.
+        """
+        self.unknowns.setdefault((kind, name), []).append(len(self.problems))
+        self.problems.append(problem)
+
+    def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
+        """Add a problem."""
+        self.problems.append(Problem(code, where, message, repair, warning))
+
+    def types_at(self, path: Path, where: str) -> tuple[object, ...]:
+        """The types at a path of the state; () with a problem reported where it leads nowhere."""
+        found = self.state.fields.get(path.root)
+        if found is None:
+            near = did_you_mean(path.root, self.state.fields)
+            self._unknown_field(path, where, f"unknown field {path.text!r}", near)
+            return ()
+        types, hint = type_at(found.info.annotation, path)
+        if not types:
+            self._unknown_field(path, where, f"unknown field {path.text!r}", hint)
+        return types
+
+    def _unknown_field(self, path: Path, where: str, message: str, repair: str) -> None:
+        name = path.text if path.root in self.state.fields else path.root
+        self.unknown("field", name, Problem("unknown_field", where, message, repair))
+
+    def _unknown_parameter(self, name: str, where: str, message: str, known: Iterable[str]) -> None:
+        repair = did_you_mean(name, known)
+        self.unknown("field", _root(name), Problem("unknown_parameter", where, message, repair))
+
+    def reading(self, source: object, where: str) -> Reading | None:
+        """A path or function of fields, checked."""
+        try:
+            reading = Reading.of(source)  # type: ignore[arg-type]
+        except DefinitionError as error:
+            self.report("bad_path", where, error.message, error.repair)
+            return None
+        if reading.path is not None:
+            return reading if self.types_at(reading.path, where) else None
+        if reading.function is not None:
+            self.function(reading.function, where)
+        return reading
+
+    def open(self, reading: Reading | None, where: str, repair: str = "") -> None:
+        """Check that what is read here, where it would be seen in records or by others, is no secret."""
+        for name in sorted(reading.roots & self.state.secrets) if reading is not None else ():
+            text = f"{name!r} is secret, and would be seen here"
+            self.report("secret_field", where, text, repair or "read it in a node's function alone")
+
+    def function(self, injected: Injected, where: str, also: Sequence[str] = ()) -> None:
+        """Check that a pure function reads nothing but fields (and what is given `also`)."""
+        for text in injected.variadic:
+            self.report("bad_parameter", where, f"{injected.name} has {text}, which names no field")
+        for parameter in injected.parameters:
+            known = parameter.name in self.state.fields or parameter.name in (*also, "state")
+            if not known and parameter.default is NO_DEFAULT:
+                text = f"{injected.name} takes {parameter.name!r}"
+                self._unknown_parameter(parameter.name, where, text, [*also, *self.state.fields])
+
+    def call(self, body: Body, given: Mapping[str, object] | None, where: str) -> Call:
+        """Bind a body's parameters, by name where nothing is `given`."""
+        inputs = given if given is not None else {}
+        inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
+        for code, message, repair in body.problems():
+            self.report(code, where, message, repair)
+        parameters = list(body.parameters)
+        if getattr(body, "takes_all", False):  # an agent without a prompt: whatever it is given goes into the question
+            parameters += [Parameter(name, shown=True) for name in inputs if name not in {p.name for p in parameters}]
+            if not parameters:
+                repair = "give it a prompt, or say what it reads: inputs={'task': 'task'}"
+                self.report("reads_nothing", where, f"{body.name} has no prompt and is given nothing", repair)
+        names = {p.name for p in parameters}
+        known = {*names, *(_root(name) for name in names)}
+        for name in [name for name in inputs if name not in known]:
+            what = "field" if body.kind == "graph" else "parameter"
+            self.report("unknown_input", where, f"{body.name} has no {what} {name!r}", did_you_mean(name, names))
+            free = [p.name for p in parameters if p.default is NO_DEFAULT and self._source(p.name, inputs) is None]
+            meant = nearest(name, free) or next(iter(free), "")
+            inputs = {**inputs, meant: inputs[name]} if meant else inputs
+        is_graph = body.kind == "graph"
+        bound = [
+            None if is_graph and _keeps_default(p, given) else self._argument(p, inputs, where, alone=is_graph)
+            for p in parameters
+        ]
+        arguments = [a for a in bound if isinstance(a, Argument)]
+        for argument in arguments:
+            hides = inner is not None and argument.name in inner.state.secrets
+            if body.kind in ("agent", "ask") or (body.kind == "graph" and not hides):
+                what = "declare it secret in that graph too" if body.kind == "graph" else ""
+                self.open(argument.reading, f"{where}, parameter {argument.name}", what)
+        extras = tuple(name for name in bound if isinstance(name, str))
+        fields = [(a.name, a.reading.path.root) for a in arguments if _is_quick(a) and a.reading.path is not None]
+        rest = [a for a in arguments if not _is_quick(a)]
+        parts = tuple(a.name for a in arguments if a.reading.is_part)
+        watched = self._watched(body, arguments, extras)
+        return Call(body, body.call, body.thread, tuple(fields), tuple(rest), extras, watched, parts, inner)
+
+    def _watched(self, body: Body, arguments: Sequence[Argument], extras: Sequence[str]) -> tuple[str, ...]:
+        if "state" in extras:
+            names = set(self.state.model.model_fields)
+        else:
+            names = {root for a in arguments if not a.reading.is_part for root in a.reading.roots}
+        if body.kind in ("pass", "graph"):
+            return ()
+        return tuple(sorted(n for n in names if n in self.state.fields and not self.state.fields[n].immutable))
+
+    def _argument(  # noqa: PLR0911 - a case a return
+        self, parameter: Parameter, inputs: Mapping[str, object], where: str, *, alone: bool
+    ) -> Argument | str | None:
+        """Where a parameter's value comes from; its own name if the runner gives it, None if nothing does.
+
+        `alone`: it is a field of a graph's state, which only the state around it gives.
+        """
+        name = parameter.name
+        source = self._source(name, inputs)
+        if source is not None:
+            reading = self.reading(source, f"{where}, parameter {name}")
+            if reading is None:
+                return None
+            self._agrees(parameter, reading, where)
+            return Argument(name, reading, not parameter.allows_none and self._may_be_none(reading))
+        if not alone and (name in ("ctx", "error", "state") or name in self.resources):
+            return name
+        if alone and parameter.default is not NO_DEFAULT:
+            return None
+        if parameter.default is not NO_DEFAULT:
+            known = [*self.state.fields, *self.resources]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            if near:
+                self.report(
+                    "unused_default",
+                    where,
+                    f"parameter {name!r} always takes its default",
+                    f"did you mean {near[0]!r}?",
+                    warning=True,
+                )
+            return None
+        if alone:
+            repair = f"say where it comes from: inputs={{{name!r}: 'field'}}, or give it a default"
+            self.report("unknown_parameter", where, f"nothing provides {name!r}, which its state needs", repair)
+            return None
+        known_names = [*self.state.fields, *self.resources, "ctx", "state", "error"]
+        self._unknown_parameter(name, where, f"nothing provides {name!r}", known_names)
+        return None
+
+    def _source(self, name: str, inputs: Mapping[str, object]) -> object:
+        """The source of a parameter: an input of its name, an input of its path's root, or a field."""
+        if name in inputs:
+            return inputs[name]
+        root = name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
+        if root != name and isinstance(inputs.get(root), str):
+            return f"{inputs[root]}{name[len(root) :]}"
+        if root in self.state.fields or (root != name and root not in inputs):
+            return name
+        return None
+
+    def _may_be_none(self, reading: Reading) -> bool:
+        if reading.path is None or reading.path.parts:
+            return True
+        info = self.state.fields[reading.path.root].info
+        return info.default is None or any(m in (Any, object, None, type(None)) for m in members(info.annotation))
+
+    def _agrees(self, parameter: Parameter, reading: Reading, where: str) -> None:
+        if reading.path is None:
+            return
+        types, _ = type_at(self.state.fields[reading.path.root].info.annotation, reading.path)
+        if types and not fits(types, parameter.annotation):
+            have = " | ".join(type_name(t) for t in types)
+            self.report(
+                "type_disagrees",
+                where,
+                f"parameter {parameter.name!r} is {type_name(parameter.annotation)}, but {reading.text} is {have}",
+                "make the annotation and the field agree",
+            )
+        if parameter.shown and any(isinstance(t, type) and issubclass(t, (bytes, bytearray)) for t in types):
+            repair = "read text: a field of type str, or a node before it that decodes the bytes"
+            self.report("bytes_in_prompt", where, f"{reading.text} is bytes, and a prompt is text", repair)
+
+    def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
+        """The body of a runnable that is not a choice."""
+        if runnable is None:
+            return FunctionBody(Injected.of(_nothing), thread=False, kind="pass")
+        if runnable is ask or runnable is choose or (isinstance(runnable, type) and isinstance(runnable, HasBody)):
+            name = str(getattr(runnable, "__name__", runnable))
+            self.report("not_runnable", where, f"{name} itself is no node", f"call it: {name}(…)")
+            return None
+        if isinstance(runnable, HasBody):
+            return runnable.body()
+        if callable(runnable):
+            return FunctionBody.of(runnable, thread=options.thread)
+        self.report("not_runnable", where, f"{runnable!r} cannot be run", "give a function, an Agent or choose(…)")
+        return None
+
+    def calls(self, declared: Declared, where: str) -> tuple[Call | None, Reading | None, dict[object, Call]]:
+        """What a node runs: one call, or a selector and its choices."""
+        runnable, inputs = declared.runnable, declared.options.inputs
+        if not isinstance(runnable, Choose):
+            body = self.body(runnable, declared.options, where)
+            return (None if body is None else self.call(body, inputs, where)), None, {}
+        selector = self.reading(runnable.source, where)
+        self.open(selector, where)
+        choices: dict[object, Call] = {}
+        taken: set[str] = set()
+        for value, case in runnable.cases.items():
+            place = f"{where}, choice {value!r}"
+            own: Mapping[str, object] | None = None
+            bare: object = case
+            if isinstance(case, Node):
+                own, bare = case.options.inputs, case.runnable
+                if case.options != Options(inputs=case.options.inputs):
+                    self.report("bad_option", place, "a case takes only inputs=", "give the other options to the node")
+            body = self.body(bare, declared.options, place)  # type: ignore[arg-type]
+            if body is not None:
+                wanted = {part for p in body.parameters for part in (p.name, _root(p.name))}
+                taken |= wanted
+                choices[value] = self.call(body, _given(inputs, own, wanted), place)
+        for name in sorted(set(inputs or ()) - taken):
+            near = did_you_mean(name, taken)
+            likely = near.startswith("did you mean")  # else a pattern gives its cases more than these need
+            self.report("unknown_input", where, f"no case has a parameter {name!r}", near, warning=not likely)
+        return None, selector, choices
+
+    def each(self, options: Options, where: str) -> Each | None:
+        """What a node is run for each item of."""
+        if options.each is None:
+            return None
+        sources: list[tuple[str, Reading, str]] = []
+        items: dict[str, object] = {}
+        for name, source in options.each.items():
+            clash = self._clash(name)
+            if clash:
+                self.report("name_clash", f"{where}, each", f"{name!r} is {clash}", "give the item another name")
+                continue
+            reading = self.reading(source, f"{where}, each {name}")
+            self.open(reading, f"{where}, each {name}")
+            if reading is None:
+                continue
+            whole = reading.path.root if reading.path is not None and not reading.path.parts else ""
+            sources.append((name, reading, whole))
+            items[name] = self._item_type(name, reading, where)
+        if len(sources) < len(options.each):
+            return None
+        lost = [(name, unrecordable(kind)) for name, kind in items.items()]
+        for name, kind in lost:
+            if kind:
+                text = f"{kind} does not come back from JSON"
+                self.report("not_recordable", f"{where}, each {name}", text, "use another type")
+        state = with_items(self.state, items)
+        return Each(tuple(sources), state, options.concurrency or _CONCURRENCY)
+
+    @staticmethod
+    def unread(each: Each, read: Collection[str]) -> Sequence[str]:
+        """The items that nothing reads."""
+        return [name for name, _, _ in each.sources if name not in read]
+
+    def _clash(self, name: str) -> str:
+        """Why an item cannot have this name; "" if it can."""
+        if not name.isidentifier():
+            return "no identifier"
+        if name in self.state.fields:
+            return "a field of the state"
+        if name in self.resources:
+            return "a resource"
+        return "what a node calls something else that it may be given" if name in _GIVEN else ""
+
+    def _item_type(self, name: str, reading: Reading, where: str) -> object:
+        """The annotation of the items of what is read."""
+        if reading.path is not None:
+            types, _ = type_at(self.state.fields[reading.path.root].info.annotation, reading.path)
+        else:
+            types = members(returns_of(reading))
+        kinds = [kind for kind in types if kind is not type(None) and kind is not None]
+        items = [_item_of(kind) for kind in kinds]
+        found = [item for item in items if item is not None]
+        if kinds and not found:
+            have = " | ".join(type_name(kind) for kind in kinds)
+            repair = "name a list, or give a function of fields that makes one"
+            self.report("bad_each", f"{where}, each {name}", f"{reading.text} is {have}, and each needs a list", repair)
+        return found[0] if len(found) == 1 else Any
+
+    def fallback(self, options: Options, where: str) -> Fallback | None:
+        """A node's fallback, bound."""
+        if options.fallback is UNSET:
+            return None
+        given = options.fallback
+        if isinstance(given, HasBody) and given.body().kind == "agent":
+            if getattr(given.body(), "memory", ""):
+                text = f"the fallback {given.body().name} remembers, and its node would not keep that"
+                self.report("bad_memory", f"{where}, fallback", text, "give it no memory: agent.but(memory='')")
+            return Fallback(call=self.call(given.body(), None, f"{where}, fallback"))
+        if isinstance(given, (HasBody, Node, Choose)):
+            text = f"fallback={given!r}"
+            self.report(
+                "bad_option", where, text, "give a value, a function or an Agent; for a graph, a failed(…) edge"
+            )
+            return None
+        if not callable(given):
+            return Fallback(given)
+        body = FunctionBody.of(given, thread=options.thread)
+        return Fallback(call=self.call(body, None, f"{where}, fallback"))
+
+    def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
+        """Where a node's result goes; with `each` the results of its items."""
+        writer = self._writer(writes, where, calls, each=each is not None)
+        asks = any(call.body.kind == "ask" for call in calls)
+        targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
+        keyed = {target.field for target in targets if target.key is not None}
+        for name in sorted(writer.fields & self.state.secrets if writes is not None else ()):
+            if each is not None or asks or name in keyed:
+                what = "what somebody answers" if asks else "one key or item"
+                text = f"{name!r} is secret, and {what} is recorded as it is"
+                self.report("secret_field", where, text, "let a function's whole result be the secret")
+        if each is not None:
+            for name in sorted(writer.fields if writes is not None else ()):
+                self._takes_items(name, writer, where, each.sources[0][0])
+        memory = self._memory(where, calls, each=each is not None)
+        return writer if memory is None else replace(writer, memory=memory)
+
+    def _memory(self, where: str, calls: Sequence[Call], *, each: bool) -> Target | None:
+        """Where the conversation of a node's agent is kept: what is new is added to it, where the field can be so."""
+        names = sorted({name for call in calls if (name := getattr(call.body, "memory", ""))})
+        if len(names) > 1:
+            text = f"its agents remember in {' and '.join(names)}"
+            self.report("bad_memory", where, text, "let those that one node chooses among share one memory")
+        if not names or any(code == "bad_path" for call in calls for code, *_ in call.body.problems()):
+            return None
+        target = self.target(names[0], f"{where}, memory")
+        found = self.state.fields.get(target.field)
+        if found is None:
+            return None
+        kinds = list(members(found.info.annotation))
+        if target.key is not None:
+            kinds = [item for kind in kinds if get_args(kind) for item in members(get_args(kind)[-1])]
+        messages = getattr(calls[0].body, "said", Any)
+        if not any(_item_of(kind) in (messages, Any) for kind in kinds):
+            wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"
+            text = f"memory={names[0]!r} is {type_name(found.info.annotation)}"
+            self.report("bad_memory", where, text, f"make the field {wanted}")
+        adds = found.operation == "extend" if target.key is None else found.grows
+        if found.operation == "append" or (each and not adds):
+            text = f"memory={names[0]!r} gets several messages at once"
+            plain = "make the field dict[str, list[Message]], with no rules for the dict or its lists"
+            self.report(
+                "bad_memory", where, text, plain if target.key is not None else "give the field the reducer extend"
+            )
+        if found.secret and (each or target.key is not None):
+            text = f"{target.field!r} is secret, and one key or item is recorded as it is"
+            self.report("secret_field", where, text, "let a field of its own, written whole, be the memory")
+        return replace(target, adds=adds)
+
+    def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:
+        """Check that a field without a reducer can hold the list of the items' results."""
+        found = self.state.fields.get(name)
+        targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
+        keys = [target for target in targets if target.field == name and target.key is not None]
+        for target in keys:
+            if not target.pieces:
+                text = f"all items would write the one key {name}[{target.key}]"
+                self.report("bad_each", where, text, f"name the item in it: writes='{name}[{{{item}}}]'")
+        if found is None or found.reducer is not None or keys:
+            return
+        if all(_item_of(m) is None for m in members(found.info.annotation)):
+            text = f"{name} gets the list of the items' results, and is {type_name(found.info.annotation)}"
+            if _is_dict(found.info.annotation):
+                repair = f"write one key an item, '{name}[{{{item}}}]', or make it a list"
+            else:
+                repair = "write to a list field, or give it a reducer"
+            self.report("bad_each", where, text, repair)
+
+    def _writer(self, writes: Writes | None, where: str, calls: Sequence[Call], *, each: bool) -> Writer:
+        if isinstance(writes, str):
+            target = self.target(writes, where)
+            for call in calls:
+                self._returns(call, target, where, each=each)
+            return Writer(whole=target)
+        if writes is None:
+            for call in calls:
+                self._keyed(call, where)
+            return Writer(keys=frozenset(self.state.fields))
+        if isinstance(writes, Mapping):
+            parts = [(self.target(t, where), self._result_part(s, where, calls)) for t, s in writes.items()]
+            return Writer(parts=tuple(parts))
+        for name in writes:
+            self.target(name, where)
+        return Writer(keys=frozenset(writes))
+
+    def _keyed(self, call: Call, where: str) -> None:
+        """Check that a result whose keys are to name fields has keys."""
+        kinds = members(call.body.returns)
+        if isinstance(call.body, GraphBody) and call.body.graph.result is None:
+            text = f"nothing says which fields of {call.body.name} go where"
+            repair = "give the node writes={'field': 'field of its state'}, or the graph result='field'"
+            self.report("no_writes", where, text, repair)
+            return
+        if kinds == (self.state.model,) and any(f.reducer is not None for f in self.state.fields.values()):
+            text = (
+                f"{call.body.name} returns the whole state, whose lists would be joined to themselves by their reducers"
+            )
+            self.report("returns_state", where, text, "return only what is new: a mapping of fields", warning=True)
+        if not any(_has_keys(kind) for kind in kinds):
+            text = f"{call.body.name} returns {type_name(call.body.returns)}, and nothing says where that goes"
+            self.report("no_writes", where, text, "give the node writes='field', or return a mapping of fields")
+
+    def target(self, text: str, where: str) -> Target:
+        """A field, or one key of a dict field."""
+        templated = _TEMPLATED.fullmatch(text)
+        if templated is not None:
+            return self._templated(templated.group(1), templated.group(2), where)
+        try:
+            path = parse(text)
+        except DefinitionError as error:
+            self.report("bad_path", where, f"writes {text!r}", error.repair)
+            return Target(text)
+        found = self.state.fields.get(path.root)
+        if found is None:
+            near = did_you_mean(path.root, self.state.fields)
+            self._unknown_field(path, where, f"writes unknown field {path.root!r}", near)
+        if not path.parts:
+            return Target(path.root)
+        kind, key = path.parts[0]
+        if len(path.parts) > 1 or kind != "item":
+            self.report("bad_write", where, f"writes {text!r}", "write a field, or one key of it: 'field[key]'")
+        elif found is not None and not _is_dict(found.info.annotation):
+            self.report("bad_write", where, f"writes {text!r}, and {path.root} is no dict", "make it dict[str, …]")
+        return Target(path.root, str(key))
+
+    def _templated(self, name: str, key: str, where: str) -> Target:
+        """One key of a dict field, with paths of the state or the item in it."""
+        self.target(f"{name}[key]", where)
+        pieces: list[str | Reading] = []
+        for index, part in enumerate(re.split(r"\{([^{}]*)\}", key)):
+            if not index % 2:
+                pieces += [part] if part else []
+                continue
+            reading = self.reading(part.strip(), f"{where}, writes {name}[{key}]")
+            self.open(reading, f"{where}, writes {name}[{key}]")
+            pieces.append(reading if reading is not None else "?")
+        return Target(name, key, tuple(pieces))
+
+    def _result_part(self, source: object, where: str, calls: Sequence[Call]) -> Reading | Injected | None:
+        if source == ".":
+            return None
+        if callable(source):
+            injected = Injected.of(source)
+            ends = any(call.body.kind == "graph" for call in calls)
+            self.function(injected, where, also=("result", "stop") if ends else ("result",))
+            return injected
+        try:
+            path = parse(source)  # type: ignore[arg-type]
+        except (DefinitionError, TypeError):
+            self.report("bad_write", where, f"takes {source!r} from the result", "a path, '.' or a function(result)")
+            return None
+        inside = Path(f"result.{path.text}", "result", (("name", path.root), *path.parts))
+        for call in calls:
+            types, hint = type_at(call.body.returns, inside)
+            if not types and call.body.returns not in (Any, object):
+                text = f"takes {path.text!r} from the result of {call.body.name}, which has no such part"
+                near = hint.replace("'result.", "'") if hint.startswith("did you mean") else ""
+                whole = f"write '.' for all of it, which is {type_name(call.body.returns)}"
+                self.report("unknown_field", where, text, near or whole)
+        return Reading(path.text, Path(path.text, path.root, inside.parts), None)
+
+    def _returns(self, call: Call, target: Target, where: str, *, each: bool = False) -> None:
+        found = self.state.fields.get(target.field)
+        if found is None or call.body.returns in (Any, object) or (call.body.kind == "graph" and call.graph is None):
+            return
+        if call.body.kind == "pass":
+            self.report("bad_write", where, "a node without a runnable has no result", "leave writes out")
+            return
+        annotation = found.info.annotation
+        if found.operation == "append" or target.key is not None:
+            items = [get_args(m)[-1] if get_args(m) else Any for m in members(annotation)]
+            annotation = items[0] if len(items) == 1 else Any
+        elif each and found.reducer is None:
+            items = [item for m in members(annotation) if (item := _item_of(m)) is not None]
+            annotation = items[0] if len(items) == 1 else Any
+        elif found.reducer is not None and found.operation is None:
+            return
+        if not fits(members(call.body.returns), annotation):
+            message = f"{call.body.name} returns {type_name(call.body.returns)}, but {target.field} takes "
+            repair = "write it to a field of its type"
+            if found.operation == "append":
+                repair = f"append adds one item: return one {type_name(annotation)}, or give the field extend"
+            self.report("type_disagrees", where, message + type_name(annotation), repair)
+
+
+def _given(
+    inputs: Mapping[str, object] | None, own: Mapping[str, object] | None, wanted: Collection[str]
+) -> Mapping[str, object] | None:
+    """What a case is given of what its node and the case itself say; None where neither says anything of it."""
+    found = {name: source for name, source in {**(inputs or {}), **(own or {})}.items() if name in wanted}
+    is_nothing = any(said is not None and not said for said in (inputs, own))
+    return found if found or is_nothing else None
+
+
+def _keeps_default(parameter: Parameter, given: Mapping[str, object] | None) -> bool:
+    """Whether a field of a graph keeps its default: the node says what its graph is given, and this is not in it."""
+    return given is not None and parameter.name not in given and parameter.default is not NO_DEFAULT
+
+
+def _is_quick(argument: Argument) -> bool:
+    """Whether it is a whole field, and None is as good as any value."""
+    path = argument.reading.path
+    return path is not None and not path.parts and not argument.required
+
+
+def _item_of(kind: object) -> object | None:
+    """The annotation of a list type's items, Any where it has none; None if it is no list."""
+    if kind is Any or kind is object:
+        return Any
+    origin = get_origin(kind) or kind
+    if not (isinstance(origin, type) and issubclass(origin, Sequence)) or issubclass(origin, (str, bytes)):
+        return None
+    arguments = [argument for argument in get_args(kind) if argument is not Ellipsis]
+    return arguments[0] if len(arguments) == 1 else Any
+
+
+def returns_of(reading: Reading) -> object:
+    """What a reading by a function is said to give; Any where nothing is said."""
+    return reading.function.returns if reading.function is not None else Any
+
+
+def _root(name: str) -> str:
+    return name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
+
+
+def _has_keys(kind: object) -> bool:
+    origin = get_origin(kind) or kind
+    if origin in (Any, object, None, type(None)) or not isinstance(origin, type):
+        return True
+    return issubclass(origin, (Mapping, BaseModel))
+
+
+def _nothing() -> None:
+    """What a node without a runnable does."""
+
+
+def _is_dict(annotation: object) -> bool:
+    kinds = [get_origin(m) or m for m in members(annotation)]
+    return any(k is Any or (isinstance(k, type) and issubclass(k, Mapping)) for k in kinds)
+
+
+def fits(have: Sequence[object], want: object) -> bool:
+    """Whether some value of the types at hand can be passed where `want` is asked for; True where unknown."""
+    wanted = members(want)
+    return any(_fits_one(h, w) for h in have for w in wanted)
+
+
+def _fits_one(have: object, want: object) -> bool:
+    if (
+        Any in (have, want)
+        or object in (have, want)
+        or isinstance(have, (TypeVar, str))
+        or isinstance(want, (TypeVar, str))
+    ):
+        return True
+    if get_origin(have) is Annotated or get_origin(want) is Annotated:
+        return True
+    have_kinds, want_kinds = _kinds(have), _kinds(want)
+    return any(_related(h, w) for h in have_kinds for w in want_kinds)
+
+
+def _kinds(annotation: object) -> list[object]:
+    if annotation is None:
+        return [type(None)]
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return [type(v) for v in get_args(annotation)]
+    return [origin or annotation]
+
+
+def _related(have: object, want: object) -> bool:
+    if not isinstance(have, type) or not isinstance(want, type):
+        return True
+    if have in _NUMBERS and want in _NUMBERS:
+        return True
+    try:
+        return issubclass(have, want) or issubclass(want, have)
+    except TypeError:
+        return True

@@ -1,0 +1,276 @@
+"""Loops: whether something forces each one of a graph to end.
+
+A run that loops for ever leaves some nodes by the same edges again and again. An edge cannot be one of them if what it
+waits for, or what an edge before it waits for, only grows with each round: visits, spent time or money, samples that
+are no better, the length of a list to which each round appends. Such edges are taken out, for as long as there are any;
+a loop of the edges that are left has nothing that ends it. A node that waits for an answer or a message ends a loop
+too: what happens there is decided outside. `value("score") >= 7` does not guarantee anything.
+
+Example: `a` has the edges to `b` when `score < 7`, to END when `iterations("a") >= 3`, else to `c`; `b` and `c` lead
+back. The cap takes out the edge to `c`, which is tried after it, and not the one to `b`, which is tried before.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
+
+from graphengine.compile.reachability import components, reachable_from
+from graphengine.engine.plan import EdgeWay, ForkWay
+from graphengine.graph.conditions import Comparison, Composed, Fact, Negated, Plateau, Value
+from graphengine.graph.options import END, START
+from graphengine.reducers import Replace
+from graphengine.state.path import members
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from graphengine.engine.plan import Call, NodePlan, Plan, Way
+    from graphengine.graph.conditions import Condition
+    from graphengine.state.schema import StateType
+
+_RISES: Final = (">=", ">", "!=")
+_FALLS: Final = ("<=", "<", "==")
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """Something that must go on growing for a condition to hold, or not to hold, from some round on.
+
+    Attributes:
+        counted: The node whose visits count; "" if it is no count.
+        appends: The field that becomes longer; "" if it is no length.
+        samples: The fields of which samples are taken; empty if there are none.
+        since: The node with each visit of which it begins anew; "" if none does.
+    """
+
+    counted: str = ""
+    appends: str = ""
+    samples: frozenset[str] = frozenset()
+    since: str = ""
+
+
+_Needs: TypeAlias = "list[frozenset[_Growth]]"
+"""Alternatives, each of them what must grow together."""
+
+
+class _Arrow(NamedTuple):
+    """An edge, and what would keep it from being taken for ever."""
+
+    source: str
+    target: str
+    ends: _Needs
+
+
+def unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Sequence[str]]:
+    """Yield loops that nothing forces to end, each as its nodes with the first one again as the last.
+
+    Args:
+        nodes: The nodes whose edges count, with the conditions on them.
+        state: The fields that conditions look at.
+    """
+    waiting = {name for name, node in nodes.items() if _waits(node)}
+    arrows = [
+        arrow
+        for name, node in nodes.items()
+        for ways in (node.ways, node.failure_ways)
+        for arrow in _arrows(name, ways, state)
+        if not {name, arrow.target} & waiting and arrow.target in nodes
+    ]
+    while True:
+        graph = _Rounds(nodes, arrows)
+        kept = [arrow for arrow in graph.arrows if not any(graph.all_grow(arrow, needs) for needs in arrow.ends)]
+        if len(kept) == len(arrows):
+            break
+        arrows = kept
+    seen: set[int] = set()
+    for name in nodes:
+        if name in graph.out and graph.group[name] not in seen:
+            seen.add(graph.group[name])
+            yield _loop_from(name, graph.out)
+
+
+class _Rounds:
+    """The edges that are left, those within a loop alone."""
+
+    def __init__(self, nodes: Mapping[str, NodePlan], arrows: Sequence[_Arrow]) -> None:
+        out: dict[str, list[str]] = defaultdict(list)
+        for arrow in arrows:
+            out[arrow.source].append(arrow.target)
+        self.nodes = nodes
+        self.group = components(out)
+        self.arrows = [arrow for arrow in arrows if self.group[arrow.source] == self.group[arrow.target]]
+        self.out: dict[str, list[str]] = defaultdict(list)
+        for arrow in self.arrows:
+            self.out[arrow.source].append(arrow.target)
+        self.members: dict[int, list[str]] = defaultdict(list)
+        for name in self.out:
+            self.members[self.group[name]].append(name)
+
+    def all_grow(self, arrow: _Arrow, needs: Iterable[_Growth]) -> bool:
+        """Whether all of these grow in each loop that an edge is part of."""
+        return all(self._grows(arrow, growth) for growth in needs)
+
+    def _grows(self, arrow: _Arrow, growth: _Growth) -> bool:
+        loop = self.members[self.group[arrow.source]]
+        if growth.since in loop:
+            return False
+        if growth.counted:
+            return self._passes(arrow, {growth.counted})
+        if growth.appends:
+            field = growth.appends
+            replaced = any(_may_replace(self.nodes[name], field) for name in loop)
+            return not replaced and self._passes(arrow, {name for name in loop if _appends(self.nodes[name], field)})
+        if growth.samples:
+            return self._passes(arrow, {name for name in loop if growth.samples & set(self.nodes[name].writer.fields)})
+        return True
+
+    def _passes(self, arrow: _Arrow, names: Collection[str]) -> bool:
+        """Whether each loop that an edge is part of passes one of these nodes."""
+        if arrow.source in names or arrow.target in names:
+            return True
+        others = {name: [t for t in targets if t not in names] for name, targets in self.out.items()}
+        return arrow.source not in reachable_from(arrow.target, others)
+
+
+def _waits(node: NodePlan) -> bool:
+    """Whether no visit of a node is done before it got an answer or a message from outside."""
+    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
+    return bool(calls) and node.each is None and all(_call_waits(call) for call in calls)
+
+
+def _call_waits(call: Call) -> bool:
+    if call.graph is not None:
+        return _graph_waits(call.graph)
+    if call.body.kind == "ask":
+        return True
+    code = getattr(inspect.unwrap(call.function), "__code__", None)
+    return "ctx" in call.extras and code is not None and not {"ask", "receive"}.isdisjoint(code.co_names)
+
+
+def _graph_waits(plan: Plan[Any]) -> bool:
+    """Whether every path through a graph passes a node that waits."""
+    out = {name: _targets((*node.ways, *node.failure_ways)) for name, node in plan.nodes.items() if not _waits(node)}
+    return END not in reachable_from(START, {START: _targets(plan.start), **out})
+
+
+def _targets(ways: Iterable[Way]) -> list[str]:
+    return [t for way in ways for t in ([way.target] if isinstance(way, EdgeWay) else way.targets)]
+
+
+def _arrows(source: str, ways: Iterable[Way], state: StateType[Any]) -> Iterator[_Arrow]:
+    """Yield the edges that leave a node, in the order they are tried, each with what ends its being taken."""
+    before: _Needs = []
+    for way in ways:
+        condition = way.condition if isinstance(way, (EdgeWay, ForkWay)) else None
+        ends = [*before, *(_falls(condition, state) if condition is not None else [])]
+        arms = {target: arm for target, arm in way.arms if arm is not None} if isinstance(way, ForkWay) else {}
+        for target in _targets([way]):
+            arm = arms.get(target)
+            yield _Arrow(source, target, [*ends, *(_falls(arm, state) if arm is not None else [])])
+        if condition is not None:
+            before += _rises(condition, state)
+
+
+def _rises(condition: Condition, state: StateType[Any]) -> _Needs:
+    """What must grow for a condition to hold from some round on."""
+    return _settles(condition, state, holds=True)
+
+
+def _falls(condition: Condition, state: StateType[Any]) -> _Needs:
+    """What must grow for a condition to hold no more from some round on."""
+    return _settles(condition, state, holds=False)
+
+
+def _settles(condition: Condition, state: StateType[Any], *, holds: bool) -> _Needs:
+    if isinstance(condition, Negated):
+        return _settles(condition.of, state, holds=not holds)
+    if isinstance(condition, Composed):
+        left, right = (_settles(part, state, holds=holds) for part in condition.parts())
+        either = holds == (condition.word == "or")
+        return [*left, *right] if either else [a | b for a, b in product(left, right)]
+    if isinstance(condition, Plateau) and holds:
+        return [frozenset([_Growth(samples=condition.reading.roots, since=condition.since or "")])]
+    if isinstance(condition, Comparison) and condition.operator in (_RISES if holds else _FALLS):
+        return [frozenset([growth]) for growth in _growing(condition, state)]
+    return []
+
+
+def _growing(comparison: Comparison, state: StateType[Any]) -> Iterator[_Growth]:
+    """What the left side of a comparison is, if it grows beyond any bound."""
+    quantity, bound = comparison.quantity, comparison.other
+    if not isinstance(bound, (int, float)) or not math.isfinite(bound):
+        return
+    if isinstance(quantity, Fact) and quantity.grows:
+        counted, since = (*quantity.names, "", "")[:2]
+        yield _Growth(counted, since=since)
+    elif isinstance(quantity, Value):
+        field = _measured(quantity, state)
+        if field:
+            yield _Growth(appends=field)
+
+
+def _measured(quantity: Value, state: StateType[Any]) -> str:
+    """The whole field of which this is the length, if it is a list that appending alone makes longer; else ""."""
+    path = quantity.reading.path
+    if quantity.measure != "length" or path is None or path.parts or state.whole:
+        return ""
+    field = state.fields.get(path.root)
+    return path.root if field is not None and field.operation == "append" and not field.constrained else ""
+
+
+def _appends(node: NodePlan, field: str) -> bool:
+    """Whether each visit of a node writes to a field as a whole, also one that failed or has no items."""
+    whole = node.writer.whole
+    return whole is not None and whole.field == field and node.each is None and not node.failure_ways
+
+
+def _may_replace(node: NodePlan, field: str) -> bool:
+    """Whether a node may do anything to a list but append to it, so far as types tell."""
+    writer, returns = node.writer, _returns(node)
+    if field not in writer.fields:
+        return False
+    if writer.memory is not None and writer.memory.field == field:
+        return True
+    if writer.whole is not None:
+        return writer.whole.key is not None or any(_may_be_replacement(kind) for kind in returns)
+    if writer.keys is None:
+        return True
+    kinds = [kind for each in returns for kind in members(each) if kind not in (None, type(None))]
+    return any(get_origin(kind) is not dict or _may_be_replacement(get_args(kind)[1]) for kind in kinds)
+
+
+def _returns(node: NodePlan) -> Sequence[object]:
+    """The types of what a node, or what stands in for it, may give."""
+    calls = [call for call in (node.call, *node.choices.values()) if call is not None]
+    if node.fallback is None:
+        return [call.body.returns for call in calls]
+    given = node.fallback.call
+    return [*(call.body.returns for call in calls), type(node.fallback.value) if given is None else given.body.returns]
+
+
+def _may_be_replacement(annotation: object) -> bool:
+    """Whether a value of this type may be a `Replace`, which sets a list anew, and not an item of it."""
+    kinds = [get_origin(kind) or kind for kind in members(annotation)]
+    return any(kind in (Any, object, Replace) or isinstance(kind, (TypeVar, str)) for kind in kinds)
+
+
+def _loop_from(node: str, out: Mapping[str, Sequence[str]]) -> list[str]:
+    before: dict[str, str] = {}
+    waiting = [node]
+    while waiting:
+        here = waiting.pop(0)
+        for target in out.get(here, ()):
+            if target == node:
+                path = [here]
+                while path[-1] != node:
+                    path.append(before[path[-1]])
+                return [*reversed(path), node]
+            if target not in before:
+                before[target] = here
+                waiting.append(target)
+    return []

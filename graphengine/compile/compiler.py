@@ -1,0 +1,576 @@
+"""Compile: a Graph becomes a Plan, or a list of everything that is wrong with it.
+
+Each check adds problems and continues, so that one reading of the error repairs the graph. The checks go from the parts
+(state, nodes, ways, conditions) to the whole (reachability, ends, loops). One mistake is one problem: what is wrong is
+left out of later checks, or taken for what it is likely to mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args, get_origin
+
+from graphengine.compile.binding import Binder, returns_of
+from graphengine.compile.checks.forks import fork_problems
+from graphengine.compile.checks.loops import unbounded_loops
+from graphengine.compile.checks.options import graph_problems, migration_problems, node_problems
+from graphengine.compile.checks.shape import MeantShape, targets_of
+from graphengine.compile.checks.state import state_of
+from graphengine.compile.outline import ends_of, outline_of
+from graphengine.engine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer, retry_of
+from graphengine.errors import CompileError, Problem
+from graphengine.graph.conditions import (
+    Changed,
+    Comparison,
+    Condition,
+    Fact,
+    Function,
+    Plateau,
+    Value,
+    is_on_failure,
+    mentions_failure,
+)
+from graphengine.graph.endings import Ended
+from graphengine.graph.graph import END, FAIL, START, Choose, Edge, Fork, Graph, Options, Switch
+from graphengine.graph.locating import join_places, place, place_rest
+from graphengine.graph.options import Limits, Migration
+from graphengine.state.failure import Failure
+from graphengine.state.field import type_name
+from graphengine.state.path import did_you_mean, members, nearest, type_at
+from graphengine.state.type_facts import closed_values, comparable, enum_value, is_number
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from graphengine.engine.plan import Call
+    from graphengine.graph.graph import Declared
+    from graphengine.graph.source_location import Origin
+    from graphengine.state.schema import StateType
+    from graphengine.state.selector import Reading, Tracker
+
+_NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
+_PLAIN: Final = ("function", "agent", "pass")
+_ORDERED: Final = (">=", "<=", ">", "<")
+
+
+def compile_graph(graph: Graph[Any]) -> tuple[Plan[Any], Sequence[Graph[Any]]]:
+    """The graph's plan, and the graphs inside it.
+
+    Raises:
+        CompileError: With all problems, if any of them is more than a warning.
+    """
+    compiler = _Compiler(graph)
+    plan = compiler.plan()
+    if plan is None:
+        raise CompileError(graph.name, compiler.problems)
+    return plan, compiler.inner
+
+
+def problems_of(graph: Graph[Any]) -> Sequence[Problem]:
+    """All problems and warnings of a graph."""
+    compiler = _Compiler(graph)
+    compiler.plan()
+    return compiler.problems
+
+
+_Known: TypeAlias = "dict[tuple[int, object], tuple[Plan[Any] | None, Sequence[Graph[Any]]]]"
+
+
+class _Compiler:
+    """One compilation. Its problems are in the order they were found.
+
+    Args:
+        graph: The graph.
+        around: The graphs that it is a node of, outermost first.
+        resources: What those provide.
+        known: What came of the graphs that were compiled before: one that is at several places is compiled, and its
+            problems are reported, once, as long as the same is provided around it.
+    """
+
+    def __init__(
+        self,
+        graph: Graph[Any],
+        around: tuple[Graph[Any], ...] = (),
+        resources: Mapping[str, object] | None = None,
+        known: _Known | None = None,
+    ) -> None:
+        self.graph = graph
+        self.around = around
+        self.resources = {**(resources or {}), **graph.resources}
+        self.known: _Known = {} if known is None else known
+        self.problems: list[Problem] = []
+        self.inner: list[Graph[Any]] = []
+        self.names = [d.name for d in graph.nodes]
+        self.trackers: dict[str, Tracker] = {}
+        self.broken = False  # a graph inside has problems that were reported before
+        self.unsound: set[str] = set()  # nodes whose options are no use
+        self.doubtful: set[str] = set()  # nodes with a problem on a way out
+        self.unclear: set[str] = set()  # those with one in a switch
+
+    def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
+        self.problems.append(Problem(code, where, message, repair, warning))
+
+    def _unknown_node(self, name: str, where: str, *also: str) -> None:
+        repair = did_you_mean(name, [*self.names, *also])
+        self.binder.unknown("node", name, Problem("unknown_node", where, f"unknown node {name!r}", repair))
+
+    def plan(self) -> Plan[Any] | None:
+        try:
+            return self._plan()
+        finally:
+            place_rest(self.problems, self.graph)
+
+    def _plan(self) -> Plan[Any] | None:
+        graph = self.graph
+        state, self.problems = state_of(graph)
+        if state is None:
+            return None
+        self.binder = Binder(state, frozenset(self.resources), self._inner, self.problems)
+        self._names()
+        for message, repair in graph_problems(graph):
+            self.report("bad_option", f"graph {graph.name}", message, repair)
+        is_sound = not any(p.code == "bad_option" for p in self.problems)
+        for declared in graph.nodes:
+            for message, repair in node_problems(declared):
+                self.report("bad_option", f"node {declared.name}", message, repair)
+                self.unsound.add(declared.name)
+        ways = self._ways()
+        nodes: dict[str, NodePlan] = {}
+        for declared in graph.nodes:
+            begin = len(self.problems)
+            nodes[declared.name] = self._node(declared, ways[declared.name])
+            place(self.problems, begin, declared.origin)
+        start = self._only_success(ways[START], "START")
+        self._whole(nodes)
+        self.problems.extend(migration_problems(graph) if is_sound else ())
+        self._options(state)
+        self._choices(nodes)
+        result = self.binder.reading(graph.result, "result=") if graph.result else None
+        self.binder.open(result, "result=")
+        join_places(self.problems, self.binder.unknowns.values())
+        if self.broken or any(not p.warning for p in self.problems):
+            return None
+        outline = outline_of(graph, nodes)
+        body = json.dumps(outline, sort_keys=True, separators=(",", ":"))
+        samples, epochs = _by_trigger(self.trackers.values())
+        return Plan(
+            graph=graph.name,
+            version=graph.version,
+            state=state,
+            nodes=nodes,
+            start=start,
+            samples=samples,
+            epochs=epochs,
+            limits=graph.limits,
+            own_limits=graph.own_limits.given() if isinstance(graph.own_limits, Limits) else {},
+            errors=graph.errors,
+            keep=graph.keep,
+            result=result,
+            resources=graph.resources,
+            migrate={v: m if isinstance(m, Migration) else Migration(state=m) for v, m in graph.migrate.items()},
+            outline=outline,
+            fingerprint=hashlib.sha256(body.encode()).hexdigest()[:16],
+            warnings=tuple(self.problems),
+            secret=bool(state.secrets) or any(graph.secret for graph in _graphs(nodes.values())),
+        )
+
+    def _inner(self, graph: Graph[Any], where: str) -> Plan[Any] | None:
+        """The plan of a graph that is a node of this one; its problems are told with the node."""
+        chain = (*self.around, self.graph)
+        if any(graph is other for other in chain):
+            names = " → ".join(other.name for other in (*chain, graph))
+            self.report("own_node", where, f"the graph contains itself: {names}", "loop with an edge instead")
+            return None
+        provided = tuple(sorted((name, id(factory)) for name, factory in self.resources.items()))
+        if (id(graph), provided) not in self.known:
+            compiler = _Compiler(graph, chain, self.resources, self.known)
+            self.known[id(graph), provided] = compiler.plan(), [graph, *compiler.inner]
+            self.problems += [replace(p, where=f"{where}: {p.where}") for p in compiler.problems]
+        plan, inner = self.known[id(graph), provided]
+        self.inner += inner
+        self.broken |= plan is None
+        return plan
+
+    def _names(self) -> None:
+        seen: dict[str, Origin | None] = {}
+        for declared in self.graph.nodes:
+            name, begin = declared.name, len(self.problems)
+            where = f"node {name}"
+            if name in (START, END, FAIL) or not _NAME.fullmatch(name):
+                self.report(
+                    "bad_name", where, f"{name!r} cannot be a node's name", "use an identifier; title= for text"
+                )
+            if name in seen:
+                first = seen[name]
+                other = f"; the first one is at line {first.line}" if first is not None else ""
+                self.report("duplicate_node", where, f"two nodes have this name{other}", "rename one")
+            seen.setdefault(name, declared.origin)
+            place(self.problems, begin, declared.origin)
+
+    def _ways(self) -> dict[str, list[Way]]:
+        found: dict[str, list[Way]] = defaultdict(list)
+        for declared in self.graph.ways:
+            begin = len(self.problems)
+            self._ends(declared)
+            where = f"way out of {declared.source}"
+            if isinstance(declared, Edge):
+                if declared.condition is not None:
+                    self._condition(declared.condition, declared.source, where)
+                found[declared.source].append(EdgeWay(declared.target, declared.label or "", declared.condition))
+            elif isinstance(declared, Fork):
+                found[declared.source].append(self._fork(declared, where))
+            else:
+                reading = self.binder.reading(declared.on, where)
+                self.binder.open(reading, where)
+                if reading is not None:
+                    self._cases(declared, reading, where)
+                    found[declared.source].append(SwitchWay(reading, declared.cases, declared.otherwise))
+            if any(not p.warning for p in self.problems[begin:]):
+                self.doubtful.add(declared.source)
+                self.unclear |= {declared.source} if isinstance(declared, Switch) else set()
+            place(self.problems, begin, declared.origin)
+        return found
+
+    def _fork(self, declared: Fork, where: str) -> ForkWay:
+        conditions = [declared.condition, *(condition for _, condition in declared.targets)]
+        for condition in conditions:
+            if condition is None:
+                continue
+            self._condition(condition, declared.source, where)
+            if mentions_failure(condition):
+                self.report("mixed_failure", where, f"'{condition}' starts a fork after a failure", "use an edge")
+        arms = len(declared.targets)
+        if not arms:
+            self.report("bad_fork", where, "the fork has no arms", "name at least one target")
+        if declared.need is not None and not 1 <= declared.need <= arms:
+            self.report("bad_fork", where, f"need={declared.need} of {arms} arms", f"a number from 1 to {arms}")
+        return ForkWay(declared.targets, declared.join, declared.label or "", declared.condition, declared.need)
+
+    def _ends(self, declared: Edge | Switch | Fork) -> None:
+        where = f"way out of {declared.source}"
+        if declared.source in (END, FAIL):
+            if declared.source not in self.names:
+                self.report("bad_edge", where, f"nothing leaves {declared.source}", "remove it")
+        elif declared.source != START and declared.source not in self.names:
+            self._unknown_node(declared.source, where)
+        targets = targets_of(declared)
+        if isinstance(declared, Fork):
+            targets = [*(target for target, _ in declared.targets), declared.join]
+            if declared.join == FAIL or FAIL in targets:
+                self.report("bad_fork", where, "an arm cannot begin or join at FAIL", "lead a node to FAIL instead")
+        for target in targets:
+            if target == START:
+                self.report("bad_edge", where, "nothing enters START", "name the first node instead")
+            elif target not in (END, FAIL) and target not in self.names:
+                self._unknown_node(target, where, END, FAIL)
+
+    def _cases(self, declared: Switch, reading: Reading, where: str) -> None:
+        values = closed_values(self._types(reading))
+        if values is None:
+            return
+        unknown = [case for case in declared.cases if case not in values]
+        words = [str(v) for v in values]
+        for case in unknown:
+            self.report("unknown_case", where, f"{reading.text} is never {case!r}", did_you_mean(str(case), words))
+        meant = [nearest(str(case), words) for case in unknown]
+        missing = [v for v in values if v not in declared.cases and str(v) not in meant]
+        if len(missing) > meant.count("") and declared.otherwise is None:
+            text = ", ".join(repr(v) for v in missing)
+            self.report("missing_case", where, f"no way for {reading.text} == {text}", "add a case, or otherwise=")
+
+    def _types(self, reading: Reading) -> Sequence[object]:
+        """The types of what is read, where a field says them."""
+        field = self.binder.state.fields.get(reading.path.root) if reading.path is not None else None
+        return () if field is None or reading.path is None else type_at(field.info.annotation, reading.path)[0]
+
+    def _condition(self, condition: Condition, source: str, where: str) -> None:
+        if mentions_failure(condition) and not is_on_failure(condition):
+            self.report(
+                "mixed_failure",
+                where,
+                f"'{condition}' mixes failure and success",
+                "use failed(…) alone or with &; write a second edge for the other case",
+            )
+        for leaf in _leaves(condition):
+            self._leaf(leaf, where)
+        for tracker in condition.trackers(source):
+            known = self.trackers.setdefault(tracker.key, tracker)
+            if known.reading is not None and tracker.reading is not None and known.reading != tracker.reading:
+                text = (
+                    f"two functions are called {tracker.reading.text!r}, and what was seen of one would count for both"
+                )
+                self.report("same_name", where, text, "write them with def, under different names")
+            for name in (tracker.since, tracker.node):
+                if name and name != START and name not in self.names:
+                    self._unknown_node(name, where)
+
+    def _leaf(self, leaf: Condition, where: str) -> None:
+        if isinstance(leaf, Ended) and where == f"way out of {START}":
+            self._labels(leaf, (), (), where)
+        if isinstance(leaf, Function):
+            self.binder.function(leaf.injected, where)
+        elif isinstance(leaf, (Plateau, Changed)):
+            reading = self.binder.reading(_source(leaf.reading), where)
+            self.binder.open(reading, where)
+            if isinstance(leaf, Plateau) and reading is not None:
+                self._numeric(reading, where)
+        elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Fact):
+            for name in leaf.quantity.names:
+                if name not in self.names:
+                    self._unknown_node(name, where)
+        elif isinstance(leaf, Comparison) and isinstance(leaf.quantity, Value):
+            self._value(leaf, leaf.quantity, where)
+
+    def _value(self, leaf: Comparison, quantity: Value, where: str) -> None:
+        reading = quantity.reading
+        if leaf.operator != "is none" or quantity.measure:
+            self.binder.open(reading, where, "ask for .is_none(), or write a function: when=lambda token: …")
+        if self.binder.reading(_source(reading), where) is not None and not quantity.measure:
+            self._comparable(leaf, self._types(reading), where)
+
+    def _numeric(self, reading: Reading, where: str) -> None:
+        types = self._types(reading) if reading.path is not None else members(returns_of(reading))
+        if types and not any(is_number(kind) for kind in types):
+            have = " | ".join(type_name(kind) for kind in types)
+            text = f"plateau({reading.text!r}) needs a number, and that is {have}"
+            self.report("not_a_number", where, text, "name a score, or give a function that makes a number of it")
+
+    def _comparable(self, leaf: Comparison, types: Sequence[object], where: str) -> None:
+        if not types or any(t in (Any, object) for t in types):
+            return
+        values = closed_values(types)
+        others: tuple[object, ...] = (leaf.other,)
+        if leaf.operator == "is in" and isinstance(leaf.other, tuple):
+            others = leaf.other
+        if leaf.operator in ("==", "!=", "is in") and values is not None:
+            for other in others:
+                if other is not None and not any(other == enum_value(v) or other == v for v in values):
+                    near = did_you_mean(str(other), [str(enum_value(v)) for v in values])
+                    self.report("wrong_comparison", where, f"'{leaf}' can never hold", near)
+        elif leaf.operator in (*_ORDERED, "==", "!="):
+            kinds = [get_origin(t) or t for t in types]
+            if not any(comparable(kind, leaf.other, ordered=leaf.operator in _ORDERED) for kind in kinds):
+                have = " | ".join(type_name(t) for t in types)
+                text = f"'{leaf}' compares {have} with {type(leaf.other).__name__}"
+                self.report("wrong_comparison", where, text, "compare with a value of the field's type")
+
+    def _node(self, declared: Declared, ways: list[Way]) -> NodePlan:
+        where, begin = f"node {declared.name}", len(self.problems)
+        each = self.binder.each(declared.options, where) if declared.name not in self.unsound else None
+        if declared.name in self.unsound or (declared.options.each is not None and each is None):
+            declared = replace(declared, runnable=None, options=Options())  # what is made of them would be wrong too
+            self.unsound.add(declared.name)
+        options = declared.options
+        binder = self.binder if each is None else replace(self.binder, state=each.state)
+        call, selector, choices = binder.calls(declared, where)
+        every = [*([call] if call else []), *choices.values()]
+        passes = declared.runnable is None
+        writer = Writer(keys=frozenset()) if passes else binder.writer(options.writes, where, every, each)
+        if declared.name not in self.unsound:
+            self._graph_options(declared, every, where)
+        fallback = binder.fallback(options, where)
+        if each is not None and all(p.warning for p in self.problems[begin:]):
+            calls = [*every, *([fallback.call] if fallback is not None and fallback.call is not None else [])]
+            read = {*writer.roots, *(root for call in calls for root in call.roots)}
+            for name in binder.unread(each, read | (selector.roots if selector is not None else set())):
+                text = f"nothing reads the item {name!r}, so every item is run alike"
+                repair = f"name it in a parameter, or in inputs={{…: {name!r}}}"
+                self.report("unused_item", where, text, repair, warning=True)
+        plain = options.on_resume != "ask" and all(c.body.kind in _PLAIN for c in every)
+        success = [w for w in ways if not _on_failure(w)]
+        failure = tuple(w for w in ways if isinstance(w, EdgeWay) and _on_failure(w))
+        return NodePlan(
+            name=declared.name,
+            title=options.title or "",
+            call=call,
+            selector=selector,
+            choices=choices,
+            writer=writer,
+            ways=self._ordered(success, where),
+            failure_ways=failure,
+            retry=retry_of(options.retry, every),
+            timeout_seconds=options.timeout_seconds,
+            fallback=fallback,
+            each=each,
+            asks=options.on_resume == "ask",
+            plain=each is None and plain,
+            plain_items=each is not None and plain,
+        )
+
+    def _graph_options(self, declared: Declared, calls: Sequence[Call], where: str) -> None:
+        """Refuse what makes no sense for graphs and questions, and labels that no graph ends with."""
+        options = declared.options
+        walks = [call for call in calls if call.body.kind in ("graph", "ask")]
+        if walks and options.timeout_seconds is not None:
+            name, kind = walks[0].body.name, walks[0].body.kind
+            repair = "Graph(limits=Limits(seconds=…))" if kind == "graph" else "ask(…, timeout_seconds=…)"
+            what = f"{name}, which is a graph" if kind == "graph" else "a question"
+            self.report("bad_option", where, f"timeout_seconds on {what}", f"write {repair}")
+        if walks and options.on_resume == "ask":
+            text = f"on_resume='ask' on {walks[0].body.name}, which is resumed where it stood"
+            self.report("bad_option", where, text, "give it to the node inside that must not run twice")
+        labels = {label for call in calls if call.graph is not None for label in ends_of(call.graph)}
+        graphs = [call.body.name for call in calls if call.body.kind == "graph"]
+        if any(call.body.kind == "graph" and call.graph is None for call in calls):
+            return  # its ends are not known
+        for condition in self._conditions_from(declared.name):
+            for leaf in _leaves(condition):
+                if isinstance(leaf, Ended):
+                    self._labels(leaf, graphs, labels, f"way out of {declared.name}")
+
+    def _labels(self, leaf: Ended, graphs: Sequence[str], labels: Collection[str], where: str) -> None:
+        if not graphs:
+            self.report("bad_ended", where, f"{leaf}: the node is no graph", "test a field with value(…)")
+            return
+        for label in leaf.labels:
+            if label not in labels:
+                near = did_you_mean(label, labels) or "give a way to END in it a label"
+                names = " or ".join(graphs)
+                self.report("unknown_label", where, f"no way to END of {names} is labelled {label!r}", near)
+
+    def _conditions_from(self, source: str) -> Iterable[Condition]:
+        for way in self.graph.ways:
+            if way.source == source and not isinstance(way, Switch) and way.condition is not None:
+                yield way.condition
+            if way.source == source and isinstance(way, Fork):
+                yield from (condition for _, condition in way.targets if condition is not None)
+
+    def _ordered(self, ways: list[Way], where: str) -> tuple[Way, ...]:
+        closed = [i for i, way in enumerate(ways) if _always(way)]
+        if len(closed) > 1 or (closed and closed[0] < len(ways) - 1):
+            self.doubtful.add(where.removeprefix("node "))
+        if len(closed) > 1:
+            targets = ", ".join(_targets(ways[i])[-1] for i in closed)
+            self.report("two_otherwise", where, f"several ways without a condition: to {targets}", "keep one")
+        elif closed and closed[0] < len(ways) - 1:
+            self.report(
+                "otherwise_not_last",
+                where,
+                f"the ways after the one to {_targets(ways[closed[0]])[-1]} are never tried",
+                "put the way without a condition last",
+            )
+        return tuple(ways)
+
+    def _only_success(self, ways: list[Way], where: str) -> tuple[Way, ...]:
+        if not ways:
+            self.report("no_start", where, "nothing follows START", "add_edge(START, 'first node')")
+        for way in ways:
+            if _on_failure(way):
+                self.report("bad_edge", where, "START cannot fail", "remove failed(…)")
+        return self._ordered([way for way in ways if not _on_failure(way)], where)
+
+    def _whole(self, nodes: Mapping[str, NodePlan]) -> None:
+        shape = MeantShape.of(self.graph)
+        unsaid = {d.name for d in self.graph.nodes if d.options.writes is None and d.runnable is not None}
+        forks = list(fork_problems(shape, nodes, self.binder.state.fields, unsaid - self.unsound))
+        wrong = [fork for fork in shape.forks if any(p.where == f"fork at {fork.source}" for p in forks)]
+        self.doubtful |= {fork.source for fork in wrong}
+        self.problems += [*forks, *shape.problems({fork.join for fork in wrong})]
+        ending = shape.ending()
+        for name, node in nodes.items():
+            closed = any(_always(way) or _exhaustive(way, self._types) for way in node.ways)
+            if node.ways and not closed and name in ending and name not in self.unclear:
+                text = "if none of its conditions holds, the run fails with no_way_out"
+                self.report("no_otherwise", f"node {name}", text, "add a way without a condition", warning=True)
+        own = self.graph.own_limits
+        if isinstance(own, Limits) and own.steps is None:  # a graph that is meant to have no end says so
+            return
+        sound = (shape.reached() & ending) - self.doubtful
+        walked = {name: nodes[name] for name in shape.names if name in sound}
+        for loop in unbounded_loops(walked, self.binder.state):
+            text = f"nothing forces the loop {' → '.join(loop)} to end"
+            repair = "before the edges back add one that leaves, with iterations(…) or plateau(…)"
+            self.report("unbounded_loop", f"node {loop[0]}", text, repair, warning=True)
+
+    def _choices(self, nodes: Mapping[str, NodePlan]) -> None:
+        """Warn of choices that a value of a closed type has no runnable for."""
+        for declared in self.graph.nodes:
+            if not isinstance(declared.runnable, Choose) or not isinstance(declared.runnable.source, str):
+                continue
+            where = f"node {declared.name}"
+            reading = nodes[declared.name].selector
+            values = closed_values(self._types(reading)) if reading is not None else None
+            missing = [value for value in values or () if value not in declared.runnable.cases]
+            if missing:
+                text = f"choose has nothing to run for {', '.join(map(repr, missing))}"
+                self.report("missing_choice", where, text, "add a case, or the node fails there", warning=True)
+
+    def _options(self, state: StateType[Any]) -> None:
+        graph = self.graph
+        for name in graph.resources:
+            if name in state.fields or name in ("ctx", "state", "error", "result"):
+                self.report(
+                    "name_clash",
+                    f"resource {name}",
+                    f"{name!r} is the name of a field, or reserved",
+                    "rename the resource",
+                )
+        for name in sorted({"ctx", "error", "state"} & set(state.fields)):
+            text = f"a parameter called {name!r} gets the field, not what is usually given under that name"
+            self.report("name_clash", f"field {name}", text, "rename the field", warning=True)
+        for name in graph.keep or ():
+            if name not in state.fields:
+                self.report("unknown_field", "keep=", f"unknown field {name!r}", did_you_mean(name, state.fields))
+        if graph.errors is not None:
+            field = state.fields.get(graph.errors)
+            if field is None:
+                near = did_you_mean(graph.errors, state.fields)
+                self.report("unknown_field", "errors=", f"unknown field {graph.errors!r}", near)
+            elif field.operation != "append" or Failure not in get_args(field.info.annotation):
+                text = f"{graph.errors} must be Annotated[list[Failure], append]"
+                self.report("bad_errors", "errors=", text, "change the field's type")
+
+
+def _graphs(nodes: Iterable[NodePlan]) -> Iterable[Plan[Any]]:
+    """The graphs that these nodes are."""
+    calls = [call for node in nodes for call in (node.call, *node.choices.values()) if call is not None]
+    return [call.graph for call in calls if call.graph is not None]
+
+
+def _by_trigger(
+    trackers: Iterable[Tracker],
+) -> tuple[dict[str, tuple[Tracker, ...]], dict[str, tuple[Tracker, ...]]]:
+    samples: dict[str, tuple[Tracker, ...]] = {}
+    epochs: dict[str, tuple[Tracker, ...]] = {}
+    for tracker in trackers:
+        if tracker.kind == "plateau" and tracker.reading is not None:
+            for root in sorted(tracker.reading.roots):
+                samples[root] = (*samples.get(root, ()), tracker)
+        if tracker.since:
+            epochs[tracker.since] = (*epochs.get(tracker.since, ()), tracker)
+    return samples, epochs
+
+
+def _targets(way: Way) -> Sequence[str]:
+    return [way.target] if isinstance(way, EdgeWay) else way.targets
+
+
+def _on_failure(way: Way) -> bool:
+    return isinstance(way, EdgeWay) and way.condition is not None and is_on_failure(way.condition)
+
+
+def _always(way: Way) -> bool:
+    return way.otherwise is not None if isinstance(way, SwitchWay) else way.condition is None
+
+
+def _exhaustive(way: Way, types: Any) -> bool:  # noqa: ANN401 - a bound method
+    if not isinstance(way, SwitchWay):
+        return False
+    values = closed_values(types(way.reading))
+    return values is not None and all(v in way.cases for v in values)
+
+
+def _leaves(condition: Condition) -> Iterable[Condition]:
+    parts = list(condition.parts())
+    if not parts:
+        yield condition
+    for part in parts:
+        yield from _leaves(part)
+
+
+def _source(reading: Reading) -> Any:  # noqa: ANN401 - a path's text or a function
+    return reading.text if reading.path is not None else reading.function and reading.function.function

@@ -1,0 +1,163 @@
+"""Operations on a frame's fields, as the fold does them: records first, and typed values kept in step.
+
+A list or dict is copied before the first change in place, since what a step set belongs to the step; so is each list in
+a dict of lists. A typed value that a node was given is copied before it grows.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphengine.engine.snapshot import Frame
+    from graphengine.state.json_values import JsonValue, Op
+
+
+def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> None:
+    """Fold operations into a frame's records and typed values."""
+    if frame.kind == "arm":
+        frame.journal.extend(ops)
+    for index, op in enumerate(ops):
+        kind, name = op[0], op[1]
+        try:
+            operate = _OPS[kind]
+        except KeyError as error:
+            message = f"{kind!r} is no operation that this version knows; a newer one may have written it"
+            raise ValueError(message) from error
+        operate(frame, op)
+        if typed is None:
+            frame.typed.pop(name, None)
+        elif kind not in _GROWING:
+            frame.typed[name] = typed[index]
+        elif name in frame.typed:
+            _grow_typed(frame, kind, name, typed[index])
+        if frame.lent:
+            frame.lent.discard(name)
+        if frame.digests:
+            frame.digests.pop(name, None)
+
+
+def replay(frame: Frame) -> None:
+    """Do an arm's operations again, on fields that were changed below it."""
+    ops, frame.journal = frame.journal, []
+    for name in {op[1] for op in ops}:
+        frame.values.pop(name, None)
+        frame.typed.pop(name, None)
+        frame.owned.discard(name)
+        frame.digests.pop(name, None)
+    apply_ops(frame, ops, None)
+
+
+def _grow_typed(frame: Frame, kind: str, name: str, new: Any) -> None:  # noqa: ANN401 - a value of the user's type
+    cache = frame.typed
+    if name in frame.lent:
+        cache[name] = copy(cache[name])
+    if kind == "append":
+        _own(cache, name, list).append(new)
+    elif kind == "extend":
+        _own(cache, name, list).extend(new)
+    elif kind == "grow":
+        table = _own(cache, name, dict)
+        for key, items in new.items():
+            table[key] = [*(table.get(key) or ()), *items]  # a node may hold the list that was there by itself
+    else:
+        _own(cache, name, dict).update(new)
+
+
+def _own(cache: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
+    if cache[name] is None:
+        cache[name] = kind()
+    return cache[name]
+
+
+def _set(frame: Frame, op: Op) -> None:
+    frame.values[op[1]] = op[2]
+    frame.owned.discard(op[1])
+
+
+def _append(frame: Frame, op: Op) -> None:
+    _list(frame, op[1]).append(op[2])
+
+
+def _extend(frame: Frame, op: Op) -> None:
+    _list(frame, op[1]).extend(op[2])
+
+
+def _merge(frame: Frame, op: Op) -> None:
+    _dict(frame, op[1]).update(op[2])
+    if frame.grown:
+        frame.grown.get(op[1], set()).difference_update(op[2])
+
+
+def _put(frame: Frame, op: Op) -> None:
+    _dict(frame, op[1])[op[2]] = op[3]
+    if frame.grown:
+        frame.grown.get(op[1], set()).discard(op[2])
+
+
+def _grow(frame: Frame, op: Op) -> None:
+    table, key = _dict(frame, op[1]), op[2]
+    mine = frame.grown.setdefault(op[1], set())
+    if key not in mine:
+        table[key] = list(table.get(key) or ())
+        mine.add(key)
+    table[key].extend(op[3])
+
+
+def _add(frame: Frame, op: Op) -> None:
+    old = held(frame, op[1])
+    frame.values[op[1]] = op[2] if old is None else old + op[2]
+
+
+def _reduce(frame: Frame, op: Op) -> None:
+    frame.values[op[1]] = op[3]
+    frame.owned.discard(op[1])
+
+
+def _drop(frame: Frame, op: Op) -> None:
+    frame.values.pop(op[1], None)
+    frame.owned.discard(op[1])
+
+
+def held(frame: Frame, name: str) -> JsonValue:
+    """A field's record, from the frame that holds it."""
+    while frame.base is not None and name not in frame.values:
+        frame = frame.base
+    return frame.values.get(name)
+
+
+def _list(frame: Frame, name: str) -> list[JsonValue]:
+    """The field's list, a copy of the frame's own the first time: what a step set belongs to the step."""
+    if name not in frame.owned:
+        frame.values[name] = list(held(frame, name) or ())
+        frame.owned.add(name)
+    mine: list[JsonValue] = frame.values[name]
+    return mine
+
+
+def _dict(frame: Frame, name: str) -> dict[str, JsonValue]:
+    if name not in frame.owned:
+        frame.values[name] = dict(held(frame, name) or {})
+        frame.owned.add(name)
+        frame.grown.pop(name, None)
+    mine: dict[str, JsonValue] = frame.values[name]
+    return mine
+
+
+_GROWING: Final = frozenset(("append", "extend", "merge", "put", "grow"))
+"""Operations that add to what a field holds; the others put another value in its place."""
+
+_OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
+    "set": _set,
+    "append": _append,
+    "extend": _extend,
+    "merge": _merge,
+    "put": _put,
+    "grow": _grow,
+    "add": _add,
+    "reduce": _reduce,
+    "drop": _drop,
+}

@@ -1,0 +1,139 @@
+"""What decide looks up before it decides: the plan a frame walks, the view it has, the facts of the moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.snapshot import children
+from graphengine.engine.steps import EMPTY
+from graphengine.state.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from graphengine.engine.events import NodeFailed, NodeFinished
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.state.json_values import JsonValue
+
+
+class StaleEvent(Exception):
+    """The event belongs to a visit or attempt that is over."""
+
+
+def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
+    """The plan that a frame walks: the run's, or that of the graph it is inside.
+
+    Raises:
+        KeyError, NoChoice: The graph was changed, and has no such node or choice any more.
+    """
+    sub = frame.sub
+    if sub is None or sub.up is None:
+        return plan
+    known = sub.plan
+    if known is not None and known[0] is plan:
+        return known[1]
+    node = plan_of(plan, sub.up).nodes[sub.up.at]
+    graph = node.chosen(sub.up.choice).graph
+    if graph is None:
+        raise KeyError(node.name)
+    sub.plan = (plan, graph)
+    return graph
+
+
+def view_of(plan: Plan[Any], frame: Frame) -> View:
+    """What a frame sees; `plan` is the one it walks."""
+    each = plan.nodes[frame.at].each if frame.kind == "item" else None
+    return View(plan.state if each is None else each.state, frame)
+
+
+class OfAttempt(Protocol):
+    """An event of an attempt."""
+
+    @property
+    def frame(self) -> str:
+        """The frame."""
+        ...
+
+    @property
+    def node(self) -> str:
+        """The node."""
+        ...
+
+    @property
+    def visit(self) -> int:
+        """Which visit."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt."""
+        ...
+
+
+ATTEMPTED: Final = ("ready", "fallback")
+"""Phases of a frame with an attempt in flight."""
+
+
+def frame_of(snapshot: Snapshot, event: OfAttempt, phases: Collection[str]) -> Frame:
+    """The frame of an attempt that has come to something.
+
+    Raises:
+        StaleEvent: It is over already.
+    """
+    frame = snapshot.frames.get(event.frame)
+    if (
+        frame is None
+        or frame.phase not in phases
+        or frame.at != event.node
+        or frame.visit != event.visit
+        or frame.attempt != event.attempt
+    ):
+        raise StaleEvent(event)
+    return frame
+
+
+def tell(snapshot: Snapshot, frame: Frame, view: View, event: NodeFinished | NodeFailed) -> None:
+    """Tell a view what conditions may ask beside the state."""
+    view.node = view.completing = event.node
+    view.until = frame.until
+    view.usage = frame.usage if frame.base is None else usage_of(frame)
+    if frame.phase != "ready":
+        for key in children(frame):
+            view.usage = add_usage(view.usage, _spent_below(snapshot, snapshot.frames[key]))
+    if event.usage:
+        view.usage = add_usage(view.usage, event.usage)
+    view.elapsed_seconds = snapshot.elapsed_seconds if frame.up is None else elapsed(snapshot, frame)
+    if event.now > snapshot.now and snapshot.status == "running":
+        view.elapsed_seconds += event.now - snapshot.now
+
+
+def usage_of(frame: Frame) -> Mapping[str, float | None]:
+    """What was spent in a frame and in those it has its state from: other arms are another matter."""
+    return frame.usage if frame.base is None else add_usage(usage_of(frame.base), frame.usage)
+
+
+def _spent_below(snapshot: Snapshot, frame: Frame) -> Mapping[str, float | None]:
+    """What was spent in a frame and in all that are below it."""
+    total = frame.usage
+    for key in children(frame):
+        total = add_usage(total, _spent_below(snapshot, snapshot.frames[key]))
+    return total
+
+
+def elapsed(snapshot: Snapshot, frame: Frame) -> float:
+    """Driven time since the run began, or the subgraph that a frame is in."""
+    return snapshot.elapsed_seconds if frame.sub is None else snapshot.elapsed_seconds - frame.sub.entered
+
+
+def cost_of(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
+    """What an attempt cost, and the choice it was."""
+    if not event.usage and not event.choice:
+        return EMPTY
+    data: dict[str, JsonValue] = {}
+    if event.usage:
+        data["usage"] = dict(event.usage)
+    if event.choice:
+        data["choice"] = event.choice
+    return data

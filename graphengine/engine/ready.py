@@ -1,0 +1,206 @@
+"""ready: what should be running now. Asked while a run moves, and asked to resume one: there is no other way to know.
+
+While a run moves only the frames that a step touched are looked at, so that the cost of a step does not depend on how
+many others there are. Limits gate it: when one is reached nothing new is ready, and `limit_reached` says which. What
+is in flight is still recorded, since `decide` knows no limits.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from graphengine.engine.frame_tree import priced
+from graphengine.engine.snapshot import CRASHES, Task, sub_id
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from graphengine.engine.snapshot import Frame, Mode, Phase, Snapshot
+
+_MODES: Final[Mapping[Phase, Mode]] = {
+    "ready": "run",
+    "fallback": "fallback",
+    "leaving": "leave",
+    "forked": "join",
+    "mapping": "collect",
+    "inside": "exit",
+    "waiting": "wake",
+}
+_LIKELY: Final = 4
+_MOVING: Final = ("running", "waiting")
+
+
+def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]:
+    """The tasks that should be running; empty when the run has ended or has reached a limit.
+
+    A run that waits may still have frames to wake, each at its time.
+
+    Args:
+        snapshot: The run.
+        only: The frames to look at; those that no step touched have what they had before. All if not given.
+    """
+    if snapshot.status not in _MOVING or (snapshot.limits and limit_reached(snapshot)):
+        return []
+    frames = snapshot.frames
+    tasks: list[Task] = []
+    for key in frames if only is None else only if len(only) == 1 else dict.fromkeys(only):
+        if key in frames:
+            task = task_of(snapshot, frames[key])
+            if task is not None and (task.mode != "limit" or all(task.frame != other.frame for other in tasks)):
+                tasks.append(task)
+    return tasks
+
+
+def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 - a phase a return
+    """What a frame should be doing, None if nothing."""
+    phase = frame.phase
+    if phase == "ready" and frame.up is None and not frame.crashes:  # the usual case first
+        return Task(frame.id, frame.at, frame.visit, frame.attempt, "run", frame.due)
+    mode = _MODES.get(phase)
+    if mode is None or frame.failure is not None:
+        return None
+    if frame.up is not None:
+        held, over = held_by(snapshot, frame)
+        if held:
+            return None if over is None else Task(over.id, over.at, over.visit, over.attempt, "limit", 0.0)
+    if mode == "run" or mode == "fallback":  # noqa: PLR1714 - the quickest way to ask
+        if frame.crashes >= CRASHES:
+            return Task(frame.id, frame.at, frame.visit, frame.attempt, "crash_loop", 0.0)
+        return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, frame.due)
+    if mode == "wake":
+        return _wake(snapshot, frame)
+    if (
+        (phase == "forked" and not arms_settled(snapshot, frame))
+        or (phase == "mapping" and frame.map["left"])
+        or (phase == "inside" and not settled(snapshot.frames[sub_id(frame)]))
+    ):
+        return None
+    return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, 0.0)
+
+
+def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
+    """The delivery of a message that a frame waits for, else the end of its first wait that has one."""
+    first: tuple[float, str] | None = None
+    for name, wait in frame.waits.items():
+        if wait.get("topic") in snapshot.mailbox:
+            return Task(frame.id, frame.at, frame.visit, frame.attempt, "deliver", 0.0, name)
+        due = wait.get("due")
+        if due is not None and (first is None or due < first[0]):
+            first = (due, name)
+    return Task(frame.id, frame.at, frame.visit, frame.attempt, "wake", *first) if first is not None else None
+
+
+def can_move(snapshot: Snapshot) -> bool:
+    """Whether anything is to be done before an answer, a message or a time comes."""
+    frames = snapshot.frames
+    likely = [snapshot.mover, *snapshot.touched[-_LIKELY:]]  # mostly one of these, and then the others do not matter
+    for key in chain((key for key in likely if key in frames), reversed(frames)):
+        task = task_of(snapshot, frames[key])
+        if task is not None and task.mode != "wake":
+            snapshot.mover = key
+            return True
+    return False
+
+
+def next_due(snapshot: Snapshot) -> float | None:
+    """When the first wait of a run ends by itself, epoch seconds; None if none does."""
+    dues = [wait["due"] for frame in snapshot.frames.values() for wait in frame.waits.values() if "due" in wait]
+    return min(dues, default=None)
+
+
+def held_by(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
+    """Whether what is around a frame keeps it from moving, and the subgraph whose limit does, if that is the reason."""
+    around = frame.up
+    while around is not None:
+        if around.failure is not None or (
+            around.phase == "forked" and "need" in around.fork and arms_settled(snapshot, around)
+        ):
+            return True, None
+        around = around.up
+    over = _over_limit(snapshot, frame) if frame.sub is not None else None
+    return over is not None, over
+
+
+def arms_settled(snapshot: Snapshot, frame: Frame) -> bool:
+    """Whether a fork can become one again: every arm has arrived or failed, or enough have arrived."""
+    need: int | None = frame.fork.get("need")
+    arrived = under_way = 0
+    for key in frame.fork["arms"]:
+        arm = snapshot.frames[key]
+        if arm.phase == "ended":
+            arrived += 1
+        elif arm.failure is None:
+            if need is None:
+                return False
+            under_way += 1
+    return need is None or arrived >= need or arrived + under_way < need
+
+
+def settled(frame: Frame) -> bool:
+    """Whether an arm or a subgraph will not move any more by itself."""
+    return frame.phase == "ended" or frame.failure is not None
+
+
+def limit_reached(snapshot: Snapshot) -> str:
+    """The first limit that is reached, in words with the values; "" if none is."""
+    return _over(snapshot.limits, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
+
+
+def sub_limit(snapshot: Snapshot, frame: Frame) -> str:
+    """The first limit of its own that a subgraph has reached, in words with the values; "" if none is."""
+    return _over(frame.limits, frame.steps, snapshot.elapsed_seconds - frame.entered, frame.spent)
+
+
+def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
+    """Whether the run, or a graph around this frame, has reached a limit."""
+    return bool(limit_reached(snapshot)) or _over_limit(snapshot, frame) is not None
+
+
+def limits_costs(snapshot: Snapshot, frame: Frame) -> bool:
+    """Whether costs are limited here, and what is not known to cost nothing is not allowed."""
+    given = (snapshot.limits, *(sub.limits for sub in _around(frame) if sub.limits))
+    return any("cost_usd" in limits and not limits.get("unknown_cost") for limits in given)
+
+
+def _over_limit(snapshot: Snapshot, frame: Frame) -> Frame | None:
+    """The outermost graph around a frame that has reached a limit of its own: what is inside it fails with it."""
+    over = [sub for sub in _around(frame) if sub.limits and sub_limit(snapshot, sub)]
+    return over[-1] if over else None
+
+
+def _around(frame: Frame) -> Iterator[Frame]:
+    """The graphs around a frame, the innermost first."""
+    sub = frame.sub
+    while sub is not None:
+        yield sub
+        sub = sub.up.sub if sub.up is not None else None
+
+
+def spent(snapshot: Snapshot, name: str) -> float:
+    """How much of a limited thing a run has used up."""
+    return _spent(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
+
+
+def _over(limits: Mapping[str, float | None], steps: int, seconds: float, usage: Mapping[str, float | None]) -> str:
+    for name, limit in limits.items():
+        if limit is None or name == "unknown_cost":
+            continue
+        if name == "cost_usd" and usage.get("cost_usd", 0.0) is None and not limits.get("unknown_cost"):
+            cause = "what a failed call used" if usage.get("unknown_calls") else "the price of a model"
+            return f"cost_usd is unknown under a limit of {limit}: {cause} is not known"
+        spent = _spent(name, steps, seconds, usage)
+        if spent >= limit:
+            return f"{name} {spent} >= {limit}"
+    return ""
+
+
+def _spent(name: str, steps: int, seconds: float, usage: Mapping[str, float | None]) -> float:
+    """How much of a limited thing is used up."""
+    if name == "steps":
+        return steps
+    if name == "seconds":
+        return round(seconds, 3)
+    if name == "tokens":
+        return (usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0)
+    return priced(usage)

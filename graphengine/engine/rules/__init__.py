@@ -1,0 +1,1 @@
+"""The rules of movement, one subject in each module."""

@@ -1,0 +1,60 @@
+"""What the items of a map write: each item's updates as records of their own, and all of them together in item order.
+
+An item's row keeps what it would write, as `["item", field, value]` for one more result in a field's list, as an
+operation on the field (`append`, `extend`, `merge`, `put`, `grow`), or as `["raw", field, value]` for any other
+reducer. They are no operations on the state yet: that is the row of the node, once all items are done.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphengine.errors import InvalidUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.engine.plan import Updates
+    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.schema import Change, StateType
+    from graphengine.state.view import View
+
+
+def item_writes(state: StateType[Any], view: View, updates: Updates) -> list[JsonValue]:
+    """What an item writes, as records.
+
+    Raises:
+        InvalidUpdate, NotRecordable: It does not fit.
+    """
+    return [list(state.fields[name].part(update, view)) for name, update in updates]
+
+
+def collect(state: StateType[Any], view: View, done: Sequence[Sequence[Op]]) -> Change:
+    """The updates of all items, in their order, as one change of the state.
+
+    Raises:
+        InvalidUpdate, NotRecordable: All together they do not fit, or two items wrote one key.
+    """
+    together: dict[str, list[Op]] = {}
+    for writes in done:
+        for op in writes:
+            together.setdefault(op[1], []).append(op)
+    keys: dict[tuple[str, str], tuple[int, str]] = {}
+    for index, writes in enumerate(done):
+        for op in writes:
+            if op[0] in ("put", "grow"):
+                first, kind = keys.setdefault((op[1], op[2]), (index, op[0]))
+                if first != index and "put" in (kind, op[0]):
+                    _one_key(view, op, first, index)
+    updates: list[tuple[str, object]] = []
+    for name, ops in together.items():
+        updates += [(name, update) for update in state.fields[name].parts(ops, view)]
+    return state.apply(view, updates)
+
+
+def _one_key(view: View, op: Op, first: int, second: int) -> None:
+    raise InvalidUpdate(
+        f"items {first} and {second} both write {op[1]}[{op[2]}]",
+        where=f"node {view.node}",
+        repair="give each item a key of its own, or write to a list",
+    )

@@ -1,0 +1,125 @@
+"""Maps: a node that runs once for each item of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.engine.events import Error, NodeFailed, NodeFinished
+from graphengine.engine.failures import error_of, failure_record
+from graphengine.engine.lookup import StaleEvent, frame_of, plan_of, tell
+from graphengine.engine.rules.items import collect
+from graphengine.engine.rules.visit import gone_wrong, leave
+from graphengine.engine.size_limits import weigh
+from graphengine.engine.steps import EMPTY, Step, path_of
+from graphengine.engine.trackers import track
+from graphengine.errors import InvalidUpdate, MissingInput
+from graphengine.state.schema import NO_CHANGE
+from graphengine.state.view import View
+
+if TYPE_CHECKING:
+    from graphengine.engine.events import NodeEntered, Settled
+    from graphengine.engine.plan import Each, Plan
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.state.json_values import JsonValue
+
+
+def map_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step:
+    """The items are taken; from now on they do not change."""
+    frame = frame_of(snapshot, event, ("ready",))
+    inner = plan_of(plan, frame)
+    node = inner.nodes[event.node]
+    try:
+        data = _items(node.each, View(inner.state, frame), node.name)  # type: ignore[arg-type]
+    except BaseException as error:  # noqa: BLE001 - a function of the user's
+        reraise_interrupt(error)
+        failed = NodeFailed(*event[:5], event.now, error_of(error))
+        failure = failure_record(failed.error, path_of(frame.id, event.node), event.attempt)
+        return gone_wrong(inner, snapshot, frame, failed, {"error": failure})
+    return Step(snapshot.seq + 1, "mapped", event.now, *event[:4], data=data)
+
+
+def _items(each: Each, view: View, node: str) -> dict[str, JsonValue]:
+    """What a map is over: the fields that are its lists, and the items of the others.
+
+    Raises:
+        MissingInput: A list is None.
+        InvalidUpdate: It is no list, has items of another type, or the lists differ in length.
+    """
+    lengths: dict[str, int] = {}
+    fields: dict[str, str] = {}
+    items: dict[str, JsonValue] = {}
+    for name, reading, field in each.sources:
+        found = reading.read(view)
+        where = f"node {node}, each {name}"
+        if found is None:
+            repair = f"see that {reading.text} is set before this node; an empty list is fine"
+            raise MissingInput(f"{reading.text} is None", where=where, repair=repair)
+        if not isinstance(found, Sequence) or isinstance(found, (str, bytes)):
+            have = type(found).__name__
+            raise InvalidUpdate(f"{reading.text} is a {have}, not a list", where=where, repair="make it a list")
+        lengths[name] = len(found)
+        if field:
+            fields[name] = field
+        else:
+            kind = each.state.fields[name]
+            items[name] = [kind.record(kind.validate(item, view), view)[0] for item in found]
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InvalidUpdate(
+            f"the lists differ in length: {told}", where=f"node {node}", repair="make them equally long"
+        )
+    data: dict[str, JsonValue] = {"count": next(iter(lengths.values())), "concurrency": each.concurrency}
+    if fields:
+        data["fields"] = fields
+    if items:
+        data["items"] = items
+    return data
+
+
+def items_done(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
+    """All items came to their ends: their updates are reduced in item order, or the first failure is the node's."""
+    frame = snapshot.frames[event.frame]
+    facts = frame.map
+    if facts["left"]:
+        raise StaleEvent(event)
+    plan = plan_of(plan, frame)
+    visit = (frame.id, frame.at, frame.visit, frame.attempt, facts["began"], event.now)
+    if facts["failed"]:
+        first = facts["failed"][min(facts["failed"], key=int)]
+        failure = first["error"]
+        error = Error(failure["kind"], first["names"], failure["message"], retryable=not first.get("lasting"))
+        return gone_wrong(plan, snapshot, frame, NodeFailed(*visit, error), {"error": failure})
+    view = View(plan.state, frame)
+    view.node = frame.at
+    wrong, change = event.error, NO_CHANGE
+    try:
+        if wrong is None and facts["count"]:
+            change = collect(plan.state, view, facts["done"])
+            if view.weight:
+                change.weight = weigh(snapshot, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
+        elif wrong is None:
+            change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
+    except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
+        reraise_interrupt(error)
+        wrong = error_of(error)
+    if wrong is not None:
+        failure = failure_record(wrong, path_of(frame.id, frame.at), frame.attempt)
+        return gone_wrong(plan, snapshot, frame, NodeFailed(*visit, wrong), {"error": failure})
+    done = NodeFinished(*visit, result=None)  # the items' updates are the change
+    tell(snapshot, frame, view, done)
+    if plan.epochs or plan.samples:
+        track(plan, view, frame.at, change.ops)
+    sent = [message for index in sorted(facts["sent"], key=int) for message in facts["sent"][index]]
+    return leave(plan, snapshot, frame, done, view, change, {"sent": sent} if sent else EMPTY)
+
+
+def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:
+    """The fields that become the list of a map's results: those that it names, whole and without a reducer."""
+    writer = plan.nodes[frame.at].writer
+    targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
+    whole = [target.field for target in targets if target.key is None]
+    if writer.keys is not None and len(writer.keys) < len(plan.state.fields):
+        whole = sorted(writer.keys)
+    return [name for name in whole if plan.state.fields[name].reducer is None]

@@ -1,0 +1,149 @@
+"""Marks: what plateaus, counts since a node and changes need of the past, kept step by step.
+
+A mark is set beside the step that is being decided (`view.new_marks`) and read from the frame's marks where the step
+sets none. Arms of a fork keep the samples behind their marks too (`view.new_samples`), to be taken again at the join.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.engine.failures import text_of
+from graphengine.engine.snapshot import Frame
+from graphengine.state.digest import digest_of
+from graphengine.state.selector import as_number, better
+from graphengine.state.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from graphengine.engine.plan import Plan
+    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.selector import Tracker
+
+
+def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, JsonValue]:
+    """Digests of the defaults, which `changed` compares with before its node was left for the first time."""
+    if not changes:
+        return {}
+    defaults: dict[str, object] = {}
+    for field in plan.state.fields.values():
+        required = field.info.is_required()
+        made = None if required else field.info.get_default(call_default_factory=True, validated_data=dict(defaults))
+        defaults[field.name] = made
+    view = View(plan.state, Frame(typed=defaults))
+    marks = {tracker.key: digest_now(tracker, view) for tracker in changes}
+    return {key: digest for key, digest in marks.items() if digest}
+
+
+def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, JsonValue]:
+    """Marks for conditions that a changed graph has and a run under way knows nothing of.
+
+    A change compares with the field's default. What happened since a node's last visit is not known any more, so the
+    count begins now.
+    """
+    new = [tracker for group in plan.epochs.values() for tracker in group if tracker.key not in frame.marks]
+    counts = {t.key: frame.count(t.node) for t in new if t.kind == "count" and frame.count(t.since)}
+    return {**default_marks(plan, [t for t in new if t.kind == "change"]), **counts}
+
+
+def digest_now(tracker: Tracker, view: View) -> str:
+    """The digest of what a tracker reads now, "" where its function raises."""
+    try:
+        return digest_of(tracker.reading.read(view)) if tracker.reading is not None else ""
+    except BaseException as error:  # noqa: BLE001 - a function of the user's; its condition will say so where it is evaluated
+        reraise_interrupt(error)
+        return ""
+
+
+def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op]) -> None:
+    """Begin anew what this node's completion begins anew, then take the samples of what was written."""
+    for tracker in plan.epochs.get(node, ()):
+        if tracker.kind == "plateau":
+            set_mark(tracker, view, None)
+        elif tracker.kind == "count":
+            set_mark(tracker, view, view.count(tracker.node))
+    if plan.samples and ops:
+        sample(plan, view, [op[1] for op in ops])
+
+
+def sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
+    """Take the samples of the plateaus whose fields were written."""
+    seen: set[str] = set()
+    for name in written:
+        for tracker in plan.samples.get(name, ()):
+            if tracker.key not in seen:
+                seen.add(tracker.key)
+                take_sample(tracker, view)
+
+
+def take_sample(tracker: Tracker, view: View) -> None:
+    """Compare a sample with the best so far. A function that raises leaves a note, for its condition to raise."""
+    best, last, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
+    try:
+        sample = as_number(tracker.reading.read(view)) if tracker.reading is not None else None
+    except BaseException as error:  # noqa: BLE001 - a function of the user's
+        reraise_interrupt(error)
+        note_trouble(tracker, view, f"{type(error).__name__}: {text_of(error)}")
+        return
+    if sample is None:
+        if len(view.mark(tracker.key) or ()) > 3:  # noqa: PLR2004 - the note of a failure is over
+            view.new_marks[tracker.key] = [best, last, stale] if best is not None else None
+        return
+    compare(tracker, view, sample)
+
+
+def compare(tracker: Tracker, view: View, sample: float) -> None:
+    """Compare a sample with the best so far."""
+    view.new_samples.append([tracker.key, sample])
+    best, _, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
+    if best is None or better(sample, best, tracker):
+        view.new_marks[tracker.key] = [sample, sample, 0]
+    else:
+        view.new_marks[tracker.key] = [best, sample, stale + 1]
+
+
+def set_mark(tracker: Tracker, view: View, mark: JsonValue) -> None:
+    """Set a mark that is no comparison: a new beginning, a count, a digest."""
+    view.new_marks[tracker.key] = mark
+    view.new_samples.append([tracker.key, mark])
+
+
+def note_trouble(tracker: Tracker, view: View, text: str) -> None:
+    """Leave a note that a sample could not be taken, for the condition to raise."""
+    view.new_marks[tracker.key] = [*(view.mark(tracker.key) or [None, None, 0])[:3], text]
+    view.new_samples.append([tracker.key, text])
+
+
+def sample_again(plan: Plan[Any], view: View) -> None:
+    """Take the samples that could not be taken when the node was done."""
+    for group in plan.samples.values():
+        for tracker in group:
+            mark = view.mark(tracker.key)
+            if mark and len(mark) > 3 and tracker.key not in view.new_marks:  # noqa: PLR2004 - the note of a failure
+                take_sample(tracker, view)
+
+
+def note_changes(plan: Plan[Any], view: View) -> None:
+    """Note what `changed` will compare with when this node is left again."""
+    for tracker in plan.epochs.get(view.node, ()):
+        if tracker.kind == "change":
+            set_mark(tracker, view, digest_now(tracker, view))
+
+
+def sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, int]) -> None:
+    """Take an arm's samples again, and what else it marked; `counted` are the visits of the arms before it."""
+    trackers = {t.key: t for groups in (plan.samples, plan.epochs) for group in groups.values() for t in group}
+    for key, what in arm.samples:
+        tracker = trackers.get(key)
+        if tracker is None:
+            continue
+        if tracker.kind == "plateau" and isinstance(what, (int, float)):
+            compare(tracker, view, what)
+        elif tracker.kind == "plateau" and what is not None:
+            note_trouble(tracker, view, what)
+        elif tracker.kind == "count" and what is not None:
+            set_mark(tracker, view, what + counted.get(tracker.node, 0))
+        else:
+            set_mark(tracker, view, what)

@@ -1,0 +1,1 @@
+"""What a user declares: nodes, edges, conditions, prompts and questions."""

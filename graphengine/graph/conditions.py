@@ -1,0 +1,583 @@
+"""Conditions: when a way out is taken. They are values: named, composable by `&`, `|`, `~`, able to explain themselves.
+
+A condition is evaluated once, when its node has finished, against a `View`; what it said is recorded beside the edge
+and never worked out again. What needs the past (plateaus, counts since a node, changes) is kept as small marks that
+the core updates step by step: a condition names the `Tracker`s it needs.
+"""
+
+from __future__ import annotations
+
+import enum
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sized
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+
+from typing_extensions import override
+
+from graphengine.errors import DefinitionError
+from graphengine.state.digest import digest_of
+from graphengine.state.injection import Injected
+from graphengine.state.selector import Reading, Source, Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from graphengine.state.view import View
+
+_ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+class Condition(ABC):
+    """Something that holds or does not, and can say why."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def evaluate(self, view: View) -> tuple[bool, str]:
+        """Whether it holds, and an explanation with the values, as `score 6 >= 7: no`."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """The condition in words, as drawn on an edge."""
+
+    def parts(self) -> Iterable[Condition]:
+        """The conditions it is composed of."""
+        return ()
+
+    def trackers(self, source: str) -> Iterable[Tracker]:
+        """What must be tracked for it when it stands on an edge from `source`."""
+        for part in self.parts():
+            yield from part.trackers(source)
+
+    def __and__(self, other: Condition) -> Condition:
+        return Composed("and", self, _condition(other))
+
+    def __or__(self, other: Condition) -> Condition:
+        return Composed("or", self, _condition(other))
+
+    def __invert__(self) -> Condition:
+        return Negated(self)
+
+    def __bool__(self) -> NoReturn:
+        message = f"the condition {self} is evaluated when a run gets there, not in Python's and, or, not, if"
+        raise DefinitionError(message, repair="compose with &, | and ~, each side in parentheses; not 1 <= c <= 5")
+
+
+def _condition(other: object) -> Condition:
+    if isinstance(other, Condition):
+        return other
+    raise DefinitionError(
+        f"{other!r} is no condition",
+        repair="put each comparison in parentheses: (value('a') == 1) | (value('a') == 2)",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Composed(Condition):
+    """Two conditions joined by `and` or `or`; the second is not looked at where the first decides."""
+
+    word: Literal["and", "or"]
+    left: Condition
+    right: Condition
+
+    @override
+    def evaluate(self, view: View) -> tuple[bool, str]:
+        held, why = self.left.evaluate(view)
+        if held is (self.word == "or"):
+            return held, why
+        second, more = self.right.evaluate(view)
+        return second, f"{why} {self.word} {more}"
+
+    @override
+    def parts(self) -> Iterable[Condition]:
+        return (self.left, self.right)
+
+    @override
+    def __str__(self) -> str:
+        return " ".join((_inside(self.left, self.word), self.word, _inside(self.right, self.word)))
+
+
+def _inside(condition: Condition, word: str) -> str:
+    mixed = isinstance(condition, Composed) and condition.word != word
+    return f"({condition})" if mixed else str(condition)
+
+
+@dataclass(frozen=True, slots=True)
+class Negated(Condition):
+    """The opposite of a condition."""
+
+    of: Condition
+
+    @override
+    def evaluate(self, view: View) -> tuple[bool, str]:
+        held, why = self.of.evaluate(view)
+        return not held, f"not ({why}): {_word(not held)}"
+
+    @override
+    def parts(self) -> Iterable[Condition]:
+        return (self.of,)
+
+    @override
+    def __str__(self) -> str:
+        return f"not ({self.of})"
+
+
+class Quantity(ABC):
+    """Something with a value at each moment, to be compared: `value("score") >= 7`."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def now(self, view: View) -> object:
+        """The value at this moment."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """What it is, in words."""
+
+    def needs(self, source: str) -> Iterable[Tracker]:  # noqa: ARG002 - for those that need one
+        """What must be tracked for it."""
+        return ()
+
+    def __ge__(self, other: object) -> Comparison:
+        return Comparison(self, ">=", other)
+
+    def __le__(self, other: object) -> Comparison:
+        return Comparison(self, "<=", other)
+
+    def __gt__(self, other: object) -> Comparison:
+        return Comparison(self, ">", other)
+
+    def __lt__(self, other: object) -> Comparison:
+        return Comparison(self, "<", other)
+
+    def __eq__(self, other: object) -> Comparison:  # type: ignore[override]
+        return Comparison(self, "==", other)
+
+    def __ne__(self, other: object) -> Comparison:  # type: ignore[override]
+        return Comparison(self, "!=", other)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __bool__(self) -> NoReturn:
+        message = f"{self} has no truth of its own"
+        raise DefinitionError(message, repair="compare it, or use .is_true() or .is_none()")
+
+    def _misused(self, other: object) -> NoReturn:
+        message = f"{self} is joined with {other!r} before it is compared"
+        raise DefinitionError(message, repair="put each comparison in parentheses: (c == 1) | (c == 2)")
+
+    __or__ = __ror__ = __and__ = __rand__ = _misused
+
+
+class Fact(Quantity):
+    """A count, a sum or a time that the engine keeps."""
+
+    __slots__ = ("_name", "_node", "_since")
+
+    def __init__(self, name: str, node: str = "", since: str | None = None) -> None:
+        self._name, self._node, self._since = name, node, since
+
+    @property
+    def grows(self) -> bool:
+        """Whether it only grows: what counts since the very node it counts does not."""
+        return self._since is None or self._since != self._node
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The nodes it speaks of."""
+        return [name for name in (self._node, self._since) if name]
+
+    @override
+    def now(self, view: View) -> object:
+        if self._name == "iterations":
+            if not self._since:
+                return view.count(self._node)
+            return view.count(self._node) - view.mark(_count_key(self._node, self._since), 0)
+        if self._name == "elapsed_seconds":
+            return round(view.elapsed_seconds, 3)
+        if self._name == "tokens":
+            used = view.usage
+            return (used.get("input_tokens") or 0) + (used.get("output_tokens") or 0)
+        return view.usage.get(self._name, 0)
+
+    @override
+    def needs(self, source: str) -> Iterable[Tracker]:
+        if self._since:
+            yield Tracker(_count_key(self._node, self._since), "count", self._since, self._node)
+
+    @override
+    def __str__(self) -> str:
+        since = f" since {self._since}" if self._since else ""
+        return f"iterations of {self._node}{since}" if self._node else self._name
+
+
+class Value(Quantity):
+    """What lies at a path of the state, or what a function makes of fields."""
+
+    __slots__ = ("measure", "reading")
+
+    def __init__(self, source: Source, measure: Literal["", "length"] = "") -> None:
+        self.reading = Reading.of(source)
+        self.measure = measure
+
+    @override
+    def now(self, view: View) -> object:
+        if not self.measure:
+            return self.reading.read(view)
+        if self.reading.path is not None:
+            return view.length(self.reading.path)
+        made = self.reading.read(view)
+        return len(made) if isinstance(made, Sized) else None
+
+    def length(self) -> Value:
+        """Its length; None where it has none."""
+        return Value(self._source(), "length")
+
+    def is_true(self) -> Condition:
+        """Holds where the value is true in Python's sense."""
+        return Comparison(self, "is true", None)
+
+    def is_none(self) -> Condition:
+        """Holds where the value is None or missing."""
+        return Comparison(self, "is none", None)
+
+    def is_in(self, allowed: Iterable[object]) -> Condition:
+        """Holds where the value is one of these."""
+        return Comparison(self, "is in", tuple(allowed))
+
+    def contains(self, item: object) -> Condition:
+        """Holds where the value, a list, dict or text, contains this."""
+        return Comparison(self, "contains", item)
+
+    def _source(self) -> Source:
+        function = self.reading.function
+        return function.function if function is not None else self.reading.text
+
+    @override
+    def __str__(self) -> str:
+        return f"length of {self.reading.text}" if self.measure else self.reading.text
+
+
+class Comparison(Condition):
+    """A quantity compared with a constant."""
+
+    __slots__ = ("_compare", "_tail", "_text", "operator", "other", "quantity")
+
+    def __init__(self, quantity: Quantity, sign: str, other: object) -> None:
+        if other is None and sign in _ORDER:
+            raise DefinitionError(f"{quantity} {sign} None", repair="write .is_none(), or ~ with it")
+        if isinstance(other, Quantity):
+            message = f"{quantity} {sign} {other} compares two quantities"
+            raise DefinitionError(message, repair="use a function of the fields: when=lambda a, b: a > b")
+        self.quantity, self.operator, self.other = quantity, sign, other
+        self._text = str(quantity)
+        self._tail = sign if sign in ("is true", "is none") else f"{sign} {_shown(other)}"
+        self._compare = _ORDER.get(sign)
+
+    @override
+    def evaluate(self, view: View) -> tuple[bool, str]:
+        left = self.quantity.now(view)
+        note = ""
+        if self._compare is not None:
+            if left is None:
+                held = False
+            else:
+                try:
+                    held = bool(self._compare(_like(left, self.other), self.other))
+                except TypeError:
+                    held = False
+                    note = f" ({type(left).__name__} cannot be compared with {type(self.other).__name__})"
+        else:
+            held = self._special(left)
+        kind = type(left)
+        shown = left if kind is int or kind is float else _shown(left)
+        return held, f"{self._text} {shown} {self._tail}: {'yes' if held else 'no'}{note}"
+
+    def _special(self, left: object) -> bool:
+        if self.operator == "is true":
+            return bool(left)
+        if self.operator == "is none":
+            return left is None
+        if left is None:
+            return False
+        if self.operator == "is in" and isinstance(self.other, tuple):
+            return any(_like(left, other) == other for other in self.other)
+        if isinstance(left, (list, tuple, set, frozenset, Mapping)):
+            return any(_like(item, self.other) == self.other for item in left)
+        item, container = self.other, left
+        try:
+            held = item in container  # type: ignore[operator]
+        except TypeError:
+            held = False
+        return held
+
+    @override
+    def trackers(self, source: str) -> Iterable[Tracker]:
+        return self.quantity.needs(source)
+
+    @override
+    def __str__(self) -> str:
+        return f"{self._text} {self._tail}"
+
+
+class Plateau(Condition):
+    """Holds where the last `patience` samples were no better than the best before them."""
+
+    __slots__ = ("_key", "min_delta", "mode", "patience", "reading", "since")
+    mode: Literal["max", "min"]
+
+    def __init__(
+        self, source: Source, patience: int, min_delta: float, mode: Literal["max", "min"], since: str | None
+    ) -> None:
+        if patience < 1 or mode not in ("max", "min") or min_delta < 0:
+            raise DefinitionError(
+                f"plateau(patience={patience}, min_delta={min_delta}, mode={mode!r})",
+                repair="patience is 1 or more, min_delta 0 or more, mode 'max' or 'min'",
+            )
+        self.reading = Reading.of(source)
+        self.patience, self.min_delta, self.mode, self.since = patience, min_delta, mode, since
+        self._key = f"plateau:{self.reading.text}:{mode}:{min_delta!r}:{since or ''}"
+
+    @override
+    def evaluate(self, view: View) -> tuple[bool, str]:
+        mark = view.mark(self._key)
+        if not mark:
+            return False, f"{self.reading.text} has no sample yet: no"
+        best, last, stale, *raised = mark
+        if raised:
+            raise RuntimeError(raised[0])
+        if last == best and not stale:
+            return False, f"{self.reading.text} {last}, the best so far: no"
+        held = stale >= self.patience
+        compared = f"{self.reading.text} {last} after a best of {best}"
+        return held, f"{compared}, {stale} of {self.patience} without gain: {_word(held)}"
+
+    @override
+    def trackers(self, source: str) -> Iterable[Tracker]:
+        yield Tracker(self._key, "plateau", self.since or "", "", self.reading, self.mode, self.min_delta)
+
+    @override
+    def __str__(self) -> str:
+        patience = f" for {self.patience}" if self.patience > 1 else ""
+        return f"{self.reading.text} no longer improves{patience}"
+
+
+class Changed(Condition):
+    """Holds where the value differs from when a node was last left."""
+
+    __slots__ = ("reading", "since")
+
+    def __init__(self, source: Source, since: str | None) -> None:
+        self.reading, self.since = Reading.of(source), since
+
+    def _key(self, source: str) -> str:
+        return f"change:{self.reading.text}:{self.since or source}"
+
+    @override
+    def evaluate(self, view: View) -> tuple[bool, str]:
+        held = digest_of(self.reading.read(view)) != view.mark(self._key(view.node))
+        return held, f"{self}: {_word(held)}"
+
+    @override
+    def trackers(self, source: str) -> Iterable[Tracker]:
+        yield Tracker(self._key(source), "change", self.since or source, "", self.reading)
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.reading.text} changed" + (f" since {self.since}" if self.since else "")
+
+
+class Failed(Condition):
+    """Holds where the node failed with one of these exceptions."""
+
+    __slots__ = ("types",)
+
+    def __init__(self, types: tuple[type[BaseException], ...]) -> None:
+        self.types = types
+
+    @override
+    def evaluate(self, view: View) -> tuple[bool, str]:
+        names = [exception_name(kind) for kind in self.types]
+        held = any(name in view.failure for name in names)
+        return held, f"failed with {view.failure[0] if view.failure else 'nothing'}, {self}: {_word(held)}"
+
+    @override
+    def __str__(self) -> str:
+        return "failed with " + " or ".join(kind.__name__ for kind in self.types)
+
+
+class Function(Condition):
+    """A function of fields, of the user's own."""
+
+    __slots__ = ("injected",)
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self.injected = Injected.of(function)
+
+    @override
+    def evaluate(self, view: View) -> tuple[bool, str]:
+        held = bool(self.injected.call(view))
+        return held, f"{self.injected.name}: {_word(held)}"
+
+    @override
+    def __str__(self) -> str:
+        return self.injected.name
+
+
+def value(source: Source) -> Value:
+    """What lies at a path of the state, or what a pure function makes of its fields, to be compared.
+
+    Args:
+        source: A path such as `"review.score"`, or a function whose parameters name fields.
+
+    >>> str(value("review.score") >= 7)
+    'review.score >= 7'
+    """
+    return Value(source)
+
+
+def iterations(node: str, since: str | None = None) -> Fact:
+    """How often a node was completed, this visit included.
+
+    Args:
+        node: The node whose visits count; attempts do not.
+        since: Count from the last completed visit of this node; from the start if there was none.
+
+    >>> str(iterations("review") >= 3)
+    'iterations of review >= 3'
+    """
+    return Fact("iterations", node, since)
+
+
+def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
+    """What models were paid or gave so far: `"cost_usd"` (US dollars; None while unknown), `"tokens"`, `"calls"`.
+
+    >>> str(usage("cost_usd") > 0.5)
+    'cost_usd > 0.5'
+    """
+    if what not in ("cost_usd", "tokens", "calls"):
+        raise DefinitionError(f"usage({what!r}) is not kept", repair="ask for 'cost_usd', 'tokens' or 'calls'")
+    return Fact(what)
+
+
+def elapsed_seconds() -> Fact:
+    """The time a run was driven so far, in seconds; waiting does not count.
+
+    >>> str(elapsed_seconds() > 60)
+    'elapsed_seconds > 60'
+    """
+    return Fact("elapsed_seconds")
+
+
+def plateau(
+    source: Source,
+    *,
+    patience: int = 1,
+    min_delta: float = 0.0,
+    mode: Literal["max", "min"] = "max",
+    since: str | None = None,
+) -> Condition:
+    """Holds where a number no longer improves.
+
+    Args:
+        source: Path or function of fields that gives the number; a sample is taken whenever a step writes the field.
+        patience: How many samples in a row must be no better than the best before them.
+        min_delta: A sample is better only if it is better by more than this.
+        mode: Whether larger (`"max"`) or smaller (`"min"`) is better.
+        since: Begin anew with each visit of this node.
+
+    >>> str(plateau("score"))
+    'score no longer improves'
+    """
+    return Plateau(source, patience, min_delta, mode, since)
+
+
+def changed(source: Source, since: str | None = None) -> Condition:
+    """Holds where a value differs from when the edge's node (or `since`) was last left; at first, from its default.
+
+    >>> str(changed("draft", since="review"))
+    'draft changed since review'
+    """
+    return Changed(source, since)
+
+
+def failed(*types: type[BaseException]) -> Condition:
+    """Holds where the node failed, after its retries and without a fallback, with one of these exceptions.
+
+    >>> str(failed(ValueError, KeyError))
+    'failed with ValueError or KeyError'
+    """
+    given: tuple[object, ...] = types
+    if not given or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in given):
+        raise DefinitionError(
+            f"failed{types!r}", repair="give exception types: failed(TimeoutError), failed(Exception)"
+        )
+    return Failed(types)
+
+
+def as_condition(given: object) -> Condition:
+    """A condition, or a function made into one.
+
+    Raises:
+        DefinitionError: It is neither.
+    """
+    if isinstance(given, Condition):
+        return given
+    if isinstance(given, Quantity):
+        raise DefinitionError(f"{given} is not compared with anything", repair="compare it, or use .is_true()")
+    if callable(given):
+        return Function(given)
+    raise DefinitionError(f"{given!r} is no condition", repair="use value(…) >= …, failed(…), or a function of fields")
+
+
+def exception_name(kind: type[BaseException]) -> str:
+    """The name that exceptions are recorded and matched by."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_on_failure(condition: Condition) -> bool:
+    """Whether a way with this condition is considered after a failure, and only then."""
+    if isinstance(condition, Failed):
+        return True
+    if isinstance(condition, Composed):
+        left, right = is_on_failure(condition.left), is_on_failure(condition.right)
+        return (left and right) if condition.word == "or" else (left or right)
+    return False
+
+
+def mentions_failure(condition: Condition) -> bool:
+    """Whether `failed(…)` occurs anywhere in it."""
+    return isinstance(condition, Failed) or any(mentions_failure(part) for part in condition.parts())
+
+
+def _like(value: object, other: object) -> object:
+    """A value as it compares with another: an enum's member by its value, unless with a member."""
+    return value.value if isinstance(value, enum.Enum) and not isinstance(other, enum.Enum) else value
+
+
+def _count_key(node: str, since: str | None) -> str:
+    return f"count:{node}:{since}"
+
+
+def _word(held: bool) -> str:  # noqa: FBT001
+    return "yes" if held else "no"
+
+
+def _shown(content: object) -> str:
+    if isinstance(content, enum.Enum):
+        content = content.value
+    if isinstance(content, (list, tuple, dict, set)) and len(content) > 8:  # noqa: PLR2004 - a line, not a page
+        return f"{type(content).__name__} of {len(content)}"
+    text = repr(content)
+    return text if len(text) <= 80 else text[:77] + "…"  # noqa: PLR2004

@@ -1,0 +1,62 @@
+"""How a run or a graph inside one came to its end, and the condition that asks a graph for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from graphengine.errors import DefinitionError
+from graphengine.graph.conditions import Condition
+
+if TYPE_CHECKING:
+    from graphengine.state.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run ended.
+
+    Attributes:
+        reason: `end` (a way to END), `failed`, `limit` or `asked`.
+        label: The label of the edge that led to the end.
+        condition: That edge's condition in words.
+        explanation: What the conditions said, with their values.
+    """
+
+    reason: str
+    label: str = ""
+    condition: str = ""
+    explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Condition):
+    """See `ended`."""
+
+    labels: tuple[str, ...]
+
+    @override
+    def evaluate(self, view: View) -> tuple[bool, str]:
+        held = view.ended in self.labels
+        how = f"ended {view.ended!r}" if view.ended else "ended without a label"
+        return held, f"{view.node} {how}: {'yes' if held else 'no'}"
+
+    @override
+    def __str__(self) -> str:
+        return f"ended {' or '.join(map(repr, self.labels))}"
+
+
+def ended(*labels: str) -> Condition:
+    """Holds where the graph that this way leaves stopped at END with one of these labels.
+
+    Raises:
+        DefinitionError: No label is given.
+
+    >>> str(ended("approved", "good enough"))
+    "ended 'approved' or 'good enough'"
+    """
+    if not labels:
+        raise DefinitionError("ended() names no label", repair="write ended('approved')")
+    return Ended(labels)

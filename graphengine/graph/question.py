@@ -1,0 +1,163 @@
+"""Questions as nodes: a node that is done with somebody's answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from graphengine.errors import DefinitionError
+from graphengine.graph.options import is_seconds, none_for_ever
+from graphengine.graph.templates import fill_plainly, holes
+from graphengine.state.field import explain
+from graphengine.state.injection import Injected, Parameter
+from graphengine.state.path import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphengine.graph.runnable import Kind
+    from graphengine.state.json_values import JsonValue
+
+T = TypeVar("T")
+
+NO_ANSWER: Final = object()
+"""There is no default answer."""
+
+
+class Answers:
+    """The type of an answer: its JSON Schema, and what a record of it stands for."""
+
+    __slots__ = ("_adapter", "schema", "type")
+
+    def __init__(self, output: Any) -> None:  # noqa: ANN401 - any type that pydantic knows
+        self.type = output
+        try:
+            self._adapter: TypeAdapter[Any] = TypeAdapter(output)
+            self.schema: dict[str, JsonValue] = self._adapter.json_schema()
+        except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema) as error:
+            raise DefinitionError(
+                f"{output!r} is no type for an answer: {error}", repair="name a type that JSON can carry"
+            ) from error
+
+    def read(self, record: JsonValue) -> Any:  # noqa: ANN401
+        """The answer that a record stands for.
+
+        Raises:
+            ValidationError: It is none of this type.
+        """
+        return self._adapter.validate_json(to_json(record), by_name=True, by_alias=True)
+
+    def record(self, value: object) -> JsonValue:
+        """The record of an answer.
+
+        Raises:
+            DefinitionError: It is none of this type.
+        """
+        try:
+            made = self._adapter.validate_python(value)
+            return self._adapter.dump_python(made, mode="json", by_alias=False, round_trip=True)
+        except (ValidationError, PydanticSerializationError) as error:
+            told = explain(error) if isinstance(error, ValidationError) else str(error)
+            raise DefinitionError(
+                f"the default {value!r} is no answer of its own type: {told}", repair="give a default that fits"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """See `ask`."""
+
+    question: str | Callable[..., str]
+    answers: Answers
+    timeout_seconds: float | None
+    default: object
+
+    def body(self) -> AskBody:
+        """The form the engine uses."""
+        return AskBody(self)
+
+
+def ask(
+    question: str | Callable[..., str],
+    output: Any = str,  # noqa: ANN401 - a type
+    *,
+    timeout_seconds: float | None = None,
+    default: object = NO_ANSWER,
+) -> Ask:
+    """A node that waits for somebody's answer; the answer is its result.
+
+    Args:
+        question: What to ask: text whose `{paths}` are read from the state, or a function of fields.
+        output: The type of the answer; its JSON Schema is stored with the question, and a bad answer is refused where
+            it is given.
+        timeout_seconds: How long to wait; then the default counts as the answer, and without one the node fails with
+            `wait_timeout`.
+        default: The answer after that time.
+
+    Example:
+        >>> approve = ask("Publish {title}?", bool, timeout_seconds=86_400, default=False)
+    """
+    if default is not NO_ANSWER and timeout_seconds is None:
+        raise DefinitionError("ask(default=…) without a time", repair="say when it counts: timeout_seconds=…")
+    timeout_seconds = none_for_ever(timeout_seconds)
+    if timeout_seconds is not None and not is_seconds(timeout_seconds):
+        repair = "give seconds above 0, or None for no limit"
+        raise DefinitionError(f"ask(timeout_seconds={timeout_seconds!r})", repair=repair)
+    answers = Answers(output)
+    if default is not NO_ANSWER:
+        answers.record(default)
+    return Ask(question, answers, timeout_seconds, default)
+
+
+@dataclass(frozen=True, slots=True)
+class AskBody:
+    """A question in the form the engine uses: called with what it reads, it gives its text."""
+
+    ask: Ask
+    kind: Kind = "ask"
+    thread: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return "ask"
+
+    @property
+    def returns(self) -> object:
+        """The type of the answer."""
+        return self.ask.answers.type
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        """What the question reads."""
+        if isinstance(self.ask.question, str):
+            return [Parameter(hole, shown=True) for hole in holes(self.ask.question) if not _is_bad(hole)]
+        return Injected.of(self.ask.question).parameters
+
+    def call(self, **values: object) -> object:
+        """The question's text."""
+        question = self.ask.question
+        return fill_plainly(question, values) if isinstance(question, str) else question(**values)
+
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        """Holes of the question that are no paths."""
+        if not isinstance(self.ask.question, str):
+            found = Injected.of(self.ask.question).variadic
+            return [("bad_parameter", f"the question has {text}", "name each field it reads") for text in found]
+        return [
+            ("bad_path", f"the question has {{{hole}}}, which is no path", "write {{ and }} for braces")
+            for hole in holes(self.ask.question)
+            if _is_bad(hole)
+        ]
+
+
+def _is_bad(hole: str) -> bool:
+    try:
+        parse(hole)
+    except DefinitionError:
+        return True
+    return False

@@ -1,0 +1,118 @@
+"""Bodies: what a node does when it is visited, in the form the engine calls."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+
+from graphengine.state.injection import Injected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphengine.state.injection import Parameter
+
+Kind: TypeAlias = Literal["function", "agent", "pass", "graph", "ask"]
+
+
+class Body(Protocol):
+    """What a node does when it is visited, in the form the engine calls.
+
+    Attributes:
+        name: Its own name, kept in usage.
+        kind: `function`, `agent`, `pass`, `graph` or `ask`.
+        parameters: What it reads; a name may be a path of the state.
+        returns: The annotation of its result, Any if unknown.
+        thread: Whether it blocks and so runs in a thread of the runner's pool.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its own name."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """What it is."""
+        ...
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        """What it reads."""
+        ...
+
+    @property
+    def returns(self) -> object:
+        """The annotation of its result."""
+        ...
+
+    @property
+    def thread(self) -> bool:
+        """Whether it blocks."""
+        ...
+
+    @property
+    def call(self) -> Callable[..., object]:
+        """What does it, given the parameters by name; the result may be awaitable."""
+        ...
+
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        """What is wrong with it by itself, as (code, message, repair)."""
+        ...
+
+
+@runtime_checkable
+class HasBody(Protocol):
+    """Anything but a plain function that can be a node: an Agent, a Graph, a question."""
+
+    def body(self) -> Body:
+        """The form the engine calls."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionBody:
+    """A plain function as a node's body."""
+
+    injected: Injected
+    thread: bool
+    kind: Kind = "function"
+
+    @classmethod
+    def of(cls, function: Callable[..., object], *, thread: bool | None) -> FunctionBody:
+        """Wrap a function; sync ones run in a thread unless told otherwise."""
+        return cls(Injected.of(function), thread is not False and not is_async(function))
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.injected.name
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        """What it reads."""
+        return self.injected.parameters
+
+    @property
+    def returns(self) -> object:
+        """The annotation of its result."""
+        return self.injected.returns
+
+    @property
+    def call(self) -> Callable[..., object]:
+        """The function."""
+        return self.injected.function
+
+    def problems(self) -> Sequence[tuple[str, str, str]]:
+        """Parameters that cannot be injected."""
+        return [
+            ("bad_parameter", f"{self.name} has {text}, which names no field", "name each field it reads")
+            for text in self.injected.variadic
+        ]
+
+
+def is_async(function: object) -> bool:
+    """Whether calling it gives a coroutine."""
+    inner = getattr(function, "func", function)  # functools.partial
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(type(inner), "__call__", None))  # noqa: B004 - its code is looked at, not whether it has any

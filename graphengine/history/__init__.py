@@ -1,0 +1,1 @@
+"""Reading recorded runs: states at a step, usage, export, JSON documents, replay."""

@@ -1,0 +1,94 @@
+"""What a run spent on models, worked out from its steps: by agent, by model, by node.
+
+Nothing but the steps is read, so that it can be told of any run at any time. A branch shares its first steps with the
+run it comes from; what was spent in those is inherited, and told apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from graphengine.engine.frame_tree import add_usage, priced
+from graphengine.engine.steps import without_items
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from typing import TypeVar
+
+    from graphengine.engine.steps import Step
+
+    K = TypeVar("K", bound=Hashable)
+
+Usage: TypeAlias = "Mapping[str, float | None]"
+"""Calls, tokens and `cost_usd` by name, as steps record them; a cost that is not known is None."""
+
+OFFLINE: Final = "offline"
+"""The model of answers that rules gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one agent at one node spent on one model.
+
+    Attributes:
+        agent: The agent's name; "" where the log does not tell, as of answers that rules gave.
+        model: The model that answered, as `anthropic:claude-…`; "" where the log does not tell.
+        node: The node's path, without the places of items.
+        inherited: Whether it was spent before the run branched off.
+        usage: How much.
+    """
+
+    agent: str
+    model: str
+    node: str
+    inherited: bool
+    usage: Usage
+
+
+def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
+    """What was spent in these steps, in the order of the first calls.
+
+    Args:
+        steps: Steps of a run.
+        shared_seq: The last step that the run shares with the one it comes from.
+    """
+    found: dict[tuple[str, str, str, bool], Usage] = {}
+    for step in steps:
+        usage = step.data.get("usage")
+        if not usage:
+            continue
+        asked = step.data["by"] if step.kind == "recorded" and "by" in step.data else {}
+        is_offline = usage.get("calls", 0) == usage.get("offline_calls", 0)
+        model = asked.get("model") or (OFFLINE if is_offline else "")
+        key = (asked.get("agent", ""), model, without_items(step.path), step.seq <= shared_seq)
+        found[key] = add_usage(found.get(key, {}), usage)
+    return [Spent(*key, usage) for key, usage in found.items()]
+
+
+def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, Usage]:
+    """What was spent by whatever the key tells apart, in the order of the first calls.
+
+    Example:
+        >>> one = Spent("writer", "openai:gpt-5", "write", False, {"calls": 1, "cost_usd": 0.5})
+        >>> summed([one, one], lambda spent: spent.model)
+        {'openai:gpt-5': {'calls': 2, 'cost_usd': 1.0}}
+    """
+    found: dict[K, Usage] = {}
+    for each in spent:
+        found[key(each)] = add_usage(found.get(key(each), {}), each.usage)
+    return found
+
+
+def spent_since(before: Usage, after: Usage) -> dict[str, float | None]:
+    """What was spent between two times; a cost that was unknown at one of them is unknown."""
+    spent: dict[str, float | None] = {}
+    for name, amount in after.items():
+        had = before.get(name, 0)
+        spent[name] = None if amount is None or had is None else amount - had
+    if spent.get("cost_usd", 0.0) is None:
+        spent["priced_usd"] = priced(after) - priced(before)
+    return spent
+
+
+__all__ = ["OFFLINE", "Spent", "Usage", "spending", "spent_since", "summed"]

@@ -1,0 +1,351 @@
+"""Running one task of a node: from a Task to the event that ends it.
+
+Whatever a node raises becomes a `NodeFailed`; only a cancellation from outside and an interrupt of the process pass. A
+node that changes in place what it was given is caught here: mutable fields are digested before and after, and a changed
+one is forgotten, so that it is built again from the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import random
+from contextvars import copy_context
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from graphengine.agents.run_scope import CURRENT
+from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.calls.time_limit import TimeLimit
+from graphengine.engine.events import (
+    LimitMet,
+    NodeBegun,
+    NodeEntered,
+    NodeFailed,
+    NodeFinished,
+    NodeLeft,
+    NodeWaits,
+    Settled,
+    WaitOver,
+)
+from graphengine.engine.failures import error_of
+from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.redaction import Guard
+from graphengine.engine.steps import path_of
+from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
+from graphengine.graph.options import Sizes
+from graphengine.graph.question import NO_ANSWER, AskBody
+from graphengine.runner.context import Context, Surroundings
+from graphengine.runner.threads import in_thread
+from graphengine.state.digest import digest_of
+from graphengine.state.failure import Failure
+from graphengine.state.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from graphengine.engine.events import Error, Event
+    from graphengine.engine.plan import Call, NodePlan, Plan
+    from graphengine.engine.snapshot import Frame, Snapshot, Task
+    from graphengine.runner.context import Host
+    from graphengine.runner.model_routing import Models
+    from graphengine.runner.previous_runs import Past
+    from graphengine.state.field import FieldType
+    from graphengine.state.json_values import JsonValue
+
+
+class TaskRunner:
+    """Runs the tasks of one run.
+
+    Args:
+        plan: The graph.
+        snapshot: Where the run stands.
+        host: Who drives it.
+        resources: What nodes may ask for, by the id of their plan.
+        models: The models that stand in for agents' own.
+        threads: Gives the threads of what blocks.
+        now: The time in the run's log.
+        wall: The machine's time, at which waits end.
+        past: Finds earlier runs.
+        check: Whether functions that change what they are given are caught.
+    """
+
+    __slots__ = ("_check", "_now", "_plan", "_resources", "_snapshot", "_surroundings", "_threads", "_wall", "context")
+
+    def __init__(  # noqa: PLR0913 - all that a node may need
+        self,
+        plan: Plan[Any],
+        snapshot: Snapshot,
+        *,
+        host: Host,
+        resources: Mapping[int, Mapping[str, object]],
+        models: Models,
+        threads: Callable[[], Executor],
+        now: Callable[[], float],
+        wall: Callable[[], float],
+        past: Past,
+        check: bool,
+    ) -> None:
+        self._plan = plan
+        self._snapshot = snapshot
+        self._resources = resources
+        self._threads = threads
+        self._now = now
+        self._wall = wall
+        loop = asyncio.get_running_loop()
+        sizes = snapshot.sizes or Sizes()
+        guard = Guard(plan, snapshot) if plan.secret else None
+        given = functools.partial(_given, plan, resources)
+        self._surroundings = Surroundings(
+            snapshot.run_id, plan.graph, host, models, now, wall, threads, loop, past, snapshot, given, sizes, guard
+        )
+        self._check = check
+        self.context = copy_context()  # that in which the last node was begun
+
+    async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
+        """Do what the task says and tell what came of it; None where a node stopped halfway, to be run again."""
+        began = self._now()
+        mode = task.mode
+        if mode != "run" and mode not in ("fallback", "crash_loop"):
+            return self._moved(task, began)
+        frame = self._snapshot.frames[task.frame]
+        context = Context(task, frame, self._surroundings)
+        choice = ""
+        CURRENT.set(context)  # never reset: the next task sets its own
+        self.context = copy_context()
+        try:
+            if mode == "crash_loop":
+                return self._failed(task, began, _crash_loop(task, frame), context, choice)
+            plan = self._plan if frame.up is None else plan_of(self._plan, frame)
+            node = plan.nodes[task.node]
+            view = View(plan.state, frame) if frame.up is None else view_of(plan, frame)
+            plain = node.plain or (node.plain_items and frame.kind == "item")
+            call = node.call if plain and mode == "run" else None
+            if call is None:
+                call = node.fallback.call if mode == "fallback" and node.fallback is not None else None
+                if call is None:
+                    other = self._other(task, frame, node, view)
+                    if other is not None:
+                        return other
+                    call, choice = node.pick(view)
+            result = self._begin(call, view, frame, context, node.timeout_seconds)
+            if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the quick look first
+                result = await result
+            if context.work is not None and not context.work.ending:
+                context.work.awaited()
+            if not plain and isinstance(call.body, AskBody):
+                return self._asks(task, call.body, result, choice, began)
+        except asyncio.CancelledError as error:
+            current = asyncio.current_task()
+            if context.work is not None and context.work.ending and current is not None and not current.uncancel():
+                return self._waits(task, began, context)
+            if current is not None and current.cancelling() and self._surroundings.host.ends(task.frame, context.path):
+                raise
+            return self._failed(task, began, error, context, choice)
+        except BaseException as error:  # noqa: BLE001 - a node may raise anything
+            reraise_interrupt(error)
+            if context.work is not None and context.work.ending and _uncancelled():
+                return self._waits(task, began, context)  # it made an error of its own of the end of its attempt
+            return self._failed(task, began, error, context, choice)
+        finally:
+            context.over = True
+            if context.work is not None:
+                await context.end()
+        more = None
+        if context.work is not None or context.said is not None or frame.memos:
+            if context.work is not None and context.work.ending and _uncancelled():
+                return self._waits(task, began, context)
+            more = context.more()
+        chance = random.random()  # noqa: S311 - jitter, should the update not fit
+        ended = self._now()
+        return NodeFinished(
+            task.frame, task.node, task.visit, task.attempt, began, ended, result, context.usage, choice, chance, more
+        )
+
+    def _moved(self, task: Task, now: float) -> Event:
+        """What a task comes to that runs nothing of a node's."""
+        if task.mode == "leave":
+            return NodeLeft(task.frame, now)
+        if task.mode == "limit":
+            return LimitMet(task.frame, now)
+        if task.mode in ("wake", "deliver"):
+            return WaitOver(task.frame, task.wait, max(now, task.due), delivered=task.mode == "deliver")
+        error = self._changed_by_items(task) if task.mode == "collect" and self._check else None
+        return Settled(task.frame, now, error, random.random())  # noqa: S311 - jitter, should there be a retry
+
+    def _other(self, task: Task, frame: Frame, node: NodePlan, view: View) -> Event | None:
+        """What a node comes to before, or instead of, anything that is run; None where something is."""
+        if node.plain:
+            return None
+        visit = (task.frame, task.node, task.visit, task.attempt, self._now())
+        if (node.each is not None and frame.kind != "item") or node.pick(view)[0].graph is not None:
+            return NodeEntered(*visit, random.random())  # noqa: S311 - jitter
+        return NodeBegun(*visit) if node.asks and not frame.begun else None
+
+    def _asks(self, task: Task, body: AskBody, question: object, choice: str, began: float) -> NodeWaits:
+        ask, now = body.ask, self._now()
+        wait: dict[str, JsonValue] = {
+            "kind": "ask",
+            "question": str(question),
+            "schema": ask.answers.schema,
+        }
+        if choice:
+            wait["choice"] = choice
+        if ask.timeout_seconds is not None:
+            wait["due"] = self._wall() + ask.timeout_seconds
+        if ask.default is not NO_ANSWER:
+            wait["default"] = ask.answers.record(ask.default)
+        name = path_of(task.frame, task.node)
+        return NodeWaits(task.frame, task.node, task.visit, task.attempt, began, now, {name: wait})
+
+    def _waits(self, task: Task, began: float, context: Context) -> NodeWaits | None:
+        waits = context.work.waits if context.work is not None else {}
+        if not waits:
+            return None
+        visit = (task.frame, task.node, task.visit, task.attempt)
+        return NodeWaits(*visit, began, self._now(), waits, context.usage)
+
+    def _changed_by_items(self, task: Task) -> Error | None:
+        """What is wrong where an item changed in place what all items were given."""
+        frame = self._snapshot.frames[task.frame]
+        plan = plan_of(self._plan, frame)
+        view = View(plan.state, frame)
+        node = plan.nodes[task.node]
+        calls = [call for call in (node.call, *node.choices.values()) if call is not None]
+        names = sorted({name for call in calls for name in call.watched if name in plan.state.fields})
+        changed = self._mutated(names, view, plan)
+        if not changed:
+            return None
+        text = f"an item of {task.node} changed {', '.join(changed)} in place"
+        repair = "return the new value; what a node is given belongs to the run"
+        return error_of(MutatedInput(text, where=f"node {path_of(task.frame, task.node)}", repair=repair))
+
+    def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
+        chance = random.random()  # noqa: S311 - jitter
+        ended = self._now()
+        told = error_of(error)
+        keeps = context.work is not None and context.work.raised(error)
+        visit = (task.frame, task.node, task.visit, task.attempt)
+        return NodeFailed(*visit, began, ended, told, context.usage, choice, chance, None, keeps)
+
+    def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
+        """Call the body; gives its result, or an awaitable of it."""
+        values = call.values(view)
+        for name in call.extras:
+            values[name] = self._extra(frame, context, view, name)
+        for name in call.watched:
+            view.holder(name).lent.add(name)
+        if self._check and (call.watched or call.parts or "state" in call.extras):
+            return self._watched(call, values, frame, context, timeout_seconds)
+        if call.thread or timeout_seconds is not None:
+            return self._bounded(call, values, timeout_seconds)
+        return call.function(**values)
+
+    async def _watched(
+        self, call: Call, values: dict[str, object], frame: Frame, context: Context, timeout_seconds: float | None
+    ) -> object:
+        """Call the body; fails where it changes in place what it was given.
+
+        What all items of a map are given is looked at when they are all done.
+        """
+        plan = plan_of(self._plan, frame)
+        view = view_of(plan, frame)
+        fields = plan.state.fields if frame.kind != "item" else plan.nodes[frame.at].each.state.fields  # type: ignore[union-attr]
+        own = [name for name in call.watched if frame.kind != "item" or name in frame.values]
+        for name in call.watched:
+            holder = view.holder(name)
+            if name not in holder.digests:
+                holder.digests[name] = fields[name].digest(view.get(name))
+        parts = {name: digest_of(values[name]) for name in call.parts}
+        try:
+            bounded = call.thread or timeout_seconds is not None
+            result = self._bounded(call, values, timeout_seconds) if bounded else call.function(**values)
+            if inspect.isawaitable(result):
+                result = await result
+        finally:
+            changed = self._mutated(own, view, plan, fields)
+        changed += [name for name, digest in parts.items() if digest_of(values[name]) != digest]
+        if parts and changed:
+            for name in fields:
+                view.holder(name).typed.pop(name, None)
+                view.holder(name).digests.pop(name, None)
+        if "state" in values:
+            changed += _replaced(values["state"], view, plan.state.fields)
+        if changed:
+            raise MutatedInput(
+                f"{call.body.name} changed {', '.join(changed)} in place",
+                where=f"node {context.path}",
+                repair="return the new value; what a node is given belongs to the run",
+            )
+        return result
+
+    @staticmethod
+    def _mutated(
+        watched: Sequence[str], view: View, plan: Plan[Any], fields: Mapping[str, FieldType] | None = None
+    ) -> list[str]:
+        found: list[str] = []
+        for name in watched:
+            holder = view.holder(name)
+            known = holder.digests.get(name)
+            if known is not None and (fields or plan.state.fields)[name].digest(view.get(name)) != known:
+                holder.typed.pop(name)
+                holder.digests.pop(name)
+                found.append(name)
+        return found
+
+    async def _bounded(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
+        """Call under a timeout, and in a thread if the body blocks."""
+        limit = TimeLimit(timeout_seconds)
+        function = functools.partial(call.function, **values)
+        try:
+            async with limit:
+                result = await in_thread(self._threads(), function) if call.thread else function()
+                if inspect.isawaitable(result):
+                    result = await result
+                return result
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise NodeTimeout(
+                f"{call.body.name} ran longer than {timeout_seconds} s",
+                where=f"node {call.body.name}",
+                repair="raise timeout_seconds, or make it quicker; retry= tries it again",
+            ) from error
+
+    def _extra(self, frame: Frame, context: Context, view: View, name: str) -> object:
+        if name == "ctx":
+            context.own()
+            return context
+        if name == "error":
+            failure = frame.cause or frame.error
+            return Failure.of(failure) if failure else None
+        if name == "state":
+            return view.instance()
+        return self._resources[id(plan_of(self._plan, frame))][name]
+
+
+def _given(plan: Plan[Any], resources: Mapping[int, Mapping[str, object]], frame: Frame) -> Mapping[str, object]:
+    """The resources that nodes of a frame's graph may ask for."""
+    return resources.get(id(plan_of(plan, frame)), {})
+
+
+def _uncancelled() -> bool:
+    """Take back the end of an attempt that its node did not let through; false if somebody else ends it too."""
+    current = asyncio.current_task()
+    return current is not None and not current.uncancel()
+
+
+def _replaced(state: object, view: View, fields: Mapping[str, object]) -> list[str]:
+    """The fields that were assigned on the instance a node was given."""
+    held = vars(state)
+    return [name for name in fields if held.get(name) is not view.get(name)]
+
+
+def _crash_loop(task: Task, frame: Frame) -> CrashLoop:
+    return CrashLoop(
+        f"the process died {frame.crashes} times in a row while {task.node} was running",
+        where=f"node {task.node}",
+        repair="find out why it takes the process down, then resume",
+    )

@@ -1,0 +1,170 @@
+"""Calls of functions as `ctx.step` records them: what tells one from another, and how its result is written and read.
+
+A call is told apart by its function's name and a digest of what it was given, the same in every process. Its result is
+recorded as the type that the function says it returns, and what the record gives back must equal it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import typing
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from graphengine.engine.failures import text_of
+from graphengine.errors import NotRecordable
+from graphengine.state.json_values import check_depth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphengine.state.json_values import JsonValue
+
+
+class Returned:
+    """The type of a call's results: how they are recorded, and read back."""
+
+    __slots__ = ("_adapter",)
+
+    def __init__(self, annotation: Any) -> None:  # noqa: ANN401 - a type
+        self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+
+    def record(self, value: object, name: str) -> tuple[JsonValue, object, int]:
+        """The record of a result, what it gives back, and how many bytes it takes.
+
+        Raises:
+            NotRecordable: That is something else, or JSON cannot carry it.
+        """
+        try:
+            made = self._adapter.dump_python(value, mode="json", by_alias=False, round_trip=True, warnings="error")
+            body = to_json(made)
+            check_depth(body)
+            back = self._read(body)
+        except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
+            text = f"the record cannot carry what {name} returned: {text_of(error).splitlines()[0]}"
+            raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE) from error
+        if back != value:
+            text = f"the record would give {back!r} back for {value!r}"
+            raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE)
+        return made, back, len(body)
+
+    def read(self, record: JsonValue) -> object:
+        """The result that a record stands for."""
+        return self._read(to_json(record))
+
+    def _read(self, body: bytes) -> object:
+        return self._adapter.validate_json(body, by_name=True, by_alias=False)
+
+
+_ANNOTATE: Final = "annotate what the function returns with a type that JSON can carry"
+
+
+def returned(function: Callable[..., object], name: str) -> Returned:
+    """How a function's results are recorded.
+
+    Raises:
+        NotRecordable: It says that it returns what JSON cannot carry.
+    """
+    annotation = _annotation(function)
+    if typing.get_origin(annotation) in (Awaitable, Coroutine):
+        annotation = typing.get_args(annotation)[-1]
+    if isinstance(annotation, TypeVar):
+        annotation = Any
+    try:
+        return _kept(annotation)
+    except TypeError:  # an annotation that cannot be hashed
+        return Returned(annotation)
+    except PydanticSchemaGenerationError as error:
+        text = f"the record cannot carry what {name} returns, {getattr(annotation, '__name__', annotation)}"
+        raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE) from error
+
+
+def _annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a type
+    """What a function says that it returns; a class makes its own instances."""
+    if isinstance(function, type):
+        return function
+    target = function if inspect.isroutine(function) else type(function).__call__
+    try:
+        return typing.get_type_hints(target, include_extras=True).get("return", Any)
+    except Exception:  # noqa: BLE001 - any annotation may raise anything
+        return Any
+
+
+@functools.lru_cache(maxsize=512)
+def _kept(annotation: Any) -> Returned:  # noqa: ANN401 - a type
+    return Returned(annotation)
+
+
+def told_apart(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+) -> tuple[str, object, tuple[Sequence[object], Mapping[str, object]]]:
+    """A function's name, what it is besides, and what it is given, with what a partial gives it already."""
+    while isinstance(function, functools.partial):
+        args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
+        function = function.func
+    name = getattr(function, "__qualname__", type(function).__name__)
+    bound = getattr(function, "__self__", None)
+    inner = getattr(function, "__func__", function)
+    return name, (_Same(bound), _Same(inner)), (args, kwargs)
+
+
+class _Same:
+    """Equal to what holds the very same object; keeps it, so that its id stays its own."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, held: object) -> None:
+        self._held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._held is other._held
+
+    def __hash__(self) -> int:
+        return id(self._held)
+
+
+def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:
+    """What tells a call's input from other input, the same in every process.
+
+    Raises:
+        NotRecordable: JSON cannot carry it, or looking at it uses it up.
+    """
+    try:
+        body = to_json([_steady(args), _steady(dict(sorted(kwargs.items())))])
+    except PydanticSerializationError as error:
+        raise NotRecordable(
+            f"what {name} is given cannot be told apart from other input: {error}",
+            where=f"ctx.step({name})",
+            repair="give it key='…', which says what this call is",
+        ) from error
+    return hashlib.blake2b(body, digest_size=9).hexdigest()
+
+
+def _steady(value: object) -> object:
+    """A value whose JSON is the same each time: sets have an order, and iterators are left alone.
+
+    Raises:
+        PydanticSerializationError: It is an iterator, or holds one.
+    """
+    if isinstance(value, Iterator):
+        message = f"a {type(value).__name__} would be used up by looking at it"
+        raise PydanticSerializationError(message)
+    if isinstance(value, AbstractSet):
+        return sorted(to_json(_steady(item)) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _steady(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_steady(item) for item in value]
+    if isinstance(value, BaseModel):
+        return _steady(dict(value))
+    return value
+
+
+__all__ = ["Returned", "digest_of_call", "returned", "told_apart"]

@@ -1,0 +1,413 @@
+"""How a run is opened: begun anew, gone on with, or branched off. What is opened is driven by `runner.tending`."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakValueDictionary
+
+from pydantic import BaseModel
+
+from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
+from graphengine.engine.fold import evolve
+from graphengine.engine.lookup import plan_of
+from graphengine.engine.machine import decide
+from graphengine.engine.ready import next_due
+from graphengine.engine.redaction import check_secrets, words_for
+from graphengine.engine.rules.run import failed_beside, wants_alone
+from graphengine.engine.size_limits import begin
+from graphengine.engine.snapshot import Frame, Snapshot
+from graphengine.errors import (
+    DefinitionError,
+    GraphChanged,
+    GraphEngineError,
+    InputError,
+    InvalidUpdate,
+    NotRecordable,
+    RunIsDriven,
+    RunNotResumable,
+    SecretKeyWrong,
+    StoreError,
+    TooLarge,
+)
+from graphengine.graph.graph import Limits
+from graphengine.history.load import load_snapshot, outline_of
+from graphengine.runner.answers import TooLargeInput
+from graphengine.runner.loop import Driver, Turns
+from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
+from graphengine.runner.result import Result, result_of
+from graphengine.state.path import did_you_mean
+from graphengine.state.secret import is_sealed
+from graphengine.state.view import View
+from graphengine.stores.base import Append, RunInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.options import Sizes
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.run import Run
+    from graphengine.state.json_values import JsonValue
+    from graphengine.state.schema import Initial
+    from graphengine.stores.base import Store
+
+S = TypeVar("S", bound=BaseModel)
+
+_LOOKED_AT: Final = 64
+"""So many steps back it is looked for one at which a run that no longer fits still does."""
+
+
+class Opener:
+    """Opens the runs of one Runner.
+
+    Args:
+        store: Where they are kept.
+        clock: Tells the time.
+        driven: The drivers of the runs that are driven here, by run.
+        sizes: How large things may be.
+    """
+
+    def __init__(self, store: Store, clock: Clock, driven: Mapping[str, Driver], sizes: Sizes) -> None:
+        self._store = store
+        self._clock = clock
+        self._driven = driven
+        self._sizes = sizes
+        self.turns = Turns()
+        self._opening = 0  # runs that are being resumed just now
+        self._plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()  # by fingerprint
+
+    async def begin(  # noqa: PLR0913 - what a run begins with
+        self,
+        run: Run[S],
+        plan: Plan[S],
+        initial: Initial | None,
+        given: object,
+        limits: Limits,
+        after: str | None,
+        pause: Sequence[str],
+    ) -> Driver:
+        """Record the first step of a new run.
+
+        Raises:
+            RunExists; InputError: The run that it is to follow is not over.
+        """
+        await self._store.open()
+        if initial is None:
+            initial = await self._continued(plan, str(after), given)
+        most = self._sizes.state_bytes
+        if most is not None and initial.size_bytes > most:
+            told = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
+            raise TooLargeInput(told, where=f"run {run.id}", repair="give less, or raise Sizes(state_bytes=…)")
+        driver = self._driver(run, plan, Snapshot())
+        driver.snapshot.weight = initial.size_bytes
+        now = driver.time.now()
+        event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
+        step = driver.decide(event)
+        status, due = driver.snapshot.status, next_due(driver.snapshot)
+        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, 1, now, now, due_at=due, tags=run.tags)
+        driver.fence = await self._store.create(info, [step], plan.outline)
+        driver.show_steps([step])
+        return driver
+
+    async def _continued(self, plan: Plan[S], after: str, given: object) -> Initial:
+        """The state of a run that begins where another one ended."""
+        where = f"after run {after}"
+        left = await load_snapshot(self._store, after, None)
+        if left.status in ("running", "waiting"):
+            raise InputError(
+                f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
+            )
+        earlier = plan.state.rebuild(_own_secrets(plan, left))
+        update = _as_mapping(given)
+        written = sorted(update)
+        kept = plan.keep if plan.keep is not None else tuple(plan.state.fields)
+        base: dict[str, Any] = {name: getattr(earlier, name) for name in kept if hasattr(earlier, name)}
+        for name, field in plan.state.fields.items():
+            if name not in base and field.info.is_required() and name in update:
+                base[name] = update.pop(name)
+        begun = plan.state.initial(base, where)
+        view = View(plan.state, Frame(values=begun.values, typed=begun.typed))
+        self._apply_update(plan, view, update, where)
+        whole = plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
+        return whole._replace(given=written)
+
+    async def go_on(
+        self, run: Run[S], plan: Plan[S], limits: Limits | None = None, pause: Sequence[str] | None = None
+    ) -> Driver | Result[S]:
+        """Take a run and record that it goes on; its result, untouched, where there is nothing to go on with.
+
+        One that failed or was stopped goes on too, unless the run is `due_only`.
+
+        Raises:
+            UnknownRun, RunIsDriven, GraphChanged.
+        """
+        self._opening += 1
+        try:
+            return await self._taken(run, plan, limits, pause)
+        finally:
+            self._opening -= 1
+
+    async def _taken(
+        self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None
+    ) -> Driver | Result[S]:
+        await self._store.open()
+        info = await self._store.info(run.id)
+        check_name(plan, info.graph, run.id)
+        if plan.secret:  # a wrong key must not touch the run
+            check_secrets(plan, await load_snapshot(self._store, run.id, None))
+        if info.status == "finished" or (run.due_only and info.status not in ("running", "waiting")):
+            run.recorded()
+            return result_of(plan, await load_snapshot(self._store, run.id, None))
+        if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):
+            there = await load_snapshot(self._store, run.id, None)
+            if run.due_only or not failed_beside(there):
+                run.recorded()
+                return result_of(plan, there)
+        if run.id in self._driven:
+            raise RunIsDriven(run.id, "this runner", math.inf)
+        if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
+            await self._refit(plan, await load_snapshot(self._store, run.id, None))
+        fence = await self._store.claim(run.id)
+        try:
+            if (await self._store.info(run.id)).seq == info.seq:
+                return await self._resumed(run, plan, fence, limits, pause, held=info.held)
+        except BaseException:
+            await release(self._store, run.id, fence)
+            raise
+        await release(self._store, run.id, fence)  # somebody went on with it, and let it go, meanwhile
+        return await self._taken(run, plan, limits, pause)
+
+    async def _still_waits(self, info: RunInfo, plan: Plan[Any]) -> bool:
+        """Whether there is nothing to go on with: no answer, no message, no time that has come, no other graph."""
+        due = info.due_at is not None and info.due_at <= self._clock.now()
+        return not due and info.fingerprint == plan.fingerprint and not await self._store.inbox([info.id])
+
+    async def _resumed(  # noqa: PLR0913 - what a run goes on with
+        self,
+        run: Run[S],
+        plan: Plan[S],
+        fence: int,
+        limits: Limits | None,
+        pause: Sequence[str] | None,
+        *,
+        held: bool,
+    ) -> Driver:
+        """A driver for a claimed run, its resume recorded. Stops that were asked for before are over with it.
+
+        A run that is `held` though nobody drives it was left by a process that died.
+        """
+        snapshot = await load_snapshot(self._store, run.id, None)
+        changed = snapshot.fingerprint != plan.fingerprint
+        fitted = await self._refit(plan, snapshot)
+        driver = self._driver(run, plan, snapshot)
+        driver.fence = fence
+        wanted = as_limits(limits) if limits is not None else snapshot.limits
+        crashed = snapshot.status == "running" and held
+        facts = driver.time.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift
+        company = self._opening > 1 or bool(self._driven.keys() - {run.id})
+        event = Resumed(*facts, company=company, asked=not run.due_only)
+        step = driver.decide(event)
+        inbox = await self._store.inbox([run.id])
+        driver.deliver([message for message in inbox if message.kind != "stop"])
+        stale = [message.id for message in inbox if message.kind == "stop"]
+        await driver.append([step], consume=stale, changed=changed)
+        return driver
+
+    async def _refit(self, plan: Plan[Any], snapshot: Snapshot) -> Refit:
+        """How a run goes on under this plan.
+
+        Raises:
+            GraphChanged: It does not fit.
+        """
+        same = snapshot.fingerprint == plan.fingerprint
+        found = refit(plan, snapshot, None if same else await outline_of(self._store, snapshot.fingerprint))
+        if found.misfits:
+            raise misfit_error(plan, snapshot, found, await self._last_fit(plan, snapshot))
+        return found
+
+    async def _last_fit(self, plan: Plan[Any], snapshot: Snapshot) -> int | None:
+        """The last of the newest steps of a run at which it fits this plan; None if there is none."""
+        first = max(1, snapshot.seq - _LOOKED_AT)
+        found: int | None = None
+        with contextlib.suppress(StoreError):
+            there = await load_snapshot(self._store, snapshot.run_id, first)
+            steps = await self._store.steps(snapshot.run_id, first, snapshot.seq - 1)
+            for step in (None, *steps):
+                if step is not None:
+                    evolve(there, step)
+                if there.status == "finished":
+                    continue
+                with contextlib.suppress(GraphChanged, SecretKeyWrong):  # older steps may need older keys
+                    outline = await outline_of(self._store, there.fingerprint)
+                    if not refit(plan, there, outline).misfits:
+                        found = there.seq
+        return found
+
+    async def branch_off(  # noqa: PLR0913 - what a branch begins with
+        self,
+        run: Run[S],
+        plan: Plan[S],
+        parent: str,
+        at: int,
+        update: Mapping[str, object],
+        path: str | None,
+        limits: Limits | None,
+        pause: Sequence[str] | None,
+    ) -> Driver:
+        """Record the first step of a child run.
+
+        Raises:
+            UnknownRun, UnknownStep, RunNotResumable, GraphChanged; InputError: The update does not fit.
+        """
+        await self._store.open()
+        snapshot = await load_snapshot(self._store, parent, at)
+        check_name(plan, snapshot.graph, parent)
+        check_secrets(plan, snapshot)
+        if snapshot.status == "finished":
+            raise RunNotResumable(
+                f"run {parent} had finished at step {at}, so nothing is left to run there",
+                where=f"run {parent}, step {at}",
+                repair=f"branch at step {at - 1} or before",
+            )
+        fitted = await self._refit(plan, snapshot)
+        driver = self._driver(run, plan, snapshot)
+        where = f"branch of {parent} at step {at}"
+        frame = frame_at(fitted.after or snapshot, path if update else "", where)
+        self._check_fields(plan_of(plan, frame), update, where)
+        wanted = as_limits(limits) if limits is not None else await self._limits_of(parent, snapshot)
+        now = driver.time.now()
+        event = BranchedOff(
+            now,
+            run.id,
+            parent,
+            at,
+            list(update.items()),
+            plan.fingerprint,
+            wanted,
+            fitted.changes,
+            fitted.ops,
+            frame.id,
+            pause,
+            fitted.shift,
+        )
+        try:
+            step = driver.decide(event)
+        except (InvalidUpdate, NotRecordable, TooLarge) as error:
+            kind = TooLargeInput if isinstance(error, TooLarge) else InputError
+            raise kind(error.message, where=where, repair=error.repair) from error
+        status, due = driver.snapshot.status, next_due(driver.snapshot)
+        facts = run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at
+        info = RunInfo(*facts, due_at=due, tags=run.tags)
+        driver.fence = await self._store.create(info, [step], plan.outline)
+        driver.show_steps([step])
+        return driver
+
+    async def _limits_of(self, run_id: str, snapshot: Snapshot) -> dict[str, float | None]:
+        """The limits last in force in a run; those of the snapshot where its end cannot be read."""
+        try:
+            return (await load_snapshot(self._store, run_id, None)).limits
+        except StoreError:
+            return snapshot.limits
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run is driven here, or about to be."""
+        return not self._opening and not self._driven
+
+    async def wants_alone(self, info: RunInfo) -> bool:
+        """Whether a run is to be driven with no other in the process, since a node of it was in flight at crashes."""
+        if info.status != "running":
+            return False
+        try:
+            return wants_alone(await load_snapshot(self._store, info.id, None), crashed=info.held)
+        except GraphEngineError:  # it was removed, or cannot be read; a resume says so
+            return False
+
+    async def stop(self, run_id: str, why: str, consume: Sequence[int] = ()) -> None:
+        """Stop a run that is not driven here: at once where it waits, else by a message to its driver."""
+        info = await self._store.info(run_id)
+        if info.status not in ("running", "waiting"):
+            return
+        plan = self._plans.get(info.fingerprint)
+        if info.status == "running":
+            await self._post_stop(plan, run_id, f"{why} by another process" if why == "asked" else why)
+            return
+        try:
+            fence = await self._store.claim(run_id)
+        except RunIsDriven:  # another process has just resumed it
+            await self._post_stop(plan, run_id, why)
+            return
+        try:
+            snapshot = await load_snapshot(self._store, run_id, None)
+            if snapshot.status == "waiting":
+                step = decide(plan, snapshot, StopAsked(self._clock.now(), "asked", why))
+                evolve(snapshot, step)
+                pending = self._store.append(Append(run_id, fence, [step], snapshot.status, consume))
+                if pending is not None:
+                    await pending
+        finally:
+            await release(self._store, run_id, fence)
+
+    async def _post_stop(self, plan: Plan[Any] | None, run_id: str, why: str) -> None:
+        told = words_for(plan, await load_snapshot(self._store, run_id, None), why)
+        await self._store.post(run_id, "stop", told, key=f"stop {secrets.token_hex(8)}")
+
+    def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
+        self._plans[plan.fingerprint] = plan
+        begin(snapshot, self._sizes)
+        return Driver(plan, snapshot, self._store, self._clock, run, self.turns)
+
+    def _check_fields(self, plan: Plan[Any], update: Mapping[str, object], where: str) -> None:
+        for name in update:
+            if name not in plan.state.fields:
+                near = did_you_mean(name, plan.state.fields)
+                raise InputError(f"unknown field {name!r}", where=where, repair=near)
+
+    def _apply_update(self, plan: Plan[Any], view: View, update: Mapping[str, object], where: str) -> None:
+        self._check_fields(plan, update, where)
+        try:
+            plan.state.apply(view, list(update.items()))
+        except (InvalidUpdate, NotRecordable) as error:
+            raise InputError(error.message, where=where, repair=error.repair) from error
+
+
+async def release(store: Store, run_id: str, fence: int) -> None:
+    """Let others drive a run; where even that fails, the lease's end does it."""
+    with contextlib.suppress(StoreError):
+        await store.release(run_id, fence)
+
+
+def _own_secrets(plan: Plan[Any], left: Snapshot) -> Mapping[str, JsonValue]:
+    """What a run left, its secrets encrypted for this graph where it was of another one with the same key.
+
+    Raises:
+        SecretKeyWrong: That graph had another key.
+    """
+    values = dict(left.root.values)
+    for name in plan.state.secrets & values.keys() if left.graph != plan.graph else ():
+        cipher = plan.state.fields[name].cipher
+        if cipher is not None and is_sealed(values[name]):
+            values[name] = cipher.seal(name, replace(cipher, graph=left.graph).unseal(name, values[name]))
+    return values
+
+
+def as_limits(limits: Limits) -> dict[str, float | None]:
+    """Limits as the core keeps them: those that are set.
+
+    Raises:
+        DefinitionError: They are something else.
+    """
+    given: object = limits
+    if not isinstance(given, Limits):
+        raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
+    return limits.given()
+
+
+def _as_mapping(given: object) -> dict[str, object]:
+    if isinstance(given, BaseModel):
+        return {name: getattr(given, name) for name in sorted(given.model_fields_set)}
+    return dict(given)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,1 @@
+"""What a changed graph means for the runs that were recorded under the old one."""

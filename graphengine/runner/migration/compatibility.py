@@ -1,0 +1,242 @@
+"""Whether a recorded run still fits a graph that was changed since, and what it takes to go on.
+
+The changes that migrations and new defaults make are tried on a copy of the snapshot; then every frame of the copy is
+held against today's graph by `graphengine.runner.migration.positions`. Nothing of the run is touched here: what is to
+be recorded is a `Refit`, what keeps the run from going on a list of misfits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import PydanticUndefined
+
+from graphengine.engine.lookup import plan_of
+from graphengine.engine.rebase import apply_refit
+from graphengine.engine.snapshot import ROOT, from_record, to_record
+from graphengine.engine.steps import path_of
+from graphengine.errors import GraphChanged, InputError, InvalidUpdate, NoChoice
+from graphengine.runner.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
+from graphengine.runner.migration.outline_diff import differences
+from graphengine.runner.migration.positions import Misfit, asks_anew, migration_hint, place_misfits
+from graphengine.state.field import explain
+from graphengine.state.secret import HIDDEN
+from graphengine.state.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.state.json_values import JsonValue, Op
+
+
+_SHOWN: Final = 200
+"""More characters of a value are cut in messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """What a resume must record so that a run goes on under a changed graph.
+
+    Attributes:
+        changes: What changed, in lines.
+        ops: Operations by frame.
+        shift: The other parts of a refit; see `graphengine.engine.rebase`.
+        after: The run as it is then; None where nothing changed.
+        misfits: Why it cannot go on.
+    """
+
+    changes: Sequence[str] = ()
+    ops: Mapping[str, Sequence[Op]] = field(default_factory=dict)
+    shift: Mapping[str, JsonValue] = field(default_factory=dict)
+    after: Snapshot | None = None
+    misfits: Sequence[Misfit] = ()
+
+
+def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] | None) -> Refit:
+    """How the run goes on under this plan: nothing to do where the graph is the same.
+
+    Args:
+        plan: Today's.
+        snapshot: Where the run stands; it stays as it is.
+        outline: What was recorded of its graph.
+
+    Raises:
+        GraphChanged: It is of another graph, of a newer version, or a migration is missing.
+        MigrationFailed: A migration raised, or gave what is no state of today's graph.
+        SecretKeyWrong: The graph was given another key.
+    """
+    check_name(plan, snapshot.graph, snapshot.run_id)
+    if snapshot.fingerprint == plan.fingerprint:
+        return Refit()
+    graphs = walked(plan, snapshot, outline or {})
+    there = from_record(to_record(snapshot))
+    shift = shift_of(plan, snapshot, graphs)
+    apply_refit(there, shift)
+    renamed = dict(zip(snapshot.frames, there.frames, strict=True))
+    moves = moves_of(snapshot, there, graphs)
+    if moves:
+        known = {key: node for key, node in moves.items() if node in plan_at(plan, there.frames[key]).nodes}
+        shift["moved"] = moves
+        apply_refit(there, {"moved": known})
+    today = {renamed[key]: graph for key, graph in graphs.items()}
+    ops, misfits = _states(plan, there, today)
+    for frame in there.frames.values():
+        around = today.get(frame.sub.id if frame.sub is not None else ROOT)
+        misfits += place_misfits(plan, frame, around.version if around is not None else plan.version)
+    if not misfits:
+        asks = [frame.id for frame in there.frames.values() if asks_anew(plan_of(plan, frame), frame)]
+        if asks:
+            shift["asks"] = asks
+            apply_refit(there, {"asks": asks})
+    changes = differences(in_new_names(plan, outline or {}), plan.outline)
+    return Refit(changes, ops, shift, there, list(dict.fromkeys(misfits)))
+
+
+def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit, fits_at: int | None) -> GraphChanged:
+    """The error that says why a run cannot go on under a changed graph.
+
+    Args:
+        plan: Today's.
+        snapshot: Where the run stands.
+        found: What came of the attempt.
+        fits_at: The last step at which the run still fits, if one is known.
+    """
+    lines = [f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits it"]
+    lines += ["  what does not fit:", *(f"    {misfit.text}" for misfit in found.misfits)]
+    if found.changes:
+        lines += ["  what changed:", *(f"    {line}" for line in found.changes)]
+    back = ", ".join(dict.fromkeys(misfit.back for misfit in found.misfits if misfit.back))
+    says = list(dict.fromkeys(misfit.migration for misfit in found.misfits if misfit.migration))
+    given = list(dict.fromkeys(f"give {misfit.default!r} a default" for misfit in found.misfits if misfit.default))
+    repairs = [f"put back {back}"] if back else []
+    repairs = [" and ".join([*repairs, *given]) or "put back what the run needs"]
+    repairs += [f"or say how the run goes on: {', or '.join(says[:2])}"] if says else []
+    if fits_at is not None:
+        repairs.append(f"or branch it at step {fits_at}, where it still fits")
+    else:
+        repairs.append("or branch it from a step where it still fits")
+    where = f"run {snapshot.run_id} at step {snapshot.seq}"
+    return GraphChanged("\n".join(lines), where=where, repair="; ".join(repairs))
+
+
+def frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
+    """The frame whose fields a branch writes.
+
+    Raises:
+        InputError: There is none at this path, or several and none is named.
+    """
+    known = {"": snapshot.root}
+    for frame in snapshot.frames.values():
+        if frame.kind in ("sub", "arm"):
+            known[frame.id.rstrip("/")] = frame
+    listed = ", ".join(repr(key) for key in known)
+    if path is None and len(known) > 1:
+        told = "several states are open there, and nothing says which one is updated"
+        raise InputError(told, where=where, repair=f"name its path, one of: {listed} (path='' for the run's own)")
+    found = known.get((path or "").rstrip("/"))
+    if found is None:
+        raise InputError(f"no state of its own is open at {path!r}", where=where, repair=f"the paths are: {listed}")
+    return found
+
+
+def check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
+    """See that a run is of this graph, changed or not.
+
+    Raises:
+        GraphChanged: It is of a graph of another name.
+    """
+    if graph != plan.graph:
+        raise GraphChanged(
+            f"run {run_id} is of graph {graph!r}, not {plan.graph!r}",
+            where=f"run {run_id}",
+            repair=f"give the graph named {graph!r}",
+        )
+
+
+def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
+    """The plan that a frame walks; the run's where the graph around it is gone, which is told elsewhere."""
+    try:
+        return plan_of(plan, frame)
+    except (KeyError, NoChoice):
+        return plan
+
+
+def _states(
+    plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked]
+) -> tuple[dict[str, Sequence[Op]], list[Misfit]]:
+    """What becomes of the fields of every graph that the run is in, done to the copy, and what does not fit.
+
+    Raises:
+        MigrationFailed.
+    """
+    ops: dict[str, Sequence[Op]] = {}
+    misfits: list[Misfit] = []
+    for key, graph in graphs.items():
+        frame = there.frames.get(key)
+        if frame is None or plan_at(plan, frame) is not graph.plan:
+            continue
+        was = graph.outline.get("graph", graph.plan.graph)
+        if was != graph.plan.graph:
+            path = key.rstrip("/")
+            text = f"the run is inside graph {was!r} at {path}, and that is graph {graph.plan.graph!r} now"
+            misfits.append(Misfit(text, f"graph {was!r} at {path}"))
+            continue
+        where = f"run {there.run_id} at step {there.seq}, graph {key.rstrip('/') or graph.plan.graph}"
+        values = state_of(graph, frame.values, where)
+        done = _operations(frame.values, values)
+        apply_refit(there, {"refit": {key: done}})
+        more, problems = _fields(graph.plan, frame)
+        if problems and done:
+            raise does_not_fit(graph, values, [problem.text for problem in problems], where)
+        apply_refit(there, {"refit": {key: more}})
+        prefix = path_of(key, "")
+        hint = migration_hint(graph.plan, graph.version, "f")
+        suffix = f" (in the graph at {prefix})" if prefix else ""
+        misfits += [problem._replace(text=problem.text + suffix, migration=hint) for problem in problems]
+        if done or more:
+            ops[key] = [*done, *more]
+    return ops, misfits
+
+
+def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
+    """The operations that make one set of fields of another."""
+    changed = [
+        ("set", name, value)
+        for name, value in after.items()
+        if name not in before or value != before[name] or type(value) is not type(before[name])
+    ]
+    return [*changed, *(("drop", name) for name in before if name not in after)]
+
+
+def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Misfit]]:
+    """New fields get their defaults; every recorded value must still be one of its field's type."""
+    ops: list[Op] = []
+    problems: list[Misfit] = []
+    view = View(plan.state, frame)
+    typed: dict[str, Any] = {}
+    for name, kind in plan.state.fields.items():
+        try:
+            if name in frame.values:
+                typed[name] = view.get(name)
+                continue
+            default = kind.info.get_default(call_default_factory=True, validated_data=typed)
+            if default is PydanticUndefined:
+                problems.append(Misfit(f"field {name!r} is new and has no default", default=name))
+                continue
+            record, typed[name] = kind.record(default, view)
+            ops.append(("set", name, record))
+        except InvalidUpdate as error:
+            held = HIDDEN if kind.secret else repr(frame.values.get(name))
+            told = f"field {name!r} holds {held if len(held) <= _SHOWN else held[:_SHOWN] + '…'}: {error.message}"
+            problems.append(Misfit(told, f"the type of {name!r}"))
+    if plan.state.whole and not problems:
+        try:
+            plan.state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
+        except ValidationError as error:
+            told = explain(error, hide=bool(plan.state.secrets))
+            problems.append(Misfit(f"the state as a whole: {told}", "the validators of the state"))
+    return ops, problems

@@ -1,0 +1,267 @@
+"""Whether the place of each frame is still one of today's graph: its node, its fork, its map, what it waits for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.compile.checks.fork_regions import region
+from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.plan import EdgeWay, ForkWay
+from graphengine.engine.snapshot import Frame
+from graphengine.engine.steps import path_of
+from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
+from graphengine.graph.options import START
+from graphengine.graph.question import AskBody
+from graphengine.history.replay.step_diff import plain
+from graphengine.state.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.engine.plan import NodePlan, Plan, Way
+    from graphengine.state.json_values import JsonValue, Op
+
+Arm = tuple[str, str, str]
+"""An arm of a fork: the node it leaves, its target, its join."""
+
+_WRITTEN: Final[Mapping[str | None, Sequence[str]]] = {
+    "append": ("append", "extend", "set", "reduce", "raw"),
+    "extend": ("extend", "set", "reduce", "raw"),
+    "merge": ("merge", "put", "grow", "set", "reduce", "raw"),
+    "add": ("add", "set", "reduce", "raw"),
+    None: ("reduce", "set", "put", "grow", "raw"),
+}
+"""What updates of a field with each reducer are recorded as; None stands for one of the user's own."""
+_BARE: Final = ("set", "put", "grow", "item", "raw")
+"""The same for a field without a reducer."""
+_KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that runs nothing"}
+
+
+class Misfit(NamedTuple):
+    """Something that keeps a run from being resumed: what, and its repairs.
+
+    Attributes:
+        text: What it is.
+        back: What to put back into the graph; "" if nothing can be.
+        migration: The migration that would do.
+        default: The field that needs a default instead; "" if none does.
+    """
+
+    text: str
+    back: str = ""
+    migration: str = ""
+    default: str = ""
+
+
+def place_misfits(plan: Plan[Any], frame: Frame, version: int) -> list[Misfit]:
+    """What the place of a frame has lost in today's graph.
+
+    Args:
+        plan: The run's.
+        frame: The frame, as it is after the migrations.
+        version: The version that the graph it is in was recorded under.
+    """
+    try:
+        inner = plan_of(plan, frame)
+    except (KeyError, NoChoice):
+        sub = frame.sub
+        up = sub.up if sub is not None else None
+        path = path_of(up.id, up.at) if up is not None else ""
+        if frame is not sub:
+            return []  # told once, of the graph itself
+        hint = f"Migration(moved={{{up.at!r}: 'the node to go on at'}})" if up is not None else ""
+        return [Misfit(f"the run is inside a graph at {path}, which is none any more", f"the graph at {path}", hint)]
+    hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to go on at'}})")
+    found = list(_at_node(inner, frame, version, hint))
+    if frame.phase == "ended":
+        return list(_written(inner, frame, hint))
+    if not found:
+        found += [*_regions(inner, frame, hint), *_written(inner, frame, hint), *_asks(inner, frame, hint)]
+    return found
+
+
+def migration_hint(plan: Plan[Any], version: int, migration: str) -> str:
+    """How a migration from the recorded version on is written."""
+    newer = max(plan.version, version + 1)
+    return f"Graph({plan.graph!r}, …, version={newer}, migrate={{{version}: {migration}}})"
+
+
+def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
+    """Whether a question that a node asks by itself is another one today; `plan` is that which the frame walks."""
+    for facts in frame.waits.values():
+        if facts["kind"] != "ask" or "key" in facts:
+            continue
+        call = plan.nodes[frame.at].chosen(facts.get("choice", ""))
+        if not isinstance(call.body, AskBody):
+            return False
+        if plain(call.body.ask.answers.schema) != plain(facts.get("schema")):
+            return True
+        if call.extras:
+            return False
+        try:
+            return bool(call.function(**call.values(view_of(plan, frame))) != facts["question"])
+        except BaseException as error:  # noqa: BLE001 - a function of the user's; its node fails with it where it is asked
+            reraise_interrupt(error)
+            return True
+    return False
+
+
+def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator[Misfit]:
+    """Whether the node is there, and is what the frame is in the middle of."""
+    path = path_of(frame.id, frame.at)
+    if frame.phase == "ended":
+        return
+    if frame.at not in (START, *plan.nodes):
+        yield Misfit(
+            f"the run stands at node {path!r} (visit {frame.visit}, {_doing(frame)}), which the graph no longer has",
+            f"node {path!r}",
+            f"{hint}, or {version}: Migration(renamed={{{frame.at!r}: 'its new name'}})",
+        )
+        return
+    if frame.fork is not None and frame.phase == "forked" and not _has_fork(plan, frame):
+        arms = ", ".join(key.rsplit("~", 1)[-1] for key in frame.fork["arms"])
+        told = f"the fork at {path} into {arms} with the join {frame.fork['join']}, which is under way, is gone"
+        yield Misfit(told, f"the fork at {path}", hint)
+    if frame.at == START:
+        return
+    node = plan.nodes[frame.at]
+    if frame.phase == "mapping":
+        names = sorted({*frame.map["fields"], *frame.map["items"]})
+        if node.each is None or sorted(name for name, _, _ in node.each.sources) != names:
+            told = f"the map at {path} over {', '.join(names)}, which is under way, is gone"
+            yield Misfit(told, f"each= of {path}", hint)
+    elif frame.phase == "inside" and frame.kind != "item" and node.each is not None:
+        yield Misfit(f"the run is inside the graph at {path}, which is run for each item now", f"node {path!r}", hint)
+    elif frame.phase == "fallback" and (node.fallback is None or node.fallback.call is None):
+        yield Misfit(f"the fallback of {path} is under way, which has none to run now", f"fallback= of {path}", hint)
+
+
+def _doing(frame: Frame) -> str:
+    told = {"ready": "to be run", "leaving": "done, its way out still to be chosen", "inside": "in a graph of its own"}
+    return told.get(frame.phase, frame.phase)
+
+
+def _has_fork(plan: Plan[Any], frame: Frame) -> bool:
+    """Whether the graph still has the fork that a frame is at."""
+    ways = plan.start if frame.at == START else plan.nodes[frame.at].ways
+    arms = {key.rsplit("~", 1)[-1] for key in frame.fork["arms"]}
+    return any(
+        isinstance(way, ForkWay) and way.join == frame.fork["join"] and arms <= {t for t, _ in way.arms} for way in ways
+    )
+
+
+def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
+    """Whether the node is in the arms that the frame is in, and in no others."""
+    if frame.at == START or frame.kind == "item":
+        return
+    is_in: set[Arm] = set()
+    around: Frame | None = frame
+    while around is not None and around.kind == "arm" and around.up is not None:
+        is_in.add((around.up.at, around.id.rsplit("~", 1)[-1], around.until))
+        around = around.up
+    path = path_of(frame.id, frame.at)
+    stands_in = {arm for arm, nodes in _arms(plan).items() if frame.at in nodes}
+    for source, target, join in sorted(is_in - stands_in):
+        told = f"the run stands at {path} in the arm to {target} of the fork at {source}, which no longer leads there"
+        yield Misfit(f"{told} on its way to the join {join}", f"the way to {path} in that arm", hint)
+    for source, target, _ in sorted(stands_in - is_in):
+        told = f"the run stands at {path}, which is in the arm to {target} of the fork at {source} now"
+        yield Misfit(f"{told}, and it is not forked there", f"{path} behind or before that fork", hint)
+
+
+def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
+    """The arms of every fork of a graph, with the nodes of each."""
+    ways: dict[str, Sequence[Way]] = {START: plan.start}
+    ways |= {name: (*node.ways, *node.failure_ways) for name, node in plan.nodes.items()}
+    out = {name: [target for way in every for target in _targets(way)] for name, every in ways.items()}
+    return {
+        (source, target, way.join): region(target, way.join, out) - {source}
+        for source, every in ways.items()
+        for way in every
+        if isinstance(way, ForkWay)
+        for target, _ in way.arms
+    }
+
+
+def _targets(way: Way) -> Sequence[str]:
+    return [way.target] if isinstance(way, EdgeWay) else way.targets
+
+
+def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
+    """Whether what an arm or the items of a map wrote can still be put together, and items still be read."""
+    path = path_of(frame.id, frame.at)
+    if frame.kind == "arm":
+        target = frame.id.rsplit("~", 1)[-1]
+        yield from _updates(plan, View(plan.state, frame), frame.journal, f"the arm to {target}", hint)
+    if frame.phase == "mapping" and plan.nodes[frame.at].each is not None:
+        view = View(plan.state, frame)
+        done = [op for writes in frame.map["done"] for op in writes or ()]
+        yield from _updates(plan, view, done, f"an item of the map at {path}", hint)
+        yield from _items(plan.nodes[frame.at], frame, frame.map["items"], path, hint)
+    elif frame.kind == "item" and plan.nodes[frame.at].each is not None:
+        yield from _items(
+            plan.nodes[frame.at], frame, {name: [value] for name, value in frame.values.items()}, path, hint
+        )
+
+
+def _updates(plan: Plan[Any], view: View, ops: Sequence[Op], who: str, hint: str) -> Iterator[Misfit]:
+    told: set[str] = set()
+    for op in ops:
+        name = op[1]
+        field = plan.state.fields.get(name)
+        if name in told:
+            continue
+        if field is None:
+            told.add(name)
+            yield Misfit(f"{who} wrote field {name!r}, which is gone", f"field {name!r}", hint)
+            continue
+        if op[0] not in (_BARE if field.reducer is None else _WRITTEN[field.operation]):
+            told.add(name)
+            reducer = getattr(field.reducer, "__name__", "none")
+            yield Misfit(f"{who} wrote {op[0]} to field {name!r}, whose reducer is {reducer} now", "the reducer", hint)
+            continue
+        try:
+            field.parts([op], view) if op[0] in ("item", "raw") else field.again(op, view)
+        except (GraphEngineError, ValueError, TypeError) as error:
+            told.add(name)
+            why = error.message if isinstance(error, InvalidUpdate) else " ".join(str(error).split())
+            yield Misfit(f"{who} wrote {op[-1]!r:.100} to field {name!r}, which does not fit: {why}", "its type", hint)
+
+
+def _items(node: NodePlan, frame: Frame, items: Mapping[str, JsonValue], path: str, hint: str) -> Iterator[Misfit]:
+    state = node.each.state if node.each is not None else None
+    for name, values in items.items() if state is not None else ():
+        for value in values:
+            held = Frame(kind="item", values={name: value}, base=frame.base)
+            try:
+                View(state, held).get(name)  # type: ignore[arg-type]
+            except (InvalidUpdate, KeyError) as error:
+                why = error.message if isinstance(error, InvalidUpdate) else f"unknown item {error}"
+                yield Misfit(f"item {name} {value!r:.100} of the map at {path} does not fit: {why}", "its type", hint)
+                return
+
+
+def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
+    """Questions of nodes that are none any more."""
+    path = path_of(frame.id, frame.at)
+    for name, facts in frame.waits.items():
+        if facts["kind"] == "pause":
+            continue
+        try:
+            body = plan.nodes[frame.at].chosen(facts.get("choice", "")).body
+        except NoChoice as error:
+            told = error.message.removeprefix("there is ")
+            yield Misfit(f"the run waits for an answer to {name}, and there is {told}", f"that case of {path}", hint)
+            continue
+        if "key" not in facts and facts["kind"] == "ask" and body.kind != "ask":
+            told = f"the run waits for an answer to {name}, which is no question any more"
+            yield Misfit(told, f"the question at {path}", hint)
+        elif "key" in facts and (body.kind not in ("function", "agent") or _is_map(plan, frame)):
+            kind = "run for each item" if _is_map(plan, frame) else _KINDS[body.kind]
+            told = f"the run waits inside {path} for {facts['question']!r}, and that node is {kind} now"
+            yield Misfit(told, f"what {path} was", hint)
+
+
+def _is_map(plan: Plan[Any], frame: Frame) -> bool:
+    return frame.kind != "item" and plan.nodes[frame.at].each is not None

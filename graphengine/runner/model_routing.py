@@ -1,0 +1,217 @@
+"""Which model answers for which agent, in the runs of one Runner.
+
+What the Runner was told wins over what an agent says of itself, and the more precise it was told, the more it counts:
+`article/write` (a node's path) before `article/writer` (an agent anywhere below that path), before `writer` (an agent
+anywhere), before `*` (all). `review_loop:writer` counts in runs of that graph alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.engine.steps import without_items
+from graphengine.errors import DefinitionError, InputError
+from graphengine.models.base import Closes
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import FunctionType
+
+    from graphengine.agents.run_scope import Opens
+    from graphengine.engine.plan import Plan
+    from graphengine.graph.runnable import Body
+    from graphengine.models.base import Model
+
+ALL: Final = "*"
+_USERS: Final[Counter[tuple[int, int]]] = Counter()
+"""How many Runners of an event loop use a model."""
+_DEEPEST: Final = 3
+"""How far in what a function refers to its agents are looked for."""
+
+
+class Models:
+    """The models of one Runner.
+
+    Args:
+        given: A model, or the name of one, for an agent's name, a path or `*`; see above.
+    """
+
+    def __init__(self, given: Mapping[str, Model | str]) -> None:
+        self._given = dict(given)
+        self._made: dict[str, Model] = {}
+        self._used: dict[int, Model] = {}
+        self._shared: dict[str, object] = {}
+        self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
+        self._opening: dict[int, asyncio.Lock] = {}
+        self._checked: Plan[Any] | None = None  # many runs of one graph are begun one after the other
+        self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
+        for name, model in self._given.items():
+            self._model(model, f"Runner(models={{{name!r}: …}})")
+
+    def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
+        """The model for an agent at a path of a run of this graph, or its own."""
+        path = without_items(path)
+        key = (graph, path, agent)
+        if key not in self._chosen:
+            found = next((name for name in _names(graph, path, agent) if name in self._given), None)
+            self._chosen[key] = None if found is None else self._given[found]
+        chosen = self._chosen[key]
+        model = self._model(own if chosen is None else chosen, f"agent {agent}")
+        if id(model) not in self._used:
+            self._used[id(model)] = model
+            _USERS[_user(model)] += 1
+        return model
+
+    def shared(self, key: str, make: Callable[[], object]) -> object:
+        """What all agents share under this key, made when it is first asked for."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
+
+    def check(self, plan: Plan[Any]) -> None:
+        """Refuse names that nothing in a graph has.
+
+        Raises:
+            InputError: There is one.
+        """
+        if not self._given or set(self._given) == {ALL} or plan is self._checked:
+            return
+        agents = sorted(set(_agents_of(plan)))
+        paths = list(plan.paths())
+        known = {*agents, *paths, ALL, *(f"{path}/{agent}" for path in paths for agent in agents)}
+        for name in self._given:
+            graph, colon, rest = name.partition(":")
+            wanted = rest if colon else name
+            if (colon and graph != plan.graph) or wanted in known:
+                continue
+            repair = did_you_mean(wanted, [*agents, *paths])
+            raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=repair)
+        self._checked = plan
+
+    async def opened(self, source: Opens) -> Sequence[Any]:
+        """What a source of tools holds, opened when it is first asked for."""
+        if id(source) not in self._sources:
+            async with self._opening.setdefault(id(source), asyncio.Lock()):  # others are not kept waiting for this one
+                if id(source) not in self._sources:
+                    self._sources[id(source)] = (source, await source.open())
+        return self._sources[id(source)][1]
+
+    async def close(self) -> None:
+        """Close sources of tools, and the connections of models that no other Runner of this event loop uses."""
+        async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
+            for source, _ in self._sources.values():
+                stack.push_async_callback(source.close)
+            for model in self._used.values():
+                _USERS[_user(model)] -= 1
+                if not _USERS[_user(model)]:
+                    del _USERS[_user(model)]
+                    if isinstance(model, Closes):
+                        stack.push_async_callback(model.close)
+        self._sources.clear()
+        self._used.clear()
+
+    def _model(self, model: Model | str, where: str) -> Model:
+        from graphengine.models.names import as_model  # noqa: PLC0415 - where a model is given
+
+        if isinstance(model, str) and model in self._made:
+            return self._made[model]
+        try:
+            made = as_model(model)
+        except DefinitionError as error:
+            error.where = where
+            raise
+        if isinstance(model, str):
+            self._made[model] = made
+        return made
+
+
+def _user(model: Model) -> tuple[int, int]:
+    return id(asyncio.get_running_loop()), id(model)
+
+
+def _names(graph: str, path: str, agent: str) -> Iterator[str]:
+    """All that may be said of an agent at a path, the most precise first."""
+    parts = path.split("/")
+    found = [f"{path}/{agent}", path]
+    found += ["/".join((*parts[:count], agent)) for count in range(len(parts) - 1, 0, -1)]
+    found += [agent, ALL]
+    for name in found:
+        yield f"{graph}:{name}"
+        yield name
+
+
+def _agents_of(plan: Plan[Any]) -> Iterator[str]:
+    """The names of the agents in a graph: those that are nodes or fallbacks, and those that functions refer to."""
+    for here in plan.nest:
+        for factory in here.resources.values():
+            yield from _agents_below(factory, 0, set())
+        for node in here.nodes.values():
+            fallback = node.fallback.call if node.fallback is not None else None
+            for call in (node.call, *node.choices.values(), fallback):
+                if call is not None:
+                    yield from _names_in(call.body)
+
+
+def _names_in(body: Body) -> Iterator[str]:
+    if body.kind == "agent":
+        yield from _agents_below(getattr(body, "agent", None), 0, set())
+    if body.kind == "function":
+        yield from _agents_below(body.call, 0, set())
+
+
+def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
+    """The names of agents that a function, or what it refers to, holds: theirs, their summaries', and their tools'."""
+    from graphengine.agents.agent import Agent  # noqa: PLC0415 - agents load when there are any
+
+    if id(thing) in seen or depth > _DEEPEST:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, Agent):
+        yield thing.name
+        if thing.window is not None and thing.window.model is not None:
+            yield f"{thing.name} summary"
+        for function in (
+            thing.prompt,
+            thing.check,
+            thing.offline,
+            *(getattr(each, "function", None) for each in thing.kit),
+        ):
+            if callable(function):
+                yield from _agents_below(function, 0, seen)
+        return
+    for held in _held_by(thing):
+        yield from _agents_below(held, depth + 1, seen)
+
+
+def _held_by(thing: object) -> Iterable[object]:
+    """What a function, or something that it refers to, refers to in turn."""
+    if inspect.isfunction(thing):
+        return _globals_of(thing)
+    if inspect.ismethod(thing):
+        return [thing.__func__, thing.__self__]
+    if isinstance(thing, dict):
+        return thing.values()
+    if isinstance(thing, (list, tuple, set, frozenset)):
+        return thing
+    if isinstance(thing, type) or inspect.ismodule(thing):
+        return ()
+    return [*getattr(thing, "__dict__", {}).values(), *([type(thing).__call__] if callable(thing) else [])]
+
+
+def _globals_of(function: FunctionType) -> Iterator[object]:
+    """What a function's code names: its own module's, and other modules' by one more name."""
+    held = inspect.getclosurevars(function)
+    for value in (*held.nonlocals.values(), *held.globals.values(), *(function.__defaults__ or ())):
+        if inspect.ismodule(value):
+            inner = vars(value)
+            yield from (inner[name] for name in function.__code__.co_names if name in inner)
+        else:
+            yield value
+
+
+__all__ = ["ALL", "Models"]

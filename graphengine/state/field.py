@@ -1,0 +1,637 @@
+"""One field of a state: how its updates are reduced, validated, recorded, and built again from the record.
+
+A field is handled by itself, with a model of it alone that has the state's own configuration, or, where the state has
+validators or serialisers of its own for it, with those.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import warnings
+from copy import copy
+from dataclasses import dataclass
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    WrapValidator,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.errors import InvalidUpdate, NotRecordable
+from graphengine.reducers import OPERATIONS, Replace, maximum
+from graphengine.state.immutable import is_immutable
+from graphengine.state.json_values import parsed
+from graphengine.state.path import members
+from graphengine.state.secret import HIDDEN, Secret, is_secret, revealed
+from graphengine.state.update import Items, Put, Puts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.secret import Cipher
+    from graphengine.state.view import View
+
+
+_PLAIN: Final = (int, str, bool, float)
+
+_MOST_BITS: Final = 10_000  # of an int; JSON readers refuse numbers of more than some 4,300 digits
+
+_VALIDATORS: Final[dict[str, Callable[..., object]]] = {
+    "before": BeforeValidator,
+    "after": AfterValidator,
+    "wrap": WrapValidator,
+    "plain": PlainValidator,
+}
+
+_NOTHING_ELSE: Final = (("__pydantic_extra__", None), ("__pydantic_private__", None))
+
+_SHOWN: Final = 120  # characters of a value in a message
+
+LONG: Final = 1000
+"""Characters of a text, or bytes of JSON, from which on a value counts for the size of an update."""
+
+_AROUND: Final = 64  # bytes of an operation beside its value and the name of its field
+
+_MOST_BYTES: Final = 6  # of JSON a character: \u001f
+
+_CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
+
+
+@dataclass(slots=True)
+class FieldType:
+    """One field of a state: its type, reducer, validation, record and digest.
+
+    Attributes:
+        plain: `int`, `str`, `bool` or `float` where values of exactly this type need no validation; else None.
+        assigned: The same where an update of this type takes the place of what was there.
+        one: What an item of a map is to this field by itself: `item`, one of the list that it becomes, or `append`; ""
+            if neither.
+        item: The type of a list's items, where a value of exactly this type needs no validation; else None.
+        scalar: Whether all its values are plain (or None), so that they are their own record.
+        single: A model of this field alone, without the state's validators for it.
+        checked: The same with the state's validators for it.
+        loose: The same without the rules of the field as a whole, for parts of it.
+        given: The type of the updates of a reducer of the user's own, where it says so.
+        own: Whether the state has a validator of its own for it.
+        dumped: Whether the state has a serialiser of its own for it.
+        constrained: Whether the field as a whole has rules beyond its items' (a length, a validator).
+        grows: Whether items can be added to the list under one of its keys with no look at what is there.
+        immutable: Whether its values cannot be changed in place.
+        secret: Whether its record is encrypted, and its value never shown.
+        cipher: What encrypts it, once the graph is compiled.
+    """
+
+    name: str
+    info: FieldInfo
+    model: type[BaseModel]
+    single: type[BaseModel]
+    plain: type | None
+    assigned: type | None
+    one: str
+    item: type | None
+    scalar: bool
+    checked: type[BaseModel]
+    loose: type[BaseModel]
+    given: TypeAdapter[Any] | None
+    own: bool
+    dumped: bool
+    reducer: Callable[[Any, Any], object] | None
+    operation: str | None
+    constrained: bool
+    grows: bool
+    immutable: bool
+    secret: bool = False
+    cipher: Cipher | None = None
+
+    def validate(self, value: object, view: View) -> object:
+        """The value as the field's type.
+
+        Raises:
+            InvalidUpdate: It does not fit.
+        """
+        try:
+            if self.own:
+                return self._assigned(value, view)
+            made = self.single.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
+        except ValidationError as error:
+            told = explain(error, hide=self.secret)
+            cause = None if self.secret else error
+            raise InvalidUpdate(told, where=f"field {self.name}", repair=self._expected()) from cause
+        return made.__dict__[self.name]
+
+    def record(self, value: object, view: View) -> tuple[JsonValue, object]:
+        """The value as the record keeps it, and the typed value that the record gives back.
+
+        Raises:
+            NotRecordable: They differ, or JSON cannot carry the value.
+        """
+        if self.scalar and is_plain(value):
+            if type(value) is str and len(value) > LONG:
+                view.weight += weight_of(value)
+            return value, value
+        try:
+            body = self._dump(value)
+            back = self._load(body, view)
+            record = parsed(body)[self.name]
+        except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
+            raise self._uncarried(value, error) from (None if self.secret else error)
+        if back != value:
+            raise self._changed(back, value)
+        if len(body) > LONG:
+            view.weight += 2 * len(body) + _AROUND if self.secret else len(body) + _AROUND
+        return (record if self.cipher is None else self.cipher.seal(self.name, to_json(record))), back
+
+    def _uncarried(self, value: object, error: Exception) -> NotRecordable:
+        return NotRecordable(
+            f"the record of {self.name!r} cannot carry {self._told(value)}: {why(error, hide=self.secret)}",
+            where=f"field {self.name}",
+            repair="return values that JSON can carry and that validate again when read",
+        )
+
+    def _changed(self, back: object, value: object) -> NotRecordable:
+        read, given = self._told(back), self._told(value)
+        text = f"the record would give {read} back for {given}"
+        if read == given and not self.secret:
+            text = f"the record would not give {given} back: what it gives prints alike and is not equal"
+        return NotRecordable(
+            text,
+            where=f"field {self.name}",
+            repair="use a type whose JSON reads back equal (no NaN, no private attributes, no fields outside the "
+            "declared type)",
+        )
+
+    def _told(self, value: object) -> str:
+        return HIDDEN if self.secret else _short(value)
+
+    def build(self, record: JsonValue, view: View) -> object:
+        """The typed value of a record.
+
+        Raises:
+            InvalidUpdate: The record does not fit the field's present type.
+        """
+        if self.plain is type(record):
+            return record
+        try:
+            if self.cipher is not None:
+                body = self.cipher.unseal(self.name, record)
+                return self._load(b'{"' + self.name.encode() + b'":' + body + b"}", view)
+            return self._load(to_json({self.name: record}), view)
+        except (ValidationError, ValueError) as error:
+            raise InvalidUpdate(
+                f"the recorded value of {self.name!r} does not fit its type: {why(error, hide=self.secret)}",
+                where=f"field {self.name}",
+                repair="the state's type was changed since this was recorded; give the field its old type or a default",
+            ) from (None if self.secret else error)
+
+    def digest(self, value: object) -> int:
+        """A number that changes when the value is changed in place."""
+        return hash(self._dump(value))
+
+    def reduce(self, view: View, update: object) -> tuple[Op, object]:
+        """The operation that an update is, and the typed value it adds or sets.
+
+        Raises:
+            InvalidUpdate: The update, or the field after it, does not validate.
+            NotRecordable: See `record`.
+        """
+        if isinstance(update, (Put, Puts, Items)):
+            return self._several(view, update)
+        replaced = isinstance(update, Replace)
+        value = update.value if isinstance(update, Replace) else update
+        if replaced or self.reducer is None:
+            record, typed = self.record(self.validate(value, view), view)
+            return ("set", self.name, record), typed
+        if self.operation in ("append", "extend", "merge") and not self.constrained:
+            return self._part(view, value)
+        return self._whole(view, value)
+
+    def part(self, update: object, view: View) -> Op:
+        """What one of several updates writes, by itself: those of a map's items, before they are put together.
+
+        Raises:
+            InvalidUpdate: It is none of the field's type.
+            NotRecordable: See `record`.
+        """
+        if type(update) is self.item and self.one and is_plain(update):
+            if type(update) is str and len(update) > LONG:
+                view.weight += weight_of(update)
+            return (self.one, self.name, update)
+        if isinstance(update, Put):
+            update = self._fitting(view, update)
+            ((key, item),) = self._alone({update.key: update.value}, view).items()
+            return ("grow" if update.adds else "put", self.name, key, item)
+        if isinstance(update, Replace) and self.reducer is not None:
+            return ("set", self.name, self._alone(update.value, view))
+        value = update.value if isinstance(update, Replace) else update
+        if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
+            self.reduce(view, value)  # what cannot be reduced at all fails here, and not all items together
+            return ("raw", self.name, self._shown(to_json(value, fallback=repr, inf_nan_mode="strings"), view))
+        if self.one:
+            return (self.one, self.name, self._alone([value], view)[0])
+        return (str(self.operation), self.name, self._alone(value, view))
+
+    def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
+        """The updates that such parts are all together, in order."""
+        kinds = {op[0] for op in ops}
+        kind = kinds.pop() if len(kinds) == 1 else ""
+        values = [op[-1] for op in ops]
+        if kind in ("item", "append"):
+            made: Any = self._bare(values)
+            return made if kind == "append" and self.constrained else [made if kind == "item" else Items(made)]
+        if kind in ("put", "grow"):
+            return self._of_keys(ops, adds=kind == "grow")
+        if kind in ("extend", "merge") and not self.constrained:
+            whole = [x for value in values for x in value] if kind == "extend" else {}
+            for value in values if kind == "merge" else ():
+                whole.update(value)  # type: ignore[attr-defined]
+            return [self._bare(whole)]
+        if self.reducer is None and "grow" not in kinds:  # a serialiser of the state's own, or some items replaced
+            return [[self._raw(value) for value in values]]
+        return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
+
+    def _of_keys(self, ops: Sequence[Op], *, adds: bool) -> Sequence[object]:
+        """The same of parts that are all of single keys."""
+        if not adds:
+            return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
+        added: dict[str, list[JsonValue]] = {}
+        for op in ops:
+            added.setdefault(op[2], []).extend(op[3])
+        return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
+
+    def _shown(self, body: bytes, view: View) -> JsonValue:
+        """The record of an update as it was given, kept beside what became of it.
+
+        Raises:
+            NotRecordable: It is nested too deep.
+        """
+        view.weight += len(body) + _AROUND
+        try:
+            return parsed(body)
+        except ValueError as error:
+            raise self._uncarried("it", error) from error
+
+    def _alone(self, value: object, view: View) -> Any:  # noqa: ANN401 - records
+        """The record of a value of the field's type, without the rules of the field as a whole."""
+        try:
+            made = self.loose.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
+            body = self.loose.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True, warnings="error")
+            back = self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+            record = parsed(body)[self.name]
+        except ValidationError as error:
+            raise InvalidUpdate(explain(error), where=f"field {self.name}", repair=self._expected()) from error
+        except (PydanticSerializationError, ValueError, RecursionError) as error:
+            raise self._uncarried(value, error) from error
+        if back != made:
+            raise self._changed(vars(back)[self.name], value)
+        if len(body) > LONG:
+            view.weight += len(body) + _AROUND
+        return record
+
+    def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - a kind of operation a return
+        """The update that an operation came from, to be reduced a second time at a join."""
+        kind, value = op[0], op[-1]
+        if kind == "set":
+            made = self.build(value, view)
+            return made if self.reducer is None else Replace(made)
+        if kind == "append":
+            return self._bare([value])[0]  # type: ignore[index]
+        if kind in ("put", "grow"):
+            return Put(op[2], self._of_key(op[2], value), adds=kind == "grow")
+        if kind == "merge" and self.operation != "merge":
+            return Puts(self._bare(value))  # type: ignore[arg-type]
+        if kind == "extend" and self.operation == "append":
+            return Items(self._bare(value))  # type: ignore[arg-type]
+        if kind in ("extend", "merge"):
+            return self._bare(value)
+        return self._raw(op[2]) if kind == "reduce" else op[2]
+
+    def _raw(self, raw: JsonValue) -> object:
+        """The typed update that a reducer was given, as far as its annotation or the field's type tells."""
+        try:
+            if self.given is not None:
+                return self.given.validate_json(to_json(raw))
+            return self._bare([raw])[0] if self.operation == "append" else self._bare(raw)  # type: ignore[index]
+        except ValidationError:
+            return raw
+
+    def _bare(self, value: JsonValue) -> object:
+        """A value of the field's type, without the rules of the field as a whole."""
+        body = to_json({self.name: value})
+        return vars(self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False))[self.name]
+
+    def _of_key(self, key: str, value: JsonValue) -> object:
+        """What lies under one of its keys, without those rules."""
+        return next(iter(self._bare({key: value}).values()))  # type: ignore[attr-defined]
+
+    def _part(self, view: View, value: object) -> tuple[Op, object]:
+        if value is None and self.operation != "append":
+            raise InvalidUpdate(
+                f"{self.operation} of {self.name!r} got None", where=f"field {self.name}", repair=self._expected()
+            )
+        if self.operation == "append" and type(value) is self.item and is_plain(value):
+            if type(value) is str and len(value) > LONG:
+                view.weight += weight_of(value)
+            return ("append", self.name, value), value
+        part = [value] if self.operation == "append" else value
+        record, typed = self.record(self.validate(part, view), view)
+        if self.operation == "append":
+            return ("append", self.name, record[0]), typed[0]  # type: ignore[index]
+        return (str(self.operation), self.name, record), typed
+
+    def _whole(self, view: View, value: object) -> tuple[Op, object]:
+        old = view.get(self.name) if self.operation else view.apart(self.name)
+        if self.operation == "add" and self.plain is type(value) is type(old):
+            total: Any = old + value  # type: ignore[operator]
+            if is_plain(total):
+                return ("add", self.name, value), total
+        try:
+            joined = self.reducer(old, value)  # type: ignore[misc]
+        except BaseException as error:
+            reraise_interrupt(error)
+            reducer = getattr(self.reducer, "__name__", "reducer")
+            raise InvalidUpdate(
+                f"the reducer {reducer} of {self.name!r} raised {type(error).__name__}: {error}",
+                where=f"field {self.name}",
+                repair=f"return what {reducer}(old, new) can join, or Replace(value)",
+            ) from error
+        record, typed = self.record(self.validate(joined, view), view)
+        summed = self.operation == "add" and type(value) in (int, float) and typed == joined
+        if summed and type(typed) in (type(value), float) and is_plain(typed):
+            return ("add", self.name, value), typed
+        if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
+            return ("append", self.name, record[-1]), typed[-1]
+        raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
+        return ("reduce", self.name, self._shown(raw, view), record), typed
+
+    def _several(self, view: View, update: Put | Puts | Items) -> tuple[Op, object]:
+        if isinstance(update, Put):
+            return self._put(view, update)
+        if not self.constrained:
+            part = list(update.values) if isinstance(update, Items) else dict(update.keys)
+            record, typed = self.record(self.validate(part, view), view)
+            return ("extend" if isinstance(update, Items) else "merge", self.name, record), typed
+        old: Any = view.get(self.name)
+        joined = [*(old or ()), *update.values] if isinstance(update, Items) else {**(old or {}), **update.keys}
+        record, typed = self.record(self.validate(joined, view), view)
+        if isinstance(update, Puts):
+            return ("set", self.name, record), typed
+        raw = to_json(update.values, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
+        return ("reduce", self.name, self._shown(raw, view), record), typed
+
+    def _put(self, view: View, update: Put) -> tuple[Op, object]:
+        update = self._fitting(view, update)
+        part = {update.key: update.value}
+        if self.constrained:
+            old = view.get(self.name) or {}
+            record, typed = self.record(self.validate({**old, **part}, view), view)  # type: ignore[dict-item]
+            key = update.key
+            if isinstance(typed, dict) and key in typed and typed == {**old, key: typed[key]}:  # type: ignore[dict-item]
+                return ("put", self.name, key, record[key]), {key: typed[key]}
+            return ("set", self.name, record), typed
+        record, typed = self.record(self.validate(part, view), view)
+        ((key, item),) = record.items()
+        return ("grow" if update.adds else "put", self.name, key, item), typed
+
+    def _fitting(self, view: View, update: Put) -> Put:
+        """The update; the whole list of its key where a rule must see that, as after a change of the field's type."""
+        if not update.adds or self.grows:
+            return update
+        held: Any = view.get(self.name) or {}
+        before = next((items for key, items in held.items() if str(key) == update.key), ())
+        return Put(update.key, [*before, *update.value])  # type: ignore[misc]
+
+    def _dump(self, value: object) -> bytes:
+        if self.dumped:
+            whole = _holding(self.model, {self.name: value})
+            only = {self.name}
+            return self.model.__pydantic_serializer__.to_json(whole, include=only, by_alias=False, round_trip=True)
+        alone = _holding(self.single, {self.name: value})
+        return self.single.__pydantic_serializer__.to_json(alone, by_alias=False, round_trip=True, warnings="error")
+
+    def _assigned(self, value: object, view: View) -> object:
+        """The value after the state's own validators, which may look at the other fields."""
+        draft = _holding(self.checked, view.beside(self.name))
+        self.checked.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
+        return vars(draft)[self.name]
+
+    def _load(self, body: bytes, view: View) -> object:
+        """The value that a record holds.
+
+        The state's own validators have their say on updates, not on what was recorded: one that was tightened since
+        must not make history unreadable. Only a value that cannot be read without them (a validator that makes the
+        type from what a serialiser wrote) goes through them.
+        """
+        try:
+            made = self.single.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+        except ValidationError:
+            if not self.own:
+                raise
+            return self._assigned(from_json(body)[self.name], view)
+        return made.__dict__[self.name]
+
+    def _expected(self) -> str:
+        declared = f"{self.name} is declared as {type_name(self.info.annotation)}"
+        if self.operation == "append":
+            return f"{declared}; append adds one item: return one, or give the field extend, or return Replace([…])"
+        return declared
+
+
+def _holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
+    """Make an instance that holds these values alone: no default is made, and no code of the model runs."""
+    made = model.__new__(model)
+    for name, held in (("__dict__", values), ("__pydantic_fields_set__", set(values)), *_NOTHING_ELSE):
+        object.__setattr__(made, name, held)
+    return made
+
+
+def _is_longer(new: list[object], old: object) -> bool:
+    """Whether a list is another one with one item more."""
+    before = old if isinstance(old, list) else []
+    return len(new) == len(before) + 1 and new[:-1] == before
+
+
+def is_plain(value: object) -> bool:
+    """Whether JSON carries this value and gives the same back: int, bool, finite float, UTF-8 text, None."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() or _is_utf8(value)  # type: ignore[attr-defined,arg-type]
+    if kind is float:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    if kind is int:
+        return value.bit_length() <= _MOST_BITS  # type: ignore[attr-defined,no-any-return]
+    return kind is bool or value is None
+
+
+def weight_of(text: str) -> int:
+    """The bytes that a text takes as JSON, from above."""
+    return _MOST_BYTES * len(text) + _AROUND
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def explain(error: ValidationError, *, hide: bool = False) -> str:
+    """What pydantic found: the place, what is wrong, and the value of each, unless those are to be hidden.
+
+    What a validator of the user's says may have the value in it, so that of a secret not even that is told.
+    """
+    lines = []
+    for item in error.errors(include_url=False):
+        place = ".".join(str(part) for part in item["loc"]) or "value"
+        if hide:
+            own = item["type"] in ("value_error", "assertion_error")
+            lines.append(f"{place}: {'a validator refused it' if own else item['msg']}")
+            continue
+        lines.append(f"{place}: {item['msg']} (got {_short(item['input'])})")
+    return "; ".join(lines)
+
+
+def type_name(annotation: object) -> str:
+    """An annotation as a person writes it."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(annotation))
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except BaseException as error:  # noqa: BLE001 - a __repr__ of the user's, or a number of too many digits
+        reraise_interrupt(error)
+        text = f"a {type(value).__name__} that cannot be shown"
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def why(error: BaseException, *, hide: bool = False) -> str:
+    """What an error of pydantic's says, in a line."""
+    if isinstance(error, ValidationError):
+        return explain(error, hide=hide)
+    if hide:
+        return type(error).__name__
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
+    """The reducers in a field's annotation: its plain functions."""
+    return [item for item in info.metadata if inspect.isroutine(item)]
+
+
+def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
+    """What a reducer says its second argument is, if it says so."""
+    if reducer.__module__ == maximum.__module__:
+        return None  # the type of those is the field's
+    try:
+        names = list(inspect.signature(reducer).parameters)
+        return TypeAdapter(get_type_hints(reducer)[names[1]])
+    except Exception:  # noqa: BLE001 - any annotation may raise anything, or be missing
+        return None
+
+
+def _single(model: type[BaseModel], name: str, info: FieldInfo, annotation: object) -> type[BaseModel]:
+    """A model of one field alone, with the state's configuration."""
+    config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a field may shadow a name of BaseModel; the user's own model warned already
+        return create_model(f"{model.__name__}.{name}", __config__=config, **{name: (annotation, info)})  # type: ignore[call-overload,no-any-return]
+
+
+def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
+    """Take a field of a model apart."""
+    secret = is_secret(info.annotation, info.metadata)
+    if secret:
+        info = _without_mark(info)
+    reducers = reducers_of(info)
+    others = [item for item in info.metadata if not inspect.isroutine(item)]
+    decorators = model.__pydantic_decorators__
+    validators = [v for v in decorators.field_validators.values() if name in v.info.fields or "*" in v.info.fields]
+    serializers = [v for v in decorators.field_serializers.values() if name in v.info.fields or "*" in v.info.fields]
+    own, dumped = bool(validators), bool(serializers)
+    annotation: Any = info.annotation
+    single = checked = _single(model, name, info, annotation)
+    if own:
+        for validator in validators:
+            annotation = Annotated[annotation, _VALIDATORS[validator.info.mode](validator.func)]
+        checked = _single(model, name, info, annotation)
+    loose = _single(model, name, FieldInfo(annotation=annotation), info.annotation) if others or own else single
+    reducer = reducers[0] if reducers else None
+    annotation = info.annotation
+    plain = not others and not own and not dumped and not secret
+    transforms = any(key.startswith("str_") for key in model.model_config) or "strict" in model.model_config
+    simple = annotation in _PLAIN and plain and not transforms
+    operation = OPERATIONS.get(reducer) if reducer else None
+    kinds = [getattr(m, "__origin__", m) for m in members(annotation)]
+    if operation and sum(kind in _CONTAINERS[operation] for kind in kinds) != 1:
+        operation = None  # an item alone would not tell which of several lists it belongs to
+    return FieldType(
+        name=name,
+        info=info,
+        model=model,
+        single=single,
+        plain=annotation if simple else None,
+        assigned=annotation if simple and reducer is None else None,
+        one="" if dumped or secret else "item" if reducer is None else "append" if operation == "append" else "",
+        item=_item(annotation) if plain and not transforms else None,
+        scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
+        checked=checked,
+        loose=loose,
+        given=_given(reducer) if reducer is not None and operation is None else None,
+        own=own,
+        dumped=dumped,
+        reducer=reducer,
+        operation=operation,
+        constrained=own or dumped or bool(others),
+        grows=not (own or dumped or others or secret) and _has_lists(annotation),
+        immutable=is_immutable(annotation),
+        secret=secret,
+    )
+
+
+def _without_mark(info: FieldInfo) -> FieldInfo:
+    """What is said of a secret field, for models of our own: its values are written as they are, to be encrypted."""
+    made = copy(info)
+    made.annotation = revealed(info.annotation)
+    made.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
+    return made
+
+
+def _has_lists(annotation: object) -> bool:
+    """Whether it is a dict of plain lists, none of which has rules as a whole."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    dicts = [kind for kind in kinds if kind is not type(None)]
+    return len(dicts) == 1 and get_origin(dicts[0]) is dict and get_origin(get_args(dicts[0])[1]) is list
+
+
+def _item(annotation: object) -> type | None:
+    """The plain type of the items of a `list[int]` and its like."""
+    if get_origin(annotation) is not list or get_args(annotation)[0] not in _PLAIN:
+        return None
+    found: type = get_args(annotation)[0]
+    return found

@@ -1,0 +1,252 @@
+"""The typed state: how updates are validated, recorded, and built again from the record.
+
+A state is any pydantic model. Each of its fields is handled by itself, so that an update costs what it writes and
+not what the state holds: a validator and serialiser for one field alone (a model of that field with the state's own
+configuration), or, where the state has validators or serialisers of its own for the field, the state's own.
+A validator on the whole model means the whole model, once an update.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    NamedTuple,
+    TypeVar,
+)
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import PydanticSerializationError
+
+from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.errors import InputError, InvalidUpdate, NotRecordable
+from graphengine.state.field import LONG, FieldType, explain, field_type, is_plain, weight_of, why
+from graphengine.state.json_values import parsed
+from graphengine.state.path import did_you_mean
+from graphengine.state.view import Held, View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.state.json_values import JsonValue, Op
+
+S = TypeVar("S", bound=BaseModel)
+
+
+_SMALL: Final = 1 << 62  # such ints are carried by every JSON reader
+
+
+@dataclass(slots=True)
+class Change:
+    """Operations for the log, and beside each the typed value that it adds or sets; and see `Step.weight`."""
+
+    ops: Sequence[Op]
+    typed: Sequence[object]
+    weight: int = 0
+
+
+NO_CHANGE: Final = Change((), ())
+
+
+class Initial(NamedTuple):
+    """What a run begins with: records and typed values of every field, those that somebody set, and its size."""
+
+    values: dict[str, JsonValue]
+    typed: dict[str, object]
+    given: Sequence[str]
+    size_bytes: int = 0
+
+
+@dataclass(slots=True)
+class StateType(Generic[S]):
+    """A state model, taken apart into fields."""
+
+    model: type[S]
+    fields: dict[str, FieldType] = dataclass_field(default_factory=dict)
+    whole: bool = False
+    secrets: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, model: type[S]) -> StateType[S]:
+        """Take a model apart. What is wrong with it is reported by `graphengine.compile.compiler`."""
+        made = cls(model)
+        decorators = model.__pydantic_decorators__
+        made.whole = bool(decorators.model_validators or decorators.root_validators)
+        for name, info in model.model_fields.items():
+            made.fields[name] = field_type(model, name, info)
+            if made.fields[name].secret:
+                info.repr = False  # nor is it seen where the state is printed
+        made.secrets = frozenset(name for name, field in made.fields.items() if field.secret)
+        return made
+
+    def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
+        """Records and typed values of every field for a state that a user gave.
+
+        Raises:
+            InputError: It does not validate, names unknown fields, or the record cannot carry it.
+        """
+        instance = given if isinstance(given, self.model) else self._validated(given, where)
+        if self.secrets:
+            return self._initial_with_secrets(instance, where)
+        try:
+            body = self.model.__pydantic_serializer__.to_json(
+                instance, by_alias=False, round_trip=True, warnings="error"
+            )
+            back = self.model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+            record = parsed(body)
+        except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
+            raise InputError(f"the state does not fit {self.model.__name__}: {why(error)}", where=where) from error
+        if back != instance:
+            differing = [n for n in self.fields if getattr(back, n, None) != getattr(instance, n, None)]
+            raise InputError(
+                f"the record would not give the state back as it was given; differing: {', '.join(differing) or '?'}",
+                where=where,
+                repair="give values that JSON can carry and that validate again when read",
+            )
+        typed = {name: back.__dict__[name] for name in self.fields}
+        return Initial(record, typed, sorted(instance.model_fields_set & set(self.fields)), len(body))
+
+    def _initial_with_secrets(self, instance: S, where: str) -> Initial:
+        """The same, field by field: the state as a whole is written without its secrets."""
+        view = View(self, Held({}, {name: getattr(instance, name, None) for name in self.fields}))
+        values: dict[str, JsonValue] = {}
+        typed: dict[str, object] = {}
+        for name, field in self.fields.items():
+            try:
+                values[name], typed[name] = field.record(getattr(instance, name), view)
+            except (NotRecordable, AttributeError) as error:
+                told = error.message if isinstance(error, NotRecordable) else f"{name} is missing"
+                raise InputError(f"the state does not fit {self.model.__name__}: {told}", where=where) from None
+        given = sorted(instance.model_fields_set & set(self.fields))
+        return Initial(values, typed, given, view.weight)
+
+    def _validated(self, given: object, where: str) -> S:
+        if isinstance(given, BaseModel):
+            raise InputError(
+                f"the state is a {type(given).__name__}, not a {self.model.__name__}",
+                where=where,
+                repair=f"pass {self.model.__name__}(…) or a mapping of its fields",
+            )
+        if not hasattr(given, "keys"):
+            raise InputError(
+                f"the state is a {type(given).__name__}, not a {self.model.__name__} or a mapping", where=where
+            )
+        known = {*self.fields, *(f.info.alias for f in self.fields.values() if f.info.alias)}
+        unknown = [key for key in given if key not in known]  # type: ignore[attr-defined]
+        if unknown:
+            hints = "; ".join(f"unknown field {key!r}: {did_you_mean(str(key), self.fields)}" for key in unknown)
+            raise InputError(hints, where=where, repair="use the fields of " + self.model.__name__)
+        try:
+            return self.model.model_validate(given, by_name=True, by_alias=True)
+        except ValidationError as error:
+            told = explain(error, hide=bool(self.secrets))
+            cause = None if self.secrets else error
+            raise InputError(f"the state does not fit {self.model.__name__}: {told}", where=where) from cause
+
+    def apply(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
+        """Validate and record updates, and lay them over the view.
+
+        Raises:
+            InvalidUpdate, NotRecordable: Nothing of the frame was changed.
+        """
+        if self.whole:
+            return self._apply_whole(view, updates)
+        ops: list[Op] = []
+        typed: list[object] = []
+        for name, value in updates:
+            field = self.fields[name]
+            kind = field.assigned
+            if kind is type(value) and ((kind is int and -_SMALL < value < _SMALL) or is_plain(value)):  # type: ignore[operator]
+                if kind is str and len(value) > LONG:  # type: ignore[arg-type]
+                    view.weight += weight_of(value)  # type: ignore[arg-type]
+                ops.append(("set", name, value))
+                typed.append(value)
+                view.set_new(name, value)
+            else:
+                op, new = field.reduce(view, value)
+                ops.append(op)
+                typed.append(new)
+                lay_over(view, op, new)
+        return Change(ops, typed)
+
+    def _apply_whole(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
+        before = {name: view.get(name) for name in self.fields}
+        reduced: dict[str, list[tuple[Op, object]]] = {}
+        for name, value in updates:
+            op, new = self.fields[name].reduce(view, value)
+            reduced.setdefault(name, []).append((op, new))
+            lay_over(view, op, new)
+        values = {name: view.get(name) if name in reduced else view.fresh(name) for name in self.fields}
+        after = {name: self.fields[name].digest(view.get(name)) for name in reduced}
+        try:
+            made = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
+        except ValidationError as error:
+            told = explain(error, hide=bool(self.secrets))
+            cause = None if self.secrets else error
+            raise InvalidUpdate(told, where=f"state {self.model.__name__}") from cause
+        ops: list[Op] = []
+        typed: list[object] = []
+        for name, field in self.fields.items():
+            value = made.__dict__[name]
+            done = reduced.get(name, [])
+            if done and field.digest(value) == after[name]:
+                ops += [op for op, _ in done]
+                typed += [new for _, new in done]
+            elif done or value != before[name]:
+                record, new = field.record(value, view)
+                last = done[-1][0] if done else None
+                if field.reducer is None or last is None or last[0] in ("set", "put", "grow"):
+                    ops.append(("set", name, record))
+                else:
+                    ops.append(("reduce", name, last[2], record))
+                typed.append(new)
+                view.set_new(name, new)
+        return Change(tuple(ops), tuple(typed))
+
+    def rebuild(self, records: Mapping[str, JsonValue]) -> S:
+        """A fresh instance made from records, validated where they still fit, as they are where they do not."""
+        values: dict[str, Any] = {}
+        view = View(self, Held(dict(records)))
+        for name in self.fields:
+            if name in records:
+                try:
+                    values[name] = view.get(name)
+                except BaseException as error:
+                    reraise_interrupt(error)
+                    if isinstance(error, Exception) and not isinstance(error, InvalidUpdate):
+                        raise
+                    values[name] = records[name]
+        return self.model.model_construct(_fields_set=set(values), **values)
+
+
+def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]:
+    """The fields of a state and, beside them, the items that a node is run for, by name and annotation."""
+    fields: dict[str, Any] = {name: (annotation, ...) for name, annotation in items.items()}
+    config = ConfigDict(**{**state.model.model_config, "extra": "forbid", "frozen": False})
+    model = create_model(f"{state.model.__name__}.each", __config__=config, **fields)
+    added = {name: field_type(model, name, info) for name, info in model.model_fields.items()}
+    return StateType(state.model, {**state.fields, **added}, state.whole, state.secrets)
+
+
+def lay_over(view: View, op: Op, typed: object) -> None:
+    """Show a view one operation."""
+    kind, name = op[0], op[1]
+    if kind == "append":
+        view.add_items(name, (typed,))
+    elif kind == "extend":
+        view.add_items(name, typed)  # type: ignore[arg-type]
+    elif kind in ("merge", "put"):
+        view.add_keys(name, typed)  # type: ignore[arg-type]
+    elif kind == "grow":
+        view.grow_keys(name, typed)  # type: ignore[arg-type]
+    else:
+        view.set_new(name, typed)

@@ -1,0 +1,88 @@
+"""What conditions read: a value now, and the marks that are kept of values of the past."""
+
+from __future__ import annotations
+
+import decimal
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from graphengine.state.injection import Injected
+from graphengine.state.path import Path, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphengine.state.view import View
+
+Source: TypeAlias = "str | Callable[..., object]"
+"""A path, or a pure function whose parameters name the fields it reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where a value is read from: a path of the state, or a function of fields."""
+
+    text: str
+    path: Path | None
+    function: Injected | None
+
+    @classmethod
+    def of(cls, source: Source) -> Reading:
+        """A path's text or a function, ready to be read from a view."""
+        if isinstance(source, str):
+            return cls(source, parse(source), None)
+        injected = Injected.of(source)
+        return cls(injected.name, None, injected)
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """The fields it reads."""
+        if self.path is not None:
+            return frozenset((self.path.root,))
+        return self.function.names if self.function is not None else frozenset()
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it reads only a part of a field."""
+        return self.path is not None and bool(self.path.parts)
+
+    def read(self, view: View) -> object:
+        """The value now."""
+        if self.path is not None:
+            return view.read(self.path)
+        return self.function.call(view) if self.function is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """Something of the past that a condition needs, kept as a mark under `key`.
+
+    Attributes:
+        kind: `plateau` (best sample and how many were no better), `count` (visits of `node` when `since` was last
+            completed) or `change` (digest of the value when `since` was last left).
+        since: The node that starts it anew, "" for none.
+    """
+
+    key: str
+    kind: Literal["plateau", "count", "change"]
+    since: str
+    node: str = ""
+    reading: Reading | None = None
+    mode: Literal["max", "min"] = "max"
+    min_delta: float = 0.0
+
+
+def better(sample: float, best: float, tracker: Tracker) -> bool:
+    """Whether a sample is better than the best so far, by more than `min_delta`."""
+    gain = sample - best if tracker.mode == "max" else best - sample
+    return gain > tracker.min_delta
+
+
+def as_number(sample: object) -> float | int | None:
+    """A sample as a number; None where it is none."""
+    if isinstance(sample, enum.Enum):
+        sample = sample.value
+    if isinstance(sample, bool) or not isinstance(sample, (int, float, decimal.Decimal)):
+        return None
+    return sample if isinstance(sample, (int, float)) else float(sample)

@@ -1,0 +1,1 @@
+"""Specialists at a shared board."""

@@ -1,0 +1,273 @@
+"""The orchestrator and its workers: who they are to a language model, and what stands in for them without one.
+
+Researcher, writer and reviewer are those of the review loop with other questions: they are told their step, the whole
+job, and the results of the steps that theirs needs. What they did in earlier runs is given to them as data.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from graphengine import Agent, Node, TextFile, Window
+from graphengine.graph.templates import DATA_NOTE, labelled
+from graphengine.patterns import Outcome, Step
+from nodes.orchestration import judging, planning
+from nodes.orchestration import rules as workers
+from nodes.orchestration.handover import Memory, Role, Verdict, drafts_in, findings_in, why_failed
+from nodes.orchestration.rules import sources_for
+from nodes.review import agents as review_team
+from nodes.review.article import Findings
+from nodes.review.citing import check_brief, check_cited, passages_in, passages_of
+from nodes.review.draft import citations
+from nodes.review.evidence import check_findings, numbered
+from nodes.review.merging import merged
+
+WINDOW = Window(max_tokens=8000, keep=5)  # of what a worker who is asked again is sent of what was said before
+SUMMARY_WORDS = 150
+
+DUTIES = {
+    Role.RESEARCHER: "quotes facts from the sources; a step of its may name the sources to read, by their paths",
+    Role.CODER: "writes or quotes code that the job asks for",
+    Role.WRITER: "writes the text from the findings it needs; given a text and its review, it mends that text",
+    Role.REVIEWER: "judges a text by the findings; it needs both",
+    Role.SUMMARIZER: "sums up a text, or findings, in a few points",
+}
+
+
+def ask_planner(  # noqa: PLR0913 - what a planner can know
+    task: str,
+    sources: Sequence[TextFile],
+    workers: Sequence[str],
+    plan: Sequence[Step],
+    results: Mapping[str, Outcome],
+    reasons: Sequence[str],
+    recalled: Mapping[str, Sequence[Memory]],
+) -> str:
+    """Return the planner's question: the task, who there is, and, after an attempt, what became of it."""
+    duties = {name: DUTIES[Role(name)] if name in DUTIES else "a worker for steps of this name" for name in workers}
+    asked: dict[str, object] = {"task": task, "workers": duties, "sources": [source.path for source in sources]}
+    if plan or reasons:
+        asked |= {"last_plan": plan, "steps_with_a_result": list(results), "what_was_wrong": reasons}
+    return labelled({**asked, "earlier_runs": recalled.get(Role.ORCHESTRATOR, [])}) + "\n\nPlan this."
+
+
+def ask_researcher(task: str, job: str, sources: Sequence[TextFile], recalled: Mapping[str, Sequence[Memory]]) -> str:
+    """Return the researcher's question: its step, and the sources that are named in it, with their lines numbered."""
+    read = sources_for(task, sources)
+    texts = {f"source_{number}": numbered(source) for number, source in enumerate(read, start=1)}
+    earlier = {"your_earlier_work": recalled.get(Role.RESEARCHER, [])}
+    return labelled({"job": job, "topic": task, **earlier, **texts}) + "\n\nWhat do these sources say about the topic?"
+
+
+def ask_as(role: Role) -> Callable[..., str]:
+    """Return the question of a worker: its step, each result that it needs in a block of its own, its earlier work."""
+
+    def ask(task: str, job: str, needed: Mapping[str, str], recalled: Mapping[str, Sequence[Memory]]) -> str:
+        results = {f"result_of_{step}": text for step, text in needed.items()}
+        return labelled({"job": job, "your_step": task, **results, "your_earlier_work": recalled.get(role, [])})
+
+    return ask
+
+
+def ask_coder(
+    task: str,
+    job: str,
+    needed: Mapping[str, str],
+    sources: Sequence[TextFile],
+    recalled: Mapping[str, Sequence[Memory]],
+) -> str:
+    """Return the coder's question: that of a worker, and the sources."""
+    texts = {f"source_{number}": one.text for number, one in enumerate(sources_for(task, sources), start=1)}
+    return f"{ask_as(Role.CODER)(task, job, needed, recalled)}\n\n{labelled(texts)}"
+
+
+def ask_writer(
+    task: str, job: str, needed: Mapping[str, str], word_budget: int, recalled: Mapping[str, Sequence[Memory]]
+) -> str:
+    """Return the writer's question: that of a worker, and how long the text may be."""
+    return f"{ask_as(Role.WRITER)(task, job, needed, recalled)}\n\nAt most {word_budget} words."
+
+
+def ask_about_results(
+    task: str, plan: Sequence[Step], results: Mapping[str, Outcome], verdicts: Sequence[Verdict]
+) -> str:
+    """Return the question of who judges results or makes one text of them: each result in a block of its own."""
+    told = {f"result_of_{name}": why_failed(one) or one.text for name, one in results.items()}
+    return labelled({"task": task, "plan": plan, **told, "verdicts_so_far": verdicts})
+
+
+def is_text(answer: str) -> None:
+    """See that an answer says something.
+
+    Raises:
+        ValueError: it is blank.
+    """
+    if not answer.strip():
+        message = "the answer is empty"
+        raise ValueError(message)
+
+
+def is_short(answer: str) -> None:
+    """See that a summary is one.
+
+    Raises:
+        ValueError: it is blank or too long.
+    """
+    is_text(answer)
+    if (count := len(answer.split())) > SUMMARY_WORDS:
+        message = f"the summary has {count} words, and {SUMMARY_WORDS} are the most"
+        raise ValueError(message)
+
+
+def check_text(answer: str, needed: Mapping[str, str]) -> None:
+    """See that a text says something, and cites the findings that its step needs.
+
+    Raises:
+        ValueError: it is blank, or a claim of it cites what is not there.
+    """
+    is_text(answer)
+    check_brief(answer, merged(findings_in(needed.values())))
+
+
+def check_summary(answer: str, needed: Mapping[str, str]) -> None:
+    """See that a summary is short, and cites nothing but what the results of its step cite.
+
+    Raises:
+        ValueError: it is blank or too long, or it cites what is not there.
+    """
+    is_short(answer)
+    _check_places(answer, needed.values())
+
+
+def check_answer(answer: str, results: Mapping[str, Outcome]) -> None:
+    """See that an answer says something, and cites nothing but what the results cite.
+
+    Raises:
+        ValueError: it is blank, or it cites what is not there.
+    """
+    is_text(answer)
+    _check_places(answer, [one.text for one in results.values()])
+
+
+def _check_places(answer: str, texts: Iterable[str]) -> None:
+    """See that what an answer cites is cited or found in some texts, with the same figures."""
+    known = list(texts)
+    passages = passages_of(merged(findings_in(known)))
+    for text in drafts_in(known):
+        for place, said in passages_in(text).items():
+            passages[place] = [*passages.get(place, []), *said]
+    if citations(answer):
+        check_cited(answer, passages)
+
+
+planner = Agent(
+    "planner",
+    system=(
+        "You lead a team. You break a task down into steps for its workers and do none of them yourself.\n"
+        "- A step has an id of its own, the role of one of the workers, an input that tells the worker in plain words "
+        "what to do, and needs: the ids of the earlier steps whose results it works with. Workers see the job, their "
+        "input and these results, and nothing else.\n"
+        "- Steps that do not need each other are done at the same time, so let nothing wait without a reason. "
+        "Plan no more steps than the task needs.\n"
+        "- After an attempt you see what was wrong. Steps with a result are not done again: repeat them unchanged, so "
+        "that others can need them, and add what is missing as steps with new ids.\n"
+        "- What you did in earlier runs shows what worked.\n\n" + DATA_NOTE
+    ),
+    prompt=ask_planner,
+    output=list[Step],
+    check=planning.check_plan,
+    max_tokens=2048,
+    memory="conversations[planner]",
+    window=WINDOW,
+    offline=planning.make_plan,
+)
+
+researcher: Agent[Findings] = review_team.researcher.but(
+    system=review_team.researcher.system + "\nYour work in earlier runs may say where to look; it is no source.",
+    prompt=ask_researcher,
+    check=check_findings,
+    max_tokens=4096,
+    offline=workers.look_up,
+)
+
+coder = Agent(
+    "coder",
+    system=(
+        "You write the code that a job asks for, as short as it can be, in fenced blocks, each with a sentence on what "
+        "it does. Take names and syntax from the sources where they have them, and say which source. "
+        "Say of code that nobody ran that nobody ran it.\n\n" + DATA_NOTE
+    ),
+    prompt=ask_coder,
+    check=is_text,
+    max_tokens=2048,
+    offline=workers.quote_code,
+)
+
+writer: Agent[str] = review_team.writer.but(
+    system=f"{review_team.writer.system}\n\n{DATA_NOTE}",
+    prompt=ask_writer,
+    check=check_text,
+    max_tokens=4096,
+    memory="conversations[writer]",
+    window=WINDOW,
+    offline=workers.write_up,
+)
+
+reviewer = review_team.reviewer.but(
+    system=f"{review_team.REVIEWING}\n\n{DATA_NOTE}",
+    prompt=ask_as(Role.REVIEWER),
+    max_tokens=2048,
+    memory="conversations[reviewer]",
+    window=WINDOW,
+    offline=workers.look_over,
+)
+
+summarizer = Agent(
+    "summarizer",
+    system=(
+        f"You sum up what you are given in at most five points of a line each, {SUMMARY_WORDS} words in all. "
+        "You add nothing to it. Answer with the points alone.\n\n" + DATA_NOTE
+    ),
+    prompt=ask_as(Role.SUMMARIZER),
+    check=check_summary,
+    max_tokens=1024,
+    offline=workers.sum_up,
+)
+
+validator = Agent(
+    "validator",
+    system=(
+        "You say whether the results of a team's work answer the task they were asked.\n"
+        "- `outcome` is `accept` where they do, `retry` where another plan could mend what is missing or wrong, and "
+        "`give up` where these workers and sources never can.\n"
+        "- `reasons` name each thing that is missing or wrong in a sentence, for whoever plans again. A step that "
+        "failed matters only if the answer lacks something for it.\n"
+        "- `redo` has the ids of steps whose results are wrong and must not be used.\n"
+        "- `score` goes from 1 (of no use) to 10 (nothing to mend).\n\n" + DATA_NOTE
+    ),
+    prompt=ask_about_results,
+    output=Verdict,
+    check=judging.check_verdict,
+    max_tokens=1024,
+    offline=judging.judge,
+)
+
+synthesiser = Agent(
+    "synthesiser",
+    system=(
+        "You make one answer of what a team's steps gave. Keep what they state and the sources they name, say nothing "
+        "that none of them says, and say at the end what could not be done and why, if anything. "
+        "Answer with the text alone, in Markdown.\n\n" + DATA_NOTE
+    ),
+    prompt=ask_about_results,
+    check=check_answer,
+    max_tokens=8192,
+    offline=judging.put_together,
+)
+
+_JOB = {"job": "task"}  # in a step, `task` is what the step is to do
+WORKERS: Mapping[str, Node] = {
+    Role.RESEARCHER: Node(researcher, inputs=_JOB),
+    Role.CODER: Node(coder, inputs=_JOB),
+    Role.WRITER: Node(writer, inputs=_JOB),
+    Role.REVIEWER: Node(reviewer, inputs=_JOB),
+    Role.SUMMARIZER: Node(summarizer, inputs=_JOB),
+}

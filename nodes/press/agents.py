@@ -1,0 +1,214 @@
+"""The four agents of a publishing desk: researcher, writer, editor, publisher.
+
+Each has instructions for one job, no tool that the job does not need (here none at all: sources stand in the question,
+and what is published is written by a function, see `site.py`), the fewest tokens that its answers fit in, and a type
+of answer that the next one reads (see `press.py`). What a check finds wrong goes back to the model. Without a language
+model rules answer: `researcher.py`, `composer.py`, `copy_editor.py`, `listing.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from graphengine import Agent, TextFile
+from graphengine.graph.templates import DATA_NOTE
+from nodes.press.composer import compose
+from nodes.press.copy_editor import edit
+from nodes.press.listing import list_post
+from nodes.press.stages import CHARACTERS, TAGS, Edited, Listing, Manuscript, Site
+from nodes.review.agents import ask_researcher
+from nodes.review.article import Findings
+from nodes.review.citing import check_cited, passages_in, passages_of
+from nodes.review.draft import citations
+from nodes.review.evidence import check_findings
+from nodes.review.researcher import research
+from nodes.text.words import count_words
+
+MAX_FACTS = 24  # some 1,800 tokens as JSON, and more than a post of a thousand words can use
+LONGER = 1.1  # an editor who adds more than a tenth writes
+SLACK_WORDS = 20  # but a short text may need a sentence
+SHORTER = 0.4  # and one who keeps less than this has lost something
+CITED_SHARE = 0.5  # of the places cited before: cuts may take some of them along
+
+T = TypeVar("T")
+
+
+def in_house(agent: Agent[T], style: str) -> Agent[T]:
+    """An agent that has read the house's style guide before its own instructions.
+
+    Providers cache what many calls begin with, from some 1,024 tokens on, and `cache=True` asks for that; so the guide
+    that all agents share stands first.
+
+    Args:
+        agent: the agent.
+        style: the guide; "" leaves the agent as it is.
+    """
+    return agent.but(system=f"{style}\n\n{agent.system}") if style else agent
+
+
+def question(topic: str, sources: Sequence[TextFile]) -> str:
+    """Return the researcher's question: the topic, and the sources with their lines numbered."""
+    return ask_researcher(topic, sources)
+
+
+def gather(topic: str, sources: Sequence[TextFile]) -> Findings:
+    """Research by rules; see `nodes.review.researcher.research`."""
+    return research(topic, sources)
+
+
+def tidy(manuscript: Manuscript) -> Edited:
+    """Edit by rules; see `nodes.press.copy_editor.edit`."""
+    return edit(manuscript.text)
+
+
+def enter(topic: str, edited: Edited, findings: Findings, site: Site) -> Listing:
+    """List by rules; see `nodes.press.listing.list_post`."""
+    return list_post(topic, edited.text, findings.key_terms, site)
+
+
+def check_manuscript(manuscript: Manuscript, findings: Findings, word_budget: int) -> None:
+    """See that a text keeps to its length, cites what was found and nothing else, and has its figures.
+
+    Raises:
+        ValueError: it does not; says which places and sentences, and how many words are too many.
+    """
+    words = count_words(manuscript.text)
+    if words > word_budget:
+        raise ValueError(f"the text has {words} words, {words - word_budget} more than {word_budget}")
+    if findings.all_facts() and not citations(manuscript.text):
+        raise ValueError("nothing is cited: name after each claim the finding it rests on, as [file:line]")
+    check_cited(manuscript.text, passages_of(findings))
+
+
+def check_edited(edited: Edited, manuscript: Manuscript) -> None:
+    """See that an edited text is still that text: its length, its citations.
+
+    Raises:
+        ValueError: it is not; says what was added or lost.
+    """
+    before, after = count_words(manuscript.text), count_words(edited.text)
+    least, most = int(SHORTER * before), max(int(LONGER * before), before + SLACK_WORDS)
+    if not least <= after <= most:
+        raise ValueError(
+            f"the draft has {before} words and the edited text {after}: give the whole text, of {least} to {most} words"
+        )
+    cited, now = citations(manuscript.text), citations(edited.text)
+    if new := [place for place in now if place not in cited]:
+        raise ValueError(f"the draft does not cite {', '.join(new)}: an editor adds no claims")
+    if len(now) < CITED_SHARE * len(cited):
+        raise ValueError(f"the draft cites {len(cited)} places and the edited text {len(now)}: keep the citations")
+    if now:
+        check_cited(edited.text, passages_in(manuscript.text))
+
+
+def check_listing(listing: Listing, site: Site, edited: Edited) -> None:
+    """See that no post of the site has the title already, and that no file of a source is named.
+
+    Raises:
+        ValueError: one has, or one is.
+    """
+    files = {place.rpartition(":")[0] for place in citations(edited.text)}
+    told = " ".join([listing.title, listing.description, *listing.tags])
+    if named := sorted(file for file in files if file in told):
+        raise ValueError(f"readers do not have the file {', '.join(named)}: say what the text says, and name no file")
+    if listing.title.casefold() in {title.casefold() for title in site.titles}:
+        raise ValueError(f"there is a post called {listing.title!r} already: give this one another title")
+
+
+researcher = Agent(
+    "researcher",
+    system=(
+        "You find out what the given sources say on a topic. You are read by a writer who sees no source.\n"
+        f"- Give at most {MAX_FACTS} facts: definitions and how things work, recent changes, figures, and what is "
+        "often got wrong. A fact is one sentence of a source, word for word and without markup, that can be understood "
+        "alone; `file` and `line` say where it begins. The number before each line is not part of the text.\n"
+        "- `rank` 1 is the fact that says most on the topic, and so on over all facts.\n"
+        "- `key_areas` are two to six areas in the order in which a reader wants them; `facts` has the facts of each.\n"
+        "- `caveats` are facts that limit, warn, or correct a mistake, at most four.\n"
+        "- `key_terms` are up to twelve words or pairs of words that the text has to use; `sources` are the paths of "
+        "what you read.\n"
+        "- `notes` say what a reader should know of the research, as that two sources contradict each other.\n"
+        "What you know yourself does not count. Where the sources hold nothing on the topic leave areas and facts "
+        "empty, and say so in the notes.\n\n" + DATA_NOTE
+    ),
+    prompt=question,
+    output=Findings,
+    check=check_findings,
+    max_tokens=3072,
+    cache=True,
+    offline=gather,
+)
+
+writer = Agent(
+    "writer",
+    system=(
+        "You write posts for engineers who are short of time and hard to persuade.\n"
+        "- Begin with why the topic matters to them, in two or three sentences; then a section after ## for each "
+        "area; end with what to take away.\n"
+        "- Explain exactly and with examples where the findings have some. Say nothing twice, and do not fill up.\n"
+        "- Every claim rests on a finding, whose place stands behind it as [file:line]. You state nothing else.\n"
+        "- `text` is Markdown with its title after #, of no more words than you are given.\n"
+        "- Do what was wished for, the newest wish first, where the findings allow it. What they do not answer goes "
+        "into `open_questions`, a sentence each, and not into the text.\n"
+        "- Where there is a text already, write it anew as the wishes want it and keep what they do not touch.\n"
+        "- Without findings the text says in a sentence that the sources hold nothing on this, and no more."
+    ),
+    prompt=(
+        "Topic: {topic}\nAt most {word_budget} words.\n\nFindings:\n{findings}\n\nWished for:\n{wishes}\n\n"
+        "The text so far:\n{manuscript}"
+    ),
+    output=Manuscript,
+    check=check_manuscript,
+    max_tokens=4096,
+    cache=True,
+    offline=compose,
+)
+
+editor = Agent(
+    "editor",
+    system=(
+        "You edit a technical text without changing what it says.\n"
+        "- Cut sentences that tell nothing new, and words that do no work. Make the first paragraph say why one should "
+        "read on, and the last one what to remember. Mend what is awkward or unclear. Use one term for one thing.\n"
+        "- Claims and citations such as [file:line] stay as they are; you add none.\n"
+        "- `text` is the whole text as Markdown and nothing else. `changes` names the changes that matter, a short "
+        "sentence each; none of that goes into the text."
+    ),
+    prompt="{manuscript.text}",
+    output=Edited,
+    check=check_edited,
+    max_tokens=4096,
+    cache=True,
+    offline=tidy,
+)
+
+publisher = Agent(
+    "publisher",
+    system=(
+        "You list a finished text on a site. The text itself is not yours to change.\n"
+        f"- `title`: what the text gives its reader, in at most {CHARACTERS['title'][1]} characters.\n"
+        f"- `description`: {CHARACTERS['description'][0]} to {CHARACTERS['description'][1]} characters, counted with "
+        "blanks, that tell somebody who searches whether this is for them. Nothing that the text does not say.\n"
+        f"- `tags`: {TAGS[0]} to {TAGS[1]}, in lower case; those that the site has already, where they fit.\n"
+        "The title is none that the site has."
+    ),
+    prompt="The text:\n{edited.text}\n\nOn the site already:\n{site}",
+    output=Listing,
+    check=check_listing,
+    max_tokens=512,
+    cache=True,
+    offline=enter,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Who works on a post; `Team(writer=writer.but(model=…))` changes one of them."""
+
+    researcher: Agent[Findings] = researcher
+    writer: Agent[Manuscript] = writer
+    editor: Agent[Edited] = editor
+    publisher: Agent[Listing] = publisher
+
+
+TEAM = Team()

@@ -1,0 +1,125 @@
+"""The editor: cuts filler words, what is said twice, and sentences that are too long, by rules alone.
+
+It works on any Markdown, not only on what our writer made, so it touches whole sentences of running text and nothing
+else: headings, code, tables, quotations, links and the list of sources stay as they are, and so does whatever no rule
+is safe for. The rules for words are English; other languages keep theirs. It cannot rephrase, strengthen an opening or
+draw a conclusion: that wants an editor.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from nodes.press.stages import Edited
+from nodes.review import rubric
+from nodes.review.draft import SOURCES_TITLE
+from nodes.review.support import repeats
+from nodes.text.editing import shorten
+from nodes.text.sentences import split
+from nodes.text.words import count_words, stems
+
+SAID_TWICE = 0.85  # of all stems: a reviewer complains from 0.7 on, but a cut cannot be taken back
+LEAST_STEMS = 4  # shorter sentences are alike by chance
+
+_LONG_WINDED = tuple(
+    (re.compile(rf"\b{phrase}", re.IGNORECASE), short)
+    for phrase, short in (
+        (r"it (?:is|should be) (?:important |worth )?(?:to note|noted|noting) that ", ""),
+        (r"(?:needless to say|as a matter of fact|at the end of the day), ", ""),
+        (r"in order to\b", "to"),
+        (r"due to the fact that\b", "because"),
+        (r"in the event that\b", "if"),
+        (r"at this point in time\b", "now"),
+        (r"(?:has|have) the ability to\b", "can"),
+        (r"a (?:large|great) number of\b", "many"),
+    )
+)
+# "not very", "a really", "the very": without the word the sentence would say something else, or want another article
+_FILLER = re.compile(
+    r"(?<!\bnot )(?<!n't )(?<!n\u2019t )(?<!\bthe )(?<!\ban )(?<!\ba )(?<!\bthis )(?<!\bthat )(?<!\bits )(?<!\bso )"
+    r"\b(?:very|really|basically|actually|essentially|literally),? (?=[a-z])",
+    re.IGNORECASE,
+)
+_KEPT = re.compile(r"(`[^`]*`|\"[^\"]*\"|\u201c[^\u201d]*\u201d|\[[^\]]*\]\([^)]*\))")
+_BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
+_CITED = re.compile(r"(?:\s*\[[^\[\]\n]+:\d+\])+(?=[.!?]?$)")
+_FENCE = re.compile(r"^\s*(?:```|~~~)")
+_MARKED = re.compile(r"^(?:#|\||>|<|    |\t|---|===|\s*$)")
+_WHOLE = re.compile(r"^[^\Wa-z_].*[.!?]$", re.DOTALL)
+_MARKUP = re.compile(r"\]\(|\*|(?<!\w)_|<|\\")
+
+
+def edit(text: str) -> Edited:
+    """Tighten a text and say what was done to it.
+
+    Args:
+        text: the text, as Markdown.
+
+    Returns:
+        The text with its lines in their places, and each kind of change with its number; a text that no rule finds
+        anything in comes back as it was.
+    """
+    work = _Work()
+    lines = [kept for line in text.splitlines() if (kept := work.line(line)) is not None]
+    edited = "\n".join(lines) + ("\n" if text.endswith("\n") else "")
+    return Edited(text=edited, changes=work.changes() or ["Nothing: the rules found nothing to cut."])
+
+
+@dataclass(slots=True)
+class _Work:
+    """An editor's way through a text: what was said so far, and what was done."""
+
+    done: Counter[str] = field(default_factory=Counter[str])
+    said: list[str] = field(default_factory=list[str])
+    in_code: bool = False
+    in_sources: bool = False
+    in_section: int = 0  # sentences that the section keeps
+
+    def line(self, line: str) -> str | None:
+        """Return a line as it is to be; None if nothing of it stays."""
+        if _FENCE.match(line):
+            self.in_code = not self.in_code
+            return line
+        if line.startswith("#"):
+            self.in_sources = line.lstrip("#").strip().casefold() == SOURCES_TITLE.casefold()
+            self.in_section = 0
+        if self.in_code or self.in_sources or _MARKED.match(line):
+            return line
+        bullet = _BULLET.match(line)
+        start = bullet[0] if bullet else ""
+        sentences = split(line[len(start) :])
+        if not sentences:
+            return line
+        pieces = [piece for _, one in sentences for piece in self._sentence(one)]
+        return start + " ".join(pieces) if pieces else None
+
+    def changes(self) -> list[str]:
+        """Return what was done, each kind with its number."""
+        return [f"{what}: {count}" for what, count in self.done.items()]
+
+    def _sentence(self, sentence: str) -> list[str]:
+        cited = "".join(found[0] for found in _CITED.finditer(sentence))
+        bare = _CITED.sub("", sentence)
+        if not _WHOLE.match(bare):
+            return [sentence]
+        is_long = len(stems(bare)) >= LEAST_STEMS
+        if self.in_section and is_long and any(repeats(bare, one, SAID_TWICE) for one in self.said):
+            self.done["sentences cut that were said before"] += 1
+            return []
+        self.said.append(bare)
+        self.in_section += 1
+        tight = self._without_filler(bare)
+        pieces = [tight] if _MARKUP.search(tight) else shorten(tight, rubric.LONG_WORDS)
+        self.done["long sentences divided or shortened"] += pieces != [tight]
+        self.done += Counter()  # what did not happen is not told
+        return [f"{piece[:-1]}{cited}{piece[-1:]}" for piece in pieces] if cited else pieces
+
+    def _without_filler(self, sentence: str) -> str:
+        parts = _KEPT.split(sentence)  # by one group: what is kept as it is stands at the odd places
+        for at in range(0, len(parts), 2):
+            for phrase, short in _LONG_WINDED:
+                parts[at] = phrase.sub(short, parts[at])
+            parts[at] = _FILLER.sub("", parts[at])
+        tight = "".join(parts)
+        self.done["words of filler cut"] += count_words(sentence) - count_words(tight)
+        return tight[:1].upper() + tight[1:] if sentence[:1].isupper() else tight

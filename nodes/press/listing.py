@@ -1,0 +1,123 @@
+"""The publisher: title, description and tags of a post, by rules alone.
+
+Every word of them is the text's: the title is its heading, the description its own sentences, the tags its key terms.
+Where the text does not hold enough for a description of 150 characters, or for three tags, nothing is padded or made
+up: `list_post` says what is missing, and whoever called it falls back to the text.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from graphengine import TextFile
+from nodes.press.composer import RULES_NOTE
+from nodes.press.stages import CHARACTERS, TAG_CHARACTERS, TAGS, Listing, Site
+from nodes.review.draft import citations, parse
+from nodes.text.passages import read
+from nodes.text.words import is_cjk, stem_sequence, subject_words
+
+OPENINGS = 3  # sentences that a description may begin with so as to end with a sentence too
+CANDIDATES = 8  # terms beyond these are too weak for a tag, even where the site has it
+
+
+def list_post(topic: str, text: str, key_terms: Sequence[str], site: Site) -> Listing:
+    """Make the listing of a text.
+
+    Args:
+        topic: what the text is about; its title where it has none.
+        text: the text, as Markdown.
+        key_terms: words that matter in it, weightiest first.
+        site: what is published already: its tags are preferred, its titles are not used again.
+
+    Raises:
+        ValueError: the text does not hold enough for a description, or for the tags.
+    """
+    return Listing(
+        title=_title(parse(text).title or topic, site.titles),
+        description=_description(text),
+        tags=_tags([*key_terms, *subject_words(topic)], site.tags),
+    )
+
+
+def _title(heading: str, taken: Sequence[str]) -> str:
+    """Return a heading within the limit, with a number where the site has it already."""
+    most = CHARACTERS["title"][1]
+    used = {title.casefold() for title in taken}
+    line = " ".join(heading.replace("`", "").split()) or "Untitled"
+    number, title = 1, _cut(line, most)
+    while title.casefold() in used:
+        number += 1
+        ending = f" ({number})"
+        title = _cut(line, most - len(ending)) + ending
+    return title
+
+
+def _cut(line: str, most: int) -> str:
+    """Return a line of at most so many characters, cut behind a word."""
+    if len(line) <= most:
+        return line
+    ends = [at for at in _word_ends(line) if at < most]
+    return line[: ends[-1] if ends else most - 1].rstrip(" ,;:.-\u2013\u2014") + "\u2026"
+
+
+def _description(text: str) -> str:
+    """Return sentences of a text that have the right length together, or are cut behind a word to have it.
+
+    Raises:
+        ValueError: there are none.
+    """
+    least, most = CHARACTERS["description"]
+    sentences = _sentences(text)
+    runs = [" ".join(sentences[at:]) for at in range(len(sentences))]
+    for at, run in enumerate(runs[:OPENINGS]):
+        whole = [end for end in _sentence_ends(sentences[at:]) if least <= end <= most]
+        if whole:
+            return run[: whole[0]]
+    cuts = (f"{run[:at].rstrip(' ,;:')}\u2026" for run in runs for at in reversed(_word_ends(run[:most])))
+    for cut in cuts:
+        if least <= len(cut) <= most:
+            return cut
+    held = len(runs[0]) if runs else 0
+    raise ValueError(
+        f"the text has no description of {least} to {most} characters: it holds {held} characters in sentences "
+        "that can stand alone, and nothing is padded or made up"
+    )
+
+
+def _sentences(text: str) -> list[str]:
+    """Return the sentences of a text that can stand alone, without its title, citations and list of sources."""
+    introduction = parse(text).introduction
+    for place in citations(text):
+        text = text.replace(f" [{place}]", "").replace(f"[{place}]", "")
+    found = [statement.text for statement in read(TextFile(path="text.md", text=text))]
+    return [one for one in found if one not in introduction] if RULES_NOTE in introduction else found
+
+
+def _sentence_ends(sentences: Sequence[str]) -> Iterator[int]:
+    length = -1
+    for sentence in sentences:
+        length += 1 + len(sentence)
+        yield length
+
+
+def _word_ends(line: str) -> list[int]:
+    """Return where words end; Chinese, Japanese and Korean may be cut behind any character."""
+    return [at for at in range(1, len(line)) if line[at] == " " or is_cjk(line[at])]
+
+
+def _tags(terms: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return the weightiest terms as tags, those that the site has first.
+
+    Raises:
+        ValueError: there are too few.
+    """
+    least, most = TAGS
+    written = {tag.casefold(): tag for tag in reversed(known)}
+    once: dict[str, str] = {}
+    for term in terms:
+        plain = " ".join(term.split()).lower()
+        stem = " ".join(part for part in stem_sequence(plain) if part)
+        if stem and len(plain) <= TAG_CHARACTERS:
+            once.setdefault(stem, written.get(plain, plain))
+    found = sorted(list(once.values())[:CANDIDATES], key=lambda tag: tag.casefold() not in written)[:most]
+    if len(found) < least:
+        raise ValueError(f"the text has {len(found)} key terms, and a post has {least} tags or more")
+    return found

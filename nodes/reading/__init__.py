@@ -1,0 +1,1 @@
+"""Readers of many sources, and the one that merges their notes."""

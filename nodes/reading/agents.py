@@ -1,0 +1,227 @@
+"""Readers and the one who merges their notes: who they are to a language model, and the rules that stand in for them.
+
+A reader has one source and, where there are specialists, one point of view. Many are asked at once, so they are cheap,
+their answers are short, and what they are told at length is the same for all of them, so that a provider can cache it.
+Without a language model a reader quotes the sentences of its source that matter most, with a pull towards its field,
+and the merger puts all of them in the order of their ranks.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from graphengine import Agent, TextFile
+from graphengine.graph.templates import DATA_NOTE, labelled
+from graphengine.patterns.outcomes import Outcome
+from nodes.board.entries import by_turns
+from nodes.review.article import Fact, Findings
+from nodes.review.citing import check_cited, passages_at
+from nodes.review.evidence import check_findings, numbered
+from nodes.review.researcher import research
+from nodes.review.support import repeats
+from nodes.review.writer import BESIDE_THE_TASK
+from nodes.text.words import mentions, stem_sequence, subject_words
+
+READER_TOKENS = 1024  # five quotations with their places; a reader needs no more
+MERGER_TOKENS = 3072  # a page
+POINTS = 5  # of one reader
+MERGED_POINTS = 24  # that a reader of the whole will still read
+
+
+class Job(BaseModel):
+    """What one reader has to do.
+
+    Args:
+        source: path of the source that it reads; "" for a specialist who says what it knows itself.
+        number: the place of that source among all, from 0.
+        specialist: its field; "" for none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str = ""
+    number: int = 0
+    specialist: str = ""
+
+    @property
+    def name(self) -> str:
+        """The job in a few words."""
+        return " on ".join(part for part in (self.specialist, self.source) if part)
+
+
+class Notes(BaseModel):
+    """What one reader found.
+
+    Args:
+        facts: sentences of its source, the most important first.
+        points: what a specialist without a source says of its own knowledge.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    facts: list[Fact] = []
+    points: list[str] = []
+
+
+def jobs(sources: Sequence[TextFile], specialists: Sequence[str]) -> list[Job]:
+    """A job for each source; with specialists for each of them on each source, or on none where none is given."""
+    fields = list(specialists) or [""]
+    if not sources:
+        return [Job(specialist=field) for field in fields if field]
+    return [
+        Job(source=source.path, number=at, specialist=field) for at, source in enumerate(sources) for field in fields
+    ]
+
+
+def ask_reader(task: str, item: Job, sources: Sequence[TextFile]) -> str:
+    """Return the question to one reader, who sees one source and no other."""
+    data = {"topic": task, **({"field": item.specialist} if item.specialist else {})}
+    if not item.source:
+        return labelled(data) + "\n\nThere is no source: what do you know of the topic, as an expert of the field?"
+    return labelled({**data, "source": numbered(sources[item.number])}) + "\n\nWhat does this source say on the topic?"
+
+
+def check_notes(notes: Notes, item: Job, sources: Sequence[TextFile]) -> None:
+    """See that facts stand in the reader's source, and that points come only from who has none.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if item.source:
+        if notes.points:
+            message = "you have a source: leave `points` empty and quote it in `facts`"
+            raise ValueError(message)
+        check_findings(Findings(caveats=notes.facts), [sources[item.number]])
+    elif notes.facts or not notes.points:
+        message = "there is no source to quote: leave `facts` empty and say what you know in `points`"
+        raise ValueError(message)
+
+
+def quote(task: str, item: Job, sources: Sequence[TextFile]) -> Notes:
+    """Quote what matters most in one source; for a specialist, first what speaks of its field.
+
+    Raises:
+        ValueError: there is no source, or nothing in it can be quoted.
+    """
+    if not item.source:
+        message = f"rules know nothing of {item.specialist} without a source: give sources, or a language model"
+        raise ValueError(message)
+    found = research(f"{task} {item.specialist}".strip(), [sources[item.number]])
+    field = subject_words(item.specialist)
+    spoken = {fact: sum(mentions(stem_sequence(fact.text), word) for word in field) for fact in found.all_facts()}
+    best = sorted(spoken, key=lambda fact: (-spoken[fact], fact.rank))[:POINTS]
+    return Notes(facts=[fact.model_copy(update={"rank": at}) for at, fact in enumerate(best, start=1)])
+
+
+def merge(task: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
+    """Put all notes in the order of their ranks, each sentence once, with the places where it stands."""
+    read = [Notes.model_validate_json(each.text) for each in outcomes if each.failure is None]
+    chosen: list[Fact] = []
+    for fact in by_turns([sorted(notes.facts, key=lambda fact: fact.rank) for notes in read]):
+        if not any(repeats(fact.text, other.text) for other in chosen):
+            chosen.append(fact)
+    lines = [f"- {fact.text} [{fact.file}:{fact.line}]" for fact in chosen[:MERGED_POINTS]]
+    head = f"{len(lines)} quotations from {len(read)} of {len(jobs)} readings, those that matter most first; by rules."
+    asked = subject_words(task)
+    if chosen and asked and not any(mentions(stem_sequence(fact.text), word) for fact in chosen for word in asked):
+        head += f" {BESIDE_THE_TASK}"
+    return "\n\n".join([f"# {' '.join(task.split())}", head, "\n".join(lines)]) + "\n"
+
+
+def check_merged(text: str, outcomes: Sequence[Outcome]) -> None:
+    """See that a text cites nothing but what its readers quote, with the same figures.
+
+    Raises:
+        ValueError: it does not; names the places and the sentences.
+    """
+    read = [Notes.model_validate_json(each.text) for each in outcomes if each.failure is None]
+    check_cited(text, passages_at(fact for notes in read for fact in notes.facts))
+
+
+GUIDE = (
+    "You read for somebody who will make one text of what you and others find. You see one source, the others see "
+    "theirs, and nobody reads yours again: what you leave out is lost, and what you get wrong stays wrong.\n\n"
+    "What to look for\n"
+    "- The topic decides. A sentence that says what something is, how it works, when it fails, what it costs or by "
+    "how much it differs from something else is worth more than one that praises, promises or introduces.\n"
+    "- Where you are given a field, read as an expert of that field would: take what such a person would underline, "
+    "also where the topic itself names it only in passing. Leave to the other fields what is theirs.\n"
+    "- Numbers, names, dates, versions and conditions matter. Of two sentences that say the same take the one that "
+    "has them.\n"
+    "- What limits or contradicts is as good as what supports. If the source warns, take the warning.\n"
+    "- What you know yourself does not count where there is a source, not even to mend it. If the source is wrong, "
+    "quote it as it is.\n\n"
+    "How to quote\n"
+    f"- `facts` has at most {POINTS} sentences, the most important first; `rank` counts them from 1. Fewer are "
+    "better than weak ones, and none is an honest answer: the list is then empty.\n"
+    "- `text` is one sentence of the source, word for word, without its markup: no asterisks, no link targets, no "
+    "number and bar of the line. Do not shorten, join, translate or mend it.\n"
+    "- Take sentences that can be understood alone. One that begins with \u201cThis\u201d or \u201cIt\u201d, that "
+    "points above or below, or that asks something, is of no use to who does not see what stands around it.\n"
+    "- `file` is the path that stands above the source, letter for letter. `line` is the number of the line on which "
+    "the sentence begins, as it stands before the bar.\n"
+    "- Headings, captions, code, tables and lists of contents are no sentences.\n\n"
+    "Where there is no source\n"
+    f"- You speak from what you know as an expert of the field: `facts` stays empty and `points` has at most {POINTS} "
+    "sentences, each of which a colleague could check. Say what is settled, and say of what is not that it is not. "
+    "No numbers that you are not sure of.\n\n"
+    "An example. The topic is \u201cHow tides arise\u201d, and the source is:\n"
+    "path: sea.md\n"
+    "1| # The sea\n"
+    "2| People have always loved the sea. It moves twice a day.\n"
+    "3| The moon pulls at the water on the near side more than at the earth, and\n"
+    "4| at the earth more than at the water on the far side.\n"
+    "5| See the table below for heights. Spring tides come when sun, moon and\n"
+    "6| earth stand in one line; in the Bay of Fundy they reach **16 metres**.\n"
+    "Good facts are \u201cThe moon pulls at the water on the near side more than at the earth, and at the earth more "
+    "than at the water on the far side.\u201d with line 3 and rank 1, and \u201cSpring tides come when sun, moon and "
+    "earth stand in one line; in the Bay of Fundy they reach 16 metres.\u201d with line 5 and rank 2: both explain, "
+    "the second has a number, and its markup is gone. \u201cPeople have always loved the sea.\u201d says nothing on "
+    "the topic. \u201cIt moves twice a day.\u201d cannot be understood alone. \u201cSee the table below for "
+    "heights.\u201d points elsewhere. \u201cThe moon attracts the water.\u201d does not stand in the source, though "
+    "it is true. A reader of the field of shipping would give the second fact rank 1: heights are what ships need to "
+    "know.\n\n"
+    "A second example. The topic is \u201cWhy bridges are tested\u201d, the field is insurance, and the source has "
+    "these lines:\n"
+    "path: notes/bridges.txt\n"
+    "11| Engineers load a new bridge with lorries and measure how far it bends. An insurer pays\n"
+    "12| for a collapse only if the test was made within two years before.\n"
+    "13| For instance, this was the case in 1998.\n"
+    "For an insurer the fact with rank 1 is \u201cAn insurer pays for a collapse only if the test was made within two "
+    "years before.\u201d: its line is 11, since it begins there. The sentence on lorries has rank 2. The last one is "
+    "left out, because nobody can tell what was the case.\n\n"
+    "Before you answer, go through your facts once more: does each stand in the source, letter for letter, does its "
+    "line number name the line on which it begins, and would you miss it in a text on the topic?\n\n"
+)
+"""What every reader is told: some 1,024 tokens, from which on most models cache it; some cheap ones want more."""
+
+reader = Agent(
+    "reader",
+    system=GUIDE + DATA_NOTE,
+    prompt=ask_reader,
+    output=Notes,
+    check=check_notes,
+    max_tokens=READER_TOKENS,
+    cache=True,
+    offline=quote,
+)
+
+merger = Agent(
+    "merger",
+    system=(
+        "You make one text of what several readers found, each in a source or from the view of a field. You see their "
+        "notes and not the sources.\n"
+        "- Say everything once. Where notes agree, say so by naming all their places; where they contradict each "
+        "other, give both and say that they do.\n"
+        "- Begin with what matters most for the topic, whoever found it. Sections after ## where there is enough for "
+        "two.\n"
+        "- End each statement with the places it rests on, as [file:line]; what a specialist said without a source "
+        "as [field].\n"
+        "- A reading that failed gave nothing: do not fill the hole from what you know.\n"
+        "The form is Markdown with a title after #. Answer with the text alone."
+    ),
+    prompt="Topic: {task}\n\nWho read what:\n{jobs}\n\nTheir notes, in the same order:\n{outcomes}",
+    check=check_merged,
+    max_tokens=MERGER_TOKENS,
+    offline=merge,
+)

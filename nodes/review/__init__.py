@@ -1,0 +1,1 @@
+"""The review loop: researchers, a writer and a reviewer."""

@@ -1,0 +1,91 @@
+"""The sceptic: what the sources themselves say against a subject, by rules alone; and how it joins the facts.
+
+Limits and objections are statements like any other: word for word, with file and line. What makes one is its wording,
+so a doubt that is put in plain affirmative words is not found.
+"""
+
+import re
+from collections.abc import Sequence
+
+from graphengine import Failure, TextFile
+from nodes.review.article import Doubts, Fact, Findings
+from nodes.review.draft import CAVEATS_TITLE
+from nodes.text.survey import survey
+
+MAX_LIMITS = 4
+MAX_OBJECTIONS = 3  # a brief has room for a few; the most central are the ones to know
+MAX_CAVEATS = 8  # of findings, whoever found them
+
+_LIMIT = re.compile(
+    r"\b(?:must not|cannot|can't|can not|may not|should not|does not|do not|don't|never|unless|except|"
+    r"only if|only when|not guarantee\w*|beware|caution|warning|limit(?:s|ation|ations)|drawback|pitfall|deprecated|"
+    r"avoid|risk\w*|fails?|unsafe|wrong|mistake\w*|misconception\w*|contrary to|no longer)\b",
+    re.IGNORECASE,
+)
+_OBJECTION = re.compile(
+    r"\b(?:however|although|though|whereas|nevertheless|on the other hand|(?:in|by) contrast|rather than|instead of|"
+    r"at the (?:cost|price|expense) of|trade-?offs?|slower|costly|expensive|overhead|disadvantages?|downsides?)\b",
+    re.IGNORECASE,
+)
+
+
+def is_limit(text: str) -> bool:
+    """Return whether a statement limits, warns or names an exception."""
+    return _LIMIT.search(text) is not None
+
+
+def is_objection(text: str) -> bool:
+    """Return whether a statement sets one thing against another, or names what something costs."""
+    return _OBJECTION.search(text) is not None
+
+
+def doubt(task: str, sources: Sequence[TextFile]) -> Doubts:
+    """Look for what limits a subject and what speaks against it.
+
+    Args:
+        task: the subject, in words.
+        sources: the texts to read.
+
+    Returns:
+        The most central of both; a statement that is both counts as a limit.
+
+    Raises:
+        ValueError: there is no source, or none holds a statement that can be quoted.
+    """
+    found = survey(task, sources)
+    texts = {at: found.statements[at].text for at in found.order}
+    limits = [at for at, text in texts.items() if is_limit(text)]
+    objections = [at for at, text in texts.items() if is_objection(text) and not is_limit(text)]
+    return Doubts(
+        limits=[found.fact(at) for at in limits[:MAX_LIMITS]],
+        objections=[found.fact(at) for at in objections[:MAX_OBJECTIONS]],
+    )
+
+
+def merge(findings: Findings, doubts: Doubts, errors: Sequence[Failure]) -> Findings:
+    """Join what two researchers found side by side; what one of them lacks, the other's still counts.
+
+    Args:
+        findings: the facts; empty where their researcher failed.
+        doubts: limits and objections; empty where theirs did.
+        errors: what failed so far; told in the notes, so that a reader knows what is missing.
+
+    Returns:
+        The findings with the doubts among their caveats. Where there are no facts the doubts make an area of their
+        own, so that there is something to write about.
+    """
+    lacking = [f"{error.path} gave nothing that can be used ({error.kind})" for error in errors]
+    notes = list(dict.fromkeys([*findings.notes, *doubts.notes, *lacking]))
+    caveats = _once([*findings.caveats, *doubts.all_facts()])[:MAX_CAVEATS]
+    if findings.key_areas or not caveats:
+        return findings.model_copy(update={"caveats": caveats, "notes": notes})
+    files = list(dict.fromkeys([*findings.sources, *(fact.file for fact in caveats)]))
+    return Findings(key_areas=[CAVEATS_TITLE], facts={CAVEATS_TITLE: caveats}, sources=files, notes=notes)
+
+
+def _once(facts: Sequence[Fact]) -> list[Fact]:
+    """Each sentence once, the most central first; two researchers may have ranked it differently."""
+    known: dict[tuple[str, int, str], Fact] = {}
+    for fact in facts:
+        known.setdefault(fact.key, fact)
+    return sorted(known.values(), key=lambda fact: fact.rank)

@@ -1,0 +1,153 @@
+"""Reading a draft against findings: which fact supports which claim, and what the claims have of the task."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePath
+
+from nodes.review.article import Fact, Findings
+from nodes.review.draft import CAVEATS_TITLE, Claim, Draft, labels
+from nodes.review.support import Complaint, complaints, repeats
+from nodes.text.wording import specific_words
+from nodes.text.words import count_words, mentions, share_within, stem_sequence, stems, subject_words
+
+_NO_WORD = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One claim, and what came of looking at what it cites.
+
+    Args:
+        claim: the claim.
+        fact: the fact that supports it; None if none does.
+        nearest: of the facts that it cites the one that is most like it; None if it cites none that exists.
+        complaints: why the nearest one does not support it.
+        repeats: an earlier claim that says the same; "" if none does.
+    """
+
+    claim: Claim
+    fact: Fact | None
+    nearest: Fact | None
+    complaints: tuple[Complaint, ...]
+    repeats: str
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is supported and says something new."""
+        return self.fact is not None and not self.repeats
+
+    @property
+    def why(self) -> str:
+        """What it does wrong where it is not supported."""
+        if self.nearest is not None:
+            return "; ".join(one.text for one in self.complaints)
+        cited = ", ".join(self.claim.citations)
+        return f"cites {cited}, where the findings have nothing" if cited else "cites nothing"
+
+
+class Reading:
+    """A draft read against the findings.
+
+    Args:
+        task: what the draft was to be about.
+        draft: the draft.
+        findings: what it should rest on.
+    """
+
+    def __init__(self, task: str, draft: Draft, findings: Findings) -> None:
+        self.draft = draft
+        self.findings = findings
+        self.places = labels(findings)
+        self.asked = subject_words(task)
+        self.named = specific_words(task)
+        self.topics = {name: findings.facts.get(name, []) for name in findings.key_areas}
+        if findings.caveats:
+            self.topics.setdefault(CAVEATS_TITLE, findings.caveats)
+        cited: dict[str, list[Fact]] = {}
+        for fact in findings.all_facts():
+            cited.setdefault(self.place(fact), []).append(fact)
+        self.claims: list[Judged] = []
+        for claim in draft.claims():
+            again = next((one.claim.text for one in self.claims if repeats(claim.text, one.claim.text)), "")
+            self.claims.append(_judged(claim, cited, again))
+        self._sequences = [stem_sequence(one.claim.text) for one in self.claims]
+
+    def place(self, fact: Fact) -> str:
+        """Return how a fact is cited."""
+        return f"{self.places[fact.file]}:{fact.line}"
+
+    def mentions(self, term: str) -> bool:
+        """Return whether a claim mentions a term; one that repeats an earlier claim adds nothing."""
+        said = zip(self._sequences, self.claims, strict=True)
+        return any(mentions(sequence, term) for sequence, one in said if not one.repeats)
+
+    def takes_up(self, word: str) -> bool:
+        """Return whether a claim mentions a word of the task, or the headings or the file of a fact that it uses."""
+        return self.mentions(word) or any(mentions(stem_sequence(each), word) for each in self._above)
+
+    @cached_property
+    def used(self) -> list[Fact]:
+        """The facts that support a claim, each once."""
+        return list(dict.fromkeys(one.fact for one in self.claims if one.fact is not None and one.counts))
+
+    @cached_property
+    def _above(self) -> list[str]:
+        used = set(self.used)
+        areas = [name for name, facts in self.findings.facts.items() if used.intersection(facts)]
+        files = list(dict.fromkeys(fact.file for fact in self.used))
+        return [*areas, *(_NO_WORD.sub(" ", PurePath(file).stem) for file in files)]
+
+    def holders(self, term: str) -> list[Fact]:
+        """Return the facts that have a term, the most central first."""
+        return [fact for fact in self.findings.all_facts() if mentions(stem_sequence(fact.text), term)]
+
+    def said_on(self, topic: str) -> int:
+        """Return how many facts on a topic are used."""
+        facts = self.topics[topic]
+        return sum(fact in facts for fact in self.used)
+
+    def is_thin(self, topic: str) -> bool:
+        """Return whether a topic has a single sentence although the findings hold more."""
+        return self.said_on(topic) == 1 and len(self.topics[topic]) > 1 and topic != CAVEATS_TITLE
+
+    @cached_property
+    def missed_answer(self) -> Fact | None:
+        """The fact that takes up more of the task than any supported claim does; None if none does."""
+        best = best_answer(self.asked, self.findings.all_facts())
+        if best is None:
+            return None
+        said = max((answers(self.asked, one.claim.text) for one in self.claims if one.fact is not None), default=0)
+        return best if said < answers(self.asked, best.text) else None
+
+    @property
+    def long(self) -> list[int]:
+        """The length of each claim in words."""
+        return [count_words(one.claim.text) for one in self.claims]
+
+
+def answers(asked: Sequence[str], text: str) -> int:
+    """Return how many words of a task a text takes up."""
+    sequence = stem_sequence(text)
+    return sum(mentions(sequence, word) for word in asked)
+
+
+def best_answer(asked: Sequence[str], facts: Sequence[Fact]) -> Fact | None:
+    """Return the fact that takes up most words of a task, of equals the most central; None if none has any."""
+    ranked = [(-answers(asked, fact.text), fact.rank, at) for at, fact in enumerate(facts)]
+    most, _, at = min(ranked, default=(0, 0, 0))
+    return facts[at] if most else None
+
+
+def _judged(claim: Claim, cited: dict[str, list[Fact]], again: str) -> Judged:
+    candidates = [fact for citation in claim.citations for fact in cited.get(citation, [])]
+    said = stems(claim.text)
+    ordered = sorted(candidates, key=lambda fact: -share_within(said, stems(fact.text)))
+    found: list[tuple[Fact, tuple[Complaint, ...]]] = [(fact, complaints(claim.text, fact.text)) for fact in ordered]
+    together = " ".join(fact.text for fact in candidates)
+    fact = next((fact for fact, wrong in found if not wrong), None)
+    if fact is None and len({(one.file, one.line) for one in candidates}) > 1 and not complaints(claim.text, together):
+        fact = ordered[0]
+    nearest, wrong = found[0] if found else (None, ())
+    return Judged(claim, fact, nearest, () if fact else wrong, again)

@@ -1,0 +1,89 @@
+"""The researcher: from a topic and source texts to findings, by rules alone.
+
+It reads the sources into statements, weighs them by a PageRank that leans towards the topic, gathers them
+into areas named by the sources' headings, and keeps the best of each with file and line. It never writes a
+word of its own.
+"""
+
+from collections.abc import Sequence
+
+from graphengine import TextFile
+from nodes.review.areas import name_areas
+from nodes.review.article import Findings
+from nodes.review.doubts import is_limit
+from nodes.text.passages import Statement
+from nodes.text.survey import Survey, survey
+from nodes.text.terms import key_terms
+from nodes.text.words import mentions, stem_sequence, subject_words
+
+MAX_AREAS = 6  # a brief with more sections is no longer brief
+FACTS_PER_AREA = 8  # more than a section can use, so that the writer has a choice
+MAX_CAVEATS = 4  # a researcher of facts names the main ones; looking for more is the sceptic's work
+
+
+def research(task: str, sources: Sequence[TextFile]) -> Findings:
+    """Pick the sentences and terms that matter for a task.
+
+    Args:
+        task: the topic, in words; it biases what is picked.
+        sources: the texts to read.
+
+    Returns:
+        Areas, terms, facts and caveats; `notes` says what was left out and why.
+
+    Raises:
+        ValueError: there is no source, or none holds a statement that can be quoted.
+    """
+    return compose(task, survey(task, sources), [source.path for source in sources])
+
+
+def compose(task: str, found: Survey, paths: Sequence[str]) -> Findings:
+    """Make findings of a survey: its weightiest areas, and in each the weightiest statements.
+
+    Args:
+        task: the topic; no word of it that a statement has is left without one.
+        found: the statements to choose from.
+        paths: the files that were read.
+    """
+    terms = key_terms([statement.text for statement in found.statements], found.weights)
+    names = name_areas(found.statements, terms)
+    facts = _pick(found.weights, names)
+    _add_asked(facts, task, found.order, found.statements, names)
+    findings = Findings(
+        key_areas=sorted(facts, key=names.index),
+        facts={name: [found.fact(at) for at in facts[name]] for name in sorted(facts, key=names.index)},
+        caveats=[found.fact(at) for at in found.order if is_limit(found.statements[at].text)][:MAX_CAVEATS],
+        sources=list(paths),
+        notes=list(found.notes),
+    )
+    known = [stem_sequence(fact.text) for fact in findings.all_facts()]
+    usable = [term for term in terms if any(mentions(text, term) for text in known)]
+    return findings.model_copy(update={"key_terms": usable})
+
+
+def _add_asked(
+    facts: dict[str, list[int]],
+    task: str,
+    order: Sequence[int],
+    statements: Sequence[Statement],
+    names: Sequence[str],
+) -> None:
+    """Add the best statement on each word of the task that no picked fact has, lest the answer be lost."""
+    texts = {at: stem_sequence(statements[at].text) for at in order}
+    for word in subject_words(task):
+        holders = [at for at in order if mentions(texts[at], word)]
+        if holders and not any(at in members for at in holders for members in facts.values()):
+            best = next((at for at in holders if names[at] in facts), holders[0])
+            facts.setdefault(names[best], []).append(best)
+
+
+def _pick(weights: Sequence[float], names: Sequence[str]) -> dict[str, list[int]]:
+    """Return the weightiest areas, each with its weightiest statements."""
+    members: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        members.setdefault(name, []).append(at)
+    for name, found in members.items():
+        members[name] = sorted(found, key=lambda at: (-round(weights[at], 9), at))[:FACTS_PER_AREA]
+    strength = {name: sum(sorted((weights[at] for at in found), reverse=True)[:3]) for name, found in members.items()}
+    best = sorted(members, key=lambda name: (-round(strength[name], 9), min(members[name])))[:MAX_AREAS]
+    return {name: members[name] for name in best}

@@ -1,0 +1,118 @@
+"""A library: sources that are searched rather than read.
+
+What a search finds is a statement that stands in a source, with its file and line. A hit needs a word of the query, in
+any inflection; rare words count more, and between equals the statement that is more central to the sources comes first.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from graphengine import TextFile
+from nodes.text.survey import Survey, survey
+from nodes.text.terms import key_terms
+from nodes.text.words import stems
+
+CENTRALITY = 0.2  # what being central to the sources adds to a full match of 1
+MAX_HITS = 10  # of one search; more is reading
+SHOWN_TERMS = 12
+
+
+class Hit(BaseModel):
+    """A sentence that a search found.
+
+    Args:
+        text: the sentence, word for word apart from its markup.
+        file: path of the source.
+        line: line on which the sentence begins, from 1.
+        section: the headings above it, outermost first.
+    """
+
+    text: str
+    file: str
+    line: int
+    section: str = ""
+
+
+class Hits(BaseModel):
+    """What a search found.
+
+    Args:
+        hits: the best ones first.
+        left_out: how many more sentences have a word of the query.
+        terms: where nothing was found, words that the sources do use.
+    """
+
+    hits: list[Hit] = []
+    left_out: int = 0
+    terms: list[str] = []
+
+
+class Library:
+    """Sources, ready to be searched.
+
+    Args:
+        task: what the searches are for; it has a say in what is central.
+        sources: the texts.
+    """
+
+    def __init__(self, task: str, sources: Sequence[TextFile]) -> None:
+        self._task = task
+        self._sources = tuple(sources)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What the sources say.
+
+        Raises:
+            ValueError: there is no source, or none holds a statement that can be quoted.
+        """
+        return survey(self._task, self._sources)
+
+    def search_sources(self, query: str, max_results: Annotated[int, Field(ge=1, le=MAX_HITS)] = 5) -> Hits:
+        """Find sentences of the sources that have words of a query, the best first.
+
+        Args:
+            query: A few words that such a sentence would use; short queries find more than questions do.
+            max_results: How many sentences to show, 1 to 10.
+        """
+        places = self.places(query)
+        if not places:
+            return Hits(terms=self.terms[:SHOWN_TERMS])
+        shown = [self.survey.statements[at] for at in places[:max_results]]
+        hits = [Hit(text=one.text, file=one.file, line=one.line, section=" / ".join(one.headings)) for one in shown]
+        return Hits(hits=hits, left_out=max(0, len(places) - max_results))
+
+    def places(self, query: str) -> list[int]:
+        """Return the statements that a query finds, by their places, the best first."""
+        wanted = [one for one in stems(query) if one in self._rarity]
+        if not wanted:
+            return []
+        full = sum(self._rarity[one] for one in wanted)
+        most = max(self.survey.weights)
+        scores = {
+            at: sum(self._rarity[one] for one in wanted if one in bag) / full
+            + CENTRALITY * self.survey.weights[at] / most
+            for at, bag in enumerate(self._bags)
+            if not bag.isdisjoint(wanted)
+        }
+        return sorted(scores, key=lambda at: (-round(scores[at], 9), at))
+
+    @cached_property
+    def terms(self) -> list[str]:
+        """The terms that carry the sources, weightiest first."""
+        return key_terms([statement.text for statement in self.survey.statements], self.survey.weights)
+
+    @cached_property
+    def _bags(self) -> list[frozenset[str]]:
+        """For each statement its stems, and those of the headings above it."""
+        return [frozenset(stems(" ".join((one.text, *one.headings)))) for one in self.survey.statements]
+
+    @cached_property
+    def _rarity(self) -> dict[str, float]:
+        frequency = Counter(one for bag in self._bags for one in bag)
+        return {one: math.log(1 + len(self._bags) / count) for one, count in frequency.items()}

@@ -1,0 +1,115 @@
+"""Quoting: whether a sentence can stand in a text other than its own.
+
+`stands_alone` is the judgement of an editor who lifts sentences out of their place: no questions, no
+fragments, no labels, nothing that starts with "This" or points to "the table below". `without_opener` takes
+off what only linked the sentence to the one before.
+"""
+
+import re
+
+from nodes.text.words import count_words, words
+
+MIN_WORDS = 5  # shorter ones are labels and captions more often than statements
+SHORT_WORDS = 6  # a shorter one must show an auxiliary verb: "The file size in bytes." is no statement
+POINTING_WORDS = 9  # a shorter one that ends in "it" has no room to say what "it" is
+MAX_WORDS = 60  # longer ones are mostly run-together lists that nobody wants quoted
+AUXILIARIES = "is|are|was|were|has|have|had|can|cannot|may|must|should|will|would|does|do|did"
+PROSE_SHARE = 0.85  # of letters and blanks, code aside: less is a formula or a row of options
+SHOUTED_SHARE = 0.34  # of words in capitals: more is a warning notice or a heading
+
+
+def _opening(*phrases: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:{'|'.join(phrases)})\b", re.IGNORECASE)
+
+
+_POINTING = _opening(
+    r"it|they|he|she|we|these|those|them|its|their|his|her|such|both|neither|either|one|another|others?|some",
+    r"the latter|the former|the same|the above|the following|here|there|then|so|and|but|or|nor|yet|because",
+    r"although|though|similarly|again|still|instead|otherwise|same|that|which|who|for example|for instance",
+    r"e\. ?g\.|i\. ?e\.|maybe|please|see|note|what's|in (?:this|that|these|such|other words)|as such",
+    r"as above|to do (?:this|so|that)|this way|if (?:so|not)|doing (?:so|this)",
+    r"(?:for|at|on|by|with|after) this|after that",
+    r"this(?! (?:document|guide|page|project|software|library|package|module|manual|licen[cs]e|tool|text)\b)",
+    r"(?:the|an?) (?:first|second|third|other|rest|last) (?:is|was|are|one)",
+)
+_LABEL = re.compile(r"`[^`]+`\s*(?:[-\u2013\u2014:({]|$)")
+_ELSEWHERE = re.compile(
+    r"\b(?:below|above|the following|as follows|this (?:section|chapter|example)|https?://|www\.|click here|"
+    r"(?:figure|table|section|chapter|example) \d|do(?:ing)? so\b)|\b(?:here|both|either|neither)\W*$",
+    re.IGNORECASE,
+)
+_POINTS_BACK = re.compile(r"\b(?:it|them|this|that|these|those)\W*$", re.IGNORECASE)
+_AUXILIARY = re.compile(rf"\b(?:{AUXILIARIES})\b", re.IGNORECASE)
+_OPENER = re.compile(
+    r"^(?:however|therefore|thus|hence|moreover|furthermore|additionally|in addition|consequently|"
+    r"as a result|finally|nevertheless|nonetheless|"
+    r"meanwhile|accordingly|besides|likewise|also|first|second|third|next|now|"
+    r"secondly|thirdly|lastly|on the other hand|in contrast|by contrast|conversely), ",
+    re.IGNORECASE,
+)
+_INNER_LINK = re.compile(r"(?<!and)(?<!,) (?:therefore|consequently) (?=[a-z])")
+_CODE = re.compile(r"`[^`]*`")
+
+
+def stands_alone(sentence: str, *, closed: bool = True) -> bool:
+    """Return whether a sentence is a statement that a reader understands without what stood around it.
+
+    Args:
+        sentence: one sentence without markup other than backticks.
+        closed: whether it must end like a sentence; entries of a list often do not.
+    """
+    return (
+        _has_good_length(sentence)
+        and _starts_well(sentence)
+        and _ends_well(sentence, closed=closed)
+        and not _ELSEWHERE.search(sentence)
+        and _is_balanced(sentence)
+        and _reads_as_prose(sentence)
+    )
+
+
+def has_auxiliary(sentence: str) -> bool:
+    """Return whether an English auxiliary or modal verb occurs, the surest sign of a whole sentence."""
+    return _AUXILIARY.search(sentence) is not None
+
+
+def without_opener(sentence: str) -> str:
+    """Return the sentence without "However," or "therefore", which only link it to what stood before."""
+    rest = _INNER_LINK.sub(" ", _OPENER.sub("", sentence, count=1), count=1)
+    return rest[:1].upper() + rest[1:]
+
+
+def _has_good_length(sentence: str) -> bool:
+    length = count_words(sentence)
+    if length < SHORT_WORDS and sentence.isascii() and not has_auxiliary(sentence):
+        return False
+    return MIN_WORDS <= length <= MAX_WORDS
+
+
+def _starts_well(sentence: str) -> bool:
+    first = without_opener(sentence).lstrip("\"'\u201c\u2018(")
+    if not first or sentence[0].islower() or first[0].islower() or first[0] in "$/-<@#|=*+[":
+        return False
+    return not (_POINTING.match(first) or _LABEL.match(first))
+
+
+def _ends_well(sentence: str, *, closed: bool) -> bool:
+    end = sentence.rstrip("\"'\u201d\u2019)")[-1:]
+    if end in ":?,;\uff1f" or sentence.endswith((" and", " or")):
+        return False
+    if count_words(sentence) < POINTING_WORDS and _POINTS_BACK.search(sentence):
+        return False
+    return not closed or end in ".!\u3002\uff01\u2026"
+
+
+def _is_balanced(sentence: str) -> bool:
+    pairs = all(sentence.count(one) == sentence.count(other) for one, other in ("()", "[]"))
+    return pairs and sentence.count('"') % 2 == 0
+
+
+def _reads_as_prose(sentence: str) -> bool:
+    prose = _CODE.sub("", sentence)
+    letters = sum(character.isalpha() or character.isspace() for character in prose)
+    tokens = words(sentence)
+    shouted = sum(token.isupper() and len(token) > 1 for token in tokens)
+    return letters > 0 and letters >= PROSE_SHARE * len(prose) and shouted <= SHOUTED_SHARE * len(tokens)

@@ -1,0 +1,483 @@
+"""What compile says of maps, graphs as nodes and questions: each problem by code, place, message and repair."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import (
+    END,
+    START,
+    Agent,
+    CompileError,
+    Graph,
+    Node,
+    Retry,
+    ScriptedModel,
+    Stop,
+    ask,
+    changed,
+    choose,
+    ended,
+    failed,
+    value,
+)
+from graphengine.compile import compiler as validation
+from graphengine.errors import DefinitionError, Problem
+from graphengine.reducers import append, merge
+
+
+class Source(BaseModel):
+    id: str = ""
+    size: int = 0
+
+
+class State(BaseModel):
+    task: str = ""
+    n: int = 0
+    ok: bool = False
+    sources: list[Source] = []
+    names: list[str] = []
+    maybe: list[str] | None = None
+    either: list[int] | str = ""
+    findings: list[str] = []
+    table: dict[str, str] = {}
+    history: Annotated[list[str], append] = []
+    found: Annotated[dict[str, str], merge] = {}
+    kind: Literal["a", "b"] = "a"
+
+
+class Inner(BaseModel):
+    task: str = ""
+    draft: str = ""
+    need: int = 0
+
+
+class Needy(BaseModel):
+    topic: str
+    draft: str = ""
+
+
+def words() -> str:
+    """Give a text."""
+    return ""
+
+
+def item(x: Any) -> str:
+    """Give a text for an item."""
+    return ""
+
+
+def of_source(x: Source) -> str:
+    """Take a source."""
+    return ""
+
+
+def many(x: Any) -> list[str]:
+    """Give a list for an item."""
+    return []
+
+
+def one_text(task: str) -> str:
+    """Make no list."""
+    return task
+
+
+def upper(names: list[str]) -> list[str]:
+    """Make a list."""
+    return names
+
+
+def mapping(x: Any) -> dict[str, str]:
+    """Give a mapping for an item."""
+    return {}
+
+
+def when_stopped(stop: Stop) -> str:
+    """Take how a graph ended."""
+    return stop.label
+
+
+def inner(**options: Any) -> Graph[Inner]:
+    """A sound graph that ends with a label or with another."""
+    graph = Graph("inner", Inner, **{"result": "draft", **options})
+    graph.add_node("write", words, writes="draft")
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END, when=value("need") > 1, label="approved")
+    graph.add_edge("write", END, label="given up")
+    return graph
+
+
+def needy() -> Graph[Needy]:
+    """A graph with a field that must be given, and without labels."""
+    graph = Graph("needy", Needy, result="draft")
+    graph.add_node("write", words, writes="draft")
+    graph.add_path(START, "write", END)
+    return graph
+
+
+def broken(runnable: Any = None) -> Graph[Inner]:
+    """A graph with three problems of its own."""
+    graph = Graph("broken", Inner, result="drft")
+    graph.add_node("write", runnable or (lambda tsk: ""), writes="draft")
+    graph.add_node("lost", words, writes="task")
+    graph.add_path(START, "write", END)
+    graph.add_edge("lost", END)
+    return graph
+
+
+def problems(runnable: Any = words, *conditions: Any, **options: Any) -> Sequence[Problem]:
+    """What is wrong with a graph of one node `b`; the conditions lead to END."""
+    graph = Graph("g", State, resources={"db": dict})
+    graph.add_node("b", runnable, **options)
+    graph.add_edge(START, "b")
+    for condition in conditions:
+        graph.add_edge("b", END, when=condition)
+    graph.add_edge("b", END)
+    return graph.check()
+
+
+SOUND: list[tuple[str, Callable[[], Sequence[Problem]]]] = [
+    ("a list", lambda: problems(item, each={"x": "names"}, writes="findings")),
+    ("a list that may be None", lambda: problems(item, each={"x": "maybe"}, writes="findings")),
+    ("a field that may be a list", lambda: problems(item, each={"x": "either"}, writes="findings")),
+    ("a function", lambda: problems(item, each={"x": upper}, writes="findings")),
+    ("a function that says nothing", lambda: problems(item, each={"x": lambda task: [task]}, writes="findings")),
+    ("its own type", lambda: problems(of_source, each={"x": "sources"}, writes="findings")),
+    ("one more", lambda: problems(item, each={"x": "names"}, writes="history")),
+    ("a mapping each", lambda: problems(mapping, each={"x": "names"}, writes="found")),
+    ("one key an item", lambda: problems(item, each={"x": "sources"}, writes="table[{x.id}]")),
+    ("a key of the state", lambda: problems(words, writes="table[{task}]")),
+    ("the fallback of an item", lambda: problems(item, each={"x": "names"}, writes="findings", fallback=item)),
+    ("a value for an item", lambda: problems(item, each={"x": "names"}, writes="findings", fallback="")),
+    ("a choice by item", lambda: problems(choose("x.id", {"a": item}), each={"x": "sources"}, writes="findings")),
+    ("prepared", lambda: problems(Node(item, each={"x": "names"}, concurrency=2), writes="findings")),
+    ("a graph", lambda: problems(inner(), writes="task")),
+    ("a graph's fields", lambda: problems(inner(result=None), writes={"task": "draft", "n": "need"})),
+    ("a graph's end", lambda: problems(inner(), ended("approved"), ended("given up"), writes={"task": when_stopped})),
+    ("a graph given what it needs", lambda: problems(needy(), inputs={"topic": "task"}, writes="task")),
+    ("a graph for each", lambda: problems(inner(), each={"x": "names"}, inputs={"task": "x"}, writes="findings")),
+    ("labels of a choice", lambda: problems(choose("kind", {"a": inner()}), ended("approved"), writes="task")),
+    ("a question", lambda: problems(ask("Publish {task}?", bool), writes="ok")),
+    ("a question for each", lambda: problems(ask("{x.id}?", str), each={"x": "sources"}, writes="findings")),
+    ("tried again", lambda: problems(ask("Well?"), retry=Retry(), fallback="", writes="task")),
+    ("asked about", lambda: problems(words, on_resume="ask", writes="task")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("check", [check for _, check in SOUND], ids=[name for name, _ in SOUND])
+def test_what_is_sound_has_no_problems(check: Callable[[], Sequence[Problem]]) -> None:
+    """Nothing is reported where nothing is wrong."""
+    assert [str(problem) for problem in check() if problem.code != "missing_choice"] == []
+
+
+WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
+    ("text", lambda: problems(item, each={"x": "task"}, writes="findings"),
+     "bad_each", "node b, each x", "task is str, and each needs a list", "name a list"),
+    ("number", lambda: problems(item, each={"x": "n"}, writes="findings"),
+     "bad_each", "node b, each x", "n is int", "function of fields"),
+    ("mapping", lambda: problems(item, each={"x": "table"}, writes="findings"),
+     "bad_each", "node b, each x", "table is dict[str, str]", "name a list"),
+    ("function of a text", lambda: problems(item, each={"x": one_text}, writes="findings"),
+     "bad_each", "node b, each x", "one_text is str", "name a list"),
+    ("no field", lambda: problems(item, each={"x": "source"}, writes="findings"),
+     "unknown_field", "node b, each x", "unknown field 'source'", "did you mean 'sources'"),
+    ("no path", lambda: problems(item, each={"x": "sources["}, writes="findings"),
+     "bad_path", "node b, each x", "'sources['", "history[-1].score"),
+    ("written to no list", lambda: problems(item, each={"x": "names"}, writes="task"),
+     "bad_each", "node b", "task gets the list of the items' results, and is str", "write to a list"),
+    ("one of several to no list", lambda: problems(mapping, each={"x": "names"}, writes=("task", "findings")),
+     "bad_each", "node b", "task gets the list", "write to a list"),
+    ("one key for all", lambda: problems(item, each={"x": "names"}, writes="table[k]"),
+     "bad_each", "node b", "all items would write the one key table[k]", "table[{x}]"),
+    ("item of another type", lambda: problems(of_source, each={"x": "names"}, writes="findings"),
+     "type_disagrees", "node b", "parameter 'x' is Source, but x is str", "agree"),
+    ("result of another type", lambda: problems(many, each={"x": "names"}, writes="findings"),
+     "type_disagrees", "node b", "returns list[str], but findings takes str", "its type"),
+    ("part of an item", lambda: problems(ask("{x.siz}?"), each={"x": "sources"}, writes="findings"),
+     "unknown_field", "node b, parameter x.siz", "'x.siz'", "did you mean 'x.size'"),
+    ("key of an item", lambda: problems(item, each={"x": "sources"}, writes="table[{x.idd}]"),
+     "unknown_field", "writes table[{x.idd}]", "'x.idd'", "did you mean 'x.id'"),
+    ("choice of an item", lambda: problems(choose("x.idd", {"a": item}), each={"x": "sources"}, writes="findings"),
+     "unknown_field", "node b", "'x.idd'", "did you mean 'x.id'"),
+    ("fallback of an item", lambda: problems(item, each={"x": "names"}, writes="findings", fallback=lambda y: y),
+     "unknown_parameter", "node b, fallback", "'y'", "known are"),
+    ("item called as a field", lambda: problems(item, each={"task": "names"}, writes="findings"),
+     "name_clash", "node b, each", "'task' is a field", "another name"),
+    ("item called as a resource", lambda: problems(item, each={"db": "names"}, writes="findings"),
+     "name_clash", "node b, each", "'db'", "another name"),
+    ("item called state", lambda: problems(item, each={"state": "names"}, writes="findings"),
+     "name_clash", "node b, each", "'state'", "another name"),
+    ("item called stop", lambda: problems(item, each={"stop": "names"}, writes="findings"),
+     "name_clash", "node b, each", "'stop'", "another name"),
+    ("item with a blank", lambda: problems(item, each={"a b": "names"}, writes="findings"),
+     "name_clash", "node b, each", "'a b'", "another name"),
+    ("each as a text", lambda: problems(item, each="names", writes="findings"),
+     "bad_option", "node b", "each='names'", "each={'source': 'sources'}"),
+    ("each of nothing", lambda: problems(item, each={}, writes="findings"),
+     "bad_option", "node b", "each={}", "each={'source': 'sources'}"),
+    ("each without a runnable", lambda: problems(None, each={"x": "names"}),
+     "bad_option", "node b", "runs nothing", "runnable"),
+    ("concurrency without each", lambda: problems(words, concurrency=3, writes="task"),
+     "bad_option", "node b", "concurrency=3 without each", "add each="),
+    ("no concurrency", lambda: problems(item, each={"x": "names"}, concurrency=0, writes="findings"),
+     "bad_option", "node b", "concurrency=0", "above 0"),
+    ("concurrency True", lambda: problems(item, each={"x": "names"}, concurrency=True, writes="findings"),
+     "bad_option", "node b", "concurrency=True", "whole number"),
+    ("graph without result", lambda: problems(inner(result=None)),
+     "no_writes", "node b", "nothing says which fields of inner go where", "result='field'"),
+    ("graph without writes", lambda: problems(inner()),
+     "no_writes", "node b", "inner returns str", "writes='field'"),
+    ("part of a graph", lambda: problems(inner(result=None), writes={"task": "drft"}),
+     "unknown_field", "node b", "'drft'", "draft"),
+    ("end of no graph", lambda: problems(words, writes={"task": when_stopped}),
+     "unknown_parameter", "node b", "'stop'", "known are"),
+    ("result of a graph", lambda: problems(inner(result="need"), writes="task"),
+     "type_disagrees", "node b", "inner returns int, but task takes str", "its type"),
+    ("input of no field", lambda: problems(inner(), inputs={"tpic": "task"}, writes="task"),
+     "unknown_input", "node b", "'tpic'", "draft, need, task"),
+    ("input of another type", lambda: problems(inner(), inputs={"need": "task"}, writes="task"),
+     "type_disagrees", "node b", "'need' is int, but task is str", "agree"),
+    ("input from no field", lambda: problems(inner(), inputs={"draft": "tsk"}, writes="task"),
+     "unknown_field", "node b, parameter draft", "'tsk'", "did you mean 'task'"),
+    ("field that must be given", lambda: problems(needy(), writes="task"),
+     "unknown_parameter", "node b", "nothing provides 'topic'", ""),
+    ("misspelt label", lambda: problems(inner(), ended("aproved"), writes="task"),
+     "unknown_label", "way out of b", "'aproved'", "did you mean 'approved'"),
+    ("one of two labels", lambda: problems(inner(), ended("approved", "givn up"), writes="task"),
+     "unknown_label", "way out of b", "'givn up'", "did you mean 'given up'"),
+    ("label amid a condition", lambda: problems(inner(), ended("aproved") & (value("n") > 1), writes="task"),
+     "unknown_label", "way out of b", "'aproved'", "did you mean 'approved'"),
+    ("label of none", lambda: problems(needy(), ended("approved"), inputs={"topic": "task"}, writes="task"),
+     "unknown_label", "way out of b", "'approved'", "give a way to END in it a label"),
+    ("ended of a function", lambda: problems(words, ended("approved"), writes="task"),
+     "bad_ended", "way out of b", "no graph", "value(…)"),
+    ("time of a graph", lambda: problems(inner(), timeout_seconds=3, writes="task"),
+     "bad_option", "node b", "timeout_seconds on inner, which is a graph", "Limits(seconds=…)"),
+    ("time of a question", lambda: problems(ask("Well?"), timeout_seconds=3, writes="task"),
+     "bad_option", "node b", "timeout_seconds on a question", "ask(…, timeout_seconds=…)"),
+    ("crash of a graph", lambda: problems(inner(), on_resume="ask", writes="task"),
+     "bad_option", "node b", "on_resume='ask' on inner", "the node inside"),
+    ("crash of a question", lambda: problems(ask("Well?"), on_resume="ask", writes="task"),
+     "bad_option", "node b", "on_resume='ask' on ask", ""),
+    ("crash of what", lambda: problems(words, on_resume="maybe", writes="task"),
+     "bad_option", "node b", "on_resume='maybe'", "'rerun' or 'ask'"),
+    ("thread of a graph", lambda: problems(inner(), thread=False, writes="task"),
+     "bad_option", "node b", "thread=False", "leave thread out"),
+    ("thread of a question", lambda: problems(ask("Well?"), thread=False, writes="task"),
+     "bad_option", "node b", "thread=False", "leave thread out"),
+    ("hole of a question", lambda: problems(ask("{tsk}?"), writes="task"),
+     "unknown_parameter", "node b", "'tsk'", "did you mean 'task'"),
+    ("no hole", lambda: problems(ask("{a b}?"), writes="task"),
+     "bad_path", "node b", "the question has {a b}", "{{ and }}"),
+    ("function of a question", lambda: problems(ask(lambda tsk: tsk), writes="task"),
+     "unknown_parameter", "node b", "'tsk'", "did you mean 'task'"),
+    ("any number of words", lambda: problems(ask(lambda *words: ""), writes="task"),
+     "bad_parameter", "node b", "*words", "name each field"),
+    ("answer of another type", lambda: problems(ask("Well?", bool), writes="task"),
+     "type_disagrees", "node b", "returns bool, but task takes str", "its type"),
+    ("answer to nowhere", lambda: problems(ask("Well?", bool)),
+     "no_writes", "node b", "ask returns bool", "writes='field'"),
+    ("changed of no field", lambda: problems(words, changed("findngs"), writes="task"),
+     "unknown_field", "way out of b", "'findngs'", "did you mean 'findings'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "code", "where", "says", "repair"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG]
+)
+def test_each_problem_has_its_code_place_and_repair(
+    check: Callable[[], Sequence[Problem]], code: str, where: str, says: str, repair: str
+) -> None:
+    """It is an error that says where, what is wrong, and what to do."""
+    found = [str(problem) for problem in check()]
+    hits = [p for p in check() if p.code == code and where in p.where and says in p.message and repair in p.repair]
+    assert hits, found
+    assert not hits[0].warning
+
+
+@pytest.mark.parametrize("each", ["source", "sources["])
+def test_a_map_over_nothing_is_one_problem(each: str) -> None:
+    """What would only follow from it is not told."""
+    assert len(problems(item, each={"x": each}, writes="findings")) == 1
+
+
+def test_the_problems_of_a_graph_inside_are_told_with_its_path() -> None:
+    """All of them, at any depth, each with the nodes that lead there."""
+    outer = Graph("outer", Inner, result="draft")
+    outer.add_node("deep", broken(), writes="draft")
+    outer.add_path(START, "deep", END)
+    found = {(problem.code, problem.where) for problem in problems(outer, writes="task")}
+    assert found == {
+        ("unknown_parameter", "node b: node deep: node write"),
+        ("unreachable", "node b: node deep: node lost"),
+        ("unknown_field", "node b: node deep: result="),
+    }
+
+
+def test_the_problems_of_a_graph_in_a_choice_are_told_with_the_choice() -> None:
+    """By its value."""
+    found = [problem.where for problem in problems(choose("kind", {"a": words, "b": broken()}), writes="task")]
+    assert "node b, choice 'b': node write" in found
+
+
+def test_a_graph_with_problems_inside_does_not_compile() -> None:
+    """The error's text has them all."""
+    graph = Graph("g", State)
+    graph.add_node("b", broken(), writes="task")
+    graph.add_path(START, "b", END)
+    with pytest.raises(CompileError) as caught:
+        graph.compile()
+    for problem in caught.value.problems:
+        assert str(problem) in str(caught.value)
+    assert "node b: node write" in str(caught.value)
+
+
+def test_a_graph_that_contains_itself_is_refused() -> None:
+    """At once and through others; the chain is told."""
+    graph = Graph("round", Inner, result="draft")
+    graph.add_node("again", graph, writes="draft")
+    graph.add_path(START, "again", END)
+    (problem,) = [p for p in graph.check() if p.code == "own_node"]
+    assert (problem.where, problem.message) == ("node again", "the graph contains itself: round → round")
+    assert "loop with an edge" in problem.repair
+
+    first, second = (Graph(name, Inner, result="draft") for name in ("first", "second"))
+    for one, other in ((first, second), (second, first)):
+        one.add_node("in", other, writes="draft")
+        one.add_path(START, "in", END)
+    (problem,) = [p for p in first.check() if p.code == "own_node"]
+    assert problem.message == "the graph contains itself: first → second → first"
+
+
+def test_one_graph_may_be_several_nodes() -> None:
+    """Side by side and one below the other through another graph."""
+    shared = inner()
+    middle = Graph("middle", Inner, result="draft")
+    middle.add_node("shared", shared, writes="draft")
+    middle.add_path(START, "shared", END)
+    graph = Graph("g", State)
+    graph.add_node("one", shared, writes="task")
+    graph.add_node("two", shared, writes="task")
+    graph.add_node("three", middle, writes="task")
+    graph.add_path(START, "one", "two", "three", END)
+    assert list(graph.check()) == []
+    assert sorted(graph.compile().paths()) == ["one", "one/write", "three", "three/shared", "three/shared/write", "two",
+                                               "two/write"]  # fmt: skip
+    assert [plan.graph for plan in graph.compile().nest] == ["g", "inner", "middle"]
+
+
+def test_a_graph_that_stands_at_many_places_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each level uses the one below twice: a dozen levels are a dozen graphs to compile, not thousands."""
+    compiled: list[str] = []
+    plan = validation._Compiler.plan  # noqa: SLF001 - nothing else tells how often a graph is looked at
+
+    def counted(compiler: Any) -> Any:
+        compiled.append(compiler.graph.name)
+        return plan(compiler)
+
+    monkeypatch.setattr(validation._Compiler, "plan", counted)  # noqa: SLF001
+    below = inner()
+    for level in range(12):
+        graph = Graph(f"level{level}", Inner, result="draft")
+        graph.add_node("left", below, writes="draft")
+        graph.add_node("right", below, writes="draft")
+        graph.add_path(START, "left", "right", END)
+        below = graph
+    below.compile()
+    assert sorted(compiled) == sorted(["inner", *(f"level{level}" for level in range(12))])
+
+
+@pytest.mark.parametrize(
+    "fallback",
+    [inner(), ask("Well?"), choose("kind", {"a": words, "b": words}), Node(words)],
+    ids=["graph", "question", "choice", "node"],
+)
+def test_what_cannot_stand_in_for_a_node_is_refused(fallback: Any) -> None:
+    """It is no value to be written, though it is no function either."""
+    (problem,) = problems(fallback=fallback, writes="task")
+    assert (problem.code, problem.where) == ("bad_option", "node b")
+    assert "a value, a function or an Agent" in problem.repair
+
+
+async def test_an_agent_may_stand_in_for_a_node() -> None:
+    """It is run as a function would be, with the fields that its prompt reads."""
+
+    async def breaks() -> str:
+        raise ValueError
+
+    cheap = Agent("cheap", prompt="{kind}", offline=lambda kind: f"cheap {kind}")
+    graph = Graph("g", State)
+    graph.add_node("b", breaks, writes="task", fallback=cheap)
+    graph.add_path(START, "b", END)
+    assert (await graph.run()).state.task == "cheap a"
+    (problem,) = problems(writes="task", fallback=Agent("cheap", prompt="{knd}", model=ScriptedModel(["x"])))
+    assert problem.where == "node b, fallback"
+    assert "did you mean 'kind'" in problem.repair
+
+
+def test_no_graph_ends_at_start() -> None:
+    """A way out of START has no graph behind it."""
+    graph = Graph("g", State)
+    graph.add_edge(START, END, when=ended("x"))
+    graph.add_edge(START, END)
+    assert [(problem.code, problem.where) for problem in graph.check()] == [("bad_ended", "way out of START")]
+    with pytest.raises(DefinitionError, match="names no label"):
+        ended()
+
+
+def test_two_nodes_of_one_name_are_refused() -> None:
+    """A graph and a function too."""
+    graph = Graph("g", State)
+    graph.add_node("b", inner(), writes="task")
+    graph.add_node("b", words, writes="task")
+    graph.add_path(START, "b", END)
+    (problem,) = graph.check()
+    assert problem.code == "duplicate_node"
+    first = graph.nodes[0].origin
+    assert first is not None
+    assert problem.line == first.line + 1
+    assert problem.message == f"two nodes have this name; the first one is at line {first.line}"
+
+
+@pytest.mark.parametrize("name", ["b[0]", "a/b", "~b", "b c", "", "START"])
+def test_a_name_that_would_be_a_path_is_refused(name: str) -> None:
+    """Places of items, graphs and arms are written with [ ] / and ~."""
+    graph = Graph("g", State)
+    graph.add_node(name, words, writes="task")
+    graph.add_edge(START, name)
+    graph.add_edge(name, END)
+    assert "bad_name" in [problem.code for problem in graph.check()]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "clash"),
+    [
+        ({"runnable": inner(), "writes": "task"}, {"runnable": words, "writes": "task"}, "task"),
+        ({"runnable": item, "each": {"x": "names"}, "writes": "findings"}, {"runnable": ask("?", list[str]),
+          "writes": "findings"}, "findings"),
+        ({"runnable": item, "each": {"x": "names"}, "writes": "table[{x}]"}, {"runnable": words,
+          "writes": "table[a]"}, "table"),
+        ({"runnable": words, "writes": "table[a]"}, {"runnable": words, "writes": "table[b]"}, ""),
+        ({"runnable": inner(), "writes": "history"}, {"runnable": words, "writes": "history"}, ""),
+    ],
+)  # fmt: skip
+def test_arms_that_write_over_each_other_are_refused(left: Any, right: Any, clash: str) -> None:
+    """Graphs, maps and questions as well; fields with a reducer and different keys are fine."""
+    graph = Graph("g", State)
+    graph.add_node("left", **left)
+    graph.add_node("right", **right)
+    graph.add_fork(START, ["left", "right"], join=END)
+    graph.add_edge("left", END)
+    graph.add_edge("right", END)
+    found = [problem for problem in graph.check() if problem.code == "write_conflict"]
+    assert bool(found) == bool(clash)
+    assert all(f"left and right, in different arms, both write {clash}" in problem.message for problem in found)
+
+
+def test_failures_and_ends_of_a_graph_are_ways_of_their_own() -> None:
+    """failed(…) and ended(…) may stand beside each other, and not in one condition."""
+    assert list(problems(inner(), failed(Exception), ended("approved"), writes="task")) == []
+    found = problems(inner(), failed(Exception) | ended("approved"), writes="task")
+    assert [problem.code for problem in found] == ["mixed_failure"]

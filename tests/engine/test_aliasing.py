@@ -1,0 +1,186 @@
+"""What a run holds is its own: nobody who keeps a value can change the state, the log or another field with it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Replace, iterations
+from graphengine.engine.snapshot import from_record, to_record
+from graphengine.reducers import append, extend, merge
+from tests.kit.session import Session, picture, unchanged
+from tests.kit.spec import work
+
+
+class Item(BaseModel):
+    """Something that can be changed in place."""
+
+    names: list[str] = []
+
+
+class State(BaseModel):
+    """Containers of what can be changed in place."""
+
+    first: list[Item] = []
+    second: list[Item] = []
+    log: Annotated[list[Item], append] = []
+    many: Annotated[list[list[int]], extend] = []
+    table: Annotated[dict[str, list[int]], merge] = {}
+    slots: dict[str, list[int]] = {}
+    raw: list[int] = []
+    union: Annotated[list[int], lambda old, new: new + old] = []
+
+
+def session(**options: Any) -> Session:
+    """A run that may go on for ever."""
+    graph = Graph("aliasing", State)
+    graph.add_node("a", work, **options)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=lambda: False)
+    graph.add_edge("a", "a")
+    return Session(graph, mirror=True)
+
+
+def test_a_result_that_is_changed_afterwards_changes_nothing() -> None:
+    """A node may go on using what it returned."""
+    run, item, numbers = session(), Item(names=["a"]), [1]
+    run.start()
+    result: dict[str, Any] = {
+        "first": [item],
+        "log": item,
+        "many": [numbers],
+        "table": {"k": numbers},
+        "raw": numbers,
+        "union": numbers,
+    }
+    run.finish(result)
+    before = picture(run.snapshot)
+    item.names.append("b")
+    numbers.append(2)
+    result["first"].append(item)
+    result["table"]["k"].append(3)
+    unchanged(run.snapshot, before)
+    run.check_log()
+    run.check_caches()
+
+
+def test_an_initial_state_that_is_changed_afterwards_changes_nothing() -> None:
+    """So may whoever began the run."""
+    given = State(first=[Item(names=["a"])], table={"k": [1]}, raw=[1])
+    run = session()
+    run.start(given)
+    before = picture(run.snapshot)
+    given.first[0].names.append("b")
+    given.raw.append(2)
+    given.table["k"].append(3)
+    unchanged(run.snapshot, before)
+    run.check_log()
+
+
+def test_one_list_given_to_two_fields_is_two_lists() -> None:
+    """Fields that were set to the same object go their own ways."""
+    run, items, one = session(), [Item()], Item(names=["x"])
+    run.start()
+    run.finish({"first": items, "second": items, "log": Replace(items)})
+    run.finish({"log": one})
+    run.finish({"log": one})
+    values = run.snapshot.root.values
+    assert (len(values["first"]), len(values["second"]), len(values["log"])) == (1, 1, 3)
+    view = run.view()
+    assert view.get("first") is not view.get("second")
+    run.check_log()
+
+
+def test_appending_after_a_set_leaves_the_set_as_it_was_recorded() -> None:
+    """Appends in place never reach the step, the result or the default that the list came from."""
+    run, replaced, table = session(), [Item(names=["r"])], {"k": [1]}
+    run.start({"log": [Item(names=["given"])], "table": table})
+    for _ in range(2):
+        run.finish({"log": Item(names=["one"]), "many": [[1]], "table": {"n": [2]}})
+        run.finish({"log": Replace(replaced), "many": Replace([[9]]), "table": Replace(table)})
+        run.finish({"log": Item(names=["two"]), "many": [[2]], "table": {"m": [3]}})
+    assert replaced == [Item(names=["r"])]
+    assert table == {"k": [1]}
+    assert State.model_fields["log"].default == []
+    run.check_log()
+    run.check_caches()
+
+
+def test_keys_put_after_a_set_leave_the_set_as_it_was_recorded() -> None:
+    """So with single keys of a dict."""
+    run = session(writes="slots[k]")
+    run.start({"slots": {"j": [1]}})
+    run.finish([2])
+    run.finish([3])
+    assert run.snapshot.root.values["slots"] == {"j": [1], "k": [3]}
+    run.check_log()
+
+
+def test_a_custom_reducer_that_returns_its_argument_shares_nothing() -> None:
+    """A reducer may hand back the very list it was given."""
+    run, numbers = session(), [1]
+    run.start()
+    run.finish({"union": numbers})
+    run.finish({"union": []})
+    numbers.append(5)
+    assert run.snapshot.root.values["union"] == [1]
+    run.check_log()
+    run.check_caches()
+
+
+def test_a_fallback_value_stands_in_anew_each_time() -> None:
+    """One default object that stands in twice is two values."""
+    stand_in = {"log": Item(names=["fallback"]), "raw": [1]}
+    run = session(fallback=stand_in)
+    run.start()
+    run.fail(ValueError())
+    run.fail(ValueError())
+    run.finish({"raw": [2], "log": Item(names=["b"])})
+    assert stand_in == {"log": Item(names=["fallback"]), "raw": [1]}
+    first, second = run.view().get("log")[:2]  # type: ignore[index]
+    assert first == second
+    assert first is not second
+    run.check_log()
+
+
+def test_a_stored_snapshot_and_the_run_it_was_taken_of_go_their_own_ways() -> None:
+    """What is made from a record owns all it holds."""
+    run = session()
+    run.start({"log": [Item()], "table": {"a": [1]}})
+    taken = from_record(to_record(run.snapshot))
+    before = picture(taken)
+    run.finish({"log": Item(names=["x"]), "table": {"b": [2]}, "many": [[1]]})
+    unchanged(taken, before)
+
+
+def test_two_branches_of_one_step_share_nothing() -> None:
+    """Neither with each other nor with their parent."""
+    run = session()
+    run.start({"log": [Item()], "table": {"a": [1]}})
+    run.finish({"log": Item()})
+    one, two = run.branch(2, {"log": Item(names=["one"])}), run.branch(2)
+    one.finish({"log": Item(), "table": {"b": [2]}})
+    before = picture(two.snapshot), picture(run.snapshot)
+    one.finish({"log": Item(), "first": [Item()]})
+    unchanged(two.snapshot, before[0])
+    unchanged(run.snapshot, before[1])
+    run.check_log()
+
+
+async def test_a_list_that_a_node_was_given_stays_as_it_was() -> None:
+    """What later visits append goes to the run's list, not to the one that an earlier visit kept."""
+    kept: list[list[Item]] = []
+
+    def keep(log: list[Item], table: dict[str, list[int]]) -> dict[str, object]:
+        kept.append(log)
+        return {"log": Item(), "table": {str(len(table)): [1]}}
+
+    graph = Graph("aliasing", State)
+    graph.add_node("a", keep, thread=False)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=iterations("a") >= 4)
+    graph.add_edge("a", "a")
+    result = await graph.run()
+    assert [len(log) for log in kept] == [0, 1, 2, 3]
+    assert (len(result.state.log), len(result.state.table)) == (4, 4)

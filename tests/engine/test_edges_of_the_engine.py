@@ -1,0 +1,149 @@
+"""What the core refuses, and the few rules that no scenario shows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, changed, value
+from graphengine.engine.events import Begun, BranchedOff, NodeLeft, Resumed
+from graphengine.engine.fold import evolve, fold
+from graphengine.engine.machine import StaleEvent
+from graphengine.engine.snapshot import Snapshot, from_record, to_record
+from graphengine.engine.steps import Step, decode_step, encode_step
+from graphengine.reducers import maximum
+from tests.kit.session import Session
+from tests.kit.spec import work
+
+
+class State(BaseModel):
+    """A number, and anything."""
+
+    n: int = 0
+    best: Annotated[int, maximum] = 0
+    thing: Any = None
+
+
+def looping() -> Graph[State]:
+    """A graph whose node may run for ever."""
+    graph = Graph("edges", State)
+    graph.add_node("a", work)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=value("n") >= 9)
+    graph.add_edge("a", "a")
+    return graph
+
+
+def test_a_step_follows_the_one_before_it() -> None:
+    """A log with a gap, or a step that comes twice, does not fold."""
+    session = Session(looping())
+    session.start()
+    session.finish({"n": 1})
+    session.finish({"n": 2})
+    for steps in (session.log[1:], [session.log[0], session.log[2]], [*session.log, session.log[2]]):
+        with pytest.raises(ValueError, match="does not follow"):
+            fold(steps)
+    with pytest.raises(ValueError, match="does not follow"):
+        evolve(session.snapshot, session.log[0])
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"kind": 1}', b"null", b'{"kind"'])
+def test_what_is_no_step_is_not_read_as_one(body: bytes) -> None:
+    """Reading a row that is no record of a step raises ValueError."""
+    with pytest.raises(ValueError, match=r"step 3|EOF|expected"):
+        decode_step(3, body)
+
+
+def test_a_snapshot_of_another_format_is_refused() -> None:
+    """Nothing is guessed from a record of a format that this version does not read."""
+    record = to_record(Snapshot())
+    for other in (None, 0, record["format"] + 1, str(record["format"])):
+        with pytest.raises(ValueError, match="this version reads"):
+            from_record({**record, "format": other})
+
+
+def test_a_way_is_chosen_once() -> None:
+    """To leave a node that is not waiting to be left is refused, and so is a frame that is not there."""
+    session = Session(looping())
+    session.start()
+    for event in (NodeLeft("", 0.0), NodeLeft("elsewhere", 0.0)):
+        with pytest.raises(StaleEvent):
+            session.send(event)
+
+
+def test_the_path_of_a_step_is_its_frame_and_its_node() -> None:
+    """The run's own frame has no name; a row of the run itself has no node."""
+    paths = [Step(1, "node", 0.0, frame, node).path for frame in ("", "article") for node in ("", "review")]
+    assert paths == ["", "review", "article", "article/review"]
+
+
+def test_a_record_leaves_out_what_is_empty() -> None:
+    """A row costs what it says, and reads back as the same step."""
+    step = Step(4, "node", 1.5, "", "a", 1, 2, 0.5, [("set", "n", 1)], {"to": ["b"]})
+    assert encode_step(Step(1, "stopped", 2.0)) == b'{"kind":"stopped","at":2.0}'
+    assert decode_step(4, encode_step(step))[:8] == step[:8]
+    assert decode_step(4, encode_step(step)).data == {"to": ["b"]}
+
+
+def test_a_run_remembers_which_run_it_came_after() -> None:
+    """`after` is recorded with the first step; it changes nothing else."""
+    session = Session(looping())
+    begun = session.plan.state.initial({"n": 3}, "the test")
+    step = session.send(Begun(0.0, "second", begun.values, begun.typed, {}, begun.given, "first"))
+    assert step.data["after"] == "first"
+    assert session.task().node == "a"
+
+
+def test_what_a_changed_graph_needs_is_recorded() -> None:
+    """A resume and a branch under a changed graph set new fields first, and updates are joined to those."""
+    session = Session(looping())
+    session.start()
+    fingerprint = session.plan.fingerprint
+    refit, changes = {"": [("set", "best", 5)]}, ["field best: none → int"]
+    step = session.send(Resumed(0.0, crashed=False, limits={}, fingerprint=fingerprint, changes=changes, refit=refit))
+    assert step.data["changes"] == changes
+    assert session.snapshot.root.values["best"] == 5
+    child = session.at(1)
+    step = child.send(
+        BranchedOff(0.0, "child", "run", 1, [("best", 3), ("thing", [1])], fingerprint, {}, changes, refit)
+    )
+    assert step.data["changes"] == changes
+    assert child.snapshot.root.values == {"n": 0, "best": 5, "thing": [1]}
+    assert session.snapshot.root.values["thing"] is None
+
+
+def test_a_comparison_of_the_wrong_type_is_false_and_says_so() -> None:
+    """Rule 12: what cannot be compared at run time does not hold."""
+    graph = Graph("types", State)
+    graph.add_node("a", work)
+    graph.add_edge(START, "a")
+    for condition in (value("thing") >= 7, value("thing").is_in([1]), value("thing").contains("x")):
+        graph.add_edge("a", END, when=condition)
+    graph.add_edge("a", "a")
+    session = Session(graph)
+    session.start()
+    why = session.finish({"thing": {"a": 1}}).data["why"]
+    assert "thing {'a': 1} >= 7: no (dict cannot be compared with int)" in why
+    assert session.finish({"thing": 5}).data["why"].count(": no") == 3
+    assert session.task().visit == 3
+
+
+def test_a_function_in_changed_fails_where_it_is_looked_at() -> None:
+    """It may raise before, at START and where another way is taken, and the run goes on."""
+
+    def inverse(n: int) -> float:
+        return 1 / n
+
+    graph = Graph("changed", State)
+    graph.add_node("a", work)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", "a", when=value("n") == 0)
+    graph.add_edge("a", END, when=changed(inverse), label="changed")
+    session = Session(graph)
+    session.start()
+    session.finish({"n": 0})
+    assert session.snapshot.status == "running"
+    step = session.finish({"n": 2})
+    assert step.data["edge"] == "changed"

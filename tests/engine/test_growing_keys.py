@@ -1,0 +1,465 @@
+"""What is added to the list under one key of a dict: only that is written, and nobody else's list grows with it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from graphengine import END, START, Agent, Graph, Message, Runner, ScriptedModel, iterations
+from graphengine.engine.fold import fold
+from graphengine.engine.plan import Remembered
+from graphengine.engine.snapshot import from_record, to_record
+from graphengine.engine.steps import Step, encode_step
+from graphengine.errors import GraphEngineError
+from graphengine.reducers import merge
+from graphengine.state.schema import StateType
+from graphengine.state.view import Held, View
+from graphengine.testing import replay
+from tests.kit.replays import recorded
+from tests.kit.session import Session, picture, unchanged
+from tests.kit.spec import Speaker, work
+
+
+class State(BaseModel):
+    """A dict of lists, and what is beside it."""
+
+    memos: dict[str, list[int]] = {}
+    n: int = 0
+
+
+class Merged(State):
+    """The same with a reducer."""
+
+    memos: Annotated[dict[str, list[int]], merge] = {}
+
+
+class Cut(Merged):
+    """With a rule for the whole state, which changes what is there."""
+
+    @model_validator(mode="after")
+    def cut(self) -> Cut:
+        """Two items a key."""
+        self.memos = {key: items[-2:] for key, items in self.memos.items()}
+        return self
+
+
+def without_old(old: dict[str, list[int]], new: dict[str, list[int]]) -> dict[str, list[int]]:
+    """A reducer that changes what it is given."""
+    for items in old.values():
+        items.append(-1)
+    return {**old, **new}
+
+
+class Own(State):
+    """With a reducer of the user's own."""
+
+    memos: Annotated[dict[str, list[int]], without_old] = {}
+
+
+def spoke(*words: object, value: object = 0) -> Remembered:
+    """A result with what was said."""
+    return Remembered(value, (), words)
+
+
+def session(state: type[BaseModel] = State, *, writes: Any = "n", key: str = "a") -> Session:
+    """A run of one node that remembers under a key, for ever."""
+    graph = Graph("growing", state)
+    graph.add_node("a", Speaker(f"memos[{key}]"), writes=writes)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=lambda: False)
+    graph.add_edge("a", "a")
+    return Session(graph, mirror=True)
+
+
+def told(run: Session) -> list[object]:
+    """What the last step did to the dict."""
+    return [list(op) for op in run.log[-1].update if op[1] == "memos"]
+
+
+# -- what a step costs
+
+
+def test_a_step_has_what_is_new_and_nothing_else() -> None:
+    """The bytes of a visit's step are the same behind two items and behind two thousand."""
+    run = session()
+    run.start({"memos": {"a": [1, 2], "b": [0] * 500}})
+    run.finish(spoke(10_000, 10_001))
+    assert told(run) == [["grow", "memos", "a", [10_000, 10_001]]]
+    run.careful = False
+    for _ in range(1000):
+        run.finish(spoke(10_000, 10_001))
+    small, large = len(run.rows[1]), len(run.rows[-1])
+    assert large - small <= len("1001") - len("1"), "the number of the visit"
+
+
+async def test_a_conversation_under_a_key_costs_what_is_said_in_it() -> None:
+    """Through a real run: each visit's rows are as long as the second's, whatever was said before."""
+
+    class Talk(BaseModel):
+        draft: str = ""
+        memories: dict[str, list[Message]] = {}
+
+    graph = Graph("talk", Talk)
+    graph.add_node("ask", Agent("poet", prompt="a verse", memory="memories[poet]"), writes="draft")
+    graph.add_edge(START, "ask")
+    graph.add_edge("ask", END, when=iterations("ask") >= 60)
+    graph.add_edge("ask", "ask")
+    model = ScriptedModel(lambda request: f"verse {len(request.messages):04}")
+    async with Runner(models={"poet": model}) as runner:
+        run = runner.start(graph)
+        result = await run.result()
+        steps = await runner.history(run.id)
+    assert len(result.state.memories["poet"]) == 120
+    sizes = [len(encode_step(step)) for step in steps if step.kind == "node"]
+    assert max(sizes[1:-1]) - min(sizes[1:-1]) < 20, "the digits of visits and times; the last one tells of the end"
+
+
+# -- whose list grows
+
+
+def test_records_that_a_list_came_from_stay_as_they_were() -> None:
+    """A start, an update of a branch, a whole key, several keys: what a step set belongs to the step."""
+    run = session(Merged, writes=("n", "memos"))
+    run.start({"memos": {"a": [1]}})
+    run.finish(spoke(2, value={"n": 1}))
+    run.finish(spoke(3, value={"memos": {"a": [7], "b": [8]}}))
+    run.finish(spoke(4, value={"n": 2}))
+    run.finish(spoke(5, value={"memos": {"b": [9]}}))
+    assert run.snapshot.root.values["memos"] == {"a": [7, 3, 4, 5], "b": [9]}
+    child = run.branch(3, {"memos": {"a": [0]}})
+    child.finish(spoke(6, value={}))
+    child.finish(spoke(7, value={}))
+    assert child.snapshot.root.values["memos"] == {"a": [0, 6, 7], "b": [8]}
+    run.check_log()
+    child.check_log()
+
+
+def test_a_key_that_was_written_whole_is_the_steps_own() -> None:
+    """A put between two growths is not grown in place."""
+    run = session(writes="memos[a]")
+    run.start()
+    for number in (1, 2):
+        run.finish(spoke(number, value=[0]))
+        run.finish(spoke(number, value=[5]))
+    assert run.snapshot.root.values["memos"] == {"a": [5, 2]}
+    assert told(run) == [["put", "memos", "a", [5]], ["grow", "memos", "a", [2]]]
+    run.check_log()
+
+
+def test_a_stored_snapshot_does_not_grow_with_the_run() -> None:
+    """What is made from a record owns all it holds, and so does the run that it was taken of."""
+    run = session()
+    run.start({"memos": {"a": [1]}})
+    run.finish(spoke(2))
+    taken = from_record(to_record(run.snapshot))
+    before = picture(taken)
+    run.finish(spoke(3))
+    unchanged(taken, before)
+    here = picture(run.snapshot)
+    fold([run.log[-1]._replace(seq=run.snapshot.seq)], taken)
+    unchanged(run.snapshot, here)
+
+
+def test_an_arm_grows_a_list_of_its_own() -> None:
+    """What the fork began with stays, and the other arm does not see what is added."""
+    graph = Graph("arms", State)
+    for name in ("a", "b"):
+        graph.add_node(name, Speaker("memos[k]"), writes=())
+        graph.add_edge(name, "c" if name == "a" else "merge")
+    graph.add_node("c", Speaker("memos[k]"), writes=())
+    graph.add_node("merge")
+    graph.add_fork(START, ["a", "b"], join="merge")
+    graph.add_path("c", "merge", END)
+    run = Session(graph, mirror=True)
+    run.start({"memos": {"k": [0]}})
+    run.finish(spoke(1, value={}), of="a")
+    run.finish(spoke(2, value={}), of="c")
+    assert run.snapshot.root.values["memos"] == {"k": [0]}
+    assert run.view("b").get("memos") == {"k": [0]}
+    run.finish(spoke(3, value={}), of="b")
+    run.join()
+    assert run.snapshot.root.values["memos"] == {"k": [0, 1, 2, 3]}
+    run.check_log()
+
+
+async def test_a_list_that_a_node_was_given_does_not_grow() -> None:
+    """Neither the dict that it read whole, nor a list in it, nor a list that it read by itself."""
+    dicts: list[dict[str, list[Message]]] = []
+    lists: list[list[Message]] = []
+
+    class Talk(BaseModel):
+        draft: str = ""
+        memories: dict[str, list[Message]] = {"b": []}
+
+    def keep(memories: dict[str, list[Message]], mine: list[Message] | None) -> dict[str, object]:
+        dicts.append(memories)
+        lists.append(mine or [])
+        return {}
+
+    graph = Graph("keeping", Talk)
+    graph.add_node("keep", keep, inputs={"mine": "memories[a]"}, thread=False)
+    for name in ("a", "b"):
+        graph.add_node(name, Agent(name, prompt="go", memory=f"memories[{name}]", offline=lambda: "."), writes="draft")
+    graph.add_path(START, "keep", "a", "b")
+    graph.add_edge("b", END, when=iterations("b") >= 3)
+    graph.add_edge("b", "keep")
+    result = await graph.run()
+    assert [len(kept) for kept in lists] == [0, 2, 4]
+    assert [{key: len(kept) for key, kept in each.items()} for each in dicts] == [
+        {"b": 0},
+        {"b": 2, "a": 2},
+        {"b": 4, "a": 4},
+    ]
+    assert {key: len(kept) for key, kept in result.state.memories.items()} == {"b": 6, "a": 6}
+
+
+# -- what must see the whole
+
+
+class Few(BaseModel):
+    """A dict with a length."""
+
+    memos: Annotated[dict[str, list[int]], Field(max_length=1)] = {}
+    n: int = 0
+
+
+class Short(BaseModel):
+    """Lists with a length."""
+
+    memos: dict[str, Annotated[list[int], Field(max_length=3)]] = {}
+    n: int = 0
+
+
+class Even(BaseModel):
+    """A dict with a validator that looks at all of it."""
+
+    memos: dict[str, list[int]] = {}
+    n: int = 0
+
+    @field_validator("memos")
+    @classmethod
+    def few(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
+        """At most three."""
+        if sum(map(len, value.values())) > 3:
+            message = "too many"
+            raise ValueError(message)
+        return value
+
+
+@pytest.mark.parametrize("state", [Few, Short, Even])
+def test_a_rule_for_the_whole_sees_the_whole(state: type[BaseModel]) -> None:
+    """Then the key is written with all that is under it, and one item too many is a failed attempt."""
+    run = session(state)
+    run.start({"memos": {"a": [1]}})
+    run.finish(Remembered(0, (1,), (2, 3)))
+    assert told(run) == [["put", "memos", "a", [1, 2, 3]]]
+    if state is not Few:
+        assert run.finish(Remembered(0, (1, 2, 3), (4,))).data["error"]["kind"] == "invalid_update"
+
+
+def test_an_item_that_does_not_fit_fails_the_attempt() -> None:
+    """Items are validated one by one, without those that are there."""
+    run = session()
+    run.start()
+    failed = run.finish(spoke("x"))
+    assert failed.data["error"]["kind"] == "invalid_update"
+    assert "memos.a.0" in failed.data["error"]["message"]
+
+
+def test_keys_and_values_may_be_of_other_types() -> None:
+    """Keys that JSON writes as texts, and a dict that is None at first."""
+
+    class Numbered(BaseModel):
+        memos: dict[int, list[int]] | None = None
+        n: int = 0
+
+    run = session(Numbered, key="7")
+    run.start()
+    run.finish(spoke(1))
+    run.finish(spoke(2))
+    assert told(run) == [["grow", "memos", "7", [2]]]
+    assert run.view().get("memos") == {7: [1, 2]}
+
+
+def test_a_rule_for_the_whole_state_sees_what_grew() -> None:
+    """A validator of the model looks at the dict with what is added, and may refuse it or change it."""
+    run = session(Cut)
+    run.start()
+    run.finish(spoke(1))
+    assert told(run) == [["grow", "memos", "a", [1]]]
+    run.finish(spoke(2, 3))
+    assert run.view().get("memos") == {"a": [2, 3]}
+    run.crash()
+    run.resume()
+    run.finish(spoke(4))
+    assert run.view().get("memos") == {"a": [3, 4]}
+
+
+def test_what_a_rule_for_the_whole_state_made_of_it_is_joined() -> None:
+    """An arm whose update was changed sets the field, and a join does that again."""
+    run = Session(forked(Cut))
+    run.start({"memos": {"k": [0, 1]}})
+    run.finish(None, of="b")
+    run.finish(spoke(2), of="a")
+    run.join()
+    assert run.view().get("memos") == {"k": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("state", "first", "expected"),
+    [
+        (Merged, "a", {"k": [0, 1, 2, 3], "x": [9]}),
+        (Merged, "b", {"k": [0, 1, 2, 3], "x": [9]}),
+        (Own, "a", {"k": [0, 1, 2, 3, -1], "x": [9]}),
+        (Own, "b", {"k": [0, 1, -1, 2, 3], "x": [9]}),
+    ],
+)
+def test_a_join_does_both_what_was_added_and_what_was_written(
+    state: type[State], first: str, expected: dict[str, list[int]]
+) -> None:
+    """One arm adds to a key, the other writes another one through the field's reducer, in either order."""
+    graph = Graph("both", state)
+    graph.add_node("a", Speaker("memos[k]"), writes=())
+    graph.add_node("b", work, writes="memos")
+    graph.add_node("merge")
+    graph.add_fork(START, [first, "b" if first == "a" else "a"], join="merge")
+    graph.add_edge("a", "merge")
+    graph.add_path("b", "merge", END)
+    run = Session(graph, mirror=True)
+    run.start({"memos": {"k": [0, 1]}})
+    run.finish({"x": [9]}, of="b")
+    run.finish(spoke(2, 3, value={}), of="a")
+    run.join()
+    assert run.view().get("memos") == expected
+
+
+def test_a_view_lays_everything_over_in_the_order_it_came() -> None:
+    """What is added under a key, keys that are written, and the whole, before anything of it is recorded."""
+    view = View(StateType.of(State), Held({"memos": {"k": [0]}}))
+    view.grow_keys("memos", {"k": [1], "l": [5]})
+    view.grow_keys("memos", {"k": [2]})
+    view.add_keys("memos", {"x": [9]})
+    assert view.get("memos") == {"k": [0, 1, 2], "l": [5], "x": [9]}
+    view.grow_keys("memos", {"x": [8]})
+    assert view.get("memos") == {"k": [0, 1, 2], "l": [5], "x": [9, 8]}
+    view.set_new("memos", {"k": []})
+    view.grow_keys("memos", {"k": [3]})
+    assert view.get("memos") == {"k": [3]}
+    assert view.before("memos") == {"k": [0]}
+
+
+def test_one_step_may_write_a_key_and_add_to_it() -> None:
+    """Conditions see both, in the order they were written, before they are recorded."""
+    seen: list[object] = []
+
+    def look(memos: dict[str, list[int]]) -> bool:
+        seen.append(memos)
+        return False
+
+    graph = Graph("both", State)
+    graph.add_node("a", Speaker("memos[a]"), writes={"memos[b]": ".", "memos[a]": "."})
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=look)
+    graph.add_edge("a", "a")
+    run = Session(graph)
+    run.start({"memos": {"a": [0], "c": [3]}})
+    run.finish(spoke(1, 2, value=[9]))
+    assert seen[0] == run.view().get("memos") == {"a": [9, 1, 2], "c": [3], "b": [9]}
+
+
+@pytest.mark.parametrize("names", [["x", "k"], ["k", "x"]])
+def test_items_may_not_add_to_a_key_that_another_writes(names: list[str]) -> None:
+    """Which came first must not matter; items that all add to one key are fine."""
+
+    class Named(State):
+        names: list[str] = []
+
+    graph = Graph("items", Named)
+    graph.add_node("a", Speaker("memos[k]"), each={"name": "names"}, writes="memos[{name}]")
+    graph.add_path(START, "a", END)
+    for given in (names, ["x", "y"]):
+        run = Session(graph, mirror=True)
+        run.start({"names": given})
+        run.enter()
+        for index in (1, 0):
+            run.finish(spoke(index, value=[9]), of=f"a[{index}]")
+        step = run.collect()
+        if given is names:
+            assert "both write memos[k]" in step.data["error"]["message"]
+        else:
+            assert run.snapshot.root.values["memos"] == {"x": [9], "y": [9], "k": [0, 1]}
+
+
+# -- changed graphs, and logs of other versions
+
+
+def forked(state: type[BaseModel]) -> Graph[Any]:
+    """Two arms that remember under one key."""
+    graph = Graph("forked", state)
+    for name in ("a", "b"):
+        speaks = name == "a" or state is State
+        graph.add_node(name, Speaker("memos[k]") if speaks else work, writes="n" if name == "a" else ())
+        graph.add_edge(name, "merge")
+    graph.add_node("merge")
+    graph.add_fork(START, ["a", "b"], join="merge")
+    graph.add_edge("merge", END)
+    return graph
+
+
+def test_what_arms_added_fits_a_type_that_was_tightened_meanwhile() -> None:
+    """The lists under the key are written whole then, as the type of today wants to see them."""
+    run = Session(forked(State))
+    run.start({"memos": {"k": [0]}})
+    run.finish(spoke(1), of="a")
+    run.finish(spoke(2, value={}), of="b")
+    run.resume(graph=forked(Short))
+    run.join()
+    assert told(run) == [["put", "memos", "k", [0, 1]], ["put", "memos", "k", [0, 1, 2]]]
+
+
+def test_what_arms_added_may_fit_a_type_no_more() -> None:
+    """Where it is no dict of lists now, a resume says so."""
+
+    class Other(BaseModel):
+        memos: dict[str, int] = {}
+        n: int = 0
+
+    run = Session(forked(State))
+    run.start({"memos": {}})
+    run.finish(spoke(1), of="a")
+    with pytest.raises(GraphEngineError, match="memos"):
+        run.resume(graph=forked(Other))
+
+
+def test_an_operation_of_a_newer_version_is_told() -> None:
+    """It is not passed over, and the message says what to do."""
+    run = session()
+    run.start()
+    step = Step(2, "node", 0.0, node="a", visit=1, attempt=1, update=[("shrink", "memos", "a", 1)])
+    with pytest.raises(ValueError, match=r"'shrink' is no operation .* newer"):
+        fold([step], run.snapshot)
+
+
+class Answer(BaseModel):
+    """An answer of two parts."""
+
+    text: str
+    score: int
+
+
+async def test_a_replay_knows_what_an_agent_said_beside_its_result() -> None:
+    """Also where parts of the result are written beside the whole of it."""
+
+    class Talk(BaseModel):
+        whole: Answer | None = None
+        score: int = 0
+        memories: dict[str, list[Message]] = {}
+
+    graph = Graph("parts", Talk)
+    agent = Agent("a", prompt="go", output=Answer, memory="memories[a]", offline=lambda: Answer(text="x", score=3))
+    graph.add_node("ask", agent, writes={"whole": ".", "score": "score"})
+    graph.add_path(START, "ask", END)
+    run = await recorded(graph)
+    assert replay(graph, run).same

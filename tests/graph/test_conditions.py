@@ -1,0 +1,124 @@
+"""Conditions hold or do not, explain themselves, and refuse to be misused."""
+
+import enum
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import Graph, changed, failed, iterations, plateau, usage, value
+from graphengine.engine.snapshot import Frame
+from graphengine.errors import DefinitionError
+from graphengine.graph.conditions import Condition
+from graphengine.state.schema import StateType
+from graphengine.state.view import View
+
+
+class Mood(enum.Enum):
+    GOOD = "good"
+    BAD = "bad"
+
+
+class Review(BaseModel):
+    score: int | None = None
+
+
+class State(BaseModel):
+    score: int | None = 6
+    tags: list[str] = ["a", "b"]
+    views: dict[str, int] = {"ann": 3}
+    review: Review | None = None
+    mood: Mood = Mood.GOOD
+    text: Any = "7"
+
+
+def view(**changes: Any) -> View:
+    """A view of a state with these changes."""
+    state = State(**changes)
+    return View(StateType.of(State), Frame(typed={name: getattr(state, name) for name in State.model_fields}))
+
+
+@pytest.mark.parametrize(
+    ("condition", "held", "why"),
+    [
+        (value("score") >= 7, False, "score 6 >= 7: no"),
+        (value("score") < 7, True, "score 6 < 7: yes"),
+        (value("views[ann]") == 3, True, "views[ann] 3 == 3: yes"),
+        (value("views[bob]") == 3, False, "views[bob] None == 3: no"),
+        (value("tags[-1]") == "b", True, "tags[-1] 'b' == 'b': yes"),
+        (value("tags[5]").is_none(), True, "tags[5] None is none: yes"),
+        (value("tags").length() == 2, True, "length of tags 2 == 2: yes"),
+        (value("tags").contains("a"), True, "tags ['a', 'b'] contains 'a': yes"),
+        (value("score").is_in([1, 6]), True, "score 6 is in (1, 6): yes"),
+        (value("tags").is_true(), True, "tags ['a', 'b'] is true: yes"),
+        (value("review.score") >= 1, False, "review.score None >= 1: no"),
+        (~(value("review.score") >= 1), True, "not (review.score None >= 1: no): yes"),
+        (value("review.score") != 1, False, "review.score None != 1: no"),
+        (value("mood") == Mood.GOOD, True, "mood 'good' == 'good': yes"),
+        (value("mood") == "good", True, "mood 'good' == 'good': yes"),
+        (value("mood").is_in(["good", "fine"]), True, "mood 'good' is in ('good', 'fine'): yes"),
+        (value("text") >= 3, False, "text '7' >= 3: no (str cannot be compared with int)"),
+        ((value("score") > 5) & (value("score") < 6), False, "score 6 > 5: yes and score 6 < 6: no"),
+        ((value("score") > 9) | (value("score") < 7), True, "score 6 > 9: no or score 6 < 7: yes"),
+        ((value("score") > 9) & (value("score") < 7), False, "score 6 > 9: no"),
+        (value(lambda score, tags: score * len(tags)) == 12, True, "function of score, tags 12 == 12: yes"),
+    ],
+)
+def test_a_condition_says_whether_it_holds_and_why(condition: Condition, held: bool, why: str) -> None:  # noqa: FBT001
+    """The explanation names the values, the comparison and the outcome."""
+    assert condition.evaluate(view()) == (held, why)
+
+
+def test_none_makes_every_ordering_false_and_not_inverts_that() -> None:
+    """Missing values never satisfy a threshold."""
+    score = value("score")
+    for condition in (score >= 0, score <= 0, score > 0, score == 0, score != 0):
+        assert condition.evaluate(view(score=None))[0] is False
+        assert (~condition).evaluate(view(score=None))[0] is True
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda: bool(value("score") >= 7),
+        lambda: 1 <= value("score") <= 5,
+        lambda: (value("score") == 1) and (value("score") == 2),
+        lambda: value("score") == 1 | value("score") == 2,
+        lambda: (value("score") >= 7) & True,  # type: ignore[operator]
+        lambda: bool(value("score")),
+        lambda: value("score") >= value("tags"),
+        lambda: value("score") == None,  # noqa: E711
+        lambda: plateau("score", patience=0),
+        lambda: plateau("score", mode="up"),  # type: ignore[arg-type]
+        lambda: usage("euros"),  # type: ignore[arg-type]
+        failed,
+        lambda: failed("ValueError"),  # type: ignore[arg-type]
+        lambda: value("a..b"),
+        lambda: value(""),
+        lambda: Graph("g", State).add_edge("a", "b", when=5),  # type: ignore[arg-type]
+        lambda: Graph("g", State).add_edge("a", "b", when=value("score")),  # type: ignore[arg-type]
+    ],
+    ids=range(17),
+)
+def test_misuse_raises_with_the_repair(misuse: Any) -> None:
+    """Python's own and, or, chained comparisons and truth tests are refused where they are written."""
+    with pytest.raises(DefinitionError) as caught:
+        misuse()
+    assert caught.value.repair
+
+
+@pytest.mark.parametrize(
+    ("condition", "text"),
+    [
+        ((value("a") >= 7) & ((value("b") == 1) | (value("c") == 2)), "a >= 7 and (b == 1 or c == 2)"),
+        (~(value("a") == 1), "not (a == 1)"),
+        (iterations("review", since="plan") >= 3, "iterations of review since plan >= 3"),
+        (plateau("s", patience=2), "s no longer improves for 2"),
+        (changed("s", since="a"), "s changed since a"),
+        (failed(ValueError, KeyError), "failed with ValueError or KeyError"),
+        (usage("cost_usd") > 0.5, "cost_usd > 0.5"),
+    ],
+)
+def test_a_condition_reads_as_words(condition: Condition, text: str) -> None:
+    """What is drawn on an edge."""
+    assert str(condition) == text

@@ -1,0 +1,134 @@
+import inspect
+import types
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, Field
+
+from graphengine import END, START, Graph, Node, value
+from graphengine.errors import CompileError, Problem
+from graphengine.graph.source_location import origin_of_field
+from graphengine.patterns import pipeline
+
+HERE = Path(__file__)
+
+
+class Base(BaseModel):
+    kept: object = Field(default=None, exclude=True)
+
+
+class State(Base):
+    n: int = 0
+
+
+def line(frame: types.FrameType | None) -> int:
+    """The line a frame is at."""
+    assert frame is not None
+    return frame.f_lineno
+
+
+def found(graph: Graph[State], code: str) -> Problem:
+    """The one problem of this kind."""
+    (problem,) = [each for each in graph.check() if each.code == code]
+    assert problem.file == str(HERE)
+    return problem
+
+
+def test_a_problem_is_told_by_the_line_that_declared_what_it_is_about() -> None:
+    """A node, an edge, a switch, a fork; the graph where nothing smaller is meant."""
+    graph, begin = Graph("g", State, keep=("m",)), line(inspect.currentframe())
+    graph.add_node("a", lambda m: m, writes="n")
+    graph.add_edge(START, "a")
+    graph.add_edge(
+        "a",
+        "aa",
+        when=value("n") > 1,
+    )
+    graph.add_switch("a", "z", {1: END})
+    graph.add_fork("a", [], join=END)
+    graph.add_node("alone", lambda n: n, writes="n")
+    graph.add_edge("alone", END)
+    lines = {problem.code: problem.line for problem in graph.check()}
+    assert lines["unknown_parameter"] == begin + 1
+    assert lines["unknown_node"] == begin + 3
+    assert lines["bad_fork"] == begin + 9
+    assert found(graph, "unreachable").line == begin + 10
+    told = {problem.message: problem.line for problem in graph.check() if problem.code == "unknown_field"}
+    assert told == {"unknown field 'z'": begin + 8, "unknown field 'm'": begin}
+
+
+def test_an_option_that_makes_no_sense_is_told_by_its_node() -> None:
+    """Although the rest of the graph is not looked at then."""
+    graph = Graph("g", State)
+    graph.add_node("a", lambda n: n, timeout_seconds=-1)
+    assert found(graph, "bad_option").line == line(inspect.currentframe()) - 1
+
+
+def test_a_field_is_told_by_the_line_of_its_class() -> None:
+    """Also where the class that declares it is an ancestor of the state."""
+    graph = Graph("g", State)
+    graph.add_path(START, END)
+    assert found(graph, "not_recordable").line == inspect.getsourcelines(Base)[1] + 1
+
+
+def test_a_class_inside_a_function_is_found_too() -> None:
+    """As users of notebooks and tests write them."""
+
+    class Inner(BaseModel):
+        kept: int = 0
+
+    begin = inspect.getsourcelines(Inner)[1]
+    assert origin_of_field(Inner, "kept") == (str(HERE), begin + 1)
+    Inner.__qualname__ = "renamed"
+    assert origin_of_field(Inner, "kept") is None
+
+
+def test_a_field_whose_source_is_gone_is_told_by_the_graph() -> None:
+    """Typed in at a prompt, for instance."""
+    names: dict[str, type[BaseModel]] = {"BaseModel": BaseModel, "excluded": Field(default=0, exclude=True)}  # type: ignore[dict-item]
+    exec("class Typed(BaseModel):\n    n: int = excluded", names)  # noqa: S102 - our own
+    graph = Graph("g", names["Typed"])
+    begin = line(inspect.currentframe()) - 1
+    graph.add_path(START, END)
+    assert origin_of_field(names["Typed"], "n") is None
+    assert [(problem.code, problem.line) for problem in graph.check()] == [("not_recordable", begin)]
+
+
+def test_a_field_that_nobody_declares_is_told_by_its_class() -> None:
+    """The nearest line there is."""
+    place = origin_of_field(State, "nope")
+    assert place == (str(HERE), inspect.getsourcelines(State)[1])
+
+
+def test_what_a_pattern_declares_is_told_by_the_users_call_of_it() -> None:
+    """And not by a line of graphengine."""
+    graph = pipeline({"a": Node(lambda m: m, writes="n")}, state=State, result="n")
+    assert found(graph, "unknown_parameter").line == line(inspect.currentframe()) - 1
+
+
+def test_a_copy_keeps_the_lines_of_what_it_copied() -> None:
+    """They are where the mistake is mended."""
+    graph = Graph("g", State)
+    graph.add_node("a", lambda m: m, writes="n")
+    begin = line(inspect.currentframe()) - 1
+    graph.add_path(START, "a", END)
+    assert found(graph.but(name="h"), "unknown_parameter").line == begin
+
+
+def test_the_error_of_compile_carries_the_lines() -> None:
+    """For whoever catches it."""
+    with pytest.raises(CompileError) as caught:
+        Graph("g", State).compile()
+    assert {problem.file for problem in caught.value.problems} == {str(HERE)}
+
+
+def test_the_text_of_a_problem_names_file_and_line() -> None:
+    """Short, since the error that it stands in has no room for whole paths; unknown where nobody knows."""
+    graph = Graph("g", State)
+    (problem, *_) = graph.check()
+    begin = line(inspect.currentframe()) - 2
+    assert f" at START (test_source_location.py:{begin}): " in str(
+        next(p for p in graph.check() if p.code == "no_start")
+    )
+    assert problem.file is not None
+    assert str(Problem("code", "node x", "is wrong")) == "error code at node x: is wrong"

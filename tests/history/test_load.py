@@ -1,0 +1,251 @@
+"""What was recorded stays readable for ever: the runs and databases in `checkpoints/`, opened by today's code."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic_core import from_json, to_json
+
+from graphengine import Limits, RunFailed, Runner, ScriptedModel, __version__
+from graphengine.engine.fold import fold
+from graphengine.engine.snapshot import from_record, to_record
+from graphengine.engine.steps import Kind, Step
+from graphengine.errors import AnswerRefused, UnknownRun
+from graphengine.history.export import Exported, export_run, import_run, read_file, to_json_text
+from graphengine.history.load import load_snapshot
+from graphengine.stores.base import Store
+from graphengine.stores.memory import MemoryStore
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing import FakeClock, replay
+from graphs.review_loop import review_loop
+from tests.kit.record import BEGAN, FOLDER, RUNS, graph_for, recorded
+from tests.kit.recorded import GRAPHS, Workshop
+
+FILES = sorted(FOLDER.glob("format_*/*.json"))
+DUMPS = sorted(FOLDER.glob("databases/*.sql"))
+EACH = pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
+OLD = pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+
+
+def plain(value: object) -> object:
+    """A value as it reads back from JSON."""
+    return from_json(to_json(value))
+
+
+@asynccontextmanager
+async def database_of(dump: Path, folder: Path) -> AsyncIterator[Runner]:
+    """A runner on a database of an older format."""
+    path = folder / "old.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(dump.read_text(encoding="utf-8"))
+    async with Runner(path, clock=FakeClock(BEGAN + 86_400)) as runner:
+        yield runner
+
+
+def test_there_is_a_run_of_every_kind() -> None:
+    """Every kind of step is in a file, every recording has one, and nothing tells of the machine it was made on."""
+    assert {file.stem for file in FILES} >= set(RUNS)
+    kinds = {step.kind for file in FILES for step in read_file(file).steps}
+    assert kinds == set(get_args(Kind))
+    for file in (*FILES, *DUMPS):
+        text = file.read_text(encoding="utf-8")
+        assert not any(place in text for place in ("/home", "/root", "site-packages", "\\Users", str(Path.cwd()))), file
+
+
+@EACH
+def test_it_folds_and_its_snapshot_can_be_written(file: Path) -> None:
+    """A run of any format folds; what it folds to is what its own record gives."""
+    run = read_file(file)
+    snapshot = fold(run.steps)
+    assert (snapshot.run_id, snapshot.seq) == (run.info.id, run.info.seq)
+    assert to_record(from_record(to_record(snapshot))) == to_record(snapshot)
+
+
+@EACH
+def test_todays_graph_decides_it_as_it_was(file: Path) -> None:
+    """No step differs."""
+    run = read_file(file)
+    found = replay(graph_for(run), file)
+    assert found.steps == len(run.steps)
+    assert not found.reasons
+
+
+def test_a_run_of_an_older_version_is_told_as_such() -> None:
+    """The loop's first and second versions are not decided by its third; what was recorded under the third is."""
+    for version, name in ((1, "review_loop"), (2, "review_loop_2")):
+        old = replay(review_loop(), FOLDER / "format_1" / f"{name}.json")
+        told = f"recorded under version {version} of the graph, from which a migration leads on"
+        assert old.unchecked == {told: old.steps}
+    new = replay(review_loop(), FOLDER / "gallery" / "review_loop.json")
+    assert not any("version" in why for why in new.unchecked)
+
+
+@pytest.mark.parametrize(("at", "visits"), [(1, "recall doubt merge research"), (2, ""), (3, ""), (4, ""), (5, "")])
+async def test_a_run_of_an_older_version_goes_on_from_each_of_its_steps(at: int, visits: str) -> None:
+    """Where its research was under way it begins anew, with both researchers; else it goes on where it stood."""
+    old = read_file(FOLDER / "format_1" / "review_loop.json")
+    async with Runner(clock=FakeClock(BEGAN + 86_400)) as runner:
+        await import_run(runner.store, old)
+        branch = runner.branch(review_loop(), "review_loop", at)
+        result = await branch.result()
+        steps = [step for step in await runner.history(branch.id) if step.seq > at and step.kind == "node"]
+    assert result.stop is not None
+    assert (result.status, result.stop.label) == ("finished", "approved")
+    then, now = (  # rules of today say what they are
+        str(text).replace("This brief draws on", "Put together by rules from")
+        for text in (fold(old.steps).root.values["draft"], result.output)
+    )
+    kept = set(then.splitlines()) & set(now.splitlines())
+    assert len(kept) > 0.8 * len(set(then.splitlines()))  # today's rules keep what answers the task
+    done = {step.node for step in steps} - {"write", "review"}
+    assert done == set(visits.split())
+
+
+async def test_a_run_of_an_older_version_brings_its_draft_along() -> None:
+    """Its writer refuses to revise under today's graph: the draft that was reviewed then is the result."""
+    old = read_file(FOLDER / "format_1" / "review_loop.json")
+    refusing = {"writer": ScriptedModel([AnswerRefused("no")])}
+    async with Runner(clock=FakeClock(BEGAN + 86_400), models=refusing) as runner:
+        await import_run(runner.store, old)
+        result = await runner.branch(review_loop(), "review_loop", 4).result()
+    draft = fold(old.steps[:3]).root.values["draft"]
+    assert (result.output, result.state.final_score) == (draft, 4)
+    assert draft != fold(old.steps).root.values["draft"]
+
+
+@EACH
+def test_it_is_written_as_it_was_read(file: Path) -> None:
+    """Export of what was imported gives the same file but for the version."""
+    run = read_file(file)
+    assert read_file(file) == run
+    again = to_json_text(run, run.version)
+    assert again == file.read_text(encoding="utf-8")
+
+
+async def test_they_are_recorded_the_same_today() -> None:
+    """The program that made the files makes runs of the same steps again, at the same times.
+
+    Of the review loop, whose rules and version are others today, only the nodes that it visits are compared.
+    """
+    for name, run in (await recorded()).items():
+        kept = read_file(FOLDER / "format_1" / f"{name}.json")
+        if run.info.graph == "review_loop":
+            assert {step.node for step in run.steps} == {step.node for step in kept.steps}
+            continue
+        assert [told(step) for step in run.steps] == [told(step) for step in kept.steps], name
+
+
+def told(step: Step) -> object:
+    """What a step did, without what the engine says beside it."""
+    return plain([*step[:9], step.data.get("to"), step.data.get("edge"), step.data.get("status")])
+
+
+@OLD
+async def test_an_old_database_is_read_as_it_was(dump: Path, tmp_path: Path) -> None:
+    """Opened, a database of an older format is upgraded; every run loads and is decided today as it was."""
+    async with database_of(dump, tmp_path) as runner:
+        infos = await runner.store.runs()
+        assert len(infos) >= 7
+        for info in infos:
+            snapshot = await load_snapshot(runner.store, info.id, None)
+            assert (snapshot.seq, snapshot.run_id) == (info.seq, info.id)
+            run = await export_run(runner.store, info.id)
+            replay(graph_for(run), run)
+
+
+@OLD
+async def test_an_old_database_can_be_gone_on_with(dump: Path, tmp_path: Path) -> None:
+    """What was cut off, stopped, failed or waited there comes to its end today, and so does a branch of it."""
+    async with database_of(dump, tmp_path) as runner:
+        known = {info.id: info.graph for info in await runner.store.runs()}
+        Workshop.is_mended = True
+        try:
+            for run_id, graph in known.items():
+                if run_id == "work":
+                    await runner.send(run_id, "tips", "look closer")
+                result = await runner.resume(GRAPHS[graph], run_id, limits=Limits(steps=50)).result()
+                assert result.status == "finished", run_id
+        finally:
+            Workshop.is_mended = False
+        branch = await runner.branch(GRAPHS["loop"], "loop", 2, update={"title": "Wasps"}).result()
+        assert branch.state.draft.startswith("Wasps")
+
+
+# -- to another store and back
+
+
+@asynccontextmanager
+async def store_of(kind: str, folder: Path) -> AsyncIterator[Store]:
+    """An open store of a kind."""
+    store: Store = MemoryStore() if kind == "memory" else SQLiteStore(folder / "other.db")
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+STORES = pytest.mark.parametrize("kind", ["memory", "sqlite"])
+
+
+@EACH
+@STORES
+async def test_a_run_is_the_same_elsewhere(file: Path, kind: str, tmp_path: Path) -> None:
+    """Imported and exported again it has the same steps, snapshot, inbox and outlines; nobody drives it."""
+    run = read_file(file)
+    async with store_of(kind, tmp_path) as store:
+        assert await import_run(store, run)
+        info = await store.info(run.info.id)
+        assert (info.status, info.seq, info.driver, info.held) == (run.info.status, run.info.seq, None, False)
+        assert (info.created_at, info.updated_at, info.due_at) == (
+            run.info.created_at,
+            run.info.updated_at,
+            run.info.due_at if run.info.status == "waiting" else None,
+        )
+        snapshot = await load_snapshot(store, run.info.id, None)
+        assert plain(to_record(snapshot)) == plain(to_record(fold(run.steps)))
+        back = await export_run(store, run.info.id)
+        assert to_json_text(back, __version__) == to_json_text(run, __version__)
+        assert not await import_run(store, run)
+
+
+@EACH
+@STORES
+async def test_it_is_gone_on_with_elsewhere(file: Path, kind: str, tmp_path: Path) -> None:
+    """Resumed in the other store, a run comes to the end that it would have come to."""
+    run = read_file(file)
+    async with store_of(kind, tmp_path) as store:
+        await import_run(store, run)
+        async with Runner(store, clock=FakeClock(BEGAN + 86_400)) as runner:
+            result = await gone_on(runner, run)
+        assert result.status == ("failed" if run.info.id == "stuck" else "finished")
+
+
+async def gone_on(runner: Runner, run: Exported) -> Any:
+    """What a run comes to that is resumed, mended."""
+    Workshop.is_mended = True
+    try:
+        return await runner.resume(graph_for(run), run.info.id).result()
+    except RunFailed as failed:
+        return failed.result
+    finally:
+        Workshop.is_mended = False
+
+
+async def test_a_branch_brings_its_steps_and_not_its_parent() -> None:
+    """The steps that it shares are its own in the other store; where it came from is still told."""
+    run = read_file(FOLDER / "format_1" / "branch.json")
+    assert (run.info.parent, run.info.parent_seq) == ("loop", 2)
+    async with Runner() as runner:
+        await import_run(runner.store, run)
+        assert (await runner.store.info("branch")).parent is None
+        with pytest.raises(UnknownRun):
+            await runner.store.info("loop")
+        assert (await export_run(runner.store, "branch")).info.parent == "loop"
+        child = await runner.branch(GRAPHS["loop"], "branch", 3).result()
+        assert child.status == "finished"
+        with suppress(RunFailed):
+            await runner.resume(GRAPHS["loop"], "branch").result()

@@ -1,0 +1,75 @@
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Graph, Runner
+from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.steps import Step
+from graphengine.history.usage import Spent, spending, spent_since, summed
+from graphengine.models.base import Request, Response
+
+
+class Words(BaseModel):
+    words: list[str] = ["a", "b"]
+    loud: list[str] = []
+    all: str = ""
+
+
+class Shouts:
+    """A model that costs what its name says."""
+
+    def __init__(self, name: str, cost_usd: float | None) -> None:
+        self.name = name
+        self.cost_usd = cost_usd
+
+    async def answer(self, request: Request) -> Response:
+        """The question, loud."""
+        return Response("HO", input_tokens=3, output_tokens=2, cost_usd=self.cost_usd)
+
+
+def shouting() -> Graph[Words]:
+    """Two words side by side, then all of them; the last agent has rules."""
+    graph = Graph("shouting", Words)
+    graph.add_node("each", Agent("shout", prompt="{word}"), writes="loud", each={"word": "words"})
+    graph.add_node("join", Agent("join", prompt="{loud}", offline=_joined), writes="all")
+    graph.add_path(START, "each", "join", END)
+    return graph
+
+
+def _joined(loud: list[str]) -> str:
+    return " ".join(loud)
+
+
+async def test_spending_is_what_the_run_used() -> None:
+    """By agent, model and node; all of it together is the run's usage, a branch's inherited part is told apart."""
+    async with Runner(models={"shout": Shouts("dear", 0.5)}) as runner:
+        result = await runner.start(shouting(), run_id="r").result()
+        found = await runner.spending("r")
+        assert [(s.agent, s.model, s.node, s.inherited) for s in found] == [
+            ("shout", "dear", "each", False),
+            ("", "offline", "join", False),
+        ]
+        assert found[0].usage["cost_usd"] == 1.0
+        (total,) = summed(found, lambda _: "").values()
+        assert (total["calls"], total["cost_usd"]) == (result.usage.calls, result.usage.cost_usd) == (3, 1.0)
+        steps = await runner.store.steps("r")
+        at = next(step.seq for step in steps if step.kind == "node" and step.node == "each")
+        await runner.branch(shouting(), "r", at, branch_id="b").result()
+        assert [(s.node, s.inherited) for s in await runner.spending("b")] == [("each", True), ("join", False)]
+
+
+def test_a_cost_that_is_unknown_stays_so_and_what_is_known_is_kept() -> None:
+    """In a sum, and in a difference."""
+    known, unknown = {"calls": 1, "cost_usd": 0.25}, {"calls": 1, "cost_usd": None}
+    total = add_usage(known, unknown)
+    (both,) = summed(
+        [Spent("a", "m", "n", inherited=False, usage=each) for each in (known, unknown)], lambda s: s.agent
+    ).values()
+    assert both == total == {"calls": 2, "cost_usd": None, "priced_usd": 0.25}
+    assert spent_since(known, add_usage(total, known)) == {"calls": 2, "cost_usd": None, "priced_usd": 0.25}
+    assert spent_since(known, add_usage(known, known)) == {"calls": 1, "cost_usd": 0.25}
+
+
+def test_steps_of_earlier_versions_do_not_tell_who_was_asked() -> None:
+    """Neither does the answer to a question, whose `by` is another thing."""
+    old = Step(3, "recorded", 1.0, "", "write", 1, 1, data={"usage": {"calls": 1, "offline_calls": 0}})
+    answered = Step(4, "node", 1.0, "", "ask", 1, 1, data={"by": "answer", "usage": {"calls": 1, "offline_calls": 1}})
+    assert [(s.agent, s.model) for s in spending([old, answered])] == [("", ""), ("", "offline")]

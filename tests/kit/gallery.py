@@ -1,0 +1,156 @@
+"""The runs of `checkpoints/gallery/`, one of each bundled workflow: `python -m tests.kit.gallery [FOLDER]`.
+
+Agents answer by rules and take their time by a fake clock, so that there is something to see; a person answers
+after an hour and a half. The texts they work on are the beginnings of the examples' own, so that the files stay small.
+What is there is never written again: the pictures of `docs/use/gallery.md` are drawn from it, and tests decide it anew
+with today's graphs. To record a run of a graph that was changed, remove its file first.
+"""
+
+import asyncio
+import importlib
+import json
+import sys
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import chdir
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from graphengine import Graph, Runner, TextFile, __version__
+from graphengine.history.export import Exported, export_run, to_json_text
+from graphengine.models.base import Request, Response
+from graphengine.models.offline import OfflineModel
+from graphengine.stores.memory import MemoryStore
+from graphengine.testing import FakeClock
+from scripts.demo import ANSWERS
+from tests.kit.record import BEGAN, FOLDER, clean
+
+GALLERY: Final = FOLDER / "gallery"
+THINKS_SECONDS: Final = 5400.0
+"""How long a person takes to answer."""
+NAMES: Final = (
+    "blackboard",
+    "content_pipeline",
+    "content_queue",
+    "content_shifts",
+    "event_bus",
+    "handoff",
+    "line",
+    "orchestrator",
+    "parallel_research",
+    "review_loop",
+    "writers_room",
+)
+"""The bundled workflows, as `graphengine list` names them."""
+
+
+class Unhurried(OfflineModel):
+    """Answers by rules as the offline model does, and takes a time by the clock that depends on the agent alone."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+
+    async def answer(self, request: Request) -> Response:
+        """The stand-in's answer, after 1 to 5 seconds."""
+        answer = await super().answer(request)
+        await self._clock.sleep_until(self._clock.now() + 1 + zlib.crc32(request.agent.encode()) % 40 / 10)
+        return answer
+
+
+def graph_of(name: str) -> Graph[Any]:
+    """A bundled workflow."""
+    module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
+    graph = getattr(module, "line" if name == "line" else "graph")
+    assert isinstance(graph, Graph)
+    return graph
+
+
+def shortened(state: Any, texts: int, characters: int) -> Any:
+    """An example with only the first texts in it, and only their beginnings, cut between paragraphs."""
+    if isinstance(state, TextFile):
+        return TextFile(path=state.path, text=state.text[: state.text.rfind("\n\n", 0, characters)] + "\n")
+    if isinstance(state, BaseModel):
+        fields = {name: getattr(state, name) for name in type(state).model_fields}
+        return state.model_copy(update=shortened(fields, texts, characters))
+    if isinstance(state, dict):
+        return {name: shortened(value, texts, characters) for name, value in state.items()}
+    if isinstance(state, list):
+        some = state[:texts] if state and isinstance(state[0], TextFile) else state
+        return [shortened(value, texts, characters) for value in some]
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a run is made small.
+
+    Attributes:
+        texts: How many texts of the example are read.
+        characters: How much of each.
+        state: What else differs from the example.
+        further: Inputs of runs behind it, each with the texts of the first; the last one is kept.
+    """
+
+    texts: int = 3
+    characters: int = 1000
+    state: Callable[[Any], Any] = lambda state: state
+    further: tuple[dict[str, Any], ...] = ()
+
+
+def _asked(task: str) -> Callable[[Any], Any]:
+    return lambda state: {**state, "task": task}
+
+
+RECIPES: Final[Mapping[str, Recipe]] = {
+    "content_queue": Recipe(1, 800),
+    "content_shifts": Recipe(further=({"stage": "write"}, {"stage": "edit"}, {"stage": "list"})),
+    "event_bus": Recipe(1),
+    "line": Recipe(1, 1000, _asked("What does a commit cost?")),
+    "orchestrator": Recipe(2, 800, _asked("How does a database recover after a crash?")),
+}
+
+
+async def recorded(name: str) -> Exported:
+    """A run of a workflow, made now."""
+    recipe = RECIPES.get(name, Recipe())
+    graph = graph_of(name)
+    module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
+    state = recipe.state(shortened(module.example(), recipe.texts, recipe.characters))
+    store, clock = MemoryStore(), FakeClock(BEGAN)
+    run_id = name
+    async with Runner(store, clock=clock, models={"*": Unhurried(clock)}) as runner:
+        result = await runner.start(graph, state, run_id=run_id).result()
+        while result.status == "waiting":
+            clock.move(THINKS_SECONDS)
+            await runner.answer(run_id, json.loads(ANSWERS[name]))
+            result = await runner.resume(graph, run_id).result()
+        for number, update in enumerate(recipe.further, 2):
+            clock.move(THINKS_SECONDS)
+            run_id = f"{name}_{number}"
+            result = await runner.start(graph, update, run_id=run_id).result()
+        assert result.status == "finished", result
+        return clean(await export_run(store, run_id))
+
+
+def write_files(folder: Path) -> list[str]:
+    """Write what is not there yet; gives the names."""
+    written = []
+    for name in NAMES:
+        path = folder / f"{name}.json"
+        if not path.exists():
+            with TemporaryDirectory() as elsewhere, chdir(elsewhere):  # some publish where they are
+                run = asyncio.run(recorded(name))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(to_json_text(run, __version__), encoding="utf-8")
+            written.append(name)
+    return written
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(
+        f"{name}\n" for name in write_files(Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else GALLERY)
+    )

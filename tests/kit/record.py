@@ -1,0 +1,256 @@
+"""Records the runs of `checkpoints/`: `python -m tests.kit.record [FOLDER]`.
+
+Clock and ids are fixed, so that the same code writes the same files. What is there is never written again: it is
+history, and tests open, fold and replay it. To add a run, add it to `RUNS` and call the program once.
+"""
+
+import asyncio
+import re
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from graphengine import Graph, Limits, RunFailed, Runner, TextFile, __version__
+from graphengine.errors import StoreError
+from graphengine.history.export import Exported, export_run, to_json_text
+from graphengine.stores.base import Append, RunInfo
+from graphengine.stores.memory import MemoryStore
+from graphengine.testing import FakeClock
+from graphs.review_loop import example, review_loop
+from nodes.review.agents import researcher, sceptic
+from nodes.review.article import Doubts, Findings
+from nodes.review.doubts import doubt
+from nodes.review.researcher import research
+from tests.kit.recorded import GRAPHS, Talk, Text, Workshop
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "checkpoints"
+BEGAN = 1_800_000_000.0
+_TRACE = re.compile(r'File "[^"]*/([^/"]+)", line \d+')
+
+Recording = Callable[[], Awaitable[Exported]]
+
+
+class Dying(MemoryStore):
+    """A store that fails behind so many appends, as if the process had died there."""
+
+    left = 10**9
+
+    def append(self, batch: Append) -> None:
+        """Record, or fail."""
+        self.left -= 1
+        if self.left < 0:
+            raise StoreError("the process died")
+        super().append(batch)
+
+    async def info(self, run_id: str) -> RunInfo:
+        """What it knows of a run; one whose process died was not let go."""
+        return replace(await super().info(run_id), held=self.left < 0 or self.died)
+
+    died = False
+
+
+def runner(store: MemoryStore) -> Runner:
+    """A runner whose time passes by itself."""
+    return Runner(store, clock=FakeClock(BEGAN))
+
+
+async def ended(name: str, *, as_: str | None = None, state: Text | Talk | None = None) -> Exported:
+    """A run from its beginning to where it ends or waits."""
+    store = MemoryStore()
+    async with runner(store) as made:
+        with suppress(RunFailed):
+            await made.start(GRAPHS[name], state or Text(), run_id=as_ or name).result()
+        return await export_run(store, as_ or name)
+
+
+async def reviewed() -> Exported:
+    """The bundled workflow on its example. Off their threads the two researchers come to their ends in one order."""
+
+    async def research_here(task: str, sources: list[TextFile]) -> Findings:
+        return research(task, sources)
+
+    async def doubt_here(task: str, sources: list[TextFile]) -> Doubts:
+        return doubt(task, sources)
+
+    graph = review_loop(researcher.but(offline=research_here), sceptic=sceptic.but(offline=doubt_here))
+    store = MemoryStore()
+    async with runner(store) as made:
+        await made.start(graph, example(), run_id="review_loop_2").result()
+        return await export_run(store, "review_loop_2")
+
+
+async def answered() -> Exported:
+    """A question that was answered twice: no, then yes."""
+    store, graph = MemoryStore(), GRAPHS["question"]
+    async with runner(store) as made:
+        await made.start(graph, Text(), run_id="answered").result()
+        for answer in (False, True):
+            await made.answer("answered", answer)
+            await made.resume(graph, "answered").result()
+        return await export_run(store, "answered")
+
+
+async def waiting() -> Exported:
+    """A question whose answer lies in the inbox."""
+    store, graph = MemoryStore(), GRAPHS["question"]
+    async with runner(store) as made:
+        await made.start(graph, Text(), run_id="waiting").result()
+        await made.answer("waiting", value=True)
+        return await export_run(store, "waiting")
+
+
+async def worked() -> Exported:
+    """Recorded work, a nap, a message; another message waits."""
+    store, graph = MemoryStore(), GRAPHS["work"]
+    async with runner(store) as made:
+        await made.start(graph, Text(), run_id="work").result()
+        await made.send("work", "tips", "look closer", key="1")
+        await made.resume(graph, "work").result()
+        return await export_run(store, "work")
+
+
+async def failed_and_resumed() -> Exported:
+    """Failed for good, mended, resumed."""
+    store, graph = MemoryStore(), GRAPHS["failing"]
+    async with runner(store) as made:
+        with suppress(RunFailed):
+            await made.start(graph, Text(), run_id="failed_resumed").result()
+        Workshop.is_mended = True
+        try:
+            await made.resume(graph, "failed_resumed").result()
+        finally:
+            Workshop.is_mended = False
+        return await export_run(store, "failed_resumed")
+
+
+async def branched() -> Exported:
+    """A branch of a loop, with another title."""
+    store, graph = MemoryStore(), GRAPHS["loop"]
+    async with runner(store) as made:
+        await made.start(graph, Text(), run_id="loop").result()
+        await made.branch(graph, "loop", 2, update={"title": "Bees"}, branch_id="branch").result()
+        return await export_run(store, "branch")
+
+
+async def limited_and_resumed() -> Exported:
+    """Stopped by its limit, and gone on with under a higher one."""
+    store, graph = MemoryStore(), GRAPHS["limited"]
+    async with runner(store) as made:
+        await made.start(graph, Text(), run_id="limited").result()
+        await made.resume(graph, "limited", limits=Limits(steps=10)).result()
+        return await export_run(store, "limited")
+
+
+async def died(name: str, run_id: str, left: int, *answers: Any) -> Exported:
+    """A process that died behind so many appends; if there are answers, somebody went on with the run and gave them."""
+    store, graph = Dying(), GRAPHS[name]
+    store.left = left
+    first = runner(store)
+    await store.open()
+    with suppress(StoreError):
+        await first.start(graph, Text(), run_id=run_id).result()
+    found = await export_run(store, run_id)
+    store.left, store.died = 10**9, True
+    for answer in answers:
+        if answer is not None:
+            await first.answer(run_id, answer)
+        await first.resume(graph, run_id).result()
+        store.died = False
+    if answers:
+        found = await export_run(store, run_id)
+    await first.close()
+    return found
+
+
+async def refused() -> Exported:
+    """Answers that fit the schema and not the type, to a question and to one inside a node."""
+    store, graph = MemoryStore(), GRAPHS["odd"]
+    async with runner(store) as made:
+        await made.start(graph, Text(), run_id="refused").result()
+        for n in (2, 3, 4, 5):
+            await made.answer("refused", {"n": n})
+            await made.resume(graph, "refused").result()
+        return await export_run(store, "refused")
+
+
+async def stuck() -> Exported:
+    """No way out, and none on resume."""
+    store, graph = MemoryStore(), GRAPHS["stuck"]
+    async with runner(store) as made:
+        with suppress(RunFailed):
+            await made.start(graph, Text(), run_id="stuck").result()
+        with suppress(RunFailed):
+            await made.resume(graph, "stuck").result()
+        return await export_run(store, "stuck")
+
+
+RUNS: Mapping[str, Recording] = {
+    "review_loop_2": reviewed,
+    "loop": lambda: ended("loop"),
+    "fork": lambda: ended("fork"),
+    "map": lambda: ended("map"),
+    "subgraph": lambda: ended("subgraph"),
+    "choice": lambda: ended("choice"),
+    "surviving": lambda: ended("surviving"),
+    "failed": lambda: ended("failing", as_="failed"),
+    "failed_resumed": failed_and_resumed,
+    "answered": answered,
+    "waiting": waiting,
+    "work": worked,
+    "memory": lambda: ended("memory", state=Talk()),
+    "branch": branched,
+    "limited": limited_and_resumed,
+    "refused": refused,
+    "stuck": stuck,
+    "interrupted": lambda: died("fork", "interrupted", 1),
+    "crash_resumed": lambda: died("map", "crash_resumed", 2, None),
+    "crash_asked": lambda: died("careful", "crash_asked", 1, None, "rerun"),
+}
+"""How each run came to be."""
+
+
+def clean(run: Exported) -> Exported:
+    """The run without what differs from machine to machine: the places of files in tracebacks."""
+
+    def scrubbed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                name: _TRACE.sub(r'File "\1"', part) if name == "traceback" else scrubbed(part)
+                for name, part in value.items()
+            }
+        return [scrubbed(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+    steps = [step._replace(data=scrubbed(step.data)) for step in run.steps]
+    return replace(run, steps=steps)
+
+
+async def recorded() -> Mapping[str, Exported]:
+    """All the runs, made now."""
+    return {name: clean(await recording()) for name, recording in RUNS.items()}
+
+
+def write_files(folder: Path) -> list[str]:
+    """Write what is not there yet; gives the names."""
+    runs = asyncio.run(recorded())
+    wanted = {f"format_1/{name}.json": to_json_text(run, __version__) for name, run in runs.items()}
+    written = []
+    for name, text in wanted.items():
+        path = folder / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            written.append(name)
+    return written
+
+
+def graph_for(run: Exported) -> Graph[Any]:
+    """The graph of a run that is kept."""
+    return review_loop() if run.info.graph == "review_loop" else GRAPHS[run.info.graph]
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{name}\n" for name in write_files(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER))

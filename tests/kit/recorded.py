@@ -1,0 +1,333 @@
+"""The small graphs whose runs are kept in `checkpoints/`: one for each thing that a run can do.
+
+`graphengine replay checkpoints/format_1/fork.json --graph tests/kit/recorded.py` decides one anew. A graph here
+stays as it is: what it records is history. For a new kind of step add a graph, and record a run of it with
+`python -m tests.kit.record`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, field_validator
+
+from graphengine import (
+    END,
+    FAIL,
+    START,
+    Agent,
+    Context,
+    Failure,
+    Graph,
+    Limits,
+    Message,
+    Retry,
+    ask,
+    choose,
+    ended,
+    failed,
+    iterations,
+    plateau,
+    value,
+)
+from graphengine.errors import BadAnswer
+from graphengine.reducers import add, append, merge
+
+
+class Part(BaseModel):
+    """A part of a text."""
+
+    name: str
+    words: int = Field(ge=0)
+
+
+class Odd(BaseModel):
+    """A number with a rule that no JSON Schema tells."""
+
+    n: int
+
+    @field_validator("n")
+    @classmethod
+    def odd(cls, n: int) -> int:
+        """Refuse even numbers."""
+        if n % 2 == 0:
+            message = "even"
+            raise ValueError(message)
+        return n
+
+
+class Text(BaseModel):
+    """A state with a field for everything that the graphs do."""
+
+    title: str = "Ants"
+    draft: str = ""
+    score: int | None = None
+    scores: Annotated[list[int], append] = []
+    cost: Annotated[float, add] = 0.0
+    facts: Annotated[dict[str, str], merge] = {}
+    notes: Annotated[list[str], append] = []
+    parts: list[Part] = [Part(name="legs", words=6), Part(name="eyes", words=0), Part(name="wings", words=4)]
+    counted: list[int] = []
+    style: Literal["short", "long"] = "short"
+    ok: bool | None = None
+    odd: Odd | None = None
+    errors: Annotated[list[Failure], append] = []
+
+
+async def write(title: str, scores: list[int]) -> str:
+    """A draft that gets longer."""
+    return f"{title}, " + "and more " * len(scores)
+
+
+async def review(draft: str) -> int:
+    """Better at first, then as it was."""
+    return min(len(draft), 14)
+
+
+async def find(title: str) -> dict[str, str]:
+    """A fact."""
+    return {"legs": f"{title} have six"}
+
+
+async def note(title: str) -> str:
+    """A note."""
+    return f"note on {title}"
+
+
+async def count(part: Part) -> int:
+    """The words of a part; there is always one."""
+    if not part.words:
+        raise BadAnswer("no words", where="count", repair="write some")
+    return part.words
+
+
+async def shorten(draft: str) -> str:
+    """The first five characters."""
+    return draft[:5]
+
+
+async def lengthen(draft: str) -> str:
+    """Twice the draft."""
+    return draft * 2
+
+
+async def flaky(ctx: Context) -> str:
+    """Fails until it was tried three times, resumes included."""
+    if not await ctx.step(mended, key="mended"):
+        raise BadAnswer("the draft is empty", where="flaky", repair="try again")
+    return "mended"
+
+
+class Workshop:
+    """What a graph cannot know: whether somebody mended something between a failure and a resume."""
+
+    is_mended = False
+
+
+async def mended() -> bool:
+    """Whether it was."""
+    return Workshop.is_mended
+
+
+async def look_up(word: str) -> str:
+    """What a word means."""
+    return word.upper()
+
+
+async def work(ctx: Context, title: str) -> str:
+    """Recorded work, a nap, a message."""
+    found = await ctx.step(look_up, title)
+    await ctx.sleep(3600)
+    tip = await ctx.receive("tips", str)
+    return f"{found} {tip}"
+
+
+async def fail(title: str) -> str:
+    """Fails for good."""
+    raise BadAnswer(f"nothing on {title}", where="fail", repair="give another title")
+
+
+def made_loop() -> Graph[Text]:
+    """Writes until a review is no longer better, or three drafts were written."""
+    graph = Graph("loop", Text, result="draft")
+    graph.add_node("write", write, writes="draft")
+    graph.add_node("review", review, writes={"score": ".", "scores": "."})
+    graph.add_path(START, "write", "review")
+    graph.add_edge("review", END, when=value("score") >= 30, label="approved")
+    graph.add_edge("review", END, when=plateau("score"), label="no longer improving")
+    graph.add_edge("review", END, when=iterations("review") >= 9, label="out of iterations")
+    graph.add_edge("review", "write")
+    return graph
+
+
+def made_fork() -> Graph[Text]:
+    """Two arms side by side, one of them only for a title."""
+    graph = Graph("fork", Text)
+    graph.add_node("find", find, writes="facts")
+    graph.add_node("note", note, writes="notes")
+    graph.add_node("merge", note, writes="notes")
+    graph.add_fork(START, ["find", ("note", value("title") != "")], join="merge")
+    graph.add_edge("find", "merge")
+    graph.add_edge("note", "merge")
+    graph.add_edge("merge", END)
+    return graph
+
+
+def made_map() -> Graph[Text]:
+    """Counts the words of every part; one that has none counts for one."""
+    graph = Graph("map", Text)
+    graph.add_node("count", count, writes="counted", each={"part": "parts"}, concurrency=2, fallback=1)
+    graph.add_path(START, "count", END)
+    return graph
+
+
+def made_subgraph() -> Graph[Text]:
+    """The loop as a node, left by the label that it stopped with."""
+    graph = Graph("subgraph", Text)
+    graph.add_node("article", made_loop(), writes="draft")
+    graph.add_node("note", note, writes="notes")
+    graph.add_path(START, "article")
+    graph.add_edge("article", END, when=ended("approved"))
+    graph.add_edge("article", "note", when=ended("no longer improving"), label="as good as it gets")
+    graph.add_edge("article", FAIL, label="neither")
+    graph.add_edge("note", END)
+    return graph
+
+
+def made_question() -> Graph[Text]:
+    """Asks a person."""
+    graph = Graph("question", Text)
+    graph.add_node("write", write, writes="draft")
+    graph.add_node("approve", ask("Publish {title}?", bool), writes="ok")
+    graph.add_path(START, "write", "approve")
+    graph.add_edge("approve", END, when=value("ok").is_true(), label="published")
+    graph.add_edge("approve", "write")
+    return graph
+
+
+def made_choice() -> Graph[Text]:
+    """One of two ways to go on with a draft."""
+    graph = Graph("choice", Text)
+    graph.add_node("write", write, writes="draft")
+    graph.add_node("edit", choose("style", {"short": shorten, "long": lengthen}), writes="draft")
+    graph.add_path(START, "write", "edit")
+    graph.add_switch("edit", "style", {"short": END, "long": "edit"})
+    return graph
+
+
+def made_failing() -> Graph[Text]:
+    """Tries twice, then fails, until it was mended."""
+    graph = Graph("failing", Text)
+    graph.add_node("flaky", flaky, writes="draft", retry=Retry(attempts=2, initial_seconds=10, jitter=0))
+    graph.add_path(START, "flaky", END)
+    return graph
+
+
+def made_surviving() -> Graph[Text]:
+    """A failure that an edge takes up."""
+    graph = Graph("surviving", Text, errors="errors")
+    graph.add_node("fail", fail, writes="draft")
+    graph.add_node("note", note, writes="notes")
+    graph.add_path(START, "fail", END)
+    graph.add_edge("fail", "note", when=failed(BadAnswer), label="without a draft")
+    graph.add_edge("note", END)
+    return graph
+
+
+def made_work() -> Graph[Text]:
+    """Recorded work, a timer and a message inside one node."""
+    graph = Graph("work", Text)
+    graph.add_node("work", work, writes="draft")
+    graph.add_path(START, "work", END)
+    return graph
+
+
+def made_limited() -> Graph[Text]:
+    """Goes round until its limit stops it."""
+    graph = Graph("limited", Text, limits=Limits(steps=3))
+    graph.add_node("note", note, writes="notes")
+    graph.add_edge(START, "note")
+    graph.add_edge("note", END, when=value("notes").length() >= 5, label="enough notes")
+    graph.add_edge("note", "note")
+    return graph
+
+
+def made_odd() -> Graph[Text]:
+    """Asks for a number that is odd, in a node and by one."""
+    graph = Graph("odd", Text)
+    graph.add_node("number", ask("Which number?", Odd), writes="odd")
+    graph.add_node("again", again, writes="notes")
+    graph.add_path(START, "number", "again", END)
+    return graph
+
+
+async def again(ctx: Context) -> str:
+    """Asks inside a node."""
+    return f"{(await ctx.ask('And another?', Odd)).n}"
+
+
+def made_careful() -> Graph[Text]:
+    """A node that is not run again unasked."""
+    graph = Graph("careful", Text)
+    graph.add_node("send", note, writes="notes", on_resume="ask")
+    graph.add_path(START, "send", END)
+    return graph
+
+
+def made_stuck() -> Graph[Text]:
+    """No way out while nothing is decided."""
+    graph = Graph("stuck", Text)
+    graph.add_node("note", note, writes="notes")
+    graph.add_edge(START, "note")
+    graph.add_edge("note", END, when=value("ok").is_true())
+    return graph
+
+
+class Talk(BaseModel):
+    """A state that agents remember in."""
+
+    topic: str = "ants"
+    verse: str = ""
+    verdict: str = ""
+    memories: dict[str, list[Message]] = {}
+
+
+def made_memory() -> Graph[Talk]:
+    """A poet and a critic who remember, each under a key, and in arms under one."""
+    graph = Graph("memory", Talk)
+    poet = Agent("poet", prompt="{topic}", memory="memories[poet]", offline=lambda topic: f"{topic}!")
+    critic = Agent("critic", prompt="{verse}", memory="memories[critic]", offline=lambda verse: verse[:3])
+    graph.add_node("write", poet, writes="verse")
+    graph.add_node("judge", critic, writes="verdict")
+    graph.add_node("once", poet.but(memory="memories[both]"), writes="verse")
+    graph.add_node("more", critic.but(memory="memories[both]"), writes="verdict")
+    graph.add_node("end")
+    graph.add_path(START, "write", "judge")
+    graph.add_edge("judge", "write", when=iterations("judge") < 2)
+    graph.add_fork("judge", ["once", "more"], join="end")
+    graph.add_edge("once", "end")
+    graph.add_path("more", "end", END)
+    return graph
+
+
+loop = made_loop()
+fork = made_fork()
+map_ = made_map()
+subgraph = made_subgraph()
+question = made_question()
+choice = made_choice()
+failing = made_failing()
+surviving = made_surviving()
+work_ = made_work()
+limited = made_limited()
+odd = made_odd()
+careful = made_careful()
+stuck = made_stuck()
+memory = made_memory()
+
+GRAPHS: dict[str, Graph[Any]] = {
+    made.name: made
+    for made in (
+        *(loop, fork, map_, subgraph, question, choice, failing, surviving, work_, limited),
+        *(odd, careful, stuck, memory),
+    )
+}
+"""The graphs by name, as runs know them."""

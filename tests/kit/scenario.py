@@ -1,0 +1,331 @@
+"""Golden scenarios: pages of text that say what a run does, checked against what it really does.
+
+A scenario is a title (lines with `#`), the graph as Python under `== graph`, and under `== run` events, each a line
+that begins with `>`, followed by what came of it: the step, and what is ready next. What a run ended with stands
+under `== snapshot`. `play` gives the page as it should read; a test compares the two. How events are written is in
+`tests/scenarios/README.md`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+import graphengine
+from graphengine import Graph, reducers
+from graphengine.engine.events import NodeFinished, WorkDone
+from graphengine.engine.frame_tree import place_of
+from graphengine.engine.machine import StaleEvent
+from graphengine.engine.snapshot import ROOT, Frame, Snapshot, to_record
+from graphengine.engine.steps import Step, path_of
+from graphengine.errors import GraphEngineError
+from graphengine.state.json_values import JsonValue
+from tests.kit.session import Session
+
+_PARTS = ("== graph", "== run", "== snapshot")
+_OPTIONS = re.compile(
+    r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after|company|asked)=)"
+)
+_WORK = ("node", "attempt", "failed", "item", "recorded", "waiting", "left")
+_KEY = re.compile(r'"([^"]*)" (.*)')
+_LATE = re.compile(r"(.*?) (returns|records) (.*)")
+_AT = re.compile(r"at ([\d.]+): ")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A page, taken apart."""
+
+    title: str
+    graph: str
+    events: str
+
+    @classmethod
+    def read(cls, path: Path) -> Scenario:
+        """Take a file apart."""
+        text = path.read_text(encoding="utf-8")
+        title, rest = text.split(f"{_PARTS[0]}\n", 1)
+        graph, rest = rest.split(f"{_PARTS[1]}\n", 1)
+        return cls(title, graph, rest.split(f"{_PARTS[2]}\n", 1)[0])
+
+    def play(self, name: str) -> str:
+        """The page as it should read."""
+        player = _Player(_namespace(self.graph, name))
+        lines: list[str] = []
+        for line in self.events.splitlines():
+            if line.startswith("> "):
+                if lines:
+                    lines.append("")
+                lines += [line, *(f"  {told}" for told in player.play(line[2:]))]
+            elif line.startswith("#"):
+                lines += ["", line] if lines else [line]
+        player.session.check_log()
+        page = [self.title + _PARTS[0], self.graph.strip("\n"), "", _PARTS[1], *lines, "", _PARTS[2]]
+        return "\n".join([*page, *_snapshot(player.session), ""])
+
+
+def played(scenario: Scenario, name: str) -> tuple[Graph[Any], Session]:
+    """The graph that a page begins with, and the run that its events are."""
+    player = _Player(_namespace(scenario.graph, name))
+    begun = player.session.graph
+    for line in scenario.events.splitlines():
+        if line.startswith("> "):
+            player.play(line[2:])
+    return begun, player.session
+
+
+class _Player:
+    """Plays events one after the other."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names
+        self.session = Session(names["graph"])
+
+    def play(self, line: str) -> list[str]:
+        """What comes of an event, as lines."""
+        timed = _AT.match(line)
+        if timed is not None:
+            self.session.now = float(timed.group(1))
+            line = line[timed.end() :]
+        command, *tail = _OPTIONS.split(line, maxsplit=1)
+        options: dict[str, Any] = self._value(f"dict({tail[0]})") if tail else {}
+        session, known = self.session, len(self.session.log)
+        try:
+            self._event(command, options)
+        except (StaleEvent, GraphEngineError) as error:
+            why = str(error).splitlines()[0] if isinstance(error, GraphEngineError) else "it is of an earlier attempt"
+            return [f"refused, {type(error).__name__}: {why}", *_ready(self.session)]
+        steps = self.session.log[known if self.session is session else -1 :]
+        return [*(told for step in steps for told in _step(step)), *_ready(self.session)]
+
+    def _event(self, command: str, options: dict[str, Any]) -> Step | None:
+        verb, _, rest = command.partition(" ")
+        name, _, what = rest.partition(" ")
+        plain: dict[str, Callable[[], Step | None]] = {
+            "start": lambda: self.session.start(self._value(rest or "{}"), **options),
+            "stop": self.session.stop,
+            "limit": self.session.limit,
+            "crash": self.session.crash,
+            "resume": lambda: self.session.resume(**options),
+            "branch": lambda: self._branch(int(rest.removeprefix("at ")), options),
+            "answer": lambda: self.session.answer(name, self._value(what), **options),
+            "message": lambda: self.session.message(name, self._value(what)),
+            "late": lambda: self._late(rest, options),
+        }
+        return plain[verb]() if verb in plain else self._node(verb, rest, options)
+
+    def _node(self, node: str, rest: str, options: dict[str, Any]) -> Step | None:
+        session, (verb, _, what) = self.session, rest.partition(" ")
+        if verb == "returns":
+            return session.finish(self._value(what), of=node, **options)
+        if verb == "raises":
+            return session.fail(_raised(self._value(what)), of=node, **options)
+        if verb == "records":
+            key, value = _KEY.fullmatch(what).groups()  # type: ignore[union-attr]
+            return session.work(key, self._value(value), of=node)
+        if verb == "waits":
+            return session.wait(self._waits(node, what), of=node)
+        plain: dict[str, Callable[..., Step | None]] = {
+            "runs": session.act,
+            "enters": session.enter,
+            "begins": session.begin,
+            "collects": session.collect,
+            "ends": session.exit,
+            "joins": session.join,
+            "leaves": session.leave,
+            "wakes": session.wake,
+            "receives": session.deliver,
+            "reaches its limit": session.meet_limit,
+            "is given up": session.give_up,
+        }
+        return plain[rest](node, **options)
+
+    def _waits(self, node: str, text: str) -> dict[str, dict[str, JsonValue]]:
+        """What a node that stands for others waits for, as the Context would tell it."""
+        task = self.session.task(node)
+        frame = self.session.snapshot.frames[task.frame]
+        words = {"ask": _ask, "receive": _receive, "sleep": _sleep}
+        waits: list[dict[str, JsonValue]] = eval(f"[{text}]", {**self.names, **words})  # noqa: S307 - our own pages
+        path = path_of(task.frame, task.node)
+        return {
+            (path if number == 1 else f"{path}#{number}"): {**wait, "id": f"{place_of(frame)}#{wait['key']}"}
+            for number, wait in enumerate(waits, start=1)
+        }
+
+    def _late(self, rest: str, options: dict[str, Any]) -> Step:
+        """What comes of a visit and attempt that are named: `late NODE VISIT.ATTEMPT [in FRAME] returns VALUE`."""
+        place, verb, what = _LATE.fullmatch(rest).groups()  # type: ignore[union-attr]
+        node, which, *frame = place.replace(" in ", " ").split(" ")
+        visit, attempt = map(int, which.split("."))
+        now, at = self.session.now, (frame[0] if frame else ROOT, node, visit, attempt)
+        if verb == "records":
+            key, value = _KEY.fullmatch(what).groups()  # type: ignore[union-attr]
+            return self.session.send(WorkDone(*at, now, now, key, key, self._value(value)))
+        return self.session.send(NodeFinished(*at, now, now, self._value(what), **options))
+
+    def _branch(self, seq: int, options: dict[str, Any]) -> Step:
+        before = to_record(self.session.snapshot)
+        child = self.session.branch(seq, **options)
+        assert to_record(self.session.snapshot) == before
+        self.session.check_log()
+        self.session = child
+        return child.log[-1]
+
+    def _value(self, text: str) -> Any:
+        return eval(text, self.names)  # noqa: S307 - our own pages
+
+
+def _namespace(graph: str, name: str) -> dict[str, Any]:
+    """The names that the Python of a page defines, on top of the public API."""
+
+    def work() -> Any:
+        raise AssertionError
+
+    names: dict[str, Any] = {"__name__": "scenario", "work": work, "Annotated": Annotated, "Literal": Literal}
+    names |= {"asyncio": asyncio, "Any": Any}
+    names |= {public: getattr(graphengine, public) for public in graphengine.__all__}
+    names |= {public: getattr(reducers, public) for public in ("append", "extend", "merge", "add", "maximum")}
+    of_pydantic = ("AfterValidator", "BaseModel", "Field", "field_validator", "model_validator")
+    names |= {public: getattr(pydantic, public) for public in of_pydantic}
+    exec(compile(graph, name, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
+    return names
+
+
+def _ask(question: str, **more: JsonValue) -> dict[str, JsonValue]:
+    return {"kind": "ask", "question": question, "key": f"ask|{question}|1", **more}
+
+
+def _receive(topic: str, **more: JsonValue) -> dict[str, JsonValue]:
+    question = f"a message on {topic!r}"
+    return {"kind": "receive", "question": question, "topic": topic, "key": f"receive|{topic}|1", **more}
+
+
+def _sleep(due: float) -> dict[str, JsonValue]:
+    return {"kind": "sleep", "question": f"until {due}", "due": due, "key": f"sleep|{due}|1"}
+
+
+def _raised(error: BaseException) -> BaseException:
+    """An exception with a traceback, as if it had been raised."""
+    with suppress(type(error)):
+        raise error
+    return error
+
+
+def _step(step: Step) -> list[str]:
+    """A step as a person reads it: nothing recorded is left out but the traceback's text and the fingerprint."""
+    data = dict(step.data)
+    place = f" {step.node} {step.visit}.{step.attempt}" if step.visit else f" {step.node}" if step.node else ""
+    place += f" in {step.frame}" if step.frame else ""
+    target = f" → {', '.join(data.pop('to'))}" if "to" in data else ""
+    worked = f", began {step.began:g}" if step.began != step.at and step.kind in _WORK else ""
+    lines = [f"{step.seq} {step.kind}{place}{target}  [at {step.at:g}{worked}]"]
+    lines += [f"  {_op(op)}" for op in step.update]
+    lines += _said("why", data.pop("why", None))
+    for name in ("fingerprint", "graph", "version"):
+        data.pop(name, None)
+    lines += _failure(data.pop("error", None))
+    marks = data.pop("marks", {})
+    if "stop" in data and data["stop"]["explanation"] == step.data.get("why"):
+        data["stop"] = {**data["stop"], "explanation": ""}  # it was said already
+    if data.get("run_id") == "run":
+        del data["run_id"]
+    lines += [line for name, what in data.items() for line in _said(name, what)]
+    return lines + [f"  mark {_mark(key, mark)}" for key, mark in marks.items()]
+
+
+def _op(op: Any) -> str:
+    kind, name, *rest = op
+    return f"{kind} {name}: {', '.join(_json(part) for part in rest)}"
+
+
+def _said(name: str, what: object) -> list[str]:
+    if what is None or what in ({}, ""):
+        return []
+    if name == "why":
+        return [f"  because {clause}" for clause in str(what).split("; ")]
+    if name == "stop" and isinstance(what, Mapping):
+        return _stop(what)
+    return [f"  {name}: {what if isinstance(what, str) else _json(what)}"]
+
+
+def _stop(stop: Mapping[str, str]) -> list[str]:
+    told = [f"  stop {stop['reason']}"]
+    if stop["label"] or stop["condition"]:
+        told[0] += f", label {stop['label'] or 'none'}, condition {stop['condition'] or 'none'}"
+    return [*told, *(f"    {line}" for line in stop["explanation"].splitlines())]
+
+
+def _failure(failure: Mapping[str, Any] | None) -> list[str]:
+    if not failure:
+        return []
+    trace = " with traceback" if failure.get("traceback") else ""
+    first, *more = failure["message"].splitlines() or [""]
+    where = failure["path"] or "no node"
+    told = f"  error {failure['kind']} in {where}, attempt {failure['attempt']}{trace}: {first}"
+    return [told, *(f"    {line.strip()}" for line in more)]
+
+
+def _mark(key: str, mark: object) -> str:
+    return f"{key} = {'digest' if key.startswith('change:') else _json(mark)}"
+
+
+def _ready(session: Session) -> list[str]:
+    """What is ready, and what is waited for."""
+    tasks = [
+        f"{t.node} {t.visit}.{t.attempt}{f' in {t.frame}' if t.frame else ''}, {t.mode}"
+        + (f" {t.wait}" if t.wait and t.wait != path_of(t.frame, t.node) else "")
+        + (f", due {t.due:g}" if t.due else "")
+        for t in session.tasks()
+    ]
+    lines = [f"ready: {'; '.join(tasks) or 'nothing'}"]
+    waits = [f"{name}, {wait['kind']}" for f in session.snapshot.frames.values() for name, wait in f.waits.items()]
+    return [*lines, f"{session.snapshot.status}, waits: {'; '.join(waits)}"] if waits else lines
+
+
+def _snapshot(session: Session) -> list[str]:
+    """A snapshot as a person reads it: everything that its record holds, the empty left out."""
+    snapshot = session.snapshot
+    lines = [f"{snapshot.run_id} of {snapshot.graph}: {snapshot.status} at {snapshot.now:g}, seq {snapshot.seq}"]
+    lines += [line.strip() if i == 0 else line for i, line in enumerate(_stop(snapshot.stop) if snapshot.stop else [])]
+    lines += [line.removeprefix("  ") for line in _failure(snapshot.failure)]
+    lines.append(f"steps {snapshot.steps}, driven {snapshot.elapsed_seconds:g} s")
+    for name in ("usage", "inherited", "limits", "pause", "mailbox", "waiting"):
+        if getattr(snapshot, name):
+            lines.append(f"{name} {_json(getattr(snapshot, name))}")
+    return lines + [line for frame in snapshot.frames.values() for line in _frame(snapshot, frame)]
+
+
+def _frame(snapshot: Snapshot, frame: Frame) -> list[str]:
+    record = dict(to_record(snapshot)["frames"][frame.id])
+    values, marks = record.pop("values"), record.pop("marks")
+    facts = ", ".join(f"{name} {_plain(record.pop(name))}" for name in ("phase", "at", "visit", "attempt"))
+    lines = [f"frame {frame.id} {facts}" if frame.id else f"frame {facts}"]
+    for name in ("error", "cause", "failure"):
+        lines += [line.replace("error", name, 1) for line in _failure(record.pop(name))]
+    lines += [f"  {name} {_json(value)}" for name, value in record.items() if value and name != "samples"]
+    lines += [f"  sample {_mark(*sample)}" for sample in record["samples"]]
+    lines += [f"  mark {_mark(key, mark)}" for key, mark in sorted(marks.items())]
+    return [*lines, *(f"  {name} = {_json(value)}" for name, value in values.items())]
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) and value else _json(value)
+
+
+def _json(value: object) -> str:
+    return json.dumps(_lean(value), ensure_ascii=False)
+
+
+def _lean(value: object) -> object:
+    """A record without the text of tracebacks, which tell of files and lines."""
+    if isinstance(value, Mapping):
+        return {key: "…" if key == "traceback" else _lean(part) for key, part in value.items()}
+    return [_lean(part) for part in value] if isinstance(value, (list, tuple)) else value

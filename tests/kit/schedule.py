@@ -1,0 +1,391 @@
+"""Drives a session with several in flight: which of them ends next is drawn, what comes of each is not.
+
+What is in flight is kept as the runner keeps it, by what `ready` says of the frames that a step touched; every time it
+is held against what `ready` says of them all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass, field, fields
+from random import Random
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from graphengine import Graph
+from graphengine.engine.events import (
+    Event,
+    LimitMet,
+    NodeEntered,
+    NodeFailed,
+    NodeFinished,
+    NodeLeft,
+    Settled,
+)
+from graphengine.engine.failures import error_of
+from graphengine.engine.fold import evolve
+from graphengine.engine.lookup import plan_of
+from graphengine.engine.machine import StaleEvent, decide
+from graphengine.engine.ready import ready
+from graphengine.engine.snapshot import Frame, Snapshot, Task, from_record, to_record
+from graphengine.engine.steps import Step, decode_step, encode_step
+from graphengine.state.json_values import JsonValue
+from graphengine.state.view import View
+from tests.kit.session import Session
+from tests.kit.spec import Boom, NodeSpec, Slow, Spec, condition, mark_of, result_of
+from tests.kit.walker import Outcomes, Rows, frame_id, spot
+
+MOST = 5_000  # steps, which no graph of ours needs
+
+
+@dataclass
+class Quick(Session):
+    """A session that only decides, folds and records, and leaves it to who drives it to look at the rest.
+
+    A careful one folds what was recorded beside it.
+    """
+
+    def send(self, event: Event) -> Step:
+        """Decide what an event means and fold it in."""
+        step = decide(self.plan, self.snapshot, event)
+        evolve(self.snapshot, step)
+        self.log.append(step)
+        self.rows.append(encode_step(step))
+        if self.careful:
+            evolve(self._folded, decode_step(step.seq, self.rows[-1]))
+        return step
+
+    @property
+    def folded(self) -> Snapshot:
+        """What was recorded, folded."""
+        return self._folded
+
+    def at(self, seq: int) -> Quick:
+        """A child of this run behind a step, not yet begun."""
+        child = super().at(seq)
+        return Quick(**{part.name: getattr(child, part.name) for part in fields(child)})
+
+
+@dataclass
+class Schedule:
+    """A run and the order that its nodes end in.
+
+    Attributes:
+        upsets: How often the process crashes, or is stopped, or the run goes on in a branch, or in a snapshot that was
+            written and read; never three in a row.
+        resumes: How often it is resumed after it failed.
+        resumed: For each seq, how often it had been by then.
+        flights: What is in flight, by frame.
+        crashes: How many crashes in a row an attempt was in flight at, by frame.
+        entries: How often each subgraph was entered.
+    """
+
+    spec: Spec
+    session: Quick
+    outcomes: Outcomes
+    random: Random
+    resumes: int
+    upsets: int = 0
+    used: int = 0
+    resumed: dict[int, int] = field(default_factory=dict)
+    states: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    joins: dict[str, list[tuple[dict[str, Any], list[bool]]]] = field(default_factory=dict)
+    seen: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    flights: dict[str, Task] = field(default_factory=dict)
+    entries: dict[str, int] = field(default_factory=dict)
+    crashes: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def begin(  # noqa: PLR0913 - all that makes a run
+        cls, spec: Spec, graph: Graph[Any], state: Mapping[str, Any], outcomes: Outcomes, random: Random, resumes: int,
+        *, upsets: int = 0, careful: bool = False,
+    ) -> Schedule:  # fmt: skip
+        """Start a run."""
+        made = cls(spec, Quick(graph, careful=careful), outcomes, random, resumes, upsets)
+        started = made.session.start({name + mark_of(spec): value for name, value in state.items()})
+        made.look(started, "")
+        made.go_on(started)
+        return made
+
+    def to_the_end(self) -> Schedule:
+        """Until it finished, or failed and nobody resumes it any more."""
+        while True:
+            while self.session.snapshot.status == "running":
+                self.turn()
+            if self.session.snapshot.status == "finished" or self.used >= self.resumes:
+                return self
+            self.used += 1
+            self.go_on(self.session.resume())
+
+    def turn(self) -> None:
+        """One of those that are in flight ends; or the process does."""
+        assert len(self.session.log) < MOST, "it does not end"
+        if self.upsets and self.random.random() < 0.1:
+            self.upsets -= 1
+            self.upset()
+            return
+        assert self.flights, "nothing is in flight, and the run has not ended"
+        if self.random.random() < 0.1:
+            self.tell_too_early()
+        task = self.flights.pop(self.random.choice(list(self.flights)))
+        self.session.now = max(self.session.now, task.due)
+        self.crashes.pop(task.frame, None)
+        self.keep(self.session.send(self.event(task)))
+
+    def tell_too_early(self) -> None:
+        """What is not to be done yet, or any more, is refused."""
+        session = self.session
+        frame = self.random.choice(list(session.snapshot.frames.values()))
+        task, now = self.flights.get(frame.id), session.now
+        early: list[Event] = [NodeLeft(frame.id, now)] if frame.phase != "leaving" else []
+        if frame.phase in ("forked", "mapping", "inside") and task is None:
+            early.append(Settled(frame.id, now))
+        if frame.kind == "sub" and frame.phase == "ended":
+            early.append(LimitMet(frame.id, now))
+        error = error_of(Boom("late"))
+        early += [
+            NodeFailed(frame.id, frame.at, frame.visit, frame.attempt - 1, now, now, error),
+            NodeFailed(frame.id, frame.at, frame.visit + 1, frame.attempt, now, now, error),
+        ]
+        if any(frame.at == node.name for node in self.spec_of(frame).nodes):
+            early.append(NodeEntered(frame.id, frame.at, frame.visit, frame.attempt + 1, now))
+        for event in early:
+            with suppress(StaleEvent):
+                decide(session.plan, session.snapshot, event)
+                message = f"{event} is taken"
+                raise AssertionError(message)
+
+    def upset(self) -> None:
+        """A crash, a stop, a branch, or a snapshot that is written and read; and on it goes."""
+        session, kind = self.session, self.random.choice(("crash", "stop", "branch", "read"))
+        if kind == "branch":
+            child = session.branch(session.snapshot.seq)
+            assert isinstance(child, Quick)
+            self.session = child
+            self.go_on(self.session.log[-1])
+        elif kind == "read":
+            session.snapshot = read_back(session.snapshot)
+        else:
+            if kind == "crash":
+                session.crash()
+                self.count_crash()
+            else:
+                self.go_on(session.stop())
+            self.go_on(session.resume())
+            for key, frame in session.snapshot.frames.items():
+                if frame.phase in ("ready", "fallback"):
+                    assert frame.crashes == self.crashes.get(key, 0), f"{key} was in flight at so many crashes"
+
+    def count_crash(self) -> None:
+        """Whoever has an attempt in flight was there; who waits for its time, or for others, was not."""
+        for task in self.flights.values():
+            if task.mode in ("run", "fallback") and task.due <= self.session.now:
+                self.crashes[task.frame] = self.crashes.get(task.frame, 0) + 1
+
+    def go_on(self, step: Step) -> None:
+        """Begin what is ready anew behind a step."""
+        self.session.snapshot.touched.clear()
+        self.resumed[step.seq] = self.used
+        self.flights = {task.frame: task for task in ready(self.session.snapshot)}
+
+    def event(self, task: Task) -> Event:
+        """What comes of a task."""
+        now = self.session.now
+        if task.mode == "leave":
+            return NodeLeft(task.frame, now)
+        if task.mode == "limit":
+            return LimitMet(task.frame, now)
+        if task.mode in ("join", "collect", "exit"):
+            return Settled(task.frame, now)
+        frame = self.session.snapshot.frames[task.frame]
+        node = self.node(frame)
+        if task.mode == "run" and ((node.each and frame.kind != "item") or node.graph is not None):
+            return NodeEntered(task.frame, task.node, task.visit, task.attempt, now)
+        assert task.mode in ("run", "fallback")
+        self.seen.setdefault((task.frame, task.node), []).append(deepcopy(values_of(frame)))
+        outcome = self.outcomes(spot(task.frame, task.node, self.entries), task.visit, task.attempt)
+        visit = (task.frame, task.node, task.visit, task.attempt, now, now)
+        if outcome.kind in ("boom", "slow"):
+            error = Boom("boom") if outcome.kind == "boom" else Slow("slow")
+            return NodeFailed(*visit, error_of(error), outcome.usage, "", outcome.chance)
+        result = result_of(node, outcome.seed, bad=outcome.kind == "bad", mark=mark_of(self.spec_of(frame)))
+        return NodeFinished(*visit, result, outcome.usage)
+
+    def spec_of(self, frame: Frame) -> Spec:
+        """The graph that a frame walks."""
+        if frame.up is None:
+            return self.spec
+        around = self.spec_of(frame.up)
+        graph = next((n.graph for n in around.nodes if n.name == frame.up.at), None) if frame.kind == "sub" else around
+        assert graph is not None
+        return graph
+
+    def node(self, frame: Frame) -> NodeSpec:
+        """The node that a frame stands at."""
+        return next(n for n in self.spec_of(frame).nodes if n.name == frame.at)
+
+    def keep(self, step: Step) -> None:
+        """Note what a step led to, and begin what is ready now."""
+        session = self.session
+        snapshot = session.snapshot
+        self.resumed[step.seq] = self.used
+        if step.kind == "entered":
+            key = frame_id(step.frame, "sub", f"{step.node}/")
+            self.entries[key] = self.entries.get(key, 0) + 1
+            self.look(step, key)
+        self.look(step, step.frame)
+        self.flights = {key: task for key, task in self.flights.items() if key in snapshot.frames}
+        for task in ready(snapshot, snapshot.touched):
+            self.flights.setdefault(task.frame, task)
+        snapshot.touched.clear()
+        wanted = ready(snapshot)
+        missed = [task for task in wanted if self.flights.get(task.frame) != task]
+        assert not missed, f"no step is said to have touched {missed}"
+        assert snapshot.status != "running" or len(wanted) == len(self.flights)
+        self.check_order()
+        if session.careful:
+            self.watch()
+
+    def check_order(self) -> None:
+        """As many items are under way as may be, and nothing moves below what has failed."""
+        frames = self.session.snapshot.frames
+        live = Counter(frame.parent for frame in frames.values() if frame.kind == "item" and frame.failure is None)
+        for key, frame in frames.items():
+            if frame.phase == "mapping":
+                assert live[key] == min(self.node(frame).concurrency, frame.map["left"]), f"{live[key]} items of {key}"
+        for task in self.flights.values():
+            around = frames[task.frame].up
+            while around is not None:
+                assert around.failure is None, f"{task} is ready below what has failed"
+                around = around.up
+
+    def watch(self) -> None:
+        """What was recorded folds to the same snapshot, which is what its own record gives; typed values fit it."""
+        session, snapshot = self.session, self.session.snapshot
+        assert [encode_step(step) for step in session.log[-9:]] == session.rows[-9:], "a recorded step changed"
+        record = recorded(snapshot)
+        assert recorded(session.folded) == record, "the log folds to another snapshot"
+        assert recorded(read_back(snapshot)) == record
+        for frame in snapshot.frames.values():
+            state = plan_of(session.plan, frame).state
+            fresh = View(state, bare(frame))
+            for name, value in frame.typed.items():
+                if name in state.fields:
+                    assert fresh.get(name) == value, name
+
+    def look(self, step: Step, key: str) -> None:
+        """Keep the state behind a step that led on, and what the conditions of the graph say of the past at joins."""
+        if "to" not in step.data or step.data["to"][0] == "FAIL" or step.frame + step.kind == key + "entered":
+            return
+        frame = self.session.snapshot.frames.get(key)
+        if frame is None or step.kind in ("resumed", "stopped", "branched"):
+            return
+        values = deepcopy(values_of(frame))
+        self.states.setdefault(key, []).append(values)
+        spec = self.spec_of(frame)
+        node = next((n for n in spec.nodes if n.name == step.node), None)
+        if step.kind == "joined" or (step.kind == "node" and node is not None and (node.each or node.graph)):
+            view = View(plan_of(self.session.plan, frame).state, frame)
+            conditions = [condition(cond, [], mark_of(spec)) for cond in spec.leaves("plateau", "iterations")]
+            past = [cond.evaluate(view)[0] for cond in conditions]
+            self.joins.setdefault(key, []).append((values, past))
+
+    def resumed_at(self, seq: int) -> Schedule:
+        """The same run, cut off behind a step and gone on with in another order."""
+        session = self.session.at(seq)
+        cut = self.cut(session, seq)
+        cut.go_on(session.resume() if session.snapshot.status == "running" else session.log[-1])
+        return cut
+
+    def branched_at(self, seq: int) -> Schedule:
+        """A branch of it behind that step, if anything is left to do there."""
+        status = self.session.at(seq).snapshot.status
+        if status == "finished" or (status == "failed" and self.resumed[seq] == self.resumes):
+            return self
+        session = self.session.branch(seq)
+        assert isinstance(session, Quick)
+        cut = self.cut(session, seq)
+        cut.used += status == "failed"
+        cut.go_on(session.log[-1])
+        return cut
+
+    def cut(self, session: Quick, seq: int) -> Schedule:
+        """The same run in a session that stands behind a step."""
+        random, resumed = Random(seq), self.resumed[seq]  # noqa: S311 - no secret
+        cut = Schedule(self.spec, session, self.outcomes, random, self.resumes, 0, resumed, dict(self.resumed))
+        cut.entries = entries_of(session.log)
+        return cut
+
+
+def entries_of(log: Sequence[Step]) -> dict[str, int]:
+    """How often each subgraph was entered."""
+    found: dict[str, int] = {}
+    for step in log:
+        if step.kind == "entered":
+            key = frame_id(step.frame, "sub", f"{step.node}/")
+            found[key] = found.get(key, 0) + 1
+    return found
+
+
+def read_back(snapshot: Snapshot) -> Snapshot:
+    """A snapshot as it is when it was written and read."""
+    return from_record(from_json(to_json(to_record(snapshot))))
+
+
+def recorded(snapshot: Snapshot) -> object:
+    """Its record as it reads back from JSON, where tuples are lists."""
+    return from_json(to_json(to_record(snapshot)))
+
+
+def bare(frame: Frame) -> Frame:
+    """A frame and those it has its state from, without what they keep beside the records."""
+    return Frame(values=frame.values, base=None if frame.base is None else bare(frame.base))
+
+
+def values_of(frame: Frame) -> dict[str, Any]:
+    """The state as a frame sees it, by the specs' names; of survived failures what does not depend on a message."""
+    seen = {**(values_of(frame.base) if frame.base is not None else {}), **plain(frame.values)}
+    return {**seen, "errors": [{name: e[name] for name in ("path", "kind", "attempt")} for e in seen["errors"]]}
+
+
+def plain(values: Mapping[str, JsonValue]) -> dict[str, Any]:
+    """Fields by the names that the specs have for them."""
+    return {name.removesuffix("_"): value for name, value in values.items()}
+
+
+def rows_of(log: Sequence[Step]) -> Rows:
+    """The steps of each path, in the interpreter's words."""
+    rows: Rows = {}
+    for step in log:
+        if step.kind in ("resumed", "stopped", "branched"):
+            continue
+        what: Any = None
+        if "fork" in step.data:
+            what = (tuple(step.data["to"]), step.data.get("edge", ""))
+        elif "to" in step.data:
+            what = (step.data["to"][0], step.data.get("edge", ""))
+        elif step.kind == "attempt":
+            what = ("fallback",) if step.data.get("then") == "fallback" else ("due",)
+        elif step.kind == "mapped":
+            what = step.data["count"]
+        if step.kind in ("attempt", "failed") or (step.kind == "joined" and what is None):
+            error = step.data["error"]
+            what = (what, error["path"], error["kind"], error["attempt"])
+        node = "START" if step.kind == "started" else step.node
+        rows.setdefault((step.frame, node), []).append((step.kind, step.visit, step.attempt, what))
+    return rows
+
+
+def details_of(log: Sequence[Step]) -> dict[tuple[str, str], list[JsonValue]]:
+    """The same with all that was decided, times and tracebacks aside."""
+    rows: dict[tuple[str, str], list[JsonValue]] = {}
+    for step in log:
+        if step.kind not in ("resumed", "stopped", "branched"):
+            data = {name: what for name, what in step.data.items() if name not in ("due_at", "stop", "error")}
+            row = (step.kind, step.visit, step.attempt, [list(op) for op in step.update], data)
+            rows.setdefault((step.frame, step.node), []).append(row)
+    return rows

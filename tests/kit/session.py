@@ -1,0 +1,474 @@
+"""A run driven by hand through the pure core: no asyncio, no store, a clock that tests turn.
+
+`Session.send` does what the runner does with an event, decide → record → evolve, and watches what must hold at
+every step of every run, whatever is tested: decide leaves the snapshot alone, the rows read back from JSON fold to
+the same snapshot, rows that were recorded never change, typed values equal what their records give, a snapshot
+survives its own record, and what is ready now is what was ready before and still is, with what the step made ready.
+
+`Session.act` is the one place where a node is really run: by the runner's own code, on an event loop that lives as long
+as the attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import from_json, to_json
+
+from graphengine import Graph
+from graphengine.calls.interrupts import Interrupt
+from graphengine.engine.events import (
+    Answered,
+    Begun,
+    BranchedOff,
+    Event,
+    LimitMet,
+    MessageCame,
+    NodeBegun,
+    NodeEntered,
+    NodeFailed,
+    NodeFinished,
+    NodeLeft,
+    NodeWaits,
+    Resumed,
+    Settled,
+    StopAsked,
+    WaitOver,
+    WorkDone,
+)
+from graphengine.engine.failures import error_of
+from graphengine.engine.fold import evolve, fold
+from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.machine import decide
+from graphengine.engine.plan import Plan
+from graphengine.engine.ready import limit_reached, ready
+from graphengine.engine.snapshot import Frame, Snapshot, Task, from_record, to_record
+from graphengine.engine.steps import Step, decode_step, encode_step, path_of
+from graphengine.errors import CrashLoop
+from graphengine.runner.attempt import TaskRunner
+from graphengine.runner.migration.compatibility import Refit, misfit_error, refit
+from graphengine.runner.model_routing import Models
+from graphengine.runner.previous_runs import PastRun
+from graphengine.state.json_values import JsonValue
+from graphengine.state.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The driver of a run that nobody watches."""
+
+    note: Callable[[Event], Awaitable[None]]
+    is_watched: bool = False
+    is_halting: bool = False
+
+    def check(self) -> None:
+        """All that is recorded is kept."""
+
+    def ends(self, frame: str, path: str) -> bool:
+        """A cancellation is one of the process."""
+        return True
+
+    def task_of(self, frame: str) -> asyncio.Task[Any] | None:
+        """The asyncio task that asks."""
+        return asyncio.current_task()
+
+    def emitted(self, path: str, data: object) -> None:
+        """Nobody sees it."""
+
+    def show(self, event: object) -> None:
+        """Nobody sees it."""
+
+
+_EVERYTHING = ("started", "resumed", "branched")  # steps after which the runner looks at every frame
+
+
+@dataclass
+class Session:
+    """One run.
+
+    Attributes:
+        graph: What it follows; may be replaced by a mended one before a resume.
+        log: Its steps as decided, those it shares with its parents included.
+        rows: Beside each step the JSON that was recorded.
+        now: The clock, seconds.
+        parent: The session it branched from.
+        mirror: Whether every event is also decided on the snapshot that was folded from JSON, and must give the
+            same row. It calls the user's functions twice.
+        careful: Whether every step is watched; a test of thousands of runs looks only at their ends.
+    """
+
+    graph: Graph[Any]
+    run_id: str = "run"
+    now: float = 0.0
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    log: list[Step] = field(default_factory=list)
+    rows: list[bytes] = field(default_factory=list)
+    parent: Session | None = None
+    mirror: bool = False
+    careful: bool = True
+    _folded: Snapshot = field(default_factory=Snapshot)
+    _before: Sequence[Task] = ()
+
+    @property
+    def plan(self) -> Plan[Any]:
+        """The compiled graph."""
+        return self.graph.compile()
+
+    def send(self, event: Event) -> Step:
+        """Decide what an event means and fold it in, checking what must always hold."""
+        if not self.careful:
+            step = decide(self.plan, self.snapshot, event)
+            evolve(self.snapshot, step)
+            self.snapshot.touched.clear()
+            self.log.append(step)
+            self.rows.append(encode_step(step))
+            return step
+        before = picture(self.snapshot)
+        step = decide(self.plan, self.snapshot, event)
+        unchanged(self.snapshot, before)
+        row = encode_step(step)
+        if self.mirror:
+            assert encode_step(decide(self.plan, self._folded, event)) == row, "the fold of JSON decides otherwise"
+        evolve(self.snapshot, step)
+        read = decode_step(step.seq, row)
+        assert read[:8] == step[:8], "the record of a step says otherwise"
+        evolve(self._folded, read)
+        self.log.append(step)
+        self.rows.append(row)
+        assert recorded(self.snapshot) == recorded(self._folded), "the log folds to another snapshot"
+        assert ready(self.snapshot) == ready(self._folded)
+        self.check_ready(step)
+        self.check_caches()
+        again = from_record(to_record(self.snapshot))
+        assert recorded(again) == recorded(self.snapshot)
+        assert ready(again) == ready(self.snapshot)
+        assert [encode_step(s) for s in self.log[-2:]] == self.rows[-2:], "a step changed after it was recorded"
+        return step
+
+    def check_ready(self, step: Step) -> None:
+        """What a step made ready, looked for among the frames it touched, is all that was not ready before."""
+        snapshot, before = self.snapshot, self._before
+        made = ready(snapshot, snapshot.touched)
+        snapshot.touched.clear()
+        self._folded.touched.clear()
+        self._before = full = ready(snapshot)
+        waiting = [frame for frame in snapshot.frames.values() if frame.phase == "waiting"]
+        assert snapshot.waiting == len(waiting)
+        if snapshot.status in ("running", "waiting") and not limit_reached(snapshot):
+            still = bool(waiting) and all(task.mode == "wake" for task in full)
+            assert snapshot.status == ("waiting" if still else "running"), f"{snapshot.status}, and ready is {full}"
+        assert all(task in full for task in made), f"ready for who looks at the touched frames alone: {made}"
+        if step.kind not in _EVERYTHING:
+            lost = [task for task in full if task not in made and task not in before]
+            assert not lost, f"ready, and nobody would look: {lost}"
+
+    def check_caches(self) -> None:
+        """Every typed value that is kept equals what its record gives."""
+        for frame in self.snapshot.frames.values():
+            fresh = view_of(plan_of(self.plan, frame), bare(frame))
+            for name, value in frame.typed.items():
+                built = fresh.get(name)
+                assert built == value, f"{name} is kept as {value!r}, and its record gives {built!r}"
+                assert type(built) is type(value)
+
+    def check_log(self) -> None:
+        """No step changed since it was recorded."""
+        assert [encode_step(step) for step in self.log] == self.rows
+
+    def tasks(self) -> list[Task]:
+        """What should be running now."""
+        return ready(self.snapshot)
+
+    def task(self, of: str | None = None, mode: str | None = None) -> Task:
+        """The only thing that should be running now; or that of a path, a node or a frame; and of a mode."""
+        tasks = [task for task in ready(self.snapshot) if of is None or of in (*places(task), task.node)]
+        if len(tasks) > 1:  # a path says more than a name
+            tasks = [task for task in tasks if of in places(task)]
+        if mode is not None:
+            tasks = [task for task in tasks if task.mode == mode]
+        assert len(tasks) == 1, f"{len(tasks)} tasks of {of} ({mode or 'any'}): {ready(self.snapshot)}"
+        return tasks[0]
+
+    def view(self, of: str | None = None) -> View:
+        """What the run's own frame sees, or a node or an arm."""
+        frame = self.snapshot.root if of is None else self.snapshot.frames[self.task(of).frame]
+        return view_of(plan_of(self.plan, frame), frame)
+
+    def start(
+        self,
+        state: BaseModel | Mapping[str, object] | None = None,
+        limits: Mapping[str, float | None] | None = None,
+        pause: Sequence[str] = (),
+    ) -> Step:
+        """Begin with a state, to wait before some nodes."""
+        begun = self.plan.state.initial({} if state is None else state, "the test")
+        given = (begun.values, begun.typed, dict(limits or {}), begun.given)
+        return self.send(Begun(self.now, self.run_id, *given, pause=pause))
+
+    def finish(
+        self,
+        result: object,
+        usage: Mapping[str, float | None] | None = None,
+        *,
+        of: str | None = None,
+        choice: str = "",
+        seconds: float = 0.0,
+    ) -> Step:
+        """What is ready (of a node or frame) comes to its end with a result after so many seconds."""
+        task, began = self._begin(seconds, of)
+        return self.send(
+            NodeFinished(task.frame, task.node, task.visit, task.attempt, began, self.now, result, usage, choice)
+        )
+
+    def at_once(self, result: object) -> Sequence[object]:
+        """What a result would write, decided and not recorded."""
+        task = self.task()
+        finished = NodeFinished(task.frame, task.node, task.visit, task.attempt, self.now, self.now, result)
+        return decide(self.plan, self.snapshot, finished).update
+
+    def fail(
+        self,
+        error: BaseException,
+        usage: Mapping[str, float | None] | None = None,
+        *,
+        of: str | None = None,
+        chance: float = 0.5,
+        seconds: float = 0.0,
+    ) -> Step:
+        """What is ready (of a node or frame) fails after so many seconds."""
+        task, began = self._begin(seconds, of)
+        told = error_of(error)
+        return self.send(
+            NodeFailed(task.frame, task.node, task.visit, task.attempt, began, self.now, told, usage, "", chance)
+        )
+
+    def act(self, of: str | None = None, *, dies_after: int = 0, chance: float = 0.5) -> Step | None:
+        """Really run what is ready, as the runner does; the process dies once so many pieces of work are recorded."""
+        task = self.task(of)
+        self.now = max(self.now, task.due)
+        noted = 0
+
+        async def note(event: Event) -> None:
+            nonlocal noted
+            if not dies_after or noted < dies_after:
+                self.send(event)
+            noted += 1
+            if dies_after and noted >= dies_after:
+                raise Died
+
+        async def attempt() -> Event:
+            tasks = TaskRunner(
+                self.plan, self.snapshot, host=Alone(note), resources={}, models=Models({}), threads=lambda: pool,
+                now=lambda: self.now, wall=lambda: self.now, past=no_past, check=True,
+            )  # fmt: skip
+            came = await tasks.run(task)
+            assert came is not None
+            return came
+
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                event = asyncio.run(attempt())
+            except Died:
+                self.crash()
+                return None
+        if isinstance(event, NodeFinished):
+            event.chance = chance
+        elif isinstance(event, NodeFailed):
+            event = event._replace(chance=chance)
+        return self.send(event)
+
+    def enter(self, of: str | None = None, *, chance: float = 0.5) -> Step:
+        """A map takes its items, or a graph begins."""
+        task, _ = self._begin(0.0, of)
+        assert task.mode == "run"
+        return self.send(NodeEntered(task.frame, task.node, task.visit, task.attempt, self.now, chance))
+
+    def begin(self, of: str | None = None) -> Step:
+        """The start of an attempt that must not be repeated unasked is recorded."""
+        task, _ = self._begin(0.0, of)
+        return self.send(NodeBegun(task.frame, task.node, task.visit, task.attempt, self.now))
+
+    def work(self, key: str, value: JsonValue, of: str | None = None) -> Step:
+        """A piece of a node's work is done."""
+        task, began = self._begin(0.0, of)
+        name = key.split("|", maxsplit=1)[0]
+        return self.send(WorkDone(task.frame, task.node, task.visit, task.attempt, began, self.now, key, name, value))
+
+    def wait(self, waits: Mapping[str, Mapping[str, JsonValue]], of: str | None = None) -> Step:
+        """A node cannot go on before one of these is over."""
+        task, began = self._begin(0.0, of)
+        return self.send(NodeWaits(task.frame, task.node, task.visit, task.attempt, began, self.now, waits))
+
+    def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
+        """Somebody answers what is asked, or something that was asked before."""
+        known = next((f.waits[wait]["id"] for f in self.snapshot.frames.values() if wait in f.waits), "")
+        return self.send(Answered(wait, known if identity is None else identity, self.now, value))
+
+    def message(self, topic: str, payload: JsonValue) -> Step:
+        """Somebody sends a message."""
+        return self.send(MessageCame(self.now, topic, payload))
+
+    def wake(self, of: str | None = None) -> Step:
+        """The time of a wait has come."""
+        task = self.task(of, "wake")
+        self.now = max(self.now, task.due)
+        return self.send(WaitOver(task.frame, task.wait, self.now))
+
+    def deliver(self, of: str | None = None) -> Step:
+        """A message is given to a node that waits for its topic."""
+        task = self.task(of, "deliver")
+        return self.send(WaitOver(task.frame, task.wait, self.now, delivered=True))
+
+    def leave(self, of: str | None = None) -> Step:
+        """The way out that could not be chosen before is chosen now."""
+        return self.send(NodeLeft(self.task(of, "leave").frame, self.now))
+
+    def join(self, of: str | None = None) -> Step:
+        """The arms of a fork become one."""
+        return self.send(Settled(self.task(of, "join").frame, self.now))
+
+    def collect(self, of: str | None = None) -> Step:
+        """The items of a map are all done."""
+        return self.send(Settled(self.task(of, "collect").frame, self.now, chance=0.5))
+
+    def exit(self, of: str | None = None, *, chance: float = 0.5) -> Step:
+        """A graph that is a node came to its end."""
+        return self.send(Settled(self.task(of, "exit").frame, self.now, chance=chance))
+
+    def meet_limit(self, of: str | None = None) -> Step:
+        """A graph that is a node reached a limit of its own."""
+        return self.send(LimitMet(self.task(of, "limit").frame, self.now))
+
+    def give_up(self, of: str | None = None) -> Step:
+        """What the runner does with a node that took the process down too often."""
+        assert self.task(of).mode == "crash_loop"
+        return self.fail(CrashLoop("the process died"), of=of)
+
+    def stop(self, explanation: str = "asked") -> Step:
+        """Somebody asks for a stop."""
+        return self.send(StopAsked(self.now, "asked", explanation))
+
+    def limit(self) -> Step:
+        """Stop because a limit holds everything back."""
+        assert self.snapshot.status == "running"
+        assert not self.tasks()
+        return self.send(StopAsked(self.now, "limit", limit_reached(self.snapshot)))
+
+    def crash(self) -> None:
+        """The process dies: what is left is what was recorded."""
+        self.snapshot = self._fold(len(self.rows))
+        self._folded = self._fold(len(self.rows))
+
+    def resume(
+        self,
+        limits: Mapping[str, float | None] | None = None,
+        graph: Graph[Any] | None = None,
+        pause: Sequence[str] | None = None,
+        *,
+        company: bool = False,
+        asked: bool = False,
+    ) -> Step:
+        """Go on, with other limits, pauses or a mended graph, alone or not; a run that nobody ended had crashed."""
+        fitted = self.fit(graph or self.graph)
+        self.graph = graph or self.graph
+        wanted = self.snapshot.limits if limits is None else limits
+        crashed = self.snapshot.status == "running"
+        changed = (self.plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift, company, asked)
+        return self.send(Resumed(self.now, crashed, dict(wanted), *changed))
+
+    def fit(self, graph: Graph[Any]) -> Refit:
+        """What it takes to go on with a graph that may have been changed, by the runner's own code."""
+        plan = graph.compile()
+        found = refit(plan, self.snapshot, self.plan.outline)
+        if found.misfits:
+            raise misfit_error(plan, self.snapshot, found, None)
+        return found
+
+    def at(self, seq: int) -> Session:
+        """A child of this run behind a step, not yet begun."""
+        return Session(
+            self.graph,
+            f"{self.run_id}/{seq}",
+            self.now,
+            self._fold(seq),
+            self.log[:seq],
+            self.rows[:seq],
+            self,
+            self.mirror,
+            self.careful,
+            self._fold(seq),
+        )
+
+    def branch(  # noqa: PLR0913 - what a branch begins with
+        self,
+        seq: int,
+        update: Mapping[str, object] | None = None,
+        limits: Mapping[str, float | None] | None = None,
+        now: float | None = None,
+        frame: str = "",
+        graph: Graph[Any] | None = None,
+    ) -> Session:
+        """A child of this run behind a step, begun with an update of a frame's state, maybe under a changed graph."""
+        child = self.at(seq)
+        fitted = child.fit(graph or self.graph)
+        child.graph = graph or self.graph
+        child.now = self.now if now is None else now
+        wanted = child.snapshot.limits if limits is None else limits
+        updates: Sequence[tuple[str, object]] = list((update or {}).items())
+        off = (child.run_id, self.run_id, seq, updates, child.plan.fingerprint, dict(wanted))
+        child.send(BranchedOff(child.now, *off, fitted.changes, fitted.ops, frame, None, fitted.shift))
+        return child
+
+    def _fold(self, seq: int) -> Snapshot:
+        return fold(decode_step(n, row) for n, row in enumerate(self.rows[:seq], start=1))
+
+    def _begin(self, seconds: float, of: str | None) -> tuple[Task, float]:
+        task = self.task(of)
+        began = self.now = max(self.now, task.due)
+        self.now += seconds
+        return task, began
+
+
+class Died(Interrupt):
+    """The process died: nothing of it catches this."""
+
+
+async def no_past(run_id: str, graph: str, last: int, fields: Collection[str] | None) -> Sequence[PastRun]:
+    """No run came before."""
+    return []
+
+
+def places(task: Task) -> Sequence[str]:
+    """What a task can be called by: its frame, and its path; that of a limit is the graph's."""
+    return task.frame, path_of(task.frame, "" if task.mode == "limit" else task.node)
+
+
+def recorded(snapshot: Snapshot) -> object:
+    """A snapshot's record as it reads back from JSON, where tuples are lists."""
+    return from_json(to_json(to_record(snapshot)))
+
+
+def bare(frame: Frame) -> Frame:
+    """A frame and those it has its state from, without what they keep beside the records."""
+    base = None if frame.base is None else bare(frame.base)
+    return Frame(kind=frame.kind, at=frame.at, values=frame.values, base=base)
+
+
+def picture(snapshot: Snapshot) -> tuple[object, dict[str, dict[str, object]]]:
+    """A deep copy of a snapshot: its record, and the typed values of its frames."""
+    return deepcopy(to_record(snapshot)), {key: deepcopy(frame.typed) for key, frame in snapshot.frames.items()}
+
+
+def unchanged(snapshot: Snapshot, before: tuple[object, dict[str, dict[str, object]]]) -> None:
+    """Assert that a snapshot is as it was, typed values that were read since aside."""
+    record, typed = before
+    assert to_record(snapshot) == record, "decide changed the snapshot"
+    for key, values in typed.items():
+        now = snapshot.frames[key].typed
+        assert {name: now[name] for name in values} == values, "decide changed typed values"

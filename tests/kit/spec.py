@@ -1,0 +1,564 @@
+"""Graphs as plain data, for tests that run the same graph in two ways: through the engine and by the interpreter.
+
+A `Spec` says what a graph is; `build` makes the engine's Graph of it. A script of `Outcome`s says what comes of each
+attempt, in order. Conditions are tuples, the first item says which; see `condition`.
+
+Fields have one name in every spec. A graph whose state is `apart` has a state of its own, whose fields end in `_`, so
+that it shares no name with the graph around it; only the engine's graphs and what is read from them know that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from graphengine import (
+    Condition,
+    Failure,
+    Graph,
+    Limits,
+    Replace,
+    Retry,
+    changed,
+    elapsed_seconds,
+    ended,
+    failed,
+    iterations,
+    plateau,
+    usage,
+    value,
+)
+from graphengine.engine.plan import Remembered
+from graphengine.errors import FailReached, InvalidUpdate, SubgraphLimit
+from graphengine.graph.conditions import Comparison, Quantity, as_condition
+from graphengine.graph.endings import Stop
+from graphengine.graph.runnable import FunctionBody
+from graphengine.reducers import add, append, extend, maximum, merge
+
+
+class Boom(ValueError):
+    """One way for a node to fail."""
+
+
+class Slow(TimeoutError):
+    """Another one."""
+
+
+EXCEPTIONS: Mapping[str, type[Exception]] = {
+    "boom": Boom, "slow": Slow, "any": Exception, "os": OSError,
+    "fail": FailReached, "update": InvalidUpdate, "limit": SubgraphLimit,
+}  # fmt: skip
+
+
+def union(old: list[str], new: list[str]) -> list[str]:
+    """A reducer of our own: what is in either, sorted."""
+    return sorted({*old, *new})
+
+
+class State(BaseModel):
+    """Fields of every kind of reducer."""
+
+    n: int = 0
+    score: float | None = None
+    kind: Literal["a", "b", "c"] = "a"
+    log: Annotated[list[int], append] = []
+    many: Annotated[list[int], extend] = []
+    table: Annotated[dict[str, int], merge] = {}
+    total: Annotated[int, add] = 0
+    best: Annotated[int, maximum] = 0
+    seen: Annotated[list[str], union] = []
+    capped: Annotated[list[int], append, Field(max_length=3)] = []
+    slots: dict[str, int] = {}
+    items: list[int] = []
+    found: dict[str, int] = {}
+    memos: dict[str, list[int]] = {}
+    double: int = 0
+    errors: Annotated[list[Failure], append] = []
+
+
+class Apart(BaseModel):
+    """The same fields under other names."""
+
+    n_: int = 0
+    score_: float | None = None
+    kind_: Literal["a", "b", "c"] = "a"
+    log_: Annotated[list[int], append] = []
+    many_: Annotated[list[int], extend] = []
+    table_: Annotated[dict[str, int], merge] = {}
+    total_: Annotated[int, add] = 0
+    best_: Annotated[int, maximum] = 0
+    seen_: Annotated[list[str], union] = []
+    capped_: Annotated[list[int], append, Field(max_length=3)] = []
+    slots_: dict[str, int] = {}
+    items_: list[int] = []
+    found_: dict[str, int] = {}
+    memos_: dict[str, list[int]] = {}
+    double_: int = 0
+    errors_: Annotated[list[Failure], append] = []
+
+
+class WholeApart(Apart):
+    """Those with the validator of `WholeState`."""
+
+    @model_validator(mode="after")
+    def whole(self) -> WholeApart:
+        """Total is at most 6; double is twice n."""
+        if self.total_ > 6:
+            message = "total is too large"
+            raise ValueError(message)
+        self.double_ = 2 * self.n_
+        return self
+
+
+class WholeState(State):
+    """The same with a validator of the whole, which refuses one state and mends another field."""
+
+    @model_validator(mode="after")
+    def whole(self) -> WholeState:
+        """Total is at most 6; double is twice n."""
+        if self.total > 6:
+            message = "total is too large"
+            raise ValueError(message)
+        self.double = 2 * self.n
+        return self
+
+
+FIELDS = ("n", "score", "kind", "log", "many", "table", "total", "best", "seen", "capped")
+"""The fields that a node may write whole."""
+ITEMS = ("item", "other")
+"""What the items of a map are called."""
+COUNTED = "counted"
+STOP = "stop"
+
+Cond = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A node: `form` says how its result is written (`pass`, `field`, `key`, `some`, `parts`), to these fields.
+
+    Attributes:
+        each: What it is mapped over, (name, source): a path, or COUNTED for a function of `n`.
+        graph: The graph it is.
+        inputs: Its fields and where they are read.
+        parts: Beside each of `fields` what of the graph's state is written there: a path, or STOP for its label. One
+            alone is the graph's `result`.
+        memo: The key of `memos` where it keeps what it said, as an agent does.
+    """
+
+    name: str
+    form: str
+    fields: tuple[str, ...] = ()
+    attempts: int = 1
+    initial_seconds: float = 0.0
+    jitter: float = 0.0
+    on: str = "any"
+    fallback: str = ""
+    fallback_seed: int = 0
+    each: tuple[tuple[str, str], ...] = ()
+    concurrency: int = 16
+    graph: Spec | None = None
+    inputs: tuple[tuple[str, str], ...] = ()
+    parts: tuple[str, ...] = ()
+    memo: str = ""
+
+
+@dataclass(frozen=True)
+class WaySpec:
+    """An edge."""
+
+    source: str
+    target: str
+    when: Cond | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class SwitchSpec:
+    """A switch on a field."""
+
+    source: str
+    on: str
+    cases: tuple[tuple[Any, str], ...]
+    otherwise: str | None = None
+
+
+@dataclass(frozen=True)
+class ForkSpec:
+    """A fork; each target with its condition."""
+
+    source: str
+    targets: tuple[tuple[str, Cond | None], ...]
+    join: str
+    when: Cond | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A graph; `result` is the path that it ends with, `steps` its own limit."""
+
+    nodes: tuple[NodeSpec, ...]
+    ways: tuple[WaySpec | SwitchSpec | ForkSpec, ...]
+    errors: bool = False
+    whole: bool = False
+    apart: bool = False
+    result: str = ""
+    steps: int | None = None
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """What it may end with."""
+        found = [way.label for way in self.ways if isinstance(way, WaySpec) and way.target == "END"]
+        found += [way.label for way in self.ways if isinstance(way, ForkSpec) and way.join == "END"]
+        found += [
+            str(case)
+            for way in self.ways
+            if isinstance(way, SwitchSpec)
+            for case, target in way.cases
+            if target == "END"
+        ]
+        return sorted({label for label in found if label})
+
+    def leaves(self, *kinds: str) -> list[Cond]:
+        """The conditions of these kinds that its ways are made of."""
+        found = [way.when for way in self.ways if not isinstance(way, SwitchSpec)]
+        found += [cond for way in self.ways if isinstance(way, ForkSpec) for _, cond in way.targets]
+        leaves: list[Cond] = []
+        while found:
+            cond = found.pop()
+            if cond is not None and cond[0] in ("and", "or", "not"):
+                found += cond[1:]
+            elif cond is not None and cond[0] in kinds:
+                leaves.append(cond)
+        return leaves
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What comes of one attempt, or happens in its place.
+
+    Attributes:
+        kind: `ok`, `bad` (a result that does not fit), `boom`, `slow`; or `crash`, `stop`, or `branch` (a child goes
+            on, with an update).
+        seed: The result is made of it.
+        seconds: How long it takes.
+        chance: For the jitter of a retry.
+        tokens: What it spends; a cost besides, unknown for 7.
+    """
+
+    kind: str = "ok"
+    seed: int = 1
+    seconds: int = 0
+    chance: float = 0.5
+    tokens: int = 0
+
+    @property
+    def usage(self) -> dict[str, float | None] | None:
+        """What the attempt spent."""
+        if not self.tokens:
+            return None
+        return {"input_tokens": self.tokens, "cost_usd": None if self.tokens == 7 else self.tokens / 4}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A graph and all that comes of it.
+
+    Attributes:
+        script: What comes of each attempt; when it runs out every attempt succeeds.
+        limits: Those of the start, then those of each resume that follows a stop or a failure.
+        state: What the run begins with.
+    """
+
+    spec: Spec
+    script: Sequence[Outcome]
+    limits: Sequence[Mapping[str, float]]
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Write:
+    """One part of a result: a field, or a key of one, and the update, which `adds` to what is there or replaces it."""
+
+    field: str
+    value: Any
+    replace: bool = False
+    key: str = ""
+    adds: bool = False
+
+
+def counted(n: int) -> list[int] | None:
+    """The items that a count stands for; none at all for 5, and for 7 it raises."""
+    if n == 7:
+        raise Boom
+    return None if n == 5 else list(range((n + 2) % 5))
+
+
+def counted_apart(n_: int) -> list[int] | None:
+    """The same of a state that is apart."""
+    return counted(n_)
+
+
+def writes_of(node: NodeSpec, seed: int, *, bad: bool = False, key: str = "", speaks: bool = True) -> list[Write]:
+    """What a node's result writes, made of a number, and what it said, if it `speaks`.
+
+    `key` is the item's, where it is an item's that is written.
+    """
+    made = _results_of(node, seed, bad=bad, key=key)
+    return [*made, Write("memos", said(seed), key=node.memo, adds=True)] if node.memo and speaks else made
+
+
+def said(seed: int) -> list[int]:
+    """What a node said: nothing, or one thing or two."""
+    return [seed, seed + 1][: seed % 3]
+
+
+def _results_of(node: NodeSpec, seed: int, *, bad: bool, key: str) -> list[Write]:
+    if node.graph is not None:
+        values = _values_of(node, seed, bad=bad)
+        return [Write(name, values[part], key=key) for name, part in zip(node.fields, node.parts, strict=True)]
+    if node.form == "pass":
+        return []
+    if node.form == "key":
+        return [Write("slots", "x" if bad else seed, key=node.fields[0])]
+    if node.form == "found":
+        return [Write("found", "x" if bad else seed, key=key)]
+    if node.form == "some":
+        chosen = [name for i, name in enumerate(node.fields) if (seed >> i) % 2 == 0]
+    else:
+        chosen = list(node.fields)
+    if bad and node.form == "some" and seed % 2:
+        return [Write("nowhere", 1)]
+    made = [_write(name, seed, item=bool(node.each)) for name in chosen]
+    return [*made[:-1], Write(made[-1].field, _misfit(made[-1].field))] if bad and made else made
+
+
+def update_of(seed: int) -> Write:
+    """The update that a branch begins with."""
+    return _write(FIELDS[seed % len(FIELDS)], seed)
+
+
+def _write(name: str, seed: int, *, item: bool = False) -> Write:
+    values: dict[str, Any] = {
+        "n": seed,
+        "score": (None, 1.0, 2.0, 2.5, 4.0)[seed % 5],
+        "kind": "abc"[seed % 3],
+        "log": seed,
+        "many": [seed] * (seed % 3),
+        "table": {"ab"[seed % 2]: seed},
+        "total": seed % 4 - 1,
+        "best": seed,
+        "seen": [f"s{seed % 3}"],
+        "capped": seed,
+        "items": seed if item else [seed] * (seed % 3),
+    }
+    replaced: dict[str, Any] = {"log": [seed, seed], "many": [], "table": {"r": 1}}
+    replaced |= {"total": 1, "seen": [], "capped": []}
+    if seed % 6 == 5 and name in replaced:
+        return Write(name, replaced[name], replace=True)
+    return Write(name, values[name])
+
+
+def _misfit(name: str) -> Any:
+    return {"many": ["x"], "table": {"a": "x"}, "seen": [1]}.get(name, "x")
+
+
+def _values_of(node: NodeSpec, seed: int, *, bad: bool) -> dict[str, Any]:
+    """What stands in for the parts of a graph's state that its node writes."""
+    few = [seed] * (seed % 3)
+    values: dict[str, Any] = {"n": seed, "total": seed % 4, "best": seed, "score": (None, 1.0, 2.5)[seed % 3]}
+    values |= dict.fromkeys(("log", "many", "capped", "items"), few)
+    values |= {name: {"ab"[seed % 2]: seed} for name in ("table", "slots", "found")}
+    values |= {"seen": [f"s{seed % 3}"], STOP: ["none"]}
+    given = {part: values[part] for part in node.parts}
+    if bad and node.parts[-1] != STOP:
+        given[node.parts[-1]] = _misfit(
+            {"log": "many", "capped": "many", "items": "many", "slots": "table", "found": "table"}.get(
+                node.parts[-1], node.parts[-1]
+            )
+        )
+    return given
+
+
+def result_of(node: NodeSpec, seed: int, *, bad: bool = False, mark: str = "", speaks: bool = True) -> object:
+    """The result that the engine is given for the same number; `mark` ends the names of fields."""
+    made = _result_of(node, seed, bad=bad, mark=mark)
+    return Remembered(made, (), said(seed)) if node.memo and speaks else made
+
+
+def _result_of(node: NodeSpec, seed: int, *, bad: bool, mark: str) -> object:
+    if node.graph is not None:
+        inner = mark_of(node.graph)
+        values = _values_of(node, seed, bad=bad)
+        if node.graph.result:
+            return values[node.graph.result]
+        return {part + inner: value for part, value in values.items() if part != STOP}
+    writes = writes_of(node, seed, bad=bad, speaks=False)
+    if node.form == "pass":
+        return None
+    given = {w.field + mark: Replace(w.value) if w.replace else w.value for w in writes}
+    return given[writes[0].field + mark] if node.form in ("field", "key", "found") else given
+
+
+def mark_of(spec: Spec) -> str:
+    """What the names of its fields end in."""
+    return "_" if spec.apart else ""
+
+
+def marked(path: str, mark: str) -> str:
+    """A path in a state whose names end so; items have none."""
+    name, bracket, rest = path.partition("[")
+    return path if name in ITEMS else f"{name}{mark}{bracket}{rest}"
+
+
+def work() -> Any:
+    """Never called."""
+    raise AssertionError
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """The same, with a memory."""
+
+    memory: str
+    said: type = int
+
+    def body(self) -> Any:
+        """An agent's, as far as a graph asks."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(FunctionBody.of(work, thread=False), name)
+
+
+def build(spec: Spec, calls: list[str]) -> Graph[Any]:
+    """The engine's graph of a spec; functions of conditions note their calls."""
+    mark = mark_of(spec)
+    state = (WholeApart if spec.whole else Apart) if spec.apart else (WholeState if spec.whole else State)
+    graph: Graph[Any] = Graph(
+        "random",
+        state,
+        errors=f"errors{mark}" if spec.errors else None,
+        result=marked(spec.result, mark) if spec.result else None,
+        limits=Limits(steps=spec.steps or 1000),
+    )
+    for node in spec.nodes:
+        _add_node(graph, node, mark, calls)
+    for way in spec.ways:
+        if isinstance(way, SwitchSpec):
+            graph.add_switch(way.source, way.on + mark, dict(way.cases), way.otherwise)
+        elif isinstance(way, ForkSpec):
+            when = None if way.when is None else condition(way.when, calls, mark)
+            arms = [target if c is None else (target, condition(c, calls, mark)) for target, c in way.targets]
+            graph.add_fork(way.source, arms, join=way.join, when=when, label=way.label)
+        else:
+            when = None if way.when is None else condition(way.when, calls, mark)
+            graph.add_edge(way.source, way.target, when=when, label=way.label)
+    return graph
+
+
+def _add_node(graph: Graph[Any], node: NodeSpec, mark: str, calls: list[str]) -> None:
+    if node.form == "pass" and node.graph is None:
+        graph.add_node(node.name)
+        return
+    retry = Retry(node.attempts, node.initial_seconds, 2.0, 4.0, node.jitter, (EXCEPTIONS[node.on],))
+    options: dict[str, Any] = {"retry": retry} if node.attempts > 1 else {}
+    if node.each:
+        function = counted_apart if mark else counted
+        sources = {name: function if source == COUNTED else marked(source, mark) for name, source in node.each}
+        options |= {"each": sources, "concurrency": node.concurrency}
+    if node.graph is not None and node.inputs:  # without any, fields of one name: nothing is said of them
+        inner = mark_of(node.graph)
+        options["inputs"] = {marked(name, inner): marked(source, mark) for name, source in node.inputs}
+    if node.fallback:
+        bad = node.fallback == "bad value"
+        options["fallback"] = (
+            work
+            if node.fallback == "function"
+            else result_of(node, node.fallback_seed, bad=bad, mark=mark, speaks=False)
+        )
+    runnable: Any = work if node.graph is None else build(node.graph, calls)
+    if node.memo:
+        runnable = Speaker(f"memos{mark}[{node.memo}]")
+    graph.add_node(node.name, runnable, writes=_writes(node, mark), **options)
+
+
+def _writes(node: NodeSpec, mark: str) -> Any:
+    targets = [_target(node, name, mark) for name in node.fields] or [_target(node, "", mark)]
+    if node.form in ("field", "key", "found"):
+        return targets[0]
+    if node.form == "parts":
+        return {target: _part(name + mark) for target, name in zip(targets, node.fields, strict=True)}
+    if node.graph is None:
+        return tuple(targets)
+    inner = mark_of(node.graph)
+    return {
+        target: _stopped if part == STOP else "." if node.graph.result else marked(part, inner)
+        for target, part in zip(targets, node.parts, strict=True)
+    }
+
+
+def _target(node: NodeSpec, name: str, mark: str) -> str:
+    if node.form == "found" or name == "found":
+        return f"found{mark}[{{item}}]"
+    return f"slots{mark}[{name}]" if node.form == "key" else name + mark
+
+
+def _stopped(result: object, stop: Stop | None) -> list[str]:
+    return [stop.label if stop else "none"]
+
+
+def _part(name: str) -> Any:
+    return name if name in ("n", "log") else lambda result: result[name]
+
+
+def condition(cond: Cond, calls: list[str], mark: str = "") -> Condition:
+    """The engine's condition of a tuple, over a state whose names end so."""
+    kind, *rest = cond
+    makes: Mapping[str, Callable[..., Condition]] = {
+        "and": lambda left, right: condition(left, calls, mark) & condition(right, calls, mark),
+        "or": lambda left, right: condition(left, calls, mark) | condition(right, calls, mark),
+        "not": lambda of: ~condition(of, calls, mark),
+        "plateau": lambda path, patience, min_delta, mode, since: plateau(
+            marked(path, mark), patience=patience, min_delta=min_delta, mode=mode, since=since
+        ),
+        "changed": lambda path, since: changed(marked(path, mark), since),
+        "failed": lambda *names: failed(*(EXCEPTIONS[name] for name in names)),
+        "ended": ended,
+        "function": lambda name, modulus: _function(name, modulus, calls, mark),
+        "true": lambda path: value(marked(path, mark)).is_true(),
+        "none": lambda path: value(marked(path, mark)).is_none(),
+        "in": lambda path, allowed: value(marked(path, mark)).is_in(allowed),
+        "contains": lambda path, item: value(marked(path, mark)).contains(item),
+    }
+    return makes[kind](*rest) if kind in makes else _comparison(kind, rest, mark)
+
+
+def _comparison(kind: str, rest: Sequence[Any], mark: str) -> Condition:
+    *of, sign, other = rest
+    quantity: Quantity
+    if kind in ("value", "length"):
+        path = marked(of[0], mark)
+        quantity = value(path) if kind == "value" else value(path).length()
+    elif kind == "iterations":
+        quantity = iterations(*of)
+    else:
+        quantity = usage(of[0]) if kind == "usage" else elapsed_seconds()
+    return Comparison(quantity, sign, other)
+
+
+def _function(name: str, modulus: int, calls: list[str], mark: str) -> Condition:
+    def odd(n: int) -> bool:
+        calls.append(name)
+        if n in (3, 10):
+            raise Boom
+        return n % modulus == 1
+
+    def odd_apart(n_: int) -> bool:
+        return odd(n_)
+
+    return as_condition(odd_apart if mark else odd)

@@ -1,0 +1,77 @@
+from collections.abc import Callable
+
+import pytest
+
+from graphengine import TextFile
+from nodes.press.composer import RULES_NOTE, UNCHANGED, compose
+from nodes.press.stages import LEAST_WORDS
+from nodes.review.article import Findings
+from nodes.review.draft import parse
+from nodes.review.researcher import research
+from nodes.text.words import count_words
+
+
+@pytest.fixture(name="gears")
+def found_on_gears(text: Callable[[str], TextFile]) -> Findings:
+    """What the research finds on gears."""
+    return research("How bicycle gears work", [text("gears.md")])
+
+
+@pytest.mark.parametrize("words", [LEAST_WORDS, 200, 400])
+def test_a_text_says_that_rules_wrote_it_and_keeps_its_length(gears: Findings, words: int) -> None:
+    """In its introduction, once."""
+    made = compose("How bicycle gears work", gears, words, [], None)
+    assert made.text.count(RULES_NOTE) == 1
+    assert RULES_NOTE in parse(made.text).introduction
+    assert count_words(made.text) <= words
+
+
+@pytest.mark.parametrize("words", range(LEAST_WORDS, 260, 7))
+def test_wishes_for_more_than_there_is_room_for_are_cut(gears: Findings, words: int) -> None:
+    """What says that rules wrote it counts too."""
+    wish = " ".join(gears.key_terms)
+    assert count_words(compose("How bicycle gears work", gears, words, [wish], None).text) <= words
+
+
+def test_what_is_wished_for_comes_into_the_text(gears: Findings) -> None:
+    """Where a fact has it; the rest is an open question, and the words of wishing are none."""
+    first = compose("How bicycle gears work", gears, 300, [], None)
+    assert "cable" not in first.text
+    again = compose("How bicycle gears work", gears, 300, ["Please write more on the cable and on penguins."], first)
+    assert "cable" in again.text
+    assert "The text says nothing of \u201cpenguins\u201d." in again.open_questions
+    assert not any("cable" in each for each in again.open_questions)
+    assert count_words(again.text) <= 300
+    assert again.text.count(RULES_NOTE) == 1
+
+
+def test_an_earlier_wish_is_not_forgotten(gears: Findings) -> None:
+    """A second revision keeps what the first one was asked for."""
+    first = compose("How bicycle gears work", gears, 300, ["more on the cable"], None)
+    again = compose("How bicycle gears work", gears, 300, ["more on the cable", "more on hubs"], first)
+    assert "cable" in again.text
+
+
+def test_without_findings_the_text_says_so() -> None:
+    """And claims nothing."""
+    made = compose("Penguins", Findings(sources=["a.md"]), 200, ["on ice"], None)
+    assert parse(made.text).claims() == []
+    assert "No source material" in made.text
+    assert any("Penguins" in each for each in made.open_questions)
+
+
+def test_a_manuscript_of_somebody_else_is_gone_on_with(gears: Findings) -> None:
+    """A text that a model wrote, of which no sentence is known, is begun anew."""
+    made = compose("gears", gears, 200, ["chain"], compose("x", Findings(), 200, [], None))
+    assert parse(made.text).claims()
+
+
+@pytest.mark.parametrize("note", ["Be funnier.", "More on the chain.", ""])
+def test_a_note_that_changes_nothing_is_told_as_such(gears: Findings, note: str) -> None:
+    """Whoever sent the text back would look for a change in vain; a text that did change says nothing of it."""
+    first = compose("How bicycle gears work", gears, 300, [], None)
+    again = compose("How bicycle gears work", gears, 300, [note] if note else [], first)
+    assert again.text == first.text
+    assert (UNCHANGED in again.open_questions) is bool(note)
+    changed = compose("How bicycle gears work", gears, 300, ["more on the cable"], first)
+    assert UNCHANGED not in [*first.open_questions, *changed.open_questions]

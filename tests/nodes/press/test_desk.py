@@ -1,0 +1,52 @@
+import pytest
+
+from graphengine import Failure
+from graphengine.patterns import Decision
+from nodes.press.desk import as_markdown, notes_of, question, unedited
+from nodes.press.stages import Edited, Site
+from tests.graphs.press_kit import EDITED, LISTED, SOURCE, TEXT, WRITTEN
+
+
+def test_an_unedited_text_says_so() -> None:
+    """It is the writer's, word for word, with why."""
+    made = unedited(WRITTEN, Failure(path="edit", kind="bad_answer", message="no"))
+    assert (made.text, made.is_edited, made.changes) == (TEXT, False, ["None: the editor failed (bad_answer)."])
+
+
+def test_a_text_without_a_listing_is_markdown() -> None:
+    """And whatever was listed before is not this text's."""
+    made = as_markdown(EDITED, [SOURCE])
+    assert (made["form"], made["listing"]) == ("markdown", None)
+    assert made["output"].startswith("# How tides work\n\n## The moon\n\nThe moon pulls the sea[^1].")
+    assert "tides.md" not in made["output"]
+
+
+def test_a_person_is_shown_what_is_to_be_published() -> None:
+    """Title, description, tags, text, what the editor did, what is open, what is there."""
+    asked = question(LISTED, EDITED, WRITTEN, Site(titles=["Ebb"]), "blog")
+    for told in (
+        f"Title: {LISTED.title}",
+        f"Description: {LISTED.description}",
+        "Tags: tides, moon, sea",
+        "Edited: Coasts are said to be most coasts.",
+        "Open: What the sun does.",
+        "Words: 19. Places cited: 2. Posts in blog: 1.",
+        "Most coasts see two tides [tides.md:4].",
+    ):
+        assert told in asked
+    assert "# How tides work" not in asked
+    assert "No editor has seen it." in question(LISTED, Edited(text=TEXT, is_edited=False), WRITTEN, Site(), "blog")
+
+
+@pytest.mark.parametrize(
+    ("decision", "notes"),
+    [
+        (Decision(verdict="revise", note="shorter"), ["shorter"]),
+        (Decision(verdict="revise", note="  "), []),
+        (Decision(verdict="approve", note="nice"), []),
+        (Decision(verdict="reject", note="no"), []),
+    ],
+)
+def test_only_who_sends_a_post_back_wishes_for_something(decision: Decision, notes: list[str]) -> None:
+    """Praise is no wish."""
+    assert notes_of(decision) == notes

@@ -1,0 +1,106 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from nodes.press.site import look_at, page_of, put
+from nodes.press.stages import Post, Site
+
+POST = Post(
+    title='Tides: "high" & low',
+    description="d" * 150,
+    tags=["sea", "moon", "coast: north"],
+    body="# Not a title\n\nThe sea rises [a.md:1].",
+    sources=["a.md:1"],
+    published_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+)
+
+
+def test_a_post_is_a_file_that_site_generators_read(tmp_path: Path) -> None:
+    """Front matter that is YAML, and the text."""
+    made = put(str(tmp_path / "new"), POST, "run/publish/1")
+    path = Path(made.path)
+    assert (made.was_there, path.parent, path.name[:15]) == (False, tmp_path / "new", "tides-high-low-")
+    _, front, body = path.read_text(encoding="utf-8").split("---\n", 2)
+    fields = dict(row.split(": ", 1) for row in front.splitlines())
+    assert {name: json.loads(value) for name, value in fields.items()} == {
+        **POST.model_dump(mode="json", exclude={"body", "published_at"}),
+        "published_at": "2026-03-01T12:00:00+00:00",
+    }
+    assert body == f"\n{POST.body}\n"
+    assert path.read_text(encoding="utf-8") == page_of(POST)
+
+
+def test_one_key_publishes_once(tmp_path: Path) -> None:
+    """Whoever tries again is told that it was there; another key is another post."""
+    first = put(str(tmp_path), POST, "key")
+    again = put(str(tmp_path), POST, "key")
+    assert (again.path, again.was_there) == (first.path, True)
+    assert put(str(tmp_path), POST, "other key").path != first.path
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    """Under a key that published something else nothing is published, and what is there stays."""
+    first = put(str(tmp_path), POST, "key")
+    other = POST.model_copy(update={"title": "Another", "body": "Another text."})
+    with pytest.raises(FileExistsError, match="was published under the same key"):
+        put(str(tmp_path), other, "key")
+    assert [str(path) for path in tmp_path.iterdir()] == [first.path]
+    assert "The sea rises" in Path(first.path).read_text(encoding="utf-8")
+
+
+def test_a_post_that_was_half_written_is_none(tmp_path: Path) -> None:
+    """What a process that died left is no post, and the next attempt replaces it."""
+    made = Path(put(str(tmp_path), POST, "key").path)
+    made.rename(made.with_suffix(".part"))
+    made.with_suffix(".part").write_text("---\ntitle: half", encoding="utf-8")
+    assert look_at(str(tmp_path)) == Site()
+    again = put(str(tmp_path), POST, "key")
+    assert (again.was_there, [path.name for path in tmp_path.iterdir()]) == (False, [made.name])
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["../../etc/passwd", "a/b\\c", "..", "\u6f6e\u6c50" * 34, "\U0001f30a" * 60, "CON: a|b?*", "\U00020000" * 69],
+)
+def test_a_title_leads_nowhere_else(tmp_path: Path, title: str) -> None:
+    """The file is in the folder, whatever the title says and however long it is."""
+    made = Path(put(str(tmp_path / "site"), POST.model_copy(update={"title": title}), "key").path)
+    assert made.parent == tmp_path / "site"
+    assert made.is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_the_site_is_read_back(tmp_path: Path) -> None:
+    """Titles, and tags by how often they are used; a folder that is not there is an empty site."""
+    assert look_at(str(tmp_path / "nowhere")) == Site()
+    put(str(tmp_path), POST, "1")
+    put(str(tmp_path), POST.model_copy(update={"title": "Ebb", "tags": ["ebb", "sea", "sun"]}), "2")
+    site = look_at(str(tmp_path))
+    assert sorted(site.titles) == ["Ebb", POST.title]
+    assert site.tags == ["sea", "coast: north", "ebb", "moon", "sun"]
+
+
+@pytest.mark.parametrize(
+    ("page", "titles", "tags"),
+    [
+        ("---\ntitle: Plain words\ntags: [a, b]\n---\n", ["Plain words"], ["[a, b]"]),
+        ("---\ntitle: 'Quoted'\ntags:\n  - a\n---\n", ["Quoted"], []),
+        ("---\ntitle: 42\ntags: 7\n---\n", [], []),
+        ("title: no front matter\n", [], []),
+        ("---\ntitle: never ends\n", ["never ends"], []),
+        ("", [], []),
+        ('\ufeff---\r\ntitle: "BOM"\r\n---\r\n', ["BOM"], []),
+    ],
+)
+def test_files_of_others_are_read_as_far_as_they_go(
+    tmp_path: Path, page: str, titles: list[str], tags: list[str]
+) -> None:
+    """And break nothing."""
+    (tmp_path / "a.md").write_bytes(page.encode())
+    (tmp_path / "b.md").write_bytes(b"---\ntitle: \xff\xfe\n")
+    (tmp_path / "c.md").mkdir()
+    site = look_at(str(tmp_path))
+    assert ([title for title in site.titles if "\ufffd" not in title], site.tags) == (titles, tags)

@@ -1,0 +1,136 @@
+"""The outline of an episode: what is asked of it, how it is read, and how rules put it together."""
+
+import pytest
+
+from nodes.room.outline import Act, Beat, Credit, Outline, as_page, check_outline
+from nodes.room.outline_rules import make_outline
+
+VIEWS = {"boss": "KEEP act 1: she waits", "author": "BEAT act 1: she waits", "editor": "TIME act 1: 8 minutes"}
+OUTLINE = Outline(
+    title="Low Water",
+    episode="Episode 2 of 6",
+    throughline="She has to choose.",
+    cold_open=Act(minutes=2, beats=[Beat(what="Fog.", by="author")]),
+    acts=[
+        Act(minutes=9, beats=[Beat(what="She waits.", by="author")], ends_on="Who comes?"),
+        Act(minutes=9, beats=[Beat(what="He comes.", by="boss")]),
+    ],
+    continuity=["It is night."],
+    callbacks=["The lamp."],
+    open_points=["Which lamp?"],
+    credits=[Credit(role="editor", gave="the minutes")],
+)
+
+
+def test_an_outline_that_fits_is_let_through() -> None:
+    """A minute more or less is no fault."""
+    for minutes in (19, 20, 21):
+        check_outline(OUTLINE, minutes, 2, VIEWS)
+
+
+@pytest.mark.parametrize(
+    ("outline", "minutes", "acts", "fault"),
+    [
+        (OUTLINE, 42, 2, "add up to 20 minutes, and the episode has 42"),
+        (OUTLINE, 20, 4, "there are 2 acts, and 4 were asked for"),
+        (
+            OUTLINE.model_copy(update={"credits": [Credit(role="cook", gave="soup")]}),
+            20,
+            2,
+            "'cook' is nobody of the room, which has boss, author, editor",
+        ),
+        (
+            OUTLINE.model_copy(update={"cold_open": Act(minutes=2, beats=[Beat(what="Fog.", by="fog")])}),
+            20,
+            2,
+            "'fog' is nobody of the room",
+        ),
+    ],
+)
+def test_a_fault_is_named(outline: Outline, minutes: int, acts: int, fault: str) -> None:
+    """With what was asked for."""
+    with pytest.raises(ValueError, match=fault):
+        check_outline(outline, minutes, acts, VIEWS)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """So that the model that made them mends them in one go."""
+    with pytest.raises(ValueError, match=r"2 acts.*20 minutes"):
+        check_outline(OUTLINE, 42, 4, VIEWS)
+
+
+def test_a_page_has_everything() -> None:
+    """In the order in which it is filmed, then what the script has to keep to, then whose it was."""
+    page = as_page(OUTLINE, "dry")
+    assert page.splitlines()[:3] == ["# Episode 2 of 6: Low Water", "", "Cold open and 2 acts, 20 minutes. Tone: dry."]
+    wanted = [
+        "**Throughline:** She has to choose.",
+        "## Cold open (2 min)",
+        "- Fog. (author)",
+        "## Act 1 (9 min)",
+        "- She waits. (author)",
+        "- Ends on: Who comes?",
+        "## Act 2 (9 min)",
+        "- He comes. (boss)",
+        "## Continuity",
+        "- It is night.",
+        "## Callbacks",
+        "- The lamp.",
+        "## Open points",
+        "- Which lamp?",
+        "## Who gave what",
+        "- editor: the minutes",
+    ]
+    places = [page.index(text) for text in wanted]
+    assert places == sorted(places)
+    assert "rules" not in page
+
+
+def test_a_page_leaves_out_what_there_is_not() -> None:
+    """No empty headings, no act that ends on nothing, and no plural for one act."""
+    bare = Outline(title="T", throughline="t", cold_open=OUTLINE.cold_open, acts=OUTLINE.acts[1:])
+    page = as_page(bare)
+    assert page.startswith("# T\n\nCold open and 1 act, 11 minutes.\n")
+    assert [line for line in page.splitlines() if line.startswith("## ")] == [
+        "## Cold open (2 min)",
+        "## Act 1 (9 min)",
+    ]
+    assert "Ends on" not in page
+
+
+def test_rules_put_notes_in_order_and_say_that_it_was_them() -> None:
+    """Beats under their acts and by whose idea they were, cuts applied, minutes and questions as the room has them."""
+    views = {
+        "boss": "THROUGHLINE: what she owes\nPIVOT act 1: she chooses\nADD act 2: the ledger\nAGREE act 1: she sings",
+        "author": "BEAT cold open: fog\nBEAT act 1: she sings\nBEAT act 1: she chooses\nBEAT act 2: he goes",
+        "editor": "TIME cold open: 2\nTIME act 1: 10\nTIME act 2: 8\nCUT act 1: she sings\nQUESTION act 1: who?",
+        "memory": "FACT: it is night\nKNOWS act 2: he knows\nCALLBACK: the lamp\nFLAG act 2: which lamp?",
+    }
+    outline = make_outline("A storm. Episode 2 of 6.", 20, 2, views)
+    assert (outline.title, outline.episode, outline.throughline) == ("Storm", "Episode 2 of 6", "what she owes")
+    assert [part.minutes for part in (outline.cold_open, *outline.acts)] == [2, 10, 8]
+    assert [(beat.what, beat.by) for beat in outline.acts[0].beats] == [("she chooses", "boss")]
+    assert [(beat.what, beat.by) for beat in outline.acts[1].beats] == [("the ledger", "boss"), ("he goes", "author")]
+    assert [act.ends_on for act in outline.acts] == ["who?", ""]
+    assert (outline.continuity, outline.callbacks) == (["it is night", "Act 2: he knows"], ["the lamp"])
+    assert outline.open_points == ["act 2: which lamp?"]
+    assert {credit.role for credit in outline.credits} == set(views)
+    assert outline.made_by_rules
+    assert "Put together by rules, without a language model" in as_page(outline)
+    check_outline(outline, 20, 2, views)
+
+
+def test_minutes_that_do_not_add_up_are_scaled() -> None:
+    """In the proportions that the room wanted; where a part has none, all are split by beats."""
+    said = "TIME cold open: 4\nTIME act 1: 20\nTIME act 2: 20"
+    outline = make_outline("A storm", 22, 2, {"editor": said})
+    assert [part.minutes for part in (outline.cold_open, *outline.acts)] == [3, 10, 9]
+    assert make_outline("A storm", 22, 2, {"editor": "TIME act 1: 20"}).minutes == 22
+
+
+def test_a_part_without_a_beat_gets_one_from_the_premise() -> None:
+    """Free prose that no rule can read is told as an open point."""
+    outline = make_outline("A storm", 42, 4, {"author": "I see a storm."})
+    assert [bool(act.beats) for act in outline.acts] == [True] * 4
+    assert outline.open_points == ["the view of author has no notes that rules can read"]
+    check_outline(outline, 42, 4, {"author": ""})

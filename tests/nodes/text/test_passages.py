@@ -1,0 +1,129 @@
+from collections.abc import Callable
+
+import pytest
+
+from graphengine import TextFile
+from nodes.text.passages import Statement, read
+
+MARKDOWN = """\
+---
+title: This is front matter and no statement at all.
+---
+# Kettles
+
+A *kettle* boils [water](https://example.org/a_b) for tea.
+The lid `closes` the pot, and steam
+cannot leave it. It hisses.
+
+![A picture of a kettle that is no sentence.](kettle.png)
+
+```sh
+echo "The code of a fence is not a statement."
+```
+
+    echo "Nor is the code of an indented block."
+
+| The cells of a table are no statements. |
+|-----------------------------------------|
+| Not even if they look very much so.     |
+
+[Only a link is not a statement at all.](https://example.org)
+
+## Care
+
+- Vinegar takes the limescale out of a kettle.
+- descaler
+- A kettle must be rinsed after the cleaning
+
+> The handle stays cool in a well made kettle.
+"""
+
+
+def _read(text: str, path: str = "kettle.md") -> list[Statement]:
+    return read(TextFile(path=path, text=text))
+
+
+def test_markdown_gives_prose_with_lines_and_headings() -> None:
+    """Only prose becomes statements; each knows its line and the headings above it."""
+    assert [(one.line, one.headings, one.text) for one in _read(MARKDOWN)] == [
+        (6, ("Kettles",), "A kettle boils water for tea."),
+        (7, ("Kettles",), "The lid `closes` the pot, and steam cannot leave it."),
+        (26, ("Kettles", "Care"), "Vinegar takes the limescale out of a kettle."),
+        (28, ("Kettles", "Care"), "A kettle must be rinsed after the cleaning"),
+        (30, ("Kettles", "Care"), "The handle stays cool in a well made kettle."),
+    ]
+
+
+def test_line_ends_of_windows_change_nothing() -> None:
+    """CRLF and lone CR give the same statements as LF, and a byte order mark is no letter."""
+    expected = _read(MARKDOWN)
+    assert _read("\ufeff" + MARKDOWN.replace("\n", "\r\n")) == expected
+    assert _read(MARKDOWN.replace("\n", "\r")) == expected
+
+
+PLAIN = """\
+KETTLES
+
+A kettle boils the water for tea in
+three minutes. The lid keeps the steam inside the pot::
+
+    code that is indented after a mark is skipped here.
+
+1. Care
+
+* Vinegar takes ``limescale`` out of the pot.
+* :ref:`Citric acid <acid>` does the same at a lower price.
+
+Safety
+------
+.. note:: The text of a directive is left out here.
+
++------+------+
+| a    | b    |
++------+------+
+
+The handle stays cool in a kettle that is well made.
+"""
+
+
+def test_plain_text_has_paragraphs_and_headings() -> None:
+    """Capital, numbered and underlined lines are headings; code, directives and drawings are skipped."""
+    assert [(one.line, one.headings, one.text) for one in _read(PLAIN, "kettle.txt")] == [
+        (3, ("Kettles",), "A kettle boils the water for tea in three minutes."),
+        (10, ("Kettles", "Care"), "Vinegar takes `limescale` out of the pot."),
+        (11, ("Kettles", "Care"), "`Citric acid` does the same at a lower price."),
+        (21, ("Kettles", "Safety"), "The handle stays cool in a kettle that is well made."),
+    ]
+
+
+def test_a_file_without_an_ending_is_judged_by_its_look() -> None:
+    """README is read as Markdown if it has Markdown headings, else as plain text."""
+    assert _read("# Kettles\n\nA kettle boils water for us all.\n", "README")[0].headings == ("Kettles",)
+    assert _read("Kettles\n=======\n\nA kettle boils water for us all.\n", "README")[0].headings == ("Kettles",)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t\n", "```\ncode\n```\n", "# Only a heading stands here\n", "\x00"])
+@pytest.mark.parametrize("path", ["a.md", "a.txt", "a"])
+def test_text_without_prose_gives_nothing(text: str, path: str) -> None:
+    """No prose, no statements, and no error."""
+    assert _read(text, path) == []
+
+
+@pytest.mark.parametrize("path", ["a.md", "a.txt"])
+def test_control_characters_are_blanks(path: str) -> None:
+    """No control character gets into a statement, and so none into a brief or a database."""
+    statements = _read("A kettle\x00 boils water\x1b for tea\x0c in three minutes.\n", path)
+    assert [one.text for one in statements] == ["A kettle boils water for tea in three minutes."]
+
+
+@pytest.mark.parametrize("name", ["sourdough.md", "lighthouses.txt", "gears.md"])
+def test_the_line_is_where_the_sentence_starts(name: str, text: Callable[[str], TextFile]) -> None:
+    """The first two words of every statement stand on the line it names, or on it and the next."""
+    source = text(name)
+    lines = source.text.split("\n")
+    statements = read(source)
+    assert len(statements) > 15
+    for one in statements:
+        opening = " ".join(one.text.split()[:2])
+        assert opening in " ".join(lines[one.line - 1 : one.line + 1])
+        assert one.text.split()[0] in lines[one.line - 1]

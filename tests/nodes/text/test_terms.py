@@ -1,0 +1,52 @@
+from nodes.text.terms import MAX_TERMS, key_terms
+
+SENTENCES = [
+    "The Fresnel lens gathers light in a tower.",
+    "A Fresnel lens is lighter than glass.",
+    "Every Fresnel lens turns in its tower.",
+    "Keepers clean the tower on Mondays.",
+    "The keeper sleeps in the tower at noon.",
+    "Light guides a ship at night.",
+    "The ship passes the light at night.",
+    "Fog hides what shines.",
+]
+
+
+def test_terms_come_weightiest_first_as_they_are_written() -> None:
+    """Frequent words lead, neighbours that stay together are one phrase, rare words are no terms."""
+    terms = key_terms(SENTENCES, [1.0] * len(SENTENCES))
+    assert terms[:2] == ["Fresnel lens", "tower"]
+    assert {"light", "ship", "night"} <= set(terms)
+    assert not {"Fresnel", "lens", "fog", "Mondays", "the"} & set(terms)
+
+
+def test_weights_of_sentences_count() -> None:
+    """A term of weighty sentences comes before a term of as many light ones."""
+    terms = key_terms(SENTENCES, [0.1, 0.1, 0.1, 5.0, 5.0, 0.1, 0.1, 0.1])
+    assert terms.index("tower") < terms.index("ship")
+    terms = key_terms(SENTENCES, [0.1, 0.1, 0.1, 0.1, 0.1, 5.0, 5.0, 0.1])
+    assert terms.index("ship") < terms.index("tower")
+
+
+def test_forms_of_verbs_come_after_nouns() -> None:
+    """Of two words that are equally frequent, the one that looks like a verb weighs less."""
+    assert key_terms([f"The oil that a pump had emitted at {hour}." for hour in range(8)], [1.0] * 8)[-1] == "emitted"
+
+
+def test_a_short_text_has_terms_too() -> None:
+    """In a text of a few sentences a word need not come twice."""
+    assert "kettle" in key_terms(["A kettle boils water."], [1.0])
+
+
+def test_there_is_an_end_to_terms() -> None:
+    """However long the text, a page's worth of terms is kept."""
+    many = [f"word{number}x stands with other{number}x." for number in range(100) for _ in range(2)]
+    assert len(key_terms(many, [1.0] * len(many))) == MAX_TERMS
+
+
+def test_short_frequent_words_of_other_languages_are_no_terms() -> None:
+    """Articles of a language without a list of stop words are found by how often they stand."""
+    german = [f"Der Teig {verb} und das Mehl {verb} auch." for verb in ("ruht", "klebt", "wartet", "steht")] * 2
+    terms = key_terms(german, [1.0] * len(german))
+    assert "Teig" in terms
+    assert not {"der", "das", "und"} & {term.lower() for term in terms}

@@ -1,0 +1,568 @@
+"""Versions and migrations: what `Graph(version=…, migrate=…)` makes of runs that were recorded under older versions."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from graphengine import (
+    END,
+    START,
+    CompileError,
+    Context,
+    Graph,
+    Limits,
+    Migration,
+    Runner,
+    ask,
+    changed,
+    iterations,
+    plateau,
+)
+from graphengine.engine.steps import Step
+from graphengine.errors import GraphChanged, MigrationFailed
+from graphengine.reducers import append
+from graphengine.state.json_values import JsonValue
+
+Fields = dict[str, JsonValue]
+
+
+class First(BaseModel):
+    name: str = "ants"
+    score: int = 0
+    log: Annotated[list[str], append] = []
+
+
+class Second(BaseModel):
+    title: str
+    score: int = 0
+    log: Annotated[list[str], append] = []
+
+
+class Third(BaseModel):
+    title: str
+    score: float = Field(ge=0)
+    log: Annotated[list[str], append] = []
+
+
+def to_second(values: Fields) -> Fields:
+    """The name is called title."""
+    values["title"] = values.pop("name").upper()
+    return values
+
+
+def to_third(values: Fields) -> Fields:
+    """Scores are shares."""
+    return {**values, "score": values["score"] / 10}
+
+
+def rated(
+    state: type[BaseModel] = First,
+    migrate: Mapping[int, Any] | None = None,
+    version: int | None = None,
+    node: str = "rate",
+) -> Graph[Any]:
+    """Note something, then ask for a score, three times over."""
+    graph: Graph[Any] = Graph("rated", state, version=version or len(migrate or {}) + 1, migrate=migrate)
+    graph.add_node("note", lambda log: f"note {len(log)}", writes="log", thread=False)
+    graph.add_node(node, ask("How good?", int), writes="score")
+    graph.add_path(START, "note", node)
+    graph.add_edge(node, END, when=iterations(node) >= 3, label="thrice")
+    graph.add_edge(node, "note")
+    return graph
+
+
+async def asked(runner: Runner, graph: Graph[Any], *scores: int) -> str:
+    """A run that was given scores and waits for the next one."""
+    run_id = (await runner.start(graph).result()).run_id
+    for score in scores:
+        await runner.answer(run_id, score)
+        assert (await runner.resume(graph, run_id).result()).status == "waiting"
+    return run_id
+
+
+async def last(runner: Runner, run_id: str, kind: str = "resumed") -> Step:
+    """The last step of a kind."""
+    return [step for step in await runner.history(run_id) if step.kind == kind][-1]
+
+
+async def untouched(runner: Runner, graph: Graph[Any], run_id: str) -> GraphChanged:
+    """Assert that a resume is refused and leaves the run as it was; gives the error."""
+    before = list(await runner.history(run_id)), await runner.store.info(run_id)
+    with pytest.raises(GraphChanged) as caught:
+        await runner.resume(graph, run_id).result()
+    assert (list(await runner.history(run_id)), await runner.store.info(run_id)) == before
+    return caught.value
+
+
+# -- state
+
+
+async def test_a_function_alone_moves_the_state_forward(runner: Runner) -> None:
+    """It gets the recorded fields; what it gave is recorded with the resume, and the run goes on in today's types."""
+    run_id = await asked(runner, rated(), 3)
+    after = rated(Second, {1: to_second})
+    result = await runner.resume(after, run_id).result()
+    assert result.state == Second(title="ANTS", score=3, log=["note 0", "note 1"])
+    step = await last(runner, run_id)
+    assert step.data["refit"] == {"": [["set", "title", "ANTS"], ["drop", "name"]]}
+    assert "version 1 → 2" in step.data["changes"]
+    assert await runner.state_at(run_id) == {"title": "ANTS", "score": 3, "log": ["note 0", "note 1"]}
+
+
+async def test_nothing_calls_a_migration_a_second_time(runner: Runner) -> None:
+    """Not the next resume, not a look at any step, before it or behind it: what it gave stands in the log."""
+    calls: list[Fields] = []
+
+    def counted(values: Fields) -> Fields:
+        calls.append(dict(values))
+        return to_second(values)
+
+    run_id = await asked(runner, rated(), 3)
+    after = rated(Second, {1: counted})
+    await runner.resume(after, run_id).result()
+    made = len(calls)  # one for the look before the run is taken, one with it
+    assert {str(call) for call in calls} == {str({"name": "ants", "score": 3, "log": ["note 0", "note 1"]})}
+    for _ in range(2):
+        await runner.answer(run_id, 4)
+        await runner.resume(after, run_id).result()
+    steps = await runner.history(run_id)
+    for seq in range(1, len(steps) + 1):
+        await runner.state_at(run_id, seq)
+    assert (await runner.state_at(run_id, 2))["name"] == "ants"
+    assert [d.path for d in await runner.diff(run_id, run_id, first_seq=2)] == [
+        "name",
+        "score",
+        "log[1]",
+        "log[2]",
+        "title",
+    ]
+    assert len(calls) == made
+
+
+async def test_migrations_are_called_one_after_the_other(runner: Runner) -> None:
+    """From the recorded version to today's; a run of the second version has the last one alone."""
+    run_id = await asked(runner, rated(), 5)
+    newer = rated(Third, {1: to_second, 2: to_third})
+    assert (await runner.resume(newer, run_id).result()).state.score == 0.5
+    later = await asked(runner, _second(), 7)
+    result = await runner.resume(newer, later).result()
+    assert (result.state.title, result.state.score) == ("worms", 0.7)
+
+
+def _second() -> Graph[Any]:
+    """A graph that begins under version 2."""
+
+    class Worms(Second):
+        title: str = "worms"
+
+    return rated(Worms, {1: to_second})
+
+
+async def test_a_migration_may_leave_the_state_alone(runner: Runner) -> None:
+    """`Migration()` says that nothing has to be changed."""
+    run_id = await asked(runner, rated(), 3)
+    await runner.resume(rated(First, {1: Migration()}), run_id).result()
+    assert "refit" not in (await last(runner, run_id)).data
+
+
+async def test_a_migration_gets_a_copy(runner: Runner) -> None:
+    """What it does to the values it was given and does not return is nothing."""
+
+    def careless(values: Fields) -> Fields:
+        values["log"].append("spoilt")
+        return {"title": "t", "score": 1, "log": ["a"]}
+
+    run_id = await asked(runner, rated())
+    after = rated(Second, {1: careless})
+    assert (await runner.resume(after, run_id).result()).state.log == ["a"]
+    assert (await runner.state_at(run_id, 2))["log"] == ["note 0"]
+
+
+async def test_what_a_migration_changes_in_place_and_returns_is_recorded(runner: Runner) -> None:
+    """It is compared with what was recorded, not with what the function did to its copy."""
+
+    def appends(values: Fields) -> Fields:
+        values["log"].append("moved on")
+        return to_second(values)
+
+    run_id = await asked(runner, rated())
+    result = await runner.resume(rated(Second, {1: appends}), run_id).result()
+    assert result.state.log == ["note 0", "moved on"]
+
+
+async def test_new_fields_a_migration_says_nothing_of_have_their_defaults(runner: Runner) -> None:
+    """As without one."""
+
+    class More(Second):
+        pages: int = 4
+
+    run_id = await asked(runner, rated())
+    assert (await runner.resume(rated(More, {1: to_second}), run_id).result()).state.pages == 4
+
+
+def raises(values: Fields) -> Fields:
+    """A migration that looks for what is not there."""
+    return {"title": values["headline"]}
+
+
+def gives_a_time(values: Fields) -> Fields:
+    """A migration that gives what its field does not take."""
+    return {**to_second(values), "score": datetime(2020, 1, 1)}  # noqa: DTZ001
+
+
+BAD: list[tuple[Callable[[Fields], Any], list[str]]] = [
+    (raises, ["{1: raises} of graph 'rated' raised KeyError: 'headline'", "it was given {'name': 'ants', 'score': 3"]),
+    (lambda _: None, ["gave NoneType None and no fields"]),
+    (lambda _: {1: 2}, ["gave dict {1: 2} and no fields"]),
+    (lambda values: {**to_second(values), "tilte": ""}, ["unknown field 'tilte': did you mean 'title'"]),
+    (lambda values: {"title": 5, "score": values["score"]}, ["gave {'title': 5, 'score': 3}", "'title' holds 5"]),
+    (lambda values: values, ["field 'title' is new and has no default"]),
+    (gives_a_time, ["'score' holds '2020-01-01T00:00:00'"]),
+    (lambda values: {**to_second(values), "score": float("nan")}, ["JSON cannot carry"]),
+]
+
+
+@pytest.mark.parametrize(("bad", "told"), BAD)
+async def test_a_migration_that_fails_leaves_the_run_as_it_was(
+    runner: Runner, bad: Callable[[Fields], Any], told: list[str]
+) -> None:
+    """It raised, or gave nonsense: the error has the values; with a mended one the run goes on."""
+    run_id = await asked(runner, rated(), 3)
+    error = await untouched(runner, rated(Second, {1: bad}), run_id)
+    for text in told:
+        assert text in str(error)
+    assert isinstance(error, MigrationFailed) or "is new" in str(error)
+    with pytest.raises(GraphChanged):
+        await runner.branch(rated(Second, {1: bad}), run_id, at=2, branch_id="child").result()
+    assert [info.id for info in await runner.store.runs()] == [run_id]
+    assert (await runner.resume(rated(Second, {1: to_second}), run_id).result()).state.title == "ANTS"
+
+
+async def test_a_step_that_is_missing_is_told(runner: Runner) -> None:
+    """A run of a version that nothing leads on from."""
+    run_id = await asked(runner, rated())
+    error = await untouched(runner, rated(Third, {2: to_third}, version=3), run_id)
+    assert "recorded under version 1 of graph 'rated', and nothing leads from version 1 to 2" in str(error)
+    assert "add migrate={1: f}" in error.repair
+
+
+async def test_a_run_of_a_newer_version_is_refused(runner: Runner) -> None:
+    """Nothing leads back."""
+    run_id = await asked(runner, _second())
+    error = await untouched(runner, rated(Second), run_id)
+    assert "recorded under version 2 of graph 'rated', which is version 1 here" in str(error)
+
+
+async def test_a_branch_is_migrated_as_of_its_step(runner: Runner) -> None:
+    """The child begins with the migrated state, its update on top; the parent stays under its old version."""
+    run_id = await asked(runner, rated(), 3)
+    before = list(await runner.history(run_id))
+    after = rated(Second, {1: to_second})
+    child = await runner.branch(after, run_id, at=2, update={"log": "mine"}).result()
+    assert child.state == Second(title="ANTS", score=0, log=["note 0", "mine"])
+    assert (await last(runner, child.run_id, "branched")).data["refit"] == {
+        "": [["set", "title", "ANTS"], ["drop", "name"]]
+    }
+    assert list(await runner.history(run_id)) == before
+    assert (await runner.resume(rated(), run_id).result()).state == First(score=3, log=["note 0", "note 1"])
+
+
+# -- nodes
+
+
+async def test_a_renamed_node_keeps_what_was_recorded_of_it(runner: Runner) -> None:
+    """The run stands there still, counts go on, and an answer that was on its way arrives."""
+    run_id = await asked(runner, rated(), 1, 2)
+    await runner.answer(run_id, 3)
+    after = rated(First, {1: Migration(renamed={"rate": "review"})}, node="review")
+    result = await runner.resume(after, run_id).result()
+    assert (result.status, result.stop and result.stop.label) == ("finished", "thrice")
+    step = await last(runner, run_id)
+    assert step.data["renamed"] == {"": {"rate": "review"}}
+    assert [s.path for s in await runner.history(run_id) if s.kind == "node"] == [
+        *("note", "rate", "note", "rate", "note"),
+        "review",
+    ]
+    assert "node review was called rate" in step.data["changes"]
+
+
+async def test_what_conditions_remember_goes_along_with_a_name(runner: Runner) -> None:
+    """Counts since a node, plateaus since a node, and changes since it was left."""
+
+    def graph(node: str, migrate: Mapping[int, Any] | None = None) -> Graph[Any]:
+        made: Graph[Any] = Graph("marks", First, version=len(migrate or {}) + 1, migrate=migrate)
+        made.add_node("begin", lambda: 1, writes="score", thread=False)
+        made.add_node(node, ask("How good?", int), writes="score")
+        made.add_path(START, "begin", node)
+        made.add_edge(node, "begin", when=iterations(node, since="begin") >= 3, label="round")
+        made.add_edge(node, END, when=plateau("score", patience=2, since=node) & ~changed("name", since=node))
+        made.add_edge(node, node)
+        return made
+
+    run_id = await asked(runner, graph("rate"), 2, 3)
+    after = graph("judge", {1: Migration(renamed={"rate": "judge"})})
+    await runner.answer(run_id, 4)
+    result = await runner.resume(after, run_id).result()
+    assert list((await last(runner, run_id, "node")).data["to"]) == ["judge"]
+    edges = [step.data.get("edge") for step in await runner.history(run_id) if step.kind == "node"]
+    assert "round" in edges
+    marks = {key for step in await runner.history(run_id) for key in step.data.get("marks", ()) if step.seq > 8}
+    assert not [key for key in marks if "rate" in key]
+    assert result.status == "waiting"
+
+
+async def test_names_may_be_swapped_and_change_twice(runner: Runner) -> None:
+    """Each version's names are those of that version."""
+    run_id = await asked(runner, rated(), 1)
+    steps = {
+        1: Migration(renamed={"rate": "note", "note": "rate"}),
+        2: Migration(renamed={"note": "judge", "rate": "write"}),
+    }
+    graph: Graph[Any] = Graph("rated", First, version=3, migrate=steps)
+    graph.add_node("write", lambda log: f"note {len(log)}", writes="log", thread=False)
+    graph.add_node("judge", ask("How good?", int), writes="score")
+    graph.add_path(START, "write", "judge")
+    graph.add_edge("judge", END, when=iterations("judge") >= 3, label="thrice")
+    graph.add_edge("judge", "write")
+    await runner.answer(run_id, 2)
+    assert (await runner.resume(graph, run_id).result()).status == "waiting"
+    await runner.answer(run_id, 3)
+    result = await runner.resume(graph, run_id).result()
+    assert (result.status, result.state.log) == ("finished", ["note 0", "note 1", "note 2"])
+
+
+def _versions(step: Migration | None) -> dict[str, Any]:
+    return {} if step is None else {"version": 2, "migrate": {1: step}}
+
+
+async def test_pauses_go_along_with_a_name(runner: Runner) -> None:
+    """Of a node of the graph, and of one in a graph inside that the run is not in."""
+
+    def outer(node: str, inner: str, *steps: Migration) -> Graph[Any]:
+        of_outer, of_below = (_versions(step) for step in steps or (None, None))
+        below: Graph[Any] = Graph("below", First, result="score", **of_below)
+        below.add_node(inner, lambda: 1, writes="score", thread=False)
+        below.add_path(START, inner, END)
+        made: Graph[Any] = Graph("outer", First, **of_outer)
+        made.add_node("first", ask("Well?", int), writes="score")
+        made.add_node(node, below, writes="score")
+        made.add_path(START, "first", node, END)
+        return made
+
+    run = runner.start(outer("part", "work"), pause_before=["part/work"])
+    assert (await run.result()).status == "waiting"
+    steps = Migration(renamed={"part": "piece"}), Migration(renamed={"work": "labour"})
+    after = outer("piece", "labour", *steps)
+    await runner.answer(run.id, 5)
+    result = await runner.resume(after, run.id).result()
+    assert [wait.name for wait in result.waits] == ["piece/labour"]
+    await runner.answer(run.id, value=True)
+    assert (await runner.resume(after, run.id).result()).status == "finished"
+
+
+async def test_a_run_that_stands_at_a_node_that_is_gone_is_moved(runner: Runner) -> None:
+    """It goes on at the node that is named, with that node's own count."""
+    run_id = await asked(runner, rated(), 1)
+    graph: Graph[Any] = Graph("rated", First, version=2, migrate={1: Migration(moved={"rate": "note"})})
+    graph.add_node("note", lambda log: f"note {len(log)}", writes="log", thread=False)
+    graph.add_edge(START, "note")
+    graph.add_edge("note", END, when=iterations("note") >= 3)
+    graph.add_edge("note", "note")
+    result = await runner.resume(graph, run_id).result()
+    assert (result.status, result.state.log) == ("finished", ["note 0", "note 1", "note 2"])
+    assert (await last(runner, run_id)).data["moved"] == {"": "note"}
+
+
+async def test_work_of_a_visit_that_was_dropped_is_dropped(runner: Runner) -> None:
+    """The node that the run goes on at does its own, even where it asks the same."""
+
+    async def asks(ctx: Context) -> int:
+        return int(await ctx.ask("One?", int)) + int(await ctx.ask("Two?", int))
+
+    def graph(node: str, **versions: Any) -> Graph[Any]:
+        made: Graph[Any] = Graph("asks", First, **versions)
+        made.add_node(node, asks, writes="score")
+        made.add_path(START, node, END)
+        return made
+
+    run_id = await asked(runner, graph("before"), 1)
+    after = graph("after", version=2, migrate={1: Migration(moved={"before": "after"})})
+    assert [wait.question for wait in (await runner.resume(after, run_id).result()).waits] == ["One?"]
+
+
+async def test_a_failed_run_can_be_moved(runner: Runner) -> None:
+    """Its failure is over, and the count of its attempts begins anew."""
+
+    def breaks() -> int:
+        raise ValueError("no")
+
+    graph: Graph[Any] = Graph("breaks", First)
+    graph.add_node("bad", breaks, writes="score")
+    graph.add_path(START, "bad", END)
+    run = runner.start(graph)
+    with pytest.raises(Exception, match="no"):
+        await run.result()
+    after: Graph[Any] = Graph("breaks", First, version=2, migrate={1: Migration(moved={"bad": "good"})})
+    after.add_node("good", lambda: 5, writes="score")
+    after.add_path(START, "good", END)
+    result = await runner.resume(after, run.id).result()
+    assert (result.status, result.state.score) == ("finished", 5)
+
+
+# -- graphs inside, arms
+
+
+def book(inner: Graph[Any], **versions: Any) -> Graph[Any]:
+    """A graph as a node, in an arm of a fork, beside a question."""
+    graph: Graph[Any] = Graph("book", First, **versions)
+    name = next(iter(versions.get("migrate", {0: Migration()}).values())).renamed.get("chapter", "chapter")
+    inputs = {"score": "score"} if inner.state is First else {"score": "score", "title": "name"}
+    graph.add_node(name, inner, inputs=inputs, writes={"score": "score"})
+    graph.add_node("other", ask("Well?"), writes="log")
+    graph.add_node("merge")
+    graph.add_edge(name, "merge")
+    graph.add_edge("other", "merge")
+    graph.add_fork(START, [name, "other"], join="merge")
+    graph.add_edge("merge", END)
+    return graph
+
+
+async def test_a_graph_inside_has_its_own_versions(runner: Runner) -> None:
+    """Its frame is migrated by its own functions, its nodes by its own names, whatever is around it."""
+    run = runner.start(book(rated()))
+    await run.result()
+    names = {"chapter": "part"}
+    inner = rated(Second, {1: Migration(state=to_second, renamed={"rate": "judge"})}, node="judge")
+    after = book(inner, version=2, migrate={1: Migration(renamed=names)})
+    waits = [w.name for w in await runner.waits(run.id)]
+    assert sorted(waits) == ["chapter/rate", "other"]
+    await runner.answer(run.id, 4, wait="chapter/rate")
+    result = await runner.resume(after, run.id).result()
+    step = await last(runner, run.id)
+    assert step.data["refit"] == {"~part/part/": [["set", "title", "ANTS"], ["drop", "name"]]}
+    assert step.data["renamed"] == {"": names, "~chapter/chapter/": {"rate": "judge"}}
+    for score in (5, 6):
+        names_now = [wait.name for wait in result.waits]
+        assert "part/judge" in names_now
+        await runner.answer(run.id, score, wait="part/judge")
+        result = await runner.resume(after, run.id).result()
+    await runner.answer(run.id, "well", wait="other")
+    result = await runner.resume(after, run.id).result()
+    assert (result.status, result.state.score, result.state.log) == ("finished", 6, ["well"])
+
+
+async def test_updates_of_arms_are_laid_over_what_a_migration_made(runner: Runner) -> None:
+    """An arm that appended to a list sees the migrated list with its own item, and so does the join."""
+
+    def forked(migrate: Mapping[int, Any] | None = None) -> Graph[Any]:
+        graph: Graph[Any] = Graph("forked", First, version=len(migrate or {}) + 1, migrate=migrate)
+        graph.add_node("begin", lambda: "begun", writes="log", thread=False)
+        graph.add_node("a", lambda: "a", writes="log", thread=False)
+        graph.add_node("see", lambda log: f"saw {'+'.join(log)}", writes="log", thread=False)
+        graph.add_node("wait", ask("Go?"), writes="name")
+        graph.add_node("merge")
+        graph.add_edge(START, "begin")
+        graph.add_fork("begin", ["a", "merge"], join="merge")
+        graph.add_path("a", "wait", "see", "merge", END)
+        return graph
+
+    run = runner.start(forked())
+    assert (await run.result()).status == "waiting"
+    await runner.answer(run.id, "go")
+    after = forked({1: lambda values: {**values, "log": [text.upper() for text in values["log"]]}})
+    result = await runner.resume(after, run.id).result()
+    assert result.state.log == ["BEGUN", "a", "saw BEGUN+a"]
+
+
+async def test_items_of_a_map_under_way_are_those_that_were_taken(runner: Runner) -> None:
+    """A migration of the list they came from does not change them."""
+
+    class Numbers(BaseModel):
+        numbers: list[int] = [1, 2]
+        doubled: list[int] = []
+
+    class Figures(BaseModel):
+        figures: list[int] = []
+        doubled: list[int] = []
+
+    async def double(number: int, ctx: Context) -> int:
+        return number * int(await ctx.ask("Times?", int))
+
+    def graph(state: type[BaseModel], field: str, migrate: Mapping[int, Any] | None = None) -> Graph[Any]:
+        made: Graph[Any] = Graph("figures", state, version=len(migrate or {}) + 1, migrate=migrate)
+        made.add_node("double", double, each={"number": field}, writes="doubled", concurrency=1)
+        made.add_path(START, "double", END)
+        return made
+
+    run = runner.start(graph(Numbers, "numbers"))
+    await run.result()
+    after = graph(Figures, "figures", {1: lambda values: {"figures": [8, 9], "doubled": values["doubled"]}})
+    await runner.answer(run.id, 2)
+    await runner.resume(after, run.id).result()
+    await runner.answer(run.id, 2)
+    result = await runner.resume(after, run.id).result()
+    assert result.state == Figures(figures=[8, 9], doubled=[2, 4])
+
+
+# -- compile
+
+
+def problems(**options: Any) -> list[str]:
+    """The problems of a graph with these options."""
+    graph: Graph[Any] = Graph("g", First, **options)
+    graph.add_node("a")
+    graph.add_path(START, "a", END)
+    return [f"{p.code} at {p.where}: {p.message} / {p.repair}" for p in graph.check()]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"version": 0}, "bad_option at graph g: version=0 / give a whole number from 1"),
+        ({"version": True}, "version=True"),
+        ({"version": "2"}, "version='2'"),
+        ({"migrate": {1: to_second}}, "migrate={1: …} is no older version of a graph of version 1 / raise version="),
+        ({"version": 2, "migrate": {2: to_second}}, "is no older version of a graph of version 2 / name versions from"),
+        ({"version": 2, "migrate": {"1": to_second}}, "migrate={'1': …}"),
+        ({"version": 2, "migrate": {1: "f"}}, "migrate={1: …} is a str / give a function"),
+        ({"version": 2, "migrate": {1: Migration(state="f")}}, "state='f' / give a function"),  # type: ignore[arg-type]
+        ({"version": 2, "migrate": {1: Migration(renamed=["a"])}}, "renamed=['a'] / write a mapping"),  # type: ignore[arg-type]
+        (
+            {"version": 4, "migrate": {1: to_second, 3: to_third}},
+            "migration_missing at graph g: migrate= has steps for 1, 3, and none from version 2 to 3 / add 2: f",
+        ),
+        ({"version": 3, "migrate": {1: to_second}}, "none from version 2 to 3"),
+        (
+            {"version": 2, "migrate": {1: Migration(renamed={"old": "aa"})}},
+            "unknown_node at graph g, migrate={1: …}: unknown node 'aa' / did you mean 'a'",
+        ),
+        ({"version": 2, "migrate": {1: Migration(moved={"old": "b"})}}, "unknown node 'b'"),
+        ({"version": 2, "migrate": {1: Migration(renamed={"x": "a", "y": "a"})}}, "two nodes are renamed to 'a'"),
+        ({"version": 2, "migrate": {1: Migration(renamed={"x": "a"}, moved={"x": "a"})}}, "'x' is renamed and moved"),
+    ],
+)
+def test_compile_tells_what_is_wrong_with_migrations(options: dict[str, Any], told: str) -> None:
+    """Each with its code, place and repair, and nothing else."""
+    found = problems(**options)
+    assert len(found) == 1
+    assert told in found[0]
+
+
+def test_versions_without_migrations_are_fine() -> None:
+    """And so is a chain that begins later: runs of the versions before it are refused when they are met."""
+    assert not problems(version=7)
+    assert not problems(version=3, migrate={2: to_third})
+    with pytest.raises(CompileError):
+        Graph("empty", First, version=2, migrate={}).compile()
+
+
+async def test_a_version_alone_changes_nothing(runner: Runner) -> None:
+    """A run that fits goes on; the change is told."""
+    run_id = await asked(runner, rated(), 1, 2)
+    await runner.answer(run_id, 3)
+    result = await runner.resume(rated(version=5), run_id, limits=Limits()).result()
+    assert result.status == "finished"
+    assert (await last(runner, run_id)).data["changes"] == ["version 1 → 5"]

@@ -1,0 +1,463 @@
+"""Recorded work when a node runs again: retries, timeouts, closed runners, crashes."""
+
+import asyncio
+import shutil
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner
+from graphengine.errors import InputError
+from tests.kit.working import State, counted, failing, kinds, one
+
+# -- retries
+
+
+async def test_a_retry_after_a_failed_call_keeps_what_was_recorded(timed: Runner) -> None:
+    """Work before the call that raised is not done again, whether the error came as it is or wrapped."""
+    calls: list[str] = []
+
+    async def shaky() -> str:
+        calls.append("shaky")
+        if calls.count("shaky") < 3:
+            raise OSError
+        return "shaky"
+
+    async def bare(ctx: Context) -> str:
+        return await ctx.step(counted(calls, "first")) + await ctx.step(shaky)
+
+    async def wrapped(ctx: Context) -> str:
+        try:
+            return await bare(ctx)
+        except OSError as error:
+            raise ValueError from error
+
+    for work in (bare, wrapped):
+        calls.clear()
+        result = await timed.start(one(work, retry=Retry(attempts=3, jitter=0))).result()
+        assert result.state.text == "firstshaky"
+        assert calls == ["first", "shaky", "shaky", "shaky"]
+
+
+async def test_a_retry_after_a_failed_call_in_a_group_keeps_what_was_recorded(timed: Runner) -> None:
+    """The call's error inside an exception group is the call's."""
+    calls: list[str] = []
+
+    async def shaky() -> str:
+        calls.append("shaky")
+        if calls.count("shaky") < 2:
+            raise OSError
+        return "shaky"
+
+    async def work(ctx: Context) -> str:
+        first = await ctx.step(counted(calls, "first"))
+        async with asyncio.TaskGroup() as group:
+            second = group.create_task(ctx.step(shaky))
+        return first + second.result()
+
+    assert (await timed.start(one(work, retry=Retry(attempts=2))).result()).state.text == "firstshaky"
+    assert calls == ["first", "shaky", "shaky"]
+
+
+async def test_a_retry_after_the_nodes_own_error_starts_afresh(timed: Runner) -> None:
+    """What was recorded may be what it stumbled over."""
+    calls: list[str] = []
+
+    async def work(ctx: Context) -> str:
+        first = await ctx.step(counted(calls, "first"))
+        if len(calls) < 2:
+            raise ValueError
+        return first
+
+    assert (await timed.start(one(work, retry=Retry(attempts=2))).result()).state.text == "first"
+    assert calls == ["first", "first"]
+
+
+async def test_a_retry_after_a_bad_update_starts_afresh(timed: Runner) -> None:
+    """An update that does not fit is the node's failure."""
+    calls: list[str] = []
+
+    async def work(ctx: Context) -> object:
+        await ctx.step(counted(calls, "first"))
+        return "no number" if len(calls) < 2 else 5
+
+    assert (await timed.start(one(work, "n", retry=Retry(attempts=2))).result()).state.n == 5
+    assert calls == ["first", "first"]
+
+
+async def test_a_caught_error_of_a_call_is_not_the_nodes_later_one(timed: Runner) -> None:
+    """A node that caught a call's error and then raises its own starts afresh."""
+    calls: list[str] = []
+
+    async def broken() -> str:
+        raise OSError
+
+    async def work(ctx: Context) -> str:
+        first = await ctx.step(counted(calls, "first"))
+        with suppress(OSError):
+            await ctx.step(broken)
+        if len(calls) < 2:
+            message = "my own"
+            raise ValueError(message)
+        return first
+
+    assert (await timed.start(one(work, retry=Retry(attempts=2))).result()).state.text == "first"
+    assert calls == ["first", "first"]
+
+
+async def test_a_resume_after_a_failed_call_keeps_what_was_recorded(runner: Runner) -> None:
+    """The run failed with the call's error; mended and resumed it does the rest."""
+    calls: list[str] = []
+    broken = True
+
+    async def shaky() -> str:
+        calls.append("shaky")
+        if broken:
+            raise OSError
+        return "shaky"
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(counted(calls, "first")) + await ctx.step(shaky)
+
+    graph = one(work)
+    run_id = (await failing(runner, graph)).run_id
+    broken = False
+    assert (await runner.resume(graph, run_id).result()).state.text == "firstshaky"
+    assert calls == ["first", "shaky", "shaky"]
+
+
+async def test_a_fallback_may_record_work_too(runner: Runner) -> None:
+    """And wait: it runs again with what it had."""
+    calls: list[str] = []
+
+    async def work() -> str:
+        raise ValueError
+
+    async def instead(ctx: Context) -> str:
+        return await ctx.step(counted(calls, "first")) + await ctx.ask("Well?", str)
+
+    graph = one(work, fallback=instead)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "!")
+    assert (await runner.resume(graph, run_id).result()).state.text == "first!"
+    assert calls == ["first"]
+
+
+# -- cancellation, timeouts, threads
+
+
+async def test_a_timeout_amid_a_step_keeps_what_was_recorded_before(timed: Runner) -> None:
+    """Only the call that was cut off is made again: it is what took too long."""
+    calls: list[str] = []
+
+    async def slow() -> str:
+        calls.append("slow")
+        if calls.count("slow") == 1:
+            await asyncio.Event().wait()
+        return "slow"
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(counted(calls, "first")) + await ctx.step(slow)
+
+    graph = one(work, timeout_seconds=0.05, retry=Retry(attempts=2, jitter=0))
+    run = timed.start(graph)
+    assert (await run.result()).state.text == "firstslow"
+    assert calls == ["first", "slow", "slow"]
+    attempt = next(step for step in await timed.history(run.id) if step.kind == "attempt")
+    assert attempt.data["error"]["kind"] == "timeout"
+
+
+async def test_a_step_in_a_thread_is_waited_for_when_it_is_cut_off(timed: Runner) -> None:
+    """No second attempt begins beside the thread of the first."""
+    running, most = 0, 0
+    lock, calls = threading.Lock(), list[int]()
+
+    def slow() -> str:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        calls.append(1)
+        if len(calls) == 1:
+            threading.Event().wait(0.15)
+        with lock:
+            running -= 1
+        return "slow"
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(slow)
+
+    graph = one(work, timeout_seconds=0.05, retry=Retry(attempts=2, jitter=0))
+    assert (await timed.start(graph).result()).state.text == "slow"
+    assert (most, len(calls)) == (1, 2)
+
+
+async def test_closing_amid_a_step_leaves_what_was_recorded(tmp_path: Path) -> None:
+    """Another runner goes on with the record; the step in flight is made again."""
+    calls: list[str] = []
+    begun, hang = asyncio.Event(), True
+
+    async def slow() -> str:
+        calls.append("slow")
+        begun.set()
+        if hang:
+            await asyncio.Event().wait()
+        return "slow"
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(counted(calls, "first")) + await ctx.step(slow)
+
+    graph = one(work)
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(graph)
+        await begun.wait()
+    hang = False
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await runner.resume(graph, run.id).result()).state.text == "firstslow"
+    assert calls == ["first", "slow", "slow"]
+
+
+async def test_a_stop_amid_steps_lets_the_node_finish(runner: Runner) -> None:
+    """The node in flight ends with all its steps."""
+    begun, leave = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> str:
+        begun.set()
+        await leave.wait()
+        return "slow"
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(slow) + await ctx.step("x".upper)
+
+    run = runner.start(one(work))
+    await begun.wait()
+    stopping = asyncio.create_task(runner.stop(run.id))
+    await asyncio.sleep(0)
+    leave.set()
+    await stopping
+    result = await run.result()
+    assert result.state.text == "slowX"
+
+
+async def test_a_step_in_a_sync_node_is_a_clear_error(runner: Runner) -> None:
+    """It says to make the node async; a step that nobody awaited is none that was forgotten."""
+
+    def work(ctx: Context) -> str:
+        _ = ctx.step(counted([], "first"))
+        return "x"
+
+    with pytest.raises(RunFailed, match=r"ctx.step was called outside the event loop[\s\S]*make the node async"):
+        await runner.start(one(work)).result()
+
+
+async def test_steps_of_arms_and_items_are_their_own(runner: Runner) -> None:
+    """The same call in each item is another call, and recorded with its path."""
+    calls: list[str] = []
+
+    async def work(item: int, ctx: Context) -> int:
+        await ctx.step(counted(calls, "same"))
+        await ctx.ask("Well?", bool)
+        return item
+
+    graph = Graph("g", State)
+    graph.add_node("work", work, each={"item": "items"}, writes="items")
+    graph.add_path(START, "work", END)
+    run_id = (await runner.start(graph).result()).run_id
+    for wait in await runner.waits(run_id):
+        await runner.answer(run_id, value=True, wait=wait.name)
+    assert (await runner.resume(graph, run_id).result()).state.items == [1, 2, 3]
+    assert calls == ["same"] * 3
+    recorded = [step.path for step in await runner.history(run_id) if step.kind == "recorded"]
+    assert sorted(recorded) == ["work[0]", "work[1]", "work[2]"]
+
+
+# -- crashes
+
+
+class Crash:
+    """A database as it was at a moment: what a process that died then has left."""
+
+    def __init__(self, here: Path) -> None:
+        self.here = here / "runs.db"
+        self.left = here / "left.db"
+
+    def now(self) -> None:
+        """Keep the database as it is."""
+        for file in self.here.parent.glob("runs.db*"):
+            if file.suffix != ".lock" and file.is_file():
+                shutil.copy(file, str(file).replace("runs.db", "left.db"))
+
+
+@pytest.fixture
+def crash(tmp_path: Path) -> Crash:
+    """Where a crash keeps what it left."""
+    return Crash(tmp_path)
+
+
+async def test_a_crash_costs_the_step_in_flight_alone(crash: Crash) -> None:
+    """What was recorded before is given to the node that runs again."""
+    calls: list[str] = []
+
+    def dies() -> str:
+        calls.append("dies")
+        if calls.count("dies") == 1:
+            crash.now()
+        return "dies"
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(counted(calls, "first")) + await ctx.step(dies) + ctx.idempotency_key
+
+    graph = one(work)
+    async with Runner(crash.here) as runner:
+        expected = (await runner.start(graph, run_id="r").result()).state.text
+    async with Runner(crash.left) as runner:
+        assert (await runner.store.info("r")).status == "running"
+        assert (await runner.resume(graph, "r").result()).state.text == expected
+        assert (await runner.history("r"))[2].data.get("crashed") is True
+    assert calls == ["first", "dies", "dies"]
+
+
+@pytest.mark.parametrize(
+    ("decision", "text", "calls"),
+    [("rerun", "sent", 2), ({"result": "it was sent"}, "it was sent", 1)],
+)
+async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
+    crash: Crash, decision: object, text: str, calls: int
+) -> None:
+    """A person says whether it is run again, or what its result was."""
+    sent: list[int] = []
+
+    async def send() -> str:
+        sent.append(1)
+        if len(sent) == 1:
+            await asyncio.to_thread(crash.now)
+        return "sent"
+
+    graph = one(send, on_resume="ask")
+    async with Runner(crash.here) as runner:
+        await runner.start(graph, run_id="r").result()
+    async with Runner(crash.left) as runner:
+        result = await runner.resume(graph, "r").result()
+        assert result.status == "waiting"
+        (wait,) = result.waits
+        assert (wait.name, wait.kind, wait.answerable) == ("work", "crash", True)
+        assert "may have done its work" in wait.question
+        with pytest.raises(InputError, match="rerun, fail or a JSON object with result"):
+            await runner.answer("r", "perhaps")
+        await runner.answer("r", decision)
+        assert (await runner.resume(graph, "r").result()).state.text == text
+    assert len(sent) == calls
+
+
+async def test_a_node_that_is_not_to_be_run_again_fails(crash: Crash) -> None:
+    """With not_rerun; a resume of the failed run asks again, and runs nothing unasked."""
+    sent: list[int] = []
+
+    async def send() -> str:
+        sent.append(1)
+        if len(sent) == 1:
+            await asyncio.to_thread(crash.now)
+        return "sent"
+
+    graph = one(send, on_resume="ask")
+    async with Runner(crash.here) as runner:
+        await runner.start(graph, run_id="r").result()
+    async with Runner(crash.left) as runner:
+        await runner.resume(graph, "r").result()
+        await runner.answer("r", "fail")
+        result = await failing(runner, graph, "r")
+        assert result.error.kind == "not_rerun"
+        result = await runner.resume(graph, "r").result()
+        assert (result.status, [wait.kind for wait in result.waits], len(sent)) == ("waiting", ["crash"], 1)
+        await runner.answer("r", "rerun")
+        assert (await runner.resume(graph, "r").result()).state.text == "sent"
+
+
+async def test_a_result_that_does_not_fit_is_no_answer_after_a_crash(crash: Crash) -> None:
+    """It is refused and the question stays open; the node is not run for it, whatever retries it has."""
+    calls: list[int] = []
+
+    async def count() -> int:
+        calls.append(1)
+        await asyncio.to_thread(crash.now)
+        return 1
+
+    graph = one(count, "n", on_resume="ask", retry=Retry(attempts=3))
+    async with Runner(crash.here) as runner:
+        await runner.start(graph, run_id="r").result()
+    async with Runner(crash.left) as runner:
+        await runner.resume(graph, "r").result()
+        await runner.answer("r", {"result": "no number"})
+        result = await runner.resume(graph, "r").result()
+        assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["crash"])
+        refused = (await runner.history("r"))[-1]
+        assert (refused.kind, refused.data["answer"]) == ("refused", {"result": "no number"})
+        assert "that is no result of it" in refused.data["message"]
+        await runner.answer("r", {"result": 7})
+        assert (await runner.resume(graph, "r").result()).state.n == 7
+    assert len(calls) == 1
+
+
+async def test_without_a_crash_nothing_is_asked(runner: Runner) -> None:
+    """A start is recorded, and the run goes its way; after a clean stop too."""
+
+    async def work() -> str:
+        return "x"
+
+    run = runner.start(one(work, on_resume="ask"))
+    assert (await run.result()).state.text == "x"
+    assert await kinds(runner, run.id) == ["started", "begun", "node"]
+
+
+async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(tmp_path: Path) -> None:
+    """It was cut off amid its work by the close: whether that asks or reruns, it does not run twice unasked."""
+    begun = asyncio.Event()
+    calls: list[int] = []
+
+    async def work() -> str:
+        calls.append(1)
+        begun.set()
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+        return "x"
+
+    graph = one(work, on_resume="ask")
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(graph)
+        await begun.wait()
+    async with Runner(tmp_path / "runs.db") as runner:
+        result = await runner.resume(graph, run.id).result()
+        assert (result.status, [wait.kind for wait in result.waits], len(calls)) == ("waiting", ["crash"], 1)
+
+
+async def test_deaths_further_and_further_on_are_no_crash_loop(tmp_path: Path) -> None:
+    """A node whose every process dies one recorded call later is not given up."""
+    crashes: list[Crash] = []
+    calls: list[int] = []
+
+    def call(n: int) -> int:
+        calls.append(n)
+        if n == len(crashes) - 1 and not crashes[-1].left.exists():
+            crashes[-1].now()
+        return n
+
+    async def work(ctx: Context) -> int:
+        return sum([await ctx.step(call, n) for n in range(5)])
+
+    graph = one(work, "n")
+    for n in range(5):
+        (tmp_path / str(n)).mkdir()
+        crashes.append(Crash(tmp_path / str(n)))
+        if n:
+            for file in crashes[n - 1].left.parent.glob("left.db*"):
+                shutil.copy(file, crashes[n].here.with_name(file.name.replace("left", "runs")))
+        async with Runner(crashes[n].here) as runner:
+            run = runner.resume(graph, "r") if n else runner.start(graph, run_id="r")
+            assert (await run.result()).state.n == 10
+    async with Runner(crashes[-1].left) as runner:
+        assert (await runner.resume(graph, "r").result()).state.n == 10
+        crashed = [step.data.get("crashed") for step in await runner.history("r") if step.kind == "resumed"]
+    assert crashed == [True] * 5
+    assert calls == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 1, 2, 3, 4, 2, 3, 4, 3, 4, 4]

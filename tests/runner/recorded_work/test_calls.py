@@ -1,0 +1,462 @@
+"""Recorded work through the real runner: what is done once, what is done again, and what others are told of it."""
+
+import asyncio
+import functools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphengine import Context, RunFailed, Runner
+from tests.kit.runs import SOON
+from tests.kit.working import Page, failing, kinds, one
+
+# -- what is recorded, and what comes back
+
+
+async def test_a_step_gives_what_its_function_gives(runner: Runner) -> None:
+    """Async and sync functions, methods, lambdas and partials; the sync ones in a thread."""
+    here = threading.get_ident()
+    threads: list[bool] = []
+
+    def sync(n: int) -> int:
+        threads.append(threading.get_ident() == here)
+        return n + 1
+
+    async def slow(n: int, *, by: int) -> int:
+        await asyncio.sleep(0)
+        return n * by
+
+    async def work(ctx: Context) -> str:
+        return f"{await ctx.step(sync, 1)} {await ctx.step(slow, 2, by=3)} {await ctx.step('x'.upper)}"
+
+    run = runner.start(one(work))
+    assert (await run.result()).state.text == "2 6 X"
+    assert threads == [False]
+    recorded = [step for step in await runner.history(run.id) if step.kind == "recorded"]
+    assert [step.data["value"] for step in recorded] == [2, 6, "X"]
+    assert [step.data["name"].rsplit(".", 1)[-1] for step in recorded] == ["sync", "slow", "upper"]
+    assert {(step.path, step.visit, step.attempt) for step in recorded} == {("work", 1, 1)}
+
+
+async def test_models_come_back_as_models(runner: Runner) -> None:
+    """The return annotation says how a record is read, the first time as well as after an answer."""
+    seen: list[object] = []
+
+    async def fetch(url: str) -> Page:
+        return Page(url=url, words=["a"])
+
+    async def pages() -> list[Page]:
+        return [Page(url="x")]
+
+    async def pair() -> tuple[int, Page | None]:
+        return 1, None
+
+    async def work(ctx: Context) -> str:
+        seen.append((await ctx.step(fetch, "u"), await ctx.step(pages), await ctx.step(pair)))
+        return await ctx.ask("Well?", str)
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "x")
+    await runner.resume(graph, run_id).result()
+    assert seen == [(Page(url="u", words=["a"]), [Page(url="x")], (1, None))] * 2
+
+
+async def test_without_an_annotation_a_result_is_plain_json(runner: Runner) -> None:
+    """A lambda's mapping comes back as it was; a model without an annotation is refused with the repair."""
+
+    async def plain(ctx: Context) -> str:
+        return str(await ctx.step(lambda: {"a": [1, None, 2.5]}))
+
+    assert (await runner.start(one(plain)).result()).state.text == "{'a': [1, None, 2.5]}"
+
+    async def untyped(ctx: Context) -> str:
+        return str(await ctx.step(lambda: Page(url="u")))
+
+    result = await failing(runner, one(untyped))
+    assert result.error.kind == "not_recordable"
+    assert "annotate what the function returns" in result.repair
+
+
+@pytest.mark.parametrize("made", [{1, 2}, (1, 2), object(), float("nan"), {1: "a"}, b"\xff"])
+async def test_what_would_come_back_as_something_else_is_refused(runner: Runner, made: object) -> None:
+    """Instead of a node that sees a set before a crash and a list after it."""
+
+    def give():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        return made
+
+    async def work(ctx: Context) -> str:
+        return str(await ctx.step(give))
+
+    result = await failing(runner, one(work))
+    assert result.error.kind == "not_recordable"
+    assert "recorded" not in await kinds(runner, result.run_id)
+
+
+async def test_an_argument_that_is_no_json_needs_a_key(runner: Runner) -> None:
+    """Without one it is refused with the repair; with one the call is told by it."""
+    lock = threading.Lock()
+
+    def use(what: object) -> str:
+        return "used"
+
+    async def bare(ctx: Context) -> str:
+        return await ctx.step(use, lock)
+
+    result = await failing(runner, one(bare))
+    assert result.error.kind == "not_recordable"
+    assert "key=" in result.repair
+
+    async def keyed(ctx: Context) -> str:
+        return await ctx.step(use, lock, key="the lock")
+
+    assert (await runner.start(one(keyed)).result()).state.text == "used"
+
+
+async def test_a_key_tells_calls_apart(runner: Runner) -> None:
+    """In place of the arguments: one key is one call, whatever it is given the second time."""
+    calls: list[int] = []
+
+    async def count(n: int) -> int:
+        calls.append(n)
+        return n
+
+    async def work(ctx: Context) -> str:
+        first = await ctx.step(count, len(calls), key="k")
+        await ctx.ask("Well?", str)
+        return str(first)
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "x")
+    assert (await runner.resume(graph, run_id).result()).state.text == "0"
+    assert calls == [0]
+
+
+async def test_equal_calls_are_told_apart_by_their_number(runner: Runner) -> None:
+    """Three equal calls are three calls, and each gets its own record back, whichever ended first."""
+    made: list[int] = []
+    turns = [asyncio.Event() for _ in range(4)]
+    turns[3].set()
+
+    async def draw() -> int:
+        number = len(made)
+        made.append(number)
+        await turns[number + 1].wait()
+        turns[number].set()
+        return number
+
+    async def work(ctx: Context) -> str:
+        drawn = await asyncio.gather(*(ctx.step(draw) for _ in range(3)))
+        await ctx.ask("Well?", str)
+        return str(drawn)
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    recorded = [step.data["value"] for step in await runner.history(run_id) if step.kind == "recorded"]
+    assert recorded == [2, 1, 0]
+    await runner.answer(run_id, "x")
+    assert (await runner.resume(graph, run_id).result()).state.text == "[0, 1, 2]"
+    assert made == [0, 1, 2]
+
+
+async def test_unequal_calls_are_told_apart_whatever_their_order(runner: Runner) -> None:
+    """Asked for in another order the second time, each gets its own record."""
+    calls: list[str] = []
+
+    async def fetch(name: str) -> str:
+        calls.append(name)
+        return name.upper()
+
+    async def work(ctx: Context) -> str:
+        order = ["a", "b"] if len(calls) == 0 else ["b", "a"]
+        found = {name: await ctx.step(fetch, name) for name in order}
+        await ctx.ask("Well?", str)
+        return str(found)
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "x")
+    assert (await runner.resume(graph, run_id).result()).state.text == "{'b': 'B', 'a': 'A'}"
+    assert calls == ["a", "b"]
+
+
+class Client:
+    """Two of them are told apart by nothing but themselves."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def fetch(self, url: str) -> str:
+        """Fetch it from here."""
+        return f"{self.name}:{url}"
+
+
+async def fetch(name: str, *, url: str) -> str:
+    """Fetch it from there."""
+    return f"{name}:{url}"
+
+
+async def crosswise(runner: Runner, *calls: Callable[[Context], Awaitable[str]]) -> Any:
+    """What two calls side by side give to a node that runs again, with the second begun first that time."""
+    runs: list[int] = []
+
+    async def work(ctx: Context) -> str:
+        runs.append(1)
+        order = [0, 1] if len(runs) == 1 else [1, 0]
+        found = {n: await calls[n](ctx) for n in order}
+        await ctx.ask("Well?", str)
+        return f"{found[0]} {found[1]}"
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "x")
+    return (await runner.resume(graph, run_id).result()).state.text
+
+
+async def test_partials_are_told_apart_by_what_they_hold(runner: Runner) -> None:
+    """At any depth, by position and by name; a partial is the call that it makes."""
+    first, second = (functools.partial(functools.partial(fetch, name), url="u") for name in "ab")
+    assert await crosswise(runner, lambda ctx: ctx.step(first), lambda ctx: ctx.step(second)) == "a:u b:u"
+    first, second = (functools.partial(fetch, "a", url=url) for url in "uv")
+    assert await crosswise(runner, lambda ctx: ctx.step(first), lambda ctx: ctx.step(second)) == "a:u a:v"
+
+
+@pytest.mark.parametrize("kind", ["methods", "lambdas", "partials of methods"])
+async def test_functions_that_look_alike_are_refused_without_a_key(runner: Runner, kind: str) -> None:
+    """One would get the other's record, with the repair; with keys each gets its own, whichever begins first."""
+
+    def closure(name: str) -> Callable[[], Awaitable[str]]:
+        return lambda: fetch(name, url="u")
+
+    made: dict[str, Sequence[Callable[..., Awaitable[str]]]] = {
+        "methods": [Client(name).fetch for name in "ab"],
+        "lambdas": [closure(name) for name in "ab"],
+        "partials of methods": [functools.partial(Client(name).fetch, "u") for name in "ab"],
+    }
+    first, second = made[kind]
+    given = ["u"] if kind == "methods" else []
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(first, *given) + await ctx.step(second, *given)
+
+    result = await failing(runner, one(work))
+    assert result.error.kind == "not_recordable"
+    assert "two different functions" in result.error.message
+    assert "key=" in result.repair
+
+    text = await crosswise(
+        runner, lambda ctx: ctx.step(first, *given, key="a"), lambda ctx: ctx.step(second, *given, key="b")
+    )
+    assert text == "a:u b:u"
+
+
+async def test_one_object_may_make_equal_calls(runner: Runner) -> None:
+    """A method of the same object is the same function each time it is looked up."""
+    client = Client("a")
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(client.fetch, "u") + await ctx.step(client.fetch, "u") + await ctx.step(client.fetch, "v")
+
+    assert (await runner.start(one(work)).result()).state.text == "a:ua:ua:v"
+
+
+async def test_records_that_nobody_asks_for_are_named(runner: Runner) -> None:
+    """The node's step says which, by name and number."""
+    first = True
+
+    def early() -> int:
+        return 1
+
+    async def work(ctx: Context) -> str:
+        nonlocal first
+        if first:
+            first = False
+            await ctx.step(early)
+        await ctx.ask("Well?", str)
+        return "done"
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "x")
+    await runner.resume(graph, run_id).result()
+    (unused,) = (await runner.history(run_id))[-1].data["unused"]
+    assert "early" in unused
+
+
+async def test_a_failed_step_is_recorded_nowhere_and_made_again(runner: Runner) -> None:
+    """A call that raised and was caught is no record: the node that runs again calls it again."""
+    calls: list[str] = []
+
+    async def shaky() -> str:
+        calls.append("shaky")
+        if len(calls) == 1:
+            raise OSError
+        return "fine"
+
+    async def work(ctx: Context) -> str:
+        try:
+            got = await ctx.step(shaky)
+        except OSError:
+            got = "caught"
+        return f"{got} {await ctx.ask('Well?', str)}"
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    assert "recorded" not in await kinds(runner, run_id)
+    await runner.answer(run_id, "x")
+    assert (await runner.resume(graph, run_id).result()).state.text == "fine x"
+
+
+async def test_a_set_is_the_same_input_each_time(runner: Runner) -> None:
+    """Whatever order it has in this process."""
+    names = ["b", "a", "c"] * 2
+    sets = iter([frozenset(names), frozenset(reversed(names))])
+    calls: list[object] = []
+
+    async def count(what: dict[str, frozenset[str]]) -> int:
+        calls.append(what)
+        return len(what["names"])
+
+    async def work(ctx: Context) -> str:
+        found = await ctx.step(count, {"names": next(sets)})
+        await ctx.ask("Well?", str)
+        return str(found)
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "x")
+    assert (await runner.resume(graph, run_id).result()).state.text == "3"
+    assert len(calls) == 1
+
+
+def test_the_digest_of_a_set_does_not_depend_on_the_process() -> None:
+    """Hashes of text differ from one process to the next, and so does the order of a set of it."""
+    code = "from graphengine.runner.call_records import digest_of_call as of; print(of('f', [{'a', 'b', 'c'}], {}))"
+    root = Path(__file__).resolve().parents[3]
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in "123"
+    }
+    assert len(found) == 1
+
+
+async def test_an_iterator_needs_a_key(runner: Runner) -> None:
+    """Looking at it would use it up before the call gets it."""
+
+    async def bare(ctx: Context) -> str:
+        return str(await ctx.step(sum, (n for n in (1, 2, 3))))
+
+    result = await failing(runner, one(bare))
+    assert result.error.kind == "not_recordable"
+    assert "used up" in result.error.message
+
+    async def keyed(ctx: Context) -> str:
+        return str(await ctx.step(sum, (n for n in (1, 2, 3)), key="sum"))
+
+    assert (await runner.start(one(keyed)).result()).state.text == "6"
+
+
+async def test_a_class_makes_its_own_instances(runner: Runner) -> None:
+    """A model's class is a function that gives that model; a sync function may say that it gives an awaitable."""
+
+    def later() -> Awaitable[int]:
+        async def three() -> int:
+            return 3
+
+        return three()
+
+    async def work(ctx: Context) -> str:
+        return f"{(await ctx.step(Page, url='u')).url} {await ctx.step(later)}"
+
+    assert (await runner.start(one(work)).result()).state.text == "u 3"
+
+
+async def test_a_return_type_that_json_cannot_carry_is_refused_before_the_call(runner: Runner) -> None:
+    """By name, with the repair, and nothing is done."""
+    calls: list[int] = []
+
+    def make() -> threading.Event:
+        calls.append(1)
+        return threading.Event()
+
+    async def work(ctx: Context) -> str:
+        return str(await ctx.step(make))
+
+    result = await failing(runner, one(work))
+    assert (result.error.kind, calls) == ("not_recordable", [])
+    assert "make returns, Event" in result.error.message
+
+
+async def test_steps_inside_steps_are_told_apart_by_the_outer_one(runner: Runner) -> None:
+    """Two calls side by side make equal calls inside; each keeps its own, and none of them is unused."""
+    calls: list[str] = []
+    first_may_go = asyncio.Event()
+
+    async def inner(ctx: Context, name: str) -> str:
+        calls.append(name)
+        return name
+
+    async def outer(name: str, ctx: Context) -> str:
+        if name == "a":
+            await first_may_go.wait()
+        got = await ctx.step(inner, ctx, name, key="inner")
+        first_may_go.set()
+        return got
+
+    async def work(ctx: Context) -> str:
+        both = await asyncio.gather(*(ctx.step(outer, name, ctx, key=name) for name in "ab"))
+        await ctx.ask("Well?", str)
+        return " ".join(both)
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    assert calls == ["b", "a"]
+    await runner.answer(run_id, "x")
+    assert (await runner.resume(graph, run_id).result()).state.text == "a b"
+    assert "unused" not in (await runner.history(run_id))[-1].data
+
+
+@pytest.mark.parametrize("kind", ["ask", "receive", "sleep"])
+async def test_waiting_inside_a_step_is_a_clear_error(runner: Runner, kind: str) -> None:
+    """It would wait for its own end; the error says where to wait."""
+
+    async def inner(ctx: Context) -> str:
+        if kind == "ask":
+            await ctx.ask("Well?", str)
+        elif kind == "receive":
+            await ctx.receive("t")
+        else:
+            await ctx.sleep(5)
+        return "x"
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(inner, ctx, key="k")
+
+    with pytest.raises(RunFailed, match=rf"ctx.{kind} was called inside a ctx.step[\s\S]*in the node itself"):
+        async with asyncio.timeout(SOON):
+            await runner.start(one(work)).result()
+
+
+async def test_errors_that_cause_each_other_end(timed: Runner) -> None:
+    """A node's error whose causes go round in a circle is looked at once."""
+
+    async def work(ctx: Context) -> str:
+        await ctx.step("x".upper)
+        first, second = ValueError("first"), ValueError("second")
+        second.__cause__ = first
+        raise first from second
+
+    result = await failing(timed, one(work))
+    assert result.error.message == "first"

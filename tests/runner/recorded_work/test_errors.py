@@ -1,0 +1,269 @@
+"""What a node knows of itself and others, and what is told of it: keys, earlier runs, things shown."""
+
+import asyncio
+
+import pytest
+
+from graphengine import END, START, Context, Graph, Limits, PastRun, Retry, RunFailed, Runner, value
+from graphengine.runner import Emitted, StepRecorded
+from graphengine.testing import FakeClock
+from tests.kit.runs import SOON
+from tests.kit.working import Page, State, counted, failing, one
+
+# -- idempotency keys
+
+
+async def test_an_idempotency_key_is_the_same_over_retries_answers_and_resumes(timed: Runner) -> None:
+    """And another in the next visit."""
+    keys: list[tuple[int, str]] = []
+    broken = True
+
+    async def work(ctx: Context) -> str:
+        keys.append((ctx.visit, ctx.idempotency_key))
+        if ctx.attempt < 3 and ctx.visit == 1 and broken:
+            raise ValueError
+        return await ctx.ask("Well?", str)
+
+    graph = Graph("g", State)
+    graph.add_node("work", work, writes="log", retry=Retry(attempts=2))
+    graph.add_edge(START, "work")
+    graph.add_edge("work", END, when=value("log").length() >= 2)
+    graph.add_edge("work", "work")
+    run_id = (await failing(timed, graph)).run_id
+    broken = False
+    result = await timed.resume(graph, run_id).result()
+    while result.status == "waiting":
+        await timed.answer(run_id, "x")
+        result = await timed.resume(graph, run_id).result()
+    assert [visit for visit, _ in keys] == [1, 1, 1, 1, 2, 2]
+    assert len(set(keys)) == 2
+    assert len({key for _, key in keys}) == 2
+
+
+async def test_every_item_arm_subgraph_visit_and_branch_has_its_own_key(runner: Runner) -> None:
+    """No two attempts of different work ever get one key."""
+    keys: list[str] = []
+
+    async def note(ctx: Context) -> str:
+        keys.append(ctx.idempotency_key)
+        return "x"
+
+    async def note_item(item: int, ctx: Context) -> int:
+        keys.append(ctx.idempotency_key)
+        return item
+
+    inner = Graph("inner", State, result="text")
+    inner.add_node("note", note, writes="text")
+    inner.add_node("items", note_item, each={"item": "items"}, writes="items")
+    inner.add_path(START, "note", "items", END)
+    graph = Graph("g", State)
+    graph.add_node("note", note, writes="log")
+    graph.add_node("items", note_item, each={"item": "items"}, writes="items")
+    graph.add_node("a", inner, writes="log")
+    graph.add_node("b", inner, writes="log")
+    graph.add_node("each", inner, each={"n_": "items"}, inputs={"n": "n_"}, writes="log")
+    graph.add_node("merge")
+    graph.add_edge(START, "note")
+    graph.add_edge("note", "items")
+    graph.add_fork("items", ["a", "b"], join="merge")
+    graph.add_path("a", "merge")
+    graph.add_path("b", "merge")
+    graph.add_edge("merge", "each")
+    graph.add_edge("each", END, when=value("log").length() > 9)
+    graph.add_edge("each", "note")
+    result = await runner.start(graph).result()
+    assert len(keys) == len(set(keys)) == 2 * (1 + 3 + 4 + 4 + 12)
+    before = set(keys)
+    keys.clear()
+    await runner.branch(graph, result.run_id, 1).result()
+    assert not before & set(keys)
+
+
+async def test_the_key_of_a_cancelled_arm_is_never_given_again(runner: Runner) -> None:
+    """The fork is visited again after it went on without that arm."""
+    keys: list[tuple[str, str]] = []
+
+    async def quick(ctx: Context) -> str:
+        await asyncio.sleep(0)
+        keys.append(("quick", ctx.idempotency_key))
+        return "quick"
+
+    async def slow(ctx: Context) -> str:
+        keys.append(("slow", ctx.idempotency_key))
+        await asyncio.Event().wait()
+        return "slow"
+
+    graph = Graph("g", State)
+    graph.add_node("plan")
+    graph.add_node("quick", quick, writes="log")
+    graph.add_node("slow", slow, writes="log")
+    graph.add_node("merge")
+    graph.add_edge(START, "plan")
+    graph.add_fork("plan", ["quick", "slow"], join="merge", need=1)
+    graph.add_edge("quick", "merge")
+    graph.add_edge("slow", "merge")
+    graph.add_edge("merge", END, when=value("log").length() >= 3)
+    graph.add_edge("merge", "plan")
+    async with asyncio.timeout(SOON):
+        await runner.start(graph).result()
+    slow_keys = [key for name, key in keys if name == "slow"]
+    assert len(slow_keys) == len(set(slow_keys)) == 3
+
+
+async def test_the_random_numbers_of_an_attempt_come_again(runner: Runner) -> None:
+    """A node that runs again with an answer draws what it drew."""
+    drawn: list[float] = []
+
+    async def work(ctx: Context) -> str:
+        drawn.append(ctx.random.random())
+        return await ctx.ask("Well?", str)
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, "x")
+    await runner.resume(graph, run_id).result()
+    await runner.start(graph).result()
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+# -- earlier runs, and what is shown
+
+
+async def test_a_node_reads_earlier_runs_of_a_graph(runner: Runner) -> None:
+    """The newest first, finished ones only, not itself; recorded, so that an answer changes nothing of it."""
+    seen: list[list[tuple[str, str]]] = []
+
+    async def work(text: str, ctx: Context) -> str:
+        past = await ctx.runs("one", last=2)
+        assert all(isinstance(run, PastRun) for run in past)
+        seen.append([(run.run_id, run.state["text"]) for run in past])
+        if text == "ask":
+            await ctx.ask("Well?", str)
+        return f"{text}!"
+
+    graph = one(work)
+    for name in "abc":
+        await runner.start(graph, {"text": name}, run_id=name).result()
+    assert seen == [[], [("a", "a!")], [("b", "b!"), ("a", "a!")]]
+    await runner.start(graph, {"text": "ask"}, run_id="asks").result()
+    await runner.start(graph, {"text": "d"}, run_id="d").result()
+    await runner.answer("asks", "x")
+    await runner.resume(graph, "asks").result()
+    assert seen[3] == seen[5] == [("c", "c!"), ("b", "b!")]
+
+
+async def test_earlier_runs_tell_the_fields_that_are_wanted(runner: Runner) -> None:
+    """Nothing else of their states is recorded; a graph's field that there is not is an error that names the next."""
+
+    class Wide(State):
+        more: str = "m" * 1000
+
+    async def work(ctx: Context) -> str:
+        past = await ctx.runs(wide, fields=("text",))
+        return str([run.state for run in past])
+
+    wide = Graph("wide", Wide)
+    wide.add_node("a", work, writes="text", retry=Retry(attempts=1))
+    wide.add_path(START, "a", END)
+    await runner.start(wide).result()
+    result = await runner.start(wide).result()
+    assert result.state.text == "[{'text': '[]'}]"
+    (work_done,) = [step for step in await runner.history(result.run_id) if step.kind == "recorded"]
+    assert "mmm" not in str(work_done)
+
+    async def astray(ctx: Context) -> str:
+        return str(await ctx.runs(wide, fields=("texd",)))
+
+    with pytest.raises(RunFailed, match="wide has no field 'texd'"):
+        await runner.start(one(astray)).result()
+
+
+async def test_a_graph_itself_may_be_named_for_earlier_runs(runner: Runner) -> None:
+    """By the graph or its name; of one that never ran there are none."""
+
+    async def work(ctx: Context) -> str:
+        return str(len(await ctx.runs(other)) + len(await ctx.runs("nobody")))
+
+    other = Graph("other", State)
+    other.add_node("a", lambda: "x", writes="text")
+    other.add_path(START, "a", END)
+    await runner.start(other).result()
+    assert (await runner.start(one(work)).result()).state.text == "1"
+
+
+async def test_what_is_emitted_is_kept_where_that_is_asked_for(runner: Runner) -> None:
+    """Watchers see both, with the path; the step has the one."""
+
+    async def work(ctx: Context) -> str:
+        ctx.emit({"half": 1})
+        ctx.emit(Page(url="u"), record=True)
+        return "x"
+
+    run = runner.start(one(work))
+    shown = [(event.path, event.data) async for event in run.events() if isinstance(event, Emitted)]
+    assert shown == [("work", {"half": 1}), ("work", Page(url="u"))]
+    step = (await runner.history(run.id))[-1]
+    assert step.data["emitted"] == [{"url": "u", "words": []}]
+
+
+async def test_recorded_steps_are_events(runner: Runner) -> None:
+    """They come in order of seq, while the node still runs."""
+    leave = asyncio.Event()
+
+    async def work(ctx: Context) -> str:
+        await ctx.step("x".upper)
+        await leave.wait()
+        return "x"
+
+    run = runner.start(one(work))
+    seen: list[str] = []
+    async with asyncio.timeout(SOON):
+        async for event in run.events():
+            if isinstance(event, StepRecorded):
+                seen.append(event.step.kind)
+                if event.step.kind == "recorded":
+                    leave.set()
+    assert seen == ["started", "recorded", "node"]
+
+
+async def test_recorded_steps_are_no_steps_of_the_limits(runner: Runner) -> None:
+    """A node's pieces of work are one visit."""
+
+    async def work(ctx: Context) -> str:
+        for n in range(5):
+            await ctx.step(str, n)
+        return "x"
+
+    result = await runner.start(one(work), limits=Limits(steps=1)).result()
+    assert (result.status, result.steps) == ("finished", 1)
+
+
+async def test_a_branch_at_a_recorded_step_keeps_what_was_recorded_by_then(runner: Runner) -> None:
+    """Work behind it is done again, for the branch alone."""
+    calls: list[str] = []
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(counted(calls, "first")) + await ctx.step(counted(calls, "second"))
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    result = await runner.branch(graph, run_id, 2).result()
+    assert (result.state.text, calls) == ("firstsecond", ["first", "second", "second"])
+
+
+async def test_time_in_a_step_is_told_with_its_record() -> None:
+    """When it began and when it was done."""
+    clock = FakeClock(start=50.0)
+
+    async def slow() -> str:
+        clock.move(7)
+        return "x"
+
+    async def work(ctx: Context) -> str:
+        return await ctx.step(slow)
+
+    async with Runner(clock=clock) as runner:
+        run = runner.start(one(work))
+        await run.result()
+        (step,) = [step for step in await runner.history(run.id) if step.kind == "recorded"]
+        assert (step.began, step.at) == (50.0, 57.0)

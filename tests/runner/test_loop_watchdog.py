@@ -1,0 +1,231 @@
+"""Nodes that hold the event loop are named, while they do and afterwards."""
+
+import asyncio
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Runner
+from graphengine.runner import loop_watchdog as watch
+from graphengine.runner import supervisor as tending
+from graphengine.runner.threads import _outcome_of
+
+BLOCKED_SECONDS = 0.1
+HELD_SECONDS = 0.4
+PATIENCE_SECONDS = 20.0
+TOLD = threading.Event()
+"""Something was logged."""
+
+
+class State(BaseModel):
+    text: str = ""
+
+
+class Listener(logging.Handler):
+    """Hears of warnings, in whatever thread they are given."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell whoever waits for one."""
+        TOLD.set()
+
+
+@pytest.fixture(autouse=True)
+def listener() -> Iterator[None]:
+    """Hears of this test's warnings."""
+    TOLD.clear()
+    listener = Listener()
+    watch.log.addHandler(listener)
+    yield
+    watch.log.removeHandler(listener)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch of this test's own, that looks often."""
+    monkeypatch.setattr(watch, "BLOCKED_SECONDS", BLOCKED_SECONDS)
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(watch, "_IDLE_LOOKS", 25)
+    monkeypatch.setattr(tending, "WATCH", watch.LoopWatch())
+
+
+def hold() -> str:
+    """Work that nothing else can run beside, until somebody complains, and for a while at least."""
+    began = time.monotonic()
+    while time.monotonic() < began + (HELD_SECONDS if TOLD.is_set() else PATIENCE_SECONDS):
+        sum(range(100))
+    return "held"
+
+
+async def holding() -> str:
+    """Not as asynchronous as it looks."""
+    return hold()
+
+
+async def beside() -> str:
+    """It holds the loop in a task that it began."""
+
+    async def inner() -> str:
+        return hold()
+
+    return (await asyncio.gather(inner()))[0]
+
+
+async def waiting() -> str:
+    """As it should be."""
+    await asyncio.sleep(HELD_SECONDS)
+    return "waited"
+
+
+def resting() -> str:
+    """It blocks, and may."""
+    time.sleep(HELD_SECONDS)
+    return "rested"
+
+
+def graph(function: Callable[..., object], *, thread: bool | None = None) -> Graph[State]:
+    """One node."""
+    made = Graph("watched", State)
+    if thread is None:
+        made.add_node("work", function, writes="text")
+    else:
+        made.add_node("work", function, writes="text", thread=thread)
+    made.add_path(START, "work", END)
+    return made
+
+
+async def warnings_of(made: Graph[State], caplog: pytest.LogCaptureFixture, store: Path | None = None) -> list[str]:
+    """What is logged while it runs."""
+    async with Runner(store) as runner:
+        await runner.start(made, run_id="r").result()
+        await asyncio.sleep(0.05)  # the loop moves again: now that is told
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["memory", "sqlite"])
+@pytest.mark.parametrize(
+    ("made", "place"),
+    [(graph(holding), "holding"), (graph(hold, thread=False), "hold"), (graph(beside), "beside.<locals>.inner")],
+    ids=["async", "sync", "task"],
+)
+async def test_a_node_that_holds_the_loop_is_named(
+    made: Graph[State], place: str, caplog: pytest.LogCaptureFixture, tmp_path: Path, *, kept: bool
+) -> None:
+    """The node, the run, the function with its line, the repair; then for how long, about."""
+    held, over = await warnings_of(made, caplog, tmp_path / "runs.db" if kept else None)
+    found = re.fullmatch(
+        r"node work \(run r\) has held the event loop for (?P<seconds>\d\.\d) s, so that nothing else moves: "
+        r"(?P<place>\S+) \((?P<file>.+):\d+\)\n  repair: make it a plain function .*",
+        held,
+    )
+    assert found, held
+    assert (found["place"], found["file"]) == (place, __file__)
+    told = re.fullmatch(r"node work \(run r\) held the event loop for (\d\.\d) s; it moves again", over)
+    assert told, over
+    assert float(told[1]) >= BLOCKED_SECONDS
+
+
+@pytest.mark.parametrize("made", [graph(waiting), graph(resting)], ids=["waits", "in a thread"])
+async def test_a_node_that_lets_the_loop_move_is_not(made: Graph[State], caplog: pytest.LogCaptureFixture) -> None:
+    """However long it takes."""
+    assert await warnings_of(made, caplog) == []
+
+
+async def test_a_place_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A node that holds the loop at each visit does not fill the log."""
+    assert len(await warnings_of(graph(holding), caplog)) == 2
+    assert len(await warnings_of(graph(holding), caplog)) == 2
+
+
+async def test_what_holds_the_loop_beside_the_nodes_is_named_by_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    """The program's own code, while a run is driven."""
+    async with Runner() as runner:
+        run = runner.start(graph(waiting), run_id="r")
+        await run.begun()
+        await asyncio.sleep(0.1)
+        hold()
+        await run.result()
+    text = caplog.records[0].getMessage()
+    assert not text.startswith("node ")
+    assert f"{__file__}:" in text
+
+
+async def test_a_suspended_process_is_not_taken_for_a_busy_one(caplog: pytest.LogCaptureFixture) -> None:
+    """The time that the whole process stood still does not count."""
+    for asleep_seconds, told in ((1000.0, 0), (0.0, 1)):
+        watched = watch.Loop(asyncio.get_running_loop(), {})
+        watched.look(0.0, set())
+        time.sleep(2 * BLOCKED_SECONDS)  # noqa: ASYNC251 - nothing else is to move
+        watched.look(asleep_seconds, set())
+        assert len(caplog.records) == told
+
+
+async def test_the_watch_ends_when_nothing_is_driven(caplog: pytest.LogCaptureFixture) -> None:
+    """Its thread is there while runs are driven and a little longer, and comes back for the next."""
+    for _ in range(2):
+        before = set(threading.enumerate())
+        await warnings_of(graph(waiting), caplog)
+        (own,) = [each for each in set(threading.enumerate()) - before if each.name == "graphengine-watch"]
+        await asyncio.to_thread(own.join, 10)
+        assert not own.is_alive()
+
+
+class Looked:
+    """A loop whose callbacks run when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[Callable[[], None]] = []
+
+    def call_soon_threadsafe(self, callback: Callable[[], None]) -> None:
+        """Keep it."""
+        self.asked.append(callback)
+
+
+def test_a_loop_that_answers_while_it_is_looked_at_is_asked_again() -> None:
+    """The looking thread takes nothing back of what the loop's own thread said meanwhile."""
+    loop = Looked()
+    watched = watch.Loop(loop, {})  # type: ignore[arg-type]
+
+    class Answering(float):
+        def __radd__(self, other: float) -> float:  # as soon as the time of the question was read
+            loop.asked.pop()()
+            return other + float(self)
+
+    watched.look(0.0, set())
+    watched.look(Answering(0.0), set())
+    watched.look(0.0, set())
+    assert len(loop.asked) == 1
+
+
+def slow(text: str) -> bool:
+    """A condition that thinks for long."""
+    return hold() == text
+
+
+async def test_a_condition_that_holds_the_loop_is_named_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """Not the engine's code that calls it; and a thread of its own is no repair, since conditions have none."""
+    made = Graph("watched", State)
+    made.add_node("work", lambda: "held", writes="text")
+    made.add_edge(START, "work")
+    made.add_edge("work", END, when=slow)
+    held, _ = await warnings_of(made, caplog)
+    assert f": slow ({__file__}:" in held
+    assert "repair: do what takes long in a node" in held
+
+
+def test_the_engines_own_work_is_nobodys() -> None:
+    """Nor is that of a library which it calls: no user could repair it."""
+    over = threading.Event()
+    thread = threading.Thread(target=_outcome_of, args=(over.wait,))
+    thread.start()
+    try:
+        for _ in range(100):
+            assert watch.holder_of(thread.ident or 0) is None
+    finally:
+        over.set()
+        thread.join()

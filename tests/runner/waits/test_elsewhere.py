@@ -1,0 +1,283 @@
+"""Waiting runs that other processes or changed graphs go on with, and what many waits cost."""
+
+import asyncio
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Result, RunFailed, Runner, ask, choose
+from graphengine.engine import fold as evolve
+from graphengine.engine import ready
+from graphengine.engine.snapshot import Frame, Snapshot, Task
+from graphengine.errors import GraphChanged, RunIsDriven
+from graphengine.runner import loop as drive
+from graphengine.runner import supervisor as tending
+from graphengine.runner.run import Run, StepRecorded
+from graphengine.stores.base import RunInfo
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing import FakeClock
+from tests.kit.runs import SOON, alone
+
+
+class State(BaseModel):
+    word: str = ""
+    kind: str = "a"
+    items: list[int] = []
+    answers: list[int] = []
+
+
+def one(work: Any, writes: str = "word", **options: Any) -> Graph[State]:
+    """A graph of one node."""
+    return alone(State, work, writes, **options)
+
+
+async def until(run: Run[Any], kind: str) -> None:
+    """Return when a step of a kind is recorded."""
+    async for event in run.events():
+        if isinstance(event, StepRecorded) and event.step.kind == kind:
+            return
+
+
+# -- changed graphs
+
+
+async def say(kind: str) -> str:
+    """Ask nobody."""
+    return kind
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (ask("Well?"), say, "no question any more"),
+        (choose("kind", {"a": ask("Well?"), "b": say}), choose("kind", {"a": say, "b": say}), "no question any more"),
+        (choose("kind", {"a": ask("Well?"), "b": say}), choose("kind", {"b": say}), "the run waits for an answer"),
+    ],
+)
+async def test_a_question_that_is_none_any_more_does_not_fit(
+    runner: Runner, before: Any, after: Any, told: str, *, answered: bool
+) -> None:
+    """A resume is refused as often as it is tried, answered or not; with the question back the run goes on."""
+    graph = one(before)
+    run_id = (await runner.start(graph).result()).run_id
+    if answered:
+        await runner.answer(run_id, "x")
+    steps = len(await runner.history(run_id))
+    for _ in range(2):
+        with pytest.raises(GraphChanged, match=told):
+            await runner.resume(one(after), run_id).result()
+    assert len(await runner.history(run_id)) == steps
+    if not answered:
+        await runner.answer(run_id, "x")
+    assert (await runner.resume(graph, run_id).result()).state.word == "x"
+
+
+# -- runs that another process goes on with
+
+
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for what another process does looks all the time."""
+    monkeypatch.setattr(tending, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(tending, "_INBOX_SECONDS", 0.001)
+
+
+async def rest(ctx: Context) -> str:
+    """Sleep, then work."""
+    await ctx.sleep(60)
+    return "rested"
+
+
+async def taken(path: Path, graph: Graph[State], *, fails: bool = False) -> Any:
+    """What the runner of a sleeping run comes to, where another one goes on with it meanwhile."""
+    clock = FakeClock(start=0.0, jumps=False)
+    async with Runner(path, clock=clock) as first, Runner(path, clock=FakeClock(start=100.0)) as second:
+        run = first.start(graph)
+        await until(run, "waiting")
+        async with asyncio.timeout(SOON):
+            other = second.resume(graph, run.id)
+            if fails:
+                with pytest.raises(RunFailed):
+                    await other.result()
+            else:
+                assert (await other.result()).state.word == "rested"
+            return await run.result()
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_sleeping_run_that_another_process_finishes_has_its_result(tmp_path: Path) -> None:
+    """Its own runner need not wait for the time."""
+    result = await taken(tmp_path / "runs.db", one(rest))
+    assert (result.status, result.state.word) == ("finished", "rested")
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_sleeping_run_that_fails_in_another_process_has_failed(tmp_path: Path) -> None:
+    """As if it had failed here."""
+
+    async def breaks(ctx: Context) -> str:
+        await ctx.sleep(60)
+        raise ValueError
+
+    with pytest.raises(RunFailed):
+        await taken(tmp_path / "runs.db", one(breaks), fails=True)
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_run_that_wakes_while_another_process_drives_it_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time comes here too, it cannot be claimed, and its result is what the other process makes of it."""
+    begun, leave, refused = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work(ctx: Context) -> str:
+        await ctx.sleep(60)
+        begun.set()
+        await leave.wait()
+        return "there"
+
+    graph, clock = one(work), FakeClock(start=0.0, jumps=False)
+    path = tmp_path / "runs.db"
+    async with Runner(path, clock=clock) as first, Runner(path, clock=FakeClock(start=100.0)) as second:
+        claim = first.store.claim
+
+        async def claimed(run_id: str) -> int:
+            try:
+                return await claim(run_id)
+            except RunIsDriven:
+                refused.set()
+                raise
+
+        monkeypatch.setattr(first.store, "claim", claimed)
+        run = first.start(graph)
+        await until(run, "waiting")
+        async with asyncio.timeout(SOON):
+            other = second.resume(graph, run.id)
+            await begun.wait()
+            clock.move(60)
+            await refused.wait()
+            leave.set()
+            assert (await run.result()).state.word == "there"
+            assert (await other.result()).state.word == "there"
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_stop_by_another_process_reaches_a_run_that_sleeps(tmp_path: Path) -> None:
+    """At once, not when its time has come."""
+    path = tmp_path / "runs.db"
+    async with Runner(path, clock=FakeClock(start=0.0, jumps=False)) as first, Runner(path) as second:
+        run = first.start(one(rest))
+        await until(run, "waiting")
+        await second.stop(run.id)
+        async with asyncio.timeout(SOON):
+            assert (await run.result()).status == "stopped"
+
+
+# -- what waiting costs
+
+
+class Counting(SQLiteStore):
+    """A store that counts the looks of its runner."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.infos = 0
+        self.looks: list[int] = []
+        self.three_looks = asyncio.Event()
+
+    async def info(self, run_id: str) -> RunInfo:
+        self.infos += 1
+        return await super().info(run_id)
+
+    async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
+        self.looks.append(len(run_ids))
+        if self.looks[-3:] == [20, 20, 20]:
+            self.three_looks.set()
+        return await super().seqs(run_ids)
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_one_look_is_enough_for_all_runs_that_sleep(tmp_path: Path) -> None:
+    """However many sleep, each turn asks the store one question, and it ends with the last of them."""
+    store = Counting(tmp_path / "runs.db")
+    async with Runner(store, clock=FakeClock(start=0.0, jumps=False)) as runner, asyncio.timeout(SOON):
+        runs = [runner.start(one(rest)) for _ in range(20)]
+        for run in runs:
+            await until(run, "waiting")
+        await store.three_looks.wait()
+        assert store.looks.count(1) == 20, "each of them was looked at by itself when it fell asleep"
+        assert store.infos <= 20
+        async with Runner(tmp_path / "runs.db") as other:
+            for run in runs:
+                await other.stop(run.id)
+        assert {(await run.result()).status for run in runs} == {"stopped"}
+        before = len(store.looks)
+        await asyncio.sleep(0.02)
+        assert len(store.looks) <= before + 1
+
+
+async def test_a_sleeping_run_holds_no_state() -> None:
+    """Neither that which it began with nor that of its result so far."""
+
+    class Big(BaseModel):
+        text: str = ""
+
+    graph = Graph("big", Big)
+    graph.add_node("rest", rest, writes="text")
+    graph.add_path(START, "rest", END)
+    async with Runner(clock=FakeClock(jumps=False)) as runner:
+        run = runner.start(graph, {"text": "big"})
+        await until(run, "waiting")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        gc.collect()
+        kept = [held for held in gc.get_objects() if isinstance(held, (Big, Result))]
+        assert [held for held in kept if isinstance(held, Big) or held.run_id == run.id] == []
+        assert [held for held in gc.get_objects() if type(held) is dict and held.get("text") == "big"] == []
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often the engine asks what a frame is to do, as the only item."""
+    calls = [0]
+    asked: Callable[[Snapshot, Frame], Task | None] = ready.task_of
+
+    def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:
+        calls[0] += 1
+        return asked(snapshot, frame)
+
+    for module in (ready, evolve, drive):
+        monkeypatch.setattr(module, "task_of", task_of)
+    return calls
+
+
+async def ask_about(item: int, ctx: Context) -> int:
+    """Ask somebody."""
+    return await ctx.ask(f"{item}?", int)
+
+
+async def cost(runner: Runner, count: int, calls: list[int]) -> Sequence[int]:
+    """How many looks at frames a map of questions takes until it waits, and after all answers to its end."""
+    graph = one(ask_about, "answers", each={"item": "items"}, concurrency=count)
+    calls[0] = 0
+    result = await runner.start(graph, {"items": list(range(count))}).result()
+    asking = calls[0]
+    assert len(result.waits) == count
+    for n, wait in enumerate(result.waits):
+        await runner.answer(result.run_id, n, wait=wait.name)
+    calls[0] = 0
+    assert (await runner.resume(graph, result.run_id).result()).state.answers == list(range(count))
+    return asking, calls[0]
+
+
+async def test_many_waits_cost_a_bounded_number_of_looks_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times as many waits take about three times as many looks at frames, not nine times."""
+    calls = counted(monkeypatch)
+    async with Runner() as runner:
+        few, many = await cost(runner, 30, calls), await cost(runner, 90, calls)
+    for fewer, more in zip(few, many, strict=True):
+        assert more < 4 * fewer

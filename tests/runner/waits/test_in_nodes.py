@@ -1,0 +1,228 @@
+"""Questions that a node asks amid its work."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pytest
+
+from graphengine import END, START, Context, Graph, RunFailed, Runner
+from graphengine.errors import InputError
+from graphengine.testing import FakeClock
+from tests.kit.runs import WEEK
+from tests.kit.waiting import Odd, State, Verdict, go_on, names, path, waiting
+
+# -- questions inside nodes
+
+
+async def test_a_node_that_asks_runs_again_with_its_answer(runner: Runner) -> None:
+    """From its beginning; what it had recorded is not done again."""
+    calls: list[str] = []
+
+    async def draft() -> str:
+        calls.append("draft")
+        return "text"
+
+    async def work(ctx: Context) -> str:
+        calls.append("work")
+        text = await ctx.step(draft)
+        verdict = await ctx.ask(f"Is {text!r} fine?", Verdict)
+        word = await ctx.ask("Which word?", Literal["yes", "no"])
+        names = await ctx.ask("Names?", list[str])
+        return f"{text} {verdict.score} {word} {names}"
+
+    graph = path(("work", work, "word"))
+    run_id = await waiting(runner, graph)
+    assert names(await runner.waits(run_id)) == ["work"]
+    await runner.answer(run_id, {"ok": True, "score": 4})
+    assert names((await go_on(runner, graph, run_id)).waits) == ["work#2"]
+    with pytest.raises(InputError, match="'perhaps' is not yes or no"):
+        await runner.answer(run_id, "perhaps")
+    await runner.answer(run_id, "yes")
+    assert names((await go_on(runner, graph, run_id)).waits) == ["work#3"]
+    await runner.answer(run_id, ["x"])
+    assert (await go_on(runner, graph, run_id)).state.word == "text 4 yes ['x']"
+    assert calls == ["work", "draft", "work", "work", "work"]
+
+
+async def test_questions_may_have_names_of_their_own(runner: Runner) -> None:
+    """name= is what it is answered by."""
+
+    async def work(ctx: Context) -> bool:
+        return await ctx.ask("Fine?", bool, name="editor")
+
+    graph = path(("work", work, "ok"))
+    run_id = await waiting(runner, graph)
+    assert names(await runner.waits(run_id)) == ["editor"]
+    await runner.answer(run_id, value=True, wait="editor")
+    assert (await go_on(runner, graph, run_id)).state.ok is True
+
+
+async def gathered(ctx: Context) -> str:
+    """Ask twice at once."""
+    both = await asyncio.gather(ctx.ask("one?", str), ctx.ask("two?", str))
+    return " ".join(both)
+
+
+async def grouped(ctx: Context) -> str:
+    """Ask twice in a group of tasks."""
+    async with asyncio.TaskGroup() as group:
+        one = group.create_task(ctx.ask("one?", str))
+        two = group.create_task(ctx.ask("two?", str))
+    return f"{one.result()} {two.result()}"
+
+
+@pytest.mark.parametrize("work", [gathered, grouped])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_two_questions_at_once_are_answered_in_any_order(
+    runner: Runner, work: Callable[..., Any], order: tuple[int, int]
+) -> None:
+    """Both are asked, each by a name of its own, and each keeps its name while the other is answered."""
+    graph = path(("work", work, "word"))
+    result = await runner.start(graph).result()
+    asked = {wait.question: wait.name for wait in result.waits}
+    assert sorted(asked) == ["one?", "two?"]
+    questions = ["one?", "two?"]
+    first, second = (questions[n] for n in order)
+    await runner.answer(result.run_id, first.upper(), wait=asked[first])
+    result = await go_on(runner, graph, result.run_id)
+    assert {wait.question: wait.name for wait in result.waits} == {second: asked[second]}
+    await runner.answer(result.run_id, second.upper(), wait=asked[second])
+    assert (await go_on(runner, graph, result.run_id)).state.word == "ONE? TWO?"
+
+
+async def test_both_answers_at_once_cost_one_more_run_each(runner: Runner) -> None:
+    """Both answers may be given before the run goes on."""
+    graph = path(("work", gathered, "word"))
+    run_id = await waiting(runner, graph)
+    for wait in await runner.waits(run_id):
+        await runner.answer(run_id, wait.question.upper(), wait=wait.name)
+    assert (await go_on(runner, graph, run_id)).state.word == "ONE? TWO?"
+
+
+async def test_a_node_that_asks_may_tidy_up(runner: Runner) -> None:
+    """try/finally runs each time the attempt ends, and may itself wait for something real."""
+    log: list[str] = []
+
+    async def work(ctx: Context) -> str:
+        log.append("open")
+        try:
+            return await ctx.ask("Well?", str)
+        finally:
+            await asyncio.sleep(0)
+            log.append("close")
+
+    graph = path(("work", work, "word"))
+    run_id = await waiting(runner, graph)
+    assert log == ["open", "close"]
+    await runner.answer(run_id, "x")
+    assert (await go_on(runner, graph, run_id)).state.word == "x"
+    assert log == ["open", "close"] * 2
+
+
+async def test_catching_exceptions_does_not_catch_the_end_of_an_attempt(runner: Runner) -> None:
+    """`except Exception` around a question is not in its way."""
+
+    async def work(ctx: Context) -> str:
+        try:
+            return await ctx.ask("Well?", str)
+        except Exception:  # noqa: BLE001 - as careless nodes do
+            return "caught"
+
+    graph = path(("work", work, "word"))
+    run_id = await waiting(runner, graph)
+    await runner.answer(run_id, "x")
+    assert (await go_on(runner, graph, run_id)).state.word == "x"
+
+
+async def test_a_node_that_swallows_its_end_waits_all_the_same(runner: Runner) -> None:
+    """Whatever it returns or raises then is dropped."""
+
+    async def returns(ctx: Context) -> str:
+        try:
+            return await ctx.ask("Well?", str)
+        except asyncio.CancelledError:
+            return "swallowed"
+
+    async def raises(ctx: Context) -> str:
+        try:
+            return await ctx.ask("Well?", str)
+        except asyncio.CancelledError:
+            raise ValueError from None
+
+    for work in (returns, raises):
+        graph = path(("work", work, "word"))
+        run_id = await waiting(runner, graph)
+        await runner.answer(run_id, "x")
+        assert (await go_on(runner, graph, run_id)).state.word == "x"
+
+
+async def test_the_time_of_an_answer_is_not_the_nodes(timed: Runner, clock: FakeClock) -> None:
+    """timeout_seconds bounds an attempt's own work: a question in it may take a week."""
+
+    async def work(ctx: Context) -> str:
+        return await ctx.ask("Well?", str)
+
+    graph = Graph("g", State)
+    graph.add_node("work", work, writes="word", timeout_seconds=0.5)
+    graph.add_path(START, "work", END)
+    run_id = await waiting(timed, graph)
+    clock.move(WEEK)
+    await timed.answer(run_id, "x")
+    assert (await go_on(timed, graph, run_id)).state.word == "x"
+
+
+async def test_what_is_recorded_beside_a_question_is_finished_first(runner: Runner) -> None:
+    """A call in flight comes to its end and is recorded before the attempt ends."""
+    calls: list[str] = []
+    go, asked = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> str:
+        calls.append("slow")
+        asked.set()
+        await go.wait()
+        return "slow"
+
+    async def work(ctx: Context) -> str:
+        one, two = await asyncio.gather(ctx.ask("Well?", str), ctx.step(slow))
+        return f"{one} {two}"
+
+    graph = path(("work", work, "word"))
+    run = runner.start(graph)
+    await asked.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    go.set()
+    result = await run.result()
+    assert result.status == "waiting"
+    assert [step.kind for step in await runner.history(run.id)][-2:] == ["recorded", "waiting"]
+    await runner.answer(run.id, "x")
+    assert (await go_on(runner, graph, run.id)).state.word == "x slow"
+    assert calls == ["slow"]
+
+
+async def test_an_answer_that_only_a_nodes_type_refuses_is_asked_for_again(runner: Runner) -> None:
+    """Its refusal is recorded, the question stands, and the next answer counts."""
+
+    async def work(ctx: Context) -> Odd:
+        return await ctx.ask("A number?", Odd)
+
+    graph = path(("work", work, "odd"))
+    run_id = await waiting(runner, graph)
+    await runner.answer(run_id, {"n": 2})
+    result = await go_on(runner, graph, run_id)
+    assert (result.status, names(result.waits)) == ("waiting", ["work"])
+    assert [step.kind for step in await runner.history(run_id) if step.kind == "refused"] == ["refused"]
+    await runner.answer(run_id, {"n": 5})
+    assert (await go_on(runner, graph, run_id)).state.odd == Odd(n=5)
+
+
+async def test_questions_belong_to_the_event_loop(runner: Runner) -> None:
+    """In a sync node the error says to make it async."""
+
+    def work(ctx: Context) -> str:
+        asyncio.run(ctx.ask("Well?", str))
+        return ""
+
+    with pytest.raises(RunFailed, match=r"outside the event loop[\s\S]*make the node async"):
+        await runner.start(path(("work", work, "word"))).result()

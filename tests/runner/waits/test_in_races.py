@@ -1,0 +1,246 @@
+"""Waits that nobody awaits, lose a race, move with the clock, share a name, or belong to a node that fails."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner
+from graphengine.history.load import load_snapshot
+from graphengine.testing import FakeClock
+from tests.kit.runs import SOON, alone
+from tests.kit.waiting import go_on
+
+
+class State(BaseModel):
+    text: str = ""
+    log: list[str] = []
+    items: list[int] = [1, 2]
+    answers: list[int] = []
+
+
+def one(work: Callable[..., Any], writes: str = "text", **options: Any) -> Graph[State]:
+    """A graph of one node."""
+    return alone(State, work, writes, **options)
+
+
+# -- waits that are not awaited to their ends
+
+
+async def test_a_wait_that_is_begun_and_not_awaited_ends_nothing(runner: Runner) -> None:
+    """Neither its node, which is told of it, nor the one behind it, which still works when the wait would end it."""
+    left: list[asyncio.Task[str]] = []
+
+    async def begin(ctx: Context) -> str:
+        left.append(asyncio.create_task(ctx.ask("Well?")))
+        await asyncio.sleep(0)
+        return "begun"
+
+    async def after() -> list[str]:
+        for _ in range(20):  # turns of the event loop, in which the attempt of the first would have been ended
+            await asyncio.sleep(0)
+        return ["after"]
+
+    graph = one(begin)
+    graph.ways.clear()
+    graph.add_node("after", after, writes="log")
+    graph.add_path(START, "work", "after", END)
+    run = runner.start(graph)
+    async with asyncio.timeout(SOON):
+        result = await run.result()
+    assert (result.status, result.state.text, result.state.log) == ("finished", "begun", ["after"])
+    (row,) = [step for step in await runner.history(run.id) if step.node == "work"]
+    assert row.data["unawaited"] == ["work"]
+    left[0].cancel()
+
+
+@pytest.mark.parametrize("forgotten", ["sleep", "ask", "receive", "step"])
+async def test_what_a_node_calls_and_does_not_await_fails_it(runner: Runner, forgotten: str) -> None:
+    """Nothing of it was done, and the error names it."""
+
+    async def work(ctx: Context) -> str:
+        calls: dict[str, Callable[[], object]] = {
+            "sleep": lambda: ctx.sleep(60),
+            "ask": lambda: ctx.ask("Well?"),
+            "receive": lambda: ctx.receive("topic"),
+            "step": lambda: ctx.step(str, 1),
+        }
+        calls[forgotten]()
+        return "done"
+
+    with pytest.raises(RunFailed, match=rf"ctx\.{forgotten}") as caught:
+        await runner.start(one(work)).result()
+    assert caught.value.result.error is not None
+    assert caught.value.result.error.kind == "not_awaited"
+
+
+async def test_a_wait_after_its_node_has_ended_is_an_error_of_the_caller(runner: Runner) -> None:
+    """Who asks from what a node left behind is told so, and the run goes its way."""
+    ended = asyncio.Event()
+    late: list[asyncio.Task[str]] = []
+
+    async def work(ctx: Context) -> str:
+        async def ask_late() -> str:
+            await ended.wait()
+            return await ctx.ask("Well?")
+
+        late.append(asyncio.create_task(ask_late()))
+        return "done"
+
+    assert (await runner.start(one(work)).result()).state.text == "done"
+    ended.set()
+    async with asyncio.timeout(SOON):
+        (error,) = await asyncio.gather(*late, return_exceptions=True)
+    assert "ctx.ask was called when its node had ended" in str(error)
+
+
+async def test_a_question_that_lost_a_race_is_not_asked(runner: Runner) -> None:
+    """The step came first and the node wants no answer any more: it goes on, and the run does not wait for one."""
+
+    async def quick() -> str:
+        return "quick"
+
+    async def work(ctx: Context) -> str:
+        step, question = asyncio.create_task(ctx.step(quick)), asyncio.create_task(ctx.ask("Or you?"))
+        done, left = await asyncio.wait({step, question}, return_when=asyncio.FIRST_COMPLETED)
+        for task in left:
+            task.cancel()
+        result = await ctx.step(str.upper, done.pop().result())
+        for _ in range(20):  # turns of the event loop, in which the attempt would have been ended
+            await asyncio.sleep(0)
+        return result
+
+    run = runner.start(one(work))
+    async with asyncio.timeout(SOON):
+        result = await run.result()
+    assert (result.status, result.state.text) == ("finished", "QUICK")
+    assert [step.kind for step in await runner.history(run.id)] == ["started", "recorded", "recorded", "node"]
+
+
+# -- the log's time
+
+
+async def test_a_time_made_of_now_comes(timed: Runner, clock: FakeClock) -> None:
+    """A node that sleeps until some time from now runs once more, with the same now, and goes on."""
+    seen: list[float] = []
+
+    async def work(ctx: Context) -> str:
+        seen.append(ctx.now())
+        if len(seen) > 2:
+            return "asked for another time"
+        await ctx.sleep_until(ctx.now() + 60)
+        return f"{ctx.now() - seen[0]} {await ctx.step(str, ctx.now())}"
+
+    async with asyncio.timeout(SOON):
+        result = await timed.start(one(work)).result()
+    assert result.state.text == "60.0 1060.0"
+    assert seen == [1000.0, 1000.0]
+    assert clock.now() == 1060.0
+
+
+async def test_now_of_a_retry_is_when_it_could_begin(timed: Runner) -> None:
+    """Each attempt has a time of its own."""
+    seen: list[float] = []
+
+    async def work(ctx: Context) -> str:
+        seen.append(ctx.now())
+        if len(seen) == 1:
+            raise OSError
+        return "x"
+
+    graph = one(work, retry=Retry(attempts=2, initial_seconds=30, jitter=0))
+    async with asyncio.timeout(SOON):
+        await timed.start(graph).result()
+    assert seen == [1000.0, 1030.0]
+
+
+# -- waits of one name
+
+
+async def ask_by_one_name(item: int, ctx: Context) -> int:
+    """Ask as `ok`; the first item asks twice."""
+    answer = await ctx.ask(f"{item}?", int, name="ok")
+    return answer + await ctx.ask("again?", int, name="ok") if item == 1 else answer
+
+
+def same_names() -> Graph[State]:
+    """A graph whose items all ask by one name."""
+    graph = Graph("names", State)
+    graph.add_node("work", ask_by_one_name, each={"item": "items"}, writes="answers")
+    graph.add_path(START, "work", END)
+    return graph
+
+
+async def test_two_answers_by_one_name_are_for_two_waits(runner: Runner) -> None:
+    """Given before the run goes on, the second is for the second wait."""
+    graph = same_names()
+    run_id = (await runner.start(graph, {"items": [3, 4]}).result()).run_id
+    await runner.answer(run_id, 11, wait="ok")
+    await runner.answer(run_id, 22, wait="ok")
+    assert (await go_on(runner, graph, run_id)).state.answers == [11, 22]
+
+
+async def test_an_answer_finds_its_wait_though_another_of_its_name_came_before_it(runner: Runner) -> None:
+    """The first item asked again before the answer to the second reached the run."""
+    graph = same_names()
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.answer(run_id, 1, wait="ok")
+    result = await go_on(runner, graph, run_id)
+    assert [wait.question for wait in result.waits] == ["again?", "2?"]
+    second = (await load_snapshot(runner.store, run_id, None)).frames["work[1]"].waits["ok"]["id"]
+    await runner.store.post(run_id, "answer", {"wait": "ok", "id": second, "value": 20}, "late")
+    result = await go_on(runner, graph, run_id)
+    assert [wait.question for wait in result.waits] == ["again?"]
+    await runner.answer(run_id, 2, wait="ok")
+    assert (await go_on(runner, graph, run_id)).state.answers == [3, 20]
+
+
+# -- failures behind an answer
+
+
+async def test_an_answer_is_kept_over_a_retry(timed: Runner) -> None:
+    """Nobody is asked twice because the node's own code stumbled; what it had recorded is done again."""
+    calls: list[str] = []
+
+    async def draft() -> str:
+        calls.append("draft")
+        return "text"
+
+    async def work(ctx: Context) -> str:
+        text = await ctx.step(draft)
+        answer = await ctx.ask("Well?")
+        calls.append(answer)
+        if calls.count(answer) == 1:
+            raise ValueError
+        return text + answer
+
+    graph = one(work, retry=Retry(attempts=2, jitter=0))
+    run_id = (await timed.start(graph).result()).run_id
+    await timed.answer(run_id, "!")
+    assert (await go_on(timed, graph, run_id)).state.text == "text!"
+    assert calls == ["draft", "!", "draft", "!"]
+
+
+async def test_after_a_failed_run_a_question_is_asked_again_and_a_message_is_kept(runner: Runner) -> None:
+    """The answer may be what the node stumbled over; a message is taken once."""
+
+    async def work(ctx: Context) -> str:
+        message = await ctx.receive("topic", str)
+        answer = await ctx.ask("Well?")
+        if answer == "bad":
+            raise ValueError
+        return message + answer
+
+    graph = one(work)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.send(run_id, "topic", "message ")
+    await go_on(runner, graph, run_id)
+    await runner.answer(run_id, "bad")
+    with pytest.raises(RunFailed):
+        await go_on(runner, graph, run_id)
+    result = await go_on(runner, graph, run_id)
+    assert [(wait.kind, wait.question) for wait in result.waits] == [("ask", "Well?")]
+    await runner.answer(run_id, "good")
+    assert (await go_on(runner, graph, run_id)).state.text == "message good"

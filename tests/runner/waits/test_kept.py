@@ -1,0 +1,356 @@
+"""Waiting runs over restarts, stops and branches, what they cost, and what they show."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable
+from pathlib import Path
+
+import pytest
+
+from graphengine import END, START, Context, Graph, Limits, Runner, ask, iterations
+from graphengine.engine.snapshot import Snapshot
+from graphengine.runner.run import StepRecorded
+from graphengine.stores.base import Append
+from graphengine.stores.memory import MemoryStore
+from graphengine.testing import FakeClock
+from tests.kit.runs import SOON, WEEK
+from tests.kit.waiting import State, forked, go_on, names, path, waiting
+
+# -- restarts, other runners, stops, branches
+
+
+async def test_an_answer_survives_restarts(tmp_path: Path) -> None:
+    """Asked by one process, answered by another, gone on with by a third."""
+    calls: list[str] = []
+
+    async def draft() -> str:
+        calls.append("draft")
+        return "text"
+
+    async def work(ctx: Context) -> str:
+        text = await ctx.step(draft)
+        return text if await ctx.ask("Fine?", bool) else ""
+
+    graph = path(("work", work, "word"))
+    async with Runner(tmp_path / "runs.db") as runner:
+        run_id = await waiting(runner, graph)
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await runner.store.info(run_id)).status == "waiting"
+        assert names(await runner.waits(run_id)) == ["work"]
+        await runner.answer(run_id, value=True)
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await go_on(runner, graph, run_id)).state.word == "text"
+    assert calls == ["draft"]
+
+
+async def test_two_runners_share_a_waiting_run(tmp_path: Path) -> None:
+    """One that did not start it answers, and goes on; the first sees what came of it."""
+    graph = path(("q", ask("Well?", str), "word"))
+    async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
+        run_id = await waiting(first, graph)
+        await second.answer(run_id, "x")
+        assert (await go_on(second, graph, run_id)).state.word == "x"
+        assert (await go_on(first, graph, run_id)).state.word == "x"
+
+
+async def test_an_answer_of_another_process_reaches_a_run_that_is_driven(tmp_path: Path) -> None:
+    """Here one arm works on while the other's question is answered through the database."""
+    leave = asyncio.Event()
+
+    async def work() -> str:
+        await leave.wait()
+        return "worked"
+
+    graph = forked(("q", ask("Well?", str), "log"), ("work", work, "log"))
+    async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
+        run = first.start(graph)
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                break
+        await second.answer(run.id, "x")
+        async with asyncio.timeout(SOON):
+            async for event in run.events():
+                if isinstance(event, StepRecorded) and event.step.node == "q" and event.step.kind == "node":
+                    break
+        leave.set()
+        assert (await run.result()).state.log == ["x", "worked"]
+
+
+async def test_a_sleeping_run_goes_on_in_another_process(tmp_path: Path) -> None:
+    """Closing its runner leaves it waiting; whoever resumes it waits the rest of its time."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep(WEEK)
+        return "rested"
+
+    graph = path(("rest", rest, "word"))
+    clock = FakeClock(start=0.0, jumps=False)
+    async with Runner(tmp_path / "runs.db", clock=clock) as runner:
+        run = runner.start(graph)
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                break
+    assert (await run.result()).status == "waiting"
+    clock = FakeClock(start=86_400.0)
+    async with Runner(tmp_path / "runs.db", clock=clock) as runner, asyncio.timeout(SOON):
+        assert (await runner.resume(graph, run.id).result()).state.word == "rested"
+    assert clock.now() == WEEK
+
+
+async def test_a_waiting_run_can_be_stopped_and_resumed(runner: Runner) -> None:
+    """A stopped run takes no answer; resumed it asks again."""
+    graph = path(("q", ask("Well?", str), "word"))
+    run_id = await waiting(runner, graph)
+    await runner.stop(run_id, "lunch")
+    assert (await runner.store.info(run_id)).status == "stopped"
+    result = await go_on(runner, graph, run_id)
+    assert (result.status, names(result.waits)) == ("waiting", ["q"])
+    await runner.answer(run_id, "x")
+    assert (await go_on(runner, graph, run_id)).state.word == "x"
+
+
+async def test_a_stopped_run_keeps_its_answer(runner: Runner) -> None:
+    """What was answered before the resume counts with it."""
+    graph = path(("q", ask("Well?", str), "word"))
+    run_id = await waiting(runner, graph)
+    await runner.stop(run_id)
+    await runner.answer(run_id, "x")
+    assert (await go_on(runner, graph, run_id)).state.word == "x"
+
+
+async def test_a_sleeping_run_can_be_stopped(timed: Runner) -> None:
+    """Its result is there at once."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep_until(float("inf"))
+        return "rested"
+
+    run = timed.start(path(("rest", rest, "word")))
+    async for event in run.events():
+        if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+            break
+    await timed.stop(run.id)
+    async with asyncio.timeout(SOON):
+        assert (await run.result()).status == "stopped"
+
+
+class Slow(MemoryStore):
+    """A store in which it takes a while until a run waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits, self.go = asyncio.Event(), asyncio.Event()
+
+    def append(self, batch: Append) -> Awaitable[None] | None:  # type: ignore[override]
+        """Hold the append that says that a run waits."""
+        super().append(batch)
+        return self._held() if batch.status == "waiting" else None
+
+    async def _held(self) -> None:
+        self.waits.set()
+        await self.go.wait()
+
+
+async def test_a_stop_reaches_a_run_that_is_just_let_go() -> None:
+    """Also while it is being recorded that the run waits: it is stopped then."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep_until(float("inf"))
+        return "rested"
+
+    store = Slow()
+    async with Runner(store, clock=FakeClock(jumps=False)) as runner, asyncio.timeout(SOON):
+        run = runner.start(path(("rest", rest, "word")))
+        await store.waits.wait()
+        stopping = asyncio.create_task(runner.stop(run.id, "enough"))
+        await asyncio.sleep(0)
+        store.go.set()
+        await stopping
+        result = await run.result()
+        assert (result.status, result.stop and result.stop.explanation) == ("stopped", "enough")
+
+
+class Late(MemoryStore):
+    """A store in which every append takes some turns of the event loop."""
+
+    def append(self, batch: Append) -> Awaitable[None]:  # type: ignore[override]
+        """Record it, and say so later."""
+        super().append(batch)
+        return turns_later(3)
+
+
+async def turns_later(turns: int) -> None:
+    """Return behind so many turns of the event loop."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_run_is_let_go_whenever_its_last_node_ends(turns: int) -> None:
+    """Also when it is just being recorded that another one sleeps: the run waits then, for an answer or its time."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep(WEEK)
+        return "rested"
+
+    async def work() -> str:
+        await turns_later(turns)
+        return "worked"
+
+    graph = forked(("rest", rest, "word"), ("work", work, "title"), ("q", ask("Go on?", bool), "ok"))
+    async with Runner(Late(), clock=FakeClock(jumps=False)) as runner, asyncio.timeout(SOON):
+        result = await runner.start(graph).result()
+        assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["sleep", "ask"])
+        assert (await runner.store.info(result.run_id)).driver is None
+
+
+async def test_a_branch_of_a_waiting_run_waits_for_itself(runner: Runner) -> None:
+    """Each of the two is answered on its own."""
+    graph = path(("q", ask("Publish {title}?", str), "word"))
+    run_id = await waiting(runner, graph)
+    at = len(await runner.history(run_id))
+    child = await runner.branch(graph, run_id, at, update={"title": "Bees"}).result()
+    assert (child.status, names(child.waits)) == ("waiting", ["q"])
+    await runner.answer(child.run_id, "child")
+    assert (await go_on(runner, graph, child.run_id)).state.word == "child"
+    assert names(await runner.waits(run_id)) == ["q"]
+    await runner.answer(run_id, "parent")
+    assert (await go_on(runner, graph, run_id)).state.word == "parent"
+
+
+async def test_the_branch_of_a_sleeper_has_its_time(timed: Runner, clock: FakeClock) -> None:
+    """A timer that has passed meanwhile is due at once."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep(WEEK)
+        return "rested"
+
+    graph = path(("rest", rest, "word"))
+    run = timed.start(graph)
+    await run.result()
+    waits = next(step.seq for step in await timed.history(run.id) if step.kind == "waiting")
+    before = clock.now()
+    async with asyncio.timeout(SOON):
+        assert (await timed.branch(graph, run.id, waits).result()).state.word == "rested"
+    assert clock.now() == before
+
+
+# -- what a waiting run costs, and shows
+
+
+def snapshots() -> list[Snapshot]:
+    """All that are alive; other tests may keep some."""
+    gc.collect()
+    return [found for found in gc.get_objects() if isinstance(found, Snapshot) and found.frames]
+
+
+async def test_a_waiting_run_holds_nothing(runner: Runner) -> None:
+    """No asyncio task of its own and no snapshot are left of it."""
+    graph = path(("q", ask("Well?", str), "word"))
+    before = {id(each) for each in snapshots()}
+    for _ in range(3):
+        await waiting(runner, graph)
+    tasks = [task for task in asyncio.all_tasks() if "graphengine run" in task.get_name()]
+    assert tasks == []
+    assert [found for found in snapshots() if id(found) not in before] == []
+
+
+async def test_a_sleeping_run_holds_no_snapshot() -> None:
+    """Only what is to wake it."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep_until(float("inf"))
+        return "rested"
+
+    before = {id(each) for each in snapshots()}
+    async with Runner(clock=FakeClock()) as runner:
+        run = runner.start(path(("rest", rest, "word")))
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                break
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert [found for found in snapshots() if id(found) not in before] == []
+
+
+async def test_events_end_where_the_run_waits_and_go_on_with_the_resume(runner: Runner) -> None:
+    """Whoever watches the resumed run gets every step from the first, or those after the last seen."""
+    graph = path(("q", ask("Well?", str), "word"))
+    run = runner.start(graph)
+    async with asyncio.timeout(SOON):
+        first = [event.seq async for event in run.events() if isinstance(event, StepRecorded)]
+    assert first == [1, 2]
+    await runner.answer(run.id, "x")
+    again = runner.resume(graph, run.id)
+    async with asyncio.timeout(SOON):
+        rest = [event async for event in again.events(after=2) if isinstance(event, StepRecorded)]
+    assert [event.seq for event in rest] == [3, 4]
+    assert [event.step.kind for event in rest] == ["resumed", "node"]
+
+
+async def test_events_of_a_sleeping_run_go_on_when_it_wakes(timed: Runner) -> None:
+    """One watcher sees it all."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep(WEEK)
+        return "rested"
+
+    run = timed.start(path(("rest", rest, "word")))
+    async with asyncio.timeout(SOON):
+        kinds = [event.step.kind async for event in run.events() if isinstance(event, StepRecorded)]
+    assert kinds == ["started", "waiting", "resumed", "answered", "node"]
+
+
+async def test_a_run_that_still_waits_is_not_touched_by_a_resume(runner: Runner) -> None:
+    """Nothing is recorded and its result tells the waits."""
+    graph = path(("q", ask("Well?", str), "word"))
+    run_id = await waiting(runner, graph)
+    before = len(await runner.history(run_id))
+    for _ in range(2):
+        assert names((await go_on(runner, graph, run_id)).waits) == ["q"]
+    assert len(await runner.history(run_id)) == before
+
+
+async def test_a_run_may_sleep_again_and_again() -> None:
+    """A poller: no nap leaves anything behind on the stack."""
+
+    async def poll(log: list[str], ctx: Context) -> str:
+        await ctx.sleep(60)
+        return "polled"
+
+    graph = Graph("poller", State, limits=Limits(steps=None))
+    graph.add_node("poll", poll, writes="log")
+    graph.add_edge(START, "poll")
+    graph.add_edge("poll", END, when=iterations("poll") >= 400)
+    graph.add_edge("poll", "poll")
+    async with Runner(clock=FakeClock(start=0.0)) as runner, asyncio.timeout(30):
+        result = await runner.start(graph).result()
+    assert (result.status, len(result.state.log)) == ("finished", 400)
+
+
+async def test_five_hundred_runs_may_wait_at_once(runner: Runner) -> None:
+    """And be answered in any order."""
+    graph = path(("q", ask("Well?", str), "word"))
+    runs = [runner.start(graph) for _ in range(500)]
+    async with asyncio.timeout(30):
+        results = await asyncio.gather(*(run.result() for run in runs))
+        assert {result.status for result in results} == {"waiting"}
+        await asyncio.gather(*(runner.answer(run.id, str(n)) for n, run in reversed(list(enumerate(runs)))))
+        done = await asyncio.gather(*(runner.resume(graph, run.id).result() for run in runs))
+    assert [result.state.word for result in done] == [str(n) for n in range(500)]
+
+
+async def test_many_sleepers_wake_in_order(timed: Runner, clock: FakeClock) -> None:
+    """Each at its own time."""
+    woke: list[int] = []
+
+    async def rest(title: str, ctx: Context) -> str:
+        await ctx.sleep_until(2000.0 + int(title))
+        woke.append(int(title))
+        return title
+
+    graph = path(("rest", rest, "word"))
+    runs = [timed.start(graph, {"title": str(n)}) for n in reversed(range(200))]
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(run.result() for run in runs))
+    assert woke == list(range(200))

@@ -1,0 +1,567 @@
+"""Messages: to a run, between nodes, kept until they are received; blackboards and events made of ordinary graphs."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, ask, changed, iterations, value
+from graphengine.errors import InputError, UnknownRun
+from graphengine.graph.conditions import Condition
+from graphengine.reducers import append, merge
+from graphengine.runner.run import StepRecorded
+from graphengine.testing import FakeClock
+from tests.kit.runs import SOON, row
+from tests.kit.waiting import go_on
+
+
+class News(BaseModel):
+    title: str
+    score: int = Field(ge=0)
+
+
+class State(BaseModel):
+    text: str = ""
+    n: int = 0
+    log: Annotated[list[str], append] = []
+    items: list[str] = ["a", "b"]
+    news: News | None = None
+
+
+def path(*nodes: tuple[str, Any, Any]) -> Graph[State]:
+    """A graph of nodes in a row: name, runnable, writes."""
+    return row(State, *nodes)
+
+
+async def hear(ctx: Context) -> str:
+    """Take the next message of a topic."""
+    return str(await ctx.receive("topic", str))
+
+
+async def hear_three(ctx: Context) -> str:
+    """Take three messages of a topic."""
+    return " ".join([await ctx.receive("topic", str) for _ in range(3)])
+
+
+# -- from outside
+
+
+async def test_a_run_waits_for_a_message(runner: Runner) -> None:
+    """The wait tells the topic and takes no answer; the message ends it."""
+    graph = path(("hear", hear, "text"))
+    result = await runner.start(graph).result()
+    (wait,) = result.waits
+    assert (result.status, wait.kind, wait.topic, wait.answerable) == ("waiting", "receive", "topic", False)
+    with pytest.raises(InputError, match="asks nothing"):
+        await runner.answer(result.run_id, "x")
+    await runner.send(result.run_id, "other", "no")
+    assert (await go_on(runner, graph, result.run_id)).status == "waiting"
+    await runner.send(result.run_id, "topic", "yes")
+    assert (await go_on(runner, graph, result.run_id)).state.text == "yes"
+
+
+async def test_a_message_sent_before_it_is_awaited_is_kept(runner: Runner) -> None:
+    """Each is received once, in the order they were sent."""
+    graph = path(("q", ask("Ready?", bool), {"n": lambda result: 1}), ("hear", hear_three, "text"))
+    run_id = (await runner.start(graph).result()).run_id
+    for word in ("one", "two", "three", "four"):
+        await runner.send(run_id, "topic", word)
+    await runner.answer(run_id, value=True)
+    assert (await go_on(runner, graph, run_id)).state.text == "one two three"
+
+
+async def test_messages_and_waits_may_alternate(runner: Runner) -> None:
+    """One message before each resume."""
+    graph = path(("hear", hear_three, "text"))
+    run_id = (await runner.start(graph).result()).run_id
+    for word in ("one", "two"):
+        await runner.send(run_id, "topic", word)
+        assert (await go_on(runner, graph, run_id)).status == "waiting"
+    await runner.send(run_id, "topic", "three")
+    assert (await go_on(runner, graph, run_id)).state.text == "one two three"
+
+
+async def test_a_key_sends_a_message_once(runner: Runner) -> None:
+    """A caller that tries twice sends once, before and after the run has taken it."""
+    graph = path(("hear", hear_three, "text"))
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.send(run_id, "topic", "one", key="k")
+    await runner.send(run_id, "topic", "one", key="k")
+    assert (await go_on(runner, graph, run_id)).status == "waiting"
+    await runner.send(run_id, "topic", "one", key="k")
+    await runner.send(run_id, "topic", "one")
+    await runner.send(run_id, "topic", "one", key="l")
+    assert (await go_on(runner, graph, run_id)).state.text == "one one one"
+    assert [step.kind for step in await runner.history(run_id)].count("message") == 3
+
+
+async def test_a_key_counts_for_its_topic(runner: Runner) -> None:
+    """The same key of another topic is another message."""
+
+    async def hear_both(ctx: Context) -> str:
+        return await ctx.receive("a", str) + await ctx.receive("b", str)
+
+    graph = path(("hear", hear_both, "text"))
+    run_id = (await runner.start(graph).result()).run_id
+    for topic in ("a", "b", "a"):
+        await runner.send(run_id, topic, topic, key="42")
+    assert (await go_on(runner, graph, run_id)).state.text == "ab"
+    assert [step.kind for step in await runner.history(run_id)].count("message") == 2
+
+
+async def test_messages_have_types(runner: Runner) -> None:
+    """A model is sent as JSON and received as a model; one that does not fit is refused, and the next is taken."""
+
+    async def read(ctx: Context) -> News:
+        return await ctx.receive("news", News)
+
+    graph = path(("read", read, "news"))
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.send(run_id, "news", {"title": "bad", "score": -1})
+    assert (await go_on(runner, graph, run_id)).status == "waiting"
+    refused = [step for step in await runner.history(run_id) if step.kind == "refused"]
+    assert ["greater than or equal to 0" in step.data["message"] for step in refused] == [True]
+    await runner.send(run_id, "news", News(title="good", score=1))
+    assert (await go_on(runner, graph, run_id)).state.news == News(title="good", score=1)
+
+
+async def test_a_message_that_json_cannot_carry_is_refused(runner: Runner) -> None:
+    """Where it is sent."""
+    run_id = (await runner.start(path(("hear", hear, "text"))).result()).run_id
+    with pytest.raises(InputError, match="JSON cannot carry the message"):
+        await runner.send(run_id, "topic", object())
+    with pytest.raises(UnknownRun):
+        await runner.send("nobody", "topic", 1)
+
+
+async def test_a_receive_has_a_timeout_and_a_default(timed: Runner, clock: FakeClock) -> None:
+    """As a question has; a message that came in time counts though the run is gone on with later."""
+
+    async def work(ctx: Context) -> str:
+        return str(await ctx.receive("topic", str, timeout_seconds=60, default="nobody"))
+
+    graph = path(("work", work, "text"))
+    first, second = [(await timed.start(graph).result()).run_id for _ in range(2)]
+    clock.move(30)
+    await timed.send(first, "topic", "in time")
+    clock.move(30)
+    assert (await go_on(timed, graph, first)).state.text == "in time"
+    assert (await go_on(timed, graph, second)).state.text == "nobody"
+
+
+async def test_a_message_reaches_a_run_that_sleeps_here(timed: Runner) -> None:
+    """One arm sleeps without end, the other receives: the message is taken at once."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep_until(float("inf"))
+        return "rested"
+
+    graph = Graph("g", State)
+    graph.add_node("rest", rest, writes="log")
+    graph.add_node("hear", hear, writes="log")
+    graph.add_fork(START, ["rest", "hear"], join=END, need=1)
+    graph.add_edge("rest", END)
+    graph.add_edge("hear", END)
+    result = await timed.start(graph).result()
+    assert result.status == "waiting"
+    await timed.send(result.run_id, "topic", "x")
+    assert (await go_on(timed, graph, result.run_id)).state.log == ["x"]
+
+
+async def test_a_message_wakes_a_run_that_only_sleeps(timed: Runner, clock: FakeClock) -> None:
+    """It is recorded and kept; the sleeper sleeps on to its time."""
+
+    async def rest(ctx: Context) -> str:
+        await ctx.sleep(3600)
+        return str(await ctx.receive("topic", str))
+
+    clock_by_hand = FakeClock(start=0.0, jumps=False)
+    async with Runner(clock=clock_by_hand) as runner:
+        run = runner.start(path(("rest", rest, "text")))
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                break
+        await runner.send(run.id, "topic", "x")
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert [step.kind for step in await runner.history(run.id)] == ["started", "waiting", "resumed", "message"]
+        clock_by_hand.move(3600)
+        async with asyncio.timeout(SOON):
+            assert (await run.result()).state.text == "x"
+
+
+async def test_messages_survive_restarts(tmp_path: Path) -> None:
+    """Sent by a process that drives nothing; taken by another."""
+    graph = path(("hear", hear_three, "text"))
+    async with Runner(tmp_path / "runs.db") as runner:
+        run_id = (await runner.start(graph).result()).run_id
+    for word in ("one", "two", "three"):
+        async with Runner(tmp_path / "runs.db") as runner:
+            await runner.send(run_id, "topic", word)
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await go_on(runner, graph, run_id)).state.text == "one two three"
+
+
+async def test_a_branch_has_the_kept_messages_of_its_step(runner: Runner) -> None:
+    """And none that came later, nor those that its parent's inbox holds."""
+    graph = path(("q", ask("Ready?", bool), {"n": lambda result: 1}), ("hear", hear, "text"))
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.send(run_id, "topic", "kept")
+    await go_on(runner, graph, run_id)
+    at = len(await runner.history(run_id))
+    await runner.send(run_id, "topic", "later")
+    child = await runner.branch(graph, run_id, at).result()
+    await runner.answer(child.run_id, value=True)
+    assert (await go_on(runner, graph, child.run_id)).state.text == "kept"
+    await runner.answer(run_id, value=True)
+    assert (await go_on(runner, graph, run_id)).state.text == "kept"
+
+
+# -- between nodes
+
+
+def talking(speak: Callable[..., Any], **options: Any) -> Graph[State]:
+    """Two arms: one speaks, one hears three words."""
+    graph = Graph("talk", State)
+    graph.add_node("hear", hear_three, writes="text")
+    graph.add_node("speak", speak, writes="n", **options)
+    graph.add_fork(START, ["hear", "speak"], join=END)
+    graph.add_edge("hear", END)
+    graph.add_edge("speak", END)
+    return graph
+
+
+async def test_a_node_sends_to_another_arm(runner: Runner) -> None:
+    """In order, with its own step, and the hearer goes on by itself."""
+
+    async def speak(ctx: Context) -> int:
+        for word in ("one", "two", "three"):
+            ctx.send("topic", word)
+        return 3
+
+    run = runner.start(talking(speak))
+    async with asyncio.timeout(SOON):
+        result = await run.result()
+    assert (result.status, result.state.text, result.state.n) == ("finished", "one two three", 3)
+    step = next(step for step in await runner.history(run.id) if step.node == "speak" and step.kind == "node")
+    assert step.data["sent"] == [["topic", "one"], ["topic", "two"], ["topic", "three"]]
+
+
+async def test_a_sync_node_may_send(runner: Runner) -> None:
+    """Sending waits for nothing."""
+
+    def speak(ctx: Context) -> int:
+        for word in "abc":
+            ctx.send("topic", word)
+        return 3
+
+    async with asyncio.timeout(SOON):
+        assert (await runner.start(talking(speak)).result()).state.text == "a b c"
+
+
+async def test_an_attempt_that_fails_sends_nothing(timed: Runner) -> None:
+    """Its retry sends, once."""
+
+    async def speak(ctx: Context) -> int:
+        for word in "abc":
+            ctx.send("topic", f"{word}{ctx.attempt}")
+        if ctx.attempt == 1:
+            raise ValueError
+        return 3
+
+    graph = talking(speak, retry=Retry(attempts=2))
+    run = timed.start(graph)
+    async with asyncio.timeout(SOON):
+        assert (await run.result()).state.text == "a2 b2 c2"
+
+
+async def test_a_node_that_asks_sends_once(runner: Runner) -> None:
+    """With the step that ends it, not with each time it runs."""
+
+    async def speak(ctx: Context) -> int:
+        for word in "abc":
+            ctx.send("topic", word)
+        await ctx.ask("Well?", bool)
+        return 3
+
+    graph = talking(speak)
+    result = await runner.start(graph).result()
+    assert sorted(wait.kind for wait in result.waits) == ["ask", "receive"]
+    await runner.answer(result.run_id, value=True)
+    assert (await go_on(runner, graph, result.run_id)).state.text == "a b c"
+    sent = [step.data["sent"] for step in await runner.history(result.run_id) if "sent" in step.data]
+    assert len(sent) == 1
+
+
+async def test_what_json_cannot_carry_cannot_be_sent(runner: Runner) -> None:
+    """The node fails there."""
+
+    async def speak(ctx: Context) -> int:
+        ctx.send("topic", object())
+        return 1
+
+    with pytest.raises(RunFailed, match="not_recordable: JSON cannot carry the message"):
+        await runner.start(path(("speak", speak, "n"))).result()
+
+
+async def test_items_send_too(runner: Runner) -> None:
+    """Each with its own end; a message reaches a later node of the run."""
+
+    async def speak(item: str, ctx: Context) -> str:
+        ctx.send("topic", item)
+        return item
+
+    graph = Graph("g", State)
+    graph.add_node("speak", speak, each={"item": "items"}, concurrency=1, writes="items")
+    graph.add_node("hear", hear_three, writes="text")
+    graph.add_path(START, "speak", "hear", END)
+    async with asyncio.timeout(SOON):
+        result = await runner.start(graph, {"items": ["x", "y", "z"]}).result()
+    assert result.state.text == "x y z"
+
+
+async def test_two_arms_may_talk_back_and_forth(runner: Runner) -> None:
+    """Ping and pong, each a loop of its own, five times."""
+
+    def player(hears: str, says: str) -> Callable[..., Any]:
+        async def play(ctx: Context) -> str:
+            ball = await ctx.receive(hears, int)
+            ctx.send(says, ball + 1)
+            return f"{says} {ball + 1}"
+
+        return play
+
+    async def serve(ctx: Context) -> str:
+        ctx.send("ping", 0)
+        return "serve"
+
+    graph = Graph("g", State, limits=Limits(steps=50))
+    graph.add_node("serve", serve, writes="log")
+    for name, hears, says in (("a", "ping", "pong"), ("b", "pong", "ping")):
+        graph.add_node(name, player(hears, says), writes="log")
+        graph.add_edge(name, END, when=iterations(name) >= 5)
+        graph.add_edge(name, name)
+    graph.add_edge(START, "serve")
+    graph.add_fork("serve", ["a", "b"], join=END)
+    async with asyncio.timeout(SOON):
+        result = await runner.start(graph).result()
+    assert result.state.log == [
+        "serve", *(f"pong {n}" for n in (1, 3, 5, 7, 9)), *(f"ping {n}" for n in (2, 4, 6, 8, 10))
+    ]  # fmt: skip
+
+
+async def test_a_message_is_received_by_one(runner: Runner) -> None:
+    """Two wait for one topic: two messages are needed."""
+    graph = Graph("g", State)
+    for arm in "ab":
+        graph.add_node(arm, hear, writes="log")
+        graph.add_edge(arm, END)
+    graph.add_fork(START, ["a", "b"], join=END)
+    run_id = (await runner.start(graph).result()).run_id
+    await runner.send(run_id, "topic", "x")
+    result = await go_on(runner, graph, run_id)
+    assert (result.status, len(result.waits)) == ("waiting", 1)
+    await runner.send(run_id, "topic", "y")
+    result = await go_on(runner, graph, run_id)
+    assert sorted(result.state.log) == ["x", "y"]
+
+
+# -- a blackboard: whoever's subject changed is run, until nothing changes any more
+
+
+class Board(BaseModel):
+    task: str = ""
+    findings: Annotated[dict[str, str], merge] = {}
+    draft: str = ""
+    review: str = ""
+    seen: Annotated[list[str], append] = []
+
+
+def blackboard(agents: Mapping[str, tuple[str, Callable[..., Any], str]], name: str = "blackboard") -> Graph[Board]:
+    """A graph that runs, round by round, the agents whose subject changed since the last round, until none has one.
+
+    Args:
+        agents: By name: the field it is subscribed to, what it does, and the field it writes.
+        name: The graph's name.
+    """
+    graph = Graph(name, Board)
+    graph.add_node("round")
+    graph.add_node("settle")
+    graph.add_edge(START, "round")
+    subscribed: list[tuple[str, Condition]] = []
+    for agent, (subject, work, writes) in agents.items():
+        graph.add_node(agent, work, writes=writes)
+        graph.add_edge(agent, "settle")
+        subscribed.append((agent, changed(subject, since="round")))
+    anything = subscribed[0][1]
+    for _, condition in subscribed[1:]:
+        anything |= condition
+    graph.add_edge("round", END, when=iterations("round") >= 20, label="went round in circles")
+    graph.add_edge("round", END, when=~anything, label="nothing changes any more")
+    graph.add_fork("round", subscribed, join="settle")
+    graph.add_edge("settle", "round")
+    return graph
+
+
+def board_of_three(log: list[str]) -> Graph[Board]:
+    """A researcher, a writer and a reviewer who know the board and not each other."""
+
+    async def research(task: str, findings: dict[str, str]) -> dict[str, str]:
+        log.append("research")
+        return {"fact": f"about {task}"}
+
+    async def write(findings: dict[str, str], review: str) -> str:
+        log.append("write")
+        return f"{findings['fact']}{' again' if review else ''}"
+
+    async def review(draft: str) -> str:
+        log.append("review")
+        return "" if draft.endswith("again") else "more"
+
+    return blackboard(
+        {
+            "research": ("task", research, "findings"),
+            "write": ("findings", write, "draft"),
+            "review": ("draft", review, "review"),
+        }
+    )
+
+
+async def test_a_blackboard_runs_who_is_subscribed_to_what_changed(runner: Runner) -> None:
+    """From the task to findings, to a draft, to its review; then nothing changes and the run is over."""
+    log: list[str] = []
+    graph = board_of_three(log)
+    async with asyncio.timeout(SOON):
+        result = await runner.start(graph, {"task": "ants"}).result()
+    assert log == ["research", "write", "review"]
+    assert (result.state.draft, result.state.review) == ("about ants", "more")
+    assert result.stop is not None
+    assert result.stop.label == "nothing changes any more"
+
+
+async def test_agents_of_a_blackboard_that_feed_each_other_go_on_until_they_agree(runner: Runner) -> None:
+    """Two subscribed to each other's field: each is run while the other's changes."""
+    log: list[str] = []
+
+    async def write(review: str) -> str:
+        log.append("write")
+        return "long"
+
+    async def review(draft: str) -> str:
+        log.append("review")
+        return "too short" if draft == "short" else "fine"
+
+    graph = blackboard({"write": ("review", write, "draft"), "review": ("draft", review, "review")})
+    async with asyncio.timeout(SOON):
+        result = await runner.start(graph, {"draft": "short"}).result()
+    assert log == ["review", "write", "review", "write"]
+    assert result.stop is not None
+    assert (result.state.draft, result.state.review, result.stop.label) == ("long", "fine", "nothing changes any more")
+
+
+async def test_agents_that_never_agree_are_stopped(runner: Runner) -> None:
+    """A cap on the rounds is an ordinary condition."""
+
+    async def more(draft: str) -> str:
+        return f"{draft}."
+
+    graph = blackboard({"write": ("review", more, "draft"), "review": ("draft", more, "review")})
+    result = await runner.start(graph, {"draft": "x"}).result()
+    assert result.stop is not None
+    assert (result.stop.label, result.stop.explanation) == (
+        "went round in circles",
+        "iterations of round 20 >= 20: yes",
+    )
+
+
+async def test_a_way_may_be_taken_only_if_something_changed(runner: Runner) -> None:
+    """Compared with its source's last visit; where nothing changed, on to the end."""
+    found = iter([{"a": "1"}, {"b": "2"}, {}])
+    rounds: list[int] = []
+
+    async def look() -> dict[str, str]:
+        return next(found)
+
+    async def digest(findings: dict[str, str]) -> str:
+        rounds.append(len(findings))
+        return str(len(findings))
+
+    graph = Graph("g", Board)
+    graph.add_node("look", look, writes="findings")
+    graph.add_node("digest", digest, writes="seen")
+    graph.add_edge(START, "look")
+    graph.add_edge("look", "digest", when=changed("findings"))
+    graph.add_edge("look", END, label="nothing new")
+    graph.add_edge("digest", "look")
+    result = await runner.start(graph).result()
+    assert rounds == [1, 2]
+    assert result.stop is not None
+    assert result.stop.label == "nothing new"
+
+
+async def test_a_blackboard_goes_on_in_another_process(tmp_path: Path) -> None:
+    """It is a graph like others: stopped by a limit amid its rounds, resumed elsewhere, nobody runs twice."""
+    log: list[str] = []
+    async with Runner(tmp_path / "runs.db") as runner:
+        result = await runner.start(board_of_three(log), {"task": "ants"}, limits=Limits(steps=4)).result()
+        assert (result.status, log) == ("stopped", ["research"])
+    async with Runner(tmp_path / "runs.db") as runner:
+        result = await runner.resume(board_of_three(log), result.run_id, limits=Limits()).result()
+    assert (result.status, log) == ("finished", ["research", "write", "review"])
+
+
+# -- events: who subscribes to a topic is run with each of its messages
+
+
+def bus(handlers: Mapping[str, tuple[str, Callable[..., Any]]], ends: str) -> Graph[State]:
+    """A graph whose arms each hear one topic, again and again, until a message of it is the end's.
+
+    Args:
+        handlers: By name: the topic, and what is done with a message, which gives the messages it sends as pairs.
+        ends: The payload that each handler passes on and ends with.
+    """
+
+    def listener(topic: str, handle: Callable[[str], Sequence[tuple[str, str]]]) -> Callable[..., Any]:
+        async def listen(ctx: Context) -> str:
+            payload = await ctx.receive(topic, str)
+            for where, what in handle(payload):
+                ctx.send(where, what)
+            return payload
+
+        return listen
+
+    graph = Graph("bus", State, limits=Limits(steps=100))
+    graph.add_node("merge")
+    for name, (topic, handle) in handlers.items():
+        graph.add_node(name, listener(topic, handle), writes={"log": lambda result, name=name: f"{name}: {result}"})
+        graph.add_edge(name, "merge", when=value("log[-1]") == f"{name}: {ends}")
+        graph.add_edge(name, name)
+    graph.add_fork(START, list(handlers), join="merge")
+    graph.add_edge("merge", END)
+    return graph
+
+
+async def test_events_run_their_subscribers(runner: Runner) -> None:
+    """research_complete makes a draft, draft_ready a review; nobody knows who listens."""
+    graph = bus(
+        {
+            "write": (
+                "research_complete",
+                lambda facts: [("draft_ready", f"draft of {facts}" if facts != "end" else "end")],
+            ),
+            "review": ("draft_ready", lambda draft: [("done", draft)]),
+        },
+        ends="end",
+    )
+    run_id = (await runner.start(graph).result()).run_id
+    for facts in ("ants", "bees", "end"):
+        await runner.send(run_id, "research_complete", facts)
+    result = await go_on(runner, graph, run_id)
+    assert result.status == "finished"
+    assert result.state.log == [
+        "write: ants", "write: bees", "write: end",
+        "review: draft of ants", "review: draft of bees", "review: end",
+    ]  # fmt: skip

@@ -1,0 +1,464 @@
+"""Secret fields: where a graph may read and write them, and which keys open them."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, SecretBytes, SecretStr, model_validator
+
+from graphengine import END, START, Agent, Context, Graph, Limits, Runner, Secret, ask, changed, choose, plateau, value
+from graphengine.engine.events import Begun
+from graphengine.engine.machine import decide
+from graphengine.engine.snapshot import Snapshot
+from graphengine.errors import CompileError, GraphChanged, GraphEngineError, MigrationFailed, SecretKeyWrong
+from graphengine.reducers import append
+from graphengine.runner import Emitted, Run, StepRecorded
+from graphengine.runner.result import RunFailed
+
+pytest.importorskip("cryptography")
+
+KEYS = [f"{number}-0123456789-abcdefghijklmnopqrstuvwxyz" for number in range(3)]
+
+
+class State(BaseModel):
+    token: SecretStr = SecretStr("t0p")
+    word: Annotated[str, Secret] = "w0rd"
+    keys: list[SecretStr] = []
+    plain: str = ""
+    words: list[str] = []
+    found: dict[str, str] = {}
+
+
+def graph(state: type[BaseModel] = State, key: Any = KEYS[0], **options: Any) -> Graph[Any]:
+    """A graph of one node, to add to."""
+    made: Graph[Any] = Graph("g", state, secret_key=key, **options)
+    made.add_node("a", dict, writes=(), thread=False)
+    made.add_edge(START, "a")
+    return made
+
+
+def codes(made: Graph[Any]) -> list[str]:
+    """The codes of what is wrong with it."""
+    return [problem.code for problem in made.check() if not problem.warning]
+
+
+class Inner(BaseModel):
+    token: SecretStr
+
+
+class Nested(BaseModel):
+    inner: list[Inner] = []
+
+
+class Joined(BaseModel):
+    keys: Annotated[list[SecretStr], append] = []
+
+
+class Perhaps(BaseModel):
+    token: SecretStr | None = None
+
+
+class Bytes(BaseModel):
+    by_name: dict[str, list[SecretBytes]] = {}
+
+
+@pytest.mark.parametrize("state", [State, Perhaps, Bytes])
+def test_a_secret_needs_a_key(state: type[BaseModel]) -> None:
+    """A state with a secret anywhere in it is refused without a key, with the field and the repair."""
+    made = graph(state, None)
+    made.add_edge("a", END)
+    found = [problem for problem in made.check() if problem.code == "secret_field"]
+    assert found
+    assert "secret_key=" in found[0].repair
+    assert found[0].where.startswith(f"field {state.__name__}.")
+    kept = graph(state)
+    kept.add_edge("a", END)
+    assert codes(kept) == []
+
+
+@pytest.mark.parametrize("state", [Nested, Joined])
+def test_secrets_inside_models_and_with_reducers_are_refused(state: type[BaseModel]) -> None:
+    """A field is encrypted as a whole: a secret deep in a model, or one that is joined, cannot be."""
+    made = graph(state)
+    made.add_edge("a", END)
+    assert codes(made) == ["secret_field"]
+
+
+BAD_KEYS: list[Any] = ["short", "a" * 64, 7, [], ["0" * 40], b"x" * 31, lambda: None, lambda: 1 / 0]
+
+
+@pytest.mark.parametrize("number", range(len(BAD_KEYS)))
+def test_a_key_must_be_one(number: int) -> None:
+    """A key that is too short, of one character, of another type, missing, or whose function raises, is refused."""
+    made = graph(State, BAD_KEYS[number])
+    made.add_edge("a", END)
+    assert codes(made) == ["secret_key"]
+
+
+def _length(word: str) -> int:
+    return len(word)
+
+
+def _one(token: SecretStr) -> str:
+    return "x"
+
+
+SHOWN: dict[str, Any] = {
+    "a comparison": lambda g: g.add_edge("a", END, when=value("token") == "x"),
+    "a comparison of a function": lambda g: g.add_edge("a", END, when=value(_one) == "x"),
+    "a length": lambda g: g.add_edge("a", END, when=value("word").length() > 3),
+    "truth": lambda g: g.add_edge("a", END, when=~value("word").is_true()),
+    "a plateau": lambda g: g.add_edge("a", END, when=plateau(_length)),
+    "a change": lambda g: g.add_edge("a", END, when=changed("word")),
+    "a switch": lambda g: g.add_switch("a", "word", {"x": END}, END),
+    "a choice": lambda g: g.add_node("b", choose("word", {"x": dict}), writes="plain"),
+    "a map": lambda g: g.add_node("b", lambda key: "x", each={"key": "keys"}, writes="words"),
+    "an agent": lambda g: g.add_node("b", Agent("shout", prompt="say {word}", offline=lambda: "x"), writes="plain"),
+    "an agent's inputs": lambda g: g.add_node("b", Agent("shout", offline=lambda word: "x"), writes="plain"),
+    "a question": lambda g: g.add_node("b", ask("is it {word}?", str), writes="plain"),
+    "an answer": lambda g: g.add_node("b", ask("which?", str), writes="word"),
+    "a key of a dict": lambda g: g.add_node("b", lambda: "x", writes="found[{word}]"),
+    "a graph that does not hide it": lambda g: g.add_node("b", _open(), inputs={"plain": "word"}, writes="plain"),
+}
+
+
+class Open(BaseModel):
+    plain: str
+
+
+def _open() -> Graph[Open]:
+    inner = Graph("open", Open, result="plain")
+    inner.add_node("n", dict, writes=(), thread=False)
+    inner.add_path(START, "n", END)
+    return inner
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_secret_is_not_used_where_it_would_be_seen(name: str) -> None:
+    """Conditions with values, choices, maps, prompts, questions, keys: each is refused with `secret_field`."""
+    made = graph()
+    SHOWN[name](made)
+    assert "secret_field" in codes(made)
+
+
+def test_a_result_that_is_secret_is_refused() -> None:
+    """What a graph is said to have as its result is shown."""
+    made = graph(result="token")
+    made.add_edge("a", END)
+    assert codes(made) == ["secret_field"]
+
+
+def test_a_secret_may_be_asked_for_being_there_and_be_read_by_functions() -> None:
+    """`is_none()` and functions of the user's own tell nothing of the value."""
+    made = graph()
+    made.add_node("b", _one, writes="plain", thread=False)
+    made.add_edge("a", "b", when=value("token").is_none())
+    made.add_edge("a", END, when=lambda word: word == "x")
+    made.add_edge("a", "b")
+    made.add_edge("b", END)
+    assert codes(made) == []
+
+
+def test_a_step_carries_no_typed_secret() -> None:
+    """Who watches a run gets steps with records alone."""
+    made = graph()
+    made.add_edge("a", END)
+    plan = made.compile()
+    begins = plan.state.initial({"word": "cl3ar"}, "here")
+    step = decide(plan, Snapshot(), Begun(0.0, "r", begins.values, begins.typed, {}, begins.given))
+    assert step.typed is None
+    assert "cl3ar" not in repr(step)
+
+
+def keyed(key: Any, seen: list[str]) -> Graph[Any]:
+    """A graph of three nodes that look at the secret."""
+
+    def look(token: SecretStr, word: str) -> dict[str, object]:
+        seen.append(token.get_secret_value() + word)
+        return {"token": token.get_secret_value() + "!", "word": word + "!"}
+
+    made: Graph[Any] = Graph("g", State, secret_key=key)
+    for name in "abc":
+        made.add_node(name, look, thread=False)
+    made.add_path(START, "a", "b", "c", END)
+    return made
+
+
+async def test_a_wrong_key_is_told_and_touches_nothing(tmp_path: Path) -> None:
+    """Resume and branch with another key end with `secret_key`, and the run is as it was."""
+    path = tmp_path / "runs.db"
+    seen: list[str] = []
+    async with Runner(path) as runner:
+        await runner.start(keyed(KEYS[0], seen), run_id="r", limits=Limits(steps=1)).result()
+        before = await runner.history("r")
+        wrong = keyed(KEYS[1], seen)
+        ways: list[Callable[[], Run[Any]]] = [
+            lambda: runner.resume(wrong, "r", limits=Limits()),
+            lambda: runner.branch(wrong, "r", 2),
+            lambda: runner.start(wrong, {}, after="r"),
+        ]
+        for way in ways:
+            with pytest.raises(GraphEngineError) as caught:
+                await way().result()
+            assert isinstance(caught.value, SecretKeyWrong), caught.value
+            assert "secret_key=[new, old]" in caught.value.repair
+        assert await runner.history("r") == before
+        assert (await runner.store.info("r")).driver is None
+        assert len(seen) == 1
+
+
+async def test_keys_may_be_changed(tmp_path: Path) -> None:
+    """With the old key behind the new one old records are read, and what is written from then on needs the new one."""
+    path = tmp_path / "runs.db"
+    seen: list[str] = []
+    async with Runner(path) as runner:
+        await runner.start(keyed(KEYS[0], seen), run_id="r", limits=Limits(steps=1)).result()
+        both = keyed([KEYS[1], KEYS[0]], seen)
+        await runner.resume(both, "r", limits=Limits(steps=2)).result()
+        for alone in KEYS[:2]:  # what was written since needs the new one, and the field `keys` still the old one
+            with pytest.raises(SecretKeyWrong):
+                await runner.resume(keyed(alone, seen), "r", limits=Limits()).result()
+        result = await runner.resume(keyed(lambda: [KEYS[2], *KEYS[1::-1]], seen), "r", limits=Limits()).result()
+        assert result.state.token.get_secret_value() == "t0p!!!"
+        assert result.state.word == "w0rd!!!"
+        assert seen == ["t0pw0rd", "t0p!w0rd!", "t0p!!w0rd!!"]
+
+
+async def test_a_record_belongs_to_its_field_and_graph(tmp_path: Path) -> None:
+    """The record of one field is no record of another one, and equal values of one field have equal records."""
+    made = keyed(KEYS[0], [])
+    cipher = made.compile().state.fields["token"].cipher
+    assert cipher is not None
+    sealed = cipher.seal("token", b'"x"')
+    assert sealed == cipher.seal("token", b'"x"')
+    assert cipher.unseal("token", sealed) == b'"x"'
+    with pytest.raises(SecretKeyWrong):
+        cipher.unseal("word", sealed)
+    for bad in ({"$secret": "no base64!"}, {"$secret": ""}, {"$secret": 7}, {"$secret": None}):
+        with pytest.raises(SecretKeyWrong):
+            cipher.unseal("token", bad)
+
+
+async def test_a_watcher_sees_no_secret() -> None:
+    """The events of a run that is watched from its start hold no clear text."""
+    async with Runner() as runner:
+        run = runner.start(keyed(KEYS[0], []), {"word": "cl3ar"})
+        events = [event async for event in run.events()]
+        assert any(isinstance(event, StepRecorded) for event in events)
+        assert "cl3ar" not in repr(events)
+        assert "cl3ar" not in repr(await run.result())
+
+
+def leaking(how: str) -> Callable[..., Any]:
+    """A node that lets its secret out."""
+
+    async def leak(word: str, ctx: Context) -> dict[str, object]:
+        told = f"the word is {word}"
+        if how == "show":
+            ctx.emit({"told": [told]})
+        elif how == "keep":
+            ctx.emit(told, record=True)
+        elif how == "send":
+            ctx.send("topic", told)
+        elif how == "ask":
+            await ctx.ask(told)
+        elif how == "work":
+            await ctx.step(lambda: told)
+        elif how == "key":
+            await ctx.step(str, key=word)
+        return {"plain": told} if how == "write" else {"found": {word: "x"}} if how == "write a key" else {}
+
+    return leak
+
+
+@pytest.mark.parametrize("how", ["keep", "send", "ask", "work", "key", "write", "write a key"])
+async def test_a_node_cannot_record_a_secret_in_clear(tmp_path: Path, how: str) -> None:
+    """Not beside its result nor in another field: the node fails, and says no clear text either."""
+    made = graph()
+    made.add_node("leak", leaking(how), writes=("plain", "found"))
+    made.add_path("a", "leak", END)
+    async with Runner(tmp_path / "runs.db") as runner:
+        with pytest.raises(RunFailed) as caught:
+            await runner.start(made, {"word": "a clear word"}, run_id="r").result()
+        assert caught.value.result.error is not None
+        assert caught.value.result.error.kind == "not_recordable"
+        assert "holds the clear text of a secret field" in str(caught.value)
+        assert "a clear word" not in str(caught.value)
+    assert all(b"a clear word" not in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+async def test_what_a_node_shows_has_no_secret_in_it() -> None:
+    """What is emitted live is shown without the clear text."""
+    made = graph()
+    made.add_node("leak", leaking("show"), writes=("plain", "found"))
+    made.add_path("a", "leak", END)
+    async with Runner() as runner:
+        run = runner.start(made, {"word": "a clear word"})
+        shown = [event.data async for event in run.events() if isinstance(event, Emitted)]
+    assert shown == [{"told": ["the word is **********"]}]
+
+
+async def test_a_secret_may_move_to_another_secret_field() -> None:
+    """That is where it belongs."""
+    made = graph()
+    made.add_node("move", lambda token: token.get_secret_value(), writes="word", thread=False)
+    made.add_path("a", "move", END)
+    async with Runner() as runner:
+        assert (await runner.start(made, {"token": "a clear token"}).result()).state.word == "a clear token"
+
+
+def test_without_cryptography_a_secret_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is only needed, and only loaded, where there is a secret and a key."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    made = graph()
+    made.add_edge("a", END)
+    with pytest.raises(CompileError, match="graphengine\\[secrets\\]"):
+        made.compile()
+
+
+class Deep(BaseModel):
+    word: Annotated[str, Secret] = ""
+    score: int = 5
+
+
+async def test_a_graph_inside_may_have_secrets_and_a_condition_on_the_past() -> None:
+    """What its entry keeps for a plateau is looked through for the secrets of that graph, with its own cipher."""
+    inner: Graph[Any] = Graph("inner", Deep, secret_key=KEYS[0], result="score")
+    inner.add_node("b", lambda: None, writes=(), thread=False)
+    inner.add_edge(START, "b")
+    inner.add_edge("b", END, when=plateau("score", patience=1))
+    inner.add_edge("b", "b")
+    made: Graph[Any] = Graph("g", State, secret_key=KEYS[0])
+    made.add_node("deep", inner, writes=())
+    made.add_path(START, "deep", END)
+    async with Runner() as runner:
+        result = await runner.start(made, limits=Limits(steps=5)).result()
+    assert result.status in ("finished", "stopped")
+
+
+class Renamed(BaseModel):
+    api_key: Annotated[str, Secret]
+    extra: SecretStr = SecretStr("")
+    plain: str = ""
+
+
+class Unversioned(BaseModel):
+    token: SecretStr = SecretStr("cl3ar-token")
+    plain: str = "seen"
+
+
+def asking(state: type[BaseModel], key: Any = KEYS[0], **versions: Any) -> Graph[Any]:
+    """A graph that waits, to be migrated there."""
+    made: Graph[Any] = Graph("desk", state, secret_key=key, **versions)
+    made.add_node("a", ask("Go on?", str), writes="plain")
+    made.add_path(START, "a", END)
+    return made
+
+
+async def test_a_migration_renames_and_sets_secrets() -> None:
+    """Its function sees them in clear; what it gives for secret fields is encrypted in the log."""
+    seen: list[Any] = []
+
+    def rename(old: dict[str, Any]) -> dict[str, Any]:
+        seen.append(dict(old))
+        return {"api_key": old["token"], "extra": "cl3ar-extra", "plain": old["plain"]}
+
+    async with Runner() as runner:
+        await runner.start(asking(Unversioned), run_id="r").result()
+        await runner.answer("r", "yes")
+        newer = asking(Renamed, version=2, migrate={1: rename})
+        result = await runner.resume(newer, "r").result()
+        history = await runner.history("r")
+        assert result.state.api_key == "cl3ar-token"
+        assert result.state.extra.get_secret_value() == "cl3ar-extra"
+        assert seen[0] == {"token": "cl3ar-token", "plain": "seen"}
+        assert "cl3ar" not in repr(history)
+        branch = await runner.branch(newer, "r", 2).result()
+        assert branch.status == "waiting"
+        assert "cl3ar" not in repr(await runner.history(branch.run_id))
+
+
+class Tightened(Unversioned):
+    more: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Refuse everything, and say what."""
+        message = f"refused: {given}"
+        raise ValueError(message)
+
+
+async def test_a_validator_of_the_state_that_refuses_what_is_recorded_tells_no_secret() -> None:
+    """Neither by what it says itself nor by what it was given."""
+    async with Runner() as runner:
+        await runner.start(asking(Unversioned), run_id="r").result()
+        await runner.answer("r", "yes")
+        with pytest.raises(GraphChanged, match="a validator refused it") as caught:
+            await runner.resume(asking(Tightened), "r").result()
+    assert "cl3ar" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_migration_leaves_records_of_secrets_that_it_does_not_change() -> None:
+    """A secret that a function gives back as it was needs no new record."""
+    async with Runner() as runner:
+        await runner.start(asking(Unversioned), run_id="r").result()
+        await runner.answer("r", "yes")
+        newer = asking(Unversioned, version=2, migrate={1: lambda old: {**old, "plain": "other"}})
+        await runner.resume(newer, "r").result()
+        resumed = next(step for step in await runner.history("r") if step.kind == "resumed")
+        assert [op[1] for op in resumed.data["refit"][""]] == ["plain"]
+
+
+def _raises(old: dict[str, Any]) -> dict[str, Any]:
+    raise ValueError(f"bad: {old}")
+
+
+MIGRATIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "raises": _raises,
+    "gives no fields": lambda old: list(old.values()),
+    "gives an unknown field": lambda old: {"api_key": "cl3ar-new", "tokn": old["token"]},
+    "gives another type": lambda old: {"api_key": [old["token"]], "plain": ""},
+    "gives what JSON cannot carry": lambda old: {"api_key": {"cl3ar-new", old["token"]}},
+}
+
+
+@pytest.mark.parametrize("name", MIGRATIONS)
+async def test_a_migration_that_fails_shows_no_secret(name: str) -> None:
+    """Neither in its message nor in what caused it; the run is as it was."""
+    async with Runner() as runner:
+        await runner.start(asking(Unversioned), run_id="r").result()
+        before = await runner.history("r")
+        await runner.answer("r", "yes")
+        with pytest.raises(MigrationFailed) as caught:
+            await runner.resume(asking(Renamed, version=2, migrate={1: MIGRATIONS[name]}), "r").result()
+        told = "".join(traceback.format_exception(caught.value))
+        assert "cl3ar-token" not in told
+        assert await runner.history("r") == before
+
+
+async def test_a_migration_with_a_wrong_key_is_told() -> None:
+    """Also where the secret has another name today."""
+    async with Runner() as runner:
+        await runner.start(asking(Unversioned), run_id="r").result()
+        await runner.answer("r", "yes")
+        newer = asking(Renamed, KEYS[1], version=2, migrate={1: lambda old: {"api_key": old["token"]}})
+        with pytest.raises(SecretKeyWrong):
+            await runner.resume(newer, "r").result()
+
+
+async def test_a_run_that_follows_one_of_another_graph_takes_its_secrets_along() -> None:
+    """Both graphs have the key; the record is encrypted anew for the graph that it is in now."""
+    first, second = asking(Unversioned), Graph("second", Unversioned, secret_key=KEYS[0])
+    second.add_node("a", lambda: None, writes=(), thread=False)
+    second.add_path(START, "a", END)
+    async with Runner() as runner:
+        await runner.start(first, {"token": "cl3ar-other"}, run_id="r").result()
+        await runner.answer("r", "yes")
+        await runner.resume(first, "r").result()
+        result = await runner.start(second, after="r").result()
+        assert result.state.token.get_secret_value() == "cl3ar-other"
+        assert "cl3ar" not in repr(await runner.history(result.run_id))
