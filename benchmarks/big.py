@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import sqlite3
 import subprocess
@@ -27,10 +26,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
+from msgspec import structs
+
 from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
 from benchmarks.ours import NEVER, Counter, Visits, counting, counting_noted
 from graphengine import Limits, Runner
-from graphengine.engine.steps import encode_step
+from graphengine.engine.steps import Branched, Started, decode_step, encode_step
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.sqlite import SQLiteStore, writes
 from graphengine.testing.store_kit import append, new_run, step
@@ -153,11 +154,13 @@ def _rows(history: Sequence[Step]) -> list[writes.Row]:
 
 def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
     """The rows as those of this run: the first one says whose they are."""
-    first = json.loads(rows[0].body)
-    first["data"] |= {"run_id": info.id, "graph": info.graph, "fingerprint": info.fingerprint}
-    if info.parent is not None:
-        first["data"]["parent"] = info.parent
-    return [rows[0]._replace(body=json.dumps(first, separators=(",", ":"))), *rows[1:]]
+    first = decode_step(rows[0].seq, rows[0].body)
+    facts = first.data
+    if isinstance(facts, Started):
+        facts = structs.replace(facts, run_id=info.id, graph=info.graph, fingerprint=info.fingerprint)
+    elif isinstance(facts, Branched) and info.parent is not None:
+        facts = structs.replace(facts, run_id=info.id, parent=info.parent, fingerprint=info.fingerprint)
+    return [rows[0]._replace(body=encode_step(structs.replace(first, data=facts)).decode()), *rows[1:]]
 
 
 def run_name(number: int) -> str:

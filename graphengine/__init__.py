@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphengine.lazy import lazily
+import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.agents import Agent, Window, mcp, tool
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         usage,
         value,
     )
-    from graphengine.graph.endings import Stop, ended
+    from graphengine.graph.endings import ended
     from graphengine.graph.graph import END, FAIL, START, Graph, Limits, Migration, Node, Retry, Runnable, choose
     from graphengine.graph.options import Sizes
     from graphengine.graph.question import ask
@@ -32,14 +32,15 @@ if TYPE_CHECKING:
     from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Runner, Usage, Wait, Worker
     from graphengine.state.failure import Failure
     from graphengine.state.secret import Secret
+    from graphengine.state.stop import Stop
     from graphengine.state.text_file import TextFile
 else:
-    __getattr__, __dir__ = lazily(
+    __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
-        {
-            "graphengine.agents": ("Agent", "Window", "mcp", "tool"),
-            "graphengine.graph.question": ("ask",),
-            "graphengine.graph.conditions": (
+        submod_attrs={
+            "agents": ("Agent", "Window", "mcp", "tool"),
+            "graph.question": ("ask",),
+            "graph.conditions": (
                 "Condition",
                 "changed",
                 "elapsed_seconds",
@@ -49,11 +50,12 @@ else:
                 "usage",
                 "value",
             ),
-            "graphengine.graph.endings": ("Stop", "ended"),
-            "graphengine.errors": ("CompileError", "GraphEngineError"),
-            "graphengine.state.failure": ("Failure",),
-            "graphengine.state.text_file": ("TextFile",),
-            "graphengine.graph.graph": (
+            "graph.endings": ("ended",),
+            "state.stop": ("Stop",),
+            "errors": ("CompileError", "GraphEngineError"),
+            "state.failure": ("Failure",),
+            "state.text_file": ("TextFile",),
+            "graph.graph": (
                 "END",
                 "FAIL",
                 "START",
@@ -65,11 +67,11 @@ else:
                 "Runnable",
                 "choose",
             ),
-            "graphengine.models": ("Message", "Model", "Router", "ScriptedModel"),
-            "graphengine.graph.options": ("Sizes",),
-            "graphengine.state.secret": ("Secret",),
-            "graphengine.reducers": ("Replace",),
-            "graphengine.runner": (
+            "models": ("Message", "Model", "Router", "ScriptedModel"),
+            "graph.options": ("Sizes",),
+            "state.secret": ("Secret",),
+            "reducers": ("Replace",),
+            "runner": (
                 "Context",
                 "PastRun",
                 "Pruned",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphengine.lazy import lazily
+import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.agents.agent import Agent, Answer
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from graphengine.agents.tools import Tool, ToolSource, tool
     from graphengine.agents.window import Window
 else:
-    __getattr__, __dir__ = lazily(
+    __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
-        {
-            "graphengine.agents.agent": ("Agent", "Answer"),
-            "graphengine.agents.guards": (
+        submod_attrs={
+            "agent": ("Agent", "Answer"),
+            "guards": (
                 "Guard",
                 "forbidden",
                 "guard",
@@ -34,9 +34,9 @@ else:
                 "personal_data",
                 "required",
             ),
-            "graphengine.agents.mcp_servers": ("mcp",),
-            "graphengine.agents.tools": ("Tool", "ToolSource", "tool"),
-            "graphengine.agents.window": ("Window",),
+            "mcp_servers": ("mcp",),
+            "tools": ("Tool", "ToolSource", "tool"),
+            "window": ("Window",),
         },
     )
 

@@ -74,7 +74,7 @@ def command(  # noqa: PLR0913 - one for each option
     if value is None:
         named = [*(["--wait", wait] if wait is not None else []), *(["--graph", reference] if reference else [])]
         raise _no_value(asked, run_id, place, named)
-    answer = value_from(value, asked.facts.get("schema"))
+    answer = value_from(value, asked.facts.schema)
 
     async def send(runner: Runner) -> None:
         await runner.answer(run_id, answer, wait=asked.name)

@@ -148,9 +148,12 @@ def _width(text: str) -> int:
 
 def _told(step: Step) -> str:
     """A step on one short line."""
-    targets = ", ".join(step.data.get("to", ()))
+    from graphengine.engine.steps import outcome_of
+
+    outcome = outcome_of(step)
+    targets = ", ".join(outcome.to)
     kind = {"node": "", "item": "", "attempt": " attempt failed"}.get(step.kind, f" {step.kind}")
-    edge = f" [{step.data['edge']}]" if step.data.get("edge") else ""
+    edge = f" [{outcome.edge}]" if outcome.edge else ""
     visit = f" {step.visit}" if step.visit > 1 else ""
     return f"{step.seq} {step.path}{visit}{kind}".rstrip() + (f" -> {targets}{edge}" if targets else "")
 

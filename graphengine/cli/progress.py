@@ -31,7 +31,18 @@ from graphengine.cli.terminal import Channel, giving_way, one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
 from graphengine.engine.snapshot import child_id
-from graphengine.engine.steps import without_items
+from graphengine.engine.steps import (
+    Attempt,
+    Entered,
+    Failed,
+    Joined,
+    Mapped,
+    Node,
+    Waiting,
+    failure_of,
+    falls_back,
+    without_items,
+)
 from graphengine.history.timing import Stopwatch, is_by_answer
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 
@@ -168,7 +179,7 @@ class Progress:
     def _has_moved(self, step: Step) -> None:
         if step.kind not in _INSIDE:
             self._at_work.pop(step.path, None)
-        if step.data.get("cancelled"):  # arms, whose nodes have the paths of their graph
+        if isinstance(step.data, Joined) and step.data.cancelled:  # arms, whose nodes have the paths of their graph
             graph = step.path.rpartition("/")[0]
             self._at_work = {path: each for path, each in self._at_work.items() if path.rpartition("/")[0] != graph}
 
@@ -217,11 +228,11 @@ class Progress:
     def _step(self, step: Step) -> None:
         if step.kind == "recorded" or (step.kind in _ENDS and step.began and self._is_own(step)):
             self.began(step.path, step.visit, step.attempt)
-        if step.kind == "attempt":
-            self._attempt(step)
-        elif step.kind in ("node", "failed"):
-            verb = "failed" if step.kind == "failed" else "fallback" if step.data.get("fallback") else "done"
-            self._ended(verb, step)
+        if isinstance(step.data, Attempt):
+            self._attempt(step, step.data)
+        elif isinstance(step.data, (Node, Failed)):
+            verb = "failed" if step.kind == "failed" else "fallback" if falls_back(step) else "done"
+            self._ended(verb, step, step.data)
         elif step.kind in ("left", "joined"):
             self._moved(step)
         elif step.kind in ("mapped", "entered", "recorded"):
@@ -237,24 +248,25 @@ class Progress:
         if step.kind == "left":
             self._line("left", step.path, *arrow(step))
         else:
-            self._line("failed" if "error" in step.data else "joined", step.path)
+            self._line("failed" if failure_of(step) is not None else "joined", step.path)
         self._why(step)
 
     def _inside(self, step: Step) -> None:
         """A node begins its items or its graph, or has recorded a piece of its work."""
-        if step.kind == "mapped":
-            self._counts[child_id(step.frame, step.node)] = _Count(step.path, step.data["count"])
-            self._line("items", step.path, f": {mapped(step)}")
-        elif step.kind == "entered":
-            self._line("entered", step.path, f": graph {step.data['graph']}", *arrow(step))
+        facts = step.data
+        if isinstance(facts, Mapped):
+            self._counts[child_id(step.frame, step.node)] = _Count(step.path, facts.count)
+            self._line("items", step.path, f": {mapped(facts)}")
+        elif isinstance(facts, Entered):
+            self._line("entered", step.path, f": graph {facts.graph}", *arrow(step))
         else:
             self._line("recorded", step.path, f": {one_line(facts_of(step)[0])} ({seconds(step.at - step.began)})")
 
     def _wait(self, step: Step) -> None:
         """Something is asked, answered or sent; shown wherever it is."""
-        if step.kind == "waiting":
-            for name, facts in step.data["waits"].items():
-                self._prose("waits", step.path, f": {in_words(name, facts, step.path)}")
+        if isinstance(step.data, Waiting):
+            for name, wait in step.data.waits.items():
+                self._prose("waits", step.path, f": {in_words(name, wait, step.path)}")
         elif step.kind == "answered":
             self._line("answered", step.path, f": {answer(step, 200)}")
         elif step.kind == "refused":
@@ -268,7 +280,7 @@ class Progress:
         if "[" in key or not index.endswith("]") or step.kind not in ("item", "failed", "attempt"):
             return
         count = self._counts.setdefault(key, _Count(step.path.rpartition("[")[0], None))
-        if "error" in step.data:
+        if failure_of(step) is not None:
             count.failed += step.kind == "failed"
             self._item_failed(step, count)
         if step.kind == "attempt":
@@ -282,35 +294,35 @@ class Progress:
         """Tell the first failures of a map's items one by one."""
         if step.kind == "item" and self._falls_back.pop(step.path, 0):
             return  # what its fallback stands in for was told before
-        if step.data.get("then") == "fallback":
+        if isinstance(step.data, Attempt) and step.data.then == "fallback":
             self._falls_back[step.path] = step.visit
         begun, attempt = self._begun.get(f"failures of {count.path}", (0, 0))
         self._begun[f"failures of {count.path}"] = (begun + 1, attempt)
         if begun < _FAILURES:
-            falls_back = step.kind == "item" or step.path in self._falls_back
-            verb = "failed" if step.kind == "failed" else "fallback" if falls_back else "retry"
+            is_fallback = step.kind == "item" or step.path in self._falls_back
+            verb = "failed" if step.kind == "failed" else "fallback" if is_fallback else "retry"
             self._line(verb, step.path, f" (attempt {step.attempt} failed): {error_line(step)}")
         elif begun == _FAILURES:
             self._line("", (f"further failures of {count.path} are counted only", "dim"))
 
-    def _attempt(self, step: Step) -> None:
+    def _attempt(self, step: Step, facts: Attempt) -> None:
         told = f" (visit {step.visit}, attempt {step.attempt})"
         took = self._took(step)
-        if step.data.get("then") == "fallback":
+        if facts.then == "fallback":
             self._falls_back[step.path] = step.visit
             self._line("failed", step.path, f"{told}{took}; its fallback is run")
         else:
-            wait = seconds(max(0.0, step.data.get("due_at", step.at) - step.at))
+            wait = seconds(max(0.0, facts.due_at - step.at) if facts.due_at is not None else 0.0)
             self._line("retry", step.path, f"{told} failed{took}; next attempt in {wait}")
         self._below(error_line(step))
 
-    def _ended(self, verb: str, step: Step) -> None:
-        choice = f", chose {step.data['choice']}" if step.data.get("choice") else ""
-        said = f": {answer(step, 200)}" if "by" in step.data else ""
-        inside = step.data.get("inside", {}).get("label")
-        ended = f", ended [{inside}]" if inside else ""
+    def _ended(self, verb: str, step: Step, facts: Node | Failed) -> None:
+        choice = f", chose {facts.choice}" if facts.choice else ""
+        said = f": {answer(step, 200)}" if facts.by else ""
+        inside = facts.inside if isinstance(facts, Node) else None
+        ended = f", ended [{inside.label}]" if inside is not None and inside.label else ""
         self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){self._took(step)}{said}", *arrow(step))
-        if step.data.get("error") and not is_told_at_end(step):
+        if facts.error is not None and not is_told_at_end(step):
             self._below(f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
         self._why(step)
 
@@ -319,7 +331,8 @@ class Progress:
 
         The end of a graph or of a map is no start, and neither is an answer.
         """
-        has_inside = "inside" in step.data or self._watch.began(step) < self._watch.since
+        has_graph = isinstance(step.data, Node) and step.data.inside is not None
+        has_inside = has_graph or self._watch.began(step) < self._watch.since
         return not has_inside and not is_by_answer(step)
 
     def _took(self, step: Step) -> str:

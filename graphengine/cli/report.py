@@ -21,7 +21,7 @@ from graphengine.errors import GraphEngineError, PriceUnknown
 from graphengine.history.json_document import run_document, told_by, usage_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from graphengine.cli.models import Chosen
     from graphengine.cli.places import Place
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import FailureRecord, Step
     from graphengine.models.base import Model
     from graphengine.runner import Result
     from graphengine.state.json_values import JsonValue
@@ -174,15 +174,14 @@ def _document(job: Job, ended: Ended) -> dict[str, JsonValue]:
 
 def tell_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
     """Say why a run ended, and by which signal if one asked for it; what it waits for is told by `tell_waits`."""
-    stop = snapshot.stop or {}
-    failure = snapshot.failure
-    is_way = failure is None or failure["kind"] == "fail"  # to END or FAIL: the edge says it all
-    why = explained(stop.get("explanation"), 1000)
-    if stop.get("reason") == "asked" and asked_by:
+    stop, failure = snapshot.stop, snapshot.failure
+    is_way = failure is None or failure.kind == "fail"  # to END or FAIL: the edge says it all
+    why = explained(stop.explanation if stop is not None else "", 1000)
+    if stop is not None and stop.reason == "asked" and asked_by:
         why = f"asked by {asked_by}"
-    said = [f" [{stop['label']}]"] if stop.get("label") else []
-    if failure is not None and failure.get("path"):
-        said += [f" at {failure['path']}"]
+    said = [f" [{stop.label}]"] if stop is not None and stop.label else []
+    if failure is not None and failure.path:
+        said += [f" at {failure.path}"]
     if is_way and why:
         said += [f": {why}"]
     if snapshot.status == "running" and asked_by:
@@ -200,16 +199,16 @@ def tell_kept(out: Channel, snapshot: Snapshot) -> None:
             out.line(f"  kept: {counted(len(payloads), 'message')} on {topic!r}, not received yet")
 
 
-def tell_failure(err: Channel, failure: Mapping[str, JsonValue]) -> None:
+def tell_failure(err: Channel, failure: FailureRecord) -> None:
     """Show a failure: its last lines, where in the user's code it happened, and the repair."""
     told = told_by(failure)
-    lines = f"{failure['kind']}: {told.message}".splitlines()
+    lines = f"{failure.kind}: {told.message}".splitlines()
     left_out = len(lines) - _LAST_LINES
     shown_lines = lines if left_out <= 0 else [lines[0], f"… {left_out} lines left out", *lines[1 - _LAST_LINES :]]
     for line in shown_lines:
         err.prose("  ", (line[:500], "red"))
-    place = place_in_user_code(failure.get("traceback") or "")
-    if not place and told.where != f"node {failure.get('path')}":
+    place = place_in_user_code(failure.traceback)
+    if not place and told.where != f"node {failure.path}":
         place = told.where
     for word, text in (("at", place), ("repair", told.repair)):
         if text:
@@ -264,9 +263,9 @@ def tell_next(job: Job, ended: Ended) -> None:
 
 def raised_limit(snapshot: Snapshot) -> list[str]:
     """The option with which a run that a limit ended can be resumed; nothing if none did."""
-    if (snapshot.failure or {}).get("kind") == PriceUnknown.code:
+    if snapshot.failure is not None and snapshot.failure.kind == PriceUnknown.code:
         return _UNKNOWN_COST
-    if (snapshot.stop or {}).get("reason") != "limit":
+    if snapshot.stop is None or snapshot.stop.reason != "limit":
         return []
     name = limit_reached(snapshot).partition(" ")[0]
     if name not in snapshot.limits:

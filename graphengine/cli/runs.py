@@ -188,6 +188,8 @@ def _spent(usage: Usage | None) -> str:
 
 def _waits(snapshot: Snapshot) -> str:
     """The first thing that a run waits for, and how many more there are; since when is its last step."""
+    from msgspec import structs
+
     from graphengine.cli.terminal import one_line
     from graphengine.cli.waits import all_waits, in_words
 
@@ -195,7 +197,7 @@ def _waits(snapshot: Snapshot) -> str:
     if not waits:
         return ""
     first, *others = waits
-    facts = {name: fact for name, fact in first.facts.items() if name != "due"}
+    facts = structs.replace(first.facts, due=None)
     told = one_line(in_words(first.name, facts, ""), _WAIT_COLUMNS)
     return told + (f" (and {len(others)} more)" if others else "")
 

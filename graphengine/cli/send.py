@@ -83,7 +83,7 @@ def _unheard(recorded: Recorded, topic: str) -> str:
 
     if recorded.info.status != "waiting":
         return ""
-    topics = [str(wait.facts["topic"]) for wait in all_waits(recorded.snapshot) if wait.facts["kind"] == "receive"]
+    topics = [str(wait.facts.topic) for wait in all_waits(recorded.snapshot) if wait.facts.kind == "receive"]
     if topic in topics:
         return ""
     others = f"; it waits for one on {', '.join(map(repr, dict.fromkeys(topics)))}" if topics else ""

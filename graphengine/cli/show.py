@@ -225,26 +225,29 @@ def _end_of_items(steps: Sequence[Step], at: int) -> int:
 
 
 def _items_row(items: Sequence[Step], watch: Stopwatch) -> tuple[str, ...]:
+    from graphengine.engine.steps import falls_back
+
     first, last = items[0], items[-1]
     began = min(watch.began(step) or step.at for step in items)
     path = first.path.rpartition("[")[0]
-    fallbacks = sum(bool(step.data.get("fallback")) for step in items)
+    fallbacks = sum(falls_back(step) for step in items)
     told = f"{path}[…] {len(items):,} items" + (f", {fallbacks:,} by fallback" if fallbacks else "")
     return (f"{first.seq}-{last.seq}", told, "", "", _seconds(watch.between(began, last.at)), "")
 
 
 def _row(step: Step, watch: Stopwatch) -> tuple[str, ...]:
-    data = step.data
-    is_fallback = bool(data.get("fallback"))
+    from graphengine.engine.steps import falls_back, outcome_of
+
+    outcome, is_fallback = outcome_of(step), falls_back(step)
     kind = {"node": "", "item": "", "attempt": " attempt failed"}.get(step.kind, f" {step.kind}")
-    targets = ", ".join(data.get("to", ()))
+    targets = ", ".join(outcome.to)
     return (
         str(step.seq),
         f"{step.path}{kind}{' (fallback)' if is_fallback else ''}".strip(),
         str(step.visit or ""),
         str(step.attempt) if (step.attempt > 1 or step.kind == "attempt") and not is_fallback else "",
         _seconds(watch.took(step)),
-        f"{targets} [{data['edge']}]" if data.get("edge") else targets,
+        f"{targets} [{outcome.edge}]" if outcome.edge else targets,
     )
 
 
@@ -258,14 +261,15 @@ def _because(step: Step, *, is_last: bool) -> str:
     """What went wrong in a step, and what its conditions said; what the run ended with is told below the steps."""
     from graphengine.cli.steps import error_line, facts_of, is_told_at_end, reason
     from graphengine.cli.terminal import one_line
+    from graphengine.engine.steps import Attempt, Stopped
 
-    data = step.data
+    facts = step.data
     said = [] if is_last and is_told_at_end(step) else [error_line(step)]
-    said += ["its fallback is run"] if data.get("then") == "fallback" else []
+    said += ["its fallback is run"] if isinstance(facts, Attempt) and facts.then == "fallback" else []
     said += facts_of(step)
     said.append(reason(step))
-    if not any(said) and step.kind == "stopped":
-        said = [one_line(data.get("stop", {}).get("explanation") or "", 300)]
+    if not any(said) and isinstance(facts, Stopped):
+        said = [one_line(facts.stop.explanation, 300)]
     return "; ".join(filter(None, said))
 
 
@@ -273,14 +277,14 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     """One step, with everything that is recorded of it."""
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.times import when
+    from graphengine.engine.steps import failure_of, falls_back, ops_of
     from graphengine.history.json_document import told_by
 
     step, info = recorded.steps[-1], recorded.info
-    data = step.data
     out.line(f"step {step.seq} of run ", (info.id, "bold"), f" of {info.graph}")
     out.line((step.kind, "bold"), f" {step.path}".rstrip(), *arrow(step))
     if step.node:
-        out.line(f"visit {step.visit}, attempt {step.attempt}{', its fallback' if data.get('fallback') else ''}")
+        out.line(f"visit {step.visit}, attempt {step.attempt}{', its fallback' if falls_back(step) else ''}")
     watch = _timed(recorded.steps)
     took, began = watch.took(step), watch.began(step)
     told = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
@@ -288,18 +292,20 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     for fact in (*facts_of(step, 100_000), *changes_of(step), reason(step)):
         if fact:
             out.line(fact)
-    for op in data.get("writes", ()) if step.kind == "item" else step.update:
+    for op in ops_of(step):
         sign = {"set": "=", "reduce": "=", "put": f"[{op[2]}] =", "grow": f"[{op[2]}] +="}.get(op[0], "+=")
         out.line((str(op[1]), "bold"), f" {sign} ", _value(op[-1], whole=True))
-    if data.get("error"):
-        failure = told_by(data["error"])
-        out.line((f"{data['error']['kind']}: {failure.message}", "red"))
-        for word, text in (("at", failure.where), ("repair", failure.repair)):
+    failure = failure_of(step)
+    if failure is not None:
+        told_failure = told_by(failure)
+        out.line((f"{failure.kind}: {told_failure.message}", "red"))
+        for word, text in (("at", told_failure.where), ("repair", told_failure.repair)):
             if text:
                 out.prose((f"  {word}: ", "dim"), text)
-    traceback = (data.get("error") or tool_value(step)).get("traceback")
+    value = tool_value(step)
+    traceback = failure.traceback if failure is not None else value.get("traceback")
     if traceback:
-        out.line(traceback.rstrip())
+        out.line(str(traceback).rstrip())
 
 
 def _value(value: JsonValue, *, whole: bool = False) -> str:

@@ -5,10 +5,35 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
+
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
-from graphengine.engine.steps import path_of
+from graphengine.engine.steps import (
+    Answered,
+    AnyFacts,
+    AttemptEnded,
+    Continued,
+    Entered,
+    Joined,
+    Mapped,
+    Message,
+    Node,
+    Outcome,
+    Recorded,
+    Refused,
+    Resumed,
+    Shift,
+    Started,
+    Stopped,
+    Waiting,
+    failure_of,
+    ops_of,
+    outcome_of,
+    path_of,
+    usage_of,
+)
 from graphengine.history.json_document import told_by, usage_document
 from graphengine.history.timing import open_seconds
 
@@ -29,33 +54,39 @@ _BY = {"default": "nobody answered in time, so the default counts", "time": "its
 
 def arrow(step: Step) -> Sequence[Part]:
     """Where a step leads, and by which edge."""
-    targets = step.data.get("to")
-    if not targets:
+    outcome = outcome_of(step)
+    if not outcome.to:
         return ()
-    label = step.data.get("edge")
-    way: list[Part] = [" -> ", (", ".join(targets), "bold")]
-    if label:
-        way += [" ", (f"[{label}]", "cyan")]
+    way: list[Part] = [" -> ", (", ".join(outcome.to), "bold")]
+    if outcome.edge:
+        way += [" ", (f"[{outcome.edge}]", "cyan")]
     return way
 
 
 def error_line(step: Step) -> str:
     """What a step's error says, on one line; "" where there is none, or the way to FAIL says it."""
-    error = step.data.get("error")
-    return one_line(f"{error['kind']}: {told_by(error).message}") if error and error["kind"] != "fail" else ""
+    failure = failure_of(step)
+    if failure is None or failure.kind == "fail":
+        return ""
+    return one_line(f"{failure.kind}: {told_by(failure).message}")
 
 
 def is_told_at_end(step: Step) -> bool:
     """Whether a step's failure is told when the run has ended: not that of a fork's arm, which others outlive."""
-    return step.data.get("status") == "failed" and "~" not in step.frame.rpartition("/")[2]
+    return has_failed(step) and "~" not in step.frame.rpartition("/")[2]
+
+
+def has_failed(step: Step) -> bool:
+    """Whether a frame, or the run, failed with this step."""
+    return isinstance(step.data, (Outcome, Stopped)) and step.data.status == "failed"
 
 
 def in_short(step: Step, limit: int) -> list[str]:
     """What a step does to the state, a line for each field; what is empty at the start is no news."""
     is_start = step.kind in ("started", "entered")
-    ops = step.data.get("writes", ()) if step.kind == "item" else step.update
-    lines = [_operation(op, limit) for op in ops if not is_start or op[-1] not in ("", [], {}, None)]
-    for frame, changes in step.data.get("refit", {}).items():
+    lines = [_operation(op, limit) for op in ops_of(step) if not is_start or op[-1] not in ("", [], {}, None)]
+    refit = step.data.refit if isinstance(step.data, Shift) else {}
+    for frame, changes in refit.items():
         place = path_of(frame, "")
         lines += [f"{place}: {_operation(op, limit)}" if place else _operation(op, limit) for op in changes]
     return lines
@@ -77,38 +108,40 @@ def _operation(op: Op, limit: int) -> str:
 
 def facts_of(step: Step, limit: int = 200) -> list[str]:
     """What a step tells beside its update, its way out and its error: a line for each thing, if there is any."""
-    data = step.data
+    facts, usage = step.data, usage_of(step)
     found: list[str] = []
-    if step.kind == "mapped":
-        found.append(mapped(step))
-    elif step.kind == "entered":
-        found.append(f"graph {data['graph']}")
-    elif step.kind == "recorded":
-        found += recorded(step, limit)
-    elif step.kind == "waiting":
-        found += [in_words(name, facts, step.path) for name, facts in data["waits"].items()]
-    elif step.kind == "refused":
-        found.append(one_line(data["message"], limit) + ("; it is asked again" if step.node else ""))
-    elif step.kind == "message":
-        found.append(f"{data['topic']}: {one_line(compact(data['payload']), limit)}")
-    elif step.kind == "resumed" and data.get("crashed"):
-        found.append("the process that drove it had died")
-    elif "by" in data:
-        found.append(answer(step, limit))
-    if step.kind != "recorded" and data.get("usage") and not is_offline(data["usage"]):
-        found.append(usage_line(usage_document(data["usage"])))
-    return found + _beside(data, limit)
+    match facts:
+        case Mapped():
+            found.append(mapped(facts))
+        case Entered():
+            found.append(f"graph {facts.graph}")
+        case Recorded():
+            found += recorded(step, facts, limit)
+        case Waiting():
+            found += [in_words(name, wait, step.path) for name, wait in facts.waits.items()]
+        case Refused():
+            found.append(one_line(facts.message, limit) + ("; it is asked again" if step.node else ""))
+        case Message():
+            found.append(f"{facts.topic}: {one_line(compact(facts.payload), limit)}")
+        case Resumed(crashed=True):
+            found.append("the process that drove it had died")
+        case AttemptEnded() | Answered() if facts.by:
+            found.append(answer(step, limit))
+        case _:
+            pass
+    if usage and not isinstance(facts, Recorded) and not is_offline(usage):
+        found.append(usage_line(usage_document(usage)))
+    return found + _beside(facts, limit)
 
 
-def recorded(step: Step, limit: int) -> list[str]:
+def recorded(step: Step, facts: Recorded, limit: int) -> list[str]:
     """What a piece of recorded work was, and what it gave; of a model's turn, who asked whom and what it cost."""
-    data = step.data
-    name, value = data["name"].rpartition("<locals>.")[2], data["value"]
-    if "by" not in data:
+    name, value = facts.name.rpartition("<locals>.")[2], facts.value
+    if not facts.by:
         return [f"{name} gave {one_line(compact(tool_value(step).get('text', value)), limit)}"]
     what = "" if name == "turn" else f" for a {name}"
-    used = usage_document(data.get("usage") or {})
-    told = f"{data['by']['agent']} asked {data['by']['model']}{what}: {tokens_line(used)}, cost {cost(used)}"
+    used = usage_document(facts.usage)
+    told = f"{facts.by['agent']} asked {facts.by['model']}{what}: {tokens_line(used)}, cost {cost(used)}"
     calls = [f"calls {call['name']}({call['arguments']})" for call in value.get("calls", ())]
     said = [compact(value["text"])] if value.get("text") or not calls else []
     ended = "" if value.get("stop", "end") in ("end", "tools") else f" ({value['stop']})"
@@ -117,61 +150,68 @@ def recorded(step: Step, limit: int) -> list[str]:
 
 def tool_value(step: Step) -> Mapping[str, JsonValue]:
     """The record of an agent's call of a tool: its `text`, whether it is an `error`, `traceback`; {} of other steps."""
-    name, value = step.data.get("name", ""), step.data.get("value")
-    if step.kind == "recorded" and name.startswith("tool ") and isinstance(value, dict) and "text" in value:
-        return value
+    facts = step.data
+    if isinstance(facts, Recorded) and facts.name.startswith("tool "):
+        value = facts.value
+        if isinstance(value, dict) and "text" in value:
+            return value
     return {}
 
 
-def _beside(data: Mapping[str, JsonValue], limit: int) -> list[str]:
+def _beside(facts: AnyFacts, limit: int) -> list[str]:
     """What nodes leave beside their results."""
     found: list[str] = []
-    if data.get("inside", {}).get("label"):
-        found.append(f"its graph ended [{data['inside']['label']}]")
-    if data.get("choice"):
-        found.append(f"chose {data['choice']}")
-    if data.get("pause"):
-        found.append(f"pauses before {', '.join(data['pause'])}")
-    if data.get("cancelled"):
-        found.append(f"cancelled: {', '.join(data['cancelled'])}")
-    found += [f"sent {topic}: {one_line(compact(payload), limit)}" for topic, payload in data.get("sent", ())]
-    found += [f"emitted {one_line(compact(shown), limit)}" for shown in data.get("emitted", ())]
-    if data.get("unused"):
-        found.append(f"recorded, but not asked for again: {', '.join(key.partition('|')[0] for key in data['unused'])}")
+    if isinstance(facts, Node) and facts.inside is not None and facts.inside.label:
+        found.append(f"its graph ended [{facts.inside.label}]")
+    if isinstance(facts, Outcome) and facts.choice:
+        found.append(f"chose {facts.choice}")
+    if isinstance(facts, (Started, Continued)) and facts.pause:
+        found.append(f"pauses before {', '.join(facts.pause)}")
+    if isinstance(facts, Joined) and facts.cancelled:
+        found.append(f"cancelled: {', '.join(facts.cancelled)}")
+    if isinstance(facts, Node):
+        found += [f"sent {topic}: {one_line(compact(payload), limit)}" for topic, payload in facts.sent]
+        found += [f"emitted {one_line(compact(shown), limit)}" for shown in facts.emitted]
+        unused = ", ".join(key.partition("|")[0] for key in facts.unused)
+        found += [f"recorded, but not asked for again: {unused}"] if facts.unused else []
     return found
 
 
 def changes_of(step: Step) -> list[str]:
     """What a resume or a branch says of a graph that was changed: a line for each change."""
-    data = step.data
-    found = [f"the graph changed: {change}" for change in data.get("changes", ())]
-    for frame, names in data.get("renamed", {}).items():
+    facts = step.data
+    if not isinstance(facts, Shift):
+        return []
+    found = [f"the graph changed: {change}" for change in facts.changes]
+    for frame, names in facts.renamed.items():
         found += [f"what was recorded of {path_of(frame, old)} is {new}'s" for old, new in names.items()]
-    found += [f"the run goes on at {path_of(frame, node)}" for frame, node in data.get("moved", {}).items()]
-    return found + ["its question is another one now, and is asked anew" for _ in data.get("asks", ())]
+    found += [f"the run goes on at {path_of(frame, node)}" for frame, node in facts.moved.items()]
+    return found + ["its question is another one now, and is asked anew" for _ in facts.asks]
 
 
-def mapped(step: Step) -> str:
+def mapped(facts: Mapped) -> str:
     """How many items a map has, and how many of them it runs at a time."""
-    count, at_a_time = step.data["count"], step.data["concurrency"]
+    count, at_a_time = facts.count, facts.concurrency
     return counted(count, "item") + (f", {at_a_time} at a time" if count > at_a_time else "")
 
 
 def answer(step: Step, limit: int) -> str:
-    """How a wait ended, and how long its question was open where the step tells."""
-    data = step.data
-    by = _BY.get(data["by"], "answered")
-    if data["by"] == "time":
+    """How a wait ended, and how long its question was open if the step says so; "" if no wait ended."""
+    facts = step.data
+    if not isinstance(facts, (AttemptEnded, Answered)) or not facts.by:
+        return ""
+    by = _BY.get(facts.by, "answered")
+    if facts.by == "time":
         return by
-    was_open = open_seconds(step) if data["by"] == "answer" else None
+    was_open = open_seconds(step) if facts.by == "answer" else None
     after = f" after {seconds(was_open)}" if was_open is not None else ""
-    given = data.get("answer")
-    return f"{by}{after}: {one_line(compact(given.get('value') if isinstance(given, dict) else given), limit)}"
+    value = facts.answer.value if facts.answer is not None and facts.answer.value is not UNSET else None
+    return f"{by}{after}: {one_line(compact(value), limit)}"
 
 
 def reason(step: Step, limit: int = _REASON_COLUMNS) -> str:
     """What the conditions of its way out said; "" where there is nothing to say."""
-    return explained(step.data.get("why"), limit)
+    return explained(outcome_of(step).why, limit)
 
 
 def explained(why: str | None, limit: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.steps import Started
 from graphengine.errors import StoreError, UnknownRun
 from graphengine.history.load import load_snapshot, own_usage
 
@@ -82,8 +83,8 @@ async def tree_of(store: Store, found: Sequence[RunInfo]) -> Tree:
         if info.parent is None:
             with suppress(StoreError):  # a run that cannot be read is listed all the same
                 for step in await store.steps(info.id, 0, 1):
-                    if step.data.get("after"):
-                        after[info.id] = step.data["after"]
+                    if isinstance(step.data, Started) and step.data.after:
+                        after[info.id] = step.data.after
     spent: dict[str, Usage] = {}
     for run_id, info in runs.items():
         with suppress(StoreError):  # as above

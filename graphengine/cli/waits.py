@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec import UNSET
+
 from graphengine.cli.places import command
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import when
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Place
     from graphengine.cli.terminal import Channel
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import WaitRecord
     from graphengine.state.json_values import JsonValue
 
 ANSWERED: Final = ("ask", "pause", "crash")
@@ -37,18 +40,18 @@ class Waiting:
     """One thing that a run waits for: its name, what is recorded of it, and since when, epoch seconds."""
 
     name: str
-    facts: Mapping[str, JsonValue]
+    facts: WaitRecord
     since: float
 
     @property
     def due(self) -> str:
         """When it ends by itself, and how; "" for never."""
-        if "due" not in self.facts:
+        due, default = self.facts.due, self.facts.default
+        if due is None:
             return ""
-        if self.facts["kind"] == "sleep":
-            return f"until {when(self.facts['due'])}"
-        default = f"the answer is {_compact(self.facts['default'])}" if "default" in self.facts else "it fails"
-        return f"until {when(self.facts['due'])}, then {default}"
+        if self.facts.kind == "sleep":
+            return f"until {when(due)}"
+        return f"until {when(due)}, then " + ("it fails" if default is UNSET else f"the answer is {_compact(default)}")
 
 
 def all_waits(snapshot: Snapshot) -> list[Waiting]:
@@ -58,15 +61,15 @@ def all_waits(snapshot: Snapshot) -> list[Waiting]:
     ]
 
 
-def in_words(name: str, facts: Mapping[str, JsonValue], path: str = "") -> str:
+def in_words(name: str, facts: WaitRecord, path: str = "") -> str:
     """A wait on one line; its name is left out where the path says it."""
-    kind = facts["kind"]
+    kind = facts.kind
     named = "" if name == path or kind in ("sleep", "pause") else f"{name}: "
     told = {
-        "receive": f"waits for a message on {facts.get('topic')!r}",
+        "receive": f"waits for a message on {facts.topic!r}",
         "sleep": "sleeps",
         "pause": "waits for leave to go on",
-    }.get(kind, one_line(str(facts["question"]), _LINE))
+    }.get(kind, one_line(facts.question, _LINE))
     due = Waiting(name, facts, 0.0).due
     return f"{named}{told}" + (f" ({due})" if due and kind != "sleep" else f" {due}" if due else "")
 
@@ -81,9 +84,9 @@ def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
         place: Where the run is kept.
     """
     waits = all_waits(snapshot)
-    is_one = sum(wait.facts["kind"] in ANSWERED for wait in waits) == 1
+    is_one = sum(wait.facts.kind in ANSWERED for wait in waits) == 1
     for wait in waits[:_MOST]:
-        kind = wait.facts["kind"]
+        kind = wait.facts.kind
         first, *others = _whole(wait, snapshot.run_id)
         out.prose("  ", (wait.name, "bold"), f": {first}", indent=2)
         for line in others:
@@ -95,7 +98,7 @@ def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
             words = command("answer", snapshot.run_id, *named, place=place, arguments=[value])
             out.line(("    answer: ", "dim"), words, told)
         elif kind == "receive":
-            sent = [str(wait.facts["topic"]), "VALUE"]
+            sent = [str(wait.facts.topic), "VALUE"]
             words = command("send", snapshot.run_id, *graph, place=place, arguments=sent)
             out.line(("    send: ", "dim"), words)
     if len(waits) > _MOST:
@@ -104,8 +107,8 @@ def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
 
 def _whole(wait: Waiting, run_id: str) -> list[str]:
     """A wait as lines: a question as it was asked, for who is to answer has to read it."""
-    question = str(wait.facts.get("question", "")).strip()
-    if wait.facts["kind"] != "ask" or (len(question) <= _LINE and "\n" not in question):
+    question = wait.facts.question.strip()
+    if wait.facts.kind != "ask" or (len(question) <= _LINE and "\n" not in question):
         return [in_words(wait.name, wait.facts, wait.name)]
     lines = question[:_QUESTION].splitlines()
     if len(question) > _QUESTION:
@@ -113,13 +116,13 @@ def _whole(wait: Waiting, run_id: str) -> list[str]:
     return [*lines, *([f"({wait.due})"] if wait.due else [])]
 
 
-def example(facts: Mapping[str, JsonValue]) -> tuple[str, str]:
+def example(facts: WaitRecord) -> tuple[str, str]:
     """Write an answer that fits, to be pasted, and which others there are."""
-    if facts["kind"] == "pause":
+    if facts.kind == "pause":
         return "true", ""
-    if facts["kind"] == "crash":
+    if facts.kind == "crash":
         return "rerun", """  (or fail, or '{"result": …}', the node's result)"""
-    return _fitting(facts.get("schema") or {})
+    return _fitting(facts.schema or {})
 
 
 def _fitting(schema: Mapping[str, JsonValue]) -> tuple[str, str]:

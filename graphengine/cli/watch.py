@@ -8,6 +8,7 @@ for.
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, Protocol
 
 import click
@@ -246,11 +247,12 @@ class _Lines:
 
     def joins(self, snapshot: Snapshot) -> None:
         """Show maps and graphs that were begun before as started, so that their ends have a beginning."""
+        from graphengine.engine.phases import Collecting, Inside
         from graphengine.engine.steps import path_of
 
         for frame in snapshot.frames.values():
             path = path_of(frame.id, frame.at)
-            if frame.phase in ("mapping", "inside") and "[" not in path:
+            if isinstance(frame.phase, (Collecting, Inside)) and "[" not in path:
                 self._progress.began(path, frame.visit, frame.attempt)
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
@@ -341,7 +343,8 @@ class _Documents:
         from graphengine.history.json_document import failure_document, waits_document
 
         error = failure_document(snapshot.failure) if snapshot.failure is not None else None
-        outcome: Mapping[str, JsonValue] = {"seq": info.seq, "stop": snapshot.stop, "error": error}
+        stop = asdict(snapshot.stop) if snapshot.stop is not None else None
+        outcome: Mapping[str, JsonValue] = {"seq": info.seq, "stop": stop, "error": error}
         ended = {"status": info.status, "driver": info.driver, **outcome, "waits": waits_document(snapshot)}
         self._line("ended", ended)
 

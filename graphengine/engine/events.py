@@ -6,15 +6,21 @@ refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from graphengine.engine.steps import EMPTY
+from msgspec import Struct
+
+from graphengine.engine.steps import Shift
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.engine.steps import FailureRecord, Limits, Node, Said, Usage, WaitRecord
+    from graphengine.state.json_values import JsonValue
+
+
+NO_SHIFT: Final = Shift()
+"""The graph is the one that the run was recorded under."""
 
 
 class Begun(NamedTuple):
@@ -27,7 +33,7 @@ class Begun(NamedTuple):
     run_id: str
     values: Mapping[str, JsonValue]
     typed: Mapping[str, object]
-    limits: Mapping[str, float | None]
+    limits: Limits
     given: Collection[str] = ()
     after: str = ""
     pause: Sequence[str] = ()
@@ -58,9 +64,8 @@ class Error(NamedTuple):
         return not self.retryable and not self.repeats
 
 
-@dataclass(slots=True)
-class NodeFinished:
-    """An attempt (or a fallback) came to its end with a result."""
+class NodeFinished(Struct):
+    """An attempt (or a fallback) ended with a result. `more` has what its step records beside that."""
 
     frame: str
     node: str
@@ -69,10 +74,10 @@ class NodeFinished:
     began: float
     now: float
     result: object
-    usage: Mapping[str, float | None] | None = None
+    usage: Usage | None = None
     choice: str = ""
     chance: float = 0.5
-    more: Mapping[str, JsonValue] | None = None
+    more: Node | None = None
 
 
 class NodeFailed(NamedTuple):
@@ -90,10 +95,10 @@ class NodeFailed(NamedTuple):
     began: float
     now: float
     error: Error
-    usage: Mapping[str, float | None] | None = None
+    usage: Usage | None = None
     choice: str = ""
     chance: float = 0.5
-    failure: Mapping[str, JsonValue] | None = None
+    failure: FailureRecord | None = None
     keeps: bool = False
 
 
@@ -145,9 +150,9 @@ class WorkDone(NamedTuple):
     name: str
     value: JsonValue
     size_bytes: int = 0
-    usage: Mapping[str, float | None] | None = None
+    usage: Usage | None = None
     by: Mapping[str, str] | None = None
-    said: Mapping[str, JsonValue] | None = None
+    said: Said | None = None
 
 
 class NodeWaits(NamedTuple):
@@ -159,8 +164,8 @@ class NodeWaits(NamedTuple):
     attempt: int
     began: float
     now: float
-    waits: Mapping[str, Mapping[str, JsonValue]]
-    usage: Mapping[str, float | None] | None = None
+    waits: Mapping[str, WaitRecord]
+    usage: Usage | None = None
 
 
 class Answered(NamedTuple):
@@ -228,22 +233,19 @@ class Settled(NamedTuple):
 
 
 class Resumed(NamedTuple):
-    """A run goes on: after a crash (`crashed`), a stop, a failure or with other limits.
+    """A run continues: after a crash (`crashed`), a stop, a failure or with other limits.
 
-    `fingerprint`, `changes`, `refit` (operations by frame) and `shift` (the other parts of a refit, see
-    `graphengine.engine.rebase`) say what differs where the graph was changed since; `pause` before which nodes it is to
-    wait from now on, None for those it knows. `company` says that the process drives other runs too, `asked` that a
-    caller asked for it: what failed beside what waits is then tried again.
+    `change` says what differs where the graph was changed since; `pause` the nodes before which it waits from now on,
+    None for those it knows. `company` says that the process drives other runs too, `asked`
+    that a caller asked for it: what failed next to what waits is then tried again.
     """
 
     now: float
     crashed: bool
-    limits: Mapping[str, float | None]
+    limits: Limits
     fingerprint: str
-    changes: Sequence[str] = ()
-    refit: Mapping[str, Sequence[Op]] = EMPTY
     pause: Sequence[str] | None = None
-    shift: Mapping[str, JsonValue] = EMPTY
+    change: Shift = NO_SHIFT
     company: bool = False
     asked: bool = False
 
@@ -258,7 +260,7 @@ class StopAsked(NamedTuple):
 
 
 class BranchedOff(NamedTuple):
-    """A child run begins behind the parent's step `seq`, with these updates of the state of a frame.
+    """A child run begins after the parent's step `seq`, with these updates of the state of a frame.
 
     What differs of a changed graph is as in `Resumed`; `frame` is named as it is after that.
     """
@@ -269,15 +271,15 @@ class BranchedOff(NamedTuple):
     seq: int
     updates: Sequence[tuple[str, object]]
     fingerprint: str
-    limits: Mapping[str, float | None]
-    changes: Sequence[str] = ()
-    refit: Mapping[str, Sequence[Op]] = EMPTY
+    limits: Limits
     frame: str = ""
     pause: Sequence[str] | None = None
-    shift: Mapping[str, JsonValue] = EMPTY
+    change: Shift = NO_SHIFT
 
 
-Event: TypeAlias = """(
-    Begun | NodeFinished | NodeFailed | NodeEntered | NodeBegun | NodeWaits | NodeLeft | WorkDone | Answered
-    | AnswerRefused | MessageCame | WaitOver | LimitMet | Settled | Resumed | StopAsked | BranchedOff
-)"""
+AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | NodeBegun | WorkDone | NodeWaits | AnswerRefused
+"""An event of an attempt: stale once its frame is at another node, visit or attempt."""
+FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
+"""An event of one frame."""
+Event: TypeAlias = FrameEvent | Answered | MessageCame | Begun | Resumed | StopAsked | BranchedOff
+"""Anything that decide turns into a step."""

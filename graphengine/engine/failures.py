@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import Error
+from graphengine.engine.steps import FailureRecord
 from graphengine.errors import NodeError, is_repeating
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import is_seconds
+from graphengine.state.failure import Failure
+from graphengine.state.stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Sequence
 
     from graphengine.engine.snapshot import Frame
-    from graphengine.state.json_values import JsonValue
+    from graphengine.engine.steps import Outcome
 
 
 _NO_EXIT: Final = "raise an Exception, or return: nothing that runs in a graph ends the process"
@@ -51,23 +54,11 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-class FailureRecord(dict[str, "JsonValue"]):
-    """What a step records of an exception, with the exception itself until the driver of the run takes it."""
-
-    raised: BaseException | None = None
-
-
 def failure_record(error: Error, path: str, attempt: int) -> FailureRecord:
-    """Return what a step records of an exception."""
-    failure = FailureRecord(path=path, kind=error.kind, message=error.message, attempt=attempt)
+    """What a step records of an exception."""
+    rest = (error.where, error.repair, error.traceback, error.pause_seconds, error.repeats)
+    failure = FailureRecord(path, error.kind, error.message, attempt, *rest)
     failure.raised = error.raised
-    for name in ("where", "repair", "traceback"):
-        if getattr(error, name):
-            failure[name] = getattr(error, name)
-    if error.pause_seconds:
-        failure["pause_seconds"] = error.pause_seconds
-    if error.repeats:
-        failure["repeats"] = True
     return failure
 
 
@@ -76,17 +67,16 @@ def attempt_of(frame: Frame) -> int:
     return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
 
 
-def nested(frame: Frame, names: Iterable[str], *, lasting: bool) -> dict[str, JsonValue]:
-    """What a step says of a failure beside it, for the frames around its own."""
-    if frame.up is None:
-        return {}
-    told: dict[str, JsonValue] = {"names": list(names)}
-    if lasting:
-        told["lasting"] = True
-    return told
+def fail_with(facts: Outcome, frame: Frame, failure: FailureRecord, names: Sequence[str], *, lasting: bool) -> None:
+    """Record that a frame fails. What the failure can be matched by is for the frames around it."""
+    facts.error = failure
+    facts.status = "failed"
+    facts.stop = Stop("failed", explanation=failure.message)
+    if frame.up is not None:
+        facts.names = names
+        facts.lasting = lasting
 
 
-def failed_frame(failure: Mapping[str, JsonValue], stop: JsonValue = None) -> dict[str, JsonValue]:
-    """What a step says when its frame fails."""
-    stop = stop or {"reason": "failed", "label": "", "condition": "", "explanation": failure["message"]}
-    return {"status": "failed", "stop": stop}
+def survived(failure: FailureRecord) -> Failure:
+    """A failure as nodes, results and the field of a graph's errors have it."""
+    return Failure.of(failure)

@@ -1,21 +1,24 @@
-"""evolve: what a step does to a snapshot. The fold of a run's steps, live and on load alike.
+"""The fold: what a step does to a snapshot, live and on load alike.
 
 It reads nothing but the step, calls no user code, and changes the snapshot in place. `graphengine.engine.field_ops` has
-what it does to fields, `graphengine.engine.frame_tree` what it does to the tree of frames.
+what it does to fields, `graphengine.engine.frame_tree` what it does to the tree of frames. It is apart from the rules
+that decide, in `graphengine.engine.rules`, so that a command that only reads what is recorded does not load those.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from msgspec.structs import replace
+
+from graphengine.engine import steps
 from graphengine.engine.field_ops import apply_ops, replay
 from graphengine.engine.frame_tree import (
     add_usage,
     drop,
     drop_children,
     end_item,
-    fail,
-    go_on,
+    fail_frame,
     move,
     open_map,
     open_sub,
@@ -24,16 +27,31 @@ from graphengine.engine.frame_tree import (
     touch,
     unpause,
     wait,
+    wake,
+)
+from graphengine.engine.phases import (
+    Collecting,
+    Ended,
+    FailedItem,
+    Failing,
+    Fallback,
+    Forked,
+    GivenUp,
+    Inside,
+    Leaving,
+    Memo,
+    Ready,
+    Waiting,
 )
 from graphengine.engine.ready import can_move, task_of
-from graphengine.engine.rebase import apply_refit, keep_items
-from graphengine.engine.snapshot import CRASHES, ROOT, Frame, Snapshot
-from graphengine.engine.steps import path_of
+from graphengine.engine.rebase import apply_shift, keep_items
+from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot
+from graphengine.engine.steps import Usage, path_of
 from graphengine.errors import WorkNotRepeatable
 from graphengine.graph.options import START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
@@ -49,10 +67,11 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
         message = f"step {step.seq} does not follow step {snapshot.seq}"
         raise ValueError(message)
     now = step.at
-    if now > snapshot.now and snapshot.status == "running" and step.kind not in _BEGINNINGS:
+    facts = step.data
+    if now > snapshot.now and snapshot.status == "running" and type(facts) not in _BEGINNINGS:
         snapshot.elapsed_seconds += now - snapshot.now  # what lies before, in a stop or a wait, is not driven
     snapshot.now = now
-    _KINDS[step.kind](snapshot, step)
+    _fold(snapshot, step)
     snapshot.seq = step.seq
     if step.weight:
         snapshot.weight, snapshot.weighed = step.weight, step.seq
@@ -67,286 +86,112 @@ def _settle(snapshot: Snapshot) -> None:
         snapshot.status = "running" if can_move(snapshot) else "waiting"
 
 
-def fold(steps: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
+def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
     """The snapshot after all these steps."""
     snapshot = snapshot if snapshot is not None else Snapshot()
-    for step in steps:
+    for step in log:
         evolve(snapshot, step)
     return snapshot
 
 
-def _started(snapshot: Snapshot, step: Step) -> None:
-    data = step.data
-    snapshot.run_id = data["run_id"]
-    snapshot.graph = data["graph"]
-    snapshot.fingerprint = data["fingerprint"]
-    snapshot.limits = dict(data["limits"])
-    snapshot.pause = data.get("pause", ())
+def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - a kind a case
+    facts = step.data
+    match facts:
+        case steps.Item():
+            _item(snapshot, step, facts)
+        case steps.Node():
+            _node(snapshot, step, facts)
+        case steps.Attempt():
+            _attempt(snapshot, step, facts)
+        case steps.Failed():
+            _failed(snapshot, step, facts)
+        case steps.Recorded():
+            _recorded(snapshot, step, facts)
+        case steps.Joined():
+            _joined(snapshot, step, facts)
+        case steps.Mapped():
+            _mapped(snapshot, step, facts)
+        case steps.Entered():
+            _entered(snapshot, step, facts)
+        case steps.Begun():
+            _begun(snapshot, step)
+        case steps.Waiting():
+            _waiting(snapshot, step, facts)
+        case steps.Answered():
+            _answered(snapshot, step, facts)
+        case steps.Refused():
+            _refused(snapshot, step, facts)
+        case steps.Message():
+            _message(snapshot, facts)
+        case steps.Left():
+            _left(snapshot, step, facts)
+        case steps.Started():
+            _started(snapshot, step, facts)
+        case steps.Resumed():
+            _resumed(snapshot, step, facts)
+        case steps.Stopped():
+            _stopped(snapshot, facts)
+        case steps.Branched():
+            _branched(snapshot, step, facts)
+        case _:
+            assert_never(facts)
+
+
+# --- A run as a whole ------------------------------------------------------------------------------------------------
+
+
+def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
+    """A run begins."""
+    snapshot.run_id = facts.run_id
+    snapshot.graph = facts.graph
+    snapshot.fingerprint = facts.fingerprint
+    snapshot.limits = facts.limits
+    snapshot.pause = facts.pause
     frame = snapshot.frames[ROOT] = Frame(at=START)
-    _begin(snapshot, frame, step)
+    _begin(snapshot, frame, step, facts)
 
 
-def _begin(snapshot: Snapshot, frame: Frame, step: Step) -> None:
-    """A frame with a state of its own begins with it, and leaves START."""
-    apply_ops(frame, step.update, step.typed)
-    frame.marks.update(step.data.get("marks", ()))
-    _leave(snapshot, frame, step.data)
-
-
-def _node(snapshot: Snapshot, step: Step) -> None:
-    frame = snapshot.frames[step.frame]
-    data = step.data
-    if step.update:
-        apply_ops(frame, step.update, step.typed)
-    if "usage" in data:
-        _spend(snapshot, step)
-    _count(snapshot, frame, step.node)
-    if frame.phase != "ready" or frame.memos:
-        _done(snapshot, frame)
-        if "inside" in data and data.get("status") == "failed":  # its way out is chosen later, and may ask for this
-            frame.ended = data["inside"]["label"]
-    if "marks" in data:
-        _mark(frame, data)
-    if "sent" in data:
-        _keep(snapshot, data["sent"])
-    _leave(snapshot, frame, data)
-
-
-def _done(snapshot: Snapshot, frame: Frame) -> None:
-    """A visit is over: nothing is left of what it was made of."""
-    if frame.phase in ("mapping", "inside"):
-        drop_children(snapshot, frame)
-    elif frame.phase == "waiting":
-        go_on(snapshot, frame)
-    if frame.memos:
-        frame.memos.clear()
-    frame.cause = None
-
-
-def _left(snapshot: Snapshot, step: Step) -> None:
-    frame = snapshot.frames[step.frame]
-    _mark(frame, step.data)
-    _leave(snapshot, frame, step.data)
-    if frame.phase != "leaving":
-        frame.ended = ""
-
-
-def _leave(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
-    """Go where the way out leads; without one, or at FAIL, the node is done and the run failed there."""
-    if data.get("status") == "failed":
-        fail(snapshot, frame, "leaving", data)
-    else:
-        move(snapshot, frame, data)
-
-
-def _attempt(snapshot: Snapshot, step: Step) -> None:
-    frame = snapshot.frames[step.frame]
-    _spend(snapshot, step)
-    if frame.phase in ("mapping", "inside"):
-        drop_children(snapshot, frame)
-    elif frame.phase == "waiting":
-        go_on(snapshot, frame)
-    frame.phase = "ready"
-    frame.tries += 1
-    frame.attempt += 1
-    frame.crashes = 0
-    frame.begun = False
-    frame.due = step.data.get("due_at", 0.0)
-    frame.arrived = max(step.at, frame.due)
-    if not step.data.get("keeps"):
-        _forget_work(frame, ("answer", "message"))
-    if step.data.get("then") == "fallback":
-        frame.phase = "fallback"
-        frame.cause = step.data["error"]
-    touch(snapshot, frame)
-
-
-def _failed(snapshot: Snapshot, step: Step) -> None:
-    frame = snapshot.frames[step.frame]
-    data = step.data
-    _spend(snapshot, step)
-    if step.update:
-        apply_ops(frame, step.update, step.typed)
-    if "status" not in data or data["status"] == "finished":
-        _count(snapshot, frame, step.node)
-        _done(snapshot, frame)
-        _mark(frame, data)
-        move(snapshot, frame, data)
-        frame.error = data["error"]
-    elif not step.node:  # a limit of the frame's own, wherever it stands
-        fail(snapshot, frame, frame.phase, data)
-    elif frame.phase not in ("mapping", "inside"):
-        _given_up(snapshot, frame, data)
-    elif frame.kind == "item":
-        frame.failure = data["error"]
-        end_item(snapshot, frame, {**_told(data), "kept": True})
-    else:
-        fail(snapshot, frame, frame.phase, data)
-
-
-def _forget_work(frame: Frame, but: Sequence[str]) -> None:
-    """Begin a visit afresh, but for what others gave: a message is taken once, and nobody is asked twice the same."""
-    frame.memos = {key: memo for key, memo in frame.memos.items() if memo.get("by") in but}
-
-
-def _told(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What a map keeps of an item's failure."""
-    return {name: data[name] for name in ("error", "names", "lasting") if name in data}
-
-
-def _given_up(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
-    """A node of its own failed for good; a resume runs it again, with what it had recorded where that may be kept."""
-    if frame.phase == "waiting":
-        go_on(snapshot, frame)
-    if not data.get("keeps"):
-        _forget_work(frame, ("message",))
-    frame.cause = None
-    frame.attempt += 1
-    frame.begun = data["error"]["kind"] == WorkNotRepeatable.code  # a resume asks again
-    if frame.kind == "item":
-        kept = {"attempt": frame.attempt, "memos": frame.memos, "begun": frame.begun}
-        end_item(snapshot, frame, {**_told(data), **kept})
-    else:
-        fail(snapshot, frame, "failed", data)
-
-
-def _joined(snapshot: Snapshot, step: Step) -> None:
-    """The arms are gone; what they counted, spent and sampled is their parent's."""
-    frame = snapshot.frames[step.frame]
-    data = step.data
-    if data.get("status") == "failed":
-        fail(snapshot, frame, "forked", data)
-        return
-    _spend(snapshot, step)
-    arms = [snapshot.frames[key] for key in frame.fork["arms"]]
-    if step.update:
-        apply_ops(frame, step.update, step.typed)
-    _mark(frame, data)
-    for arm in arms:
-        drop(snapshot, arm, frame, counts=True)
-    frame.fork = None
-    move(snapshot, frame, data)
-    frame.error = next((arm.error for arm in arms if arm.error is not None and arm.phase == "ended"), None)
-
-
-def _mapped(snapshot: Snapshot, step: Step) -> None:
-    open_map(snapshot, snapshot.frames[step.frame], step)
-
-
-def _item(snapshot: Snapshot, step: Step) -> None:
-    frame = snapshot.frames[step.frame]
-    _spend(snapshot, step)
-    if frame.phase in ("inside", "waiting"):
-        _done(snapshot, frame)
-    end_item(snapshot, frame, updates=step.data["writes"], sent=step.data.get("sent", ()))
-
-
-def _entered(snapshot: Snapshot, step: Step) -> None:
-    _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step), step)
-
-
-def _begun(snapshot: Snapshot, step: Step) -> None:
-    frame = snapshot.frames[step.frame]
-    frame.begun = True
-    touch(snapshot, frame)
-
-
-def _recorded(snapshot: Snapshot, step: Step) -> None:
-    _spend(snapshot, step)
-    snapshot.frames[step.frame].crashes = 0  # it came further than the last time
-    memo = {"value": step.data["value"], "at": step.at}
-    if "said" in step.data:
-        memo["said"] = step.data["said"]
-    snapshot.frames[step.frame].memos[step.data["key"]] = memo
-
-
-def _waiting(snapshot: Snapshot, step: Step) -> None:
-    _spend(snapshot, step)
-    snapshot.frames[step.frame].crashes = 0
-    wait(snapshot, snapshot.frames[step.frame], step.data["waits"])
-
-
-def _answered(snapshot: Snapshot, step: Step) -> None:
-    """A wait is over; its answer is kept for the node, which runs again."""
-    frame = snapshot.frames[step.frame]
-    data = step.data
-    kept = frame.waits[data["wait"]]
-    if data.get("by") == "message":
-        _take(snapshot, kept["topic"])
-    if "key" in kept:
-        frame.memos[kept["key"]] = {
-            **data["answer"],
-            "at": step.at,
-            "name": data["wait"],
-            "due": kept.get("due"),
-            "by": data.get("by"),
-        }
-        for name, other in frame.waits.items():
-            if other is not kept:  # it goes on under its name, until its time
-                frame.memos[f"asked {other['key']}"] = {"name": name, "value": other.get("due"), "id": other["id"]}
-    if kept["kind"] == "crash":
-        frame.begun = False
-    go_on(snapshot, frame)
-
-
-def _refused(snapshot: Snapshot, step: Step) -> None:
-    """An answer did not fit; where the node found that out, it asks again."""
-    data = step.data
-    frame = snapshot.frames.get(step.frame)
-    if "key" in data and frame is not None:
-        given = frame.memos.pop(data["key"], {})
-        frame.memos[f"asked {data['key']}"] = {"name": given.get("name"), "value": given.get("due")}
-    elif frame is not None and data["wait"] in frame.waits:
-        asked = frame.waits[data["wait"]]
-        asked["id"] += "+"  # another answer is another matter
-
-
-def _message(snapshot: Snapshot, step: Step) -> None:
-    _keep(snapshot, [(step.data["topic"], step.data["payload"])])
-
-
-def _keep(snapshot: Snapshot, messages: Iterable[tuple[str, JsonValue]]) -> None:
-    """Keep messages until they are received."""
-    for topic, payload in messages:
-        snapshot.mailbox.setdefault(topic, []).append(payload)
-    if snapshot.waiting:
-        snapshot.touched.extend(frame.id for frame in snapshot.frames.values() if frame.phase == "waiting")
-
-
-def _take(snapshot: Snapshot, topic: str) -> None:
-    left = snapshot.mailbox[topic]
-    left.pop(0)
-    if not left:
-        del snapshot.mailbox[topic]
-
-
-def _resumed(snapshot: Snapshot, step: Step) -> None:
-    data = step.data
-    snapshot.limits = dict(data["limits"])
-    snapshot.fingerprint = data["fingerprint"]
-    was_failed = snapshot.status == "failed" or "retries" in data
-    cut_off = _in_flight(snapshot, step) if data.get("crashed") else ()
-    snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
-    apply_refit(snapshot, data)
-    for key, limits in data.get("sub_limits", {}).items():
+def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
+    """A run continues where it was."""
+    cut_off = _in_flight(snapshot, step) if facts.crashed else ()
+    _continue(snapshot, facts, cut_off, retries=facts.retries)
+    snapshot.company = facts.company
+    for key, limits in facts.sub_limits.items():
         snapshot.frames[key].limits = limits
-    snapshot.root.marks.update(data.get("marks", ()))
+    snapshot.root.marks.update(facts.marks)
+    for frame in list(snapshot.frames.values()):
+        if frame.begun and isinstance(frame.phase, Ready):
+            _ask_about(snapshot, frame)
+    _pause_before(snapshot, facts)
+
+
+def _continue(
+    snapshot: Snapshot, facts: steps.Continued, cut_off: Sequence[Frame] = (), *, retries: bool = False
+) -> None:
+    """Let a run continue, under a changed graph if it changed. The nodes of the frames cut off were in flight."""
+    snapshot.limits = facts.limits
+    snapshot.fingerprint = facts.fingerprint
+    was_failed = snapshot.status == "failed" or retries
+    snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
+    apply_shift(snapshot, facts)
     for frame in cut_off:
         counts = frame.crashes < CRASHES - 1 or not snapshot.company  # the last one only where nothing else can be why
-        if counts and snapshot.frames.get(frame.id) is frame and frame.id not in data.get("moved", ()):
+        if counts and snapshot.frames.get(frame.id) is frame and frame.id not in facts.moved:
             frame.crashes += 1
-    snapshot.company = bool(data.get("company"))
     for frame in list(snapshot.frames.values()) if was_failed else ():
         _revive(snapshot, frame)
+
+
+def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
+    """Pause before other nodes from now on, if any are given."""
+    if facts.pause is None:
+        return
+    snapshot.pause = facts.pause
     for frame in list(snapshot.frames.values()):
-        if frame.begun and frame.phase == "ready" and step.kind == "resumed":
-            _ask_about(snapshot, frame)
-    if "pause" in data:
-        snapshot.pause = data["pause"]
-        for frame in list(snapshot.frames.values()):
-            unpause(snapshot, frame)
-            if frame.phase == "ready" and frame.attempt == 1 and not (frame.crashes or frame.begun or frame.memos):
-                pause(snapshot, frame)
+        unpause(snapshot, frame)
+        untouched = frame.attempt == 1 and not (frame.crashes or frame.begun or frame.memos)
+        if isinstance(frame.phase, Ready) and untouched:
+            pause(snapshot, frame)
 
 
 def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
@@ -356,20 +201,18 @@ def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
 
 
 def _revive(snapshot: Snapshot, frame: Frame) -> None:
-    """Let a frame of a failed run go on from where it failed. Failed items wait for their turn."""
-    if frame.kind == "item" and frame.failure is not None:
+    """Let a frame of a failed run continue where it failed. Failed items wait for their turn."""
+    failed = frame.failing is not None
+    if frame.kind == "item" and failed:
         return
-    failed = frame.failure is not None
-    if failed:
-        frame.failure = frame.stop = None
-        frame.names = ()
-        frame.lasting = False
-    if frame.phase == "failed":
-        frame.phase, frame.tries, frame.crashes, frame.due = "ready", 0, 0, 0.0
+    frame.failing = None
+    if isinstance(frame.phase, GivenUp):
+        frame.phase = READY
+        frame.tries, frame.crashes, frame.due = 0, 0, 0.0
         frame.arrived = snapshot.now
-    elif frame.phase == "mapping":
-        reopen_failed(snapshot, frame)
-    elif frame.phase == "inside" and failed:
+    elif isinstance(frame.phase, Collecting):
+        reopen_failed(snapshot, frame, frame.phase)
+    elif isinstance(frame.phase, Inside) and failed:
         frame.tries = 0
 
 
@@ -377,14 +220,15 @@ def _ask_about(snapshot: Snapshot, frame: Frame) -> None:
     """A node was cut off that must not be run again unasked."""
     path = path_of(frame.id, frame.at)
     question = f"{path} was cut off while it was running, and may have done its work: rerun it?"
-    wait(snapshot, frame, {path: {"kind": "crash", "question": question, "schema": _DECISION}})
+    wait(snapshot, frame, {path: steps.WaitRecord(kind="crash", question=question, schema=_DECISION)})
 
 
-def _branched(snapshot: Snapshot, step: Step) -> None:
-    data = step.data
-    snapshot.run_id = data["run_id"]
+def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
+    """A child run begins where its parent was."""
+    snapshot.run_id = facts.run_id
     snapshot.inherited = dict(snapshot.usage)
-    _resumed(snapshot, step._replace(data={**data, "marks": {}}))
+    _continue(snapshot, facts)
+    _pause_before(snapshot, facts)
     frame = snapshot.frames[step.frame]
     if step.update:
         keep_items(snapshot, frame, {op[1] for op in step.update})
@@ -392,15 +236,280 @@ def _branched(snapshot: Snapshot, step: Step) -> None:
         for other in snapshot.frames.values():
             if other.kind == "arm":
                 replay(other)
-    frame.marks.update(data.get("marks", ()))
+    frame.marks.update(facts.marks)
 
 
-def _stopped(snapshot: Snapshot, step: Step) -> None:
-    _spend(snapshot, step)
-    snapshot.status, snapshot.stop, snapshot.failure = step.data["status"], step.data["stop"], step.data.get("error")
+def _stopped(snapshot: Snapshot, facts: steps.Stopped) -> None:
+    """A run stops."""
+    snapshot.status, snapshot.stop, snapshot.failure = facts.status, facts.stop, facts.error
 
 
-def _count(snapshot: Snapshot, frame: Frame, node: str) -> None:
+_RUNS: Final = ("run", "fallback")
+_DECISION: Final[JsonValue] = {
+    "anyOf": [{"enum": ["rerun", "fail"]}, {"type": "object", "required": ["result"], "maxProperties": 1}]
+}
+
+
+# --- Visits of nodes -------------------------------------------------------------------------------------------------
+
+
+def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
+    """A visit completed: its update, what it cost, and where its edge leads."""
+    frame = snapshot.frames[step.frame]
+    if step.update:
+        apply_ops(frame, step.update, step.typed)
+    if facts.usage:
+        _spend(snapshot, frame, facts.usage)
+    _count_visit(snapshot, frame, step.node)
+    if frame.phase is not READY or frame.memos:
+        _end_visit(snapshot, frame)
+    if facts.marks:
+        _set_marks(frame, facts)
+    if facts.sent:
+        _keep_messages(snapshot, facts.sent)
+    ended = facts.inside.label if facts.inside is not None else ""  # an edge chosen later may ask for this
+    _leave_by(snapshot, frame, facts, ended)
+
+
+def _left(snapshot: Snapshot, step: Step, facts: steps.Left) -> None:
+    """The edge of a node that was done before was chosen."""
+    frame = snapshot.frames[step.frame]
+    _set_marks(frame, facts)
+    ended = frame.phase.ended if isinstance(frame.phase, Leaving) else ""
+    _leave_by(snapshot, frame, facts, ended)
+
+
+def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
+    """An attempt failed; another one or the fallback comes next."""
+    frame = snapshot.frames[step.frame]
+    _spend(snapshot, frame, facts.usage)
+    if isinstance(frame.phase, (Collecting, Inside)):
+        drop_children(snapshot, frame)
+    elif isinstance(frame.phase, Waiting):
+        wake(snapshot, frame)
+    frame.phase = Fallback(facts.error) if facts.then == "fallback" and facts.error is not None else READY
+    frame.tries += 1
+    frame.attempt += 1
+    frame.crashes = 0
+    frame.begun = False
+    frame.due = facts.due_at or 0.0
+    frame.arrived = max(step.at, frame.due)
+    if not facts.keeps:
+        _forget_work(frame, ("answer", "message"))
+    touch(snapshot, frame)
+
+
+def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
+    """A visit failed for good: along an edge, or the frame with it."""
+    frame = snapshot.frames[step.frame]
+    _spend(snapshot, frame, facts.usage)
+    if step.update:
+        apply_ops(frame, step.update, step.typed)
+    if not facts.has_failed:
+        _count_visit(snapshot, frame, step.node)
+        _end_visit(snapshot, frame)
+        _set_marks(frame, facts)
+        move(snapshot, frame, facts)
+        frame.error = facts.error
+    elif not step.node:  # a limit of the frame's own, wherever it is
+        fail_frame(snapshot, frame, frame.phase, facts)
+    elif not isinstance(frame.phase, (Collecting, Inside)):
+        _given_up(snapshot, frame, facts)
+    elif frame.kind == "item":
+        failed = _failed_item(facts)
+        failed.kept = True
+        frame.failing = Failing(failed.error, failed.names, failed.lasting)
+        end_item(snapshot, frame, failed)
+    else:
+        fail_frame(snapshot, frame, frame.phase, facts)
+
+
+def _given_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
+    """A node of its own failed for good; a resume runs it again, with what it had recorded where that may be kept."""
+    if isinstance(frame.phase, Waiting):
+        wake(snapshot, frame)
+    if not facts.keeps:
+        _forget_work(frame, ("message",))
+    frame.attempt += 1
+    frame.begun = facts.error is not None and facts.error.kind == WorkNotRepeatable.code  # a resume asks again
+    if frame.kind == "item":
+        failed = _failed_item(facts)
+        failed.attempt, failed.memos, failed.begun = frame.attempt, frame.memos, frame.begun
+        end_item(snapshot, frame, failed)
+    else:
+        fail_frame(snapshot, frame, GivenUp(), facts)
+
+
+def _failed_item(facts: steps.Failed) -> FailedItem:
+    """What a map keeps of an item's failure."""
+    if facts.error is None:
+        message = "an item fails without a failure"
+        raise ValueError(message)
+    return FailedItem(facts.error, facts.names, facts.lasting)
+
+
+# --- Forks -----------------------------------------------------------------------------------------------------------
+
+
+def _joined(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
+    """The arms are gone; what they counted, spent and sampled is their parent's."""
+    frame = snapshot.frames[step.frame]
+    phase = frame.phase
+    if facts.has_failed or not isinstance(phase, Forked):
+        fail_frame(snapshot, frame, phase, facts)
+        return
+    arms = [snapshot.frames[key] for key in phase.arms]
+    if step.update:
+        apply_ops(frame, step.update, step.typed)
+    _set_marks(frame, facts)
+    for arm in arms:
+        drop(snapshot, arm, frame, counts=True)
+    move(snapshot, frame, facts)
+    ended = (arm.error for arm in arms if arm.error is not None and isinstance(arm.phase, Ended))
+    frame.error = next(ended, None)
+
+
+# --- Maps ------------------------------------------------------------------------------------------------------------
+
+
+def _mapped(snapshot: Snapshot, step: Step, facts: steps.Mapped) -> None:
+    """The items of a map begin."""
+    open_map(snapshot, snapshot.frames[step.frame], step.at, facts)
+
+
+def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
+    """An item is done, and the next one begins."""
+    frame = snapshot.frames[step.frame]
+    _spend(snapshot, frame, facts.usage)
+    if isinstance(frame.phase, (Inside, Waiting)):
+        _end_visit(snapshot, frame)
+    end_item(snapshot, frame, facts.writes, facts.sent)
+
+
+# --- Graphs that are nodes -------------------------------------------------------------------------------------------
+
+
+def _entered(snapshot: Snapshot, step: Step, facts: steps.Entered) -> None:
+    """A graph begins in a frame of its own."""
+    _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.at, facts), step, facts)
+
+
+# --- Recorded work ---------------------------------------------------------------------------------------------------
+
+
+def _begun(snapshot: Snapshot, step: Step) -> None:
+    """The start of an attempt is known."""
+    frame = snapshot.frames[step.frame]
+    frame.begun = True
+    touch(snapshot, frame)
+
+
+def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
+    """A piece of work is kept for the node to find again."""
+    frame = snapshot.frames[step.frame]
+    _spend(snapshot, frame, facts.usage)
+    frame.crashes = 0  # it came further than the last time
+    frame.memos[facts.key] = Memo(facts.value, step.at, facts.said)
+
+
+# --- Waits and messages ----------------------------------------------------------------------------------------------
+
+
+def _waiting(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
+    """A frame waits."""
+    frame = snapshot.frames[step.frame]
+    _spend(snapshot, frame, facts.usage)
+    frame.crashes = 0
+    wait(snapshot, frame, facts.waits)
+
+
+def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
+    """A wait is over; its answer is kept for the node, which runs again."""
+    frame = snapshot.frames[step.frame]
+    waits = frame.waits
+    over = waits[facts.wait]
+    if facts.by == "message" and over.topic is not None:
+        _take_message(snapshot, over.topic)
+    if over.key:
+        given = facts.answer
+        frame.memos[over.key] = Memo(
+            given.value, step.at, name=facts.wait, due=over.due, by=facts.by, timeout=given.timeout
+        )
+        for name, other in waits.items():
+            if other is not over:  # it is asked again under its name, until its time
+                frame.memos[f"asked {other.key}"] = Memo(other.due, name=name, id=other.id)
+    if over.kind == "crash":
+        frame.begun = False
+    wake(snapshot, frame)
+
+
+def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
+    """An answer did not fit; where the node found that out, it asks again."""
+    frame = snapshot.frames.get(step.frame)
+    if facts.key and frame is not None:
+        given = frame.memos.pop(facts.key, Memo())
+        frame.memos[f"asked {facts.key}"] = Memo(given.due, name=given.name)
+    elif frame is not None and facts.wait in frame.waits and isinstance(frame.phase, Waiting):
+        asked = frame.phase.waits[facts.wait]
+        frame.phase.waits[facts.wait] = replace(asked, id=asked.id + "+")  # another answer is another matter
+
+
+def _message(snapshot: Snapshot, facts: steps.Message) -> None:
+    """A message is kept."""
+    _keep_messages(snapshot, [(facts.topic, facts.payload)])
+
+
+# --- What several of them do -----------------------------------------------------------------------------------------
+
+
+def _begin(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Outcome) -> None:
+    """A frame with a state of its own begins with it, and leaves START."""
+    apply_ops(frame, step.update, step.typed)
+    frame.marks.update(facts.marks)
+    _leave_by(snapshot, frame, facts)
+
+
+def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
+    """A visit is over: nothing is left of what it was made of."""
+    if isinstance(frame.phase, (Collecting, Inside)):
+        drop_children(snapshot, frame)
+    elif isinstance(frame.phase, Waiting):
+        wake(snapshot, frame)
+    if frame.memos:
+        frame.memos.clear()
+
+
+def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str = "") -> None:
+    """Go where the edge leads; without one, or at FAIL, the node is done and the run failed there."""
+    if facts.status == "failed":
+        fail_frame(snapshot, frame, Leaving(ended), facts)
+    else:
+        move(snapshot, frame, facts)
+
+
+def _forget_work(frame: Frame, but: Collection[str]) -> None:
+    """Begin a visit afresh, but for what others gave: a message is taken once, and nobody is asked twice the same."""
+    frame.memos = {key: memo for key, memo in frame.memos.items() if memo.by in but}
+
+
+def _keep_messages(snapshot: Snapshot, messages: Iterable[Any]) -> None:
+    """Keep messages, each as (topic, payload), until they are received."""
+    for topic, payload in messages:
+        snapshot.mailbox.setdefault(topic, []).append(payload)
+    if snapshot.waiting:
+        snapshot.touched.extend(frame.id for frame in snapshot.frames.values() if isinstance(frame.phase, Waiting))
+
+
+def _take_message(snapshot: Snapshot, topic: str) -> None:
+    """Take the oldest message of a topic."""
+    left = snapshot.mailbox[topic]
+    left.pop(0)
+    if not left:
+        del snapshot.mailbox[topic]
+
+
+def _count_visit(snapshot: Snapshot, frame: Frame, node: str) -> None:
+    """Count a completed visit, for the run and for the graphs around the frame."""
     frame.counts[node] = frame.counts.get(node, 0) + 1
     snapshot.steps += 1
     sub = frame.sub
@@ -409,17 +518,16 @@ def _count(snapshot: Snapshot, frame: Frame, node: str) -> None:
         sub = sub.up.sub if sub.up is not None else None
 
 
-def _mark(frame: Frame, data: Mapping[str, JsonValue]) -> None:
-    frame.marks.update(data.get("marks", ()))
-    frame.samples.extend(data.get("samples", ()))
+def _set_marks(frame: Frame, facts: steps.Outcome) -> None:
+    """Set the marks of a step, and keep its samples."""
+    frame.marks.update(facts.marks)
+    frame.samples.extend(facts.samples)
 
 
-def _spend(snapshot: Snapshot, step: Step) -> None:
+def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
     """Count what models were paid."""
-    spent = step.data.get("usage")
     if spent:
         snapshot.usage = add_usage(snapshot.usage, spent)
-        frame = snapshot.frames[step.frame]
         frame.usage = add_usage(frame.usage, spent)
         sub = frame.sub
         while sub is not None:
@@ -427,28 +535,4 @@ def _spend(snapshot: Snapshot, step: Step) -> None:
             sub = sub.up.sub if sub.up is not None else None
 
 
-_BEGINNINGS: Final = ("started", "resumed", "branched")
-_RUNS: Final = ("run", "fallback")
-_DECISION: Final[JsonValue] = {
-    "anyOf": [{"enum": ["rerun", "fail"]}, {"type": "object", "required": ["result"], "maxProperties": 1}]
-}
-_KINDS: Final[dict[str, Callable[[Snapshot, Step], Any]]] = {
-    "started": _started,
-    "node": _node,
-    "attempt": _attempt,
-    "failed": _failed,
-    "left": _left,
-    "joined": _joined,
-    "mapped": _mapped,
-    "item": _item,
-    "entered": _entered,
-    "begun": _begun,
-    "recorded": _recorded,
-    "waiting": _waiting,
-    "answered": _answered,
-    "refused": _refused,
-    "message": _message,
-    "resumed": _resumed,
-    "stopped": _stopped,
-    "branched": _branched,
-}
+_BEGINNINGS: Final = (steps.Started, steps.Resumed, steps.Branched)

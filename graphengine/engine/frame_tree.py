@@ -5,41 +5,47 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from graphengine.engine.field_ops import held
-from graphengine.engine.snapshot import Frame, children, item_id, sub_id
-from graphengine.engine.steps import path_of
+from graphengine.engine.phases import Collecting, Ended, FailedItem, Failing, Fallback, Forked, Inside, Waiting
+from graphengine.engine.snapshot import READY, Frame, children, item_id, sub_id
+from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.graph.options import START
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.engine.snapshot import Phase, Snapshot
-    from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
+    from graphengine.engine.phases import Phase
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Entered, ForkRecord, Mapped, Outcome, Usage
+    from graphengine.state.json_values import JsonValue, Op
 
 
 _INDEX: Final = re.compile(r"\[\d+\]")
 
 
-def move(snapshot: Snapshot, frame: Frame, data: Mapping[str, JsonValue]) -> None:
+def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
     """Put a frame to where a step leads: the next node, the arms of a fork, the join it is an arm of, its end."""
     frame.tries = frame.crashes = 0
     frame.due = 0.0
     frame.error = None
     frame.begun = False
-    to = data["to"]
-    if "fork" in data:
-        _fork(snapshot, frame, data["fork"], to)
-    elif "stop" in data:
-        frame.phase = "ended"
+    if not facts.to:
+        message = f"the frame {frame.id!r} moves, and nothing says where to"
+        raise ValueError(message)
+    if facts.fork is not None:
+        _fork(snapshot, frame, facts.fork, facts.to)
+    elif facts.stop is not None:
         if frame.kind == "root":
-            snapshot.status, snapshot.stop = data["status"], data["stop"]
+            frame.phase = Ended()
+            snapshot.status, snapshot.stop = "finished", facts.stop
         else:
-            frame.stop = data["stop"]
-    elif frame.kind == "arm" and to[0] == frame.until:
-        frame.phase = "ended"
+            frame.phase = Ended(facts.stop)
+    elif frame.kind == "arm" and facts.to[0] == frame.until:
+        frame.phase = Ended()
     else:
-        enter(snapshot, frame, to[0])
+        enter(snapshot, frame, facts.to[0])
     snapshot.touched.append(frame.id)
     if frame.up is not None:
         snapshot.touched.append(frame.parent)
@@ -54,7 +60,7 @@ def touch(snapshot: Snapshot, frame: Frame) -> None:
 
 def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
     """Put a frame before a node."""
-    frame.phase = "ready"
+    frame.phase = READY
     frame.at = node
     frame.visit = frame.count(node) + 1
     frame.attempt = 1
@@ -64,18 +70,18 @@ def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def pause(snapshot: Snapshot, frame: Frame) -> None:
-    """Let a frame wait before its node, if the run is to pause there; every item's is meant by one path."""
+    """Let a frame wait before its node, if the run is to pause there; one path stands for every item's."""
     path = path_of(frame.id, frame.at)
     if frame.kind != "item" and _INDEX.sub("", path) in snapshot.pause:
-        asked = {"kind": "pause", "question": f"paused before {path}"}
-        wait(snapshot, frame, {path: {**asked, "schema": {"const": True}}})
+        asked = WaitRecord(kind="pause", question=f"paused before {path}", schema={"const": True})
+        wait(snapshot, frame, {path: asked})
 
 
 def unpause(snapshot: Snapshot, frame: Frame) -> None:
-    """Let a frame go on that waits before a node where the run is not to pause any more."""
+    """Let a frame continue that waits before a node where the run is not to pause any more."""
     path = _INDEX.sub("", path_of(frame.id, frame.at))
-    if path not in snapshot.pause and any(facts["kind"] == "pause" for facts in frame.waits.values()):
-        go_on(snapshot, frame)
+    if path not in snapshot.pause and any(asked.kind == "pause" for asked in frame.waits.values()):
+        wake(snapshot, frame)
 
 
 def place_of(frame: Frame) -> str:
@@ -88,20 +94,20 @@ def place_of(frame: Frame) -> str:
     return f"{around}/{frame.at}:{frame.visit}"
 
 
-def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, JsonValue]) -> None:
-    """Let a frame wait. Each wait gets an id that no other ever has, unless it goes on from before."""
-    for name, facts in waits.items():
-        frame.waits[name] = {**facts, "id": facts.get("id") or f"{name}@{snapshot.seq + 1}"}
-    frame.phase = "waiting"
+def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> None:
+    """Let a frame wait. Each wait gets an id that no other ever has, unless it continues an earlier one."""
+    named = {name: replace(asked, id=asked.id or f"{name}@{snapshot.seq + 1}") for name, asked in waits.items()}
+    then = frame.phase if isinstance(frame.phase, Fallback) else READY
+    frame.phase = Waiting(named, then)
     frame.since = snapshot.now
     snapshot.waiting += 1
     touch(snapshot, frame)
 
 
-def go_on(snapshot: Snapshot, frame: Frame) -> None:
-    """Let a frame wait no more: its node, or the fallback, runs, or runs again with what it recorded."""
-    frame.waits.clear()
-    frame.phase = "fallback" if frame.cause is not None else "ready"
+def wake(snapshot: Snapshot, frame: Frame) -> None:
+    """End a frame's wait: its node, or the fallback, runs, or runs again with what it recorded."""
+    if isinstance(frame.phase, Waiting):
+        frame.phase = frame.phase.then
     _waits_less(snapshot)
     touch(snapshot, frame)
 
@@ -112,10 +118,9 @@ def _waits_less(snapshot: Snapshot) -> None:
         snapshot.status = "running"
 
 
-def _fork(snapshot: Snapshot, frame: Frame, fork: Mapping[str, JsonValue], targets: Sequence[str]) -> None:
-    frame.phase = "forked"
+def _fork(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Sequence[str]) -> None:
     arms = [f"{frame.id}~{target}" for target in targets]
-    frame.fork = {**fork, "arms": arms}
+    frame.phase = Forked(fork, arms)
     for key, target in zip(arms, targets, strict=True):
         arm = snapshot.frames[key] = Frame(
             id=key,
@@ -125,59 +130,44 @@ def _fork(snapshot: Snapshot, frame: Frame, fork: Mapping[str, JsonValue], targe
             base=frame,
             sub=frame.sub,
             check=frame.check,
-            until=fork["join"],
+            until=fork.join,
         )
         if target == arm.until:
-            arm.phase = "ended"
+            arm.phase = Ended()
         else:
             enter(snapshot, arm, target)
         snapshot.touched.append(key)
 
 
-def open_map(snapshot: Snapshot, frame: Frame, step: Step) -> None:
+def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None:
     """Begin the items of a map, as many as may run at a time."""
-    data = step.data
-    count: int = data["count"]
-    lists = [*data.get("items", {}).values(), *(held(frame, name) for name in data.get("fields", {}).values())]
-    if not lists or any(len(items) != count for items in lists):  # before room is made for as many
-        message = f"a map of {count} items has other numbers of them"
+    count = facts.count
+    lists = [*facts.items.values(), *(held(frame, name) for name in facts.fields.values())]
+    if not lists or any(not isinstance(items, list) or len(items) != count for items in lists):
+        message = f"a map of {count} items has other numbers of them"  # before room is made for as many
         raise ValueError(message)
-    frame.phase = "mapping"
-    frame.map = {
-        "count": count,
-        "concurrency": data["concurrency"],
-        "fields": dict(data.get("fields", {})),
-        "items": dict(data.get("items", {})),
-        "began": step.at,
-        "next": 0,
-        "again": [],
-        "live": [],
-        "left": count,
-        "done": [None] * count,
-        "failed": {},
-        "sent": {},
-    }
-    open_items(snapshot, frame)
+    frame.phase = Collecting(count, facts.concurrency, at, facts.fields, facts.items, left=count, done=[None] * count)
+    open_items(snapshot, frame, frame.phase)
     touch(snapshot, frame)
 
 
-def open_items(snapshot: Snapshot, frame: Frame) -> None:
+def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
     """Begin items until as many are live as may be: those that failed before, then those that never began."""
-    facts = frame.map
-    live = facts["live"]
-    while len(live) < facts["concurrency"] and (facts["again"] or facts["next"] < facts["count"]):
-        if facts["again"]:
-            index, earlier = facts["again"].pop(0)
+    live = map_.live
+    while len(live) < map_.concurrency and (map_.again or map_.next < map_.count):
+        earlier: FailedItem | None = None
+        if map_.again:
+            index, earlier = map_.again.pop(0)
         else:
-            index, earlier = facts["next"], None
-            facts["next"] += 1
+            index = map_.next
+            map_.next += 1
         live.append(index)
         key = item_id(frame, index)
-        if earlier is not None and "kept" in earlier:
+        if earlier is not None and earlier.kept:
             _reopen(snapshot, snapshot.frames[key])
             continue
-        values = {name: held(frame, field)[index] for name, field in facts["fields"].items()}
-        for name, records in facts["items"].items():
+        values = {name: held(frame, field)[index] for name, field in map_.fields.items()}
+        for name, records in map_.items.items():
             values[name] = records[index]
         item = snapshot.frames[key] = Frame(
             id=key,
@@ -193,15 +183,13 @@ def open_items(snapshot: Snapshot, frame: Frame) -> None:
             arrived=snapshot.now,
         )
         if earlier is not None:
-            item.attempt = earlier["attempt"]
-            item.memos = earlier["memos"]
-            item.begun = earlier["begun"]
+            item.attempt, item.memos, item.begun = earlier.attempt, earlier.memos, earlier.begun
         snapshot.touched.append(key)
 
 
 def _reopen(snapshot: Snapshot, frame: Frame) -> None:
-    """Let an item whose subgraph failed go on from there."""
-    frame.failure = None
+    """Let an item whose subgraph failed continue there."""
+    frame.failing = None
     frame.tries = 0
     below = [frame.id]
     while below:
@@ -211,46 +199,44 @@ def _reopen(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def end_item(
-    snapshot: Snapshot, item: Frame, failed: JsonValue = None, updates: JsonValue = None, sent: Sequence[JsonValue] = ()
+    snapshot: Snapshot, item: Frame, came_to: FailedItem | Sequence[Op], sent: Sequence[JsonValue] = ()
 ) -> None:
-    """Note what an item came to, and begin the next. One whose subgraph failed is kept, to go on in it."""
+    """Note what an item came to, and begin the next. One whose subgraph failed is kept, to continue in it."""
     frame = item.up
-    if frame is None:
+    map_ = frame.phase if frame is not None else None
+    if frame is None or not isinstance(map_, Collecting):
         message = f"the item {item.id} belongs to no map"
         raise ValueError(message)
-    facts = frame.map
     index = int(item.id[item.id.rindex("[") + 1 : -1])
     if sent:
-        facts["sent"][str(index)] = sent
-    if failed is None:
-        facts["done"][index] = updates
+        map_.sent[str(index)] = sent
+    kept = isinstance(came_to, FailedItem) and came_to.kept
+    if isinstance(came_to, FailedItem):
+        map_.failed[str(index)] = came_to
     else:
-        facts["failed"][str(index)] = failed
-    facts["live"].remove(index)
-    facts["left"] -= 1
-    if failed is None or "kept" not in failed:
+        map_.done[index] = came_to
+    map_.live.remove(index)
+    map_.left -= 1
+    if not kept:
         if item.usage:
             frame.usage = add_usage(frame.usage, item.usage)
         del snapshot.frames[item.id]
-    if facts["next"] < facts["count"] or facts["again"]:
-        open_items(snapshot, frame)
+    if map_.next < map_.count or map_.again:
+        open_items(snapshot, frame, map_)
     snapshot.touched.append(frame.id)
 
 
-def reopen_failed(snapshot: Snapshot, frame: Frame) -> None:
+def reopen_failed(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
     """Begin the failed items of a map again, after a resume."""
-    facts = frame.map
-    facts["again"] += [[int(index), facts["failed"][index]] for index in sorted(facts["failed"], key=int)]
-    facts["left"] += len(facts["failed"])
-    facts["failed"] = {}
-    open_items(snapshot, frame)
+    map_.again += [(int(index), map_.failed[index]) for index in sorted(map_.failed, key=int)]
+    map_.left += len(map_.failed)
+    map_.failed = {}
+    open_items(snapshot, frame, map_)
 
 
-def open_sub(snapshot: Snapshot, frame: Frame, step: Step) -> Frame:
+def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Frame:
     """The frame of a subgraph, which the frame is inside from now on."""
-    data = step.data
-    frame.phase = "inside"
-    frame.choice = data.get("choice", "")
+    frame.phase = Inside(facts.choice)
     key = sub_id(frame)
     sub = snapshot.frames[key] = Frame(
         id=key,
@@ -259,20 +245,19 @@ def open_sub(snapshot: Snapshot, frame: Frame, step: Step) -> Frame:
         up=frame,
         check=frame.check,
         at=START,
-        limits=data.get("limits", {}),
+        limits=facts.limits,
         entered=snapshot.elapsed_seconds,
-        since=step.at,
+        since=at,
     )
     sub.sub = sub
     return sub
 
 
 def drop_children(snapshot: Snapshot, frame: Frame) -> None:
-    """Forget the items or the subgraph of a frame; what they spent is the frame's."""
+    """Forget the items or the subgraph of a frame, whose phase then is another; what they spent is the frame's."""
     for key in children(frame):
         drop(snapshot, snapshot.frames[key], frame, counts=False)
-    frame.map = None
-    frame.choice = ""
+    frame.phase = READY
 
 
 def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None:
@@ -285,26 +270,27 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
         heir.usage = add_usage(heir.usage, frame.usage)
     for key in children(frame):
         drop(snapshot, snapshot.frames[key], heir, counts=counts)
-    if frame.phase == "waiting":
+    if isinstance(frame.phase, Waiting):
         _waits_less(snapshot)
     del snapshot.frames[frame.id]
 
 
-def fail(snapshot: Snapshot, frame: Frame, phase: Phase, data: Mapping[str, JsonValue]) -> None:
-    """A frame cannot go on: the run fails with its own frame, a fork, map or subgraph with those below it."""
+def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -> None:
+    """A frame cannot continue: the run fails with its own frame, a fork, map or subgraph with those below it."""
     frame.phase = phase
-    frame.failure = data["error"]
+    if facts.error is None:
+        message = f"the frame {frame.id!r} fails without a failure"
+        raise ValueError(message)
     if frame.kind == "root":
-        snapshot.status, snapshot.stop, snapshot.failure = "failed", data["stop"], data["error"]
+        frame.failing = Failing(facts.error)
+        snapshot.status, snapshot.stop, snapshot.failure = "failed", facts.stop, facts.error
     else:
-        frame.stop = data["stop"]
-        frame.names = data.get("names", ())
-        frame.lasting = data.get("lasting", False)
+        frame.failing = Failing(facts.error, facts.names, facts.lasting, facts.stop)
     touch(snapshot, frame)
 
 
-def add_usage(total: Mapping[str, float | None], spent: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Two usages together; a cost that is unknown stays unknown, and what is known of it is kept beside it."""
+def add_usage(total: Usage, spent: Usage) -> dict[str, float | None]:
+    """Two usages together; a cost that is unknown stays unknown, and what is known of it is kept next to it."""
     joined = dict(total)
     for name, amount in spent.items():
         have = joined.get(name, 0)
@@ -314,7 +300,7 @@ def add_usage(total: Mapping[str, float | None], spent: Mapping[str, float | Non
     return joined
 
 
-def priced(usage: Mapping[str, float | None]) -> float:
+def priced(usage: Usage) -> float:
     """What the calls cost whose price is known, in US dollars."""
     cost = usage.get("cost_usd", 0.0)
     return (usage.get("priced_usd") or 0.0) if cost is None else cost

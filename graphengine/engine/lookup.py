@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any
 
 from graphengine.engine.frame_tree import add_usage
-from graphengine.engine.snapshot import children
-from graphengine.engine.steps import EMPTY
+from graphengine.engine.snapshot import READY, children
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
     from graphengine.engine.events import NodeFailed, NodeFinished
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.state.json_values import JsonValue
+    from graphengine.engine.steps import Usage
 
 
 class StaleEvent(Exception):
@@ -48,58 +45,12 @@ def view_of(plan: Plan[Any], frame: Frame) -> View:
     return View(plan.state if each is None else each.state, frame)
 
 
-class OfAttempt(Protocol):
-    """An event of an attempt."""
-
-    @property
-    def frame(self) -> str:
-        """The frame."""
-        ...
-
-    @property
-    def node(self) -> str:
-        """The node."""
-        ...
-
-    @property
-    def visit(self) -> int:
-        """Which visit."""
-        ...
-
-    @property
-    def attempt(self) -> int:
-        """Which attempt."""
-        ...
-
-
-ATTEMPTED: Final = ("ready", "fallback")
-"""Phases of a frame with an attempt in flight."""
-
-
-def frame_of(snapshot: Snapshot, event: OfAttempt, phases: Collection[str]) -> Frame:
-    """The frame of an attempt that has come to something.
-
-    Raises:
-        StaleEvent: It is over already.
-    """
-    frame = snapshot.frames.get(event.frame)
-    if (
-        frame is None
-        or frame.phase not in phases
-        or frame.at != event.node
-        or frame.visit != event.visit
-        or frame.attempt != event.attempt
-    ):
-        raise StaleEvent(event)
-    return frame
-
-
 def tell(snapshot: Snapshot, frame: Frame, view: View, event: NodeFinished | NodeFailed) -> None:
     """Tell a view what conditions may ask beside the state."""
     view.node = view.completing = event.node
     view.until = frame.until
     view.usage = frame.usage if frame.base is None else usage_of(frame)
-    if frame.phase != "ready":
+    if frame.phase is not READY:
         for key in children(frame):
             view.usage = add_usage(view.usage, _spent_below(snapshot, snapshot.frames[key]))
     if event.usage:
@@ -109,12 +60,12 @@ def tell(snapshot: Snapshot, frame: Frame, view: View, event: NodeFinished | Nod
         view.elapsed_seconds += event.now - snapshot.now
 
 
-def usage_of(frame: Frame) -> Mapping[str, float | None]:
+def usage_of(frame: Frame) -> Usage:
     """What was spent in a frame and in those it has its state from: other arms are another matter."""
     return frame.usage if frame.base is None else add_usage(usage_of(frame.base), frame.usage)
 
 
-def _spent_below(snapshot: Snapshot, frame: Frame) -> Mapping[str, float | None]:
+def _spent_below(snapshot: Snapshot, frame: Frame) -> Usage:
     """What was spent in a frame and in all that are below it."""
     total = frame.usage
     for key in children(frame):
@@ -125,15 +76,3 @@ def _spent_below(snapshot: Snapshot, frame: Frame) -> Mapping[str, float | None]
 def elapsed(snapshot: Snapshot, frame: Frame) -> float:
     """Driven time since the run began, or the subgraph that a frame is in."""
     return snapshot.elapsed_seconds if frame.sub is None else snapshot.elapsed_seconds - frame.sub.entered
-
-
-def cost_of(event: NodeFinished | NodeFailed) -> Mapping[str, JsonValue]:
-    """What an attempt cost, and the choice it was."""
-    if not event.usage and not event.choice:
-        return EMPTY
-    data: dict[str, JsonValue] = {}
-    if event.usage:
-        data["usage"] = dict(event.usage)
-    if event.choice:
-        data["choice"] = event.choice
-    return data

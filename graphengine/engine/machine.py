@@ -1,73 +1,114 @@
-"""decide: what an event means for a run. Every rule of movement is here and in the modules it asks.
+"""The machine: which event may come in which phase of a frame, what step it becomes, and where that leads.
 
-The machine. A frame stands at a node, `ready`. Its attempt ends in one of two events:
+A run is a tree of frames, each a token that walks a graph. A frame is in one phase: `Ready` to run its node,
+`Fallback` to run the node's fallback, `Leaving` the node, `Forked`, `Collecting` the items of a map, `Inside` a
+subgraph, `Waiting`, `GivenUp` or `Ended`. Its attempt ends in one of two events:
 
-    NodeFinished   the result becomes updates; they are reduced, validated and recorded; the first way out whose
-                   condition holds is taken:                       step `node`
-    NodeFailed     another attempt, if the node's retry has one left:    step `attempt`, to be started at `due_at`
-                   else its fallback: a value stands in at once (step `node`), a function is run (step `attempt`,
-                   phase `fallback`)
-                   else the first way out with a `failed(…)` that holds:    step `failed`, with `to`
-                   else the frame fails, to be resumed:                     step `failed`
+    NodeFinished   the result becomes updates; they are reduced, validated and recorded, and the first edge whose
+                   condition holds is taken:                            step `node` (of an item: `item`)
+    NodeFailed     another attempt, if the node's retry has one left:   step `attempt`, to be started at `due_at`
+                   else its fallback: a value stands in at once (step `node`), a function is run (step `attempt`)
+                   else the first edge with a `failed(…)` that holds:   step `failed`, with `to`
+                   else the frame fails, to be resumed:                 step `failed`
 
-A bad update is a failed attempt. A condition that raises, or none that holds, leaves the node done and the frame
-`leaving`: it fails there, and a resume chooses the way anew (step `left`). END finishes a frame, FAIL fails it.
+An update that does not fit is a failed attempt. A condition that raises, or none that holds, leaves the node done and
+the frame `Leaving`: it fails there, and a resume chooses the edge again (step `left`). END finishes a frame, FAIL fails
+it. A frame that is forked, collecting or inside a subgraph does not move before what is below it has `Settled`.
 
-Beside that a frame may have others below it, and stands still while they move:
-
-    forks       a way may be a fork: its step names the arms. Settled joins them
-    (graphengine.engine.rules.fork) maps        NodeEntered takes the items of a node with `each`. Settled collects them
-      (graphengine.engine.rules.map) subgraphs   NodeEntered begins a graph that is a node. Settled ends it
-
-     (graphengine.engine.rules.subgraph) waits       NodeWaits parks a frame until it is answered; recorded work
-
-          (graphengine.engine.rules.wait) runs        begin, resume, stop, branch
-
-      (graphengine.engine.rules.run)
-
-decide reads the snapshot and does not touch it. It calls the user's pure functions: reducers, validators, conditions,
-writes-functions, sources of maps. Each condition is evaluated once; what it said is kept with the step.
+`TABLE` has every event with the phases in which it is legal and the steps it may become, `AFTER` where a step leads. A
+stale event is refused here and nowhere else. What an event means is in `graphengine.engine.rules`, a file for each
+subject, next to how its steps are folded. decide reads the snapshot and does not change it. It calls the user's pure
+functions: reducers, validators, conditions, writes-functions, sources of maps. Each condition is evaluated once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, assert_never
 
-from graphengine.engine.events import (
-    Answered,
-    AnswerRefused,
-    Begun,
-    BranchedOff,
-    LimitMet,
-    MessageCame,
-    NodeBegun,
-    NodeEntered,
-    NodeFailed,
-    NodeFinished,
-    NodeLeft,
-    NodeWaits,
-    Resumed,
-    Settled,
-    StopAsked,
-    WaitOver,
-    WorkDone,
-)
+from graphengine.engine import events, steps
+from graphengine.engine.events import AttemptEvent, FrameEvent
 from graphengine.engine.lookup import StaleEvent, plan_of
+from graphengine.engine.phases import (
+    Collecting,
+    Ended,
+    Fallback,
+    Forked,
+    GivenUp,
+    Inside,
+    Leaving,
+    Phase,
+    Ready,
+    Waiting,
+)
 from graphengine.engine.redaction import without_secrets
 from graphengine.engine.rules.fork import arms_arrived
 from graphengine.engine.rules.map import items_done, map_entered
 from graphengine.engine.rules.run import begun, branched_off, resumed, stop_asked
 from graphengine.engine.rules.subgraph import limit_met, sub_ended, sub_entered
 from graphengine.engine.rules.visit import node_failed, node_finished, node_left
-from graphengine.engine.rules.wait import answered, message_came, node_begun, node_waits, refused, wait_over, work_done
+from graphengine.engine.rules.wait import answered, message_came, node_waits, refused, wait_over
+from graphengine.engine.rules.work import node_begun, work_done
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.steps import Facts, Step
+
+Phases: TypeAlias = tuple[type[Phase], ...]
+_MOVED: Final[Phases] = (Ready, Forked, Waiting, Ended, Leaving)
+"""Where an edge leads: to a node, before which the run may pause, to arms, to the end; or nowhere."""
+_ANY: Final[Phases] = (Ready, Fallback, Leaving, Forked, Collecting, Inside, Waiting, GivenUp, Ended)
+
+
+class Row(NamedTuple):
+    """An event, the phases in which it is legal (none: it is not a frame's), and the steps that it may become."""
+
+    event: type[Event]
+    phases: Phases
+    steps: tuple[type[Facts], ...]
+
+
+_ATTEMPT: Final = (steps.Node, steps.Item, steps.Attempt, steps.Failed)
+_RUNNING: Final[Phases] = (Ready, Fallback)
+TABLE: Final = (
+    Row(events.NodeFinished, _RUNNING, _ATTEMPT),
+    Row(events.NodeFailed, _RUNNING, _ATTEMPT),
+    Row(events.NodeEntered, (Ready,), (steps.Mapped, steps.Entered, *_ATTEMPT)),
+    Row(events.NodeBegun, (Ready,), (steps.Begun,)),
+    Row(events.WorkDone, _RUNNING, (steps.Recorded,)),
+    Row(events.NodeWaits, _RUNNING, (steps.Waiting,)),
+    Row(events.AnswerRefused, _RUNNING, (steps.Refused,)),
+    Row(events.NodeLeft, (Leaving,), (steps.Left,)),
+    Row(events.Settled, (Forked,), (steps.Joined,)),
+    Row(events.Settled, (Collecting, Inside), _ATTEMPT),
+    Row(events.LimitMet, _ANY, (steps.Failed,)),
+    Row(events.WaitOver, (Waiting,), (steps.Answered, *_ATTEMPT)),
+    Row(events.Answered, (), (steps.Answered, steps.Refused, *_ATTEMPT)),
+    Row(events.MessageCame, (), (steps.Message,)),
+    Row(events.Begun, (), (steps.Started,)),
+    Row(events.Resumed, (), (steps.Resumed,)),
+    Row(events.StopAsked, (), (steps.Stopped,)),
+    Row(events.BranchedOff, (), (steps.Branched,)),
+)
+AFTER: Final[dict[type[Facts], Phases]] = {
+    steps.Started: _MOVED,
+    steps.Node: _MOVED,
+    steps.Item: (),
+    steps.Attempt: _RUNNING,
+    steps.Failed: (*_MOVED, Collecting, Inside, GivenUp),
+    steps.Left: _MOVED,
+    steps.Joined: (Ready, Forked, Waiting, Ended),
+    steps.Mapped: (Collecting,),
+    steps.Entered: (Inside,),
+    steps.Begun: (Ready,),
+    steps.Recorded: _RUNNING,
+    steps.Waiting: (Waiting,),
+    steps.Answered: _RUNNING,
+    steps.Refused: (*_RUNNING, Waiting),
+}
+"""The phases that a frame may be in after its step; a step of the run may leave its frames in any."""
+_LEGAL: Final = {row.event: tuple(p for r in TABLE if r.event is row.event for p in r.phases) for row in TABLE}
 
 
 def decide(plan: Plan[Any] | None, snapshot: Snapshot, event: Event) -> Step:
@@ -75,62 +116,82 @@ def decide(plan: Plan[Any] | None, snapshot: Snapshot, event: Event) -> Step:
 
     Args:
         plan: The run's plan. None only for `StopAsked`, where the process that stops the run does not have its graph.
-        snapshot: Where the run stands.
+        snapshot: Where the run is.
         event: What happened.
 
     Raises:
-        StaleEvent: The frame is at another visit or attempt.
-        InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit (nothing else raises them here).
+        StaleEvent: The frame is at another visit or attempt, or in a phase in which the event is not legal.
+        InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
     """
-    step = _EVENTS[type(event)](plan, snapshot, event)
-    return without_secrets(plan, snapshot, step) if plan is None or plan.secret else step
+    if plan is None:
+        if isinstance(event, events.StopAsked):
+            return without_secrets(None, snapshot, stop_asked(snapshot, event))
+        raise TypeError(type(event))
+    step = _decide(plan, snapshot, event)
+    return without_secrets(plan, snapshot, step) if plan.secret else step
 
 
-def _entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step:
-    """A node that has frames below it begins: items first, each of which may then be a graph."""
+def _decide(plan: Plan[Any], snapshot: Snapshot, event: Event) -> Step:  # noqa: C901, PLR0911, PLR0912 - an event a case
+    match event:
+        case events.NodeFinished():
+            return node_finished(plan, snapshot, _frame(snapshot, event), event)
+        case events.NodeFailed():
+            return node_failed(plan, snapshot, _frame(snapshot, event), event)
+        case events.NodeEntered():
+            frame = _frame(snapshot, event)
+            is_map = frame.kind != "item" and plan_of(plan, frame).nodes[event.node].each is not None
+            return (map_entered if is_map else sub_entered)(plan, snapshot, frame, event)
+        case events.NodeBegun():
+            _frame(snapshot, event)
+            return node_begun(snapshot, event)
+        case events.WorkDone():
+            _frame(snapshot, event)
+            return work_done(snapshot, event)
+        case events.NodeWaits():
+            _frame(snapshot, event)
+            return node_waits(snapshot, event)
+        case events.AnswerRefused():
+            _frame(snapshot, event)
+            return refused(snapshot, event)
+        case events.NodeLeft():
+            return node_left(plan, snapshot, _frame(snapshot, event), event)
+        case events.Settled():
+            frame = _frame(snapshot, event)
+            if isinstance(frame.phase, Forked):
+                return arms_arrived(plan, snapshot, frame, event)
+            return (items_done if isinstance(frame.phase, Collecting) else sub_ended)(plan, snapshot, frame, event)
+        case events.LimitMet():
+            return limit_met(plan, snapshot, _frame(snapshot, event), event)
+        case events.WaitOver():
+            return wait_over(plan, snapshot, _frame(snapshot, event), event)
+        case events.Answered():
+            return answered(plan, snapshot, event)
+        case events.MessageCame():
+            return message_came(snapshot, event)
+        case events.Begun():
+            return begun(plan, event)
+        case events.Resumed():
+            return resumed(plan, snapshot, event)
+        case events.StopAsked():
+            return stop_asked(snapshot, event)
+        case events.BranchedOff():
+            return branched_off(plan, snapshot, event)
+        case _:
+            assert_never(event)
+
+
+def _frame(snapshot: Snapshot, event: FrameEvent) -> Frame:
+    """The frame of an event.
+
+    Raises:
+        StaleEvent: It is gone, in another phase, or at another visit or attempt.
+    """
     frame = snapshot.frames.get(event.frame)
-    if frame is None:
+    if frame is None or not isinstance(frame.phase, _LEGAL[type(event)]):
         raise StaleEvent(event)
-    node = plan_of(plan, frame).nodes[event.node]
-    enters = map_entered if node.each is not None and frame.kind != "item" else sub_entered
-    return enters(plan, snapshot, event)
-
-
-def _settled(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
-    """All that is below a frame has come to its end."""
-    frame = snapshot.frames.get(event.frame)
-    if frame is None or frame.failure is not None or frame.phase not in _SETTLES:
+    if isinstance(event, AttemptEvent):
+        if (frame.at, frame.visit, frame.attempt) != (event.node, event.visit, event.attempt):
+            raise StaleEvent(event)
+    elif isinstance(event, events.Settled) and frame.failing is not None:
         raise StaleEvent(event)
-    return _SETTLES[frame.phase](plan, snapshot, event)
-
-
-def _stopped(plan: Plan[Any] | None, snapshot: Snapshot, event: StopAsked) -> Step:  # noqa: ARG001 - one signature for all
-    return stop_asked(snapshot, event)
-
-
-_SETTLES: Final[dict[str, Callable[[Any, Any, Any], Step]]] = {
-    "forked": arms_arrived,
-    "mapping": items_done,
-    "inside": sub_ended,
-}
-_EVENTS: Final[dict[type, Callable[[Any, Any, Any], Step]]] = {
-    Begun: begun,
-    NodeFinished: node_finished,
-    NodeFailed: node_failed,
-    NodeEntered: _entered,
-    NodeBegun: node_begun,
-    NodeWaits: node_waits,
-    NodeLeft: node_left,
-    WorkDone: work_done,
-    Answered: answered,
-    AnswerRefused: refused,
-    MessageCame: message_came,
-    WaitOver: wait_over,
-    LimitMet: limit_met,
-    Settled: _settled,
-    Resumed: resumed,
-    StopAsked: _stopped,
-    BranchedOff: branched_off,
-}
-
-__all__ = ["StaleEvent", "decide"]
+    return frame

@@ -11,21 +11,24 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.frame_tree import priced
-from graphengine.engine.snapshot import CRASHES, Task, sub_id
+from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready, Waiting
+from graphengine.engine.snapshot import CRASHES, READY, Task, sub_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from graphengine.engine.snapshot import Frame, Mode, Phase, Snapshot
+    from graphengine.engine.phases import Phase
+    from graphengine.engine.snapshot import Frame, Mode, Snapshot
+    from graphengine.engine.steps import Limits, Usage
 
-_MODES: Final[Mapping[Phase, Mode]] = {
-    "ready": "run",
-    "fallback": "fallback",
-    "leaving": "leave",
-    "forked": "join",
-    "mapping": "collect",
-    "inside": "exit",
-    "waiting": "wake",
+_MODES: Final[Mapping[type[Phase], Mode]] = {
+    Ready: "run",
+    Fallback: "fallback",
+    Leaving: "leave",
+    Forked: "join",
+    Collecting: "collect",
+    Inside: "exit",
+    Waiting: "wake",
 }
 _LIKELY: Final = 4
 _MOVING: Final = ("running", "waiting")
@@ -55,10 +58,10 @@ def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]
 def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 - a phase a return
     """What a frame should be doing, None if nothing."""
     phase = frame.phase
-    if phase == "ready" and frame.up is None and not frame.crashes:  # the usual case first
+    if phase is READY and frame.up is None and not frame.crashes:  # the usual case first
         return Task(frame.id, frame.at, frame.visit, frame.attempt, "run", frame.due)
-    mode = _MODES.get(phase)
-    if mode is None or frame.failure is not None:
+    mode = _MODES.get(type(phase))
+    if mode is None or frame.failing is not None:
         return None
     if frame.up is not None:
         held, over = held_by(snapshot, frame)
@@ -71,9 +74,9 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
     if mode == "wake":
         return _wake(snapshot, frame)
     if (
-        (phase == "forked" and not arms_settled(snapshot, frame))
-        or (phase == "mapping" and frame.map["left"])
-        or (phase == "inside" and not settled(snapshot.frames[sub_id(frame)]))
+        (isinstance(phase, Forked) and not arms_settled(snapshot, phase))
+        or (isinstance(phase, Collecting) and phase.left)
+        or (isinstance(phase, Inside) and not settled(snapshot.frames[sub_id(frame)]))
     ):
         return None
     return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, 0.0)
@@ -83,9 +86,9 @@ def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
     """The delivery of a message that a frame waits for, else the end of its first wait that has one."""
     first: tuple[float, str] | None = None
     for name, wait in frame.waits.items():
-        if wait.get("topic") in snapshot.mailbox:
+        if wait.topic in snapshot.mailbox:
             return Task(frame.id, frame.at, frame.visit, frame.attempt, "deliver", 0.0, name)
-        due = wait.get("due")
+        due = wait.due
         if due is not None and (first is None or due < first[0]):
             first = (due, name)
     return Task(frame.id, frame.at, frame.visit, frame.attempt, "wake", *first) if first is not None else None
@@ -105,32 +108,33 @@ def can_move(snapshot: Snapshot) -> bool:
 
 def next_due(snapshot: Snapshot) -> float | None:
     """When the first wait of a run ends by itself, epoch seconds; None if none does."""
-    dues = [wait["due"] for frame in snapshot.frames.values() for wait in frame.waits.values() if "due" in wait]
-    return min(dues, default=None)
+    dues = (wait.due for frame in snapshot.frames.values() for wait in frame.waits.values())
+    return min((due for due in dues if due is not None), default=None)
 
 
 def held_by(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
     """Whether what is around a frame keeps it from moving, and the subgraph whose limit does, if that is the reason."""
     around = frame.up
     while around is not None:
-        if around.failure is not None or (
-            around.phase == "forked" and "need" in around.fork and arms_settled(snapshot, around)
-        ):
+        phase = around.phase
+        if around.failing is not None:
+            return True, None
+        if isinstance(phase, Forked) and phase.fork.need is not None and arms_settled(snapshot, phase):
             return True, None
         around = around.up
     over = _over_limit(snapshot, frame) if frame.sub is not None else None
     return over is not None, over
 
 
-def arms_settled(snapshot: Snapshot, frame: Frame) -> bool:
+def arms_settled(snapshot: Snapshot, forked: Forked) -> bool:
     """Whether a fork can become one again: every arm has arrived or failed, or enough have arrived."""
-    need: int | None = frame.fork.get("need")
+    need = forked.fork.need
     arrived = under_way = 0
-    for key in frame.fork["arms"]:
+    for key in forked.arms:
         arm = snapshot.frames[key]
-        if arm.phase == "ended":
+        if isinstance(arm.phase, Ended):
             arrived += 1
-        elif arm.failure is None:
+        elif arm.failing is None:
             if need is None:
                 return False
             under_way += 1
@@ -139,7 +143,7 @@ def arms_settled(snapshot: Snapshot, frame: Frame) -> bool:
 
 def settled(frame: Frame) -> bool:
     """Whether an arm or a subgraph will not move any more by itself."""
-    return frame.phase == "ended" or frame.failure is not None
+    return isinstance(frame.phase, Ended) or frame.failing is not None
 
 
 def limit_reached(snapshot: Snapshot) -> str:
@@ -182,7 +186,7 @@ def spent(snapshot: Snapshot, name: str) -> float:
     return _spent(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
 
 
-def _over(limits: Mapping[str, float | None], steps: int, seconds: float, usage: Mapping[str, float | None]) -> str:
+def _over(limits: Limits, steps: int, seconds: float, usage: Usage) -> str:
     for name, limit in limits.items():
         if limit is None or name == "unknown_cost":
             continue
@@ -195,7 +199,7 @@ def _over(limits: Mapping[str, float | None], steps: int, seconds: float, usage:
     return ""
 
 
-def _spent(name: str, steps: int, seconds: float, usage: Mapping[str, float | None]) -> float:
+def _spent(name: str, steps: int, seconds: float, usage: Usage) -> float:
     """How much of a limited thing is used up."""
     if name == "steps":
         return steps

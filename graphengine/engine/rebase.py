@@ -15,63 +15,63 @@ What a frame waits for keeps its name and its id, so that an answer which is on 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from graphengine.engine.field_ops import apply_ops, held, replay
-from graphengine.engine.frame_tree import drop, enter, go_on, touch
-from graphengine.engine.snapshot import children, from_record, item_id, sub_id, to_record
+from graphengine.engine.frame_tree import drop, enter, touch, wake
+from graphengine.engine.phases import Collecting, Ended, Forked, Waiting
+from graphengine.engine.snapshot import children, item_id, sub_id
+from graphengine.engine.stored import copy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.state.json_values import JsonValue
-
-KEYS: Final = ("renamed", "pauses", "moved", "refit", "asks", "marks_of")
-"""The names under which a step's data has them."""
+    from graphengine.engine.steps import Shift
 
 
-def refitted(snapshot: Snapshot, data: Mapping[str, JsonValue]) -> Snapshot:
-    """A snapshot as it is after a refit: another one, or the same where there is nothing to do."""
-    if not any(data.get(key) for key in KEYS):
+def shifted(snapshot: Snapshot, shift: Shift) -> Snapshot:
+    """A snapshot as it is under a changed graph: another one, or the same if nothing changes."""
+    if not shift.moves:
         return snapshot
-    other = from_record(to_record(snapshot))
-    apply_refit(other, data)
+    other = copy_of(snapshot)
+    apply_shift(other, shift)
     return other
 
 
-def apply_refit(snapshot: Snapshot, data: Mapping[str, JsonValue]) -> None:
-    """Do to a snapshot what a step says."""
-    if "renamed" in data:
-        _rename(snapshot, data["renamed"])
-    if "pauses" in data:
-        snapshot.pause = data["pauses"]
-    for key, node in data.get("moved", {}).items():
+def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
+    """Do to a snapshot what a step says of a changed graph."""
+    if shift.renamed:
+        _rename(snapshot, shift.renamed)
+    if shift.pauses is not None:
+        snapshot.pause = shift.pauses
+    for key, node in shift.moved.items():
         _put_at(snapshot, snapshot.frames[key], node)
-    for key, ops in data.get("refit", {}).items():
+    for key, ops in shift.refit.items():
         frame = snapshot.frames[key]
         keep_items(snapshot, frame, {op[1] for op in ops})
         apply_ops(frame, ops, None)
-    if data.get("refit"):
+    if shift.refit:
         for frame in snapshot.frames.values():
             if frame.kind == "arm":
                 replay(frame)
-    for key in data.get("asks", ()):
-        go_on(snapshot, snapshot.frames[key])
-    for key, marks in data.get("marks_of", {}).items():
+    for key in shift.asks:
+        wake(snapshot, snapshot.frames[key])
+    for key, marks in shift.marks_of.items():
         snapshot.frames[key].marks.update(marks)
 
 
 def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
     """Keep the items of maps under way as they were taken, where the list they were taken from is to be changed."""
     for other in snapshot.frames.values():
-        if other.phase != "mapping":
+        map_ = other.phase
+        if not isinstance(map_, Collecting) or not _holds(other, frame):
             continue
-        fields = other.map["fields"]
-        for item, name in list(fields.items()):
-            if name in names and _holds(other, frame):
-                other.map["items"][item] = list(held(other, name) or ())
-                del fields[item]
+        taken = {item: name for item, name in map_.fields.items() if name in names}
+        map_.items = {**map_.items, **{item: list(held(other, name) or ()) for item, name in taken.items()}}
+        map_.fields = {item: name for item, name in map_.fields.items() if item not in taken}
 
 
 def _holds(frame: Frame | None, other: Frame) -> bool:
@@ -120,27 +120,26 @@ def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
     frame.counts = counts
     frame.marks = {_renamed_mark(key, names): mark for key, mark in frame.marks.items()}
     frame.samples = [[_renamed_mark(key, names), sample] for key, sample in frame.samples]
-    if frame.fork is not None:
-        targets = [key.rsplit("~", 1)[-1] for key in frame.fork["arms"]]
-        join = frame.fork["join"]
+    if isinstance(frame.phase, Forked):
+        targets = [key.rsplit("~", 1)[-1] for key in frame.phase.arms]
+        fork = frame.phase.fork
         arms = [f"{frame.id}~{names.get(target, target)}" for target in targets]
-        frame.fork = {**frame.fork, "join": names.get(join, join), "arms": arms}
+        frame.phase = Forked(replace(fork, join=names.get(fork.join, fork.join)), arms)
 
 
 def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
     """Let a frame go on at a node, whatever it was doing."""
     for key in children(frame):
         drop(snapshot, snapshot.frames[key], frame, counts=False)
-    if frame.phase == "waiting":
-        go_on(snapshot, frame)
-    frame.map = frame.fork = frame.cause = frame.error = frame.failure = frame.stop = None
+    if isinstance(frame.phase, Waiting):
+        wake(snapshot, frame)
+    frame.failing = frame.error = None
     frame.memos = {}
-    frame.choice = frame.ended = ""
-    frame.names, frame.lasting, frame.begun = (), False, False
+    frame.begun = False
     frame.tries = frame.crashes = 0
     frame.due = 0.0
     if frame.kind == "arm" and node == frame.until:
-        frame.phase = "ended"
+        frame.phase = Ended()
         frame.at = node
     else:
         enter(snapshot, frame, node)

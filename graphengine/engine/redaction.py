@@ -9,14 +9,20 @@ clear texts in what it tells, and compares records that are encrypted alike.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
+import msgspec
+from msgspec import defstruct
+from msgspec.structs import replace
 from pydantic_core import from_json
 
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.rebase import refitted
+from graphengine.engine.rebase import shifted
 from graphengine.engine.snapshot import Frame
+from graphengine.engine.steps import Entered, Shift, Started, Stopped
 from graphengine.errors import InvalidUpdate, NoChoice, NotRecordable
 from graphengine.state.secret import clear_texts, holds, is_sealed, scrubbed, worth_scrubbing
 from graphengine.state.view import View
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import AnyFacts, Step
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.schema import StateType
 
@@ -36,19 +42,31 @@ _LEAST_REFUSED: Final = 8
 WITHHELD: Final = "asked; the reason is withheld, since this run has secrets and its graph was not known here"
 """In place of words that might hold a secret which cannot be looked for."""
 _WORDS: Final = ("error", "why", "stop", "message", "edge", "marks", "samples", "inside")
-"""What of a step's data is told in words, and not read again as a value."""
+"""The facts of a step that are words, and not read again as a value."""
 
 
 def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Step) -> Step:
     """The step as it may be recorded and shown."""
-    said = {name: step.data[name] for name in _WORDS if step.data.get(name)}
+    facts = step.data
     if plan is None:  # only a stop is decided without one
-        stop = said.get("stop", {})
-        told = {**stop, "explanation": words_for(None, snapshot, stop.get("explanation", ""))}
-        return step._replace(data={**step.data, "stop": told})
+        if isinstance(facts, Stopped):
+            facts.stop = dataclasses.replace(facts.stop, explanation=words_for(None, snapshot, facts.stop.explanation))
+        return step
+    said = {name: fact for name in _WORDS if (fact := getattr(facts, name, None))}
     if said:
-        step = step._replace(data={**step.data, **hidden(plan, snapshot, step, said)})
-    return step._replace(typed=None)
+        kinds = type(step.data)
+        clear = hidden(plan, snapshot, step, msgspec.to_builtins(said))
+        typed = msgspec.convert(clear, _worded(kinds))
+        step.data = replace(step.data, **{name: getattr(typed, name) for name in said})
+    step.typed = None
+    return step
+
+
+@cache
+def _worded(facts: type[AnyFacts]) -> type[Any]:
+    """The facts of a kind of step that are words, each optional."""
+    kinds = get_type_hints(facts)
+    return defstruct("Worded", [(name, kinds[name] | None, None) for name in _WORDS if name in kinds])
 
 
 def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
@@ -119,7 +137,7 @@ def encrypted_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
     state = _written_state(plan, snapshot, step)
     if state is None or not any(op[1] in state.secrets for op in step.update):
         return step
-    return step._replace(update=[_encrypted(state, op) for op in step.update])
+    return replace(step, update=[_encrypted(state, op) for op in step.update])
 
 
 def _encrypted(state: StateType[Any], op: Op) -> Op:
@@ -132,13 +150,15 @@ def _encrypted(state: StateType[Any], op: Op) -> Op:
 
 def _written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
     """The state that a step's update is of; None where today's graph has none there."""
-    if step.kind == "started":
+    facts = step.data
+    if isinstance(facts, Started):
         return plan.state
-    frame = refitted(snapshot, step.data).frames.get(step.frame)
+    there = shifted(snapshot, facts) if isinstance(facts, Shift) else snapshot
+    frame = there.frames.get(step.frame)
     try:
         inner = plan_of(plan, frame) if frame is not None else None
-        if step.kind == "entered" and inner is not None:
-            inner = inner.nodes[step.node].chosen(step.data.get("choice", "")).graph
+        if isinstance(facts, Entered) and inner is not None:
+            inner = inner.nodes[step.node].chosen(facts.choice).graph
     except (KeyError, NoChoice):  # the graph was changed; the replay says so
         return None
     return inner.state if inner is not None else None

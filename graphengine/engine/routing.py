@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.engine.failures import attempt_of, error_of, failed_frame, failure_record, nested
+from graphengine.engine.failures import attempt_of, error_of, fail_with, failure_record
 from graphengine.engine.plan import EdgeWay, SwitchWay
-from graphengine.engine.steps import path_of
+from graphengine.engine.steps import FailureRecord, ForkRecord, path_of
 from graphengine.engine.trackers import note_changes
 from graphengine.errors import ConditionFailed, FailReached, NodeError, NoWayOut
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import END, FAIL
+from graphengine.state.stop import Stop
 from graphengine.state.type_facts import enum_value
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import ForkWay, Plan, Way
     from graphengine.engine.snapshot import Frame
+    from graphengine.engine.steps import Outcome
     from graphengine.graph.conditions import Condition
-    from graphengine.state.json_values import JsonValue
     from graphengine.state.view import View
 
 _OTHERWISE: Final = (True, "otherwise")
@@ -43,26 +44,26 @@ WATCHER: Final[list[Watcher]] = []
 """Who watches in this process: mostly nobody, at most one."""
 
 
-def taken(plan: Plan[Any], view: View, ways: Sequence[Way], frame: Frame, attempt: int = 1) -> dict[str, JsonValue]:
-    """The way out with the marks that go with it; or, if there is none to take, why the frame failed there."""
+def take_way(  # noqa: PLR0913 - what an outgoing edge depends on
+    facts: Outcome, plan: Plan[Any], view: View, ways: Sequence[Way], frame: Frame, attempt: int = 1
+) -> None:
+    """Record the outgoing edge with the marks that go with it; or, if there is none, why the frame failed there."""
     try:
-        found = way_out(plan, ways, view, frame)
-        if plan.epochs and found.get("status") != "failed":
+        find_way(facts, plan, ways, view, frame)
+        if plan.epochs and not facts.has_failed:
             note_changes(plan, view)
     except NodeError as error:
         told = error_of(error)
         failure = failure_record(told, path_of(frame.id, view.node), attempt)
-        found = {"error": failure, **failed_frame(failure)}
-        found.update(nested(frame, told.names, lasting=told.lasts))
+        fail_with(facts, frame, failure, told.names, lasting=told.lasts)
     if view.new_marks:
-        found["marks"] = view.new_marks
+        facts.marks = view.new_marks
         if view.until:
-            found["samples"] = view.new_samples
-    return found
+            facts.samples = view.new_samples
 
 
-def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> dict[str, JsonValue]:
-    """Where the first way that holds leads, and what every condition looked at said.
+def find_way(facts: Outcome, plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> None:
+    """Record where the first edge that holds leads, and what every condition looked at said.
 
     Raises:
         ConditionFailed: One raised.
@@ -83,7 +84,8 @@ def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> d
                 if held and targets:
                     if watcher is not None:
                         watcher.took(plan, view.node, ways, way, "")
-                    return _forked(way, targets, "; ".join([*said, why]))
+                    _fork(facts, way, targets, "; ".join([*said, why]))
+                    return
                 target, label, condition = way.join, way.label, way.condition
         except ConditionFailed:
             raise
@@ -99,7 +101,8 @@ def way_out(plan: Plan[Any], ways: Sequence[Way], view: View, frame: Frame) -> d
         if held:
             if watcher is not None:
                 watcher.took(plan, view.node, ways, way, label)
-            return arrival(frame, target, label, condition, "; ".join(said))
+            arrive(facts, frame, target, label, condition, "; ".join(said))
+            return
     raise NoWayOut(
         f"no way out of {view.node} holds: {'; '.join(said)}",
         where=f"node {view.node}",
@@ -142,34 +145,29 @@ def _arms(way: ForkWay, view: View) -> tuple[bool, str, list[str]]:
     return held, "; ".join(said), targets
 
 
-def _forked(way: ForkWay, targets: Sequence[str], why: str) -> dict[str, JsonValue]:
-    fork: dict[str, JsonValue] = {"join": way.join}
-    if way.need is not None:
-        fork["need"] = min(way.need, len(targets))
-    if way.condition is not None:
-        fork["condition"] = str(way.condition)
-    found: dict[str, JsonValue] = {"to": list(targets), "why": why, "fork": fork}
-    if way.label:
-        found["edge"] = fork["label"] = way.label
-    return found
+def _fork(facts: Outcome, way: ForkWay, targets: Sequence[str], why: str) -> None:
+    facts.to, facts.why, facts.edge = targets, why, way.label
+    facts.fork = ForkRecord(
+        way.join,
+        min(way.need, len(targets)) if way.need is not None else None,
+        str(way.condition) if way.condition is not None else "",
+        way.label,
+    )
 
 
-def arrival(frame: Frame, target: str, label: str, condition: Condition | str | None, why: str) -> dict[str, JsonValue]:
-    """What a step says when its frame goes to a target: another node, the join it is an arm of, its end."""
-    found: dict[str, JsonValue] = {"to": (target,), "why": why}
-    if label:
-        found["edge"] = label
+def arrive(  # noqa: PLR0913 - what a step says of where it leads
+    facts: Outcome, frame: Frame, target: str, label: str, condition: Condition | str | None, why: str
+) -> None:
+    """Record that a frame goes to a target: another node, the join it is an arm of, its end."""
+    facts.to, facts.why, facts.edge = (target,), why, label
     if target not in (END, FAIL) or target == frame.until:
-        return found
-    stop = {"label": label, "condition": "" if condition is None else str(condition), "explanation": why}
+        return
+    words = "" if condition is None else str(condition)
     if target == END:
         if frame.up is None:
-            found["status"] = "finished"
-        found["stop"] = {"reason": "end", **stop}
-        return found
-    attempt: dict[str, JsonValue] = {"attempt": attempt_of(frame)}
-    found["error"] = {"path": path_of(frame.id, ""), "kind": "fail", "message": label or why, **attempt}
-    found["status"] = "failed"
-    found["stop"] = {"reason": "failed", **stop}
-    found.update(nested(frame, _FAILED, lasting=False))
-    return found
+            facts.status = "finished"
+        facts.stop = Stop("end", label, words, why)
+        return
+    failure = FailureRecord(path_of(frame.id, ""), "fail", label or why, attempt_of(frame))
+    fail_with(facts, frame, failure, _FAILED, lasting=False)
+    facts.stop = Stop("failed", label, words, why)

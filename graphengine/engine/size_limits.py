@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pydantic_core import to_json
+import msgspec
 
-from graphengine.engine.snapshot import to_record
+from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import TooLarge
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.options import Sizes
     from graphengine.state.json_values import JsonValue, Op
+
+_encode: Final = msgspec.json.Encoder().encode
 
 _STEP_BYTES: Final = 1024
 """What a step is taken to add to a state if all that it writes is small."""
@@ -31,13 +33,13 @@ MEASURED_STEPS: Final = 1024
 
 def bytes_of(record: JsonValue) -> int:
     """The size of a record as JSON."""
-    return len(to_json(record))
+    return len(_encode(record))
 
 
 def begin(snapshot: Snapshot, sizes: Sizes) -> None:
     """Let a run that is driven from here on have these limits."""
     snapshot.sizes = sizes
-    snapshot.weight = bytes_of(to_record(snapshot)) if sizes.state_bytes is not None and snapshot.frames else 0
+    snapshot.weight = len(encode_snapshot(snapshot)) if sizes.state_bytes is not None and snapshot.frames else 0
     snapshot.weighed = snapshot.seq
 
 
@@ -69,7 +71,7 @@ def weigh(snapshot: Snapshot, weight: int, ops: Sequence[Op], where: str) -> int
         return 0
     total = snapshot.weight + weight + (snapshot.seq - snapshot.weighed) * _STEP_BYTES
     if total > most:
-        before = bytes_of(to_record(snapshot))
+        before = len(encode_snapshot(snapshot))
         total = before + bytes_of(ops)
         if total > most:
             message = f"the state would take {total:,} bytes, {most:,} are allowed; it has {before:,} already"

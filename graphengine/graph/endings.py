@@ -1,4 +1,4 @@
-"""How a run or a graph inside one came to its end, and the condition that asks a graph for it."""
+"""The condition that asks a graph inside another one how it ended."""
 
 from __future__ import annotations
 
@@ -12,23 +12,6 @@ from graphengine.graph.conditions import Condition
 
 if TYPE_CHECKING:
     from graphengine.state.view import View
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Why a run ended.
-
-    Attributes:
-        reason: `end` (a way to END), `failed`, `limit` or `asked`.
-        label: The label of the edge that led to the end.
-        condition: That edge's condition in words.
-        explanation: What the conditions said, with their values.
-    """
-
-    reason: str
-    label: str = ""
-    condition: str = ""
-    explanation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

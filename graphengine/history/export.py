@@ -14,13 +14,15 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NoReturn, get_args
 
+from msgspec import structs
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.fold import evolve
+from graphengine.engine.outline_check import check_outline
 from graphengine.engine.ready import next_due, ready
-from graphengine.engine.shapes import check_outline
-from graphengine.engine.snapshot import Snapshot, from_record, to_record
-from graphengine.engine.steps import Step, decode_step, encode_step
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import Branched, Step, decode_step, encode_step, fingerprint_of
+from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
 from graphengine.graph.options import is_tag
 from graphengine.stores.base import Append, RunInfo, Status
@@ -76,9 +78,9 @@ async def export_run(store: Store, run_id: str) -> Exported:
         UnknownRun; StoreError: It cannot be read.
     """
     info = await store.info(run_id)
-    steps = [step._replace(typed=None) for step in await store.steps(run_id, 0, info.seq)]
+    steps = [structs.replace(step, typed=None) for step in await store.steps(run_id, 0, info.seq)]
     outlines: dict[str, Mapping[str, JsonValue]] = {}
-    named = [step.data["fingerprint"] for step in steps if "fingerprint" in step.data]
+    named = [found for step in steps if (found := fingerprint_of(step))]
     for fingerprint in dict.fromkeys([*named, info.fingerprint]):
         outline = await store.outline(fingerprint)
         if outline is not None:
@@ -91,8 +93,8 @@ def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
     """The facts of a run, with the parent that its log names; who drives it now is no fact of the run."""
     info = replace(info, driver=None, held=False, parent=None, parent_seq=0)
     for step in reversed(steps):
-        if step.kind == "branched":
-            return replace(info, parent=step.data["parent"], parent_seq=step.seq - 1)
+        if isinstance(step.data, Branched):
+            return replace(info, parent=step.data.parent, parent_seq=step.seq - 1)
     return info
 
 
@@ -287,7 +289,7 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
         if fact != getattr(info, name):
             _refuse(f"its steps are of {name} {fact!r}, and it says {getattr(info, name)!r}", where)
     try:
-        ready(from_record(to_record(snapshot)))
+        ready(copy_of(snapshot))
         next_due(snapshot)
     except Exception as error:
         told = f"it cannot be gone on with behind its last step: {type(error).__name__}: {str(error)[:200]}"

@@ -6,8 +6,19 @@ Times are epoch seconds. A step's `update` is the list of operations that `graph
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from graphengine.engine.steps import (
+    AnyFacts,
+    FailureRecord,
+    Waiting,
+    WaitRecord,
+    facts_record,
+    failure_of,
+    outcome_of,
+    usage_of,
+)
 from graphengine.errors import CompileError
 from graphengine.history.usage import spending
 
@@ -74,11 +85,10 @@ class Told(NamedTuple):
     repair: str = ""
 
 
-def told_by(failure: Mapping[str, JsonValue]) -> Told:
+def told_by(failure: FailureRecord) -> Told:
     """The parts of a recorded failure; rows of older versions have place and repair as lines of the message."""
-    where, repair = failure.get("where") or "", failure.get("repair") or ""
-    message = str(failure.get("message", ""))
-    if not where and not repair and not failure.get("traceback"):
+    where, repair, message = failure.where, failure.repair, failure.message
+    if not where and not repair and not failure.traceback:
         message, _, repair = message.partition("\n  repair: ")
         message, _, where = message.partition("\n  at: ")
     return Told(message, where, repair)
@@ -122,7 +132,7 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> di
         "status": snapshot.status,
         "parent": parent,
         "tags": list(info.tags),
-        "stop": snapshot.stop,
+        "stop": None if snapshot.stop is None else asdict(snapshot.stop),
         "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
         "waits": waits_document(snapshot),
         "state": snapshot.root.values,
@@ -138,30 +148,30 @@ def waits_document(snapshot: Snapshot) -> list[JsonValue]:
     return [_wait(name, facts) for frame in snapshot.frames.values() for name, facts in frame.waits.items()]
 
 
-def _wait(name: str, facts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def _wait(name: str, wait: WaitRecord) -> dict[str, JsonValue]:
     return {
         "name": name,
-        "kind": facts["kind"],
-        "question": facts["question"],
-        "schema": facts.get("schema"),
-        "topic": facts.get("topic"),
-        "due_at": facts.get("due"),
+        "kind": wait.kind,
+        "question": wait.question,
+        "schema": wait.schema,
+        "topic": wait.topic,
+        "due_at": wait.due,
     }
 
 
-def failure_document(failure: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def failure_document(failure: FailureRecord) -> dict[str, JsonValue]:
     """A recorded failure, in the words of every error, and which node and attempt it was."""
     told = told_by(failure)
     found: dict[str, JsonValue] = {
-        "code": failure["kind"],
+        "code": failure.kind,
         "message": told.message,
         "where": told.where,
         "repair": told.repair,
-        "path": failure.get("path") or "",
-        "attempt": failure.get("attempt", 1),
+        "path": failure.path,
+        "attempt": failure.attempt or 1,
     }
-    if failure.get("traceback"):
-        found["traceback"] = failure["traceback"]
+    if failure.traceback:
+        found["traceback"] = failure.traceback
     return found
 
 
@@ -186,7 +196,7 @@ def spending_document(spent: Iterable[Spent]) -> list[JsonValue]:
 
 def step_document(step: Step) -> dict[str, JsonValue]:
     """One step of a run."""
-    data = step.data
+    outcome, failure, usage = outcome_of(step), failure_of(step), usage_of(step)
     return {
         "seq": step.seq,
         "path": step.path,
@@ -195,22 +205,23 @@ def step_document(step: Step) -> dict[str, JsonValue]:
         "visit": step.visit,
         "attempt": step.attempt,
         "update": list(step.update),
-        "edge": data.get("edge"),
-        "targets": list(data.get("to", ())),
-        "explanation": data.get("why"),
-        "error": failure_document(data["error"]) if data.get("error") else None,
-        "detail": _detail(data),
-        "usage": usage_document(data["usage"]) if data.get("usage") else None,
+        "edge": outcome.edge or None,
+        "targets": list(outcome.to),
+        "explanation": outcome.why or None,
+        "error": failure_document(failure) if failure is not None else None,
+        "detail": _detail(step.data),
+        "usage": usage_document(usage) if usage else None,
         "started_at": step.began or step.at,
         "finished_at": step.at,
     }
 
 
-def _detail(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    found = {name: data[name] for name in DETAILS if name in data}
-    if "waits" in found:
-        found["waits"] = [_wait(name, facts) for name, facts in found["waits"].items()]
-    if "by" in found and isinstance(found.get("answer"), dict):  # recorded so that None is an answer too
+def _detail(facts: AnyFacts) -> dict[str, JsonValue]:
+    record = facts_record(facts)
+    found: dict[str, JsonValue] = {name: record[name] for name in DETAILS if name in record}
+    if isinstance(facts, Waiting):
+        found["waits"] = [_wait(name, wait) for name, wait in facts.waits.items()]
+    if "by" in found and "answer" in found:  # recorded so that None is an answer too
         found["answer"] = found["answer"].get("value")
     return found
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.engine.fold import fold
 from graphengine.engine.integrity import check_sound
-from graphengine.engine.shapes import check_outline
-from graphengine.engine.snapshot import Snapshot, from_record
+from graphengine.engine.outline_check import check_outline
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import outcome_of
+from graphengine.engine.stored import decode_snapshot
 from graphengine.errors import StoreCorrupt
 from graphengine.history.usage import spending, spent_since, summed
 
@@ -155,10 +157,7 @@ def _is_alike(one: Step, other: Step) -> bool:
     """Whether two steps are of the same place and visit, and took the same way."""
     return (one.kind, one.frame, one.node, one.visit, one.attempt) == (
         *(other.kind, other.frame, other.node, other.visit, other.attempt),
-    ) and (list(one.data.get("to", ())), one.data.get("edge")) == (
-        list(other.data.get("to", ())),
-        other.data.get("edge"),
-    )
+    ) and (list(outcome_of(one).to), outcome_of(one).edge) == (list(outcome_of(other).to), outcome_of(other).edge)
 
 
 async def outline_of(store: Store, fingerprint: str) -> Mapping[str, JsonValue] | None:
@@ -195,7 +194,7 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
         StoreCorrupt: The log does not fold.
     """
     try:
-        start = from_record(loaded.snapshot, copied=False) if loaded.snapshot is not None else Snapshot()
+        start = decode_snapshot(loaded.snapshot) if loaded.snapshot is not None else Snapshot()
         found = fold(loaded.steps, start)
         check_sound(found)
     except Exception as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from graphengine.engine.steps import Answered, AttemptEnded, failure_of
 from graphengine.errors import WaitTimeout, WorkNotRepeatable
 
 if TYPE_CHECKING:
@@ -67,9 +68,15 @@ class Stopwatch:
 
 def is_by_answer(step: Step) -> bool:
     """Whether an answer, or that none came in time, ended the visit, so that its time is that of the question."""
-    return "by" in step.data or (step.data.get("error") or {}).get("kind") in _UNANSWERED
+    failure = failure_of(step)
+    return has_answer(step) or (failure is not None and failure.kind in _UNANSWERED)
+
+
+def has_answer(step: Step) -> bool:
+    """Whether an answer, or what stands in for one, ended the visit."""
+    return isinstance(step.data, (AttemptEnded, Answered)) and bool(step.data.by)
 
 
 def open_seconds(step: Step) -> float | None:
     """How long the question was open with whose answer a visit ended; None where there was none."""
-    return step.at - step.began if "by" in step.data and step.began else None
+    return step.at - step.began if has_answer(step) and step.began else None

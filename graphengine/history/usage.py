@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.engine.frame_tree import add_usage, priced
-from graphengine.engine.steps import without_items
+from graphengine.engine.steps import Recorded, usage_of, without_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -55,10 +55,10 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
     """
     found: dict[tuple[str, str, str, bool], Usage] = {}
     for step in steps:
-        usage = step.data.get("usage")
+        usage = usage_of(step)
         if not usage:
             continue
-        asked = step.data["by"] if step.kind == "recorded" and "by" in step.data else {}
+        asked = step.data.by if isinstance(step.data, Recorded) else {}
         is_offline = usage.get("calls", 0) == usage.get("offline_calls", 0)
         model = asked.get("model") or (OFFLINE if is_offline else "")
         key = (asked.get("agent", ""), model, without_items(step.path), step.seq <= shared_seq)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphengine.lazy import lazily
+import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.models.anthropic import AnthropicModel
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from graphengine.models.router import Router
     from graphengine.models.scripted import OffScript, ScriptedModel, calls
 else:
-    __getattr__, __dir__ = lazily(
+    __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
-        {
-            "graphengine.models.anthropic": ("AnthropicModel",),
-            "graphengine.models.base": (
+        submod_attrs={
+            "anthropic": ("AnthropicModel",),
+            "base": (
                 "Closes",
                 "KnowsPrices",
                 "Message",
@@ -32,14 +32,14 @@ else:
                 "ToolCall",
                 "ToolSpec",
             ),
-            "graphengine.models.names": ("as_model", "model_of"),
-            "graphengine.models.offline": ("OfflineModel",),
-            "graphengine.models.openai": ("OpenAIModel",),
-            "graphengine.models.openai_chat": ("OpenAIChatModel",),
-            "graphengine.models.prices": ("Price",),
-            "graphengine.models.recorded": ("BadRecording", "NotRecorded", "RecordedModel"),
-            "graphengine.models.router": ("Router",),
-            "graphengine.models.scripted": ("OffScript", "ScriptedModel", "calls"),
+            "names": ("as_model", "model_of"),
+            "offline": ("OfflineModel",),
+            "openai": ("OpenAIModel",),
+            "openai_chat": ("OpenAIChatModel",),
+            "prices": ("Price",),
+            "recorded": ("BadRecording", "NotRecorded", "RecordedModel"),
+            "router": ("Router",),
+            "scripted": ("OffScript", "ScriptedModel", "calls"),
         },
     )
 

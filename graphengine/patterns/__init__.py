@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphengine.lazy import lazily
+import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.patterns.advisors import Advice, Advised, Attempt, advisor
@@ -36,33 +36,33 @@ if TYPE_CHECKING:
     from graphengine.patterns.topologies import Network, topology
     from graphengine.patterns.votes import Poll, voting
 else:
-    __getattr__, __dir__ = lazily(
+    __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
-        {
-            "graphengine.patterns.advisors": ("Advice", "Advised", "Attempt", "advisor"),
-            "graphengine.patterns.approvals": ("Decision", "Desk", "human_in_the_loop"),
-            "graphengine.patterns.blackboards": ("Board", "Entry", "Subscriber", "blackboard"),
-            "graphengine.patterns.bounds": ("bounded",),
-            "graphengine.patterns.circuits": ("Circuit", "Guarded", "circuit_breaker"),
-            "graphengine.patterns.critiques": ("Critique",),
-            "graphengine.patterns.cross_reflections": ("CrossReflection", "cross_reflection"),
-            "graphengine.patterns.debates": ("Debate", "Position", "debate"),
-            "graphengine.patterns.escalations": ("escalation",),
-            "graphengine.patterns.evaluators": ("Attempts", "Evaluation", "evaluator_optimizer"),
-            "graphengine.patterns.fan_outs": ("FanOut", "fan_out_fan_in"),
-            "graphengine.patterns.hierarchies": ("Assignment", "Company", "TeamReport", "hierarchical"),
-            "graphengine.patterns.layers": ("Layers", "layered"),
-            "graphengine.patterns.orchestrators": ("Job", "Step", "orchestrator_workers"),
-            "graphengine.patterns.outcomes": ("Outcome",),
-            "graphengine.patterns.pipelines": ("Passage", "pipeline"),
-            "graphengine.patterns.reasonings": ("Observation", "Reasoning", "Thought", "react"),
-            "graphengine.patterns.rooms": ("Room", "role_based"),
-            "graphengine.patterns.self_reflections": ("SelfReflection", "self_reflection"),
-            "graphengine.patterns.supervisors": ("Report", "Route", "Supervised", "supervisor"),
-            "graphengine.patterns.swarms": ("Handed", "Swarm", "Turn", "swarm"),
-            "graphengine.patterns.talkers": ("Reply", "Talk", "talker_reasoner"),
-            "graphengine.patterns.topologies": ("Network", "topology"),
-            "graphengine.patterns.votes": ("Poll", "voting"),
+        submod_attrs={
+            "advisors": ("Advice", "Advised", "Attempt", "advisor"),
+            "approvals": ("Decision", "Desk", "human_in_the_loop"),
+            "blackboards": ("Board", "Entry", "Subscriber", "blackboard"),
+            "bounds": ("bounded",),
+            "circuits": ("Circuit", "Guarded", "circuit_breaker"),
+            "critiques": ("Critique",),
+            "cross_reflections": ("CrossReflection", "cross_reflection"),
+            "debates": ("Debate", "Position", "debate"),
+            "escalations": ("escalation",),
+            "evaluators": ("Attempts", "Evaluation", "evaluator_optimizer"),
+            "fan_outs": ("FanOut", "fan_out_fan_in"),
+            "hierarchies": ("Assignment", "Company", "TeamReport", "hierarchical"),
+            "layers": ("Layers", "layered"),
+            "orchestrators": ("Job", "Step", "orchestrator_workers"),
+            "outcomes": ("Outcome",),
+            "pipelines": ("Passage", "pipeline"),
+            "reasonings": ("Observation", "Reasoning", "Thought", "react"),
+            "rooms": ("Room", "role_based"),
+            "self_reflections": ("SelfReflection", "self_reflection"),
+            "supervisors": ("Report", "Route", "Supervised", "supervisor"),
+            "swarms": ("Handed", "Swarm", "Turn", "swarm"),
+            "talkers": ("Reply", "Talk", "talker_reasoner"),
+            "topologies": ("Network", "topology"),
+            "votes": ("Poll", "voting"),
         },
     )
 

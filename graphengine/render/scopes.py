@@ -14,7 +14,7 @@ from graphengine.render.ways import closing_ways, joins_of, ways_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import Entered, Step
     from graphengine.render.ways import Way
     from graphengine.state.json_values import JsonValue
 
@@ -89,10 +89,10 @@ class Places:
             end = frame.rfind("/", 0, end)
         return ()
 
-    def enter(self, step: Step) -> tuple[Place, str]:
+    def enter(self, step: Step, facts: Entered) -> tuple[Place, str]:
         """Note the graph that an `entered` step begins, and give its place and its frame."""
         frame = f"{step.frame}/" if step.frame.endswith("]") else child_id(step.frame, f"{step.node}/")
-        place = (*self.of(step.frame), (step.node, str(step.data.get("choice", ""))))
+        place = (*self.of(step.frame), (step.node, facts.choice))
         self._entered[frame] = place
         return place, frame
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, GivenUp, Inside, Leaving, Ready, Waiting
 from graphengine.engine.snapshot import ROOT
 from graphengine.graph.options import END, FAIL
 from graphengine.render.text import one_line
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.steps import WaitRecord
     from graphengine.render.scopes import Places, Spot
-    from graphengine.state.json_values import JsonValue
 
 How: TypeAlias = Literal["ended", "here", "waiting", "failed"]
 Move: TypeAlias = tuple[str, str]
@@ -65,7 +66,7 @@ def standings_of(snapshot: Snapshot, places: Places, moves: Mapping[str, Move]) 
     for frame in snapshot.frames.values():
         place = places.of(frame.id)
         source, target = moves.get(frame.id, ("", ""))
-        at_fail = frame.failure is not None and frame.phase == "leaving" and target == FAIL
+        at_fail = frame.failure is not None and isinstance(frame.phase, Leaving) and target == FAIL
         if at_fail:
             sources[place, FAIL] = frozenset({source})
             said[place, FAIL].append(("failed", "ended here"))
@@ -103,50 +104,52 @@ def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: froz
 
 def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
     """What a frame says of the nodes it has to do with. Items not begun to wait are told by their map."""
-    failure = frame.failure
-    if frame.phase == "forked":
-        yield from _arms(snapshot, frame)
-    elif frame.phase == "mapping":
-        yield frame.at, "failed" if failure else "here", items_in_words(frame)
-    elif frame.phase == "inside":
-        yield frame.at, "failed" if failure else "here", ""
-    elif frame.phase == "waiting":
-        for wait in frame.waits.values():
-            yield frame.at, "waiting", _wait(wait)
-    elif failure is not None and frame.phase in ("failed", "leaving"):
-        why = f"{failure.get('kind', '')}: {failure.get('message', '')}"
-        yield frame.at, "failed", f"failed {'on leaving' if frame.phase == 'leaving' else 'here'}: {why}"
-    elif frame.phase in ("ready", "fallback", "leaving") and frame.kind != "item":
-        yield frame.at, "here", _STANDS[snapshot.status][0]
+    phase, failure = frame.phase, frame.failure
+    match phase:
+        case Forked():
+            yield from _arms(snapshot, phase)
+        case Collecting():
+            yield frame.at, "failed" if failure is not None else "here", items_in_words(phase)
+        case Inside():
+            yield frame.at, "failed" if failure is not None else "here", ""
+        case Waiting():
+            for wait in phase.waits.values():
+                yield frame.at, "waiting", _wait(wait)
+        case GivenUp() | Leaving() if failure is not None:
+            where = "on leaving" if isinstance(phase, Leaving) else "here"
+            yield frame.at, "failed", f"failed {where}: {failure.kind}: {failure.message}"
+        case Ready() | Fallback() | Leaving() if frame.kind != "item":
+            yield frame.at, "here", _STANDS[snapshot.status][0]
+        case _:  # an item that is told by its map, or a frame that has ended
+            pass
 
 
-def _arms(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
-    arms = [snapshot.frames[key] for key in frame.fork["arms"]]
-    arrived = sum(arm.phase == "ended" for arm in arms)
+def _arms(snapshot: Snapshot, forked: Forked) -> Iterator[tuple[str, How, str]]:
+    join, arms = forked.fork.join, [snapshot.frames[key] for key in forked.arms]
+    arrived = sum(isinstance(arm.phase, Ended) for arm in arms)
     if arrived == len(arms):
-        yield frame.fork["join"], "here", "its arms have arrived"
+        yield join, "here", "its arms have arrived"
     elif arrived:
-        yield frame.fork["join"], "here", f"{arrived} of {counted(len(arms), 'arm')} arrived"
+        yield join, "here", f"{arrived} of {counted(len(arms), 'arm')} arrived"
 
 
-def items_in_words(frame: Frame) -> str:
+def items_in_words(map_: Collecting) -> str:
     """How far a map is: `3 of 10 done, 1 failed`."""
-    facts = frame.map
-    failed = len(facts["failed"])
-    done = facts["count"] - facts["left"] - failed
-    return f"{done} of {facts['count']} done" + (f", {failed} failed" if failed else "")
+    failed = len(map_.failed)
+    done = map_.count - map_.left - failed
+    return f"{done} of {map_.count} done" + (f", {failed} failed" if failed else "")
 
 
-def _wait(wait: Mapping[str, JsonValue]) -> str:
-    if wait["kind"] == "pause":
+def _wait(wait: WaitRecord) -> str:
+    if wait.kind == "pause":
         return "paused before this visit"
-    if wait["kind"] == "crash":
+    if wait.kind == "crash":
         return "waits: run it again after the crash?"
-    if wait["kind"] == "ask":
-        return f"waits: {one_line(str(wait['question']))}"
-    if wait["kind"] == "sleep" and "due" in wait:
-        return f"waits until {_time(wait['due'])}"
-    return f"waits for {one_line(str(wait['question']))}"
+    if wait.kind == "ask":
+        return f"waits: {one_line(wait.question)}"
+    if wait.kind == "sleep" and wait.due is not None:
+        return f"waits until {_time(wait.due)}"
+    return f"waits for {one_line(wait.question)}"
 
 
 def _time(seconds: float) -> str:

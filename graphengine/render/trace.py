@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.fold import evolve
-from graphengine.engine.rebase import refitted
+from graphengine.engine.rebase import shifted
 from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import Attempt, Entered, Failed, Node, Shift, falls_back, outcome_of, usage_of
 from graphengine.graph.options import START
 from graphengine.history.timing import Stopwatch, open_seconds
 from graphengine.render.accounts import Account
@@ -75,12 +76,12 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
     snapshot, tally = Snapshot(), _Tally(scopes)
     try:
         for step in steps:
-            if "renamed" in step.data:
-                tally.rename(snapshot, step.data["renamed"])
+            if isinstance(step.data, Shift) and step.data.renamed:
+                tally.rename(snapshot, step.data.renamed)
             tally.watch.see(step, was_idle=snapshot.status == "waiting")
             evolve(snapshot, step)
             tally.add(step)
-    except (ValueError, KeyError) as error:
+    except (ValueError, LookupError) as error:
         raise RenderError(
             f"the steps do not make a run: {error}",
             where="steps=",
@@ -107,8 +108,8 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
 def _summary(snapshot: Snapshot) -> str:
     if not snapshot.frames:
         return "not begun"
-    stop = snapshot.stop or {}
-    why = stop.get("label") or stop.get("explanation") or ""
+    stop = snapshot.stop
+    why = (stop.label or stop.explanation) if stop is not None else ""
     why = "" if why == "otherwise" else why  # a way without a condition has no more to say
     return f"{snapshot.status} after {counted(snapshot.steps, 'visit')}" + (f": {why}" if why else "")
 
@@ -131,30 +132,30 @@ class _Tally:
 
     def add(self, step: Step) -> None:
         """Count one step."""
-        data, frame, node = step.data, step.frame, step.node
+        outcome, frame, node = outcome_of(step), step.frame, step.node
         place = self.places.of(frame)
         if step.kind in ("started", "entered"):
-            if step.kind == "entered":
-                place, frame = self.places.enter(step)
+            if isinstance(step.data, Entered):
+                place, frame = self.places.enter(step, step.data)
             node = START
             self.visits[place, START] += 1
-        elif step.kind == "node" or (step.kind == "failed" and data.get("status", "finished") == "finished"):
+        elif step.kind == "node" or (isinstance(step.data, Failed) and not step.data.has_failed):
             self.visits[place, node] += 1
-        if "choice" in data and step.kind in ("node", "item"):
-            self.picked[(place, node), str(data["choice"])] += 1
+        if isinstance(step.data, Node) and step.data.choice:
+            self.picked[(place, node), step.data.choice] += 1
         if step.node:
             self._pay((place, node), step)
         for what in _what(step):
             self._told[(place, node), what] += 1
         if step.kind == "joined":  # the arms took their ways; the join takes none
-            self.moves[frame] = ("", data["to"][0] if "to" in data else "")
+            self.moves[frame] = ("", outcome.to[0] if outcome.to else "")
         elif step.kind in ("started", "entered", "node", "failed", "left"):
-            self.moves[frame] = (node, data["to"][0] if "to" in data else "")
+            self.moves[frame] = (node, outcome.to[0] if outcome.to else "")
             self._take(place, node, step)
 
     def rename(self, snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
         """Count what was done so far under the names that nodes have from now on."""
-        frames = dict(zip(snapshot.frames, refitted(snapshot, {"renamed": renamed}).frames, strict=True))
+        frames = dict(zip(snapshot.frames, shifted(snapshot, Shift(renamed=renamed)).frames, strict=True))
         own = {frame: self.places.of(frame) for frame in self.moves}
         names = self.places.rename(renamed, frames)
         self.visits = Counter({names.spot(spot): count for spot, count in self.visits.items()})
@@ -190,7 +191,7 @@ class _Tally:
         asks = scope is not None and scope.nodes.get(spot[1], {}).get("kind") == "ask"
         timed = step.kind in ("node", "attempt", "failed") or (step.kind == "waiting" and not asks)
         took = self.watch.took(step) if timed else None
-        usage = step.data.get("usage") or {}
+        usage = usage_of(step)
         waited = self._waited(step)
         if took is not None or usage or waited:
             self.accounts[spot] = self.accounts.get(spot, Account()).plus(took, usage, waited)
@@ -208,7 +209,7 @@ class _Tally:
         scope = self.scopes.get(place)
         if scope is None:
             return
-        ways = (_way_of(scope.ways, source, target, step) for target in step.data.get("to", ()))
+        ways = (_way_of(scope.ways, source, target, step) for target in outcome_of(step).to)
         found = {index for index in ways if index is not None}
         for index in found:
             self.taken[place][index] += 1
@@ -217,7 +218,7 @@ class _Tally:
 
 def _what(step: Step) -> Iterator[str]:
     """What a step says that a reader wants to know beside the visits."""
-    if step.kind == "attempt" and "due_at" in step.data:
+    if isinstance(step.data, Attempt) and step.data.due_at is not None:
         yield "tried again"
     elif step.kind == "item":
         yield "done"
@@ -225,18 +226,18 @@ def _what(step: Step) -> Iterator[str]:
         yield "failed for good" if step.frame.endswith("]") else "failed"
     elif step.kind == "refused" and step.node:
         yield "refused an answer"
-    if step.data.get("fallback"):
+    if falls_back(step):
         yield "fell back"
 
 
 def _way_of(ways: Sequence[Way], source: str, target: str, step: Step) -> int | None:
     """The way a step took to a target; None if the graph has no such way (any more)."""
-    label = step.data.get("edge", "")
+    label = outcome_of(step).edge
     failure = step.kind == "failed"
     found = [
         index
         for index, way in enumerate(ways)
         if (way.source, way.target, way.failure) == (source, target, failure) and label in way.recorded
     ]
-    order = str(step.data.get("why", "")).count("; ")
+    order = outcome_of(step).why.count("; ")
     return next((index for index in found if ways[index].order == order), found[0] if found else None)

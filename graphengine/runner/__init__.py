@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphengine.lazy import lazily
+import lazy_loader
 
 if TYPE_CHECKING:
-    from graphengine.graph.endings import Stop
     from graphengine.runner.context import Context
     from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
     from graphengine.runner.previous_runs import PastRun
@@ -17,18 +16,17 @@ if TYPE_CHECKING:
     from graphengine.runner.runner import Runner
     from graphengine.runner.worker import Worker
 else:
-    __getattr__, __dir__ = lazily(
+    __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
-        {
-            "graphengine.graph.endings": ("Stop",),
-            "graphengine.runner.context": ("Context",),
-            "graphengine.runner.live_events": ("Emitted", "NodeBegan", "TextDelta"),
-            "graphengine.runner.previous_runs": ("PastRun",),
-            "graphengine.runner.retention": ("Pruned", "Vacuumed"),
-            "graphengine.runner.result": ("Result", "RunFailed", "Usage", "Wait"),
-            "graphengine.runner.run": ("Run", "StepRecorded"),
-            "graphengine.runner.runner": ("Runner",),
-            "graphengine.runner.worker": ("Worker",),
+        submod_attrs={
+            "context": ("Context",),
+            "live_events": ("Emitted", "NodeBegan", "TextDelta"),
+            "previous_runs": ("PastRun",),
+            "retention": ("Pruned", "Vacuumed"),
+            "result": ("Result", "RunFailed", "Usage", "Wait"),
+            "run": ("Run", "StepRecorded"),
+            "runner": ("Runner",),
+            "worker": ("Worker",),
         },
     )
 
@@ -43,7 +41,6 @@ __all__ = [
     "RunFailed",
     "Runner",
     "StepRecorded",
-    "Stop",
     "TextDelta",
     "Usage",
     "Vacuumed",

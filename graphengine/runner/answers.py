@@ -12,9 +12,10 @@ from graphengine.state.json_values import check_depth
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import WaitRecord
     from graphengine.state.json_values import JsonValue
 
 
@@ -36,7 +37,7 @@ class Asked(NamedTuple):
     """A wait that an answer is for."""
 
     name: str
-    facts: Mapping[str, JsonValue]
+    facts: WaitRecord
 
 
 def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str] = ()) -> Asked:
@@ -52,12 +53,12 @@ def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str]
     """
     where = f"run {snapshot.run_id}"
     every = [Asked(*wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
-    asks = [asked for asked in every if asked.facts["kind"] in ("ask", "pause", "crash")]
-    open_ones = [asked for asked in asks if asked.facts["id"] not in answered]
+    asks = [asked for asked in every if asked.facts.kind in ("ask", "pause", "crash")]
+    open_ones = [asked for asked in asks if asked.facts.id not in answered]
     names = list(dict.fromkeys(asked.name for asked in open_ones))
     if not open_ones:
         told = f"run {snapshot.run_id} is {snapshot.status} and asks nothing"
-        others = ", ".join(asked.facts["question"] for asked in every if asked not in asks)
+        others = ", ".join(asked.facts.question for asked in every if asked not in asks)
         repair = (
             f"it waits for {others}" if others else _INSTEAD.get(snapshot.status, "it may have been answered already")
         )
@@ -83,7 +84,7 @@ def check_against(asked: Asked, record: JsonValue) -> None:
     Raises:
         InputError: It does not.
     """
-    schema = asked.facts.get("schema")
+    schema = asked.facts.schema
     if schema is None:
         return
     wrong = whats_wrong(schema, record)
@@ -94,7 +95,7 @@ def check_against(asked: Asked, record: JsonValue) -> None:
         if is_word and "yes or no" in wanted:
             wanted += ", in Python True or False"
         raise InputError(
-            f"this is no answer to {_first_line(str(asked.facts['question']))!r}: {'; '.join(wrong)}",
+            f"this is no answer to {_first_line(str(asked.facts.question))!r}: {'; '.join(wrong)}",
             where=f"wait {asked.name}",
             repair=f"{near} {wanted}" if near.startswith("did you mean") else wanted,
         )

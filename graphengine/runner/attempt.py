@@ -29,17 +29,16 @@ from graphengine.engine.events import (
     Settled,
     WaitOver,
 )
-from graphengine.engine.failures import error_of
+from graphengine.engine.failures import error_of, survived
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.redaction import Guard
-from graphengine.engine.steps import path_of
+from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.runner.context import Context, Surroundings
 from graphengine.runner.threads import in_thread
 from graphengine.state.digest import digest_of
-from graphengine.state.failure import Failure
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
     from graphengine.runner.model_routing import Models
     from graphengine.runner.previous_runs import Past
     from graphengine.state.field import FieldType
-    from graphengine.state.json_values import JsonValue
 
 
 class TaskRunner:
@@ -186,17 +184,11 @@ class TaskRunner:
 
     def _asks(self, task: Task, body: AskBody, question: object, choice: str, began: float) -> NodeWaits:
         ask, now = body.ask, self._now()
-        wait: dict[str, JsonValue] = {
-            "kind": "ask",
-            "question": str(question),
-            "schema": ask.answers.schema,
-        }
-        if choice:
-            wait["choice"] = choice
+        wait = WaitRecord(kind="ask", question=str(question), schema=ask.answers.schema, choice=choice)
         if ask.timeout_seconds is not None:
-            wait["due"] = self._wall() + ask.timeout_seconds
+            wait.due = self._wall() + ask.timeout_seconds
         if ask.default is not NO_ANSWER:
-            wait["default"] = ask.answers.record(ask.default)
+            wait.default = ask.answers.record(ask.default)
         name = path_of(task.frame, task.node)
         return NodeWaits(task.frame, task.node, task.visit, task.attempt, began, now, {name: wait})
 
@@ -320,7 +312,7 @@ class TaskRunner:
             return context
         if name == "error":
             failure = frame.cause or frame.error
-            return Failure.of(failure) if failure else None
+            return survived(failure) if failure else None
         if name == "state":
             return view.instance()
         return self._resources[id(plan_of(self._plan, frame))][name]

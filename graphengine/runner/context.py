@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 from graphengine.agents.run_scope import FROM_THREAD
 from graphengine.engine.frame_tree import add_usage, place_of
 from graphengine.engine.ready import limit_over, limits_costs
-from graphengine.engine.steps import path_of
+from graphengine.engine.steps import Node, WaitRecord, path_of
 from graphengine.errors import DefinitionError, InputError, NotRecordable, PriceUnknown, TooLarge
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER
@@ -279,10 +279,10 @@ class Context:
         answers = answers_of(output)
         if self._surroundings.guard is not None:
             self._surroundings.guard.refuse([question, name], "the question", f"node {self.path}")
-        wait: dict[str, JsonValue] = {"kind": "ask", "question": question, "schema": answers.schema, "name": name}
+        wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
         self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
         work = self._work("ask")
-        return work.handed("ask", work.wait(wait, [question, name], answers))
+        return work.handed("ask", work.wait(wait, [question, name], answers, name))
 
     @overload
     async def receive(
@@ -323,9 +323,9 @@ class Context:
             WaitTimeout: None came in time, and there is no default.
         """
         answers = answers_of(output)
-        wait: dict[str, JsonValue] = {"kind": "receive", "question": f"a message on {topic!r}", "topic": topic}
-        if answers.schema:
-            wait["schema"] = answers.schema
+        wait = WaitRecord(
+            kind="receive", question=f"a message on {topic!r}", topic=topic, schema=answers.schema or None
+        )
         self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
         work = self._work("receive")
         return work.handed("receive", work.wait(wait, topic, answers))
@@ -347,12 +347,12 @@ class Context:
         return self._sleep("sleep_until", f"until {when}", when, 0)
 
     def _sleep(self, what: str, question: str, given: float, since: float) -> Coroutine[Any, Any, None]:
-        wait: dict[str, JsonValue] = {"kind": "sleep", "question": question}
+        wait = WaitRecord(kind="sleep", question=question)
         if type(given) not in (int, float) or not (abs(given) <= LONGEST_SECONDS or given == math.inf):
             repair = "give seconds, or math.inf for a wait without an end"
             raise DefinitionError(f"ctx.{what}({given!r})", where=f"node {self.path}", repair=repair)
         if given != math.inf:
-            wait["due"] = since + given
+            wait.due = since + given
         work = self._work(what)
         return work.handed(what, work.wait(wait, None, None))
 
@@ -413,15 +413,15 @@ class Context:
         if self.work is not None:
             self.work.heard(what, record)
 
-    def more(self) -> dict[str, JsonValue] | None:
-        """What the node's step says beside its result; None for nothing. Called by the runner."""
-        found = dict(self.said or {})
+    def more(self) -> Node | None:
+        """What the node's step records beside its result; None for nothing. Called by the runner."""
+        said = self.said or {}
+        found = Node(sent=said.get("sent", ()), emitted=said.get("emitted", ()))
         unused = self._work("").unused if self._frame.memos else ()
-        if unused:
-            found["unused"] = list(unused)
+        found.unused = list(unused) or ()
         if self.work is not None and (self.work.waits or self.work.called_off):  # begun, and not awaited to their ends
-            found["unawaited"] = sorted((*self.work.waits, *self.work.called_off))
-        return found or None
+            found.unawaited = sorted((*self.work.waits, *self.work.called_off))
+        return found if said or found.unused or found.unawaited else None
 
     async def end(self) -> None:
         """The attempt is over: what it left in flight is cancelled, and waited for. Called by the runner."""
@@ -524,7 +524,7 @@ class Context:
     async def allowed(self, question: str) -> bool:
         """Ask a person for leave; returns when there is an answer."""
         answers = answers_of(bool)
-        wait: dict[str, JsonValue] = {"kind": "ask", "question": question, "schema": answers.schema, "name": None}
+        wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
         return bool(await self._work("").wait(wait, [question, None], answers))
 
     def listener(self, agent: str) -> Callable[[str], None] | None:
@@ -576,9 +576,7 @@ class Context:
                 )
         return self.work if self.work is not None else self.own()
 
-    def _limit(
-        self, wait: dict[str, JsonValue], timeout_seconds: float | None, record: JsonValue, default: object
-    ) -> None:
+    def _limit(self, wait: WaitRecord, timeout_seconds: float | None, record: JsonValue, default: object) -> None:
         where = f"node {self.path}"
         if timeout_seconds is None and default is not NO_ANSWER:
             repair = "say when it counts: timeout_seconds=…"
@@ -588,9 +586,9 @@ class Context:
             repair = "give seconds above 0, or None for no limit"
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=where, repair=repair)
         if timeout_seconds is not None:
-            wait["due"] = self._surroundings.wall() + timeout_seconds
+            wait.due = self._surroundings.wall() + timeout_seconds
         if default is not NO_ANSWER:
-            wait["default"] = record
+            wait.default = record
 
 
 _CALL: Final[ContextVar[tuple[Context, str] | None]] = ContextVar("graphengine_tool_call", default=None)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.engine.plan import Plan
+    from graphengine.engine.steps import Limits as StepLimits
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
     from graphengine.runner.run import Run
@@ -207,7 +208,7 @@ class Opener:
         driver.fence = fence
         wanted = as_limits(limits) if limits is not None else snapshot.limits
         crashed = snapshot.status == "running" and held
-        facts = driver.time.now(), crashed, wanted, plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift
+        facts = driver.time.now(), crashed, wanted, plan.fingerprint, pause, fitted.shift
         company = self._opening > 1 or bool(self._driven.keys() - {run.id})
         event = Resumed(*facts, company=company, asked=not run.due_only)
         step = driver.decide(event)
@@ -288,8 +289,6 @@ class Opener:
             list(update.items()),
             plan.fingerprint,
             wanted,
-            fitted.changes,
-            fitted.ops,
             frame.id,
             pause,
             fitted.shift,
@@ -306,7 +305,7 @@ class Opener:
         driver.show_steps([step])
         return driver
 
-    async def _limits_of(self, run_id: str, snapshot: Snapshot) -> dict[str, float | None]:
+    async def _limits_of(self, run_id: str, snapshot: Snapshot) -> StepLimits:
         """The limits last in force in a run; those of the snapshot where its end cannot be read."""
         try:
             return (await load_snapshot(self._store, run_id, None)).limits

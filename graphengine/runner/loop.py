@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.engine.events import Answered, MessageCame, StopAsked
-from graphengine.engine.failures import FailureRecord, error_of
+from graphengine.engine.failures import error_of
 from graphengine.engine.fold import evolve
-from graphengine.engine.machine import StaleEvent, decide
+from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.machine import decide
 from graphengine.engine.ready import limit_reached, next_due, ready, task_of
 from graphengine.engine.rules.wait import waiting_for
-from graphengine.engine.snapshot import to_record
-from graphengine.engine.steps import path_of
+from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
+from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
 from graphengine.runner.clock import steady
 from graphengine.runner.live_events import Emitted, NodeBegan
@@ -33,13 +34,12 @@ if TYPE_CHECKING:
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import RunStatus, Snapshot, Task
+    from graphengine.engine.snapshot import Snapshot, Task
     from graphengine.engine.steps import Step
     from graphengine.errors import NodeError
     from graphengine.runner.attempt import TaskRunner
     from graphengine.runner.clock import Clock
     from graphengine.runner.run import Run
-    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Message, Store
 
 Landing: TypeAlias = "tuple[str, asyncio.Task[Any] | None, Event | BaseException | None]"
@@ -170,17 +170,17 @@ class Driver:
 
     def _take_raised(self, step: Step) -> None:
         """Take the exception off a step that records one, so that no store or watcher keeps it alive."""
-        failure = step.data.get("error")
-        if isinstance(failure, FailureRecord) and failure.raised is not None:
-            if step.data.get("status") == "failed":
-                self._raised[failure["path"]] = failure.raised
+        failure = failure_of(step)
+        if failure is not None and failure.raised is not None:
+            if outcome_of(step).has_failed:
+                self._raised[failure.path] = failure.raised
             failure.raised = None
 
     @property
     def cause(self) -> BaseException | None:
         """The exception that the run failed with, if it was raised in this process."""
         failure = self.snapshot.failure
-        return self._raised.get(failure["path"]) if failure is not None else None
+        return self._raised.get(failure.path) if failure is not None else None
 
     async def drive(self, tasks: TaskRunner) -> None:
         """Run what is ready until nothing is.
@@ -337,8 +337,7 @@ class Driver:
     ) -> Awaitable[None] | None:
         snapshot = self.snapshot
         for step in steps:
-            if "error" in step.data:
-                self._take_raised(step)
+            self._take_raised(step)
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
         if status == "waiting":
             batch.due_at = next_due(snapshot)
@@ -510,8 +509,8 @@ class Driver:
         for queue in self.run.watchers:
             queue.put_nowait(event)
 
-    def _snapshot_record(self) -> dict[str, JsonValue]:
-        return to_record(self.snapshot)
+    def _snapshot_record(self) -> bytes:
+        return encode_snapshot(self.snapshot)
 
     async def _due(self, task: Task) -> bool:
         """Wait until a task is due; False if a stop came first."""

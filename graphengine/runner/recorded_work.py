@@ -27,7 +27,8 @@ from pydantic import ValidationError
 
 from graphengine.agents.run_scope import Piece
 from graphengine.engine.events import AnswerRefused, WorkDone
-from graphengine.engine.steps import path_of
+from graphengine.engine.phases import Memo
+from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import DefinitionError, NodeTimeout, NotAwaited, NotRecordable, TooLarge, WaitTimeout
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
@@ -114,7 +115,7 @@ class Work:
         self._cut_off = False
         self._say = say
         self._time = frame.arrived
-        self.waits: dict[str, JsonValue] = {}
+        self.waits: dict[str, WaitRecord] = {}
         self.halts = False
         self.ending = False
         self.over = False
@@ -170,8 +171,8 @@ class Work:
         """The time as the log has it: when the attempt could begin, or the last piece of recorded work was done."""
         return self._time
 
-    def _pass(self, memo: Mapping[str, JsonValue]) -> None:
-        self._time = max(self._time, memo.get("at", 0.0))
+    def _pass(self, memo: Memo) -> None:
+        self._time = max(self._time, memo.at)
 
     def still_going(self, what: str) -> None:
         """See that the attempt is not over.
@@ -245,7 +246,7 @@ class Work:
         """What was recorded directly below this key."""
         below = f"{place}/"
         memos = self._frame.memos
-        return [memos[key]["value"] for key in memos if key.startswith(below) and "/" not in key[len(below) :]]
+        return [memos[key].value for key in memos if key.startswith(below) and "/" not in key[len(below) :]]
 
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
@@ -319,10 +320,10 @@ class Work:
         self._given.append(place)
         memo = self._frame.memos[place]
         self._pass(memo)
-        for what, records in memo.get("said", {}).items():
+        for what, records in memo.said.items():
             for record in records:
                 self._say(what, record)
-        return memo["value"]
+        return memo.value
 
     def heard(self, what: str, record: JsonValue) -> None:
         """Note what is said, with the recorded calls that are under way here."""
@@ -356,7 +357,7 @@ class Work:
             done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
             said = self._said.get(place)
             await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, said=said))
-            self._pass(self._frame.memos.get(place, {}))
+            self._pass(self._frame.memos.get(place, Memo()))
             return back
         finally:
             _INSIDE.set(around)
@@ -392,43 +393,43 @@ class Work:
                 repair="give each call key='…', or pass what differs as an argument",
             )
 
-    async def wait(self, wait: dict[str, JsonValue], what: object, answers: Answers | None) -> Any:  # noqa: ANN401 - of the type that is waited for
+    async def wait(self, wait: WaitRecord, what: object, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type that is waited for
         """The answer to a wait.
 
         Args:
             wait: What is waited for, without its id and key; a `due` counts from now.
             what: What tells it from others of its kind.
             answers: The type of the answer, None for none.
+            name: What to answer by; found if not given.
 
         Raises:
             WaitTimeout: Its time came, and it has no default.
             DefinitionError: It stands inside a recorded call, which would never be over.
         """
-        self.still_going(f"ctx.{wait['kind']}")
-        place = self._key(wait["kind"], digest_of_call(wait["kind"], (what,), {}))
+        self.still_going(f"ctx.{wait.kind}")
+        place = self._key(wait.kind, digest_of_call(wait.kind, (what,), {}))
         path = path_of(self._frame.id, self._frame.at)
         if self.is_inside:
-            text = f"ctx.{wait['kind']} was called inside a ctx.step, whose call would end with this attempt"
+            text = f"ctx.{wait.kind} was called inside a ctx.step, whose call would end with this attempt"
             repair = "wait in the node itself, and give the step what came of it"
             raise DefinitionError(text, where=f"node {path}", repair=repair)
         found = self._frame.memos.get(place)
-        if found is not None and "timeout" in found:
-            text = f"nobody answered {wait['question']!r} in time"
+        if found is not None and found.timeout:
+            text = f"nobody answered {wait.question!r} in time"
             raise WaitTimeout(text, where=f"node {path}", repair="give it a default, or wait longer")
         if found is not None:
             self._pass(found)
             try:
-                return answers.read(found["value"]) if answers is not None else None
+                return answers.read(found.value) if answers is not None else None
             except ValidationError as error:
                 await self._note(AnswerRefused(*self._visit, self._now(), place, explain(error)))
-        earlier = self._frame.memos.get(f"{_ASKED}{place}", {"name": None, "value": None})
-        name = wait.pop("name", None) or earlier["name"] or self._free_name(path)
-        due = earlier.get("value")
-        if due is not None and due < math.inf:  # an earlier version took a time without an end
-            wait["due"] = due
-        self.waits[name] = {**wait, "key": place}
-        if earlier.get("id"):  # it is the question of before, and an answer to that is on its way perhaps
-            self.waits[name]["id"] = earlier["id"]
+        earlier = self._frame.memos.get(f"{_ASKED}{place}", Memo())
+        name = name or earlier.name or self._free_name(path)
+        if isinstance(earlier.value, (int, float)) and earlier.value < math.inf:  # an earlier version took no end
+            wait.due = earlier.value
+        wait.key = place
+        wait.id = earlier.id or ""  # of the question of before: an answer to that may be on its way
+        self.waits[name] = wait
         try:
             await self._park()
         finally:
@@ -437,7 +438,7 @@ class Work:
 
     def _free_name(self, path: str) -> str:
         """A name for a wait: the node's path for the first one, then `path#2` and so on."""
-        taken = {*self.waits, *(memo.get("name") for memo in self._frame.memos.values())}
+        taken = {*self.waits, *(memo.name for memo in self._frame.memos.values())}
         return next(name for n in count(1) if (name := path if n == 1 else f"{path}#{n}") not in taken)
 
     @property

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from graphengine.engine.failures import survived
 from graphengine.errors import GraphEngineError
-from graphengine.graph.endings import Stop
-from graphengine.state.failure import Failure
 from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import RunStatus, Snapshot
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import RunStatus
+    from graphengine.state.failure import Failure
+    from graphengine.state.stop import Stop
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -152,14 +154,14 @@ def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = N
         status=snapshot.status,
         state=state,
         output=output,
-        stop=Stop(**snapshot.stop) if snapshot.stop else None,
-        error=Failure.of(failure) if failure else None,
+        stop=snapshot.stop,
+        error=survived(failure) if failure else None,
         usage=Usage(**snapshot.usage),  # type: ignore[arg-type]
         inherited=Usage(**snapshot.inherited),  # type: ignore[arg-type]
         steps=snapshot.steps,
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,
-        repair=failure.get("repair", "") if failure else "",
+        repair=failure.repair if failure else "",
         waits=waits_of(snapshot),
         cause=cause,
     )
@@ -168,7 +170,7 @@ def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = N
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
     """All that a run waits for."""
     return [
-        Wait(name, wait["kind"], wait["question"], wait.get("schema"), wait.get("topic"), wait.get("due"))
+        Wait(name, wait.kind, wait.question, wait.schema, wait.topic, wait.due)
         for frame in snapshot.frames.values()
         for name, wait in frame.waits.items()
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
+from graphengine.engine.steps import Outcome
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 from graphengine.runner.result import RunFailed
@@ -32,7 +33,7 @@ class StepRecorded:
 
     def __str__(self) -> str:
         step = self.step
-        to = f" → {', '.join(step.data['to'])}" if "to" in step.data else ""
+        to = f" → {', '.join(step.data.to)}" if isinstance(step.data, Outcome) and step.data.to else ""
         visit = f" {step.path} (visit {step.visit}, attempt {step.attempt})" if step.node else ""
         return f"{self.seq} {step.kind}{visit}{to}"
 

@@ -426,7 +426,7 @@ class Runner:
         asked = check_answer(snapshot, wait, given)
         record = as_record(value, "the answer", self._sizes.message_bytes)
         check_against(asked, record)
-        identity = asked.facts["id"]
+        identity = asked.facts.id
         payload = {"wait": asked.name, "id": identity, "value": record}
         if not await self.store.post(run_id, "answer", payload, key=f"answer {identity}"):
             raise InputError(f"{asked.name!r} was answered already", where=f"run {run_id}", repair="look at the run")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+
+class Recorded(Protocol):
+    """A failure as the log has it."""
+
+    path: str
+    kind: str
+    message: str
+    attempt: int
+    traceback: str
 
 
 class Failure(BaseModel):
@@ -45,8 +52,8 @@ class Failure(BaseModel):
         return hash(tuple(self.__dict__.values()))
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Failure:
+    def of(cls, record: Recorded) -> Failure:
         """Return the failure that a step's record of an error stands for."""
-        made = cls(**{name: record[name] for name in cls.model_fields})
-        made._traceback = record.get("traceback") or ""
+        made = cls(path=record.path, kind=record.kind, message=record.message, attempt=record.attempt or 1)
+        made._traceback = record.traceback
         return made

@@ -77,7 +77,7 @@ class Append:
     steps: Sequence[Step]
     status: Status
     consume: Sequence[int] = ()
-    snapshot: Callable[[], Mapping[str, JsonValue]] | None = None
+    snapshot: Callable[[], bytes] | None = None
     fingerprint: str | None = None
     outline: Mapping[str, JsonValue] | None = None
     due_at: float | None = None
@@ -87,7 +87,7 @@ class Loaded(NamedTuple):
     """A run as far as it must be read: a snapshot (None: fold from the first step) and the steps behind it."""
 
     info: RunInfo
-    snapshot: Mapping[str, JsonValue] | None
+    snapshot: bytes | None
     steps: Sequence[Step]
 
 

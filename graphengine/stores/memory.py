@@ -12,7 +12,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pydantic_core import from_json, to_json
+from msgspec import structs
 
 from graphengine.engine.steps import encode_step
 from graphengine.errors import (
@@ -104,7 +104,7 @@ class _Log:
                 parts.append(log.steps[max(after - low, 0) : upto - low])
                 upto = low
             log = log.parent
-        return [step._replace(typed=None) if step.typed else step for part in reversed(parts) for step in part]
+        return [structs.replace(step, typed=None) if step.typed else step for part in reversed(parts) for step in part]
 
     def due_since(self, now: float) -> float | None:
         """Since when somebody should go on with it; None if nobody should, or somebody does."""
@@ -219,7 +219,7 @@ class MemoryStore:
         shot = log.shot(last)
         if shot is None:
             return Loaded(self._info(log), None, log.read(0, last))
-        return Loaded(self._info(log), from_json(shot[1]), log.read(shot[0], last))
+        return Loaded(self._info(log), shot[1], log.read(shot[0], last))
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
         """A stretch of the log; see `Store.steps`."""
@@ -343,7 +343,7 @@ class MemoryStore:
             behind = log.next_seq - 1
             since = log.shots[-1][0] if log.shots else log.info.parent_seq
             if batch.snapshot is not None and behind - since >= MIN_ROWS:
-                log.shots.append((behind, to_json(batch.snapshot())))
+                log.shots.append((behind, batch.snapshot()))
         self._sort_in(log)
         for message_id in batch.consume:
             log.inbox.pop(message_id, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphengine.lazy import lazily
+import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.graph.question import NO_ANSWER
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
     from graphengine.testing.scripts import Ended, Items, Visits
     from graphengine.testing.walks import Visit, Walked, walk
 else:
-    __getattr__, __dir__ = lazily(
+    __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
-        {
-            "graphengine.graph.question": ("NO_ANSWER",),
-            "graphengine.testing.alone": ("run_node",),
-            "graphengine.testing.clock": ("FakeClock",),
-            "graphengine.testing.coverage": ("EdgeCoverage",),
-            "graphengine.testing.crashes": ("CrashAt", "Died"),
-            "graphengine.testing.done": ("Asked", "Done", "EdgeTaken", "Recorded"),
-            "graphengine.testing.made_tests": ("NoTest", "as_json", "make_test"),
-            "graphengine.testing.open_runner": ("OpenRunner",),
-            "graphengine.testing.recordings": ("Recordings",),
-            "graphengine.testing.replays": ("replay",),
-            "graphengine.testing.scripts": ("Ended", "Items", "Visits"),
-            "graphengine.testing.walks": ("Visit", "Walked", "walk"),
+        submod_attrs={
+            "alone": (
+                "NO_ANSWER",
+                "run_node",
+            ),
+            "clock": ("FakeClock",),
+            "coverage": ("EdgeCoverage",),
+            "crashes": ("CrashAt", "Died"),
+            "done": ("Asked", "Done", "EdgeTaken", "Recorded"),
+            "made_tests": ("NoTest", "as_json", "make_test"),
+            "open_runner": ("OpenRunner",),
+            "recordings": ("Recordings",),
+            "replays": ("replay",),
+            "scripts": ("Ended", "Items", "Visits"),
+            "walks": ("Visit", "Walked", "walk"),
         },
     )
 

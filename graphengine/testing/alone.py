@@ -19,7 +19,7 @@ from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkD
 from graphengine.engine.fold import evolve
 from graphengine.engine.machine import decide
 from graphengine.engine.ready import ready
-from graphengine.engine.steps import path_of
+from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
 from graphengine.graph.question import NO_ANSWER
 from graphengine.runner.answers import Asked as AskedOfUser
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.events import Event, NodeFailed
     from graphengine.engine.snapshot import Task
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import Step, WaitRecord
     from graphengine.graph.graph import Graph
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
@@ -256,38 +256,38 @@ class _Alone:
         passing = [task for task in wanted if self._passes(self._stage.snapshot.frames[task.frame].waits[task.wait])]
         return min(passing, key=lambda task: task.due, default=None)
 
-    def _passes(self, wait: JsonValue) -> bool:
+    def _passes(self, wait: WaitRecord) -> bool:
         """Whether the time of a wait passes: of a sleep, and where somebody said that nothing comes."""
-        if wait["kind"] == "receive":
-            return wait["topic"] in self._topics
-        return wait["kind"] == "sleep" or wait["id"] in self._answers.never
+        if wait.kind == "receive":
+            return wait.topic in self._topics
+        return wait.kind == "sleep" or wait.id in self._answers.never
 
     def _answered(self) -> Step | None:
         """Answer the first open question that somebody answers; None where there is none, or its time is to pass."""
         asking = [item for frame in self._stage.snapshot.frames.values() for item in frame.waits.items()]
         for name, wait in asking:
-            if wait["kind"] != "ask" or wait["id"] in self._answers.never:
+            if wait.kind != "ask" or wait.id in self._answers.never:
                 continue
-            found = self._answers.take(name, wait["question"])
+            found = self._answers.take(name, wait.question)
             if found is _NOTHING:
                 continue
             if found is NO_ANSWER:
                 self._let_pass(name, wait)
                 return None
-            record = as_record(found, f"the answer to {wait['question']!r}")
+            record = as_record(found, f"the answer to {wait.question!r}")
             check_against(AskedOfUser(name, wait), record)
             self.returned = found
-            step = self._decide(Answered(name, wait["id"], self._clock.now(), record))
-            if step.kind == "refused":
-                raise InputError(f"{found!r} is no answer: {step.data['message']}", where=f"wait {name}")
+            step = self._decide(Answered(name, wait.id, self._clock.now(), record))
+            if isinstance(step.data, Refused):
+                raise InputError(f"{found!r} is no answer: {step.data.message}", where=f"wait {name}")
             return step
         return None
 
-    def _let_pass(self, name: str, wait: JsonValue) -> None:
-        if "due" not in wait:
-            told = f"{wait['question']!r} has no time after which it is over"
+    def _let_pass(self, name: str, wait: WaitRecord) -> None:
+        if wait.due is None:
+            told = f"{wait.question!r} has no time after which it is over"
             raise InputError(told, where=f"wait {name}", repair="answer it, or give it timeout_seconds=…")
-        self._answers.never.add(wait["id"])
+        self._answers.never.add(wait.id)
 
     def _decide(self, event: Event) -> Step:
         """Decide an event, and fold it in. What a node does alone is no way that a run took."""
@@ -302,20 +302,20 @@ class _Alone:
     # What it came to.
 
     def _done(self, step: Step, tasks: _Attempts) -> Done[Any]:
-        data = step.data
-        if step.kind not in ("node", "item") or data.get("fallback"):
+        ended = step.data
+        if not isinstance(ended, Node) or ended.fallback:  # an item is a node too
             raise self._failure(step, tasks)
-        edge, no_edge = edge_of(data) if step.kind == "node" else (None, "")
+        edge, no_edge = edge_of(ended) if step.kind == "node" else (None, "")
         stage = self._stage
         behind = View(stage.inner.state, stage.frame)
-        if step.kind == "item":
-            update = written_by_item(data["writes"], typed_in(stage, behind))
+        if isinstance(ended, Item):
+            update = written_by_item(ended.writes, typed_in(stage, behind))
         else:
             update = update_of(step, behind.before, mapped=stage.node.each is not None)
         return self._told(
             update=update,
-            sent=[(topic, payload) for topic, payload in data.get("sent", ())],
-            choice=data.get("choice", ""),
+            sent=[(topic, payload) for topic, payload in ended.sent],
+            choice=ended.choice,
             edge=edge,
             no_edge=no_edge,
         )
@@ -339,8 +339,11 @@ class _Alone:
 
     def _failure(self, step: Step, tasks: _Attempts) -> BaseException:
         """The exception of a node that failed: its own, or that of what it wrote."""
-        failure = step.data["error"]
-        raised = tasks.raised.get(failure["path"])
+        failure = failure_of(step)
+        if failure is None:
+            message = f"step {step.seq} records no failure"
+            raise ValueError(message)
+        raised = tasks.raised.get(failure.path)
         error = raised if raised is not None else misfit(failure)
         return explained(error, facts(self._stage, step, self._models.asked, self.returned, raised=raised))
 

@@ -19,7 +19,9 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from graphengine.engine.steps import Step
+from msgspec import structs
+
+from graphengine.engine.steps import Failed, FailureRecord, Step
 from graphengine.errors import (
     GraphEngineError,
     LeaseLost,
@@ -158,9 +160,10 @@ class StoreConformance(GrowingStores, WaitingRuns):
             [], {}, {"": {"a": [1, [2, {"b": None}]]}}, ["x"] * 1000,
         ]  # fmt: skip
         recorded = [step(seq, value=value) for seq, value in enumerate(values, 1)]
-        recorded.append(Step(len(values) + 1, "started", 1.5, frame="article", data={"error": {"kind": "E"}}))
+        facts = Failed(error=FailureRecord("article", "E", "failed", pause_seconds=0.5), names=["E"], status="failed")
+        recorded.append(Step(len(values) + 1, 1.5, facts, frame="article"))
         fence = await new_run(store)
-        await append(store, batch("r", fence, [each._replace(typed=[object()]) for each in recorded]))
+        await append(store, batch("r", fence, [structs.replace(each, typed=[object()]) for each in recorded]))
         found = await store.steps("r")
         assert same(found, recorded)
         assert all(each.typed is None for each in found)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
+from graphengine.engine.steps import Attempt, failure_of, falls_back, outcome_of
 from graphengine.errors import NodeError
 from graphengine.models.scripted import OffScript, shortened, shown
 from graphengine.reducers import Replace
@@ -17,7 +18,7 @@ from graphengine.state.update import Items, Put, Puts
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import FailureRecord, Outcome, Step
     from graphengine.models.base import Request, Response
     from graphengine.runner.result import Usage, Wait
     from graphengine.state.field import FieldType
@@ -119,11 +120,11 @@ class Done(Generic[S]):
         return [asked.request.prompt for asked in self.asked]
 
 
-def edge_of(data: Mapping[str, JsonValue]) -> tuple[EdgeTaken | None, str]:
-    """The way out that a step tells of, or why there is none."""
-    if "to" in data:
-        return EdgeTaken(tuple(data["to"]), data.get("edge", ""), data.get("why", "")), ""
-    return None, data["error"]["message"] if "error" in data else ""
+def edge_of(outcome: Outcome) -> tuple[EdgeTaken | None, str]:
+    """The outgoing edge that a step records, or why there is none."""
+    if outcome.to:
+        return EdgeTaken(tuple(outcome.to), outcome.edge, outcome.why), ""
+    return None, outcome.error.message if outcome.error is not None else ""
 
 
 def update_of(step: Step, whole: Callable[[str], object], *, mapped: bool) -> dict[str, Any]:
@@ -199,7 +200,7 @@ def explained(error: BaseException, lines: Sequence[str]) -> BaseException:
     return error
 
 
-def misfit(failure: Mapping[str, JsonValue]) -> NodeError:
+def misfit(failure: FailureRecord) -> NodeError:
     """The error of ours that a recorded failure tells of."""
     kinds: dict[str, type[NodeError]] = {}
     left: list[type[NodeError]] = [NodeError]
@@ -207,9 +208,9 @@ def misfit(failure: Mapping[str, JsonValue]) -> NodeError:
         kind = left.pop()
         kinds.setdefault(kind.code, kind)
         left += kind.__subclasses__()
-    made = kinds.get(failure["kind"], NodeError)
-    text = failure["message"] if made is not NodeError else f"{failure['kind']}: {failure['message']}"
-    return made(text, where=failure.get("where", ""), repair=failure.get("repair", ""))
+    made = kinds.get(failure.kind, NodeError)
+    text = failure.message if made is not NodeError else f"{failure.kind}: {failure.message}"
+    return made(text, where=failure.where, repair=failure.repair)
 
 
 def facts(
@@ -224,9 +225,9 @@ def facts(
         returned: What it returned.
         raised: What it raised; None where it returned, and what it returned does not fit.
     """
-    failure, state = step.data["error"], stage.inner.state
+    failure, state = failure_of(step), stage.inner.state
     lines = [f"  node: {stage.path} of graph {stage.plan.graph}, run alone"]
-    field = str(failure.get("where", "")).removeprefix("field ")
+    field = failure.where.removeprefix("field ") if failure is not None else ""
     if raised is None and not stage.plan.secret:
         lines.append(f"  update: {shortened(repr(returned), _SHOWN)}")
     if field in state.fields:
@@ -251,13 +252,13 @@ def _fields(stage: Stage) -> str:
 
 def _next(step: Step) -> str:
     """What a run would do after the failure."""
-    data = step.data
-    if step.kind == "attempt":
-        return "its fallback is run" if data.get("then") == "fallback" else "it is tried again"
-    if data.get("fallback"):
+    outcome = outcome_of(step)
+    if isinstance(outcome, Attempt):
+        return "its fallback is run" if outcome.then == "fallback" else "it is tried again"
+    if falls_back(step):
         return "the fallback's value stands in"
-    if "to" in data and data.get("status") != "failed":
-        return f"the way to {', '.join(data['to'])} is taken ({data.get('why', '')})"
+    if outcome.to and not outcome.has_failed:
+        return f"the way to {', '.join(outcome.to)} is taken ({outcome.why})"
     return "the run fails"
 
 

@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from pydantic_core import to_json, to_jsonable_python
 
+from graphengine.engine.phases import Collecting, Inside, Waiting
 from graphengine.engine.redaction import Guard
-from graphengine.engine.steps import without_items
+from graphengine.engine.steps import (
+    Recorded,
+    failure_of,
+    falls_back,
+    ops_of,
+    outcome_of,
+    usage_of,
+    without_items,
+)
 from graphengine.errors import GraphChanged, GraphEngineError, InputError, NotRecordable, UnknownStep
 from graphengine.graph.question import AskBody
 from graphengine.history.load import load_snapshot
@@ -143,13 +152,14 @@ class _Made:
             NoTest: It needs what a node alone does not have.
         """
         call = self._call()
-        if self.frame.phase in ("mapping", "inside") or call.graph is not None:
-            what = "all items of a map" if self.frame.phase == "mapping" else "a whole graph"
+        phase = self.frame.phase
+        if isinstance(phase, (Collecting, Inside)) or call.graph is not None:
+            what = "all items of a map" if isinstance(phase, Collecting) else "a whole graph"
             _refuse(self.step, f"{self.step.path} is {what}", self._inside(steps))
-        if isinstance(call.body, AskBody) or self.frame.phase == "waiting":
+        if isinstance(call.body, AskBody) or isinstance(phase, Waiting):
             repair = f"write it with run_node(graph, {self.name!r}, answers=[…])"
             _refuse(self.step, f"{self.step.path} was answered by a person or a message", repair)
-        if "error" in call.extras and (self.frame.error or self.frame.cause):
+        if "error" in call.extras and (self.frame.error is not None or self.frame.cause is not None):
             repair = "call its function by itself, with a Failure of your own"
             _refuse(self.step, f"{self.step.path} was given the failure that led to it", repair)
         self._look_at_work(steps)
@@ -158,7 +168,7 @@ class _Made:
     def _call(self) -> Call:
         if self.node.call is not None:
             return self.node.call
-        return self.node.chosen(self.step.data.get("choice", ""))
+        return self.node.chosen(outcome_of(self.step).choice)
 
     def _inside(self, steps: Sequence[Step]) -> str:
         below = [s for s in steps if s.kind in ("node", "item") and s.frame.startswith(f"{self.step.path}")]
@@ -168,17 +178,18 @@ class _Made:
 
     def _look_at_work(self, steps: Sequence[Step]) -> None:
         """Gather what was recorded while the node ran, and is in force."""
-        recorded = {s.data["key"]: s for s in steps if s.kind == "recorded" and s.frame == self.frame.id}
+        here = [s.data for s in steps if s.frame == self.frame.id]
+        recorded = {facts.key: facts for facts in here if isinstance(facts, Recorded)}
         for key in self.frame.memos:
             done = recorded.get(key)
             if done is None:
                 told = f"{self.step.path} asked, waited or received a message while it ran"
                 repair = f"write it with run_node(graph, {self.name!r}, answers=[…], messages={{…}})"
                 _refuse(self.step, told, repair)
-            if "by" in done.data:
-                self.answers.setdefault(done.data["by"]["agent"], []).append(done.data["value"])
+            if done.by:
+                self.answers.setdefault(done.by["agent"], []).append(done.value)
             else:
-                self.work[key] = done.data["value"]
+                self.work[key] = done.value
         if self.work:
             names = ", ".join(dict.fromkeys(key.rpartition("/")[2].partition("|")[0] for key in self.work))
             self.notes.append(
@@ -234,7 +245,7 @@ class _Made:
         return found & set(state.fields)
 
     def _ops(self) -> Sequence[Any]:
-        return self.step.data.get("writes", ()) if self.is_item else self.step.update
+        return ops_of(self.step)
 
     def _state(self) -> dict[str, JsonValue]:
         """What the fields were, with stand-ins for secrets."""
@@ -298,7 +309,7 @@ class _Made:
 
     def _models(self) -> list[str]:
         """The models that stand in: what was recorded, and rules where rules answered."""
-        offline = bool((self.step.data.get("usage") or {}).get("offline_calls"))
+        offline = bool(usage_of(self.step).get("offline_calls"))
         depth = 3 if len(self.answers) == 1 and not offline else 4
         scripts = [f"ScriptedModel({literal(given, depth)})" for given in self._scripts(depth)]
         if offline and not self.answers:
@@ -325,8 +336,9 @@ class _Made:
             update = f"{{name: value for name, value in done.update.items() if name not in {literal(left_out)}}}"
         if self.work:
             yield "    assert [piece.name for piece in done.work if not piece.agent] == []  # nothing was done outside"
-        if self.step.data.get("choice"):
-            yield f"    assert done.choice == {quoted(self.step.data['choice'])}"
+        choice = outcome_of(self.step).choice
+        if choice:
+            yield f"    assert done.choice == {quoted(choice)}"
         yield f"    assert as_json({update}) == {literal(self._update(), 1)}"
 
 
@@ -351,11 +363,11 @@ def _see_kind(step: Step) -> None:
     Raises:
         NoTest: It is not.
     """
-    data = step.data
-    if data.get("fallback"):
+    if falls_back(step):
         _refuse(step, f"{step.path} failed there, and its fallback stood in", "call the fallback by itself")
-    if step.kind in ("failed", "attempt") or (step.kind in ("node", "item") and data.get("status") == "failed"):
-        error = (data.get("error") or {}).get("message", "")
+    if step.kind in ("failed", "attempt") or (step.kind in ("node", "item") and outcome_of(step).has_failed):
+        failure = failure_of(step)
+        error = failure.message if failure is not None else ""
         repair = "write it with `with pytest.raises(…): await run_node(…)`"
         _refuse(step, f"{step.path or 'the run'} failed there: {error}", repair)
     if step.kind not in ("node", "item"):

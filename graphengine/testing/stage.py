@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from graphengine.engine.fold import evolve
 from graphengine.engine.rules.run import at_start
 from graphengine.engine.snapshot import Frame, Snapshot, item_id, sub_id
-from graphengine.engine.steps import Step, without_items
+from graphengine.engine.steps import Entered, Mapped, Started, Step, without_items
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.graph.options import Sizes
 from graphengine.state.path import did_you_mean
@@ -133,19 +133,20 @@ def _begin(  # noqa: PLR0913 - the parts of a step
     """Let a frame begin with a state, and go to a node; gives the frame."""
     update = [("set", name, value) for name, value in initial.values.items()]
     typed = [initial.typed[op[1]] for op in update]
-    data: dict[str, JsonValue] = {"to": (node,), "graph": plan.graph}
+    marks: dict[str, JsonValue] = {}
     if plan.samples or plan.epochs:
-        data["marks"] = at_start(plan, Frame(values=initial.values, typed=initial.typed), initial.given).new_marks
+        marks = at_start(plan, Frame(values=initial.values, typed=initial.typed), initial.given).new_marks
     around, seq = entrance.around, snapshot.seq + 1
     if around is None:
-        data.update(run_id=RUN_ID, fingerprint=plan.fingerprint, limits={})
-        evolve(snapshot, Step(seq, "started", given.now, update=update, data=data, typed=typed))
+        started = Started(
+            run_id=RUN_ID, graph=plan.graph, fingerprint=plan.fingerprint, limits={}, to=(node,), marks=marks
+        )
+        evolve(snapshot, Step(seq, given.now, started, update=update, typed=typed))
         snapshot.root.check = given.check
         return snapshot.root
-    if entrance.choice:
-        data["choice"] = entrance.choice
+    entered = Entered(graph=plan.graph, choice=entrance.choice, to=(node,), marks=marks)
     visit = (around.id, around.at, around.visit, around.attempt)
-    evolve(snapshot, Step(seq, "entered", given.now, *visit, update=update, data=data, typed=typed))
+    evolve(snapshot, Step(seq, given.now, entered, *visit, update=update, typed=typed))
     return snapshot.frames[sub_id(around)]
 
 
@@ -167,8 +168,8 @@ def _entrance(  # noqa: PLR0913 - where it is, and where it is to go
 
 def _map(snapshot: Snapshot, frame: Frame, records: Mapping[str, JsonValue], now: float) -> None:
     """Begin a map over lists of one item each."""
-    data = {"count": 1, "concurrency": 1, "items": dict(records)}
-    evolve(snapshot, Step(snapshot.seq + 1, "mapped", now, frame.id, frame.at, 1, 1, data=data))
+    facts = Mapped(count=1, concurrency=1, items=records)
+    evolve(snapshot, Step(snapshot.seq + 1, now, facts, frame.id, frame.at, 1, 1))
 
 
 def _item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, given: Given) -> Frame:

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from graphengine.engine.steps import Step, encode_step
+from pydantic_core import from_json, to_json
+
+from graphengine.engine.steps import Node, Step, encode_step
 from graphengine.errors import DefinitionError
 from graphengine.stores.base import Append, RunInfo
 
@@ -98,14 +100,13 @@ def step(seq: int, *, at: float | None = None, field: str = "draft", value: Json
     """A step that sets one field."""
     return Step(
         seq,
-        "node",
         100.0 + seq if at is None else at,
+        Node(to=("review",), why="otherwise"),
         node="write",
         visit=seq,
         attempt=1,
         began=99.0 + seq,
         update=[["set", field, value]],
-        data={"to": "review", "why": "otherwise"},
     )
 
 
@@ -169,13 +170,13 @@ def same(found: Sequence[Step], expected: Sequence[Step]) -> bool:
 
 
 def covers(loaded: Loaded, upto: int) -> bool:
-    """Whether a snapshot, `{"seq": n}`, and the steps behind it go from the first step to `upto`."""
-    start = 0 if loaded.snapshot is None else loaded.snapshot["seq"]
+    """Whether a snapshot, the JSON of `{"seq": n}`, and the steps behind it go from the first step to `upto`."""
+    start = 0 if loaded.snapshot is None else from_json(loaded.snapshot)["seq"]
     return seqs(loaded.steps) == list(range(start + 1, upto + 1))
 
 
 class SnapshotProbe:
-    """Appends steps with the snapshot `{"seq": n}` after step n; `asked` tells when a store wanted it."""
+    """Appends steps; the snapshot after step n is the JSON of `{"seq": n}`. `asked` has each n that a store wanted."""
 
     def __init__(self, run_id: str = "r") -> None:
         self.asked: list[int] = []
@@ -190,9 +191,9 @@ class SnapshotProbe:
         if pending is not None:
             await pending
 
-    def _snapshot(self) -> dict[str, JsonValue]:
+    def _snapshot(self) -> bytes:
         if self._calling is None:
             message = "the snapshot was asked for after the call of append"
             raise AssertionError(message)
         self.asked.append(self._calling)
-        return {"seq": self._calling}
+        return to_json({"seq": self._calling})

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.snapshot import child_id
+from graphengine.engine.steps import Entered, Mapped, outcome_of
 from graphengine.graph.options import END, FAIL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from graphengine.engine.snapshot import RunStatus
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import RunStatus, Step
 
 _WORD: Final = re.compile(r"[^\s\[\]()|]+|[\[\]()|]")
 _ENDS: Final[dict[RunStatus, str]] = {
@@ -103,10 +103,10 @@ class _Trail:
             return
         _, step = inside
         parts: list[list[Word]] = []
-        if step.kind == "entered":
+        if isinstance(step.data, Entered):
             parts.append([*self.below(child_id(frame, f"{step.node}/"), step, until)])
-        else:
-            for index in range(step.data["count"]):
+        elif isinstance(step.data, Mapped):
+            for index in range(step.data.count):
                 item = child_id(frame, f"{step.node}[{index}]")
                 begins = [
                     s for at, s in self._of.get(item, ()) if s.kind == "entered" and at < until and s.seq > step.seq
@@ -117,11 +117,12 @@ class _Trail:
 
     def _fork(self, frame: str, step: Step, at: int, until: int) -> Iterator[Word]:
         """The arms of a fork, if a step is one."""
-        if "fork" not in step.data:
+        outcome = outcome_of(step)
+        if outcome.fork is None:
             return
         ends = (place for place, s in self._of.get(frame, ()) if place > at and s.kind == "joined")
         end = next(ends, until)
-        parts = [[*self._arm(f"{frame}~{target}", at, end)] for target in step.data["to"]]
+        parts = [[*self._arm(f"{frame}~{target}", at, end)] for target in outcome.to]
         yield from self._joined("[", parts, "]")
 
     @staticmethod

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pydantic import BaseModel
 from typing_extensions import override
 
-from graphengine.engine.steps import without_items
+from graphengine.engine.steps import RunStatus, failure_of, outcome_of, without_items
 from graphengine.errors import InputError, ModelUnavailable
 from graphengine.graph.graph import Graph
 from graphengine.models.scripted import shortened
@@ -28,13 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import RunStatus
     from graphengine.engine.steps import Step
-    from graphengine.graph.endings import Stop
     from graphengine.graph.options import Limits
     from graphengine.models.base import Model, Request, Response
     from graphengine.runner.result import Result
     from graphengine.state.failure import Failure
+    from graphengine.state.stop import Stop
     from graphengine.testing.scripts import Script, Visits
 
 S = TypeVar("S", bound=BaseModel)
@@ -240,13 +239,12 @@ def _see_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
             raise script.trouble
     named = {script.path for script in scripts}
     for step in steps:
-        error = step.data.get("error")
-        if error and error["kind"] in ("invalid_update", "not_recordable", "too_large"):
-            path = without_items(error["path"]).removesuffix(f"/{ENDING}")
+        failure = failure_of(step)
+        if failure is not None and failure.kind in ("invalid_update", "not_recordable", "too_large"):
+            path = without_items(failure.path).removesuffix(f"/{ENDING}")
             if path in named:
-                told = f"what stands in for {path}, visit {step.visit}, does not fit: {error['message']}"
-                where = error.get("where", "")
-                raise InputError(told, where=where or f"walk, node {path}", repair=error.get("repair", ""))
+                told = f"what stands in for {path}, visit {step.visit}, does not fit: {failure.message}"
+                raise InputError(told, where=failure.where or f"walk, node {path}", repair=failure.repair)
 
 
 def _walked(result: Result[S], steps: Sequence[Step]) -> Walked[S]:
@@ -265,9 +263,9 @@ def _walked(result: Result[S], steps: Sequence[Step]) -> Walked[S]:
 
 
 def _visit(step: Step) -> Visit:
-    error = step.data.get("error")
-    edge = edge_of(step.data)[0] if step.kind != "item" else None
-    return Visit(step.path, step.visit, edge, f"{error['kind']}: {error['message']}" if error else "")
+    failure = failure_of(step)
+    edge = edge_of(outcome_of(step))[0] if step.kind != "item" else None
+    return Visit(step.path, step.visit, edge, f"{failure.kind}: {failure.message}" if failure is not None else "")
 
 
 __all__ = ["Visit", "Walked", "walk"]

@@ -13,6 +13,7 @@ from graphengine import Graph, Result, Retry, RunFailed, Runner, ScriptedModel
 from graphengine.models import Message, Request, Response
 from graphengine.models.scripted import calls
 from graphengine.reducers import extend
+from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
 
 
@@ -54,7 +55,7 @@ async def failing(run: Any) -> Result[Work]:
 
 async def names(runner: Runner, run_id: str) -> list[str]:
     """What was recorded, by name or kind."""
-    return [step.data.get("name", step.kind) for step in await runner.history(run_id)]
+    return [said(step).get("name", step.kind) for step in await runner.history(run_id)]
 
 
 class Stuck:

@@ -20,6 +20,7 @@ from graphengine.reducers import append, extend
 from graphengine.runner import StepRecorded, TextDelta
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import add
+from tests.kit.facts import said
 
 
 class Work(BaseModel):
@@ -70,11 +71,11 @@ async def test_each_turn_and_tool_call_is_a_step_with_what_it_cost() -> None:
         result = await run.result()
         steps = await steps_of(runner, run.id)
     assert result.state.draft == "ten"
-    assert [step.data.get("name", step.kind) for step in steps] == [
+    assert [said(step).get("name", step.kind) for step in steps] == [
         "started", "turn", "tool add", "tool add", "turn", "node",
     ]  # fmt: skip
-    assert [step.data["usage"]["cost_usd"] for step in steps if "usage" in step.data] == [0.25, 0.25]
-    assert steps[1].data["by"] == {"agent": "writer", "model": "acme:big"}
+    assert [said(step)["usage"]["cost_usd"] for step in steps if "usage" in said(step)] == [0.25, 0.25]
+    assert said(steps[1])["by"] == {"agent": "writer", "model": "acme:big"}
     assert (result.usage.calls, result.usage.cost_usd, result.usage.input_tokens) == (2, 0.5, 20)
     assert [(m.role, m.text) for m in model.requests[1].messages][2:] == [("tool", "3"), ("tool", "7")]
 
@@ -93,8 +94,8 @@ async def test_what_was_recorded_before_a_failure_is_not_asked_again() -> None:
         steps = await steps_of(runner, run.id)
     assert result.state.draft == "3"
     (failed,) = [step for step in steps if step.kind == "attempt"]
-    assert (failed.data["error"]["kind"], failed.data["due_at"] - failed.at) == ("rate_limited", 90.0)
-    assert [step.data["name"] for step in steps if step.kind == "recorded"] == ["turn", "tool add", "turn"]
+    assert (said(failed)["error"]["kind"], said(failed)["due_at"] - failed.at) == ("rate_limited", 90.0)
+    assert [said(step)["name"] for step in steps if step.kind == "recorded"] == ["turn", "tool add", "turn"]
     assert len(model.requests) == 3
 
 
@@ -116,7 +117,7 @@ async def test_a_bad_answer_goes_back_to_the_model_and_stays_in_the_log() -> Non
         with pytest.raises(RunFailed, match="bad_answer"):
             await run.result()
         steps = await steps_of(runner, run.id)
-    assert [step.data["value"]["text"] for step in steps if step.kind == "recorded"] == script
+    assert [said(step)["value"]["text"] for step in steps if step.kind == "recorded"] == script
     assert "cannot be used" in model.requests[1].prompt
 
 
@@ -155,7 +156,7 @@ async def test_an_answer_that_is_no_use_has_an_error_of_its_own(stop: Any, kind:
         with pytest.raises(RunFailed, match=kind) as caught:
             await run.result()
         steps = await steps_of(runner, run.id)
-    assert steps[1].data["value"]["text"] == "half an"
+    assert said(steps[1])["value"]["text"] == "half an"
     assert caught.value.result.usage.cost_usd == 0.5
 
 
@@ -470,7 +471,7 @@ async def test_a_summary_stands_for_the_older_part_of_a_memory() -> None:
     assert len(result.state.messages) == 8 + len(cheap.requests)
     assert cheap.requests
     assert "they spoke of rhymes" in model.requests[-1].messages[0].text
-    (first, *_) = [step.data["value"] for step in steps if step.data.get("name") == "summary"]
+    (first, *_) = [said(step)["value"] for step in steps if said(step).get("name") == "summary"]
     assert (first["estimated"], first["covers"]) == (True, 3)
 
 

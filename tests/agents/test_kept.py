@@ -36,6 +36,7 @@ from graphengine.models import Request, Response
 from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
 from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within
+from tests.kit.facts import said
 
 KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
 
@@ -72,8 +73,8 @@ async def test_a_prompt_that_was_changed_is_asked_anew_and_the_old_turns_are_tol
         done = await within(runner.resume(one(after, retry=never), "r"))
         (step,) = [step for step in await runner.history("r") if step.kind == "node"]
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 3.0, 4)
-    assert [key.split("|")[0] for key in step.data["unused"]] == ["agent writer/turn", "agent writer/tool add"] or [
-        "turn" in key or "tool" in key for key in step.data["unused"]
+    assert [key.split("|")[0] for key in said(step)["unused"]] == ["agent writer/turn", "agent writer/tool add"] or [
+        "turn" in key or "tool" in key for key in said(step)["unused"]
     ] == [True, True]
 
 
@@ -210,7 +211,7 @@ async def test_what_a_recorded_call_sent_is_delivered_once(whose: str) -> None:
         (step,) = [step for step in await runner.history(run.id) if step.kind == "node" and step.node == "work"]
         found = replay(graph, await export_run(runner.store, run.id))
     assert (made, tries, result.state.other) == (1, 2, "x")
-    assert (step.data["sent"], step.data["emitted"]) == ([["news", "x"]], [{"told": "x"}])
+    assert (said(step)["sent"], said(step)["emitted"]) == ([["news", "x"]], [{"told": "x"}])
     assert found.same, str(found)
 
 
@@ -316,7 +317,7 @@ async def test_a_window_that_is_put_on_later_shifts_no_turns() -> None:
         (step,) = [step for step in await runner.history("r") if step.kind == "node"]
     assert (done.state.draft, recorded.count("turn"), recorded.count("tool add")) == ("done", 4, 3)
     assert recorded.count("summary") == len(cheap.requests) > 0
-    assert "unused" not in step.data
+    assert "unused" not in said(step)
 
 
 class Source:

@@ -20,6 +20,7 @@ from graphengine.models import Request, Response, ToolCall
 from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
 from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within
+from tests.kit.facts import said
 
 HALF = "half \ud83d"
 
@@ -148,7 +149,7 @@ async def test_an_answer_that_is_far_too_long_fails_the_node_and_is_counted() ->
         assert (failed.error.kind, failed.usage.cost_usd, failed.usage.calls) == ("too_large", 2.0, 2)
         assert "20,000," in failed.error.message
         done = await within(runner.resume(graph, run.id))
-        assert sum(len(to_json(step.data)) for step in await runner.history(run.id)) < 20_000
+        assert sum(len(to_json(said(step))) for step in await runner.history(run.id)) < 20_000
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 3.0, 3)
 
 
@@ -187,7 +188,7 @@ async def test_half_characters_end_nothing(tmp_path: Path) -> None:
         run = runner.start(one(agent.but(model=model)))
         result = await within(run)
         for step in await runner.history(run.id):
-            to_json([step.data, step.update])
+            to_json([said(step), step.update])
     assert result.state.draft == "half \ufffd!"
     assert len(model.requests) == 3
     for request in model.requests:
@@ -300,7 +301,7 @@ async def test_an_agent_that_nobody_awaits_is_cancelled_with_its_node() -> None:
         run = runner.start(one(work))
         result = await within(run)
         (step,) = [step for step in await runner.history(run.id) if step.kind == "node"]
-    assert (result.state.draft, ended.is_set(), step.data["unawaited"]) == ("done", True, ["turn"])
+    assert (result.state.draft, ended.is_set(), said(step)["unawaited"]) == ("done", True, ["turn"])
     await asyncio.gather(*left, return_exceptions=True)
     assert left[0].cancelled()
 

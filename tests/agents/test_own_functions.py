@@ -17,6 +17,7 @@ from graphengine.engine.steps import encode_step
 from graphengine.models import Message
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import Stuck, one, paid, within
+from tests.kit.facts import resaid, said
 
 KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
 HERE = threading.get_ident
@@ -142,7 +143,7 @@ async def test_equal_calls_of_one_function_are_told_apart_by_their_order() -> No
     async with Runner(models={"writer": ScriptedModel(["a", "b", "c"])}) as runner:
         run = runner.start(one(write))
         assert sorted((await run.result()).state.draft) == [" ", " ", "a", "b", "c"]
-        keys = [step.data["key"] for step in await runner.history(run.id) if step.kind == "recorded"]
+        keys = [said(step)["key"] for step in await runner.history(run.id) if step.kind == "recorded"]
     assert len(set(keys)) == 3
 
 
@@ -163,11 +164,11 @@ async def test_what_an_earlier_version_recorded_is_found() -> None:
     known = hashlib.blake2b(to_json(["", [question], None]), digest_size=9).hexdigest()
     earlier = []
     for step in steps:
-        data = dict(step.data)
+        data = dict(said(step))
         if step.kind == "recorded":
             data["key"] = re.sub(r"^agent writer\|\w+\|", f"agent writer|{known}|", data["key"])
             data["value"] = {name: value for name, value in data["value"].items() if name != "question"}
-        earlier.append(step._replace(data=data))
+        earlier.append(resaid(step, **data))
     model = ScriptedModel([paid("3")])
     async with Runner(models={"writer": model}) as runner:
         await runner.store.release(run.id, await runner.store.create(info, earlier, outline))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from graphengine import END, START, Agent, Graph, Retry, Runner
+from graphengine.engine.steps import outcome_of
 from graphengine.errors import ModelOverloaded
 from graphengine.history.replay.replay import replay
 from graphengine.testing import FakeClock
@@ -39,7 +40,9 @@ async def test_what_rules_raise_is_not_tried_again(error: Exception) -> None:
     assert len(asked) == 1
     assert result.error is not None
     assert result.error.attempt == 1
-    assert steps[-1].data["error"]["repeats"] is True
+    told = outcome_of(steps[-1]).error
+    assert told is not None
+    assert told.repeats
 
 
 async def test_an_answer_of_rules_that_does_not_fit_is_not_tried_again() -> None:

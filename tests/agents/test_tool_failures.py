@@ -21,6 +21,7 @@ from graphengine.models.scripted import calls
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import failing, names, one, within
 from tests.agents.tool_kits import called
+from tests.kit.facts import said
 
 
 def consulting(inner: Agent[str], *, wrapped: bool = False) -> Agent[str]:
@@ -113,7 +114,7 @@ async def test_what_a_tool_raised_is_recorded_and_logged(function: Any, caplog: 
             run = runner.start(graph)
             await within(run)
             steps = list(await runner.history(run.id))
-    (record,) = [step.data["value"] for step in steps if step.data.get("name") == f"tool {function.__name__}"]
+    (record,) = [said(step)["value"] for step in steps if said(step).get("name") == f"tool {function.__name__}"]
     assert (record["text"], record["error"]) == ("KeyError: 'tide'", True)
     assert "return table[word]" in record["traceback"]
     (line,) = caplog.records
@@ -130,7 +131,7 @@ async def test_arguments_that_do_not_fit_leave_no_traceback(caplog: pytest.LogCa
         run = runner.start(one(Agent("writer", prompt="{task}", tools=[broken])))
         await within(run)
         steps = list(await runner.history(run.id))
-    (record,) = [step.data["value"] for step in steps if step.data.get("name") == "tool broken"]
+    (record,) = [said(step)["value"] for step in steps if said(step).get("name") == "tool broken"]
     assert record.keys() == {"text", "error"}
     assert caplog.records == []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Graph
+from graphengine.engine.steps import FailureRecord
 from graphengine.history.json_document import told_by
 from tests.cli.programs import COUNTER, Invoke, call, document
 
@@ -208,11 +209,11 @@ def test_a_failure_is_told_once(project: Path, invoke: Invoke) -> None:
 
 def test_a_failure_of_an_older_version_is_told_in_parts() -> None:
     """A row whose message holds its place and repair gives the same as one that has them beside it."""
-    parts = {"message": "it broke\nbadly", "where": "node f", "repair": "mend it"}
-    old = {"message": "it broke\nbadly\n  at: node f\n  repair: mend it"}
+    parts = FailureRecord("f", "error", "it broke\nbadly", where="node f", repair="mend it")
+    old = FailureRecord("f", "error", "it broke\nbadly\n  at: node f\n  repair: mend it")
     assert told_by(old) == told_by(parts) == ("it broke\nbadly", "node f", "mend it")
-    users_own = {**old, "traceback": "Traceback …"}
-    assert told_by(users_own) == (old["message"], "", "")
+    users_own = FailureRecord("f", "error", old.message, traceback="Traceback …")
+    assert told_by(users_own) == (old.message, "", "")
 
 
 def test_a_way_to_fail_is_told_by_its_label(project: Path, invoke: Invoke) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import from_json, to_json
 
 from graphengine import Graph, Runner
+from graphengine.engine.steps import Step, encode_step
+from graphengine.stores.sqlite import store as sqlite_store
 from tests.cli.programs import Invoke
 
 PROGRAM = """
@@ -38,8 +41,13 @@ def endless(value: Any) -> Any:
     return [endless(item) for item in value] if isinstance(value, list) else value
 
 
+def as_earlier(step: Step) -> bytes:
+    """The bytes of a step as an earlier version wrote it."""
+    return to_json(endless(from_json(encode_step(step))))
+
+
 @pytest.fixture
-def run_id(project: Path) -> str:
+def run_id(project: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A run that waits without an end, as an earlier version recorded it."""
     (project / "flows" / "desk.py").write_text(PROGRAM)
     DATABASE.parent.mkdir()
@@ -52,8 +60,9 @@ def run_id(project: Path) -> str:
             waiting = runner.start(graph)
             await waiting.result()
             info = await runner.store.info(waiting.id)
-            steps = [step._replace(data=endless(step.data)) for step in await runner.store.steps(waiting.id)]
+            steps = await runner.store.steps(waiting.id)
             outline = await runner.store.outline(info.fingerprint)
+        monkeypatch.setattr(sqlite_store, "encode_step", as_earlier)
         async with Runner(DATABASE) as runner:
             fence = await runner.store.create(replace(info, due_at=math.inf), steps, endless(outline))
             await runner.store.release(waiting.id, fence)

@@ -6,10 +6,10 @@ import pytest
 from graphengine.cli.places import picture_ending
 from graphengine.cli.progress import Progress, in_flight
 from graphengine.cli.terminal import Channel
-from graphengine.engine.steps import Step
 from graphengine.runner.live_events import NodeBegan, TextDelta
 from graphengine.runner.run import StepRecorded
 from tests.cli.screens import plain
+from tests.kit.facts import made_step
 
 WIPE = "\r\x1b[2K"
 
@@ -72,7 +72,7 @@ def test_what_is_recorded_takes_the_place_of_what_was_written() -> None:
     progress = shown(screen)
     progress.show(TextDelta("write", "writer", "a draft"))
     progress.show(
-        StepRecorded(2, Step(2, "attempt", 5.0, "", "write", 1, 1, 4.0, data={"error": ERROR, "due_at": 5.0}))
+        StepRecorded(2, made_step(2, "attempt", 5.0, "", "write", 1, 1, 4.0, data={"error": ERROR, "due_at": 5.0}))
     )
     assert screen.getvalue().startswith(f"writes    write: a draft{WIPE}")
     progress.show(TextDelta("write", "writer", "another"))
@@ -104,7 +104,7 @@ def test_what_is_below_a_line_stays_below_it() -> None:
     screen, pipe = Screen(), io.StringIO()
     for stream in (screen, pipe):
         shown(stream).show(
-            StepRecorded(2, Step(2, "node", 5.0, "", "a", 1, 1, 4.0, data={"why": "x 1 >= 3: no; " * 5}))
+            StepRecorded(2, made_step(2, "node", 5.0, "", "a", 1, 1, 4.0, data={"why": "x 1 >= 3: no; " * 5}))
         )
     below = [line for line in plain(screen.getvalue()).splitlines() if "x 1" in line]
     assert len(below) > 1
@@ -139,7 +139,7 @@ async def test_what_is_at_work_is_shown_while_nothing_else_is() -> None:
     for path in ("a", "b", "c", "each[0]", "each[1]"):
         is_item = "[" in path
         place = (path if is_item else "", path.partition("[")[0])
-        progress.skip(Step(1, "item" if is_item else "node", began, *place, 1, 1, began))
+        progress.skip(made_step(1, "item" if is_item else "node", began, *place, 1, 1, began))
     written = len(screen.getvalue())
     progress.tick(began)
     assert len(screen.getvalue()) == written
@@ -176,7 +176,7 @@ def test_arms_that_were_cancelled_are_not_at_work_any_more() -> None:
     progress = Progress(Channel(screen, must_arrive=False))
     for path in ("slow", "inner/other"):
         progress.show(NodeBegan(path, path, 1, 1, 100.0, 0))
-    progress.skip(Step(3, "joined", 101.0, "", "fork", 1, 1, 0.0, data={"cancelled": ["~slow"]}))
+    progress.skip(made_step(3, "joined", 101.0, "", "fork", 1, 1, 0.0, data={"cancelled": ["~slow"]}))
     progress.tick(102.0)
     assert plain(screen.getvalue()).endswith("at work  inner/other 2 s")
     progress.idles()

@@ -17,6 +17,7 @@ from graphengine.runner.run import StepRecorded
 from tests.cli import secret_graph
 from tests.cli.programs import Invoke
 from tests.cli.secret_graph import CANARY, KEY, made
+from tests.kit.facts import said
 
 FORMS = {
     form
@@ -73,7 +74,7 @@ async def test_nothing_shows_a_secret_while_a_run_is_driven(
             await runner.resume(graph, "r").result()
         print(caught.value, caught.value.result, repr(caught.value.result.error), file=told)
         steps = await runner.history("r")
-        assert sum("**********" in repr(step.data.get("error")) for step in steps) >= 4
+        assert sum("**********" in repr(said(step).get("error")) for step in steps) >= 4
         branch = runner.branch(graph, "r", 5, update={"token": CANARY + "x", "tries": -1}, branch_id="b")
         print((await branch.result()).status, file=told)
         for run_id in ("r", "b"):

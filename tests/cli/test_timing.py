@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from graphengine.engine.steps import Step
 from graphengine.history.timing import Stopwatch
 from tests.cli.programs import ASKING, Invoke
+from tests.kit.facts import made_step
 
 NESTED = """
 from pydantic import BaseModel
@@ -32,12 +32,12 @@ def test_time_in_a_stop_is_not_counted() -> None:
     """A graph that was entered at 10, stopped at 12, resumed at 100 and ended at 103 took five seconds."""
     watch = Stopwatch()
     steps = [
-        Step(1, "started", 9.0),
-        Step(2, "entered", 10.0, "", "review", 1, 1),
-        Step(3, "stopped", 12.0),
-        Step(4, "resumed", 100.0),
-        Step(5, "node", 102.0, "review/", "write", 1, 1, 101.0),
-        Step(6, "node", 103.0, "", "review", 1, 1),
+        made_step(1, "started", 9.0),
+        made_step(2, "entered", 10.0, "", "review", 1, 1),
+        made_step(3, "stopped", 12.0),
+        made_step(4, "resumed", 100.0),
+        made_step(5, "node", 102.0, "review/", "write", 1, 1, 101.0),
+        made_step(6, "node", 103.0, "", "review", 1, 1),
     ]
     for step in steps:
         watch.see(step)
@@ -48,10 +48,10 @@ def test_time_in_a_stop_is_not_counted() -> None:
 def test_time_that_a_whole_run_waits_is_not_counted() -> None:
     """A map whose items were under way while the run slept took only what it was driven."""
     watch = Stopwatch()
-    watch.see(Step(1, "started", 1.0))
-    watch.see(Step(2, "waiting", 2.0, "m[0]", "m", 1, 1, 1.5))
-    watch.see(Step(3, "answered", 50.0, "m[0]", "m", 1, 1), was_idle=True)
-    mapped = Step(4, "node", 51.0, "", "m", 1, 1, 1.0)
+    watch.see(made_step(1, "started", 1.0))
+    watch.see(made_step(2, "waiting", 2.0, "m[0]", "m", 1, 1, 1.5))
+    watch.see(made_step(3, "answered", 50.0, "m[0]", "m", 1, 1), was_idle=True)
+    mapped = made_step(4, "node", 51.0, "", "m", 1, 1, 1.0)
     watch.see(mapped)
     assert watch.took(mapped) == 2.0
 
@@ -59,10 +59,10 @@ def test_time_that_a_whole_run_waits_is_not_counted() -> None:
 def test_a_visit_that_an_answer_ended_took_nothing() -> None:
     """Neither did one that nobody answered; what began before the first step seen is not known."""
     watch = Stopwatch()
-    watch.see(Step(1, "resumed", 20.0))
-    by_answer = Step(2, "node", 30.0, "", "approve", 1, 1, 21.0, data={"by": "answer", "answer": {"value": True}})
-    too_late = Step(3, "failed", 30.0, "", "approve", 1, 1, 21.0, data={"error": {"kind": "wait_timeout"}})
-    before = Step(4, "node", 30.0, "", "m", 1, 1, 3.0)
+    watch.see(made_step(1, "resumed", 20.0))
+    by_answer = made_step(2, "node", 30.0, "", "approve", 1, 1, 21.0, data={"by": "answer", "answer": {"value": True}})
+    too_late = made_step(3, "failed", 30.0, "", "approve", 1, 1, 21.0, data={"error": {"kind": "wait_timeout"}})
+    before = made_step(4, "node", 30.0, "", "m", 1, 1, 3.0)
     assert [watch.took(step) for step in (by_answer, too_late, before)] == [None, None, None]
 
 

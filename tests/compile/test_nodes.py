@@ -24,6 +24,7 @@ from graphengine import (
     value,
 )
 from graphengine.reducers import add, append, extend, maximum, merge
+from tests.kit.facts import said
 
 
 class Review(BaseModel):
@@ -190,7 +191,7 @@ async def test_choose_routes_each_visit_and_records_the_choice() -> None:
     async with Runner() as runner:
         run = runner.start(graph)
         await run.result()
-        assert (await runner.history(run.id))[1].data["choice"] == "t"
+        assert said((await runner.history(run.id))[1])["choice"] == "t"
 
 
 async def test_a_node_carries_its_options_and_add_node_overrides_them() -> None:

@@ -27,6 +27,7 @@ from graphengine.engine.steps import Step
 from graphengine.errors import InputError, UnknownRun
 from graphengine.history.load import load_snapshot
 from tests.crash.life import RUN, Moment, Orders
+from tests.kit.facts import said
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = Path(__file__).with_name("life.py")
@@ -61,7 +62,7 @@ def order_free(steps: Sequence[Step]) -> Counter[str]:
         if step.kind == "begun":
             begun.add(visit)
         if step.kind != "resumed" and not again and not asked:
-            told = {"kind": step.kind, "attempt": step.attempt, "update": step.update, "data": _lasting(step.data)}
+            told = {"kind": step.kind, "attempt": step.attempt, "update": step.update, "data": _lasting(said(step))}
             rows[json.dumps([*visit, told], sort_keys=True)] += 1
     return rows
 
@@ -76,8 +77,8 @@ def recorded(steps: Sequence[Step], run_id: str = RUN) -> Counter[str]:
     """What the log knows to be done, named as in the lines of work."""
     snapshot, found = Snapshot(), Counter[str]()
     for step in steps:
-        if step.kind == "recorded" and isinstance(step.data["value"], str):
-            found[step.data["value"]] += 1
+        if step.kind == "recorded" and isinstance(said(step)["value"], str):
+            found[said(step)["value"]] += 1
         elif step.kind in ("node", "item", "attempt", "failed"):
             found[f"{run_id}/{place_of(snapshot.frames[step.frame])} {step.attempt} whole"] += 1
         evolve(snapshot, step)
@@ -86,7 +87,7 @@ def recorded(steps: Sequence[Step], run_id: str = RUN) -> Counter[str]:
 
 def awaits_news(step: Step) -> bool:
     """Whether a node began to wait for a message from outside."""
-    return step.kind == "waiting" and any(wait.get("topic") == "news" for wait in step.data["waits"].values())
+    return step.kind == "waiting" and any(wait.get("topic") == "news" for wait in said(step)["waits"].values())
 
 
 def done(lines: Path) -> Sequence[tuple[int, str]]:
@@ -332,7 +333,7 @@ class Trial:
         assert killed or all(map(never_recorded, lost)), f"not recorded, and nobody was killed: {lost}"
         self.books.lost.update(lost)
         self.books.reruns = sum(
-            step.kind == "answered" and step.node == "publish" and step.data["answer"] == {"value": "rerun"}
+            step.kind == "answered" and step.node == "publish" and said(step)["answer"] == {"value": "rerun"}
             for step in steps
         )
 

@@ -18,6 +18,8 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from graphengine.engine.steps import encode_step
 from graphengine.runner.retention import Rule, prune
 from graphengine.stores.base import Append
@@ -36,7 +38,7 @@ async def build(path: Path) -> None:
     for run_id in ("old", "parent", "new"):
         fence = await new_run(store, run_id)
         for seq in range(1, STEPS + 1):
-            await append(store, Append(run_id, fence, [step(seq)], "running", snapshot=partial(dict, seq=seq)))
+            await append(store, Append(run_id, fence, [step(seq)], "running", snapshot=partial(to_json, {"seq": seq})))
         await append(store, batch(run_id, fence, [], "finished"))
         await store.post(run_id, "message", 1, "k")
     await new_run(store, "short", count=2)

@@ -29,6 +29,7 @@ from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.crash_points import Point, names
 from tests.crash.deaths import done, never_recorded, order_free, recorded
 from tests.crash.features import RUNS, Order
+from tests.kit.facts import said
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 GIVEN: Final = os.environ.get("CRASH_POINTS", "")
@@ -81,7 +82,7 @@ class Log:
         """What was recorded as done: pieces of work, attempts, items, nodes, joins."""
         kinds = ("recorded", "node", "item", "attempt", "failed", "joined", "left")
         return Counter(
-            (step.kind, step.frame, step.node, step.visit, step.attempt, step.data.get("key"))
+            (step.kind, step.frame, step.node, step.visit, step.attempt, said(step).get("key"))
             for step in self.steps
             if step.kind in kinds
         )

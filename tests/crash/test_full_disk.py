@@ -15,6 +15,7 @@ from graphengine import Runner
 from graphengine.history.load import load_snapshot
 from tests.crash.deaths import done, recorded
 from tests.crash.full_disk import EARLY, RUNS, VISITS
+from tests.kit.facts import said
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("full_disk.py")
@@ -63,7 +64,7 @@ def test_all_can_be_resumed_by_the_process_that_had_them(told: Any, folder: Path
             for number in range(RUNS):
                 assert (await load_snapshot(runner.store, f"r{number}", None)).status == "finished"
                 steps = await runner.history(f"r{number}")
-                assert not any(step.data.get("crashed") for step in steps), "nobody died"
+                assert not any(said(step).get("crashed") for step in steps), "nobody died"
                 found += recorded(steps, f"r{number}")
             return found
 

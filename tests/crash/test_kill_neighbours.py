@@ -9,6 +9,7 @@ import pytest
 
 from graphengine import Runner
 from tests.crash.neighbours import GOOD, GRAPHS, State
+from tests.kit.facts import said
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,4 +33,4 @@ async def test_a_run_that_kills_its_process_is_given_up_alone(tmp_path: Path, ho
         runs = {info.id: info.status for info in await runner.store.runs()}
         assert runs == {"bad": "failed", **dict.fromkeys(GOOD, "finished")}
         last = (await runner.history("bad"))[-1]
-        assert last.data["error"]["kind"] == "crash_loop"
+        assert said(last)["error"]["kind"] == "crash_loop"

@@ -9,6 +9,7 @@ from random import Random
 from graphengine import Runner
 from tests.crash.deaths import POLL_SECONDS, Death, Employed, Ideal, Trial, done, never_recorded, staged
 from tests.crash.life import RUN
+from tests.kit.facts import said
 
 SEED = int(os.environ.get("SEED", "3"))
 WORKER_KILLS = max(3, int(os.environ.get("KILLS", "12")) // 4)
@@ -46,7 +47,7 @@ async def test_a_kill_while_a_run_sleeps_does_not_make_it_sleep_longer(tmp_path:
                     (nap,) = await runner.waits(RUN)
                     naps += 1
                     assert not await trial.process(Death("never"))
-                    woken = [step.at for step in await trial.steps() if step.data.get("by") == "time"]
+                    woken = [step.at for step in await trial.steps() if said(step).get("by") == "time"]
                     assert len(woken) == naps
                     assert nap.due_at is not None
                     assert woken[-1] >= nap.due_at

@@ -20,6 +20,7 @@ from graphengine import Runner
 from graphengine.engine.steps import Step
 from tests.crash.deaths import done
 from tests.crash.life_of_workers import CONCURRENCY, EFFECTS, WORK_SECONDS, small
+from tests.kit.facts import said
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = Path(__file__).with_name("life_of_workers.py")
@@ -136,7 +137,7 @@ def check(effects: Sequence[tuple[int, str]], logs: Sequence[Sequence[Step]], de
     known: dict[str, int] = {}
     for steps in logs:
         assert [step.seq for step in steps] == list(range(1, len(steps) + 1)), "the log is not dense"
-        rows = Counter((s.kind, s.frame, s.node, s.visit, s.data.get("key")) for s in steps if s.kind in _COMPLETIONS)
+        rows = Counter((s.kind, s.frame, s.node, s.visit, said(s).get("key")) for s in steps if s.kind in _COMPLETIONS)
         assert set(rows.values()) == {1}, "something was recorded twice"
         known |= recorded_workers(steps)
     doers: dict[str, list[int]] = defaultdict(list)
@@ -158,9 +159,9 @@ def recorded_workers(steps: Sequence[Step]) -> dict[str, int]:
     """Who did each work, as the log tells it: its results name the process."""
     found: dict[str, int] = {}
     for step in steps:
-        lines = [step.data["value"]] if step.kind == "recorded" else []
+        lines = [said(step)["value"]] if step.kind == "recorded" else []
         if step.kind == "node" and step.node in ("left", "right", "end"):
-            lines = [operation[2] for operation in step.update or step.data.get("raw", ())]
+            lines = [operation[2] for operation in step.update or said(step).get("raw", ())]
         for line in lines:
             pid, _, what = line.partition(" ")
             assert what not in found, f"{what} was recorded twice"

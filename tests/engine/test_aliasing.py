@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Replace, iterations
-from graphengine.engine.snapshot import from_record, to_record
+from graphengine.engine.stored import from_record, to_record
 from graphengine.reducers import append, extend, merge
 from tests.kit.session import Session, picture, unchanged
 from tests.kit.spec import work

@@ -8,12 +8,15 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, changed, value
+from graphengine.engine import steps
 from graphengine.engine.events import Begun, BranchedOff, NodeLeft, Resumed
 from graphengine.engine.fold import evolve, fold
-from graphengine.engine.machine import StaleEvent
-from graphengine.engine.snapshot import Snapshot, from_record, to_record
-from graphengine.engine.steps import Step, decode_step, encode_step
+from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import Shift, Step, decode_step, encode_step
+from graphengine.engine.stored import from_record, to_record
 from graphengine.reducers import maximum
+from tests.kit.facts import made_step, said
 from tests.kit.session import Session
 from tests.kit.spec import work
 
@@ -42,9 +45,9 @@ def test_a_step_follows_the_one_before_it() -> None:
     session.start()
     session.finish({"n": 1})
     session.finish({"n": 2})
-    for steps in (session.log[1:], [session.log[0], session.log[2]], [*session.log, session.log[2]]):
+    for log in (session.log[1:], [session.log[0], session.log[2]], [*session.log, session.log[2]]):
         with pytest.raises(ValueError, match="does not follow"):
-            fold(steps)
+            fold(log)
     with pytest.raises(ValueError, match="does not follow"):
         evolve(session.snapshot, session.log[0])
 
@@ -75,16 +78,16 @@ def test_a_way_is_chosen_once() -> None:
 
 def test_the_path_of_a_step_is_its_frame_and_its_node() -> None:
     """The run's own frame has no name; a row of the run itself has no node."""
-    paths = [Step(1, "node", 0.0, frame, node).path for frame in ("", "article") for node in ("", "review")]
+    paths = [made_step(1, "node", 0.0, frame, node).path for frame in ("", "article") for node in ("", "review")]
     assert paths == ["", "review", "article", "article/review"]
 
 
 def test_a_record_leaves_out_what_is_empty() -> None:
     """A row costs what it says, and reads back as the same step."""
-    step = Step(4, "node", 1.5, "", "a", 1, 2, 0.5, [("set", "n", 1)], {"to": ["b"]})
-    assert encode_step(Step(1, "stopped", 2.0)) == b'{"kind":"stopped","at":2.0}'
-    assert decode_step(4, encode_step(step))[:8] == step[:8]
-    assert decode_step(4, encode_step(step)).data == {"to": ["b"]}
+    step = made_step(4, "node", 1.5, "", "a", 1, 2, 0.5, [["set", "n", 1]], {"to": ["b"]})
+    assert encode_step(Step(1, 2.0, steps.Begun())) == b'{"kind":"begun","at":2.0}'
+    assert decode_step(4, encode_step(step)) == step
+    assert said(step) == {"to": ["b"]}
 
 
 def test_a_run_remembers_which_run_it_came_after() -> None:
@@ -92,7 +95,7 @@ def test_a_run_remembers_which_run_it_came_after() -> None:
     session = Session(looping())
     begun = session.plan.state.initial({"n": 3}, "the test")
     step = session.send(Begun(0.0, "second", begun.values, begun.typed, {}, begun.given, "first"))
-    assert step.data["after"] == "first"
+    assert said(step)["after"] == "first"
     assert session.task().node == "a"
 
 
@@ -102,14 +105,15 @@ def test_what_a_changed_graph_needs_is_recorded() -> None:
     session.start()
     fingerprint = session.plan.fingerprint
     refit, changes = {"": [("set", "best", 5)]}, ["field best: none → int"]
-    step = session.send(Resumed(0.0, crashed=False, limits={}, fingerprint=fingerprint, changes=changes, refit=refit))
-    assert step.data["changes"] == changes
+    change = Shift(changes=changes, refit=refit)
+    step = session.send(Resumed(0.0, crashed=False, limits={}, fingerprint=fingerprint, change=change))
+    assert said(step)["changes"] == changes
     assert session.snapshot.root.values["best"] == 5
     child = session.at(1)
     step = child.send(
-        BranchedOff(0.0, "child", "run", 1, [("best", 3), ("thing", [1])], fingerprint, {}, changes, refit)
+        BranchedOff(0.0, "child", "run", 1, [("best", 3), ("thing", [1])], fingerprint, {}, change=change)
     )
-    assert step.data["changes"] == changes
+    assert said(step)["changes"] == changes
     assert child.snapshot.root.values == {"n": 0, "best": 5, "thing": [1]}
     assert session.snapshot.root.values["thing"] is None
 
@@ -124,9 +128,9 @@ def test_a_comparison_of_the_wrong_type_is_false_and_says_so() -> None:
     graph.add_edge("a", "a")
     session = Session(graph)
     session.start()
-    why = session.finish({"thing": {"a": 1}}).data["why"]
+    why = said(session.finish({"thing": {"a": 1}}))["why"]
     assert "thing {'a': 1} >= 7: no (dict cannot be compared with int)" in why
-    assert session.finish({"thing": 5}).data["why"].count(": no") == 3
+    assert said(session.finish({"thing": 5}))["why"].count(": no") == 3
     assert session.task().visit == 3
 
 
@@ -146,4 +150,4 @@ def test_a_function_in_changed_fails_where_it_is_looked_at() -> None:
     session.finish({"n": 0})
     assert session.snapshot.status == "running"
     step = session.finish({"n": 2})
-    assert step.data["edge"] == "changed"
+    assert said(step)["edge"] == "changed"

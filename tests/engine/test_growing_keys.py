@@ -10,13 +10,14 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from graphengine import END, START, Agent, Graph, Message, Runner, ScriptedModel, iterations
 from graphengine.engine.fold import fold
 from graphengine.engine.plan import Remembered
-from graphengine.engine.snapshot import from_record, to_record
-from graphengine.engine.steps import Step, encode_step
+from graphengine.engine.steps import encode_step
+from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import GraphEngineError
 from graphengine.reducers import merge
 from graphengine.state.schema import StateType
 from graphengine.state.view import Held, View
 from graphengine.testing import replay
+from tests.kit.facts import altered, made_step, said
 from tests.kit.replays import recorded
 from tests.kit.session import Session, picture, unchanged
 from tests.kit.spec import Speaker, work
@@ -158,7 +159,7 @@ def test_a_stored_snapshot_does_not_grow_with_the_run() -> None:
     run.finish(spoke(3))
     unchanged(taken, before)
     here = picture(run.snapshot)
-    fold([run.log[-1]._replace(seq=run.snapshot.seq)], taken)
+    fold([altered(run.log[-1], seq=run.snapshot.seq)], taken)
     unchanged(run.snapshot, here)
 
 
@@ -256,7 +257,7 @@ def test_a_rule_for_the_whole_sees_the_whole(state: type[BaseModel]) -> None:
     run.finish(Remembered(0, (1,), (2, 3)))
     assert told(run) == [["put", "memos", "a", [1, 2, 3]]]
     if state is not Few:
-        assert run.finish(Remembered(0, (1, 2, 3), (4,))).data["error"]["kind"] == "invalid_update"
+        assert said(run.finish(Remembered(0, (1, 2, 3), (4,))))["error"]["kind"] == "invalid_update"
 
 
 def test_an_item_that_does_not_fit_fails_the_attempt() -> None:
@@ -264,8 +265,8 @@ def test_an_item_that_does_not_fit_fails_the_attempt() -> None:
     run = session()
     run.start()
     failed = run.finish(spoke("x"))
-    assert failed.data["error"]["kind"] == "invalid_update"
-    assert "memos.a.0" in failed.data["error"]["message"]
+    assert said(failed)["error"]["kind"] == "invalid_update"
+    assert "memos.a.0" in said(failed)["error"]["message"]
 
 
 def test_keys_and_values_may_be_of_other_types() -> None:
@@ -387,7 +388,7 @@ def test_items_may_not_add_to_a_key_that_another_writes(names: list[str]) -> Non
             run.finish(spoke(index, value=[9]), of=f"a[{index}]")
         step = run.collect()
         if given is names:
-            assert "both write memos[k]" in step.data["error"]["message"]
+            assert "both write memos[k]" in said(step)["error"]["message"]
         else:
             assert run.snapshot.root.values["memos"] == {"x": [9], "y": [9], "k": [0, 1]}
 
@@ -437,7 +438,7 @@ def test_an_operation_of_a_newer_version_is_told() -> None:
     """It is not passed over, and the message says what to do."""
     run = session()
     run.start()
-    step = Step(2, "node", 0.0, node="a", visit=1, attempt=1, update=[("shrink", "memos", "a", 1)])
+    step = made_step(2, "node", 0.0, node="a", visit=1, attempt=1, update=[("shrink", "memos", "a", 1)])
     with pytest.raises(ValueError, match=r"'shrink' is no operation .* newer"):
         fold([step], run.snapshot)
 

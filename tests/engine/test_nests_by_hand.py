@@ -11,6 +11,7 @@ from graphengine.engine.ready import ready
 from graphengine.engine.snapshot import Task
 from graphengine.engine.steps import Step
 from graphengine.reducers import append
+from tests.kit.facts import said
 from tests.kit.session import Session
 
 
@@ -92,7 +93,7 @@ def test_a_label_is_known_when_the_way_is_chosen_later() -> None:
         go(session)
     assert session.log[-1].node == "sub"
     session.resume(graph=asked_for_a_label(mended=True))
-    assert go(session).data["to"] == ("other",)
+    assert said(go(session))["to"] == ["other"]
 
 
 def test_a_label_is_that_of_this_visit() -> None:
@@ -107,10 +108,10 @@ def test_a_label_is_that_of_this_visit() -> None:
     go(session)
     session.graph = asked_for_a_label(mended=False)
     session.fail(ValueError("no"), of="sub/")
-    assert go(session).data["fallback"]
+    assert said(go(session))["fallback"]
     assert session.snapshot.status == "failed"
     session.resume(graph=asked_for_a_label(mended=True))
-    assert go(session).data["edge"] == "otherwise"
+    assert said(go(session))["edge"] == "otherwise"
 
 
 @pytest.mark.parametrize(("inner", "outer", "first"), [(2, 3, "sub/sub/"), (9, 2, "sub/")])
@@ -146,10 +147,10 @@ def test_time_in_a_graph_begins_with_its_visit() -> None:
     session.start()
     session.finish(1, seconds=10)
     go(session)
-    assert session.finish(1, of="sub/~a0", seconds=4).data["to"] == ("a0",)
-    assert session.finish(1, of="sub/~a0", seconds=1).data["edge"] == "late"
+    assert said(session.finish(1, of="sub/~a0", seconds=4))["to"] == ["a0"]
+    assert said(session.finish(1, of="sub/~a0", seconds=1))["edge"] == "late"
     go(session)
-    assert go(session).data["edge"] == "later"
+    assert said(go(session))["edge"] == "later"
 
 
 def test_a_limit_says_at_which_attempt_it_was_met() -> None:
@@ -183,4 +184,4 @@ def test_the_first_failure_is_that_of_the_lowest_number() -> None:
             session.fail(ValueError(task.frame), of=task.frame)
         else:
             session.finish(1, of=task.frame)
-    assert go(session).data["error"]["path"] == "sub[2]"
+    assert said(go(session))["error"]["path"] == "sub[2]"

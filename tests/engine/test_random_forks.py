@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from graphengine.engine.snapshot import to_record
+from graphengine.engine.stored import to_record
 from tests.kit.fork_graphs import fork_spec, outcome
 from tests.kit.graphs import state
 from tests.kit.schedule import Schedule, details_of, rows_of, values_of
@@ -51,7 +51,7 @@ def test_the_order_of_ends_changes_nothing(part: int, whole: bool) -> None:  # n
             assert (snapshot.status, snapshot.steps) == (story.status, walker.record.steps), seed
             if snapshot.status == "finished":
                 assert snapshot.root.usage == snapshot.usage == story.usage, seed
-            details = details_of(log), snapshot.failure and snapshot.failure["message"], snapshot.root.marks
+            details = details_of(log), snapshot.failure and snapshot.failure.message, snapshot.root.marks
             first = first or details
             assert details == first, seed
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graphengine.engine.snapshot import to_record
+from graphengine.engine.stored import to_record
 from tests.kit.drive import Drive, trace
 from tests.kit.graphs import case, cases, limits, script, state
 from tests.kit.interpreter import Interpreter
@@ -99,14 +99,18 @@ def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:
     pairs: dict[str, tuple[object, object]] = {
         "path": (trace(drive.session.log), story.trace),
         "state": (values, story.state),
-        "stop": ((snapshot.status, (snapshot.stop or {}).get("reason", "")), (story.status, story.reason)),
+        "stop": (
+            (snapshot.status, snapshot.stop.reason if snapshot.stop is not None else ""),
+            (story.status, story.reason),
+        ),
         "steps": (snapshot.steps, story.steps),
         "counts": (snapshot.root.counts, {name: count for name, count in counted.items() if count}),
         "spent": ((snapshot.usage, snapshot.elapsed_seconds), (story.usage, story.elapsed)),
         "calls of conditions": (calls, story.calls),
     }
     assert snapshot.status != "running", where
-    assert snapshot.stop["explanation"], where
+    assert snapshot.stop is not None, where
+    assert snapshot.stop.explanation, where
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     assert not differing, report(scene, differing, where)
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from graphengine.engine.snapshot import to_record
+from graphengine.engine.stored import to_record
+from tests.kit.facts import said
 from tests.kit.fork_graphs import outcome
 from tests.kit.nest_graphs import Taste, begun, nest_spec
 from tests.kit.schedule import Schedule, details_of, rows_of, values_of
@@ -55,7 +56,7 @@ def test_the_order_of_ends_changes_nothing(part: int) -> None:
             drive = Schedule.begin(spec, graph, given, outcomes, random, RESUMES, upsets=2 * (order % 2)).to_the_end()
             agree(drive, walker, seed)
             snapshot, log = drive.session.snapshot, drive.session.log
-            details = details_of(log), snapshot.failure and snapshot.failure["message"], snapshot.root.marks
+            details = details_of(log), snapshot.failure and snapshot.failure.message, snapshot.root.marks
             first = first or details
             assert details == first, seed
 
@@ -113,7 +114,7 @@ def test_the_scenes_are_not_dull() -> None:
         drive = Schedule.begin(spec, build(spec, []), given, outcomes, random, RESUMES).to_the_end()
         snapshot, log = drive.session.snapshot, drive.session.log
         seen[snapshot.status] += 1
-        rows = [(step.kind, step.frame, step.data) for step in log]
+        rows = [(step.kind, step.frame, said(step)) for step in log]
         seen.update(
             {
                 "empty map": any(kind == "mapped" and not data["count"] for kind, _, data in rows),
@@ -164,7 +165,8 @@ def agree(drive: Schedule, walker: Walker, seed: str) -> None:
     assert (snapshot.status, snapshot.steps) == (story.status, record.steps), seed
     if snapshot.status == "finished":
         assert snapshot.root.usage == snapshot.usage == story.usage, seed
-        assert (snapshot.stop or {}).get("label") == story.label, seed
+        assert snapshot.stop is not None
+        assert snapshot.stop.label == story.label, seed
 
 
 def same_end(cut: Schedule, whole: Schedule, where: str) -> None:

@@ -19,6 +19,7 @@ from graphengine import Graph
 from graphengine.engine.steps import Step, decode_step
 from graphengine.history.replay.replay import replay
 from tests.kit.drive import Drive
+from tests.kit.facts import resaid, said
 from tests.kit.graphs import case, limits, script, state
 from tests.kit.scenario import Scenario, played
 from tests.kit.schedule import Schedule
@@ -94,11 +95,11 @@ def test_another_label_in_the_log_is_found_at_its_step(kind: Any) -> None:
     for seed in range(FIRST, FIRST + SCENES // 2):
         session = kind(seed)
         log = list(log_of(session))
-        led = [step for step in log if "to" in step.data and step.kind != "joined"]
+        led = [step for step in log if "to" in said(step) and step.kind != "joined"]
         if not led:
             continue
         changed = Random(seed).choice(led)  # noqa: S311
-        log[changed.seq - 1] = changed._replace(data={**changed.data, "edge": "another"})
+        log[changed.seq - 1] = resaid(changed, edge="another")
         first = replay(session.graph, log).first
         if first is None:
             assert unsure(session.graph, log), f"{seed}: step {changed.seq}"

@@ -2,9 +2,9 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Runner
 from graphengine.engine.frame_tree import add_usage
-from graphengine.engine.steps import Step
 from graphengine.history.usage import Spent, spending, spent_since, summed
 from graphengine.models.base import Request, Response
+from tests.kit.facts import made_step
 
 
 class Words(BaseModel):
@@ -70,6 +70,8 @@ def test_a_cost_that_is_unknown_stays_so_and_what_is_known_is_kept() -> None:
 
 def test_steps_of_earlier_versions_do_not_tell_who_was_asked() -> None:
     """Neither does the answer to a question, whose `by` is another thing."""
-    old = Step(3, "recorded", 1.0, "", "write", 1, 1, data={"usage": {"calls": 1, "offline_calls": 0}})
-    answered = Step(4, "node", 1.0, "", "ask", 1, 1, data={"by": "answer", "usage": {"calls": 1, "offline_calls": 1}})
+    old = made_step(3, "recorded", 1.0, "", "write", 1, 1, data={"usage": {"calls": 1, "offline_calls": 0}})
+    answered = made_step(
+        4, "node", 1.0, "", "ask", 1, 1, data={"by": "answer", "usage": {"calls": 1, "offline_calls": 1}}
+    )
     assert [(s.agent, s.model) for s in spending([old, answered])] == [("", ""), ("", "offline")]

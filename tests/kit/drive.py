@@ -10,6 +10,7 @@ from typing import Any
 from graphengine import Graph, Replace
 from graphengine.engine.steps import Step
 from graphengine.errors import InvalidUpdate
+from tests.kit.facts import said
 from tests.kit.session import Session
 from tests.kit.spec import Boom, Case, Outcome, Slow, Spec, result_of, update_of
 
@@ -111,7 +112,7 @@ def trace(log: Sequence[Step]) -> list[tuple[Any, ...]]:
     """A log in the interpreter's words."""
     told: list[tuple[Any, ...]] = []
     for step in log:
-        data = step.data
+        data = said(step)
         what: Any = None
         if "to" in data:
             what = (data["to"][0], data.get("edge", ""))

@@ -24,6 +24,7 @@ from nodes.review.agents import researcher, sceptic
 from nodes.review.article import Doubts, Findings
 from nodes.review.doubts import doubt
 from nodes.review.researcher import research
+from tests.kit.facts import resaid, said
 from tests.kit.recorded import GRAPHS, Talk, Text, Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -224,7 +225,7 @@ def clean(run: Exported) -> Exported:
             }
         return [scrubbed(part) for part in value] if isinstance(value, (list, tuple)) else value
 
-    steps = [step._replace(data=scrubbed(step.data)) for step in run.steps]
+    steps = [resaid(step, **scrubbed(said(step))) for step in run.steps]
     return replace(run, steps=steps)
 
 

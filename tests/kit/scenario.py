@@ -13,21 +13,24 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import pydantic
+from msgspec import to_builtins
 
 import graphengine
 from graphengine import Graph, reducers
 from graphengine.engine.events import NodeFinished, WorkDone
 from graphengine.engine.frame_tree import place_of
-from graphengine.engine.machine import StaleEvent
-from graphengine.engine.snapshot import ROOT, Frame, Snapshot, to_record
+from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.snapshot import ROOT, Frame, Snapshot
 from graphengine.engine.steps import Step, path_of
+from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
 from graphengine.state.json_values import JsonValue
+from tests.kit.facts import said
 from tests.kit.session import Session
 
 _PARTS = ("== graph", "== run", "== snapshot")
@@ -221,7 +224,7 @@ def _raised(error: BaseException) -> BaseException:
 
 def _step(step: Step) -> list[str]:
     """A step as a person reads it: nothing recorded is left out but the traceback's text and the fingerprint."""
-    data = dict(step.data)
+    data = dict(said(step))
     place = f" {step.node} {step.visit}.{step.attempt}" if step.visit else f" {step.node}" if step.node else ""
     place += f" in {step.frame}" if step.frame else ""
     target = f" → {', '.join(data.pop('to'))}" if "to" in data else ""
@@ -233,12 +236,39 @@ def _step(step: Step) -> list[str]:
         data.pop(name, None)
     lines += _failure(data.pop("error", None))
     marks = data.pop("marks", {})
-    if "stop" in data and data["stop"]["explanation"] == step.data.get("why"):
+    if "stop" in data and data["stop"]["explanation"] == said(step).get("why"):
         data["stop"] = {**data["stop"], "explanation": ""}  # it was said already
     if data.get("run_id") == "run":
         del data["run_id"]
-    lines += [line for name, what in data.items() for line in _said(name, what)]
+    late = {"entered": ("limits",), "failed": ("usage",) if target else ()}.get(step.kind, ())
+    in_order = sorted(data, key=lambda name: (name in late, _ORDER.index(name)))
+    lines += [line for name in in_order for line in _said(name, data[name])]
     return lines + [f"  mark {_mark(key, mark)}" for key, mark in marks.items()]
+
+
+_ORDER: Final = (
+    *(
+        "run_id",
+        "parent",
+        "after",
+        "limits",
+        "crashed",
+        "retries",
+        "company",
+        "pause",
+        "changes",
+        "renamed",
+        "pauses",
+        "moved",
+        "refit",
+        "asks",
+    ),
+    *("marks_of", "sub_limits", "key", "name", "value", "topic", "payload", "count", "concurrency", "fields", "items"),
+    *("waits", "usage", "choice", "keeps", "due_at", "then", "sent", "emitted", "unused", "unawaited", "wait", "by"),
+    *("answer", "message", "said", "inside", "fallback", "fork", "edge", "status", "stop", "names", "lasting"),
+    *("samples", "cancelled", "writes"),
+)
+"""In which order a page shows what a step says."""
 
 
 def _op(op: Any) -> str:
@@ -286,7 +316,7 @@ def _ready(session: Session) -> list[str]:
         for t in session.tasks()
     ]
     lines = [f"ready: {'; '.join(tasks) or 'nothing'}"]
-    waits = [f"{name}, {wait['kind']}" for f in session.snapshot.frames.values() for name, wait in f.waits.items()]
+    waits = [f"{name}, {wait.kind}" for f in session.snapshot.frames.values() for name, wait in f.waits.items()]
     return [*lines, f"{session.snapshot.status}, waits: {'; '.join(waits)}"] if waits else lines
 
 
@@ -294,8 +324,10 @@ def _snapshot(session: Session) -> list[str]:
     """A snapshot as a person reads it: everything that its record holds, the empty left out."""
     snapshot = session.snapshot
     lines = [f"{snapshot.run_id} of {snapshot.graph}: {snapshot.status} at {snapshot.now:g}, seq {snapshot.seq}"]
-    lines += [line.strip() if i == 0 else line for i, line in enumerate(_stop(snapshot.stop) if snapshot.stop else [])]
-    lines += [line.removeprefix("  ") for line in _failure(snapshot.failure)]
+    lines += [
+        line.strip() if i == 0 else line for i, line in enumerate(_stop(asdict(snapshot.stop)) if snapshot.stop else [])
+    ]
+    lines += [line.removeprefix("  ") for line in _failure(to_builtins(snapshot.failure))]
     lines.append(f"steps {snapshot.steps}, driven {snapshot.elapsed_seconds:g} s")
     for name in ("usage", "inherited", "limits", "pause", "mailbox", "waiting"):
         if getattr(snapshot, name):
@@ -305,13 +337,13 @@ def _snapshot(session: Session) -> list[str]:
 
 def _frame(snapshot: Snapshot, frame: Frame) -> list[str]:
     record = dict(to_record(snapshot)["frames"][frame.id])
-    values, marks = record.pop("values"), record.pop("marks")
-    facts = ", ".join(f"{name} {_plain(record.pop(name))}" for name in ("phase", "at", "visit", "attempt"))
+    values, marks = record.pop("values"), record.pop("marks", {})
+    facts = ", ".join(f"{name} {_plain(record.pop(name, 1))}" for name in ("phase", "at", "visit", "attempt"))
     lines = [f"frame {frame.id} {facts}" if frame.id else f"frame {facts}"]
     for name in ("error", "cause", "failure"):
-        lines += [line.replace("error", name, 1) for line in _failure(record.pop(name))]
+        lines += [line.replace("error", name, 1) for line in _failure(record.pop(name, None))]
     lines += [f"  {name} {_json(value)}" for name, value in record.items() if value and name != "samples"]
-    lines += [f"  sample {_mark(*sample)}" for sample in record["samples"]]
+    lines += [f"  sample {_mark(*sample)}" for sample in record.get("samples", ())]
     lines += [f"  mark {_mark(key, mark)}" for key, mark in sorted(marks.items())]
     return [*lines, *(f"  {name} = {_json(value)}" for name, value in values.items())]
 

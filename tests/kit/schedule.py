@@ -28,13 +28,16 @@ from graphengine.engine.events import (
 )
 from graphengine.engine.failures import error_of
 from graphengine.engine.fold import evolve
-from graphengine.engine.lookup import plan_of
-from graphengine.engine.machine import StaleEvent, decide
+from graphengine.engine.lookup import StaleEvent, plan_of
+from graphengine.engine.machine import decide
+from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready
 from graphengine.engine.ready import ready
-from graphengine.engine.snapshot import Frame, Snapshot, Task, from_record, to_record
+from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.steps import Step, decode_step, encode_step
+from graphengine.engine.stored import decode_snapshot, encode_snapshot, to_record
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
+from tests.kit.facts import said
 from tests.kit.session import Session
 from tests.kit.spec import Boom, NodeSpec, Slow, Spec, condition, mark_of, result_of
 from tests.kit.walker import Outcomes, Rows, frame_id, spot
@@ -141,10 +144,10 @@ class Schedule:
         session = self.session
         frame = self.random.choice(list(session.snapshot.frames.values()))
         task, now = self.flights.get(frame.id), session.now
-        early: list[Event] = [NodeLeft(frame.id, now)] if frame.phase != "leaving" else []
-        if frame.phase in ("forked", "mapping", "inside") and task is None:
+        early: list[Event] = [NodeLeft(frame.id, now)] if not isinstance(frame.phase, Leaving) else []
+        if isinstance(frame.phase, (Forked, Collecting, Inside)) and task is None:
             early.append(Settled(frame.id, now))
-        if frame.kind == "sub" and frame.phase == "ended":
+        if frame.kind == "sub" and isinstance(frame.phase, Ended):
             early.append(LimitMet(frame.id, now))
         error = error_of(Boom("late"))
         early += [
@@ -177,7 +180,7 @@ class Schedule:
                 self.go_on(session.stop())
             self.go_on(session.resume())
             for key, frame in session.snapshot.frames.items():
-                if frame.phase in ("ready", "fallback"):
+                if isinstance(frame.phase, (Ready, Fallback)):
                     assert frame.crashes == self.crashes.get(key, 0), f"{key} was in flight at so many crashes"
 
     def count_crash(self) -> None:
@@ -255,8 +258,8 @@ class Schedule:
         frames = self.session.snapshot.frames
         live = Counter(frame.parent for frame in frames.values() if frame.kind == "item" and frame.failure is None)
         for key, frame in frames.items():
-            if frame.phase == "mapping":
-                assert live[key] == min(self.node(frame).concurrency, frame.map["left"]), f"{live[key]} items of {key}"
+            if isinstance(frame.phase, Collecting):
+                assert live[key] == min(self.node(frame).concurrency, frame.phase.left), f"{live[key]} items of {key}"
         for task in self.flights.values():
             around = frames[task.frame].up
             while around is not None:
@@ -279,7 +282,7 @@ class Schedule:
 
     def look(self, step: Step, key: str) -> None:
         """Keep the state behind a step that led on, and what the conditions of the graph say of the past at joins."""
-        if "to" not in step.data or step.data["to"][0] == "FAIL" or step.frame + step.kind == key + "entered":
+        if "to" not in said(step) or said(step)["to"][0] == "FAIL" or step.frame + step.kind == key + "entered":
             return
         frame = self.session.snapshot.frames.get(key)
         if frame is None or step.kind in ("resumed", "stopped", "branched"):
@@ -333,7 +336,7 @@ def entries_of(log: Sequence[Step]) -> dict[str, int]:
 
 def read_back(snapshot: Snapshot) -> Snapshot:
     """A snapshot as it is when it was written and read."""
-    return from_record(from_json(to_json(to_record(snapshot))))
+    return decode_snapshot(encode_snapshot(snapshot))
 
 
 def recorded(snapshot: Snapshot) -> object:
@@ -364,16 +367,16 @@ def rows_of(log: Sequence[Step]) -> Rows:
         if step.kind in ("resumed", "stopped", "branched"):
             continue
         what: Any = None
-        if "fork" in step.data:
-            what = (tuple(step.data["to"]), step.data.get("edge", ""))
-        elif "to" in step.data:
-            what = (step.data["to"][0], step.data.get("edge", ""))
+        if "fork" in said(step):
+            what = (tuple(said(step)["to"]), said(step).get("edge", ""))
+        elif "to" in said(step):
+            what = (said(step)["to"][0], said(step).get("edge", ""))
         elif step.kind == "attempt":
-            what = ("fallback",) if step.data.get("then") == "fallback" else ("due",)
+            what = ("fallback",) if said(step).get("then") == "fallback" else ("due",)
         elif step.kind == "mapped":
-            what = step.data["count"]
+            what = said(step)["count"]
         if step.kind in ("attempt", "failed") or (step.kind == "joined" and what is None):
-            error = step.data["error"]
+            error = said(step)["error"]
             what = (what, error["path"], error["kind"], error["attempt"])
         node = "START" if step.kind == "started" else step.node
         rows.setdefault((step.frame, node), []).append((step.kind, step.visit, step.attempt, what))
@@ -385,7 +388,7 @@ def details_of(log: Sequence[Step]) -> dict[tuple[str, str], list[JsonValue]]:
     rows: dict[tuple[str, str], list[JsonValue]] = {}
     for step in log:
         if step.kind not in ("resumed", "stopped", "branched"):
-            data = {name: what for name, what in step.data.items() if name not in ("due_at", "stop", "error")}
+            data = {name: what for name, what in said(step).items() if name not in ("due_at", "stop", "error")}
             row = (step.kind, step.visit, step.attempt, [list(op) for op in step.update], data)
             rows.setdefault((step.frame, step.node), []).append(row)
     return rows

@@ -18,6 +18,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import convert
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
@@ -45,11 +46,13 @@ from graphengine.engine.events import (
 from graphengine.engine.failures import error_of
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.lookup import plan_of, view_of
-from graphengine.engine.machine import decide
+from graphengine.engine.machine import AFTER, TABLE, decide
+from graphengine.engine.phases import Phase, Waiting
 from graphengine.engine.plan import Plan
 from graphengine.engine.ready import limit_reached, ready
-from graphengine.engine.snapshot import Frame, Snapshot, Task, from_record, to_record
-from graphengine.engine.steps import Step, decode_step, encode_step, path_of
+from graphengine.engine.snapshot import Frame, Snapshot, Task
+from graphengine.engine.steps import Step, WaitRecord, decode_step, encode_step, path_of
+from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.migration.compatibility import Refit, misfit_error, refit
@@ -122,9 +125,11 @@ class Session:
 
     def send(self, event: Event) -> Step:
         """Decide what an event means and fold it in, checking what must always hold."""
+        came_in = self.phase_of(event)
         if not self.careful:
             step = decide(self.plan, self.snapshot, event)
             evolve(self.snapshot, step)
+            self.check_table(event, came_in, step)
             self.snapshot.touched.clear()
             self.log.append(step)
             self.rows.append(encode_step(step))
@@ -137,8 +142,9 @@ class Session:
             assert encode_step(decide(self.plan, self._folded, event)) == row, "the fold of JSON decides otherwise"
         evolve(self.snapshot, step)
         read = decode_step(step.seq, row)
-        assert read[:8] == step[:8], "the record of a step says otherwise"
+        assert place(read) == place(step), "the record of a step says otherwise"
         evolve(self._folded, read)
+        self.check_table(event, came_in, step)
         self.log.append(step)
         self.rows.append(row)
         assert recorded(self.snapshot) == recorded(self._folded), "the log folds to another snapshot"
@@ -151,6 +157,20 @@ class Session:
         assert [encode_step(s) for s in self.log[-2:]] == self.rows[-2:], "a step changed after it was recorded"
         return step
 
+    def phase_of(self, event: Event) -> type[Phase] | None:
+        """The phase of the frame that an event is of."""
+        frame = self.snapshot.frames.get(getattr(event, "frame", "no frame"))
+        return type(frame.phase) if frame is not None else None
+
+    def check_table(self, event: Event, came_in: type[Phase] | None, step: Step) -> None:
+        """What happened is in the table of the machine."""
+        rows = [row for row in TABLE if row.event is type(event) and type(step.data) in row.steps]
+        assert rows, f"{event} became {step.kind}"
+        assert any(not row.phases or came_in in row.phases for row in rows), f"{event} came in {came_in}"
+        frame, after = self.snapshot.frames.get(step.frame), AFTER.get(type(step.data))
+        if frame is not None and after is not None and step.node:
+            assert type(frame.phase) in after, f"{step.kind} led to {frame.phase}"
+
     def check_ready(self, step: Step) -> None:
         """What a step made ready, looked for among the frames it touched, is all that was not ready before."""
         snapshot, before = self.snapshot, self._before
@@ -158,7 +178,7 @@ class Session:
         snapshot.touched.clear()
         self._folded.touched.clear()
         self._before = full = ready(snapshot)
-        waiting = [frame for frame in snapshot.frames.values() if frame.phase == "waiting"]
+        waiting = [frame for frame in snapshot.frames.values() if isinstance(frame.phase, Waiting)]
         assert snapshot.waiting == len(waiting)
         if snapshot.status in ("running", "waiting") and not limit_reached(snapshot):
             still = bool(waiting) and all(task.mode == "wake" for task in full)
@@ -303,11 +323,12 @@ class Session:
     def wait(self, waits: Mapping[str, Mapping[str, JsonValue]], of: str | None = None) -> Step:
         """A node cannot go on before one of these is over."""
         task, began = self._begin(0.0, of)
-        return self.send(NodeWaits(task.frame, task.node, task.visit, task.attempt, began, self.now, waits))
+        asked = convert(waits, dict[str, WaitRecord])
+        return self.send(NodeWaits(task.frame, task.node, task.visit, task.attempt, began, self.now, asked))
 
     def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
         """Somebody answers what is asked, or something that was asked before."""
-        known = next((f.waits[wait]["id"] for f in self.snapshot.frames.values() if wait in f.waits), "")
+        known = next((f.waits[wait].id for f in self.snapshot.frames.values() if wait in f.waits), "")
         return self.send(Answered(wait, known if identity is None else identity, self.now, value))
 
     def message(self, topic: str, payload: JsonValue) -> Step:
@@ -379,7 +400,7 @@ class Session:
         self.graph = graph or self.graph
         wanted = self.snapshot.limits if limits is None else limits
         crashed = self.snapshot.status == "running"
-        changed = (self.plan.fingerprint, fitted.changes, fitted.ops, pause, fitted.shift, company, asked)
+        changed = (self.plan.fingerprint, pause, fitted.shift, company, asked)
         return self.send(Resumed(self.now, crashed, dict(wanted), *changed))
 
     def fit(self, graph: Graph[Any]) -> Refit:
@@ -422,7 +443,7 @@ class Session:
         wanted = child.snapshot.limits if limits is None else limits
         updates: Sequence[tuple[str, object]] = list((update or {}).items())
         off = (child.run_id, self.run_id, seq, updates, child.plan.fingerprint, dict(wanted))
-        child.send(BranchedOff(child.now, *off, fitted.changes, fitted.ops, frame, None, fitted.shift))
+        child.send(BranchedOff(child.now, *off, frame, None, fitted.shift))
         return child
 
     def _fold(self, seq: int) -> Snapshot:
@@ -447,6 +468,11 @@ async def no_past(run_id: str, graph: str, last: int, fields: Collection[str] | 
 def places(task: Task) -> Sequence[str]:
     """What a task can be called by: its frame, and its path; that of a limit is the graph's."""
     return task.frame, path_of(task.frame, "" if task.mode == "limit" else task.node)
+
+
+def place(step: Step) -> tuple[object, ...]:
+    """Which step it is, and when."""
+    return step.seq, step.kind, step.at, step.frame, step.node, step.visit, step.attempt, step.began
 
 
 def recorded(snapshot: Snapshot) -> object:

@@ -34,9 +34,9 @@ from graphengine import (
 from graphengine.engine.plan import Remembered
 from graphengine.errors import FailReached, InvalidUpdate, SubgraphLimit
 from graphengine.graph.conditions import Comparison, Quantity, as_condition
-from graphengine.graph.endings import Stop
 from graphengine.graph.runnable import FunctionBody
 from graphengine.reducers import add, append, extend, maximum, merge
+from graphengine.state.stop import Stop
 
 
 class Boom(ValueError):

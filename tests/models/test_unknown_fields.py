@@ -15,6 +15,7 @@ from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.testing.model_kit import question, result
 from graphengine.testing.model_scenes import Says
 from tests.agents.run_kits import add, one, within
+from tests.kit.facts import said
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire import Event
@@ -99,7 +100,7 @@ async def test_it_is_recorded_and_survives_a_new_process(edge: EdgeServer) -> No
     async with Runner() as runner:
         run = runner.start(one(Agent("writer", prompt="{task}", tools=[add], model=chat(edge))))
         assert (await within(run)).state.draft == "5"
-        (turn, _) = [step.data["value"] for step in await runner.history(run.id) if step.data.get("name") == "turn"]
+        (turn, _) = [said(step)["value"] for step in await runner.history(run.id) if said(step).get("name") == "turn"]
     assert turn["native"]["content"]["message"] == {"reasoning_content": "I add them up."}
     assert edge.calls[1].body["messages"][-2]["reasoning_content"] == "I add them up."
 

@@ -4,6 +4,7 @@ from graphengine import Agent, Node, Retry, RunFailed, Runnable, Runner, Scripte
 from graphengine.errors import DefinitionError
 from graphengine.patterns import Report, Route, Supervised, supervisor
 from graphengine.patterns.pipelines import pipeline
+from tests.kit.facts import said
 from tests.patterns.kits import clerk
 from tests.patterns.scripted import play
 
@@ -96,7 +97,7 @@ async def test_a_boss_that_never_ends_is_ended(turns: int, label_: str) -> None:
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
         going = runner.start(supervisor(BOSS, {"find": clerk("find")}, END, turns=turns), {"task": "t"})
         result = await going.result()
-        edges = [step.data.get("edge") for step in await runner.history(going.id)]
+        edges = [said(step).get("edge") for step in await runner.history(going.id)]
     assert result.usage.calls == 2 * turns
     assert label_ in edges
 

@@ -23,6 +23,7 @@ from graphengine import (
     value,
 )
 from graphengine.engine.steps import Step
+from tests.kit.facts import altered
 
 
 class Piece(BaseModel):
@@ -142,7 +143,7 @@ def steady(steps: Sequence[Step]) -> list[Step]:
     """The steps as if each had been decided a quarter of a second behind the last, so that a picture stays the same."""
     first = {step.at: step.seq for step in reversed(steps)}
     return [
-        step._replace(at=step.seq / 4, began=first.get(step.began, step.seq - 1) / 4 if step.began else 0.0)
+        altered(step, at=step.seq / 4, began=first.get(step.began, step.seq - 1) / 4 if step.began else 0.0)
         for step in steps
     ]
 

@@ -15,6 +15,7 @@ from graphengine import END, FAIL, START, Agent, Graph, Retry, choose, failed, i
 from graphengine.engine.steps import Step
 from graphengine.reducers import append
 from graphengine.render import render_outline, to_dot, to_mermaid, to_text
+from tests.kit.facts import made_step
 from tests.render.nested import company, newsroom, outline_of, waiting_run
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -153,13 +154,13 @@ def chain(length: int) -> Outline:
 
 def started(to: str) -> Step:
     """The first step of a run."""
-    return Step(1, "started", 1.0, data={**_IDENTITY, "to": [to], "why": "otherwise"})
+    return made_step(1, "started", 1.0, data={**_IDENTITY, "to": [to], "why": "otherwise"})
 
 
 def done(seq: int, name: str, to: str, visit: int = 1, **data: Any) -> Step:
     """A completed visit."""
     ended = {END: {"status": "finished", "stop": {"reason": "end", "label": data.get("edge", "")}}}
-    return Step(seq, "node", float(seq), "", name, visit, 1, data={"to": [to], **ended.get(to, {}), **data})
+    return made_step(seq, "node", float(seq), "", name, visit, 1, data={"to": [to], **ended.get(to, {}), **data})
 
 
 _IDENTITY = {"run_id": "r1", "graph": "sample", "fingerprint": "f", "limits": {}}

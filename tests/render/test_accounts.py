@@ -9,6 +9,7 @@ from graphengine.engine.steps import Kind, Step
 from graphengine.render.accounts import Account, cost, took
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Box, Cluster, Drawing
+from tests.kit.facts import altered, made_step, resaid, said
 from tests.render.nested import Job, outline_of, waiting_run
 from tests.render.samples import done, edge, node, outline, started
 from tests.render.timed import paper_run
@@ -28,7 +29,7 @@ def one_node() -> dict[str, Any]:
 def worked(seq: int, seconds: float, to: str, **usage: float | None) -> Step:
     """A visit of the node that took so long."""
     step = done(seq, "a", to, visit=seq - 1, **({"usage": usage} if usage else {}))
-    return step._replace(began=step.at - seconds)
+    return altered(step, began=step.at - seconds)
 
 
 def test_visits_of_a_node_add_up() -> None:
@@ -59,17 +60,19 @@ def test_a_cost_that_is_not_known_is_never_nothing() -> None:
 def test_failed_attempts_cost_too() -> None:
     """An attempt that failed took time and money; what lies between it and the next does not count."""
     error = {"kind": "E", "message": "m"}
-    failed = Step(2, "attempt", 2.0, "", "a", 1, 1, 1.5, data={"error": error, "usage": {"calls": 1, "cost_usd": 0.1}})
+    failed = made_step(
+        2, "attempt", 2.0, "", "a", 1, 1, 1.5, data={"error": error, "usage": {"calls": 1, "cost_usd": 0.1}}
+    )
     drawing = drawing_of(one_node(), [started("a"), failed, worked(3, 0.25, "END", calls=1, cost_usd=0.1)])
     assert told(drawing, "a")[-1] == "1 visit, 0.75 s, 0.2000 USD"
 
 
 def test_a_stop_between_is_not_driven() -> None:
     """Time in which nobody drove the run is in no figure."""
-    stop = Step(2, "stopped", 2.0, data={"status": "stopped", "stop": {"reason": "limit", "label": ""}})
-    resumed = Step(3, "resumed", 1000.0, data={"limits": {}, "fingerprint": "f"})
+    stop = made_step(2, "stopped", 2.0, data={"status": "stopped", "stop": {"reason": "limit", "label": ""}})
+    resumed = made_step(3, "resumed", 1000.0, data={"limits": {}, "fingerprint": "f"})
     drawing = drawing_of(
-        one_node(), [started("a"), stop, resumed, worked(4, 0, "END")._replace(at=1001.0, began=1000.5)]
+        one_node(), [started("a"), stop, resumed, altered(worked(4, 0, "END"), at=1001.0, began=1000.5)]
     )
     assert told(drawing, "a")[-1] == "1 visit, 0.50 s"
     assert drawing.caption[1].text.endswith("; 2.0 s")
@@ -78,10 +81,7 @@ def test_a_stop_between_is_not_driven() -> None:
 async def test_a_graph_inside_has_the_cost_of_what_is_in_it() -> None:
     """Its time is that of its visits; the cost of its nodes counts at each graph around."""
     graph, steps = await waiting_run()
-    priced = [
-        step._replace(data={**step.data, "usage": {"calls": 1, "cost_usd": 0.125}}) if "usage" in step.data else step
-        for step in steps
-    ]
+    priced = [resaid(step, usage={"calls": 1, "cost_usd": 0.125}) if "usage" in said(step) else step for step in steps]
     drawing = drawing_of(outline_of(graph), priced)
     assert told(drawing, "articles/write")[-1].endswith("s, 0.7500 USD")
     assert "0.7500 USD" in " ".join(told(drawing, "articles"))
@@ -105,8 +105,8 @@ async def test_a_renamed_node_keeps_its_time_and_its_visits() -> None:
         after = graph("new", {1: Migration(renamed={"old": "new"})})
         await runner.resume(after, "r").result()
         steps = await runner.history("r")
-    timed = [step._replace(began=step.at - 0.25) if step.node == "old" else step for step in steps]
-    assert told(drawing_of(outline_of(after), [timed[0]._replace(at=timed[0].at - 1), *timed[1:]]), "new")[-1] == (
+    timed = [altered(step, began=step.at - 0.25) if step.node == "old" else step for step in steps]
+    assert told(drawing_of(outline_of(after), [altered(timed[0], at=timed[0].at - 1), *timed[1:]]), "new")[-1] == (
         "1 visit, 0.25 s"
     )
 
@@ -124,9 +124,9 @@ def test_a_function_that_waits_tells_how_long() -> None:
     """It works before and behind each answer; that it waited twice in one visit adds up."""
 
     def step(seq: int, kind: Kind, at: float, **data: Any) -> Step:
-        return Step(seq, kind, at, "", "a", 1, 1, at - 0.5 if kind != "answered" else 0.0, data=data)
+        return made_step(seq, kind, at, "", "a", 1, 1, at - 0.5 if kind != "answered" else 0.0, data=data)
 
-    asked = {"waits": {"a": {"kind": "ask", "question": "a"}}, "status": "waiting"}
+    asked = {"waits": {"a": {"kind": "ask", "question": "a"}}}
     answer = {"wait": "a", "by": "answer", "answer": {"value": 1}}
     steps = [
         started("a"),
@@ -135,7 +135,7 @@ def test_a_function_that_waits_tells_how_long() -> None:
         step(4, "waiting", 13.0, **asked),
         step(5, "answered", 18.0, **answer),
     ]
-    ended = done(6, "a", END)._replace(at=19.0, began=18.5)
+    ended = altered(done(6, "a", END), at=19.0, began=18.5)
     assert told(drawing_of(one_node(), [*steps, ended]), "a")[-2:] == ["1 visit, 1.5 s,", "waited 15.0 s"]
 
 

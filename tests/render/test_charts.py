@@ -23,6 +23,7 @@ from graphengine.render.charts.canvas import INKS, Canvas, Paint, fit, measure
 from graphengine.render.charts.family import Member
 from graphengine.render.charts.units import cost, lasting, moment, nice_step, paid, plain_number
 from graphengine.stores.base import RunInfo
+from tests.kit.facts import altered
 from tests.render.samples import HOSTILE, done, edge, node, outline, read_xml, started
 from tests.render.test_looks import contrast
 
@@ -34,7 +35,7 @@ def hostile() -> Chart:
     steps = [started("h0")]
     for seq, text in enumerate(HOSTILE, 2):
         error = {"kind": text, "message": text}
-        steps.append(done(seq, text, "h0", error=error)._replace(began=1.0))
+        steps.append(altered(done(seq, text, "h0", error=error), began=1.0))
     return timeline(steps)
 
 
@@ -59,7 +60,7 @@ def test_labels_paths_ids_and_reasons_are_escaped_in_every_chart() -> None:
     """Scores of a graph and branches of runs that are called by the worst of names."""
     ways = [edge("START", "a"), *(edge("a", "END", "n >= 3", label=text) for text in HOSTILE)]
     loop = {**outline([node("a")], ways, HOSTILE[1]), "state": {"n": "int"}}
-    step = done(2, "a", "END", edge=HOSTILE[1])._replace(update=[["set", "n", 1]])
+    step = altered(done(2, "a", "END", edge=HOSTILE[1]), update=[["set", "n", 1]])
     members = [
         Member(RunInfo(f"{text}{number}", text, "f", "finished", 3, 0.0, 0.0, tags=(text,)), 0, text, {})
         for number, text in enumerate(HOSTILE)

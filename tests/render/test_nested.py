@@ -13,6 +13,7 @@ from graphengine.render import render_outline, to_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.legend import signs_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing
+from tests.kit.facts import made_step
 from tests.render.nested import Job, Paper, asking_run, company, newsroom, outline_of, tree, waiting_run
 from tests.render.samples import edge, node, outline, read_xml
 
@@ -255,8 +256,8 @@ def waits(**wait: Any) -> list[Step]:
     """A run whose one node waits so."""
     data = {"run_id": "r", "graph": "g", "fingerprint": "f", "limits": {}, "to": ["a"]}
     return [
-        Step(1, "started", 1.0, data=data),
-        Step(2, "waiting", 2.0, "", "a", 1, 1, data={"waits": {"a": {"id": "1", **wait}}}),
+        made_step(1, "started", 1.0, data=data),
+        made_step(2, "waiting", 2.0, "", "a", 1, 1, data={"waits": {"a": {"id": "1", **wait}}}),
     ]
 
 

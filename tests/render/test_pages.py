@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from graphengine import Graph
-from graphengine.engine.steps import Step
 from graphengine.render import RenderError, notebook, render_outline, to_mermaid
 from graphengine.render.looks import PAPER, by_night
+from tests.kit.facts import made_step
 from tests.render.nested import newsroom, outline_of
 from tests.render.samples import GRAPHS, HOSTILE, Article, chain, edge, hostile, node, outline, read_xml, review_loop
 
@@ -106,11 +106,11 @@ def test_what_a_run_says_is_only_text(text: str, ordinary: set[str], tmp_path: P
     identity = {"run_id": text, "graph": text, "fingerprint": "f", "limits": {}, "to": ["a"]}
     stop = {"reason": "failed", "label": text, "explanation": text}
     failed = {"error": error, "status": "failed", "stop": stop}
-    begun = Step(1, "started", 1.0, data=identity)
+    begun = made_step(1, "started", 1.0, data=identity)
     wait = {"a": {"id": "1", "kind": "ask", "question": text, "key": "k"}}
     runs = {
-        "failed": [begun, Step(2, "failed", 2.0, "", "a", 1, 1, data=failed)],
-        "waiting": [begun, Step(2, "waiting", 2.0, "", "a", 1, 1, data={"waits": wait})],
+        "failed": [begun, made_step(2, "failed", 2.0, "", "a", 1, 1, data=failed)],
+        "waiting": [begun, made_step(2, "waiting", 2.0, "", "a", 1, 1, data={"waits": wait})],
     }
     for name, steps in runs.items():
         page = Reader(drawn(graph, tmp_path / f"{name}.html", steps=steps))

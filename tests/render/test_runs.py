@@ -9,6 +9,7 @@ from graphengine.engine.steps import Step
 from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
 from graphengine.render.parts import Box, Drawing
+from tests.kit.facts import made_step
 from tests.render.samples import Article, done, edge, help_desk, node, outline, review_loop, started
 
 
@@ -53,7 +54,7 @@ def test_a_run_under_way_shows_where_it_stands() -> None:
 def test_a_stopped_run_says_that_it_stopped() -> None:
     """A limit or a person leaves the mark on the node that did not run."""
     stop = {"status": "stopped", "stop": {"reason": "limit", "label": "", "explanation": "steps 1 of 1"}}
-    drawing = drawing_of(review_loop(), [*LOOP[:2], Step(3, "stopped", 3.0, data=stop)])
+    drawing = drawing_of(review_loop(), [*LOOP[:2], made_step(3, "stopped", 3.0, data=stop)])
     assert boxes(drawing)["write"].lines[-1].text == "stopped before this visit"
     assert drawing.caption[1].text.endswith("stopped after 1 visit: steps 1 of 1; 2.0 s")
 
@@ -67,7 +68,7 @@ def failure(message: str) -> dict[str, Any]:
 
 def test_a_failed_run_shows_where_and_why() -> None:
     """The node that failed is marked and tells its error, once."""
-    steps = [*LOOP[:2], Step(3, "failed", 3.0, "", "write", 1, 1, data=failure("no <model>"))]
+    steps = [*LOOP[:2], made_step(3, "failed", 3.0, "", "write", 1, 1, data=failure("no <model>"))]
     box = boxes(drawing_of(review_loop(), steps))["write"]
     assert box.tone == "failed"
     assert [line.text for line in box.lines[1:]] == ["agent", "writes draft", "failed here: ValueError: no", "<model>"]
@@ -76,7 +77,7 @@ def test_a_failed_run_shows_where_and_why() -> None:
 def test_retries_fallbacks_and_survived_failures_are_told() -> None:
     """Each counts at its node, and a failure that an edge took on is an arrow that was taken."""
     error = {"kind": "E", "message": "m"}
-    retried = Step(2, "attempt", 2.0, "", "research", 1, 1, data={"error": error, "due_at": 3.0})
+    retried = made_step(2, "attempt", 2.0, "", "research", 1, 1, data={"error": error, "due_at": 3.0})
     fell = done(3, "research", "write", fallback=True, error=error)
     survived = {
         "to": [END],
@@ -85,7 +86,7 @@ def test_retries_fallbacks_and_survived_failures_are_told() -> None:
         "status": "finished",
         "stop": {"label": "x"},
     }
-    last = Step(5, "failed", 5.0, "", "review", 1, 1, data=survived)
+    last = made_step(5, "failed", 5.0, "", "review", 1, 1, data=survived)
     drawing = drawing_of(review_loop(), [started("research"), retried, fell, done(4, "write", "review"), last])
     assert [line.text for line in boxes(drawing)["research"].lines[-2:]] == ["tried again once", "fell back once"]
     assert boxes(drawing)["review"].lines[-1].text == "failed once"
@@ -149,7 +150,7 @@ def test_a_run_without_steps_has_not_begun() -> None:
     assert drawing.caption[1].text == "run: not begun"
 
 
-@pytest.mark.parametrize("steps", [LOOP[2:], [LOOP[0]._replace(data={})]])
+@pytest.mark.parametrize("steps", [LOOP[2:], [made_step(1, "started", 1.0)]])
 def test_what_is_no_run_is_refused(steps: list[Step]) -> None:
     """Steps that do not begin at 1, or do not fold, get an error with the repair."""
     with pytest.raises(RenderError, match="every step from seq 1"):

@@ -11,6 +11,7 @@ from graphengine.reducers import append
 from graphengine.render.charts import RenderError, scores
 from graphengine.render.charts.samples import Threshold, Watched, series_of, watched_of
 from graphengine.testing import FakeClock
+from tests.kit.facts import altered, made_step
 from tests.render.samples import done, edge, node, outline, started
 from tests.render.timed import BEGAN, history_of, paper_run
 
@@ -157,7 +158,7 @@ def numbered(values: list[float]) -> list[Step]:
     """A run that wrote these numbers."""
     steps = [started("a")]
     for visit, number in enumerate(values, 1):
-        steps.append(done(visit + 1, "a", "a", visit)._replace(update=[["set", "n", number]]))
+        steps.append(altered(done(visit + 1, "a", "a", visit), update=[["set", "n", number]]))
     return steps
 
 
@@ -176,7 +177,7 @@ def test_more_paths_than_have_room_are_told() -> None:
     names = [f"n{number}" for number in range(8)]
     ways = [edge("START", "a"), *(edge("a", "END", f"{name} >= 3") for name in names)]
     loop = {**outline([node("a")], ways), "state": dict.fromkeys(names, "int")}
-    step = done(2, "a", "END")._replace(update=[["set", name, 1] for name in names])
+    step = altered(done(2, "a", "END"), update=[["set", name, 1] for name in names])
     chart = scores(loop, [started("a"), step])
     assert "not drawn: n6, n7; name one to see it" in chart.spoken
 
@@ -205,9 +206,10 @@ async def test_numbers_go_on_under_the_new_name_of_a_node() -> None:
     outline_now = graph.compile().outline
     half = next(step.seq for step in steps if step.node == "rate")
     back = {"limits": {}, "fingerprint": "f", "renamed": {"": {"piece": "part"}}}
-    resumed = Step(half + 1, "resumed", steps[half].at, data=back)
+    resumed = made_step(half + 1, "resumed", steps[half].at, data=back)
     later = [
-        step._replace(
+        altered(
+            step,
             seq=step.seq + 1,
             frame=step.frame.replace("piece", "part"),
             node="part" if step.node == "piece" else step.node,

@@ -8,6 +8,7 @@ from graphengine.engine.steps import Step
 from graphengine.render.charts import Chart, RenderError, timeline
 from graphengine.render.charts.scale import scale_of
 from graphengine.render.charts.spans import Gap, Timeline, timeline_of
+from tests.kit.facts import altered, made_step
 from tests.render.relatives import relatives
 from tests.render.samples import done, read_xml, started
 from tests.render.timed import BEGAN, HOURS, paper_run, wide_run
@@ -98,7 +99,7 @@ async def test_a_branch_shows_where_it_left_its_parent() -> None:
 
 def worked(seq: int, name: str, to: str, began: float, at: float, **data: Any) -> Step:
     """A completed visit that took its time."""
-    return done(seq, name, to, **data)._replace(began=began, at=at)
+    return altered(done(seq, name, to, **data), began=began, at=at)
 
 
 STOP = {"reason": "person", "label": "", "condition": "", "explanation": "stopped by a person"}
@@ -106,10 +107,10 @@ STOP = {"reason": "person", "label": "", "condition": "", "explanation": "stoppe
 
 def test_time_at_which_nobody_drove_it_is_told() -> None:
     """A run that was stopped and resumed tells the time between; so does one whose process died."""
-    stopped = Step(3, "stopped", 3.0, data={"status": "stopped", "stop": STOP})
+    stopped = made_step(3, "stopped", 3.0, data={"status": "stopped", "stop": STOP})
     back = {"limits": {}, "fingerprint": "f"}
-    resumed = Step(4, "resumed", 903.0, data=back)
-    crashed = Step(5, "resumed", 1003.0, data={**back, "crashed": True})
+    resumed = made_step(4, "resumed", 903.0, data=back)
+    crashed = made_step(5, "resumed", 1003.0, data={**back, "crashed": True})
     steps = [
         started("a"),
         worked(2, "a", "b", 1.0, 3.0),
@@ -130,7 +131,7 @@ def test_what_has_not_ended_yet_is_shown_as_begun() -> None:
     line = timeline_of([started("a"), worked(2, "a", "b", 1.0, 3.0)])
     assert spans(line)["b"] == [("begun", 2.0, 2.0)]
     waits = {"waits": {"b": {"kind": "ask", "question": "<b>?", "schema": {}}}}
-    asked = Step(3, "waiting", 5.0, "", "b", 1, 1, 3.0, data=waits)
+    asked = made_step(3, "waiting", 5.0, "", "b", 1, 1, 3.0, data=waits)
     line = timeline_of([started("a"), worked(2, "a", "b", 1.0, 3.0), asked])
     assert spans(line)["b"] == [("work", 2.0, 4.0), ("wait", 4.0, 4.0)]
     assert (
@@ -142,10 +143,10 @@ def test_what_has_not_ended_yet_is_shown_as_begun() -> None:
 def test_a_fallback_is_told_apart() -> None:
     """By its colour, its words and the legend."""
     fell = worked(3, "a", "END", 2.0, 4.0, fallback=True, error={"kind": "E", "message": "m"})
-    failed = Step(
+    failed = made_step(
         2, "attempt", 2.0, "", "a", 1, 1, 1.0, data={"error": {"kind": "E", "message": "m"}, "then": "fallback"}
     )
-    chart = timeline([started("a"), failed, fell._replace(attempt=2)])
+    chart = timeline([started("a"), failed, altered(fell, attempt=2)])
     assert "the fallback stood in" in chart.svg()
     assert "step 3, visit 1, attempt 2, the fallback stood in, then END; 2 s" in told(chart)
 
@@ -155,7 +156,7 @@ def test_a_fallback_is_told_apart() -> None:
     [
         ([], "without steps"),
         ([done(2, "a", "END")], "do not make a run"),
-        ([started("a")._replace(data={})], "do not make"),
+        ([made_step(1, "started", 1.0)], "do not make"),
     ],
 )
 def test_what_is_no_run_is_refused(steps: list[Step], message: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Failure, Graph, Retry, RunFailed, Runner, failed
+from graphengine.engine.steps import FailureRecord
 from graphengine.errors import CompileError, DefinitionError
 from graphengine.reducers import append
 from graphengine.stores.memory import MemoryStore
@@ -150,7 +151,7 @@ async def test_no_store_keeps_exceptions_alive() -> None:
 async def test_failures_are_compared_by_their_fields() -> None:
     """A failure that a state keeps equals the one that a node was given, whose traceback is known."""
     kept = Failure(path="a", kind="x", message="m")
-    read = Failure.of({"path": "a", "kind": "x", "message": "m", "attempt": 1, "traceback": "Traceback"})
+    read = Failure.of(FailureRecord("a", "x", "m", 1, traceback="Traceback"))
     assert kept == read
     assert hash(kept) == hash(read)
     assert (kept.traceback, read.traceback) == ("", "Traceback")

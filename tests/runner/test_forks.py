@@ -13,6 +13,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Ru
 from graphengine.errors import GraphChanged
 from graphengine.reducers import append
 from graphengine.runner import NodeBegan, StepRecorded
+from tests.kit.facts import said
 from tests.kit.runs import SOON
 
 
@@ -133,7 +134,7 @@ async def test_need_cancels_the_async_arms_that_are_left(runner: Runner) -> None
         result = await run.result()
     assert (result.state.log, result.status, seen) == (["quick"], "finished", ["cancelled"])
     joined = [step for step in await runner.history(run.id) if step.kind == "joined"]
-    assert joined[0].data["cancelled"] == ["~slow"]
+    assert said(joined[0])["cancelled"] == ["~slow"]
 
 
 async def test_a_cancelled_thread_keeps_no_run_from_its_end(runner: Runner) -> None:
@@ -326,7 +327,7 @@ async def test_arms_do_not_see_what_others_do_to_their_inputs(runner: Runner) ->
     run = runner.start(fork(guilty, innocent))
     with pytest.raises(RunFailed) as caught:
         await run.result()
-    failed = [(s.node, s.data["error"]["kind"]) for s in await runner.history(run.id) if s.kind == "failed"]
+    failed = [(s.node, said(s)["error"]["kind"]) for s in await runner.history(run.id) if s.kind == "failed"]
     assert failed == [("guilty", "mutated_input")]
     seen = [step.update[0][2] for step in await runner.history(run.id) if step.kind == "node"]
     assert seen == ["saw [1]"]

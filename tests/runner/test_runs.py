@@ -33,6 +33,7 @@ from graphengine.errors import (
     UnknownStep,
 )
 from graphengine.reducers import append
+from tests.kit.facts import said
 
 
 class Count(BaseModel):
@@ -478,7 +479,7 @@ async def test_a_changed_graph_goes_on_where_the_run_still_fits(tmp_path: Path) 
         result = await runner.resume(changed, "r").result()
         assert result.state == More(n=4, seen=[1, 2, 3, 4], extra="new")
         resumed = next(s for s in await runner.history("r") if s.kind == "resumed")
-        assert "field extra is new: str" in resumed.data["changes"]
+        assert "field extra is new: str" in said(resumed)["changes"]
 
 
 async def test_run_sync_inside_an_event_loop_names_the_way_out() -> None:

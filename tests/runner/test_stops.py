@@ -10,6 +10,7 @@ from graphengine import END, START, Graph, Runner, ask
 from graphengine.errors import DefinitionError
 from graphengine.state.secret import HIDDEN
 from graphengine.testing import FakeClock
+from tests.kit.facts import said
 
 pytest.importorskip("cryptography")
 
@@ -42,7 +43,7 @@ async def test_the_reason_of_a_stop_while_waiting_holds_no_secret(tmp_path: Path
         waiting = await runner.start(graph, run_id="r").result()
         assert waiting.status == "waiting"
         await runner.stop("r", f"because of {CANARY}")
-        assert (await runner.history("r"))[-1].data["stop"]["explanation"] == f"because of {HIDDEN}"
+        assert said((await runner.history("r"))[-1])["stop"]["explanation"] == f"because of {HIDDEN}"
         assert CANARY.encode() not in bytes_of(tmp_path)
 
 
@@ -54,7 +55,7 @@ async def test_a_stop_without_the_graph_records_no_reason_of_a_run_with_secrets(
         await other.stop("r", f"because of {CANARY}")
         step = (await other.history("r"))[-1]
         assert step.kind == "stopped"
-        assert "withheld" in step.data["stop"]["explanation"]
+        assert "withheld" in said(step)["stop"]["explanation"]
         assert CANARY.encode() not in bytes_of(tmp_path)
 
 
@@ -96,7 +97,7 @@ async def test_the_reason_of_a_stop_without_secrets_is_kept(runner: Runner) -> N
     run = await runner.start(graph).result()
     del graph
     await runner.stop(run.run_id, "not needed any more")
-    assert (await runner.history(run.run_id))[-1].data["stop"]["explanation"] == "not needed any more"
+    assert said((await runner.history(run.run_id))[-1])["stop"]["explanation"] == "not needed any more"
 
 
 class Plain(BaseModel):
@@ -147,7 +148,7 @@ async def test_a_runner_that_closes_releases_its_runs(tmp_path: Path, caplog: py
         [run] = await runner.recover(graph)
         result = await run.result()
         assert (result.status, result.state.n, result.cut_off) == ("finished", 11, ())
-        assert not [step for step in await runner.history("r") if step.data.get("crashed")]
+        assert not [step for step in await runner.history("r") if said(step).get("crashed")]
 
 
 async def test_nodes_in_flight_finish_in_the_grace_of_a_runner(tmp_path: Path) -> None:

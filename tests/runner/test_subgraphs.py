@@ -35,6 +35,7 @@ from graphengine.errors import GraphChanged, InputError
 from graphengine.reducers import append
 from graphengine.runner import Emitted, NodeBegan, StepRecorded
 from graphengine.testing import FakeClock
+from tests.kit.facts import said
 from tests.kit.runs import SOON
 
 
@@ -515,7 +516,7 @@ async def test_a_change_inside_a_graph_is_a_change_of_the_run(runner: Runner) ->
     done = await runner.resume(around(changed), result.run_id, limits=Limits()).result()
     assert done.state.text == "ants v3"
     resumed = next(step for step in await runner.history(result.run_id) if step.kind == "resumed")
-    assert resumed.data["changes"]
+    assert said(resumed)["changes"]
 
     result = await runner.start(graph, limits=Limits(steps=1)).result()
     gone = Graph("article", Article, result="draft")

@@ -30,6 +30,7 @@ from graphengine import (
 from graphengine.errors import GraphChanged, InputError, RunnerClosed, StoreError
 from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
+from tests.kit.facts import said
 
 
 class State(BaseModel):
@@ -282,7 +283,7 @@ async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner
     assert info.fingerprint == renamed.compile().fingerprint
     assert await runner.store.outline(info.fingerprint) == renamed.compile().outline
     resumed = next(step for step in await runner.history(run.id) if step.kind == "resumed")
-    assert resumed.data["changes"] == ["way a → END: label old → new"]
+    assert said(resumed)["changes"] == ["way a → END: label old → new"]
 
 
 async def test_a_run_is_resumed_with_its_own_graph_alone(runner: Runner) -> None:

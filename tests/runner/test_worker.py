@@ -17,6 +17,7 @@ from graphengine.runner.worker import Ended, Refused, Took, Worker, WorkerEvent
 from graphengine.stores.base import RunInfo
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
+from tests.kit.facts import said
 
 HOUR = 3600.0
 WEEK = 168 * HOUR
@@ -197,7 +198,7 @@ async def test_an_orphan_is_gone_on_with(runner: Runner) -> None:
     assert isinstance(told[0], Took)
     assert (told[0].why, ends(told)) == ("orphan", [("r", "finished")])
     assert steps.ran == ["first", "second"]
-    assert all("crashed" not in step.data for step in await runner.history("r"))
+    assert all("crashed" not in said(step) for step in await runner.history("r"))
 
 
 async def test_runs_of_other_graphs_are_left_alone_and_hide_no_others(runner: Runner) -> None:

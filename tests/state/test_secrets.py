@@ -17,6 +17,7 @@ from graphengine.errors import CompileError, GraphChanged, GraphEngineError, Mig
 from graphengine.reducers import append
 from graphengine.runner import Emitted, Run, StepRecorded
 from graphengine.runner.result import RunFailed
+from tests.kit.facts import said
 
 pytest.importorskip("cryptography")
 
@@ -410,7 +411,7 @@ async def test_a_migration_leaves_records_of_secrets_that_it_does_not_change() -
         newer = asking(Unversioned, version=2, migrate={1: lambda old: {**old, "plain": "other"}})
         await runner.resume(newer, "r").result()
         resumed = next(step for step in await runner.history("r") if step.kind == "resumed")
-        assert [op[1] for op in resumed.data["refit"][""]] == ["plain"]
+        assert [op[1] for op in said(resumed)["refit"][""]] == ["plain"]
 
 
 def _raises(old: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_seriali
 
 from graphengine import END, START, Graph, plateau
 from graphengine.reducers import add, append
+from tests.kit.facts import said
 from tests.kit.session import Session
 from tests.kit.spec import work
 
@@ -158,7 +159,7 @@ def test_a_validator_of_the_whole_refuses_an_update() -> None:
     """And nothing of it is written."""
     session = begin(Ordered)
     step = session.finish({"low": 5})
-    assert step.data["error"]["kind"] == "invalid_update"
+    assert said(step)["error"]["kind"] == "invalid_update"
     assert session.snapshot.root.values == {"low": 1, "high": 2}
 
 
@@ -222,7 +223,7 @@ def test_items_of_a_choice_of_lists_stay_readable() -> None:
     session = begin(State)
     session.finish({"log": 1})
     step = session.finish({"log": "x"})
-    assert step.data["error"]["kind"] == "invalid_update"
+    assert said(step)["error"]["kind"] == "invalid_update"
     session.crash()
     assert session.view().get("log") == [1]
 

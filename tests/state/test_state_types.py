@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Replace
-from graphengine.engine.snapshot import from_record, to_record
+from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import InputError
+from tests.kit.facts import said
 from tests.kit.kinds import VALUES, Everything, EverythingWhole, Spot, joined, neat
 from tests.kit.session import Session
 from tests.kit.spec import work
@@ -61,7 +62,7 @@ def test_a_value_of_every_kind_comes_back_equal(
     expected: dict[str, Any] = {name: deepcopy(session.view().get(name)) for name in VALUES}
     for update in updates:
         step = session.finish(update)
-        if step.data.get("error"):
+        if said(step).get("error"):
             assert len(expected["strict_log"]) == 6
             return
         for name, new in update.items():
@@ -154,7 +155,7 @@ def test_what_cannot_be_recorded_fails_its_node(name: str, value: object) -> Non
     before = to_record(session.snapshot)["frames"][""]["values"]
     step = session.finish({"flag": True, name: value})
     assert step.kind == "failed"
-    assert step.data["error"]["kind"] in ("invalid_update", "not_recordable")
+    assert said(step)["error"]["kind"] in ("invalid_update", "not_recordable")
     assert to_record(session.snapshot)["frames"][""]["values"] == before
 
 
@@ -171,7 +172,7 @@ def test_an_alias_names_its_field_only_from_outside() -> None:
     session.start({"withAnAlias": [{"xPosition": 3}]})
     assert session.snapshot.root.values["aliased"] == [{"x": 3, "when": None}]
     step = session.finish({"withAnAlias": []})
-    assert step.data["error"]["kind"] == "invalid_update"
+    assert said(step)["error"]["kind"] == "invalid_update"
     session.resume()
     session.finish({"aliased": [Spot(xPosition=4)]})
     session.crash()

@@ -21,6 +21,7 @@ from unittest.mock import patch
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from pydantic_core import from_json, to_json
 
 from graphengine.engine.steps import Step, encode_step
 from graphengine.errors import GraphEngineError, UnknownRun, UnknownStep
@@ -28,6 +29,7 @@ from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import Append, Loaded, RunInfo, Status, Store
 from graphengine.testing import FakeClock
 from graphengine.testing.store_kit import append, refused, same, seqs, step
+from tests.kit.facts import altered
 from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
 from tests.stateful.store_model import Dead, Owner, StoreModel
 from tests.stateful.threads import no_sign_of_life
@@ -169,13 +171,13 @@ class StoreMachine(RuleBasedStateMachine):
         log = list(run.log if run is not None else ())
         steps = self.fresh(len(log) + 1, wish.count)
         if wish.gap and steps:  # those before the last one are right, and must not be written either
-            steps[-1] = steps[-1]._replace(seq=steps[-1].seq + wish.gap)
+            steps[-1] = altered(steps[-1], seq=steps[-1].seq + wish.gap)
         log += steps
 
-        def snapshot() -> dict[str, JsonValue]:
+        def snapshot() -> bytes:
             assert self.calling, "the snapshot was asked for after the call of append"
             event("a snapshot was made")
-            return digest(log)
+            return to_json(digest(log))
 
         batch = Append(run_id, self.fence(run_id, off), steps, wish.status, snapshot=snapshot)
         batch.due_at = wish.due_at(self.clock.now())
@@ -486,8 +488,9 @@ class StoreMachine(RuleBasedStateMachine):
         start = 0
         if loaded.snapshot is not None:
             event("a snapshot was loaded")
-            start = loaded.snapshot["seq"]
-            assert loaded.snapshot == digest(log[:start])
+            record = from_json(loaded.snapshot)
+            start = record["seq"]
+            assert record == from_json(to_json(digest(log[:start])))
             assert start <= len(log)
         assert same(loaded.steps, log[start:])
 

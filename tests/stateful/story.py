@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphengine.engine.steps import Step
+from tests.kit.facts import said
 
 ARMS = ("left", "question", "nap")
 ITEMS = ("check x", "check y")
@@ -124,7 +125,7 @@ class Story:
         return text
 
     def _started(self, step: Step) -> None:
-        self.limit = step.data["limits"].get("steps")
+        self.limit = said(step)["limits"].get("steps")
 
     def _node(self, step: Step) -> None:
         if step.node == "check":
@@ -143,7 +144,7 @@ class Story:
                 assert "question" in self.waits
                 del self.waits["question"]
                 self.answers[self.visit] = text
-                assert step.data["answer"] == {"value": text}
+                assert said(step)["answer"] == {"value": text}
             if self.at == "fork":
                 arm = next(arm for arm, node in self.places.items() if node == name)
                 self.arms[arm].append(text)
@@ -167,7 +168,7 @@ class Story:
     def _recorded(self, step: Step) -> None:
         assert self._place(step) == "left"
         assert not self.worked, "recorded work is done twice"
-        self.worked = self._say(step.data["value"])
+        self.worked = self._say(said(step)["value"])
         self.done.add(("left work", self.visit))
         self.crashes.pop("left", None)
 
@@ -175,13 +176,13 @@ class Story:
         name = self._place(step)
         assert name in ("question", "hear", "nap")
         assert name not in self.ready, "it waits for what it has"
-        self.waits[name] = step.data["waits"][name].get("due")
+        self.waits[name] = said(step)["waits"][name].get("due")
         self.crashes.pop(name, None)
 
     def _answered(self, step: Step) -> None:
         due = self.waits.pop(step.node)
         if step.node == "hear":
-            assert step.data["answer"] == {"value": self.mailbox.pop(0)}
+            assert said(step)["answer"] == {"value": self.mailbox.pop(0)}
         else:
             assert due is not None
             assert step.at >= due
@@ -193,13 +194,13 @@ class Story:
             self.ended = "failed"
             return
         name = self._place(step)
-        if step.data["error"]["kind"] == "crash_loop":
+        if said(step)["error"]["kind"] == "crash_loop":
             assert self.crashes.pop(name) >= CRASHES
         else:
-            self._say(step.data["error"]["message"])
+            self._say(said(step)["error"]["message"])
         self.crashes.pop(name, None)
         self.failed.add(name)
-        if name == "left" and not step.data.get("keeps"):
+        if name == "left" and not said(step).get("keeps"):
             self.worked = ""
             self.done.discard(("left work", self.visit))
         if name == "nap":
@@ -209,7 +210,7 @@ class Story:
 
     def _joined(self, step: Step) -> None:
         assert self.settles()
-        if step.data.get("status") == "failed":
+        if said(step).get("status") == "failed":
             assert self.failed
             self.ended = "failed"
             return
@@ -224,33 +225,33 @@ class Story:
 
     def _item(self, step: Step) -> None:
         name = self._place(step)
-        [(_, _, text)] = step.data["writes"]
+        [(_, _, text)] = said(step)["writes"]
         self.items[name] = self._say(text)
         self.done.add((name, self.visit))
         self.crashes.pop(name, None)
 
     def _message(self, step: Step) -> None:
-        self.heard.append(step.data["payload"])
-        self.mailbox.append(step.data["payload"])
+        self.heard.append(said(step)["payload"])
+        self.mailbox.append(said(step)["payload"])
 
     def _stopped(self, step: Step) -> None:
-        assert step.data["stop"]["reason"] in ("asked", "limit")
-        assert step.data["stop"]["reason"] == "asked" or self.limited
+        assert said(step)["stop"]["reason"] in ("asked", "limit")
+        assert said(step)["stop"]["reason"] == "asked" or self.limited
         self.ended = "stopped"
 
     def _resumed(self, step: Step) -> None:
-        if step.data.get("crashed"):
+        if said(step).get("crashed"):
             assert not self.limited
             for name in self.movable():
                 if self.crashes.get(name, 0) < CRASHES - 1 or not self.company:
                     self.crashes[name] = self.crashes.get(name, 0) + 1
-        self.company = bool(step.data.get("company"))
-        if self.ended == "failed" or step.data.get("retries"):
+        self.company = bool(said(step).get("company"))
+        if self.ended == "failed" or said(step).get("retries"):
             for name in self.failed:
                 self.crashes.pop(name, None)
             self.failed = set()
         self.ended = ""
-        self.limit = step.data["limits"].get("steps")
+        self.limit = said(step)["limits"].get("steps")
 
     def _branched(self, step: Step) -> None:
         self._resumed(step)

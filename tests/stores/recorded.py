@@ -16,13 +16,15 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner, ask
-from graphengine.engine.snapshot import Snapshot, to_record
+from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import encode_step
+from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
 from graphengine.history.load import load_snapshot
 from graphengine.reducers import add, append
 from graphengine.stores import snapshots
 from graphengine.stores.sqlite import SQLiteStore
+from tests.kit.facts import resaid
 
 RUNS = ("done", "asks", "branch", "failed", "left")
 
@@ -132,7 +134,7 @@ async def record(path: Path, **options: Any) -> None:
 async def _left_running(store: SQLiteStore, graph: Graph[State]) -> None:
     """The beginning of `done` once more, as a process would leave it that was told to let it go."""
     first, *others = (await store.steps("done"))[:20]
-    first = first._replace(data={**first.data, "run_id": "left"})
+    first = resaid(first, run_id="left")
     info = replace(await store.info("done"), id="left", status="running", created_at=first.at)
     fence = await store.create(info, [first, *others], graph.compile().outline)
     await store.release("left", fence)

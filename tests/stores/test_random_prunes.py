@@ -19,6 +19,7 @@ from graphengine.stores.base import RunInfo, Status, Store
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.store_kit import append, batch, run_info, step, steps
+from tests.kit.facts import altered
 
 TAGS = ("a", "b")
 GRAPHS = ("g", "h")
@@ -90,7 +91,7 @@ async def make(store: Store, made: Made, number: int) -> None:
         info = replace(info, parent=parent.id, parent_seq=start)
     last = start + made.count
     at = float(made.created_at + 100)
-    own = [each._replace(at=at) for each in steps(start + 1, last, field=info.id)]
+    own = [altered(each, at=at) for each in steps(start + 1, last, field=info.id)]
     fence = await store.create(info, own, {})
     if made.status == "running":
         await store.release(info.id, fence)

@@ -19,6 +19,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pydantic_core import to_json
 
 from graphengine.errors import (
     StoreError,
@@ -34,6 +35,7 @@ from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.readers import Reader
 from graphengine.stores.sqlite.worker import Worker
 from graphengine.testing.store_kit import append, batch, new_run, refused, same, seqs, step, steps
+from tests.kit.facts import altered
 from tests.stores.support import OpenStore, content_of
 
 FORMATS = Path(__file__).with_name("formats")
@@ -137,8 +139,8 @@ async def test_a_closed_database_is_one_small_file(open_store: OpenStore, path: 
     messages: list[str] = []
     for seq in range(1, 1001):
         messages.append("m" * 1024)
-        added = step(seq)._replace(update=[["append", "messages", messages[-1]]])
-        pending = store.append(Append("r", fence, [added], "running", snapshot=lambda: {"messages": messages}))
+        added = altered(step(seq), update=[["append", "messages", messages[-1]]])
+        pending = store.append(Append("r", fence, [added], "running", snapshot=lambda: to_json({"messages": messages})))
         if seq % 50 == 0:
             await pending
     await store.close()
@@ -217,7 +219,7 @@ async def test_databases_of_every_version_are_read(open_store: OpenStore, path: 
         ("parent", "finished", 3),
     ]
     assert seqs((await store.load("child")).steps) == [1, 2, 3]
-    assert (await store.load("parent")).snapshot == {"seq": 2}
+    assert (await store.load("parent")).snapshot == b'{"seq":2}'
     assert [message.payload for message in await store.inbox(["child"])] == [{"ok": True}]
     assert await store.outline("f1") == {"nodes": ["write"]}
     due_at = None if dump.stem == "0001" else 400.0

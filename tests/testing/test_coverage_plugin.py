@@ -175,5 +175,5 @@ def test_the_plugin_loads_nothing_of_the_engine() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    names = ["graphengine", "graphengine.lazy", "graphengine.testing", "graphengine.testing.coverage_plugin"]
+    names = ["graphengine", "graphengine.testing", "graphengine.testing.coverage_plugin"]
     assert found.stdout.split() == names

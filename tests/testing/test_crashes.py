@@ -80,7 +80,7 @@ async def test_it(runner, crash_at, store):
     await crash.happened()
     [again] = await runner.recover(counting)
     await again.result()
-    assert any(step.kind == "resumed" and step.data.get("crashed") for step in await runner.history(run.id))
+    assert any(step.kind == "resumed" and step.data.crashed for step in await runner.history(run.id))
 """,
     )
     assert result.ret == 0, said(result)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphengine.calls.interrupts import reraise_interrupt
-from graphengine.engine.failures import error_of, failed_frame, failure_record, nested
+from graphengine.engine.failures import error_of, fail_with, failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of
+from graphengine.engine.phases import Ended, Forked
 from graphengine.engine.ready import arms_settled
-from graphengine.engine.routing import arrival
+from graphengine.engine.routing import arrive
 from graphengine.engine.size_limits import added
-from graphengine.engine.steps import Step, path_of
+from graphengine.engine.steps import Joined, Step, path_of
 from graphengine.engine.trackers import sample_arm
 from graphengine.errors import InvalidUpdate
 from graphengine.reducers import Replace
@@ -24,20 +25,22 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Snapshot
 
 
-def arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
+def arms_arrived(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Settled) -> Step:
     """The arms become one, or their frame fails with the first of them that did."""
-    frame = snapshot.frames[event.frame]
-    if not arms_settled(snapshot, frame):
+    forked = frame.phase
+    if not isinstance(forked, Forked) or not arms_settled(snapshot, forked):
         raise StaleEvent(event)
     plan = plan_of(plan, frame)
-    fork = frame.fork
-    arms = [snapshot.frames[key] for key in fork["arms"]]
-    arrived = [arm for arm in arms if arm.phase == "ended"]
-    common = (snapshot.seq + 1, "joined", event.now, frame.id, fork["join"])
-    if len(arrived) < fork.get("need", len(arms)):
-        arm = next(arm for arm in arms if arm.failure is not None)
-        data = {"error": arm.failure, **failed_frame(arm.failure, arm.stop)}
-        return Step(*common, data={**data, **nested(frame, arm.names, lasting=arm.lasting)})  # type: ignore[arg-type]
+    fork = forked.fork
+    arms = [snapshot.frames[key] for key in forked.arms]
+    arrived = [arm for arm in arms if isinstance(arm.phase, Ended)]
+    facts = Joined()
+    step = Step(snapshot.seq + 1, event.now, facts, frame.id, fork.join)
+    if len(arrived) < (len(arms) if fork.need is None else fork.need):
+        first = next(arm.failing for arm in arms if arm.failing is not None)
+        fail_with(facts, frame, first.error, first.names, lasting=first.lasting)
+        facts.stop = first.stop or facts.stop
+        return step
     view = View(plan.state, frame)
     view.node, view.until = frame.at, frame.until
     try:
@@ -45,25 +48,22 @@ def arms_arrived(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
     except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         reraise_interrupt(error)
         told = error_of(error)
-        failure = failure_record(told, path_of(frame.id, fork["join"]), 1)
-        data = {"error": failure, **failed_frame(failure), **nested(frame, told.names, lasting=told.lasts)}
-        return Step(*common, data=data)  # type: ignore[arg-type]
+        failure = failure_record(told, path_of(frame.id, fork.join), 1)
+        fail_with(facts, frame, failure, told.names, lasting=told.lasts)
+        return step
     counted: dict[str, int] = {}
     for arm in arrived:
         sample_arm(plan, view, arm, counted)
         for name, visits in arm.counts.items():
             counted[name] = counted.get(name, 0) + visits
-    why = f"{len(arrived)} of {len(arms)} arms arrived"
-    data = arrival(frame, fork["join"], fork.get("label", ""), fork.get("condition"), why)
-    if view.new_marks:
-        data["marks"] = view.new_marks
-        if view.until:
-            data["samples"] = view.new_samples
-    cancelled = [arm.id for arm in arms if arm.phase != "ended"]
-    if cancelled:
-        data["cancelled"] = cancelled
-    weight = added(snapshot, view.weight) if view.weight else 0
-    return Step(*common, update=change.ops, data=data, typed=change.typed, weight=weight)  # type: ignore[arg-type]
+    arrive(facts, frame, fork.join, fork.label, fork.condition or None, f"{len(arrived)} of {len(arms)} arms arrived")
+    facts.marks = view.new_marks
+    if view.new_marks and view.until:
+        facts.samples = view.new_samples
+    facts.cancelled = [arm.id for arm in arms if not isinstance(arm.phase, Ended)] or ()
+    step.update, step.typed = change.ops, change.typed
+    step.weight = added(snapshot, view.weight) if view.weight else 0
+    return step
 
 
 def _updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[str, object]]:

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.plan import Updates
-    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.json_values import Op
     from graphengine.state.schema import Change, StateType
     from graphengine.state.view import View
 
 
-def item_writes(state: StateType[Any], view: View, updates: Updates) -> list[JsonValue]:
+def item_writes(state: StateType[Any], view: View, updates: Updates) -> list[Op]:
     """What an item writes, as records.
 
     Raises:
         InvalidUpdate, NotRecordable: It does not fit.
     """
-    return [list(state.fields[name].part(update, view)) for name, update in updates]
+    return [state.fields[name].part(update, view) for name, update in updates]
 
 
-def collect(state: StateType[Any], view: View, done: Sequence[Sequence[Op]]) -> Change:
+def collect(state: StateType[Any], view: View, done: Sequence[Sequence[Op] | None]) -> Change:
     """The updates of all items, in their order, as one change of the state.
 
     Raises:
@@ -37,11 +37,11 @@ def collect(state: StateType[Any], view: View, done: Sequence[Sequence[Op]]) -> 
     """
     together: dict[str, list[Op]] = {}
     for writes in done:
-        for op in writes:
+        for op in writes or ():
             together.setdefault(op[1], []).append(op)
     keys: dict[tuple[str, str], tuple[int, str]] = {}
     for index, writes in enumerate(done):
-        for op in writes:
+        for op in writes or ():
             if op[0] in ("put", "grow"):
                 first, kind = keys.setdefault((op[1], op[2]), (index, op[0]))
                 if first != index and "put" in (kind, op[0]):

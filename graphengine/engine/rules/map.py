@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import Error, NodeFailed, NodeFinished
 from graphengine.engine.failures import error_of, failure_record
-from graphengine.engine.lookup import StaleEvent, frame_of, plan_of, tell
+from graphengine.engine.lookup import StaleEvent, plan_of, tell
+from graphengine.engine.phases import Collecting
 from graphengine.engine.rules.items import collect
-from graphengine.engine.rules.visit import gone_wrong, leave
+from graphengine.engine.rules.visit import give_up, leave
 from graphengine.engine.size_limits import weigh
-from graphengine.engine.steps import EMPTY, Step, path_of
+from graphengine.engine.steps import Mapped, Node, Step, path_of
 from graphengine.engine.trackers import track
 from graphengine.errors import InvalidUpdate, MissingInput
 from graphengine.state.schema import NO_CHANGE
@@ -25,22 +26,21 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 
-def map_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step:
+def map_entered(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeEntered) -> Step:
     """The items are taken; from now on they do not change."""
-    frame = frame_of(snapshot, event, ("ready",))
     inner = plan_of(plan, frame)
     node = inner.nodes[event.node]
     try:
-        data = _items(node.each, View(inner.state, frame), node.name)  # type: ignore[arg-type]
+        facts = _items(node.each, View(inner.state, frame), node.name)  # type: ignore[arg-type]
     except BaseException as error:  # noqa: BLE001 - a function of the user's
         reraise_interrupt(error)
         failed = NodeFailed(*event[:5], event.now, error_of(error))
         failure = failure_record(failed.error, path_of(frame.id, event.node), event.attempt)
-        return gone_wrong(inner, snapshot, frame, failed, {"error": failure})
-    return Step(snapshot.seq + 1, "mapped", event.now, *event[:4], data=data)
+        return give_up(inner, snapshot, frame, failed, failure)
+    return Step(snapshot.seq + 1, event.now, facts, *event[:4])
 
 
-def _items(each: Each, view: View, node: str) -> dict[str, JsonValue]:
+def _items(each: Each, view: View, node: str) -> Mapped:
     """What a map is over: the fields that are its lists, and the items of the others.
 
     Raises:
@@ -49,7 +49,7 @@ def _items(each: Each, view: View, node: str) -> dict[str, JsonValue]:
     """
     lengths: dict[str, int] = {}
     fields: dict[str, str] = {}
-    items: dict[str, JsonValue] = {}
+    items: dict[str, Sequence[JsonValue]] = {}
     for name, reading, field in each.sources:
         found = reading.read(view)
         where = f"node {node}, each {name}"
@@ -70,33 +70,26 @@ def _items(each: Each, view: View, node: str) -> dict[str, JsonValue]:
         raise InvalidUpdate(
             f"the lists differ in length: {told}", where=f"node {node}", repair="make them equally long"
         )
-    data: dict[str, JsonValue] = {"count": next(iter(lengths.values())), "concurrency": each.concurrency}
-    if fields:
-        data["fields"] = fields
-    if items:
-        data["items"] = items
-    return data
+    return Mapped(count=next(iter(lengths.values())), concurrency=each.concurrency, fields=fields, items=items)
 
 
-def items_done(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
+def items_done(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Settled) -> Step:
     """All items came to their ends: their updates are reduced in item order, or the first failure is the node's."""
-    frame = snapshot.frames[event.frame]
-    facts = frame.map
-    if facts["left"]:
+    facts = frame.phase
+    if not isinstance(facts, Collecting) or facts.left:
         raise StaleEvent(event)
     plan = plan_of(plan, frame)
-    visit = (frame.id, frame.at, frame.visit, frame.attempt, facts["began"], event.now)
-    if facts["failed"]:
-        first = facts["failed"][min(facts["failed"], key=int)]
-        failure = first["error"]
-        error = Error(failure["kind"], first["names"], failure["message"], retryable=not first.get("lasting"))
-        return gone_wrong(plan, snapshot, frame, NodeFailed(*visit, error), {"error": failure})
+    visit = (frame.id, frame.at, frame.visit, frame.attempt, facts.began, event.now)
+    if facts.failed:
+        first = facts.failed[min(facts.failed, key=int)]
+        error = Error(first.error.kind, first.names, first.error.message, retryable=not first.lasting)
+        return give_up(plan, snapshot, frame, NodeFailed(*visit, error), first.error)
     view = View(plan.state, frame)
     view.node = frame.at
     wrong, change = event.error, NO_CHANGE
     try:
-        if wrong is None and facts["count"]:
-            change = collect(plan.state, view, facts["done"])
+        if wrong is None and facts.count:
+            change = collect(plan.state, view, facts.done)
             if view.weight:
                 change.weight = weigh(snapshot, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
         elif wrong is None:
@@ -106,13 +99,13 @@ def items_done(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
         wrong = error_of(error)
     if wrong is not None:
         failure = failure_record(wrong, path_of(frame.id, frame.at), frame.attempt)
-        return gone_wrong(plan, snapshot, frame, NodeFailed(*visit, wrong), {"error": failure})
+        return give_up(plan, snapshot, frame, NodeFailed(*visit, wrong), failure)
     done = NodeFinished(*visit, result=None)  # the items' updates are the change
     tell(snapshot, frame, view, done)
     if plan.epochs or plan.samples:
         track(plan, view, frame.at, change.ops)
-    sent = [message for index in sorted(facts["sent"], key=int) for message in facts["sent"][index]]
-    return leave(plan, snapshot, frame, done, view, change, {"sent": sent} if sent else EMPTY)
+    sent = [message for index in sorted(facts.sent, key=int) for message in facts.sent[index]]
+    return leave(plan, snapshot, frame, done, view, change, Node(sent=sent or ()))
 
 
 def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:

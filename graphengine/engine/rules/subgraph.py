@@ -6,35 +6,33 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import Error, NodeFailed, NodeFinished
-from graphengine.engine.failures import attempt_of, error_of, failed_frame, nested
-from graphengine.engine.lookup import StaleEvent, frame_of, plan_of, view_of
+from graphengine.engine.failures import attempt_of, error_of, fail_with
+from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.ready import held_by, settled, sub_limit
 from graphengine.engine.rules.run import first_way
-from graphengine.engine.rules.visit import fail, finish
+from graphengine.engine.rules.visit import node_failed, node_finished
 from graphengine.engine.size_limits import weigh
 from graphengine.engine.snapshot import Frame, sub_id
-from graphengine.engine.steps import Step, path_of
+from graphengine.engine.steps import Entered, Failed, FailureRecord, Node, Step, path_of
 from graphengine.errors import InputError, InvalidInputs, SubgraphLimit
 from graphengine.graph.conditions import exception_name
-from graphengine.graph.endings import Stop
 from graphengine.graph.options import START
 from graphengine.state.field import LONG
+from graphengine.state.stop import Stop
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from graphengine.engine.events import LimitMet, NodeEntered, Settled
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Initial
 
 
 _LIMIT: Final = [exception_name(kind) for kind in SubgraphLimit.__mro__ if issubclass(kind, BaseException)]
 
 
-def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step:
+def sub_entered(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeEntered) -> Step:
     """A graph begins: its state from its inputs, and the way out of its START."""
-    frame = frame_of(snapshot, event, ("ready",))
     inner = plan_of(plan, frame)
     view = view_of(inner, frame)
     try:
@@ -45,16 +43,14 @@ def sub_entered(plan: Plan[Any], snapshot: Snapshot, event: NodeEntered) -> Step
         weight = weigh(snapshot, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
     except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
         reraise_interrupt(error)
-        return fail(plan, snapshot, frame, NodeFailed(*event[:5], event.now, error_of(error), chance=event.chance))
+        return node_failed(
+            plan, snapshot, frame, NodeFailed(*event[:5], event.now, error_of(error), chance=event.chance)
+        )
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
-    data: dict[str, JsonValue] = {"graph": graph.graph, **first_way(graph, begins, given.given)}
-    if choice:
-        data["choice"] = choice
-    if graph.own_limits:
-        data["limits"] = dict(graph.own_limits)
+    facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
+    first_way(facts, graph, begins, given.given)
     typed = [given.typed[op[1]] for op in update]
-    step = Step(snapshot.seq + 1, "entered", event.now, *event[:4], update=update, data=data, typed=typed)
-    return step._replace(weight=weight) if weight else step
+    return Step(snapshot.seq + 1, event.now, facts, *event[:4], update=update, typed=typed, weight=weight)
 
 
 def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial]:
@@ -71,26 +67,24 @@ def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial
         raise InvalidInputs(error.message, where=error.where, repair=error.repair) from error
 
 
-def sub_ended(plan: Plan[Any], snapshot: Snapshot, event: Settled) -> Step:
+def sub_ended(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Settled) -> Step:
     """A graph came to its end: its result is its node's, its failure too."""
-    frame = snapshot.frames[event.frame]
     sub = snapshot.frames[sub_id(frame)]
     if not settled(sub):
         raise StaleEvent(event)
     visit = (frame.id, frame.at, frame.visit, frame.attempt, sub.since, event.now)
-    if sub.failure is not None:
-        failure = sub.failure
-        error = Error(failure["kind"], sub.names, failure["message"], retryable=not sub.lasting)
+    if sub.failing is not None:
+        failure = sub.failing.error
+        error = Error(failure.kind, sub.failing.names, failure.message, retryable=not sub.failing.lasting)
         failed = NodeFailed(*visit, error, choice=frame.choice, chance=event.chance, failure=failure)
-        return fail(plan, snapshot, frame, failed)
+        return node_failed(plan, snapshot, frame, failed)
     inner = plan_of(plan, sub)
     view = View(inner.state, sub)
     node = plan_of(plan, frame).nodes[frame.at]
     result = inner.result.read(view) if inner.result is not None else _state(node, inner, view)
-    stop = sub.stop
-    more: dict[str, JsonValue] = {"inside": stop}
+    more = Node(inside=sub.stop)
     done = NodeFinished(*visit, result, choice=frame.choice, chance=event.chance, more=more)
-    return finish(plan, snapshot, frame, done, Stop(**stop))
+    return node_finished(plan, snapshot, frame, done, sub.stop)
 
 
 def _state(node: NodePlan, inner: Plan[Any], view: View) -> object:
@@ -101,21 +95,17 @@ def _state(node: NodePlan, inner: Plan[Any], view: View) -> object:
     return {name: view.get(name) for name in inner.state.fields if name in keys}
 
 
-def limit_met(plan: Plan[Any], snapshot: Snapshot, event: LimitMet) -> Step:
+def limit_met(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: LimitMet) -> Step:
     """A graph inside another one reached a limit of its own, and fails with it."""
-    frame = snapshot.frames.get(event.frame)
-    if frame is None or settled(frame) or held_by(snapshot, frame)[1] is not frame:
+    if settled(frame) or held_by(snapshot, frame)[1] is not frame:
         raise StaleEvent(event)
     reached = sub_limit(snapshot, frame)
     inner = plan_of(plan, frame)
     path = path_of(frame.id, "")
-    failure: dict[str, JsonValue] = {
-        "path": path,
-        "kind": "limit",
-        "message": f"{inner.graph} reached its limit: {reached}",
-        "attempt": attempt_of(frame),
-        "repair": "raise the limits of that graph, or resume the run once it may go on",
-    }
-    stop = {"reason": "limit", "label": "", "condition": "", "explanation": reached}
-    data = {**failed_frame(failure, stop), "error": failure, **nested(frame, _LIMIT, lasting=True)}
-    return Step(snapshot.seq + 1, "failed", event.now, frame.id, "", frame.visit, frame.attempt, data=data)
+    message = f"{inner.graph} reached its limit: {reached}"
+    repair = "raise the limits of that graph, or resume the run once it may go on"
+    failure = FailureRecord(path, "limit", message, attempt_of(frame), repair=repair)
+    facts = Failed()
+    fail_with(facts, frame, failure, _LIMIT, lasting=True)
+    facts.stop = Stop("limit", explanation=reached)
+    return Step(snapshot.seq + 1, event.now, facts, frame.id, "", frame.visit, frame.attempt)

@@ -9,12 +9,14 @@ exception that is not loaded here. No node is called; nothing is imported.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
 
+from msgspec import UNSET
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.engine import steps
 from graphengine.engine.events import (
     Answered,
     AnswerRefused,
@@ -37,8 +39,31 @@ from graphengine.engine.events import (
     Written,
 )
 from graphengine.engine.lookup import plan_of, view_of
-from graphengine.engine.rebase import KEYS, refitted
+from graphengine.engine.phases import Collecting, Inside, Ready, Waiting
+from graphengine.engine.rebase import shifted
 from graphengine.engine.rules.run import begun
+from graphengine.engine.steps import (
+    Attempt,
+    AttemptEnded,
+    Branched,
+    Entered,
+    Failed,
+    FailureRecord,
+    Joined,
+    Left,
+    Mapped,
+    Message,
+    Node,
+    Recorded,
+    Refused,
+    Shift,
+    Started,
+    Stopped,
+    falls_back,
+    fingerprint_of,
+    marks_in,
+    ops_of,
+)
 from graphengine.errors import (
     GraphEngineError,
     InputError,
@@ -54,7 +79,7 @@ from graphengine.state.field import why
 from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import NodePlan, Plan
@@ -70,12 +95,6 @@ EXCEPTION: Final = "an exception whose class is not loaded here, so that what it
 STOOD_IN: Final = "the failure that a fallback stood in for, where its way out failed too"
 REPLACED: Final = "a value that was set where today a reducer joins: whether it was to replace is not recorded"
 RAW: Final = "an update of a reducer of your own whose parameter has no type"
-
-_DECIDED: Final = frozenset((
-    "to", "why", "edge", "fork", "status", "stop", "error", "marks", "samples", "usage", "choice", "fallback", "names",
-    "lasting", "writes", "inside",
-))  # fmt: skip
-"""What the core puts into the step of a result; the rest came with the result."""
 
 
 class Again(NamedTuple):
@@ -115,8 +134,43 @@ def again(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Again:
     Raises:
         Apart: Today's graph could not be told of such an event there.
     """
-    found = _KINDS[step.kind](plan, snapshot, step)
+    found = _event(plan, snapshot, step)
     return found if isinstance(found, Again) else Again(found)
+
+
+def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Again | Event:  # noqa: C901, PLR0911, PLR0912 - a kind a case
+    facts = step.data
+    match facts:
+        case Started():
+            return _started(plan, step, facts)
+        case Node() | Attempt() | Failed():  # items are nodes too
+            return _came(plan, snapshot, step, facts)
+        case Left():
+            return _left(plan, snapshot, step)
+        case Joined():
+            return _joined(plan, snapshot, step)
+        case Mapped() | Entered():
+            return _entered(plan, snapshot, step)
+        case steps.Begun():
+            return _begun(plan, snapshot, step)
+        case Recorded():
+            return _recorded(plan, snapshot, step, facts)
+        case steps.Waiting():
+            return _waits(plan, snapshot, step, facts)
+        case steps.Answered():
+            return _answered(plan, snapshot, step, facts)
+        case Refused():
+            return _refused(plan, snapshot, step, facts)
+        case Message():
+            return MessageCame(step.at, facts.topic, facts.payload)
+        case steps.Resumed():
+            return _resumed(step, facts)
+        case Stopped():
+            return _stopped(step, facts)
+        case Branched():
+            return _branched(plan, snapshot, step, facts)
+        case _:
+            assert_never(facts)
 
 
 def walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
@@ -178,78 +232,79 @@ def _first_with_secrets(
     return begins.values, begins.typed
 
 
-def _started(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
-    data = step.data
+def _started(plan: Plan[Any], step: Step, facts: Started) -> Event:
     values, typed = first_records(plan.state, step)
-    event = Begun(
-        step.at, data["run_id"], values, typed, data["limits"], (), data.get("after", ""), data.get("pause", ())
-    )
-    return event._replace(given=list(_given(plan, snapshot, event, step)))
+    event = Begun(step.at, facts.run_id, values, typed, facts.limits, (), facts.after, facts.pause)
+    return event._replace(given=list(_given(plan, event, step)))
 
 
-def _given(plan: Plan[Any], snapshot: Snapshot, event: Begun, step: Step) -> Iterator[str]:
+def _given(plan: Plan[Any], event: Begun, step: Step) -> Iterator[str]:
     """The fields that somebody set, as far as it matters: where a plateau took a sample of them."""
-    recorded = set(step.data.get("marks", ()))
-    exact = step.data.get("fingerprint") == plan.fingerprint
+    recorded = set(marks_in(step))
+    exact = fingerprint_of(step) == plan.fingerprint
     for name in plan.samples:
-        alone = begun(plan, snapshot, event._replace(given=[name])).data.get("marks", {})
+        alone = marks_in(begun(plan, event._replace(given=[name])))
         sampled = {tracker.key for tracker in plan.samples[name]} & set(alone)
         if sampled and (sampled <= recorded if exact else sampled & recorded):
             yield name
 
 
-def _came(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Again | Event:  # noqa: PLR0911 - a way to end a return
+def _came(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> Again | Event:  # noqa: PLR0911 - a way to end a return
     """What an attempt, or all that is below a node, came to."""
     if not step.node:
         return LimitMet(step.frame, step.at)
     frame, inner = walked(plan, snapshot, step)
     node = node_of(inner, step)
-    data = step.data
-    kind = data["error"]["kind"] if data.get("error") else ""
-    if frame.phase in ("mapping", "inside"):
-        changed = kind == MutatedInput.code and frame.phase == "mapping" and data["error"]["path"] == step.path
-        return Settled(step.frame, step.at, _error(data["error"])[0] if changed else None)
-    if frame.phase == "waiting":
-        return _wait_ended(frame, step)
+    kind = facts.error.kind if facts.error is not None else ""
+    if isinstance(frame.phase, (Collecting, Inside)):
+        changed = kind == MutatedInput.code and isinstance(frame.phase, Collecting)
+        wrong = facts.error if changed and facts.error is not None and facts.error.path == step.path else None
+        return Settled(step.frame, step.at, _error(wrong)[0] if wrong is not None else None)
+    if isinstance(frame.phase, Waiting):
+        return _wait_ended(frame, step, facts)
     visit = (step.frame, step.node, step.visit, step.attempt, step.began, step.at)
-    rest = {"usage": data.get("usage"), "choice": data.get("choice", "")}
-    stands_in = frame.phase == "ready" and data.get("fallback")
-    if kind and (step.kind in ("attempt", "failed") or (stands_in and data.get("status") != "failed")):
+    usage, choice = facts.usage or None, facts.choice
+    stands_in = isinstance(frame.phase, Ready) and falls_back(step)
+    failed = isinstance(facts, (Attempt, Failed)) or (stands_in and not facts.has_failed)
+    if facts.error is not None and failed:
         if _is_entered(node, frame) and kind != "crash_loop":
             return NodeEntered(*visit[:4], step.at)
-        error, unsure = _error(data["error"])
-        failed = NodeFailed(*visit, error, **rest, keeps=bool(data.get("keeps")))
+        error, unsure = _error(facts.error)
+        event = NodeFailed(*visit, error, usage, choice, keeps=facts.keeps)
         misfit = kind in ("invalid_update", "not_recordable")
-        return Again(failed, [*unsure, *([RESULT] if misfit else ())])
-    if stands_in and data.get("status") == "failed":
+        return Again(event, [*unsure, *([RESULT] if misfit else ())])
+    if stands_in and facts.has_failed:
         if kind not in ("no_way_out", "condition_failed", "fail"):
             return Again(None, [STOOD_IN])
-        rest["more"] = {"fallback": True}
-        return Again(NodeFinished(*visit, _written(inner, frame, step, node)[0], **rest), [STOOD_IN])
-    written, unsure = _written(inner, frame, step, node)
-    rest["more"] = {name: fact for name, fact in data.items() if name not in _DECIDED}
-    return Again(NodeFinished(*visit, written, **rest), unsure)
+        written = _written(inner, frame, step, node)[0]
+        return Again(NodeFinished(*visit, written, usage, choice, more=Node(fallback=True)), [STOOD_IN])
+    updates, unsure = _written(inner, frame, step, node)
+    return Again(NodeFinished(*visit, updates, usage, choice, more=_beside(facts)), unsure)
+
+
+def _beside(facts: AttemptEnded) -> Node | None:
+    """What came with a result: nothing that was decided."""
+    return facts if isinstance(facts, Node) else None
 
 
 def _is_entered(node: NodePlan, frame: Frame) -> bool:
     """Whether what stands there begins something below it, instead of being run."""
-    if frame.phase != "ready":
+    if not isinstance(frame.phase, Ready):
         return False
     if node.each is not None and frame.kind != "item":
         return True
     return node.call.graph is not None if node.call is not None else any(c.graph for c in node.choices.values())
 
 
-def _wait_ended(frame: Frame, step: Step) -> Again | Event:
+def _wait_ended(frame: Frame, step: Step, facts: AttemptEnded) -> Again | Event:
     """How a wait that was its node's own came to its end."""
-    data = step.data
-    if data.get("by") == "answer":
-        return Answered(data["wait"], frame.waits[data["wait"]]["id"], step.at, data["answer"]["value"])
-    if "wait" in data:
-        return WaitOver(step.frame, data["wait"], step.at)
-    over = [name for name, wait in frame.waits.items() if wait.get("due", step.at + 1) <= step.at]
-    timed_out = data.get("error", {}).get("kind") == WaitTimeout.code
-    if over and (timed_out or "default" in frame.waits[over[0]]):
+    if facts.by == "answer" and facts.answer is not None:
+        return Answered(facts.wait, frame.waits[facts.wait].id, step.at, facts.answer.value)
+    if facts.wait:
+        return WaitOver(step.frame, facts.wait, step.at)
+    over = [name for name, wait in frame.waits.items() if wait.due is not None and wait.due <= step.at]
+    timed_out = facts.error is not None and facts.error.kind == WaitTimeout.code
+    if over and (timed_out or frame.waits[over[0]].default is not UNSET):
         return WaitOver(step.frame, over[0], step.at)
     return Again(None, [RESULT])
 
@@ -257,8 +312,8 @@ def _wait_ended(frame: Frame, step: Step) -> Again | Event:
 def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:
     """In place of a result: the updates that it came to."""
     view = view_of(plan, frame)
-    ops = list(step.data.get("writes", ()) if step.kind == "item" else step.update)
-    if step.data.get("fallback") and plan.errors is not None and frame.cause is not None:
+    ops = list(ops_of(step))
+    if falls_back(step) and plan.errors is not None and frame.cause is not None:
         _drop_failure(ops, plan.errors, frame.cause)  # the core adds it again
     unsure = []
     if any(source is not None for _, source in node.writer.parts):
@@ -319,11 +374,11 @@ def _is_bare(field: FieldType | None) -> bool:
     return field.reducer.__module__ != maximum.__module__  # what ours take is of the field's type
 
 
-def _drop_failure(ops: list[Op], field: str, failure: JsonValue) -> None:
+def _drop_failure(ops: list[Op], field: str, failure: FailureRecord) -> None:
     for index in range(len(ops) - 1, -1, -1):
         op = ops[index]
         told = op[2] if op[0] in ("append", "reduce") and isinstance(op[2], dict) else {}
-        if op[1] == field and all(told.get(name) == failure[name] for name in ("path", "kind", "message")):
+        if op[1] == field and all(told.get(name) == getattr(failure, name) for name in ("path", "kind", "message")):
             del ops[index]
             return
 
@@ -351,22 +406,22 @@ def update_of(state: StateType[Any], op: Op, view: View) -> object:
         raise Apart("update", said, f"let the type of {op[1]!r} take it, or accept that runs part here") from error
 
 
-def _error(failure: JsonValue) -> tuple[Error, Sequence[str]]:
+def _error(failure: FailureRecord) -> tuple[Error, Sequence[str]]:
     """What a recorded failure was when it came, as far as its record and the classes loaded here tell."""
-    kind, message = failure["kind"], failure["message"]
+    kind, message = failure.kind, failure.message
     _, came, first = message.partition("; it came with ")
     if came and ": " in first:  # a condition raised over it; what it was of is told behind that
         kind, _, message = first.partition(": ")
     if message.startswith("the fallback does not fit: "):
         message = message.partition(f"; it stood in for {kind}: ")[2] or message
-    rest = (message, failure.get("traceback", ""))
-    found, repeats = class_of(kind), bool(failure.get("repeats"))
+    rest = (message, failure.traceback)
+    found, repeats = class_of(kind), failure.repeats
     if found is None:
         return Error(kind, [kind, "Exception", "BaseException"], *rest, not repeats, repeats=repeats), [EXCEPTION]
     names = [exception_name(base) for base in found.__mro__ if issubclass(base, BaseException)]
     lasts = repeats or (issubclass(found, NodeError) and not found.retryable)
-    told = (failure.get("where", ""), failure.get("repair", ""), failure.get("pause_seconds", 0.0))
-    return Error(kind, names, *rest, not lasts, *told, repeats=repeats), ()
+    told = Error(kind, names, *rest, not lasts, failure.where, failure.repair, failure.pause_seconds, repeats=repeats)
+    return told, ()
 
 
 def class_of(kind: str) -> type[BaseException] | None:
@@ -407,109 +462,75 @@ def _begun(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
     return NodeBegun(*_visit(step), step.at)
 
 
-def _recorded(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
+def _recorded(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: Recorded) -> Event:
     node_of(walked(plan, snapshot, step)[1], step)
-    data = step.data
-    done = WorkDone(*_visit(step), step.began, step.at, data["key"], data["name"], data["value"])
-    return done._replace(usage=data.get("usage"), by=data.get("by"), said=data.get("said"))
+    done = WorkDone(*_visit(step), step.began, step.at, facts.key, facts.name, facts.value)
+    return done._replace(usage=facts.usage or None, by=facts.by or None, said=facts.said or None)
 
 
-def _waits(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
+def _waits(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: steps.Waiting) -> Event:
     node_of(walked(plan, snapshot, step)[1], step)
-    return NodeWaits(*_visit(step), step.began, step.at, step.data["waits"], step.data.get("usage"))
+    return NodeWaits(*_visit(step), step.began, step.at, facts.waits, facts.usage or None)
 
 
-def _answered(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
+def _answered(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: steps.Answered) -> Event:
     frame, inner = walked(plan, snapshot, step)
     node_of(inner, step)
-    data = step.data
-    if data["by"] == "answer":
-        return Answered(data["wait"], frame.waits[data["wait"]]["id"], step.at, data["answer"]["value"])
-    return WaitOver(step.frame, data["wait"], step.at, delivered=data["by"] == "message")
+    if facts.by == "answer":
+        return Answered(facts.wait, frame.waits[facts.wait].id, step.at, facts.answer.value)
+    return WaitOver(step.frame, facts.wait, step.at, delivered=facts.by == "message")
 
 
-def _refused(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
-    data = step.data
-    if "key" in data:
+def _refused(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: Refused) -> Event:
+    if facts.key:
         node_of(walked(plan, snapshot, step)[1], step)
-        return AnswerRefused(*_visit(step), step.at, data["key"], data["message"])
-    frame = snapshot.frames.get(step.frame) if step.visit else None  # nobody waited for it any more
-    identity = frame.waits[data["wait"]]["id"] if frame is not None else ""
-    return Answered(data["wait"], identity, step.at, data["answer"])
+        return AnswerRefused(*_visit(step), step.at, facts.key, facts.message)
+    frame = snapshot.frames.get(step.frame) if step.visit else None  # nothing waited for it any more
+    identity = frame.waits[facts.wait].id if frame is not None else ""
+    return Answered(facts.wait, identity, step.at, facts.answer)
 
 
-def _message(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:  # noqa: ARG001 - one signature for all
-    return MessageCame(step.at, step.data["topic"], step.data["payload"])
-
-
-def _resumed(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:  # noqa: ARG001
-    data = step.data
+def _resumed(step: Step, facts: steps.Resumed) -> Event:
     return Resumed(
         step.at,
-        bool(data.get("crashed")),
-        data["limits"],
-        data["fingerprint"],
-        data.get("changes", ()),
-        data.get("refit", {}),
-        data.get("pause"),
-        _shift(data),
-        bool(data.get("company")),
-        bool(data.get("retries")),
+        facts.crashed,
+        facts.limits,
+        facts.fingerprint,
+        facts.pause,
+        _shift(facts),
+        facts.company,
+        facts.retries,
     )
 
 
-def _stopped(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:  # noqa: ARG001
-    data = step.data
-    error = _error(data["error"])[0] if data.get("error") else None
-    return StopAsked(step.at, data["stop"]["reason"], data["stop"]["explanation"], error)
+def _stopped(step: Step, facts: Stopped) -> Event:
+    error = _error(facts.error)[0] if facts.error is not None else None
+    return StopAsked(step.at, facts.stop.reason, facts.stop.explanation, error)
 
 
-def _branched(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Event:
-    data = step.data
-    frame, inner = walked(plan, refitted(snapshot, data), step)
+def _branched(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: Branched) -> Event:
+    frame, inner = walked(plan, shifted(snapshot, facts), step)
     view = View(inner.state, frame)
     return BranchedOff(
         step.at,
-        data["run_id"],
-        data["parent"],
+        facts.run_id,
+        facts.parent,
         step.seq - 1,
         [(op[1], update_of(inner.state, op, view)) for op in step.update],
-        data["fingerprint"],
-        data["limits"],
-        data.get("changes", ()),
-        data.get("refit", {}),
+        facts.fingerprint,
+        facts.limits,
         step.frame,
-        data.get("pause"),
-        _shift(data),
+        facts.pause,
+        _shift(facts),
     )
 
 
-def _shift(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What a changed graph did to the run beside its fields; marks for graphs inside are worked out again."""
-    return {key: data[key] for key in KEYS if key in data and key not in ("refit", "marks_of")}
+def _shift(facts: Shift) -> Shift:
+    """What a changed graph did to the run; marks for graphs inside are worked out again."""
+    shift = Shift(**{name: getattr(facts, name) for name in Shift.__struct_fields__})
+    shift.marks_of = {}
+    return shift
 
 
 def _visit(step: Step) -> tuple[str, str, int, int]:
     return step.frame, step.node, step.visit, step.attempt
-
-
-_KINDS: Final[dict[str, Callable[[Plan[Any], Snapshot, Step], Again | Event]]] = {
-    "started": _started,
-    "node": _came,
-    "attempt": _came,
-    "failed": _came,
-    "item": _came,
-    "left": _left,
-    "joined": _joined,
-    "mapped": _entered,
-    "entered": _entered,
-    "begun": _begun,
-    "recorded": _recorded,
-    "waiting": _waits,
-    "answered": _answered,
-    "refused": _refused,
-    "message": _message,
-    "resumed": _resumed,
-    "stopped": _stopped,
-    "branched": _branched,
-}

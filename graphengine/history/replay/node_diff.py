@@ -9,11 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
 from pydantic import ValidationError
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.lookup import view_of
+from graphengine.engine.phases import Fallback, Ready
 from graphengine.engine.snapshot import CRASHES
+from graphengine.engine.steps import (
+    Attempt,
+    Failed,
+    Node,
+    Recorded,
+    Waiting,
+    WaitRecord,
+    failure_of,
+    falls_back,
+    outcome_of,
+)
 from graphengine.errors import GraphEngineError, MissingInput
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.history.replay.step_diff import Differing, plain, short
@@ -48,11 +61,11 @@ def asked(plan: Plan[Any], frame: Frame, step: Step, outline: Mapping[str, JsonV
     """
     node = plan.nodes[step.node]
     view = view_of(plan, frame)
-    if frame.phase == "fallback":
+    if isinstance(frame.phase, Fallback):
         yield from _fallback(node, step, view)
         return
     crashed = frame.crashes >= CRASHES
-    if frame.phase != "ready" or crashed:
+    if not isinstance(frame.phase, Ready) or crashed:
         return
     is_map = node.each is not None and frame.kind != "item"
     if is_map or step.kind == "mapped":
@@ -63,7 +76,9 @@ def asked(plan: Plan[Any], frame: Frame, step: Step, outline: Mapping[str, JsonV
         call, choice = node.pick(view)
     except (GraphEngineError, ValidationError, ValueError, TypeError) as error:
         if not _failed(step):
-            yield Differing("choice", step.data.get("choice"), None, f"today nothing is chosen: {error}", _PUT_BACK)
+            yield Differing(
+                "choice", outcome_of(step).choice or None, None, f"today nothing is chosen: {error}", _PUT_BACK
+            )
         return
     yield from _choice(step, choice)
     kind = call.body.kind
@@ -75,7 +90,7 @@ def asked(plan: Plan[Any], frame: Frame, step: Step, outline: Mapping[str, JsonV
 
 
 def _failed(step: Step) -> bool:
-    return step.kind in ("attempt", "failed") or bool(step.data.get("fallback"))
+    return isinstance(step.data, (Attempt, Failed)) or falls_back(step)
 
 
 def _nature(step: Step, today: str) -> Differing:
@@ -94,10 +109,9 @@ def _fallback(node: NodePlan, step: Step, view: View) -> Iterator[Differing]:
 
 def _choice(step: Step, choice: str) -> Iterator[Differing]:
     """Where it chooses: what was picked, and what is today."""
-    was = step.data.get("choice", "")
-    waits = step.data.get("waits", {}).values() if step.kind == "waiting" else ()
-    was = next((wait["choice"] for wait in waits if "choice" in wait), was)
-    tells = step.kind in ("node", "item", "entered") and not step.data.get("fallback")
+    waits = step.data.waits.values() if isinstance(step.data, Waiting) else ()
+    was = next((wait.choice for wait in waits if wait.choice), outcome_of(step).choice)
+    tells = step.kind in ("node", "item", "entered") and not falls_back(step)
     if (was or tells) and was != choice:
         told = f"what {step.path} chooses: recorded {was or 'nothing'}, today {choice or 'nothing'}"
         yield Differing("choice", was, choice, told, "let the selector and the cases be as they were")
@@ -105,7 +119,9 @@ def _choice(step: Step, choice: str) -> Iterator[Differing]:
 
 def _work(node: NodePlan, call: Call, view: View, frame: Frame, step: Step) -> Iterator[Differing]:
     """What it recorded while it ran, and today's node could not have asked for."""
-    own = [wait for wait in step.data.get("waits", {}).values() if "key" not in wait] if step.kind == "waiting" else []
+    waits = step.data.waits if isinstance(step.data, Waiting) else {}
+    own = [wait for wait in waits.values() if not wait.key]
+    sent = isinstance(step.data, Node) and bool(step.data.sent)
     is_ask = isinstance(call.body, AskBody)
     done = step.kind in ("node", "item") and not _failed(step)
     if node.asks and not frame.begun and step.kind != "begun" and not _failed(step):
@@ -121,29 +137,29 @@ def _work(node: NodePlan, call: Call, view: View, frame: Frame, step: Step) -> I
     elif own and isinstance(call.body, AskBody):
         yield from _question(call.body, step, own[0])
         yield from _text(call, view, step, own[0])
-    asks_context = step.kind == "recorded" or (step.kind == "waiting" and not own) or bool(step.data.get("sent"))
+    asks_context = step.kind == "recorded" or (step.kind == "waiting" and not own) or sent
     if asks_context and _of_agents(step, frame):
         if call.body.kind not in ("function", "agent"):
             yield _nature(step, f"a {call.body.kind}")
-    elif asks_context and not is_ask and ("ctx" not in call.extras or (call.thread and not step.data.get("sent"))):
+    elif asks_context and not is_ask and ("ctx" not in call.extras or (call.thread and not sent)):
         lack = "takes no ctx" if "ctx" not in call.extras else "is not async"
-        name = step.data.get("name") or ", ".join(step.data.get("waits", {})) or "messages"
+        name = (step.data.name if isinstance(step.data, Recorded) else "") or ", ".join(waits) or "messages"
         told = f"{step.path} recorded {name}; today's {call.body.name} {lack}, so it could not"
         yield Differing("work", name, None, told, "let it be async and take ctx")
 
 
 def _of_agents(step: Step, frame: Frame) -> bool:
     """Whether what a step tells of work, waits or messages may be an agent's, which finds the run without a context."""
-    if step.kind == "recorded":
-        keys = [step.data["key"]]
-    elif step.kind == "waiting":
-        keys = [wait.get("key", "") for wait in step.data["waits"].values()]
+    if isinstance(step.data, Recorded):
+        keys = [step.data.key]
+    elif isinstance(step.data, Waiting):
+        keys = [wait.key for wait in step.data.waits.values()]
     else:
         return any(key.startswith(_AGENT) for key in frame.memos)
     return all(key.startswith(_AGENT) for key in keys)
 
 
-def _question(body: AskBody, step: Step, wait: Mapping[str, JsonValue]) -> Iterator[Differing]:
+def _question(body: AskBody, step: Step, wait: WaitRecord) -> Iterator[Differing]:
     """What is asked: the type of the answer, how long, and the default."""
     ask = body.ask
     now: dict[str, JsonValue] = {"schema": plain(ask.answers.schema)}
@@ -151,11 +167,11 @@ def _question(body: AskBody, step: Step, wait: Mapping[str, JsonValue]) -> Itera
         now["seconds"] = ask.timeout_seconds
     if ask.default is not NO_ANSWER:
         now["default"] = plain(ask.answers.record(ask.default))
-    was: dict[str, JsonValue] = {"schema": plain(wait["schema"])}
-    if "due" in wait:
-        was["seconds"] = round(wait["due"] - step.at, 3)
-    if "default" in wait:
-        was["default"] = plain(wait["default"])
+    was: dict[str, JsonValue] = {"schema": plain(wait.schema)}
+    if wait.due is not None:
+        was["seconds"] = round(wait.due - step.at, 3)
+    if wait.default is not UNSET:
+        was["default"] = plain(wait.default)
     if "seconds" in now:
         now["seconds"] = round(now["seconds"], 3)
     if was != now:
@@ -164,7 +180,7 @@ def _question(body: AskBody, step: Step, wait: Mapping[str, JsonValue]) -> Itera
         yield Differing("wait", was, now, told, "ask as it was asked, or accept that runs part here")
 
 
-def _text(call: Call, view: View, step: Step, wait: Mapping[str, JsonValue]) -> Iterator[Differing]:
+def _text(call: Call, view: View, step: Step, wait: WaitRecord) -> Iterator[Differing]:
     """What the person is asked, where that is a text with paths in it; a function that makes it is not called."""
     if not isinstance(call.body, AskBody) or not isinstance(call.body.ask.question, str):
         return
@@ -172,9 +188,9 @@ def _text(call: Call, view: View, step: Step, wait: Mapping[str, JsonValue]) -> 
         now = str(call.body.call(**call.values(view)))
     except (GraphEngineError, ValidationError, ValueError, TypeError):
         return  # told with the inputs
-    if now != wait["question"]:
-        told = f"what {step.path} asks: recorded {short(wait['question'])!r}, today {short(now)!r}"
-        yield Differing("inputs", wait["question"], now, told, "ask as it was asked, or accept that runs part here")
+    if now != wait.question:
+        told = f"what {step.path} asks: recorded {short(wait.question)!r}, today {short(now)!r}"
+        yield Differing("inputs", wait.question, now, told, "ask as it was asked, or accept that runs part here")
 
 
 def _reads(outline: Mapping[str, JsonValue] | None, now: Mapping[str, str]) -> Mapping[str, str] | None:
@@ -192,7 +208,7 @@ def _reads(outline: Mapping[str, JsonValue] | None, now: Mapping[str, str]) -> M
 
 def _inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | None) -> Iterator[Differing]:
     """What it would be given today, held against what it was given."""
-    missing = (step.data.get("error") or {}).get("kind") == MissingInput.code
+    failure = failure_of(step)
     try:
         call.values(view)
     except (GraphEngineError, ValidationError, ValueError, TypeError) as error:
@@ -206,9 +222,10 @@ def _inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | No
             text = f"{step.path} could not be run today: {type(error).__name__}: {error}"
             yield Differing("inputs", recorded, None, text, _PUT_BACK)
         return
-    if missing and step.kind in ("attempt", "failed"):
+    is_missing = failure is not None and failure.kind == MissingInput.code
+    if failure is not None and is_missing and step.kind in ("attempt", "failed"):
         told = f"{step.path} failed since an input was None; today it would be run"
-        yield Differing("inputs", step.data["error"]["message"], None, told, _PUT_BACK)
+        yield Differing("inputs", failure.message, None, told, _PUT_BACK)
     elif recorded is not None:
         yield from _bindings(recorded, call.bindings, view, step)
 

@@ -13,11 +13,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from graphengine.engine.events import NodeEntered, NodeFailed, Settled
 from graphengine.engine.fold import evolve
-from graphengine.engine.machine import StaleEvent, decide
+from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.machine import decide
 from graphengine.engine.redaction import encrypted_today, hidden
 from graphengine.engine.snapshot import Snapshot, sub_id
+from graphengine.engine.steps import Attempt, Continued, Outcome, Started, fingerprint_of, marks_in, outcome_of
 from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.history.export import Exported
 from graphengine.history.replay.event_of_step import EXCEPTION, RAW, Again, Apart, again, node_of, walked
@@ -129,13 +133,13 @@ def replay(graph: Graph[Any], run: Exported | Sequence[Step]) -> Replayed:
     """
     plan: Plan[Any] = graph.compile()
     steps, outlines = (run.steps, run.outlines) if isinstance(run, Exported) else (run, {})
-    marked = frozenset(key for step in steps for key in step.data.get("marks", ()))
+    marked = frozenset(key for step in steps for key in marks_in(step))
     replayer = _Replayer(plan, outlines, marked, marked & frozenset(_keys(plan)))
     for recorded in steps:
         step = encrypted_today(plan, replayer.snapshot, recorded) if plan.secret else recorded
-        if step.kind == "started" and step.data.get("graph") != plan.graph:
-            told = f"the run is of graph {step.data.get('graph')!r}, not {plan.graph!r}"
-            raise GraphChanged(told, where="step 1", repair=f"give the graph named {step.data.get('graph')!r}")
+        if isinstance(step.data, Started) and step.data.graph != plan.graph:
+            told = f"the run is of graph {step.data.graph!r}, not {plan.graph!r}"
+            raise GraphChanged(told, where="step 1", repair=f"give the graph named {step.data.graph!r}")
         replayer.look(step)
         replayer.fold(step)
     snapshot, found = replayer.snapshot, replayer.found
@@ -194,10 +198,10 @@ class _Replayer:
 
     def _version_at(self, step: Step) -> int:
         """The version of the graph from this step on."""
-        if "version" in step.data:
-            return int(step.data["version"])
-        fingerprint = step.data.get("fingerprint")
-        if fingerprint is None:
+        if isinstance(step.data, Started) and step.data.version:
+            return step.data.version
+        fingerprint = fingerprint_of(step)
+        if not fingerprint:
             return self.version
         known = self.outlines.get(fingerprint, {}).get("version", self.version)
         return self.plan.version if fingerprint == self.plan.fingerprint else int(known)
@@ -251,11 +255,11 @@ class _Replayer:
         """What today's graph makes of the step's event."""
         made = self._again(step)
         self.unchecked.update(made.unsure)
-        if step.kind == "started":
-            self._look_at_limits(step)
+        if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits.given()):
+            self.unchecked[_LIMITS] += 1
         if made.event is None:
             return
-        known = step.data["fingerprint"] if step.kind == "started" else self.snapshot.fingerprint
+        known = step.data.fingerprint if isinstance(step.data, Started) else self.snapshot.fingerprint
         exact = known == self.plan.fingerprint
         try:
             today = [decide(self.plan, self.snapshot, event) for event in _chances(made.event, step)]
@@ -289,31 +293,29 @@ class _Replayer:
             told = f"what the step says does not fit where the run stood: {type(error).__name__}: {error}"
             raise Apart("ready", told, "look at the log: it was recorded by other rules") from error
 
-    def _look_at_limits(self, step: Step) -> None:
-        if plain(dict(step.data.get("limits", {}))) != plain(self.plan.limits.given()):
-            self.unchecked[_LIMITS] += 1
-
     def _with_marks(self, step: Step) -> Step:
         """The step with the marks that conditions of a changed graph need, and a recorded run knows nothing of."""
         today = self.today
         if today is None or today.kind != step.kind:
             return step
-        was = step.data.get("marks", {})
-        now = {key: mark for key, mark in today.data.get("marks", {}).items() if key not in self.marked}
+        now = {key: mark for key, mark in marks_in(today).items() if key not in self.marked}
         if not now:
             return step
-        more: dict[str, JsonValue] = {"marks": {**now, **was}}
-        if "samples" in today.data:
-            others = [sample for sample in today.data["samples"] if sample[0] in now]
-            more["samples"] = [*step.data.get("samples", ()), *others]
-        return step._replace(data={**step.data, **more})
+        facts = step.data
+        if isinstance(facts, Outcome):
+            others = [sample for sample in outcome_of(today).samples if sample[0] in now]
+            kept = replace(facts, marks={**now, **facts.marks}, samples=[*facts.samples, *others])
+            return replace(step, data=kept)
+        if isinstance(facts, Continued):
+            return replace(step, data=replace(facts, marks={**now, **facts.marks}))
+        return step
 
     def _with_typed(self, step: Step) -> Step:
         """The step with the typed values that today's types gave, so that they are not built again at every read."""
         today = self.today
         if today is None or not today.typed or today.kind != step.kind or len(today.update) != len(step.update):
             return step
-        return step._replace(typed=today.typed) if plain(today.update) == plain(step.update) else step
+        return replace(step, typed=today.typed) if plain(today.update) == plain(step.update) else step
 
     def _add_fields(self, step: Step) -> None:
         """Fields of today's state that the recorded run began without have what they begin with today."""
@@ -339,14 +341,15 @@ def _shared(step: Step, fields: set[str] | None) -> Step:
     """The first step of a run, or of a graph inside it, with the fields that then and today begin with."""
     if fields is None:
         return step
-    alone = ("version", "fingerprint", *(("limits",) if step.kind == "started" else ()))
-    data = {name: fact for name, fact in step.data.items() if name not in alone}
-    return step._replace(data=data, update=[op for op in step.update if op[1] in fields])
+    facts = step.data
+    if isinstance(facts, Started):
+        facts = replace(facts, version=0, fingerprint="", limits={})
+    return replace(step, data=facts, update=[op for op in step.update if op[1] in fields])
 
 
 def _chances(event: Event, step: Step) -> Sequence[Event]:
     """The event with the least and the most of chance, where the step tells when another attempt is due."""
-    if "due_at" not in step.data:
+    if not isinstance(step.data, Attempt) or step.data.due_at is None:
         return [event]
     if isinstance(event, (NodeFailed, NodeEntered, Settled)):
         return [event._replace(chance=0.0), event._replace(chance=1.0)]

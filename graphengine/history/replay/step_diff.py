@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from graphengine.engine.steps import Attempt, facts_record, failure_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -74,7 +76,7 @@ def differing(step: Step, today: Sequence[Step], keys: Collection[str], *, exact
         return
     if plain(step.update) != plain(made.update):
         yield _one("update", plain(step.update), plain(made.update))
-    data, new = plain(step.data), plain(made.data)
+    data, new = plain(facts_record(step.data)), plain(facts_record(made.data))
     for what, names in _WHAT:
         was, now = _chosen(data, names), _chosen(new, names)
         if was != now:
@@ -140,13 +142,15 @@ def _way(data: Mapping[str, JsonValue]) -> str:
 
 def _other_kind(step: Step, made: Step) -> Differing:
     """Today the same event comes to a step of another kind."""
-    error = made.data.get("error") or {}
-    was, now = {"kind": step.kind, **_ending(step.data)}, {"kind": made.kind, **_ending(made.data)}
-    if step.kind in ("node", "item", "joined") and error.get("kind") in _MISFITS and not step.data.get("error"):
-        told = f"today's types refuse what it wrote: {error['message']}"
+    error, recorded = failure_of(made), failure_of(step)
+    was = {"kind": step.kind, **_ending(facts_record(step.data))}
+    now = {"kind": made.kind, **_ending(facts_record(made.data))}
+    is_misfit = error is not None and error.kind in _MISFITS
+    if step.kind in ("node", "item", "joined") and error is not None and is_misfit and recorded is None:
+        told = f"today's types refuse what it wrote: {error.message}"
         return Differing("update", plain(step.update) or was, now, told, _REPAIRS["update"])
-    what = "retry" if step.data.get("error") else "outcome"
-    because = f" ({error['kind']}: {short(error['message'])})" if error else ""
+    what = "retry" if recorded is not None else "outcome"
+    because = f" ({error.kind}: {short(error.message)})" if error is not None else ""
     told = f"{_NOUNS[what]}: recorded a step {step.kind!r}, today a step {made.kind!r}{because}"
     return Differing(what, was, now, told, _REPAIRS[what])
 
@@ -175,8 +179,8 @@ def _chosen(data: Mapping[str, JsonValue], names: Sequence[str]) -> dict[str, Js
 
 def _due(step: Step, today: Sequence[Step]) -> Iterator[Differing]:
     """When the next attempt is due: within the bounds that chance leaves."""
-    due = step.data.get("due_at")
-    bounds = [made.data["due_at"] for made in today if "due_at" in made.data]
+    due = _due_at(step)
+    bounds = [at for made in today if (at := _due_at(made)) is not None]
     if due is None or not bounds:
         if due is not None or bounds:
             yield _one("retry", {"due_at": due}, {"due_at": bounds[0] if bounds else None})
@@ -185,6 +189,10 @@ def _due(step: Step, today: Sequence[Step]) -> Iterator[Differing]:
     if not least - _SLACK_SECONDS <= due <= most + _SLACK_SECONDS:
         was = f"after {due - step.at:g} s"
         yield _one("retry", was, f"after {least - step.at:g} to {most - step.at:g} s")
+
+
+def _due_at(step: Step) -> float | None:
+    return step.data.due_at if isinstance(step.data, Attempt) else None
 
 
 def _marks(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
+from graphengine.engine.steps import failure_of, outcome_of
 from graphengine.render.charts.canvas import SMALL, Canvas, Paint, fit, measure
 from graphengine.render.charts.panels import panel_of
 from graphengine.render.charts.told import standing
@@ -174,13 +175,12 @@ def _ways(  # noqa: PLR0913 - what is drawn where
 
 def _step(step: Step) -> tuple[str, str]:
     """A step and where it led; why."""
-    data = step.data
+    outcome, failure = outcome_of(step), failure_of(step)
     told = f"step {step.seq}  {step.path}" + (f" {step.visit}" if step.visit > 1 else "")
     told += {"node": "", "item": " done", "attempt": " failed, tried again"}.get(step.kind, f" {step.kind}")
-    if data.get("to"):
-        told += f" \N{RIGHTWARDS ARROW} {', '.join(data['to'])}" + (f"  [{data['edge']}]" if data.get("edge") else "")
-    error = data.get("error") or {}
-    why = str(data.get("why") or "") or (f"{error.get('kind')}: {error.get('message')}" if error else "")
+    if outcome.to:
+        told += f" \N{RIGHTWARDS ARROW} {', '.join(outcome.to)}" + (f"  [{outcome.edge}]" if outcome.edge else "")
+    why = outcome.why or (f"{failure.kind}: {failure.message}" if failure is not None else "")
     return one_line(told), one_line(why)
 
 

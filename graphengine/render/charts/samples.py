@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.engine.fold import evolve
-from graphengine.engine.rebase import refitted
+from graphengine.engine.rebase import shifted
 from graphengine.engine.snapshot import ROOT, Snapshot
-from graphengine.engine.steps import path_of
+from graphengine.engine.steps import Entered, Shift, marks_in, path_of
 from graphengine.errors import DefinitionError
 from graphengine.render.charts.spans import no_run
 from graphengine.render.errors import RenderError
@@ -133,7 +133,7 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> list[Series]
     try:
         for step in steps:
             reader.add(step)
-    except (ValueError, KeyError) as error:
+    except (ValueError, LookupError) as error:
         raise no_run(error) from error
     found = reader.series()
     if not found:
@@ -220,11 +220,11 @@ class _Reader:
 
     def add(self, step: Step) -> None:
         """Take a step."""
-        if step.data.get("renamed"):
-            self._rename(step.data["renamed"])
+        if isinstance(step.data, Shift) and step.data.renamed:
+            self._rename(step.data.renamed)
         evolve(self.snapshot, step)
-        if step.kind == "entered":
-            _, entered = self._places.enter(step)
+        if isinstance(step.data, Entered):
+            _, entered = self._places.enter(step, step.data)
             self._entered[entered] += 1
         if step.kind in ("started", "entered", "joined"):  # the beginning is no sample; a join's arms gave theirs
             return
@@ -253,7 +253,7 @@ class _Reader:
 
     def _rename(self, renamed: Mapping[str, Mapping[str, str]]) -> None:
         """Keep what was found so far under the names that nodes have from now on."""
-        frames = dict(zip(self.snapshot.frames, refitted(self.snapshot, {"renamed": renamed}).frames, strict=True))
+        frames = dict(zip(self.snapshot.frames, shifted(self.snapshot, Shift(renamed=renamed)).frames, strict=True))
         names = self._places.rename(renamed, frames)
         self._entered = Counter({frames.get(frame, frame): count for frame, count in self._entered.items()})
         self._found = {
@@ -278,8 +278,8 @@ def _number(value: object) -> float | None:
 
 def _marked(step: Step, text: str) -> float | None:
     """The sample that a step took of a function's value, as its marks tell."""
-    for key, mark in step.data.get("marks", {}).items():
-        if str(key).startswith(f"plateau:{text}:") and isinstance(mark, list) and len(mark) == 3:  # noqa: PLR2004 - no trouble
+    for key, mark in marks_in(step).items():
+        if key.startswith(f"plateau:{text}:") and isinstance(mark, list) and len(mark) == 3:  # noqa: PLR2004 - no trouble
             return _number(mark[1])
     return None
 

@@ -11,8 +11,20 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.engine.fold import evolve
 from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.phases import Collecting, Fallback, Inside, Ready, Waiting
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import path_of, without_items
+from graphengine.engine.steps import (
+    Attempt,
+    Branched,
+    Failed,
+    Resumed,
+    failure_of,
+    falls_back,
+    outcome_of,
+    path_of,
+    usage_of,
+    without_items,
+)
 from graphengine.graph.options import END, FAIL, START
 from graphengine.render.errors import RenderError
 from graphengine.render.text import one_line
@@ -20,6 +32,7 @@ from graphengine.render.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from graphengine.engine.phases import Phase
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Step
 
@@ -27,7 +40,6 @@ What: TypeAlias = Literal["work", "failed", "fallback", "wait", "pause", "inside
 """`work` that ended well, a `failed` attempt, a `fallback` that stood in, a `wait` for a person, a message or a time,
 the `pause` before another attempt, the time a map or graph took (`inside`), what has `begun` and not ended yet."""
 
-_STANDING: Final[Mapping[str, What]] = {"waiting": "wait", "mapping": "inside", "inside": "inside"}
 _TIMED: Final = ("node", "item", "attempt", "failed", "waiting")
 _SHOWN: Final = (*_TIMED, "recorded")
 _WORKED: Final = 0.0005
@@ -62,6 +74,14 @@ class Gap(NamedTuple):
     start: float
     end: float
     why: str
+
+
+class Branching(NamedTuple):
+    """A run branched off: its id, the step at which it did, and when."""
+
+    run_id: str
+    seq: int
+    at: float
 
 
 @dataclass(slots=True)
@@ -102,7 +122,7 @@ class Timeline:
     ended: float
     rows: Sequence[Row]
     gaps: Sequence[Gap]
-    branched: Sequence[Step]
+    branched: Sequence[Branching]
     steps: int
 
 
@@ -121,7 +141,7 @@ def timeline_of(steps: Sequence[Step]) -> Timeline:
     try:
         for step in steps:
             reader.add(step)
-    except (ValueError, KeyError) as error:
+    except (ValueError, LookupError) as error:
         raise no_run(error) from error
     reader.close()
     began = min([steps[0].at, *(span.start for row in reader.rows.values() for span in row.spans)])
@@ -156,20 +176,20 @@ class _Reader:
         self.snapshot = Snapshot()
         self.rows: dict[str, Row] = {}
         self.gaps: list[Gap] = []
-        self.branched: list[Step] = []
+        self.branched: list[Branching] = []
         self._standing: dict[str, _Standing] = {}
 
     def add(self, step: Step) -> None:
         """Take a step."""
         frame = self.snapshot.frames.get(step.frame)
-        phase = frame.phase if frame is not None else ""
+        stood = frame is not None and _standing(frame.phase) is not None
         if step.kind in ("resumed", "branched") and step.at > self.snapshot.now:
             self.gaps.append(Gap(self.snapshot.now, step.at, _why(self.snapshot, step)))
-        if step.kind == "branched":
-            self.branched.append(step)
+        if isinstance(step.data, Branched):
+            self.branched.append(Branching(step.data.run_id, step.seq - 1, step.at))
         evolve(self.snapshot, step)
         if step.node and step.kind != "started":
-            self._at(step, phase)
+            self._at(step, stood=stood)
         self._stand(step)
 
     def close(self) -> None:
@@ -180,7 +200,7 @@ class _Reader:
         if self.snapshot.status != "running":
             return
         for frame in self.snapshot.frames.values():
-            if frame.phase in ("ready", "fallback") and frame.at not in (START, END, FAIL):
+            if isinstance(frame.phase, (Ready, Fallback)) and frame.at not in (START, END, FAIL):
                 start = min(now, max(frame.arrived, frame.due))
                 path = path_of(frame.id, frame.at)
                 self._row(path).spans.append(Span("begun", start, now, 0, f"visit {frame.visit} has not ended yet"))
@@ -188,22 +208,22 @@ class _Reader:
     def _row(self, path: str) -> Row:
         return self.rows.setdefault(path, Row(path))
 
-    def _at(self, step: Step, phase: str) -> None:
-        """What a step tells of the time before it."""
-        data = step.data
-        if step.kind not in _SHOWN and not data.get("usage"):
+    def _at(self, step: Step, *, stood: bool) -> None:
+        """What a step says of the time before it; its frame may have waited, or been inside something."""
+        usage = usage_of(step)
+        if step.kind not in _SHOWN and not usage:
             return
         row = self._row(step.path)
-        row.usage = add_usage(row.usage, data["usage"]) if data.get("usage") else row.usage
+        row.usage = add_usage(row.usage, usage) if usage else row.usage
         if step.kind == "recorded":
             row.marks.append(step.at)
-        ends = step.kind in ("node", "item") or (step.kind == "failed" and data.get("status", "finished") == "finished")
+        ends = step.kind in ("node", "item") or (isinstance(step.data, Failed) and not step.data.has_failed)
         row.visits += ends
         if step.kind not in _TIMED:
             return
         start = min(step.began or step.at, step.at)
         said = _said(step)
-        if phase in _STANDING:  # how long that took, its own span tells
+        if stood:  # how long that took, its own span tells
             if step.kind in ("attempt", "failed"):
                 row.spans.append(Span("failed", step.at, step.at, step.seq, said))
         elif step.kind == "waiting":
@@ -211,21 +231,25 @@ class _Reader:
                 row.spans.append(Span("work", start, step.at, step.seq, f"{said}, then it waited"))
         else:
             failed = step.kind in ("attempt", "failed")
-            what: What = "failed" if failed else "fallback" if data.get("fallback") else "work"
+            what: What = "failed" if failed else "fallback" if falls_back(step) else "work"
             row.spans.append(Span(what, start, step.at, step.seq, said))
-        due = data.get("due_at", 0.0)
-        if step.kind == "attempt" and due > step.at:
+        due = step.data.due_at if isinstance(step.data, Attempt) else None
+        if due is not None and due > step.at:
             row.spans.append(Span("pause", step.at, due, step.seq, "pause before another attempt"))
 
     def _stand(self, step: Step) -> None:
         """See which frames wait, or are inside something, since this step, and which are not any more."""
         if not self._standing and step.kind not in _MAY_STAND and not self.snapshot.pause:
             return
-        found = {frame.id: frame for frame in self.snapshot.frames.values() if frame.phase in _STANDING}
+        found: dict[str, tuple[What, Frame]] = {}
+        for frame in self.snapshot.frames.values():
+            what = _standing(frame.phase)
+            if what is not None:
+                found[frame.id] = (what, frame)
         for key in [key for key in self._standing if key not in found]:
             self._end(key, step)
-        for key, frame in found.items():
-            what, path = _STANDING[frame.phase], path_of(frame.id, frame.at)
+        for key, (what, frame) in found.items():
+            path = path_of(frame.id, frame.at)
             stands = self._standing.get(key)
             if stands is not None and (stands.what, stands.path) != (what, path):
                 self._end(key, step)
@@ -253,25 +277,29 @@ _MAY_STAND: Final = (
 )
 
 
+def _standing(phase: Phase) -> What | None:
+    """As what a frame in this phase is shown for as long as it is in it; None if it is not."""
+    if isinstance(phase, Waiting):
+        return "wait"
+    return "inside" if isinstance(phase, (Collecting, Inside)) else None
+
+
 def _why(snapshot: Snapshot, step: Step) -> str:
     """Why nobody drove a run until this step."""
     if step.kind == "branched":
         return "branched off"
-    if step.data.get("crashed"):
+    if isinstance(step.data, Resumed) and step.data.crashed:
         return "interrupted"
     return {"stopped": "stopped", "failed": "failed", "waiting": "waiting"}.get(snapshot.status, "not driven")
 
 
 def _told(frame: Frame) -> str:
     """What a frame waits for, or is inside."""
-    if frame.phase == "mapping":
-        return f"a map over {frame.map['count']} items"
-    if frame.phase == "inside":
+    if isinstance(frame.phase, Collecting):
+        return f"a map over {frame.phase.count} items"
+    if isinstance(frame.phase, Inside):
         return f"a graph, visit {frame.visit}"
-    told = [
-        f"waits {_for(str(wait['kind']))}: {one_line(str(wait.get('question') or name))}"
-        for name, wait in frame.waits.items()
-    ]
+    told = [f"waits {_for(wait.kind)}: {one_line(wait.question or name)}" for name, wait in frame.waits.items()]
     return "; ".join(told) or "waits"
 
 
@@ -284,12 +312,12 @@ def _said(step: Step) -> str:
     visit = f"visit {step.visit}" if step.kind != "item" else "done"
     if step.attempt > 1:
         visit += f", attempt {step.attempt}"
-    error = step.data.get("error") or {}
-    if error and step.kind in ("attempt", "failed"):
-        visit += f" failed: {error.get('kind', '')}: {one_line(str(error.get('message', '')))}"
-    elif step.data.get("fallback"):
+    failure = failure_of(step)
+    if failure is not None and step.kind in ("attempt", "failed"):
+        visit += f" failed: {failure.kind}: {one_line(failure.message)}"
+    elif falls_back(step):
         visit += ", the fallback stood in"
-    to = ", ".join(step.data.get("to", ()))
+    to = ", ".join(outcome_of(step).to)
     return f"step {step.seq}, {visit}" + (f", then {to}" if to and step.kind != "item" else "")
 
 

@@ -243,9 +243,9 @@ def _axis(canvas: Canvas, sheet: _Sheet, line: Timeline, rows: int, across: floa
 
 def _branches(canvas: Canvas, sheet: _Sheet, line: Timeline, rows: int) -> list[str]:
     """Lines where the run, or one that it comes from, branched off; gives what they say."""
-    told = [f"run {step.data['run_id']} branched off at step {step.seq - 1}" for step in line.branched]
-    for step, words in zip(line.branched, told, strict=True):
-        x = sheet.scale.x(step.at)
+    told = [f"run {branching.run_id} branched off at step {branching.seq}" for branching in line.branched]
+    for branching, words in zip(line.branched, told, strict=True):
+        x = sheet.scale.x(branching.at)
         with canvas.said(words):
             canvas.line((x, sheet.top - 6), (x, sheet.y(rows) + 6), Paint("none", "ink", 1.6, "6 3"))
     return told

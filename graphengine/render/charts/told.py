@@ -24,6 +24,6 @@ def standing(snapshot: Snapshot) -> str:
 
 def ending(snapshot: Snapshot) -> str:
     """Why a run stopped, in short; "" where there is no more to say than its status."""
-    stop = snapshot.stop or {}
-    why = one_line(str(stop.get("label") or stop.get("explanation") or ""))
+    stop = snapshot.stop
+    why = one_line(stop.label or stop.explanation) if stop is not None else ""
     return "" if why == "otherwise" else why

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import from_json, to_json
 
 from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.engine.phases import Ended
 from graphengine.engine.snapshot import ROOT
+from graphengine.engine.steps import Shift
 from graphengine.errors import GraphChanged, InputError, MigrationFailed, NoChoice
 from graphengine.runner.answers import as_record
 from graphengine.state.path import did_you_mean
@@ -80,16 +82,13 @@ def walked(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue]
     return found
 
 
-def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) -> dict[str, JsonValue]:
+def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) -> Shift:
     """What migrations do to the places of a run: `renamed` and `pauses`; see `graphengine.engine.rebase`."""
-    shift: dict[str, JsonValue] = {}
-    renamed = {key: dict(graph.names) for key, graph in graphs.items() if graph.names}
-    if renamed:
-        shift["renamed"] = renamed
+    shift = Shift(renamed={key: dict(graph.names) for key, graph in graphs.items() if graph.names})
     root = graphs[ROOT]
     pauses = [_path(plan, root.outline, path.split("/")) for path in snapshot.pause]
     if pauses != list(snapshot.pause):
-        shift["pauses"] = pauses
+        shift.pauses = pauses
     return shift
 
 
@@ -107,7 +106,7 @@ def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) ->
         graph = graphs.get(_graph_of(frame))
         if frame.parent in gone and frame.up is not None:
             gone.add(frame.id)
-        elif graph is not None and frame.kind != "item" and frame.phase != "ended":
+        elif graph is not None and frame.kind != "item" and not isinstance(frame.phase, Ended):
             node, moved = graph.place(frame.at)
             if moved:
                 found[renamed.id] = node

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.rebase import apply_refit
-from graphengine.engine.snapshot import ROOT, from_record, to_record
-from graphengine.engine.steps import path_of
+from graphengine.engine.rebase import apply_shift
+from graphengine.engine.snapshot import ROOT
+from graphengine.engine.steps import Shift, path_of
+from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphChanged, InputError, InvalidUpdate, NoChoice
 from graphengine.runner.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
 from graphengine.runner.migration.outline_diff import differences
@@ -42,16 +43,12 @@ class Refit:
     """What a resume must record so that a run goes on under a changed graph.
 
     Attributes:
-        changes: What changed, in lines.
-        ops: Operations by frame.
-        shift: The other parts of a refit; see `graphengine.engine.rebase`.
+        shift: What a step says of it.
         after: The run as it is then; None where nothing changed.
         misfits: Why it cannot go on.
     """
 
-    changes: Sequence[str] = ()
-    ops: Mapping[str, Sequence[Op]] = field(default_factory=dict)
-    shift: Mapping[str, JsonValue] = field(default_factory=dict)
+    shift: Shift = field(default_factory=Shift)
     after: Snapshot | None = None
     misfits: Sequence[Misfit] = ()
 
@@ -73,15 +70,15 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
     if snapshot.fingerprint == plan.fingerprint:
         return Refit()
     graphs = walked(plan, snapshot, outline or {})
-    there = from_record(to_record(snapshot))
+    there = copy_of(snapshot)
     shift = shift_of(plan, snapshot, graphs)
-    apply_refit(there, shift)
+    apply_shift(there, shift)
     renamed = dict(zip(snapshot.frames, there.frames, strict=True))
     moves = moves_of(snapshot, there, graphs)
     if moves:
         known = {key: node for key, node in moves.items() if node in plan_at(plan, there.frames[key]).nodes}
-        shift["moved"] = moves
-        apply_refit(there, {"moved": known})
+        shift.moved = moves
+        apply_shift(there, Shift(moved=known))
     today = {renamed[key]: graph for key, graph in graphs.items()}
     ops, misfits = _states(plan, there, today)
     for frame in there.frames.values():
@@ -90,10 +87,11 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
     if not misfits:
         asks = [frame.id for frame in there.frames.values() if asks_anew(plan_of(plan, frame), frame)]
         if asks:
-            shift["asks"] = asks
-            apply_refit(there, {"asks": asks})
-    changes = differences(in_new_names(plan, outline or {}), plan.outline)
-    return Refit(changes, ops, shift, there, list(dict.fromkeys(misfits)))
+            shift.asks = asks
+            apply_shift(there, Shift(asks=asks))
+    shift.refit = ops
+    shift.changes = differences(in_new_names(plan, outline or {}), plan.outline)
+    return Refit(shift, there, list(dict.fromkeys(misfits)))
 
 
 def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit, fits_at: int | None) -> GraphChanged:
@@ -107,8 +105,8 @@ def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit, fits_at: int
     """
     lines = [f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits it"]
     lines += ["  what does not fit:", *(f"    {misfit.text}" for misfit in found.misfits)]
-    if found.changes:
-        lines += ["  what changed:", *(f"    {line}" for line in found.changes)]
+    if found.shift.changes:
+        lines += ["  what changed:", *(f"    {line}" for line in found.shift.changes)]
     back = ", ".join(dict.fromkeys(misfit.back for misfit in found.misfits if misfit.back))
     says = list(dict.fromkeys(misfit.migration for misfit in found.misfits if misfit.migration))
     given = list(dict.fromkeys(f"give {misfit.default!r} a default" for misfit in found.misfits if misfit.default))
@@ -188,11 +186,11 @@ def _states(
         where = f"run {there.run_id} at step {there.seq}, graph {key.rstrip('/') or graph.plan.graph}"
         values = state_of(graph, frame.values, where)
         done = _operations(frame.values, values)
-        apply_refit(there, {"refit": {key: done}})
+        apply_shift(there, Shift(refit={key: done}))
         more, problems = _fields(graph.plan, frame)
         if problems and done:
             raise does_not_fit(graph, values, [problem.text for problem in problems], where)
-        apply_refit(there, {"refit": {key: more}})
+        apply_shift(there, Shift(refit={key: more}))
         prefix = path_of(key, "")
         hint = migration_hint(graph.plan, graph.version, "f")
         suffix = f" (in the graph at {prefix})" if prefix else ""

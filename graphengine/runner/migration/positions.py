@@ -7,6 +7,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.compile.checks.fork_regions import region
 from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.phases import (
+    Collecting,
+    Ended,
+    Fallback,
+    Forked,
+    GivenUp,
+    Inside,
+    Leaving,
+    Phase,
+    Ready,
+    Waiting,
+)
 from graphengine.engine.plan import EdgeWay, ForkWay
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import path_of
@@ -74,7 +86,7 @@ def place_misfits(plan: Plan[Any], frame: Frame, version: int) -> list[Misfit]:
         return [Misfit(f"the run is inside a graph at {path}, which is none any more", f"the graph at {path}", hint)]
     hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to go on at'}})")
     found = list(_at_node(inner, frame, version, hint))
-    if frame.phase == "ended":
+    if isinstance(frame.phase, Ended):
         return list(_written(inner, frame, hint))
     if not found:
         found += [*_regions(inner, frame, hint), *_written(inner, frame, hint), *_asks(inner, frame, hint)]
@@ -90,17 +102,17 @@ def migration_hint(plan: Plan[Any], version: int, migration: str) -> str:
 def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
     """Whether a question that a node asks by itself is another one today; `plan` is that which the frame walks."""
     for facts in frame.waits.values():
-        if facts["kind"] != "ask" or "key" in facts:
+        if facts.kind != "ask" or facts.key:
             continue
-        call = plan.nodes[frame.at].chosen(facts.get("choice", ""))
+        call = plan.nodes[frame.at].chosen(facts.choice)
         if not isinstance(call.body, AskBody):
             return False
-        if plain(call.body.ask.answers.schema) != plain(facts.get("schema")):
+        if plain(call.body.ask.answers.schema) != plain(facts.schema):
             return True
         if call.extras:
             return False
         try:
-            return bool(call.function(**call.values(view_of(plan, frame))) != facts["question"])
+            return bool(call.function(**call.values(view_of(plan, frame))) != facts.question)
         except BaseException as error:  # noqa: BLE001 - a function of the user's; its node fails with it where it is asked
             reraise_interrupt(error)
             return True
@@ -110,7 +122,8 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
 def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator[Misfit]:
     """Whether the node is there, and is what the frame is in the middle of."""
     path = path_of(frame.id, frame.at)
-    if frame.phase == "ended":
+    phase = frame.phase
+    if isinstance(phase, Ended):
         return
     if frame.at not in (START, *plan.nodes):
         yield Misfit(
@@ -119,35 +132,47 @@ def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator
             f"{hint}, or {version}: Migration(renamed={{{frame.at!r}: 'its new name'}})",
         )
         return
-    if frame.fork is not None and frame.phase == "forked" and not _has_fork(plan, frame):
-        arms = ", ".join(key.rsplit("~", 1)[-1] for key in frame.fork["arms"])
-        told = f"the fork at {path} into {arms} with the join {frame.fork['join']}, which is under way, is gone"
+    if isinstance(phase, Forked) and not _has_fork(plan, frame, phase):
+        arms = ", ".join(key.rsplit("~", 1)[-1] for key in phase.arms)
+        told = f"the fork at {path} into {arms} with the join {phase.fork.join}, which is under way, is gone"
         yield Misfit(told, f"the fork at {path}", hint)
     if frame.at == START:
         return
     node = plan.nodes[frame.at]
-    if frame.phase == "mapping":
-        names = sorted({*frame.map["fields"], *frame.map["items"]})
+    if isinstance(phase, Collecting):
+        names = sorted({*phase.fields, *phase.items})
         if node.each is None or sorted(name for name, _, _ in node.each.sources) != names:
             told = f"the map at {path} over {', '.join(names)}, which is under way, is gone"
             yield Misfit(told, f"each= of {path}", hint)
-    elif frame.phase == "inside" and frame.kind != "item" and node.each is not None:
+    elif isinstance(phase, Inside) and frame.kind != "item" and node.each is not None:
         yield Misfit(f"the run is inside the graph at {path}, which is run for each item now", f"node {path!r}", hint)
-    elif frame.phase == "fallback" and (node.fallback is None or node.fallback.call is None):
+    elif isinstance(phase, Fallback) and (node.fallback is None or node.fallback.call is None):
         yield Misfit(f"the fallback of {path} is under way, which has none to run now", f"fallback= of {path}", hint)
 
 
 def _doing(frame: Frame) -> str:
-    told = {"ready": "to be run", "leaving": "done, its way out still to be chosen", "inside": "in a graph of its own"}
-    return told.get(frame.phase, frame.phase)
+    return _DOING[type(frame.phase)]
 
 
-def _has_fork(plan: Plan[Any], frame: Frame) -> bool:
+_DOING: Final[Mapping[type[Phase], str]] = {
+    Ready: "to be run",
+    Fallback: "its fallback is to be run",
+    Leaving: "done, its outgoing edge still to be chosen",
+    Forked: "forked",
+    Collecting: "its items are under way",
+    Inside: "in a graph of its own",
+    Waiting: "waiting",
+    GivenUp: "failed",
+    Ended: "ended",
+}
+
+
+def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
     """Whether the graph still has the fork that a frame is at."""
     ways = plan.start if frame.at == START else plan.nodes[frame.at].ways
-    arms = {key.rsplit("~", 1)[-1] for key in frame.fork["arms"]}
+    arms = {key.rsplit("~", 1)[-1] for key in forked.arms}
     return any(
-        isinstance(way, ForkWay) and way.join == frame.fork["join"] and arms <= {t for t, _ in way.arms} for way in ways
+        isinstance(way, ForkWay) and way.join == forked.fork.join and arms <= {t for t, _ in way.arms} for way in ways
     )
 
 
@@ -194,11 +219,12 @@ def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
     if frame.kind == "arm":
         target = frame.id.rsplit("~", 1)[-1]
         yield from _updates(plan, View(plan.state, frame), frame.journal, f"the arm to {target}", hint)
-    if frame.phase == "mapping" and plan.nodes[frame.at].each is not None:
+    phase = frame.phase
+    if isinstance(phase, Collecting) and plan.nodes[frame.at].each is not None:
         view = View(plan.state, frame)
-        done = [op for writes in frame.map["done"] for op in writes or ()]
+        done = [op for writes in phase.done for op in writes or ()]
         yield from _updates(plan, view, done, f"an item of the map at {path}", hint)
-        yield from _items(plan.nodes[frame.at], frame, frame.map["items"], path, hint)
+        yield from _items(plan.nodes[frame.at], frame, phase.items, path, hint)
     elif frame.kind == "item" and plan.nodes[frame.at].each is not None:
         yield from _items(
             plan.nodes[frame.at], frame, {name: [value] for name, value in frame.values.items()}, path, hint
@@ -246,20 +272,20 @@ def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
     """Questions of nodes that are none any more."""
     path = path_of(frame.id, frame.at)
     for name, facts in frame.waits.items():
-        if facts["kind"] == "pause":
+        if facts.kind == "pause":
             continue
         try:
-            body = plan.nodes[frame.at].chosen(facts.get("choice", "")).body
+            body = plan.nodes[frame.at].chosen(facts.choice).body
         except NoChoice as error:
             told = error.message.removeprefix("there is ")
             yield Misfit(f"the run waits for an answer to {name}, and there is {told}", f"that case of {path}", hint)
             continue
-        if "key" not in facts and facts["kind"] == "ask" and body.kind != "ask":
+        if not facts.key and facts.kind == "ask" and body.kind != "ask":
             told = f"the run waits for an answer to {name}, which is no question any more"
             yield Misfit(told, f"the question at {path}", hint)
-        elif "key" in facts and (body.kind not in ("function", "agent") or _is_map(plan, frame)):
+        elif facts.key and (body.kind not in ("function", "agent") or _is_map(plan, frame)):
             kind = "run for each item" if _is_map(plan, frame) else _KINDS[body.kind]
-            told = f"the run waits inside {path} for {facts['question']!r}, and that node is {kind} now"
+            told = f"the run waits inside {path} for {facts.question!r}, and that node is {kind} now"
             yield Misfit(told, f"what {path} was", hint)
 
 

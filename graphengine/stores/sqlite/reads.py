@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 from pydantic_core import to_json
 
-from graphengine.engine.steps import decode_step, read_json
+from graphengine.engine.steps import Branched, Started, decode_step, read_json
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
 from graphengine.stores.sqlite.checksums import message_place, sum_of
@@ -158,7 +158,7 @@ def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker
 
 def newest_snapshot(
     connection: sqlite3.Connection, key: int, upto: int, run_id: str
-) -> tuple[list[Part], dict[str, JsonValue] | None]:
+) -> tuple[list[Part], bytes | None]:
     """The parts of a run's log up to `upto` from the newest snapshot on that can be read, and that snapshot.
 
     A snapshot is worked out from the log, so that a damaged one costs time and nothing else: an older one does.
@@ -191,15 +191,19 @@ def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
         return  # who reads that far finds it missing
     body, recorded, row_id, run_id, graph, parent_seq, parent = row
     seq = row_id & SEQ_MASK
-    if seq > parent_seq + 1 or body is None or (recorded is not None and sum_of(row_id, body) != recorded):
+    if body is None or (recorded is not None and sum_of(row_id, body) != recorded):
         return  # likewise
     try:
-        says = {"parent_seq": seq - 1, **told_by(decode_step(seq, body))}
-    except (ValueError, KeyError, TypeError):
+        first = decode_step(seq, body)
+    except ValueError:
         return  # likewise
+    told = told_by(first)
+    if seq > parent_seq + 1 and not told:
+        return  # likewise
+    says = {"parent_seq": seq - 1, **told}
     has = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
     differing = [f"{name} {has[name]!r}, its log {said!r}" for name, said in says.items() if said != has[name]]
-    if differing and not (parent is None and _branched_as(connection, key, run_id)):
+    if differing and not (first.kind == "started" and parent is None and _branched_as(connection, key, run_id)):
         raise _damaged(f"the row of run {run_id}", f"it says {', '.join(differing)}", REPAIR)
 
 
@@ -211,10 +215,11 @@ def _branched_as(connection: sqlite3.Connection, key: int, run_id: str) -> bool:
 
 def told_by(step: Step) -> dict[str, JsonValue]:
     """What the first step of a run's own log says of the run; nothing where it is of no such kind."""
-    if step.kind == "started":
-        return {"run_id": step.data.get("run_id"), "graph": step.data.get("graph"), "parent": None}
-    if step.kind == "branched":
-        return {"run_id": step.data.get("run_id"), "parent": step.data.get("parent")}
+    facts = step.data
+    if isinstance(facts, Started):
+        return {"run_id": facts.run_id, "graph": facts.graph, "parent": None}
+    if isinstance(facts, Branched):
+        return {"run_id": facts.run_id, "parent": facts.parent}
     return {}
 
 
@@ -257,13 +262,16 @@ def lineage(  # noqa: PLR0913 - what the statement is asked for, each by its nam
     return parts[:1] + [part for part in parts[1:] if part.low < part.high]
 
 
-def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> dict[str, JsonValue]:
+def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> bytes:
     seq = part.shot or 0
     row_id = part.id_of(seq)
+    body: bytes
     body, recorded = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
     what = f"the snapshot of run {run_id} after step {seq}"
     _check_sum(row_id, body, recorded, what)
-    return _object(body, what)
+    if recorded is None:  # nothing else says whether it is whole
+        _object(body, what)
+    return body
 
 
 def _check_sum(place: int | str, body: bytes | None, recorded: int | None, what: str) -> None:

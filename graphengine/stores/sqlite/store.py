@@ -458,7 +458,7 @@ def _encode(batch: Append, driven: Claimed, owner: str) -> Addition:
     snapshot: str | None = None
     due = driven.tail.grow(len(rows), sum(len(row.body) for row in rows))
     if due and batch.snapshot is not None:
-        made = to_json(batch.snapshot())
+        made = batch.snapshot()
         snapshot = made.decode() if driven.tail.settle(len(made)) else None
     return writes.Addition(
         batch.run_id,

@@ -19,6 +19,7 @@ from graphengine import (
 )
 from graphengine.errors import BadAnswer
 from graphengine.history.replay.replay import replay
+from tests.kit.facts import resaid, said
 from tests.kit.replays import State, counting, first_of, more, recorded, told
 
 # -- failures
@@ -73,9 +74,7 @@ async def test_an_exception_that_is_not_loaded_is_not_judged() -> None:
     """What a class that nobody has loaded is a kind of is not known, and is told as not checked."""
     run = await recorded(failing())
     steps = [
-        step._replace(data={**step.data, "error": {**step.data["error"], "kind": "gone.away.Error"}})
-        if step.data.get("error")
-        else step
+        resaid(step, error={**said(step)["error"], "kind": "gone.away.Error"}) if said(step).get("error") else step
         for step in run.steps
     ]
     found = replay(failing(), steps)

@@ -24,6 +24,7 @@ from graphengine.history.replay.replay import replay
 from graphengine.reducers import add
 from graphengine.testing import FakeClock
 from graphengine.testing import replay as check
+from tests.kit.facts import resaid, said
 from tests.kit.replays import State, counting, first_of, more, recorded, told
 
 # -- ways out
@@ -74,7 +75,7 @@ def ordered(*, swapped: bool) -> Graph[State]:
 async def test_the_order_of_edges_is_told_by_the_label() -> None:
     """The same target by another edge is another decision."""
     run = await recorded(ordered(swapped=False), {"n": 1})
-    assert [step.data.get("edge") for step in run.steps] == [None, None, "big"]
+    assert [said(step).get("edge") for step in run.steps] == [None, None, "big"]
     assert told(replay(ordered(swapped=True), run)) == (3, "edge")
 
 
@@ -429,4 +430,4 @@ async def test_limits_are_only_told_as_unknown_where_they_differ() -> None:
 
 
 def _limited(step: Step) -> Step:
-    return step._replace(data={**step.data, "limits": {"steps": 7}})
+    return resaid(step, limits={"steps": 7})

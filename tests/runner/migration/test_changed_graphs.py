@@ -24,6 +24,7 @@ from graphengine import (
 )
 from graphengine.errors import GraphChanged
 from graphengine.reducers import append
+from tests.kit.facts import said
 
 
 class Desk(BaseModel):
@@ -136,7 +137,7 @@ async def waiting(runner: Runner, graph: Graph[Any], **options: Any) -> str:
 async def changes_of(runner: Runner, run_id: str) -> list[str]:
     """What the last resume said of the graph."""
     resumes = [step for step in await runner.history(run_id) if step.kind == "resumed"]
-    return list(resumes[-1].data.get("changes", ()))
+    return list(said(resumes[-1]).get("changes", ()))
 
 
 async def refused(runner: Runner, graph: Graph[Any], run_id: str, *told: str) -> GraphChanged:
@@ -273,8 +274,8 @@ async def test_conditions_that_are_new_begin_now(runner: Runner) -> None:
     result = await runner.resume(graph(new=True), run_id).result()
     assert result.status == "waiting"  # n is 3 now, and neither new condition held
     resumed = [step for step in await runner.history(run_id) if step.kind == "resumed"][-1]
-    assert set(resumed.data["marks_of"]["inner/"]) == {"count:check:count", "change:title:check"}
-    assert any(line.startswith("way new: inner/check → END") for line in resumed.data["changes"])
+    assert set(said(resumed)["marks_of"]["inner/"]) == {"count:check:count", "change:title:check"}
+    assert any(line.startswith("way new: inner/check → END") for line in said(resumed)["changes"])
 
 
 # -- questions that changed while they wait
@@ -401,7 +402,7 @@ async def test_a_run_goes_on_where_a_migration_moves_it(runner: Runner, before: 
     result = await runner.resume(moved, run_id).result()
     assert (result.status, result.state.log) == ("finished", ["told all about Ants"])
     resumed = next(step for step in await runner.history(run_id) if step.kind == "resumed")
-    assert resumed.data["moved"] == {"": "tell"}
+    assert said(resumed)["moved"] == {"": "tell"}
 
 
 # -- inside graphs

@@ -25,6 +25,7 @@ from graphengine.engine.steps import Step
 from graphengine.errors import GraphChanged, MigrationFailed
 from graphengine.reducers import append
 from graphengine.state.json_values import JsonValue
+from tests.kit.facts import said
 
 Fields = dict[str, JsonValue]
 
@@ -107,8 +108,8 @@ async def test_a_function_alone_moves_the_state_forward(runner: Runner) -> None:
     result = await runner.resume(after, run_id).result()
     assert result.state == Second(title="ANTS", score=3, log=["note 0", "note 1"])
     step = await last(runner, run_id)
-    assert step.data["refit"] == {"": [["set", "title", "ANTS"], ["drop", "name"]]}
-    assert "version 1 → 2" in step.data["changes"]
+    assert said(step)["refit"] == {"": [["set", "title", "ANTS"], ["drop", "name"]]}
+    assert "version 1 → 2" in said(step)["changes"]
     assert await runner.state_at(run_id) == {"title": "ANTS", "score": 3, "log": ["note 0", "note 1"]}
 
 
@@ -165,7 +166,7 @@ async def test_a_migration_may_leave_the_state_alone(runner: Runner) -> None:
     """`Migration()` says that nothing has to be changed."""
     run_id = await asked(runner, rated(), 3)
     await runner.resume(rated(First, {1: Migration()}), run_id).result()
-    assert "refit" not in (await last(runner, run_id)).data
+    assert "refit" not in said(await last(runner, run_id))
 
 
 async def test_a_migration_gets_a_copy(runner: Runner) -> None:
@@ -263,7 +264,7 @@ async def test_a_branch_is_migrated_as_of_its_step(runner: Runner) -> None:
     after = rated(Second, {1: to_second})
     child = await runner.branch(after, run_id, at=2, update={"log": "mine"}).result()
     assert child.state == Second(title="ANTS", score=0, log=["note 0", "mine"])
-    assert (await last(runner, child.run_id, "branched")).data["refit"] == {
+    assert said(await last(runner, child.run_id, "branched"))["refit"] == {
         "": [["set", "title", "ANTS"], ["drop", "name"]]
     }
     assert list(await runner.history(run_id)) == before
@@ -281,12 +282,12 @@ async def test_a_renamed_node_keeps_what_was_recorded_of_it(runner: Runner) -> N
     result = await runner.resume(after, run_id).result()
     assert (result.status, result.stop and result.stop.label) == ("finished", "thrice")
     step = await last(runner, run_id)
-    assert step.data["renamed"] == {"": {"rate": "review"}}
+    assert said(step)["renamed"] == {"": {"rate": "review"}}
     assert [s.path for s in await runner.history(run_id) if s.kind == "node"] == [
         *("note", "rate", "note", "rate", "note"),
         "review",
     ]
-    assert "node review was called rate" in step.data["changes"]
+    assert "node review was called rate" in said(step)["changes"]
 
 
 async def test_what_conditions_remember_goes_along_with_a_name(runner: Runner) -> None:
@@ -306,10 +307,10 @@ async def test_what_conditions_remember_goes_along_with_a_name(runner: Runner) -
     after = graph("judge", {1: Migration(renamed={"rate": "judge"})})
     await runner.answer(run_id, 4)
     result = await runner.resume(after, run_id).result()
-    assert list((await last(runner, run_id, "node")).data["to"]) == ["judge"]
-    edges = [step.data.get("edge") for step in await runner.history(run_id) if step.kind == "node"]
+    assert list(said(await last(runner, run_id, "node"))["to"]) == ["judge"]
+    edges = [said(step).get("edge") for step in await runner.history(run_id) if step.kind == "node"]
     assert "round" in edges
-    marks = {key for step in await runner.history(run_id) for key in step.data.get("marks", ()) if step.seq > 8}
+    marks = {key for step in await runner.history(run_id) for key in said(step).get("marks", ()) if step.seq > 8}
     assert not [key for key in marks if "rate" in key]
     assert result.status == "waiting"
 
@@ -373,7 +374,7 @@ async def test_a_run_that_stands_at_a_node_that_is_gone_is_moved(runner: Runner)
     graph.add_edge("note", "note")
     result = await runner.resume(graph, run_id).result()
     assert (result.status, result.state.log) == ("finished", ["note 0", "note 1", "note 2"])
-    assert (await last(runner, run_id)).data["moved"] == {"": "note"}
+    assert said(await last(runner, run_id))["moved"] == {"": "note"}
 
 
 async def test_work_of_a_visit_that_was_dropped_is_dropped(runner: Runner) -> None:
@@ -442,8 +443,8 @@ async def test_a_graph_inside_has_its_own_versions(runner: Runner) -> None:
     await runner.answer(run.id, 4, wait="chapter/rate")
     result = await runner.resume(after, run.id).result()
     step = await last(runner, run.id)
-    assert step.data["refit"] == {"~part/part/": [["set", "title", "ANTS"], ["drop", "name"]]}
-    assert step.data["renamed"] == {"": names, "~chapter/chapter/": {"rate": "judge"}}
+    assert said(step)["refit"] == {"~part/part/": [["set", "title", "ANTS"], ["drop", "name"]]}
+    assert said(step)["renamed"] == {"": names, "~chapter/chapter/": {"rate": "judge"}}
     for score in (5, 6):
         names_now = [wait.name for wait in result.waits]
         assert "part/judge" in names_now
@@ -565,4 +566,4 @@ async def test_a_version_alone_changes_nothing(runner: Runner) -> None:
     await runner.answer(run_id, 3)
     result = await runner.resume(rated(version=5), run_id, limits=Limits()).result()
     assert result.status == "finished"
-    assert (await last(runner, run_id)).data["changes"] == ["version 1 → 5"]
+    assert said(await last(runner, run_id))["changes"] == ["version 1 → 5"]

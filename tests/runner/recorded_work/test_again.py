@@ -10,6 +10,7 @@ import pytest
 
 from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner
 from graphengine.errors import InputError
+from tests.kit.facts import said
 from tests.kit.working import State, counted, failing, kinds, one
 
 # -- retries
@@ -166,7 +167,7 @@ async def test_a_timeout_amid_a_step_keeps_what_was_recorded_before(timed: Runne
     assert (await run.result()).state.text == "firstslow"
     assert calls == ["first", "slow", "slow"]
     attempt = next(step for step in await timed.history(run.id) if step.kind == "attempt")
-    assert attempt.data["error"]["kind"] == "timeout"
+    assert said(attempt)["error"]["kind"] == "timeout"
 
 
 async def test_a_step_in_a_thread_is_waited_for_when_it_is_cut_off(timed: Runner) -> None:
@@ -315,7 +316,7 @@ async def test_a_crash_costs_the_step_in_flight_alone(crash: Crash) -> None:
     async with Runner(crash.left) as runner:
         assert (await runner.store.info("r")).status == "running"
         assert (await runner.resume(graph, "r").result()).state.text == expected
-        assert (await runner.history("r"))[2].data.get("crashed") is True
+        assert said((await runner.history("r"))[2]).get("crashed") is True
     assert calls == ["first", "dies", "dies"]
 
 
@@ -393,8 +394,8 @@ async def test_a_result_that_does_not_fit_is_no_answer_after_a_crash(crash: Cras
         result = await runner.resume(graph, "r").result()
         assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["crash"])
         refused = (await runner.history("r"))[-1]
-        assert (refused.kind, refused.data["answer"]) == ("refused", {"result": "no number"})
-        assert "that is no result of it" in refused.data["message"]
+        assert (refused.kind, said(refused)["answer"]) == ("refused", {"result": "no number"})
+        assert "that is no result of it" in said(refused)["message"]
         await runner.answer("r", {"result": 7})
         assert (await runner.resume(graph, "r").result()).state.n == 7
     assert len(calls) == 1
@@ -458,6 +459,6 @@ async def test_deaths_further_and_further_on_are_no_crash_loop(tmp_path: Path) -
             assert (await run.result()).state.n == 10
     async with Runner(crashes[-1].left) as runner:
         assert (await runner.resume(graph, "r").result()).state.n == 10
-        crashed = [step.data.get("crashed") for step in await runner.history("r") if step.kind == "resumed"]
+        crashed = [said(step).get("crashed") for step in await runner.history("r") if step.kind == "resumed"]
     assert crashed == [True] * 5
     assert calls == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 1, 2, 3, 4, 2, 3, 4, 3, 4, 4]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from graphengine import Context, RunFailed, Runner
+from tests.kit.facts import said
 from tests.kit.runs import SOON
 from tests.kit.working import Page, failing, kinds, one
 
@@ -39,8 +40,8 @@ async def test_a_step_gives_what_its_function_gives(runner: Runner) -> None:
     assert (await run.result()).state.text == "2 6 X"
     assert threads == [False]
     recorded = [step for step in await runner.history(run.id) if step.kind == "recorded"]
-    assert [step.data["value"] for step in recorded] == [2, 6, "X"]
-    assert [step.data["name"].rsplit(".", 1)[-1] for step in recorded] == ["sync", "slow", "upper"]
+    assert [said(step)["value"] for step in recorded] == [2, 6, "X"]
+    assert [said(step)["name"].rsplit(".", 1)[-1] for step in recorded] == ["sync", "slow", "upper"]
     assert {(step.path, step.visit, step.attempt) for step in recorded} == {("work", 1, 1)}
 
 
@@ -159,7 +160,7 @@ async def test_equal_calls_are_told_apart_by_their_number(runner: Runner) -> Non
 
     graph = one(work)
     run_id = (await runner.start(graph).result()).run_id
-    recorded = [step.data["value"] for step in await runner.history(run_id) if step.kind == "recorded"]
+    recorded = [said(step)["value"] for step in await runner.history(run_id) if step.kind == "recorded"]
     assert recorded == [2, 1, 0]
     await runner.answer(run_id, "x")
     assert (await runner.resume(graph, run_id).result()).state.text == "[0, 1, 2]"
@@ -286,7 +287,7 @@ async def test_records_that_nobody_asks_for_are_named(runner: Runner) -> None:
     run_id = (await runner.start(graph).result()).run_id
     await runner.answer(run_id, "x")
     await runner.resume(graph, run_id).result()
-    (unused,) = (await runner.history(run_id))[-1].data["unused"]
+    (unused,) = said((await runner.history(run_id))[-1])["unused"]
     assert "early" in unused
 
 
@@ -425,7 +426,7 @@ async def test_steps_inside_steps_are_told_apart_by_the_outer_one(runner: Runner
     assert calls == ["b", "a"]
     await runner.answer(run_id, "x")
     assert (await runner.resume(graph, run_id).result()).state.text == "a b"
-    assert "unused" not in (await runner.history(run_id))[-1].data
+    assert "unused" not in said((await runner.history(run_id))[-1])
 
 
 @pytest.mark.parametrize("kind", ["ask", "receive", "sleep"])

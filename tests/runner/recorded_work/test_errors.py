@@ -7,6 +7,7 @@ import pytest
 from graphengine import END, START, Context, Graph, Limits, PastRun, Retry, RunFailed, Runner, value
 from graphengine.runner import Emitted, StepRecorded
 from graphengine.testing import FakeClock
+from tests.kit.facts import said
 from tests.kit.runs import SOON
 from tests.kit.working import Page, State, counted, failing, one
 
@@ -203,7 +204,7 @@ async def test_what_is_emitted_is_kept_where_that_is_asked_for(runner: Runner) -
     shown = [(event.path, event.data) async for event in run.events() if isinstance(event, Emitted)]
     assert shown == [("work", {"half": 1}), ("work", Page(url="u"))]
     step = (await runner.history(run.id))[-1]
-    assert step.data["emitted"] == [{"url": "u", "words": []}]
+    assert said(step)["emitted"] == [{"url": "u", "words": []}]
 
 
 async def test_recorded_steps_are_events(runner: Runner) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner
 from graphengine.history.load import load_snapshot
 from graphengine.testing import FakeClock
+from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
 from tests.kit.waiting import go_on
 
@@ -52,7 +53,7 @@ async def test_a_wait_that_is_begun_and_not_awaited_ends_nothing(runner: Runner)
         result = await run.result()
     assert (result.status, result.state.text, result.state.log) == ("finished", "begun", ["after"])
     (row,) = [step for step in await runner.history(run.id) if step.node == "work"]
-    assert row.data["unawaited"] == ["work"]
+    assert said(row)["unawaited"] == ["work"]
     left[0].cancel()
 
 
@@ -189,7 +190,7 @@ async def test_an_answer_finds_its_wait_though_another_of_its_name_came_before_i
     await runner.answer(run_id, 1, wait="ok")
     result = await go_on(runner, graph, run_id)
     assert [wait.question for wait in result.waits] == ["again?", "2?"]
-    second = (await load_snapshot(runner.store, run_id, None)).frames["work[1]"].waits["ok"]["id"]
+    second = (await load_snapshot(runner.store, run_id, None)).frames["work[1]"].waits["ok"].id
     await runner.store.post(run_id, "answer", {"wait": "ok", "id": second, "value": 20}, "late")
     result = await go_on(runner, graph, run_id)
     assert [wait.question for wait in result.waits] == ["again?"]

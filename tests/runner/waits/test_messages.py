@@ -14,6 +14,7 @@ from graphengine.graph.conditions import Condition
 from graphengine.reducers import append, merge
 from graphengine.runner.run import StepRecorded
 from graphengine.testing import FakeClock
+from tests.kit.facts import said
 from tests.kit.runs import SOON, row
 from tests.kit.waiting import go_on
 
@@ -123,7 +124,7 @@ async def test_messages_have_types(runner: Runner) -> None:
     await runner.send(run_id, "news", {"title": "bad", "score": -1})
     assert (await go_on(runner, graph, run_id)).status == "waiting"
     refused = [step for step in await runner.history(run_id) if step.kind == "refused"]
-    assert ["greater than or equal to 0" in step.data["message"] for step in refused] == [True]
+    assert ["greater than or equal to 0" in said(step)["message"] for step in refused] == [True]
     await runner.send(run_id, "news", News(title="good", score=1))
     assert (await go_on(runner, graph, run_id)).state.news == News(title="good", score=1)
 
@@ -247,7 +248,7 @@ async def test_a_node_sends_to_another_arm(runner: Runner) -> None:
         result = await run.result()
     assert (result.status, result.state.text, result.state.n) == ("finished", "one two three", 3)
     step = next(step for step in await runner.history(run.id) if step.node == "speak" and step.kind == "node")
-    assert step.data["sent"] == [["topic", "one"], ["topic", "two"], ["topic", "three"]]
+    assert said(step)["sent"] == [["topic", "one"], ["topic", "two"], ["topic", "three"]]
 
 
 async def test_a_sync_node_may_send(runner: Runner) -> None:
@@ -292,7 +293,7 @@ async def test_a_node_that_asks_sends_once(runner: Runner) -> None:
     assert sorted(wait.kind for wait in result.waits) == ["ask", "receive"]
     await runner.answer(result.run_id, value=True)
     assert (await go_on(runner, graph, result.run_id)).state.text == "a b c"
-    sent = [step.data["sent"] for step in await runner.history(result.run_id) if "sent" in step.data]
+    sent = [said(step)["sent"] for step in await runner.history(result.run_id) if "sent" in said(step)]
     assert len(sent) == 1
 
 

@@ -9,6 +9,7 @@ import pytest
 from graphengine import END, START, Graph, Runner, ask, choose, value
 from graphengine.errors import DefinitionError, InputError, UnknownRun
 from graphengine.runner.run import StepRecorded
+from tests.kit.facts import said
 from tests.kit.runs import SOON
 from tests.kit.waiting import Odd, State, Verdict, forked, go_on, names, path, shown, waiting
 
@@ -87,8 +88,8 @@ async def test_an_answer_that_only_the_type_refuses_is_recorded_as_refused(runne
     await runner.answer(run_id, {"n": 2})
     assert (await go_on(runner, graph, run_id)).status == "waiting"
     refused = [step for step in await runner.history(run_id) if step.kind == "refused"]
-    assert [step.data["answer"] for step in refused] == [{"n": 2}]
-    assert "even" in refused[0].data["message"]
+    assert [said(step)["answer"] for step in refused] == [{"n": 2}]
+    assert "even" in said(refused[0])["message"]
     await runner.answer(run_id, {"n": 3})
     assert (await go_on(runner, graph, run_id)).state.odd == Odd(n=3)
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from graphengine.engine.steps import decode_step
+from graphengine.engine.steps import decode_step, fingerprint_of
 from graphengine.stores.sqlite import definitions
 from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.doctor.findings import Finding
@@ -177,7 +177,7 @@ def _log_without_row(connection: sqlite3.Connection, key: int) -> Finding:
         try:
             step = decode_step(seq, body)
             says = told_by(step)
-            run_id, fingerprint = says["run_id"], step.data["fingerprint"]
+            run_id, fingerprint = says["run_id"], fingerprint_of(step)
         except (ValueError, KeyError, TypeError):
             run_id = None
         else:

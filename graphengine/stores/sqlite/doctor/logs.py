@@ -13,8 +13,9 @@ from pydantic_core import from_json, to_json
 
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.ready import next_due
-from graphengine.engine.snapshot import Snapshot, from_record, to_record
-from graphengine.engine.steps import decode_step, read_json
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import decode_step
+from graphengine.engine.stored import decode_snapshot, to_record
 from graphengine.errors import GraphEngineError
 from graphengine.stores.sqlite.checksums import sum_of
 from graphengine.stores.sqlite.doctor.checks import NONSENSE, key_of
@@ -130,7 +131,7 @@ def state_at(connection: sqlite3.Connection, key: int, seq: int, run_id: str) ->
     """
     parts, stored = newest_snapshot(connection, key, seq, run_id)
     steps = read_steps(connection, run_id, parts, parts[0].shot or 0, seq)
-    return fold(steps, Snapshot() if stored is None else from_record(stored, copied=False))
+    return fold(steps, Snapshot() if stored is None else decode_snapshot(stored))
 
 
 def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: bool) -> Iterator[Finding]:
@@ -254,7 +255,7 @@ def _snapshot(connection: sqlite3.Connection, look: _Look, shot: int) -> Iterato
     if look.snapshot is None or look.snapshot.seq != seq:
         return
     try:
-        is_same = _plain(from_record(read_json(body), copied=False)) == _plain(look.snapshot)
+        is_same = _plain(decode_snapshot(body)) == _plain(look.snapshot)
     except _NO_FOLD:
         is_same = False
     if not is_same:

@@ -1,0 +1,157 @@
+"""Phases: what a frame is doing, each with the facts of that, and the recorded work of a visit.
+
+A phase says what `ready` asks for next. A frame may have failed in any of them: `Failing` says how, and a resume lets
+it continue there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from msgspec import UNSET, Struct, UnsetType
+
+from graphengine.engine.steps import FailureRecord, ForkRecord, Number, Said, WaitRecord
+from graphengine.state.json_values import JsonValue
+from graphengine.state.stop import Stop
+
+
+class Memo(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """Recorded work of a visit, an answer that it was given, or a question that it is to ask again.
+
+    Attributes:
+        value: The result or the answer; of a question to be asked again, when it ends by itself.
+        at: When it was recorded, epoch seconds.
+        said: What the work sent and emitted.
+        name: The name of the wait.
+        due: When the wait would have ended by itself.
+        by: What ended the wait.
+        id: The id that the wait keeps when it is asked again.
+        timeout: Whether the wait ended without an answer.
+    """
+
+    value: JsonValue | UnsetType = UNSET
+    at: Number = 0
+    said: Said = {}
+    name: str | None = None
+    due: Number | None = None
+    by: str | None = None
+    id: str | None = None
+    timeout: bool = False
+
+
+class Ready(Struct, frozen=True):
+    """The node is to be run."""
+
+
+class Fallback(Struct, frozen=True):
+    """The node's fallback is to be run; `cause` is the failure that it stands in for."""
+
+    cause: FailureRecord
+
+
+class Leaving(Struct, frozen=True):
+    """The node is done, and its outgoing edge is still to be chosen.
+
+    `ended` is the label that the graph at the node stopped with.
+    """
+
+    ended: str = ""
+
+
+class Forked(Struct, frozen=True):
+    """Its arms are under way: the fork, and the ids of the arms in declared order."""
+
+    fork: ForkRecord
+    arms: Sequence[str]
+
+
+class Failing(Struct, frozen=True):
+    """How a frame failed: the failure, what it can be matched by, whether another attempt cannot help, its end."""
+
+    error: FailureRecord
+    names: Sequence[str] = ()
+    lasting: bool = False
+    stop: Stop | None = None
+
+
+class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """How an item of a map failed, and what it continues with when the run is resumed.
+
+    Attributes:
+        error: The failure.
+        names: What it can be matched by.
+        lasting: Whether another attempt cannot help.
+        kept: Whether its frame was kept, because a subgraph failed in it.
+        attempt: Its next attempt, where it was not kept.
+        memos: Its recorded work.
+        begun: Whether the start of that attempt was recorded.
+    """
+
+    error: FailureRecord
+    names: Sequence[str] = ()
+    lasting: bool = False
+    kept: bool = False
+    attempt: int = 1
+    memos: dict[str, Memo] = {}
+    begun: bool = False
+
+
+class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """Its items are under way.
+
+    Attributes:
+        count: How many items there are.
+        concurrency: How many run at a time.
+        began: When the map began, epoch seconds.
+        fields: The list field that an item is of, by its name in the node.
+        items: The items of other sources, by that name.
+        next: The first item that has not begun.
+        again: Failed items that are to begin again, as (index, how it failed).
+        live: The items under way.
+        left: How many have not ended.
+        done: The updates of each item, None while it has none.
+        failed: How items failed, by index.
+        sent: Messages that items sent, by index.
+    """
+
+    count: int
+    concurrency: int
+    began: Number
+    fields: Mapping[str, str] = {}
+    items: Mapping[str, Sequence[JsonValue]] = {}
+    next: int = 0
+    again: list[tuple[int, FailedItem]] = []
+    live: list[int] = []
+    left: int = 0
+    done: list[Sequence[Sequence[Any]] | None] = []
+    failed: dict[str, FailedItem] = {}
+    sent: dict[str, Sequence[JsonValue]] = {}
+
+
+class Inside(Struct, frozen=True):
+    """Its subgraph is under way; `choice` is what `choose` picked."""
+
+    choice: str = ""
+
+
+class Waiting(Struct, frozen=True):
+    """It waits, for any of these by name; then it is in the phase `then`."""
+
+    waits: dict[str, WaitRecord]
+    then: Ready | Fallback
+
+
+class GivenUp(Struct, frozen=True):
+    """Its node failed for good; a resume runs it again."""
+
+
+class Ended(Struct, frozen=True):
+    """It reached its end; `stop` says how, but for arms at their join."""
+
+    stop: Stop | None = None
+
+
+Phase: TypeAlias = Ready | Fallback | Leaving | Forked | Collecting | Inside | Waiting | GivenUp | Ended
+
+"""What a frame is doing."""

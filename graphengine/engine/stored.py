@@ -1,0 +1,275 @@
+"""Snapshots as JSON, as stores keep them so that a run loads without its whole log.
+
+Only this file knows that JSON. A frame is one flat record there: `phase` is a name, and the facts of the phase are next
+to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+from pydantic_core import from_json
+
+from graphengine.engine.phases import (
+    Collecting,
+    Ended,
+    Failing,
+    Fallback,
+    Forked,
+    GivenUp,
+    Inside,
+    Leaving,
+    Memo,
+    Ready,
+    Waiting,
+)
+from graphengine.engine.snapshot import READY, Frame, FrameKind, Snapshot
+from graphengine.engine.steps import (
+    FORMAT,
+    FailureRecord,
+    ForkRecord,
+    Limits,
+    Number,
+    RunStatus,
+    Usage,
+    WaitRecord,
+    read_json,
+)
+from graphengine.state.json_values import JsonValue
+from graphengine.state.stop import Stop
+
+if TYPE_CHECKING:
+    from graphengine.engine.phases import Phase
+
+_PhaseName: TypeAlias = Literal[
+    "ready", "fallback", "leaving", "forked", "mapping", "inside", "waiting", "failed", "ended"
+]
+
+
+class _Fork(ForkRecord, kw_only=True):
+    arms: Sequence[str]
+
+
+class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    kind: FrameKind
+    parent: str
+    until: str = ""
+    values: dict[str, Any]
+    at: str
+    phase: _PhaseName
+    visit: int = 1
+    attempt: int = 1
+    tries: int = 0
+    crashes: int = 0
+    due: Number = 0.0
+    error: FailureRecord | None = None
+    cause: FailureRecord | None = None
+    failure: FailureRecord | None = None
+    counts: dict[str, int] = {}
+    marks: dict[str, Any] = {}
+    usage: Usage = {}
+    fork: _Fork | None = None
+    map: Collecting | None = None
+    journal: list[Sequence[Any]] = []
+    samples: list[Any] = []
+    stop: Stop | None = None
+    names: Sequence[str] = ()
+    lasting: bool = False
+    since: Number = 0.0
+    arrived: Number = 0.0
+    choice: str = ""
+    ended: str = ""
+    begun: bool = False
+    waits: dict[str, WaitRecord] = {}
+    memos: dict[str, Memo] = {}
+    limits: Limits = {}
+    steps: int = 0
+    entered: Number = 0.0
+    spent: Usage = {}
+
+
+class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
+    format: int
+    run_id: str
+    graph: str
+    fingerprint: str
+    seq: int
+    status: RunStatus
+    now: Number
+    elapsed_seconds: Number
+    steps: int
+    usage: Usage
+    inherited: Usage
+    limits: Limits
+    stop: Stop | None
+    failure: FailureRecord | None
+    pause: Sequence[str]
+    mailbox: dict[str, list[Any]]
+    waiting: int
+    company: bool | UnsetType = UNSET
+    frames: dict[str, _Frame]
+
+
+_SAME: Final = tuple(
+    name
+    for name in _Frame.__struct_fields__
+    if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "names", "lasting", "stop")
+)
+"""Fields of a frame that are recorded as they are."""
+_RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in ("format", "frames", "company"))
+_encode: Final = msgspec.json.Encoder().encode
+_decoder: Final = msgspec.json.Decoder(_Snapshot)
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """The snapshot as JSON, without its caches."""
+    return _encode(_row(snapshot))
+
+
+def decode_snapshot(body: bytes | str) -> Snapshot:
+    """The snapshot that `encode_snapshot` wrote.
+
+    Raises:
+        ValueError: It is of another format, or of no form that a run leaves.
+    """
+    try:
+        row = _decoder.decode(body)
+    except msgspec.ValidationError:
+        _check_format(from_json(body).get("format"))
+        raise
+    except (msgspec.DecodeError, UnicodeError):  # what another encoder may write, as NaN
+        return from_record(read_json(body), copied=False)
+    _check_format(row.format)
+    return _from_row(row)
+
+
+def to_record(snapshot: Snapshot) -> dict[str, JsonValue]:
+    """The snapshot as JSON values that share nothing with it."""
+    record: dict[str, JsonValue] = msgspec.to_builtins(_row(snapshot))
+    return record
+
+
+def from_record(record: Mapping[str, JsonValue], *, copied: bool = True) -> Snapshot:
+    """The snapshot that `to_record` described. It owns what it holds.
+
+    Args:
+        record: The description.
+        copied: Whether to copy it, since the caller keeps it.
+
+    Raises:
+        ValueError: It is of another format, or of no form that a run leaves.
+    """
+    _check_format(record.get("format"))
+    return _from_row(msgspec.convert(deepcopy(dict(record)) if copied else record, _Snapshot))
+
+
+def copy_of(snapshot: Snapshot) -> Snapshot:
+    """A snapshot that shares nothing with this one."""
+    return from_record(to_record(snapshot), copied=False)
+
+
+def _row(snapshot: Snapshot) -> _Snapshot:
+    frames = {frame.id: _frame_row(frame) for frame in snapshot.frames.values()}
+    row = _Snapshot(format=FORMAT, frames=frames, **{name: getattr(snapshot, name) for name in _RUN})
+    row.pause = list(snapshot.pause)
+    row.company = True if snapshot.company else UNSET
+    return row
+
+
+def _frame_row(frame: Frame) -> _Frame:
+    phase = frame.phase
+    row = _Frame(kind=frame.kind, parent=frame.parent, values=frame.values, at=frame.at, phase=_NAMES[type(phase)])
+    for name in _SAME:
+        setattr(row, name, getattr(frame, name))
+    row.stop, row.cause, row.choice = frame.stop, frame.cause, frame.choice
+    if frame.failing is not None:
+        row.failure, row.names, row.lasting = frame.failing.error, frame.failing.names, frame.failing.lasting
+    match phase:
+        case Leaving():
+            row.ended = phase.ended
+        case Forked():
+            fork = phase.fork
+            row.fork = _Fork(fork.join, fork.need, fork.condition, fork.label, arms=phase.arms)
+        case Collecting():
+            row.map = phase
+        case Waiting():
+            row.waits = phase.waits
+        case _:
+            pass
+    return row
+
+
+def _check_format(found: object) -> None:
+    if found != FORMAT:
+        message = f"snapshot of format {found!r}; this version reads {FORMAT}"
+        raise ValueError(message)
+
+
+def _from_row(row: _Snapshot) -> Snapshot:
+    frames = {key: _frame(key, facts) for key, facts in row.frames.items()}
+    for frame in frames.values():
+        if frame.kind == "root":
+            continue
+        frame.up = frames.get(frame.parent)
+        if frame.up is None:
+            message = f"the frame {frame.id!r} is below {frame.parent!r}, which is missing"
+            raise ValueError(message)
+        frame.base = frame.up if frame.kind != "sub" else None
+    for frame in frames.values():  # each after the one around it, as they were made
+        frame.sub = frame if frame.kind == "sub" else frame.up.sub if frame.up is not None else None
+    return Snapshot(**{name: getattr(row, name) for name in _RUN}, company=row.company is True, frames=frames)
+
+
+def _frame(key: str, row: _Frame) -> Frame:
+    frame = Frame(id=key)
+    for name in _SAME:
+        setattr(frame, name, getattr(row, name))
+    frame.phase = _phase(key, row)
+    if row.failure is not None:
+        frame.failing = Failing(row.failure, row.names, row.lasting, row.stop)
+    frame.owned = set(frame.values)
+    return frame
+
+
+def _phase(key: str, row: _Frame) -> Phase:  # noqa: PLR0911 - a phase a return
+    then = READY if row.cause is None else Fallback(row.cause)
+    match row.phase:
+        case "ready":
+            return READY
+        case "fallback":
+            return then if row.cause is not None else READY
+        case "leaving":
+            return Leaving(row.ended)
+        case "forked" if row.fork is not None:
+            fork = row.fork
+            return Forked(ForkRecord(fork.join, fork.need, fork.condition, fork.label), fork.arms)
+        case "mapping" if row.map is not None:
+            return row.map
+        case "inside":
+            return Inside(row.choice)
+        case "waiting":
+            return Waiting(row.waits, then)
+        case "failed":
+            return GivenUp()
+        case "ended":
+            return Ended(row.stop)
+        case _:
+            message = f"the frame {key!r} is {row.phase}, and nothing is recorded of that"
+            raise ValueError(message)
+
+
+_NAMES: Final[dict[type, _PhaseName]] = {
+    Ready: "ready",
+    Fallback: "fallback",
+    Leaving: "leaving",
+    Forked: "forked",
+    Collecting: "mapping",
+    Inside: "inside",
+    Waiting: "waiting",
+    GivenUp: "failed",
+    Ended: "ended",
+}

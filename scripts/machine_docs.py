@@ -1,0 +1,78 @@
+"""Draw the table of graphengine/engine/machine.py into docs/explain/architecture.md, between its two markers.
+
+Run it when the table changed; tests/engine/test_machine.py holds the page against what would be written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from graphengine.engine.events import Answered
+from graphengine.engine.machine import AFTER, TABLE
+from graphengine.engine.phases import GivenUp
+from graphengine.engine.steps import Begun, Recorded, Refused, Started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "explain" / "architecture.md"
+BEGIN: Final = "<!-- The machine: written by scripts/machine_docs.py from graphengine/engine/machine.py. -->\n"
+END: Final = "<!-- The end of the machine. -->\n"
+
+
+def drawn(text: str) -> str:
+    """The page with the machine as it is now.
+
+    Args:
+        text: The page as it was.
+    """
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{_diagram()}\n{_table()}{END}{after}"
+
+
+def _diagram() -> str:
+    lines = ["```mermaid", "stateDiagram-v2"]
+    lines += dict.fromkeys(f"    {arrow}" for arrow in _arrows())
+    return "\n".join([*lines, "```", ""])
+
+
+def _arrows() -> Iterator[str]:
+    """From each phase to where its steps lead; what an edge leads to is drawn once."""
+    moved = AFTER[Started]
+    yield "state edge <<choice>>"
+    yield "[*] --> edge: started"
+    yield from (f"edge --> {phase.__name__}" for phase in moved)
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in TABLE:
+        for phase in row.phases if len(row.phases) < _MOST else ():
+            for kind in row.steps:
+                after = AFTER[kind]
+                takes_edge = set(moved) <= set(after)
+                places = ["edge"] if takes_edge else [each.__name__ for each in after if each is not phase]
+                places += [GivenUp.__name__] if GivenUp in after and phase in AFTER[Recorded] else []
+                for place in places if kind not in _STAYS else ():
+                    found.setdefault((phase.__name__, place), []).append(kind.kind)
+    for (source, target), kinds in found.items():
+        yield f"{source} --> {target}: {', '.join(dict.fromkeys(kinds))}"
+
+
+_STAYS: Final = (Begun, Recorded, Refused)
+"""Steps after which a frame is where it was."""
+_MOST: Final = 9
+"""A row with so many phases is legal in all of them, and no arrow."""
+
+
+def _table() -> str:
+    lines = ["| event | in the phases | becomes one of the steps |", "|---|---|---|"]
+    for row in TABLE:
+        phases = "all" if len(row.phases) >= _MOST else ", ".join(phase.__name__ for phase in row.phases)
+        kinds = ", ".join(f"`{kind.kind}`" for kind in row.steps)
+        whose = "(found by its wait)" if row.event is Answered else "(of the run)"
+        lines.append(f"| {row.event.__name__} | {phases or whose} | {kinds} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(drawn(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
