@@ -15,10 +15,12 @@ An update that does not fit is a failed attempt. A condition that raises, or non
 the frame `Leaving`: it fails there, and a resume chooses the edge again (step `left`). END finishes a frame, FAIL fails
 it. A frame that is forked, collecting or inside a subgraph does not move before what is below it has `Settled`.
 
-`TABLE` has every event with the phases in which it is legal and the steps it may become, `AFTER` where a step leads. A
-stale event is refused here and nowhere else. What an event means is in `graphengine.engine.rules`, a file for each
-subject, next to how its steps are folded. decide reads the snapshot and does not change it. It calls the user's pure
-functions: reducers, validators, conditions, writes-functions, sources of maps. Each condition is evaluated once.
+`TABLE` has every event with the phases in which it is legal and the steps it may become, `AFTER` where a step leads. An
+event in another phase, or of another visit or attempt, is refused here. A rule refuses only what the table cannot show:
+arms that have not all arrived, a wait that is over. `graphengine.engine.rules` has the rules, a file for each subject;
+`graphengine.engine.fold` has what their steps change. decide reads the snapshot and does not change it. It calls the
+user's pure functions: reducers, validators, conditions, writes-functions, sources of maps. Each condition is evaluated
+once.
 """
 
 from __future__ import annotations
